@@ -1,0 +1,242 @@
+// Package config fills one settings struct from its tags, a file and the environment, and
+// prints the table of what it read.
+//
+// Tags of a field: env (comma list, first name wins, required), file (dotted key in the
+// settings file), default, unit ("s", "ms": a bare number is that unit), secret ("true"),
+// doc. Field types: string, bool, int, int64, time.Duration, []string (comma list), and
+// structs of these. Precedence: environment, file, default.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/knadh/koanf/parsers/json"
+	"github.com/knadh/koanf/parsers/toml/v2"
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/v2"
+
+	"github.com/noetl/gateway/libs/contract/settings"
+)
+
+// FileSetting names the setting that names the settings file.
+const FileSetting = "GATEWAY_CONFIG"
+
+// Setting is one row of the table.
+type Setting struct {
+	Names   []string // environment names, preferred first
+	Key     string   // key in the file, "" if only the environment may set it
+	Default string
+	Unit    string
+	Secret  bool
+	Doc     string
+	value   reflect.Value
+}
+
+// Load fills the struct that into points to. environ is as os.Environ returns it. Every
+// problem found is reported, not only the first.
+func Load(into any, environ []string) error {
+	rows, err := describe(reflect.ValueOf(into).Elem())
+	if err != nil {
+		return err
+	}
+	env := make(map[string]string, len(environ))
+	for _, kv := range environ {
+		if k, v, ok := strings.Cut(kv, "="); ok {
+			env[k] = v
+		}
+	}
+	problems := unknown(env)
+	fileValues, err := readFile(env[FileSetting], rows)
+	if err != nil {
+		problems = append(problems, err)
+	}
+	for _, row := range rows {
+		text, from := row.Default, "default of "+row.Names[0]
+		if row.Key != "" {
+			if v, ok := fileValues[row.Key]; ok {
+				text, from = v, row.Key
+			}
+		}
+		for _, name := range row.Names {
+			if v, ok := fileValues[name]; ok {
+				text, from = v, name
+				break
+			}
+		}
+		for _, name := range row.Names {
+			if v, ok := env[name]; ok && v != "" {
+				text, from = v, name
+				break
+			}
+		}
+		if err := set(row.value, text, row.Unit); err != nil {
+			shown := strconv.Quote(text)
+			if row.Secret {
+				shown = "(secret)"
+			}
+			problems = append(problems, fmt.Errorf("%s=%s: %w", from, shown, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// Describe returns the rows of a settings struct in field order.
+func Describe(of any) ([]Setting, error) { return describe(reflect.ValueOf(of).Elem()) }
+
+func describe(v reflect.Value) ([]Setting, error) {
+	var rows []Setting
+	for i := range v.NumField() {
+		field, value := v.Type().Field(i), v.Field(i)
+		env, tagged := field.Tag.Lookup("env")
+		switch {
+		case tagged:
+			rows = append(rows, Setting{
+				Names: strings.Split(env, ","), Key: field.Tag.Get("file"), Default: field.Tag.Get("default"),
+				Unit: field.Tag.Get("unit"), Secret: field.Tag.Get("secret") == "true", Doc: field.Tag.Get("doc"), value: value,
+			})
+		case field.Type.Kind() == reflect.Struct:
+			inner, err := describe(value)
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, inner...)
+		case field.Tag.Get("config") == "-":
+		default:
+			return nil, fmt.Errorf("config: field %s has no env tag", field.Name)
+		}
+	}
+	return rows, nil
+}
+
+// unknown finds settings with a prefix of ours that no service knows: a typo must not be
+// a silently ignored limit.
+func unknown(env map[string]string) []error {
+	var problems []error
+	for name := range env {
+		if settings.Ours(name) && !settings.Known(name) {
+			hint := ""
+			if near := settings.Nearest(name); near != "" {
+				hint = "; did you mean " + near + "?"
+			}
+			problems = append(problems, fmt.Errorf("unknown setting %s%s", name, hint))
+		}
+	}
+	sort.Slice(problems, func(i, j int) bool { return problems[i].Error() < problems[j].Error() })
+	return problems
+}
+
+func readFile(path string, rows []Setting) (map[string]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	var parser koanf.Parser
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".toml":
+		parser = toml.Parser()
+	case ".yaml", ".yml":
+		parser = yaml.Parser()
+	case ".json":
+		parser = json.Parser()
+	default:
+		return nil, fmt.Errorf("%s=%q: the name must end in .toml, .yaml, .yml or .json", FileSetting, path)
+	}
+	k := koanf.New(".")
+	if err := k.Load(file.Provider(path), parser); err != nil {
+		return nil, fmt.Errorf("%s=%q: %w", FileSetting, path, err)
+	}
+	values := make(map[string]string)
+	var problems []error
+	for _, key := range k.Keys() {
+		known := settings.Known(key) || settings.KnownKey(key) || slices.ContainsFunc(rows, func(r Setting) bool { return r.Key == key })
+		if !known {
+			problems = append(problems, fmt.Errorf("%s: unknown key %q", path, key))
+			continue
+		}
+		switch v := k.Get(key).(type) {
+		case []any:
+			parts := make([]string, len(v))
+			for i := range v {
+				parts[i] = fmt.Sprint(v[i])
+			}
+			values[key] = strings.Join(parts, ",")
+		case float64: // JSON has no integers; the shortest form keeps whole numbers whole
+			values[key] = strconv.FormatFloat(v, 'f', -1, 64)
+		default:
+			values[key] = fmt.Sprint(v)
+		}
+	}
+	return values, errors.Join(problems...)
+}
+
+func set(v reflect.Value, text, unit string) error {
+	switch v.Interface().(type) {
+	case time.Duration:
+		d, err := duration(text, unit)
+		if err != nil {
+			return err
+		}
+		v.SetInt(int64(d))
+	case []string:
+		var list []string
+		for part := range strings.SplitSeq(text, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				list = append(list, part)
+			}
+		}
+		v.Set(reflect.ValueOf(list))
+	case string:
+		v.SetString(text)
+	case bool:
+		b, err := strconv.ParseBool(strings.ToLower(text))
+		if err != nil {
+			return errors.New("must be true or false")
+		}
+		v.SetBool(b)
+	case int, int64:
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return errors.New("must be a whole number")
+		}
+		v.SetInt(n)
+	default:
+		return fmt.Errorf("type %s is not supported", v.Type())
+	}
+	return nil
+}
+
+func duration(text, unit string) (time.Duration, error) {
+	if n, err := strconv.ParseInt(text, 10, 32); err == nil {
+		switch unit {
+		case "s":
+			return time.Duration(n) * time.Second, nil
+		case "ms":
+			return time.Duration(n) * time.Millisecond, nil
+		}
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return 0, errors.New("must be a number of " + map[string]string{"s": "seconds", "ms": "milliseconds"}[unit] + " or a duration such as 30s")
+	}
+	return d, nil
+}
+
+// Port reports whether a port number is one that can be listened on; 0 picks a free one.
+func Port(name string, n int) error {
+	if n < 0 || n > 65535 {
+		return fmt.Errorf("%s=%d: a port is 0 to 65535", name, n)
+	}
+	return nil
+}
+
+// Environ returns the environment of this process.
+func Environ() []string { return os.Environ() }

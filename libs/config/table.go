@@ -1,0 +1,48 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Table writes the settings of a struct as a Markdown table. With effective it shows the
+// values in force instead of the defaults; a secret shows only as set or unset.
+func Table(w io.Writer, of any, effective bool) error {
+	rows, err := Describe(of)
+	if err != nil {
+		return err
+	}
+	head := "Default"
+	if effective {
+		head = "Value"
+	}
+	if _, err := fmt.Fprintf(w, "| Setting | File key | %s | Meaning |\n|---|---|---|---|\n", head); err != nil {
+		return err
+	}
+	for _, r := range rows {
+		value := r.Default
+		if effective {
+			value = fmt.Sprint(r.value.Interface())
+			if list, ok := r.value.Interface().([]string); ok {
+				value = strings.Join(list, ",")
+			}
+			if r.Secret {
+				value = map[bool]string{true: "unset", false: "set"}[value == ""]
+			}
+		} else if r.Unit != "" && value != "" {
+			value += " " + r.Unit
+		}
+		if value != "" {
+			value = "`" + value + "`"
+		}
+		key := r.Key
+		if key != "" {
+			key = "`" + key + "`"
+		}
+		if _, err := fmt.Fprintf(w, "| `%s` | %s | %s | %s |\n", strings.Join(r.Names, "`, `"), key, value, r.Doc); err != nil {
+			return err
+		}
+	}
+	return nil
+}

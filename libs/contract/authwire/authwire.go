@@ -1,0 +1,149 @@
+// Package authwire is what the auth service says on HTTP (wire contract, section 2) and on
+// NATS. Other services import this package and never the auth service.
+package authwire
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"time"
+)
+
+// Subjects of the auth service's NATS operations.
+const (
+	SubjectLogin       = "gateway.auth.v1.login"
+	SubjectValidate    = "gateway.auth.v1.validate"
+	SubjectCheckAccess = "gateway.auth.v1.check-access"
+	SubjectLogout      = "gateway.auth.v1.logout"
+	SubjectResolve     = "gateway.auth.v1.resolve"
+	// SubjectCallback, plus a request id, is where the auth replica that waits for a playbook's
+	// answer listens. event-fanout sends a worker's callback there as a request: no responder
+	// means that nobody waits.
+	SubjectCallback = "gateway.auth.v1.callback."
+)
+
+// RevokedBucket is the key-value bucket in which auth publishes revocations, for every
+// session client to watch. A key is [TokenKey.String] of the revoked token; it lives until the
+// session would have expired. Only auth writes it.
+const RevokedBucket = "gateway_revoked"
+
+// User is the person behind a session.
+type User struct {
+	UserID      int64    `json:"user_id"`
+	Email       string   `json:"email"`
+	DisplayName string   `json:"display_name"`
+	Roles       []string `json:"roles"`
+}
+
+// Owner is the stable name of the user, for what belongs to a user: the id, or the address
+// where a backend gives no id.
+func (u User) Owner() string {
+	if u.UserID != 0 {
+		return "id:" + strconv.FormatInt(u.UserID, 10)
+	}
+	return "email:" + u.Email
+}
+
+// LoginRequest is the body of POST /api/auth/login.
+type LoginRequest struct {
+	Auth0Token           string  `json:"auth0_token"`
+	Auth0Domain          string  `json:"auth0_domain,omitempty"`
+	Auth0RefreshToken    string  `json:"auth0_refresh_token,omitempty"`
+	SessionDurationHours float64 `json:"session_duration_hours,omitempty"`
+	ClientIP             string  `json:"client_ip,omitempty"`
+	ClientUserAgent      string  `json:"client_user_agent,omitempty"`
+}
+
+// LoginResponse is the answer of a successful login.
+type LoginResponse struct {
+	Status       string    `json:"status"` // "authenticated"
+	SessionToken string    `json:"session_token"`
+	User         User      `json:"user"`
+	ExpiresAt    time.Time `json:"expires_at"`
+	Message      string    `json:"message"`
+}
+
+// ValidateRequest is the body of POST /api/auth/validate.
+type ValidateRequest struct {
+	SessionToken string `json:"session_token"`
+}
+
+// ValidateResponse is its answer, also for a token that is no session.
+type ValidateResponse struct {
+	Valid     bool       `json:"valid"`
+	User      *User      `json:"user"`
+	ExpiresAt *time.Time `json:"expires_at"`
+	Message   string     `json:"message"`
+}
+
+// CheckAccessRequest is the body of POST /api/auth/check-access. PlaybookName is the older
+// name of PlaybookPath.
+type CheckAccessRequest struct {
+	SessionToken   string `json:"session_token"`
+	PlaybookPath   string `json:"playbook_path"`
+	PlaybookName   string `json:"playbook_name,omitempty"`
+	PermissionType string `json:"permission_type"` // execute, view, edit or modify
+}
+
+// CheckAccessResponse is the decision. Anything but a clear yes is a no.
+type CheckAccessResponse struct {
+	Allowed        bool   `json:"allowed"`
+	User           *User  `json:"user"`
+	PlaybookPath   string `json:"playbook_path"`
+	PermissionType string `json:"permission_type"`
+	Message        string `json:"message"`
+}
+
+// LogoutRequest ends one session.
+type LogoutRequest struct {
+	SessionToken string `json:"session_token"`
+}
+
+// LogoutResponse is empty.
+type LogoutResponse struct{}
+
+// ResolveRequest asks whose session a token is. The answer to a token that is no session is
+// the fault Unauthenticated.
+type ResolveRequest struct {
+	SessionToken string `json:"session_token"`
+}
+
+// Session is a live session.
+type Session struct {
+	User
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// TokenKey stands for a session token wherever the token itself must not be: logs, metrics,
+// buckets and caches of ours. It is the SHA-256 of the token; tokens are unguessable, so a
+// plain hash does not give them away.
+type TokenKey [sha256.Size]byte
+
+// KeyOf returns the key of a token. It does not allocate for tokens of up to 256 bytes.
+func KeyOf(token string) TokenKey {
+	var buf [256]byte
+	return sha256.Sum256(append(buf[:0], token...))
+}
+
+// String returns the key in hexadecimal, a legal KV key.
+func (k TokenKey) String() string { return hex.EncodeToString(k[:]) }
+
+// ParseTokenKey is the inverse of [TokenKey.String].
+func ParseTokenKey(s string) (TokenKey, bool) {
+	var k TokenKey
+	if hex.DecodedLen(len(s)) != len(k) {
+		return k, false
+	}
+	_, err := hex.Decode(k[:], []byte(s))
+	return k, err == nil
+}
+
+// Callback is what a worker sends to POST /api/internal/callback, and what legacy workers
+// publish on noetl.callbacks.<request_id>.
+type Callback struct {
+	RequestID   string `json:"request_id"`
+	ExecutionID any    `json:"execution_id,omitempty"`
+	Step        string `json:"step,omitempty"`
+	Status      string `json:"status,omitempty"`
+	Data        any    `json:"data,omitempty"`
+}

@@ -1,0 +1,43 @@
+// Package fanoutwire is what event-fanout says to the other services over NATS: the life of
+// a pending request (DESIGN D5).
+package fanoutwire
+
+// Subjects of event-fanout's NATS operations.
+const (
+	SubjectExpect  = "gateway.fanout.v1.expect"
+	SubjectBind    = "gateway.fanout.v1.bind"
+	SubjectAbandon = "gateway.fanout.v1.abandon"
+)
+
+// ExpectRequest registers a pending request before NoETL is called, so that no answer can
+// come before somebody knows whom it is for.
+type ExpectRequest struct {
+	RequestID string `json:"request_id"`
+	ClientID  string `json:"client_id"`
+	// Owner is the user who asks ([authwire.User.Owner]); the client must be theirs.
+	Owner string `json:"owner"`
+	// SessionKey is the hash of the session token, never the token.
+	SessionKey   string `json:"session_key"`
+	PlaybookPath string `json:"playbook_path"`
+}
+
+// ExpectResponse is empty.
+type ExpectResponse struct{}
+
+// BindRequest says which execution a pending request became. Lifecycle events of the
+// execution that came earlier are delivered before the answer.
+type BindRequest struct {
+	RequestID   string `json:"request_id"`
+	ExecutionID string `json:"execution_id"`
+}
+
+// BindResponse is empty.
+type BindResponse struct{}
+
+// AbandonRequest forgets a pending request whose execution did not start.
+type AbandonRequest struct {
+	RequestID string `json:"request_id"`
+}
+
+// AbandonResponse is empty.
+type AbandonResponse struct{}

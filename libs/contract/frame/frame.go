@@ -1,0 +1,150 @@
+// Package frame builds the JSON-RPC 2.0 messages that clients receive over SSE and WebSocket
+// (wire contract, section 5). A frame is encoded once and the bytes are stored and sent.
+package frame
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Methods of the notifications.
+const (
+	MethodPing           = "ping"
+	MethodResult         = "playbook/result"
+	MethodProgress       = "playbook/progress"
+	MethodState          = "playbook/state"
+	MethodSubscription   = "subscription/event"
+	MethodSessionExpired = "session/expired"
+	MethodGap            = "gap"
+)
+
+// EventMessage is the SSE event name of a response; a notification's is its method.
+const EventMessage = "message"
+
+// ProtocolVersion is the revision of the Model Context Protocol whose initialize result the
+// first frame follows.
+const ProtocolVersion = "2024-11-05"
+
+// Status values of a result.
+const (
+	StatusCompleted = "COMPLETED"
+	StatusFailed    = "FAILED"
+)
+
+// CodePlaybookFailed is the error code of a failed playbook.
+const CodePlaybookFailed = -32000
+
+// Pending is a request that a reattached client may still get an answer to.
+type Pending struct {
+	RequestID    string `json:"requestId"`
+	ExecutionID  string `json:"executionId"`
+	PlaybookPath string `json:"playbookPath"`
+}
+
+// Capabilities tell a client what this gateway pushes.
+type Capabilities struct {
+	Playbooks     bool `json:"playbooks"`
+	Callbacks     bool `json:"callbacks"`
+	Subscriptions bool `json:"subscriptions"`
+	PlaybookState bool `json:"playbookState"`
+}
+
+// InitResult is the result of the first frame.
+type InitResult struct {
+	ProtocolVersion string       `json:"protocolVersion"`
+	ServerInfo      ServerInfo   `json:"serverInfo"`
+	ClientID        string       `json:"clientId"`
+	Capabilities    Capabilities `json:"capabilities"`
+	PendingRequests []Pending    `json:"pendingRequests,omitempty"`
+}
+
+// ServerInfo names the server.
+type ServerInfo struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// ResultParams are the params of playbook/result. Data is set on success, Error on failure.
+type ResultParams struct {
+	RequestID   string          `json:"requestId"`
+	ExecutionID string          `json:"executionId"`
+	Status      string          `json:"status"`
+	Data        json.RawMessage `json:"data,omitempty"`
+	Error       *Error          `json:"error,omitempty"`
+}
+
+// Error is the error member of JSON-RPC 2.0.
+type Error struct {
+	Code    int             `json:"code"`
+	Message string          `json:"message"`
+	Data    json.RawMessage `json:"data,omitempty"`
+}
+
+// ProgressParams are the params of playbook/progress; Progress is 0 to 1.
+type ProgressParams struct {
+	RequestID   string  `json:"requestId"`
+	ExecutionID string  `json:"executionId"`
+	Step        string  `json:"step"`
+	Message     string  `json:"message"`
+	Progress    float64 `json:"progress"`
+}
+
+// StateParams are the params of playbook/state, in snake case as clients expect.
+type StateParams struct {
+	ExecutionID string  `json:"execution_id"`
+	EventType   string  `json:"event_type"`
+	StepName    *string `json:"step_name"`
+	Status      string  `json:"status"`
+	At          string  `json:"at"`
+}
+
+// GapParams tell a client that frames between its last one and Resumed are gone for good
+// (older than the retention, or the store was lost): it should fetch the state afresh.
+type GapParams struct {
+	LastEventID string `json:"lastEventId"`
+	Reason      string `json:"reason"`
+}
+
+// SessionExpiredParams say why a stream ends.
+type SessionExpiredParams struct {
+	Reason string `json:"reason"` // expired or revoked
+}
+
+type response struct {
+	JSONRPC string `json:"jsonrpc"`
+	ID      int    `json:"id"`
+	Result  any    `json:"result"`
+}
+
+type notification struct {
+	JSONRPC string `json:"jsonrpc"`
+	Method  string `json:"method"`
+	Params  any    `json:"params"`
+}
+
+// Init returns the first frame of a connection.
+func Init(r InitResult) []byte {
+	r.ProtocolVersion = ProtocolVersion
+	return encode(response{"2.0", 1, r})
+}
+
+// Notify returns a notification. params must be one of this package's types.
+func Notify(method string, params any) []byte {
+	return encode(notification{"2.0", method, params})
+}
+
+// Ping returns the heartbeat.
+func Ping() []byte { return Notify(MethodPing, struct{}{}) }
+
+// Time formats a moment as frames carry it: RFC 3339 in UTC.
+func Time(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+// encode cannot fail on the types of this package, but raw members come from outside: an
+// invalid one was refused when it was decoded, so a failure here is a defect.
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("frame: " + err.Error())
+	}
+	return b
+}

@@ -1,0 +1,126 @@
+// Package noetlwire is what noetl-server 3.x is asked and answers (wire contract, section 10).
+package noetlwire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strconv"
+)
+
+// ID is an execution id: a 64-bit snowflake, held as text so that it never passes through a
+// float. It decodes from a JSON string or number.
+type ID string
+
+// UnmarshalJSON accepts "123", 123 and null (empty).
+func (id *ID) UnmarshalJSON(b []byte) error {
+	b = bytes.TrimSpace(b)
+	switch {
+	case bytes.Equal(b, []byte("null")):
+		*id = ""
+	case len(b) > 0 && b[0] == '"':
+		var s string
+		if err := json.Unmarshal(b, &s); err != nil {
+			return err
+		}
+		*id = ID(s)
+	default:
+		if _, err := strconv.ParseUint(string(b), 10, 64); err != nil {
+			if _, err = strconv.ParseInt(string(b), 10, 64); err != nil {
+				return errors.New("an id must be a whole number or a string")
+			}
+		}
+		*id = ID(b)
+	}
+	return nil
+}
+
+// Valid reports whether the id is safe in a path, a subject and a key: letters, digits, - and _,
+// at most 64 of them.
+func (id ID) Valid() bool { return Token(string(id)) }
+
+// Token reports whether s is 1 to 64 letters, digits, - or _: safe as one token of a NATS
+// subject, as a KV key and as a path segment.
+func Token(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// ResourceKind values of an execution.
+const (
+	KindPlaybook = "playbook"
+	KindAgent    = "agent"
+)
+
+// ExecuteRequest is the body of POST /api/execute.
+type ExecuteRequest struct {
+	Path              string         `json:"path,omitempty"`
+	CatalogID         string         `json:"catalog_id,omitempty"`
+	Workload          map[string]any `json:"workload"`
+	ResourceKind      string         `json:"resource_kind,omitempty"`
+	ExecutionPool     string         `json:"execution_pool,omitempty"`
+	Trace             map[string]any `json:"trace,omitempty"`
+	ParentExecutionID *int64         `json:"parent_execution_id,omitempty"`
+	Dedup             *Dedup         `json:"dedup,omitempty"`
+}
+
+// Dedup asks NoETL to run at most one execution per key in a window.
+type Dedup struct {
+	Key        string `json:"key"`
+	WindowSecs int    `json:"window_secs"`
+}
+
+// ExecuteResponse is the answer to execute and rerun.
+type ExecuteResponse struct {
+	ExecutionID ID     `json:"execution_id"`
+	Status      string `json:"status"`
+	Name        string `json:"name,omitempty"`
+	Path        string `json:"path,omitempty"`
+}
+
+// RerunRequest is the body of POST /api/executions/{id}/rerun.
+type RerunRequest struct {
+	Workload     map[string]any `json:"workload"`
+	ResourceKind string         `json:"resource_kind"`
+}
+
+// CancelRequest is the body of POST /api/executions/{id}/cancel.
+type CancelRequest struct {
+	Reason  string `json:"reason"`
+	Cascade bool   `json:"cascade"`
+}
+
+// Listener is the answer to GET /api/internal/ingress/{listener} (wire contract, section 9).
+type Listener struct {
+	Listener       string          `json:"listener"`
+	CatalogPath    string          `json:"catalog_path"`
+	Source         string          `json:"source"` // webhook or pubsub
+	SubscriptionID ID              `json:"subscription_id"`
+	Verify         Verify          `json:"verify"`
+	Dispatch       Dispatch        `json:"dispatch"`
+	Directives     json.RawMessage `json:"directives,omitempty"`
+}
+
+// Verify says how a delivery is verified. Secret must never be logged.
+type Verify struct {
+	Type           string `json:"type"`
+	Header         string `json:"header,omitempty"`
+	Secret         string `json:"secret,omitempty"`
+	Audience       string `json:"audience,omitempty"`
+	ServiceAccount string `json:"service_account,omitempty"`
+}
+
+// Dispatch says what a verified delivery starts.
+type Dispatch struct {
+	Playbook      string `json:"playbook"`
+	PayloadFrom   string `json:"payload_from,omitempty"`
+	ExecutionPool string `json:"execution_pool,omitempty"`
+}

@@ -1,0 +1,151 @@
+package httpkit
+
+import (
+	"context"
+	"net/http"
+	"net/http/pprof"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/noetl/gateway/libs/fault"
+)
+
+// Check probes one dependency.
+type Check struct {
+	Name string
+	// Critical checks decide readiness. The others are reported, and make the state
+	// "degraded", but keep traffic coming: without NoETL a clear 502 with CORS headers is
+	// better than a load balancer's page.
+	Critical bool
+	Probe    func(context.Context) error
+}
+
+// Health answers the health routes of one process.
+type Health struct {
+	mu       sync.Mutex
+	checks   []Check
+	draining bool
+}
+
+// Add adds checks. A name that is already there is not added again: services that share a
+// process share their dependencies.
+func (h *Health) Add(checks ...Check) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+next:
+	for _, c := range checks {
+		for _, known := range h.checks {
+			if known.Name == c.Name {
+				continue next
+			}
+		}
+		h.checks = append(h.checks, c)
+	}
+}
+
+// Drain makes the process not ready, for good: the first step of stopping.
+func (h *Health) Drain() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.draining = true
+}
+
+// Serving runs the critical checks only and reports whether all of them pass.
+func (h *Health) Serving(ctx context.Context) bool {
+	h.mu.Lock()
+	checks := append([]Check(nil), h.checks...)
+	h.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	for _, c := range checks {
+		if c.Critical && c.Probe(ctx) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// Status is the body of /readyz.
+type Status struct {
+	Status string                 `json:"status"` // ready, degraded, unready or draining
+	Checks map[string]CheckStatus `json:"checks"`
+}
+
+// CheckStatus is one dependency in a [Status].
+type CheckStatus struct {
+	Status string `json:"status"` // ok or failed
+	Error  string `json:"error,omitempty"`
+}
+
+// probeTimeout bounds /readyz: orchestrators give up after a second or a few.
+const probeTimeout = 2 * time.Second
+
+// Readiness runs all checks at once.
+func (h *Health) Readiness(ctx context.Context) Status {
+	h.mu.Lock()
+	checks, draining := append([]Check(nil), h.checks...), h.draining
+	h.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	errs := make([]error, len(checks))
+	var wg sync.WaitGroup
+	for i, c := range checks {
+		wg.Go(func() { errs[i] = c.Probe(ctx) })
+	}
+	wg.Wait()
+	s := Status{Status: "ready", Checks: make(map[string]CheckStatus, len(checks))}
+	for i, c := range checks {
+		if errs[i] == nil {
+			s.Checks[c.Name] = CheckStatus{Status: "ok"}
+			continue
+		}
+		s.Checks[c.Name] = CheckStatus{Status: "failed", Error: fault.Of(errs[i]).Message}
+		switch {
+		case c.Critical:
+			s.Status = "unready"
+		case s.Status == "ready":
+			s.Status = "degraded"
+		}
+	}
+	if draining {
+		s.Status = "draining"
+	}
+	return s
+}
+
+// Register adds /health (the contract's plain "ok"), /healthz (this process lives) and
+// /readyz (200 when ready or degraded, else 503) to a mux.
+func (h *Health) Register(mux *http.ServeMux) {
+	plain := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte("ok"))
+	}
+	mux.HandleFunc("GET /health", plain)
+	mux.HandleFunc("GET /healthz", plain)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		s := h.Readiness(r.Context())
+		status := http.StatusOK
+		if s.Status == "unready" || s.Status == "draining" {
+			status = http.StatusServiceUnavailable
+			w.Header().Set("Retry-After", "2")
+		}
+		WriteJSON(w, status, s)
+	})
+}
+
+// Admin returns the routes of the admin listener: health, /metrics and /debug/pprof.
+// They are for operators; the listener must not face the internet (ADR 0010).
+func Admin(h *Health, reg *prometheus.Registry) http.Handler {
+	mux := http.NewServeMux()
+	h.Register(mux)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}

@@ -1,0 +1,164 @@
+package httpkit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	httptransport "github.com/go-kit/kit/transport/http"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/kit"
+)
+
+// DefaultMaxBody bounds a JSON body of our own routes, in bytes.
+const DefaultMaxBody = 1 << 20
+
+// Decoder reads the input of an operation from a request.
+type Decoder[In any] func(*http.Request) (In, error)
+
+// Encoder writes the output of an operation.
+type Encoder[Out any] func(context.Context, http.ResponseWriter, Out) error
+
+// Mount puts an operation behind go-kit's HTTP server. Errors go through [WriteError].
+func Mount[In, Out any](op kit.Operation[In, Out], decode Decoder[In], encode Encoder[Out]) http.Handler {
+	return httptransport.NewServer(op.Endpoint(),
+		func(_ context.Context, r *http.Request) (any, error) { return decode(r) },
+		func(ctx context.Context, w http.ResponseWriter, out any) error {
+			typed, ok := out.(Out)
+			if !ok {
+				return fmt.Errorf("httpkit: %s returned %T", op.Name(), out)
+			}
+			return encode(ctx, w, typed)
+		},
+		httptransport.ServerErrorEncoder(func(ctx context.Context, err error, w http.ResponseWriter) { WriteError(ctx, w, err) }))
+}
+
+// JSON encodes an output with status 200.
+func JSON[Out any](_ context.Context, w http.ResponseWriter, out Out) error {
+	WriteJSON(w, http.StatusOK, out)
+	return nil
+}
+
+// WriteJSON writes v as the whole answer.
+func WriteJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil { // a type of ours that cannot be encoded is a defect
+		status, body = http.StatusInternalServerError, []byte(`{"error":"internal error","code":"encoding"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // the peer may be gone; nothing to do about it
+}
+
+// ErrorBody is the one shape of an error. Clients of the contract read error; the rest is ours.
+type ErrorBody struct {
+	Error         string `json:"error"`
+	Code          string `json:"code,omitempty"`
+	CorrelationID string `json:"correlation_id,omitempty"`
+}
+
+// WriteError writes err with the status of its kind. The text of a foreign error is not
+// shown: the caller gets a correlation id, the trace id of the log line.
+func WriteError(ctx context.Context, w http.ResponseWriter, err error) {
+	f := fault.Of(err)
+	body := ErrorBody{Error: f.Message, Code: f.Code}
+	if body.Error == "" {
+		body.Error = f.Kind.String()
+	}
+	if f.Kind == fault.Internal {
+		body.CorrelationID = trace.SpanContextFromContext(ctx).TraceID().String()
+	}
+	RetryAfter(w, f)
+	if f.Kind == fault.Unauthenticated {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="noetl-gateway"`)
+	}
+	WriteJSON(w, f.Kind.HTTPStatus(), body)
+}
+
+// RetryAfter sets the header of RFC 9110 section 10.2.3 for the kinds that have one.
+func RetryAfter(w http.ResponseWriter, f *fault.Error) {
+	if f.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(f.RetryAfter.Seconds()))))
+	} else if f.Kind == fault.Unavailable {
+		w.Header().Set("Retry-After", "2")
+	}
+}
+
+// ReadBody reads at most limit bytes, and fails with TooLarge beyond that.
+func ReadBody(r *http.Request, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
+	if err == nil {
+		return body, nil
+	}
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return nil, fault.New(fault.TooLarge, "body_too_large", fmt.Sprintf("the body may have at most %d bytes", limit))
+	}
+	return nil, fault.Wrap(err, fault.Invalid, "body_unreadable", "the body could not be read to its end")
+}
+
+// DecodeJSON reads a JSON object of at most limit bytes into a T. Unknown members are
+// allowed: clients newer than us send some.
+func DecodeJSON[T any](limit int64) Decoder[T] {
+	return func(r *http.Request) (T, error) {
+		var v T
+		if err := jsonContent(r); err != nil {
+			return v, err
+		}
+		body, err := ReadBody(r, limit)
+		if err != nil {
+			return v, err
+		}
+		return v, UnmarshalJSON(body, &v)
+	}
+}
+
+// jsonContent refuses what says that it is something else. A missing Content-Type passes:
+// old workers send none. A browser form post, the classic CSRF vector, does not pass.
+func jsonContent(r *http.Request) error {
+	ct := r.Header.Get("Content-Type")
+	if ct == "" {
+		return nil
+	}
+	media, _, err := mime.ParseMediaType(ct)
+	if err != nil || (media != "application/json" && !strings.HasSuffix(media, "+json")) {
+		return fault.New(fault.Unsupported, "content_type", "Content-Type must be application/json")
+	}
+	return nil
+}
+
+// UnmarshalJSON decodes one JSON value and says in words of the caller what is wrong with it.
+func UnmarshalJSON(body []byte, v any) error {
+	err := json.Unmarshal(body, v)
+	var syntax *json.SyntaxError
+	var wrongType *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return nil
+	case len(body) == 0:
+		return fault.New(fault.Invalid, "empty_body", "the body must be a JSON object")
+	case errors.As(err, &syntax):
+		return fault.New(fault.Invalid, "bad_json", fmt.Sprintf("the body is not valid JSON (near byte %d)", syntax.Offset))
+	case errors.As(err, &wrongType):
+		where := wrongType.Field
+		if where == "" {
+			where = "the body"
+		}
+		return fault.New(fault.Invalid, "bad_type", fmt.Sprintf("%s must not be a JSON %s", where, wrongType.Value))
+	default:
+		if own := fault.Of(err); own.Kind == fault.Invalid {
+			return own
+		}
+		return fault.New(fault.Invalid, "bad_json", "the body does not have the expected shape")
+	}
+}

@@ -1,0 +1,162 @@
+// Package httpkit is what every HTTP listener of the gateway shares: the mount of an
+// operation behind go-kit's server, JSON in and out, the one error encoder, listeners that
+// drain, and the admin routes.
+package httpkit
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"syscall"
+	"time"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/telemetry"
+)
+
+// Listen opens a TCP listener. The error of a busy or forbidden port names the port and the
+// setting that changes it.
+func Listen(ctx context.Context, bind string, port int, setting string) (net.Listener, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", net.JoinHostPort(bind, strconv.Itoa(port)))
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("port %d is in use: stop what uses it, or set %s to another port (0 picks a free one)", port, setting)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("port %d may not be opened by this user: set %s to a port above 1023", port, setting)
+	case err != nil:
+		return nil, fmt.Errorf("cannot listen on %s port %d (%s): %w", bind, port, setting, err)
+	}
+	return ln, nil
+}
+
+// URL returns the base URL of a listener as seen from this machine.
+func URL(ln net.Listener) string {
+	host, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		return ""
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// Server is a [run.Component] that serves a handler on a listener until its context ends,
+// then stops accepting and lets requests in flight finish.
+type Server struct {
+	name string
+	ln   net.Listener
+	srv  *http.Server
+}
+
+// Limits on what an unauthenticated peer can hold: the header (slowloris, header bombs) and
+// idle keep-alive connections. Bodies and answers have no time limit here, because streams
+// have none; their handlers bound them.
+const (
+	headerTimeout  = 10 * time.Second
+	idleTimeout    = 120 * time.Second
+	maxHeaderBytes = 32 << 10
+	drainTimeout   = 6 * time.Second
+)
+
+// NewServer makes a server. onShutdown, if not nil, is called when it starts to stop: the
+// place to end long-lived streams, which would otherwise hold the drain.
+func NewServer(name string, ln net.Listener, h http.Handler, logger *slog.Logger, onShutdown func()) *Server {
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	if onShutdown != nil {
+		srv.RegisterOnShutdown(onShutdown)
+	}
+	return &Server{name: name, ln: ln, srv: srv}
+}
+
+// Name returns the name given to [NewServer].
+func (s *Server) Name() string { return s.name }
+
+// Run serves until ctx ends.
+func (s *Server) Run(ctx context.Context) error {
+	failed := make(chan error, 1)
+	go func() { failed <- s.srv.Serve(s.ln) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	if err := s.srv.Shutdown(drain); err != nil {
+		_ = s.srv.Close()
+		return fmt.Errorf("requests were still running: %w", err)
+	}
+	return nil
+}
+
+// RequestIDHeader is answered on every response and sent on to NoETL.
+const RequestIDHeader = "X-Request-Id"
+
+// Edge wraps a whole listener: a span per request, a request id, recovery and the headers
+// that keep browsers from guessing. It is for handlers of ours, not for hijacking ones only:
+// the ResponseWriter it passes on still unwraps to the server's.
+func Edge(tel *telemetry.Telemetry, operation string, next http.Handler) http.Handler {
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get(RequestIDHeader)
+		if !plainID(id) {
+			id = newID()
+			r.Header.Set(RequestIDHeader, id)
+		}
+		w.Header().Set(RequestIDHeader, id)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if p == http.ErrAbortHandler { //nolint:errorlint // the documented sentinel is compared by identity
+				panic(p)
+			}
+			tel.Logger.ErrorContext(r.Context(), "handler panicked", "panic", p, "stack", string(debug.Stack()))
+			WriteError(r.Context(), w, fault.New(fault.Internal, "panic", "internal error"))
+		}()
+		next.ServeHTTP(w, r)
+	})
+	return otelhttp.NewHandler(h, operation,
+		otelhttp.WithTracerProvider(tel.Tracers), otelhttp.WithPropagators(tel.Propagator()),
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
+			if r.Pattern != "" {
+				return r.Pattern
+			}
+			return r.Method
+		}))
+}
+
+// plainID accepts what is safe to log and to put in a header as it is.
+func plainID(id string) bool {
+	if id == "" || len(id) > 128 {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' && c != '.' && c != ':' {
+			return false
+		}
+	}
+	return true
+}
+
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails since Go 1.24
+	return hex.EncodeToString(b[:])
+}

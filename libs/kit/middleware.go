@@ -1,0 +1,153 @@
+package kit
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/go-kit/kit/endpoint"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/noetl/gateway/libs/fault"
+)
+
+// Observer is what the standard middleware reports to.
+type Observer struct {
+	Logger *slog.Logger
+	Tracer trace.Tracer
+	// Duration is a histogram in seconds with the labels operation and outcome; see [NewDuration].
+	Duration *prometheus.HistogramVec
+}
+
+// Limits bounds one operation. Zero means no bound of that sort.
+type Limits struct {
+	// Deadline is the longest that one call may take. An earlier deadline of the caller wins.
+	Deadline time.Duration
+	// Concurrency is how many calls may run at once; the next is refused with RateLimited.
+	Concurrency int
+}
+
+// NewDuration makes and registers the histogram of an [Observer] for one service.
+func NewDuration(reg prometheus.Registerer, service string) *prometheus.HistogramVec {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:        "noetl_gateway_operation_seconds",
+		Help:        "Time that an operation took, by outcome.",
+		ConstLabels: prometheus.Labels{"service": service},
+		Buckets:     []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+	}, []string{"operation", "outcome"})
+	reg.MustRegister(h)
+	return h
+}
+
+// Standard is the one middleware list of every operation, outermost first:
+// recover, trace, measure, log, deadline, limit.
+func Standard(o Observer, l Limits) []Middleware {
+	return []Middleware{recovering(), tracing(o.Tracer), measuring(o.Duration), logging(o.Logger), deadline(l.Deadline), limiting(l.Concurrency)}
+}
+
+func recovering() Middleware {
+	return func(op string, next endpoint.Endpoint) endpoint.Endpoint {
+		return func(ctx context.Context, in any) (out any, err error) {
+			defer func() {
+				if p := recover(); p != nil {
+					out, err = nil, &fault.Error{
+						Kind: fault.Internal, Code: "panic", Message: "internal error", Op: op,
+						Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack()),
+					}
+				}
+			}()
+			return next(ctx, in)
+		}
+	}
+}
+
+func tracing(tracer trace.Tracer) Middleware {
+	return func(op string, next endpoint.Endpoint) endpoint.Endpoint {
+		return func(ctx context.Context, in any) (any, error) {
+			ctx, span := tracer.Start(ctx, op)
+			defer span.End()
+			out, err := next(ctx, in)
+			if err != nil {
+				f := fault.Of(err)
+				span.SetAttributes(attribute.String("error.type", f.Kind.String()), attribute.String("noetl.fault.code", f.Code))
+				if fault.Outage(err) {
+					span.SetStatus(codes.Error, f.Message)
+				}
+			}
+			return out, err
+		}
+	}
+}
+
+func measuring(h *prometheus.HistogramVec) Middleware {
+	return func(op string, next endpoint.Endpoint) endpoint.Endpoint {
+		return func(ctx context.Context, in any) (any, error) {
+			begin := time.Now()
+			out, err := next(ctx, in)
+			h.WithLabelValues(op, outcome(err)).Observe(time.Since(begin).Seconds())
+			return out, err
+		}
+	}
+}
+
+// logging writes refusals at info and outages at error: the operator's pager is for the latter.
+func logging(logger *slog.Logger) Middleware {
+	return func(op string, next endpoint.Endpoint) endpoint.Endpoint {
+		return func(ctx context.Context, in any) (any, error) {
+			begin := time.Now()
+			out, err := next(ctx, in)
+			switch f := fault.Of(err); {
+			case err == nil:
+				logger.DebugContext(ctx, "operation done", "op", op, "took", time.Since(begin))
+			case fault.Outage(err):
+				logger.ErrorContext(ctx, "operation failed", "op", op, "took", time.Since(begin), "kind", f.Kind.String(), "reason", f.Code, "err", err)
+			default:
+				logger.InfoContext(ctx, "operation refused", "op", op, "took", time.Since(begin), "kind", f.Kind.String(), "reason", f.Code, "err", err)
+			}
+			return out, err
+		}
+	}
+}
+
+func deadline(d time.Duration) Middleware {
+	return func(_ string, next endpoint.Endpoint) endpoint.Endpoint {
+		if d <= 0 {
+			return next
+		}
+		return func(ctx context.Context, in any) (any, error) {
+			ctx, cancel := context.WithTimeout(ctx, d)
+			defer cancel()
+			return next(ctx, in)
+		}
+	}
+}
+
+func limiting(n int) Middleware {
+	return func(op string, next endpoint.Endpoint) endpoint.Endpoint {
+		if n <= 0 {
+			return next
+		}
+		slots := make(chan struct{}, n)
+		return func(ctx context.Context, in any) (any, error) {
+			select {
+			case slots <- struct{}{}:
+			default:
+				return nil, &fault.Error{Kind: fault.RateLimited, Code: "busy", Message: "too many such requests at once; try again", Op: op, RetryAfter: time.Second}
+			}
+			defer func() { <-slots }()
+			return next(ctx, in)
+		}
+	}
+}
+
+func outcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return fault.Of(err).Kind.String()
+}

@@ -1,0 +1,103 @@
+package natskit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/telemetry"
+)
+
+// Client calls operations over NATS. It is safe for concurrent use.
+type Client struct {
+	nc  *nats.Conn
+	tel *telemetry.Telemetry
+}
+
+// NewClient makes a client.
+func NewClient(nc *nats.Conn, tel *telemetry.Telemetry) *Client { return &Client{nc: nc, tel: tel} }
+
+// defaultCall bounds a call whose context has no deadline.
+const defaultCall = 5 * time.Second
+
+// Call sends in to the operation at subject and returns its answer. The error is a fault:
+// the operation's own, or Unavailable when nobody serves the subject or NATS is away.
+// service names the callee in messages for people.
+func Call[In, Out any](ctx context.Context, c *Client, service, subject string, in In) (Out, error) {
+	var out Out
+	data, err := json.Marshal(in)
+	if err != nil {
+		return out, err
+	}
+	body, err := c.Do(ctx, service, subject, data)
+	if err != nil {
+		return out, err
+	}
+	if err := json.Unmarshal(body, &out); err != nil {
+		return out, fault.Wrap(err, fault.Internal, "bad_reply", "internal error")
+	}
+	return out, nil
+}
+
+// Do is [Call] on bytes.
+func (c *Client) Do(ctx context.Context, service, subject string, data []byte) ([]byte, error) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, defaultCall)
+		defer cancel()
+	}
+	ctx, span := c.tel.Tracer().Start(ctx, "call "+subject, trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(attribute.String("messaging.system", "nats"), attribute.String("messaging.destination.name", subject)))
+	defer span.End()
+	msg := &nats.Msg{Subject: subject, Data: data, Header: Inject(ctx, c.tel.Propagator(), nats.Header{})}
+	setDeadline(ctx, msg.Header)
+	resp, err := c.nc.RequestMsgWithContext(ctx, msg)
+	if err == nil {
+		err = decodeError(resp)
+	} else {
+		err = callError(service, err)
+	}
+	if err != nil {
+		f := fault.Of(err)
+		span.SetAttributes(attribute.String("error.type", f.Kind.String()))
+		if fault.Outage(err) {
+			span.SetStatus(codes.Error, f.Message)
+		}
+		return nil, err
+	}
+	return resp.Data, nil
+}
+
+func callError(service string, err error) error {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, nats.ErrNoResponders):
+		return fault.Wrap(err, fault.Unavailable, service+"_away", "the "+service+" service is not available; try again")
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
+		return fault.Wrap(err, fault.Unavailable, service+"_slow", "the "+service+" service did not answer in time; try again")
+	default:
+		return fault.Wrap(err, fault.Unavailable, "nats_unavailable", "the "+service+" service cannot be reached; try again")
+	}
+}
+
+func decodeError(resp *nats.Msg) error {
+	kind := resp.Header.Get(micro.ErrorCodeHeader)
+	if kind == "" {
+		return nil
+	}
+	f := fault.New(fault.ParseKind(kind), resp.Header.Get(codeHeader), resp.Header.Get(micro.ErrorHeader))
+	if ms, err := strconv.ParseInt(resp.Header.Get(retryAfterHeader), 10, 32); err == nil {
+		f.RetryAfter = time.Duration(ms) * time.Millisecond
+	}
+	return f
+}

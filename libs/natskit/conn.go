@@ -1,0 +1,109 @@
+// Package natskit is what every service shares of NATS: a connection that outlives outages,
+// buckets and streams that are made when first needed, and operations mounted on nats.go's
+// micro services with trace context, deadline, recovery, bounded concurrency and drain.
+package natskit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/noetl/gateway/libs/fault"
+)
+
+// Config holds the settings of a connection; every service embeds it.
+type Config struct {
+	URL      string `env:"NATS_URL" file:"nats.url" default:"nats://127.0.0.1:4222" secret:"true" doc:"NATS servers, comma list; credentials may sit in the URL"`
+	User     string `env:"NATS_USER" file:"nats.user" doc:"user name, if not in the URL"`
+	Password string `env:"NATS_PASSWORD" file:"nats.password" secret:"true" doc:"password, if not in the URL"`
+	Creds    string `env:"NATS_CREDS" file:"nats.creds" doc:"path of a credentials file"`
+	Replicas int    `env:"GATEWAY_NATS_REPLICAS" file:"nats.replicas" default:"1" doc:"replicas of the streams and buckets that are created, 1 to 5"`
+}
+
+// Validate reports what is wrong with the settings.
+func (c Config) Validate() error {
+	if c.Replicas < 1 || c.Replicas > 5 {
+		return fmt.Errorf("GATEWAY_NATS_REPLICAS=%d: must be 1 to 5", c.Replicas)
+	}
+	return nil
+}
+
+// Address returns the servers of the URL without credentials, for people to read.
+func Address(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// Connect returns a connection that reconnects for ever, also when no server is there yet:
+// a gateway that starts before NATS must not crash. Extra options are for tests and for the
+// in-process server of standalone.
+func Connect(cfg Config, name string, logger *slog.Logger, extra ...nats.Option) (*nats.Conn, error) {
+	opts := []nats.Option{
+		nats.Name(name), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 250*time.Millisecond),
+		nats.Timeout(2 * time.Second), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
+		nats.DrainTimeout(5 * time.Second),
+		nats.ReconnectBufSize(-1), // an outage is an error at once, not a queue nobody sees
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				logger.Warn("NATS disconnected", "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) { logger.Info("NATS reconnected") }),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			subject := ""
+			if sub != nil {
+				subject = sub.Subject
+			}
+			logger.Error("NATS asynchronous error", "subject", subject, "err", err)
+		}),
+	}
+	if cfg.User != "" {
+		opts = append(opts, nats.UserInfo(cfg.User, cfg.Password))
+	}
+	if cfg.Creds != "" {
+		opts = append(opts, nats.UserCredentials(cfg.Creds))
+	}
+	nc, err := nats.Connect(cfg.URL, append(opts, extra...)...)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to NATS at %s: %w", Address(cfg.URL), err)
+	}
+	return nc, nil
+}
+
+// Probe reports whether the connection is up, for readiness.
+func Probe(nc *nats.Conn) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if !nc.IsConnected() {
+			return fault.New(fault.Unavailable, "nats_disconnected", "not connected to NATS")
+		}
+		if err := nc.FlushWithContext(ctx); err != nil {
+			return fault.Wrap(err, fault.Unavailable, "nats_silent", "NATS does not answer")
+		}
+		return nil
+	}
+}
+
+// Outage turns an error of nats.go into a fault: whatever is not a fault yet is an outage of
+// the kind that goes away by itself.
+func Outage(err error) error {
+	var f *fault.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &f):
+		return err
+	case errors.Is(err, context.Canceled):
+		return err
+	default:
+		return fault.Wrap(err, fault.Unavailable, "nats_unavailable", "a part of the gateway is unavailable; try again")
+	}
+}

@@ -1,0 +1,161 @@
+package natskit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/kit"
+	"github.com/noetl/gateway/libs/telemetry"
+)
+
+// Endpoint is an operation at a subject.
+type Endpoint struct {
+	name    string
+	subject string
+	limit   int
+	serve   func(ctx context.Context, data []byte) ([]byte, error)
+}
+
+// Mount puts an operation at a subject. limit bounds how many run at once in this process;
+// beyond it callers are refused with RateLimited, so that one slow operation neither starves
+// the others nor queues without end.
+func Mount[In, Out any](subject string, limit int, op kit.Operation[In, Out]) Endpoint {
+	return Endpoint{subject: subject, limit: limit, name: op.Name(), serve: func(ctx context.Context, data []byte) ([]byte, error) {
+		var in In
+		if err := json.Unmarshal(data, &in); err != nil {
+			return nil, fault.Wrap(err, fault.Invalid, "bad_json", "the request is not the JSON object that this operation takes")
+		}
+		out, err := op.Call(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(out)
+	}}
+}
+
+// Service is a [run.Component]: a micro service with its endpoints, in the queue group that
+// all replicas share. The nats CLI sees it (nats micro ls, info, stats).
+type Service struct {
+	nc        *nats.Conn
+	tel       *telemetry.Telemetry
+	name      string
+	version   string
+	endpoints []Endpoint
+}
+
+// NewService makes a service; name is letters, digits, - and _.
+func NewService(nc *nats.Conn, tel *telemetry.Telemetry, name, version string, endpoints ...Endpoint) *Service {
+	return &Service{nc: nc, tel: tel, name: name, version: version, endpoints: endpoints}
+}
+
+// Name returns the component's name.
+func (s *Service) Name() string { return "nats-service " + s.name }
+
+// Run serves until ctx ends, then stops taking requests and waits for those in flight.
+func (s *Service) Run(ctx context.Context) error {
+	if err := waitConnected(ctx, s.nc); err != nil {
+		return nil //nolint:nilerr // stopped before NATS was there
+	}
+	svc, err := micro.AddService(s.nc, micro.Config{Name: s.name, Version: "1.0.0", Description: "NoETL gateway " + s.name, Metadata: map[string]string{"build": s.version}})
+	if err != nil {
+		return fmt.Errorf("adding the NATS service: %w", err)
+	}
+	var flights sync.WaitGroup
+	base := context.WithoutCancel(ctx)
+	for _, e := range s.endpoints {
+		slots := make(chan struct{}, e.limit)
+		handler := micro.HandlerFunc(func(req micro.Request) {
+			select {
+			case slots <- struct{}{}:
+			default:
+				reply(req, nil, fault.New(fault.RateLimited, "busy", "too many such requests at once; try again").After(time.Second))
+				return
+			}
+			flights.Go(func() {
+				defer func() { <-slots }()
+				s.handle(base, e, req)
+			})
+		})
+		name := micro.WithEndpointSubject(e.subject)
+		if err := svc.AddEndpoint(endpointName(e.name), handler, name); err != nil {
+			return fmt.Errorf("adding NATS endpoint %s: %w", e.subject, err)
+		}
+	}
+	<-ctx.Done()
+	err = svc.Stop()
+	flights.Wait()
+	if err != nil && s.nc.IsConnected() {
+		return fmt.Errorf("stopping the NATS service: %w", err)
+	}
+	return nil
+}
+
+// handle runs one request. The operation's own middleware recovers from panics in use cases;
+// this one covers the transport.
+func (s *Service) handle(ctx context.Context, e Endpoint, req micro.Request) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.tel.Logger.ErrorContext(ctx, "NATS handler panicked", "subject", e.subject, "panic", p)
+			reply(req, nil, fault.New(fault.Internal, "panic", "internal error"))
+		}
+	}()
+	header := nats.Header(req.Headers())
+	ctx, cancel := withDeadline(Extract(ctx, s.tel.Propagator(), header), header)
+	defer cancel()
+	ctx, span := s.tel.Tracer().Start(ctx, "receive "+e.subject, trace.WithSpanKind(trace.SpanKindServer),
+		trace.WithAttributes(attribute.String("messaging.system", "nats"), attribute.String("messaging.destination.name", e.subject)))
+	defer span.End()
+	data, err := e.serve(ctx, req.Data())
+	reply(req, data, err)
+}
+
+// reply sends the answer. A failed send means the connection is gone; the caller's own
+// deadline tells it.
+func reply(req micro.Request, data []byte, err error) {
+	if err == nil {
+		_ = req.Respond(data)
+		return
+	}
+	f := fault.Of(err)
+	h := micro.Headers{codeHeader: []string{f.Code}}
+	if f.RetryAfter > 0 {
+		h[retryAfterHeader] = []string{strconv.FormatInt(f.RetryAfter.Milliseconds(), 10)}
+	}
+	message := f.Message
+	if message == "" {
+		message = f.Kind.String()
+	}
+	_ = req.Error(f.Kind.String(), message, nil, micro.WithHeaders(h))
+}
+
+func endpointName(op string) string {
+	b := []byte(op)
+	for i, c := range b {
+		if c == '.' {
+			b[i] = '-'
+		}
+	}
+	return string(b)
+}
+
+// waitConnected returns when the connection is up, or with ctx's error.
+func waitConnected(ctx context.Context, nc *nats.Conn) error {
+	for !nc.IsConnected() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+package natskit
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Lazy makes a bucket or stream when it is first needed, and again when it is found missing
+// (a NATS server that came back empty). It is safe for concurrent use.
+type Lazy[T any] struct {
+	open func(context.Context) (T, error)
+	mu   sync.Mutex
+	got  T
+	ok   bool
+}
+
+// NewLazy makes a Lazy from a function that opens, or makes and opens, the thing.
+func NewLazy[T any](open func(context.Context) (T, error)) *Lazy[T] { return &Lazy[T]{open: open} }
+
+// Get returns the thing. The error is a fault (see [Outage]); the next call tries again.
+func (l *Lazy[T]) Get(ctx context.Context) (T, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ok {
+		return l.got, nil
+	}
+	got, err := l.open(ctx)
+	if err != nil {
+		var none T
+		return none, Outage(err)
+	}
+	l.got, l.ok = got, true
+	return got, nil
+}
+
+// Failed looks at an error of an operation on the thing: when the thing itself is gone it is
+// forgotten, so that the next Get makes it again. It returns the error as a fault.
+func (l *Lazy[T]) Failed(err error) error {
+	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrBucketNotFound) ||
+		errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, jetstream.ErrConsumerNotFound) || noResponders(err) {
+		l.mu.Lock()
+		l.ok = false
+		l.mu.Unlock()
+	}
+	return Outage(err)
+}
+
+// Bucket opens a key-value bucket that exists as it is, whoever made it, and else makes it.
+// Several replicas may race to make it.
+func Bucket(js jetstream.JetStream, cfg jetstream.KeyValueConfig) *Lazy[jetstream.KeyValue] {
+	return NewLazy(func(ctx context.Context) (jetstream.KeyValue, error) {
+		kv, err := js.KeyValue(ctx, cfg.Bucket)
+		if !errors.Is(err, jetstream.ErrBucketNotFound) {
+			return kv, err
+		}
+		kv, err = js.CreateKeyValue(ctx, cfg)
+		if errors.Is(err, jetstream.ErrBucketExists) {
+			return js.KeyValue(ctx, cfg.Bucket)
+		}
+		return kv, err
+	})
+}
+
+// Stream opens a stream of ours and makes it if it is missing; the configuration of an
+// existing one is brought up to date.
+func Stream(js jetstream.JetStream, cfg jetstream.StreamConfig) *Lazy[jetstream.Stream] {
+	return NewLazy(func(ctx context.Context) (jetstream.Stream, error) { return js.CreateOrUpdateStream(ctx, cfg) })
+}
+
+// BoundStream opens a stream that belongs to somebody else as it is, and makes it with cfg
+// only if it does not exist.
+func BoundStream(js jetstream.JetStream, cfg jetstream.StreamConfig) *Lazy[jetstream.Stream] {
+	return NewLazy(func(ctx context.Context) (jetstream.Stream, error) {
+		s, err := js.Stream(ctx, cfg.Name)
+		if !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return s, err
+		}
+		s, err = js.CreateStream(ctx, cfg)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			return js.Stream(ctx, cfg.Name)
+		}
+		return s, err
+	})
+}
+
+func noResponders(err error) bool { return errors.Is(err, nats.ErrNoResponders) }

@@ -1,0 +1,251 @@
+// Package noetl is the client of noetl-server that auth, edge-proxy and ingress share. Every
+// error is a fault whose message names no internal address.
+package noetl
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+
+	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/telemetry"
+)
+
+// Config holds the settings of the connection to NoETL; the services that call it embed it.
+type Config struct {
+	BaseURL       string        `env:"NOETL_BASE_URL" file:"noetl.base_url" default:"http://localhost:8082" doc:"base URL of noetl-server, without /api"`
+	Timeout       time.Duration `env:"NOETL_TIMEOUT_SECS" file:"noetl.timeout_secs" default:"120" unit:"s" doc:"longest wait for an answer of NoETL"`
+	InternalToken string        `env:"NOETL_INTERNAL_API_TOKEN" file:"noetl.internal_api_token" secret:"true" doc:"bearer token for NoETL's /api/internal routes"`
+}
+
+// Validate reports what is wrong with the settings.
+func (c Config) Validate() error {
+	u, err := url.Parse(c.BaseURL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return errors.New("NOETL_BASE_URL must be an http or https URL such as http://localhost:8082")
+	}
+	if c.Timeout <= 0 {
+		return errors.New("NOETL_TIMEOUT_SECS must be above 0")
+	}
+	return nil
+}
+
+// maxAnswer bounds what is read of an answer, in bytes.
+const maxAnswer = 4 << 20
+
+// Client calls noetl-server. It is safe for concurrent use.
+type Client struct {
+	base  string
+	token string
+	http  *http.Client
+}
+
+// Transport returns the HTTP transport to NoETL: traced, with enough idle connections that
+// steady traffic does not dial, and a bound on waiting for a connection.
+func Transport(tel *telemetry.Telemetry) http.RoundTripper {
+	return otelhttp.NewTransport(&http.Transport{
+		DialContext:         (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		MaxIdleConns:        512,
+		MaxIdleConnsPerHost: 256,
+		IdleConnTimeout:     90 * time.Second,
+		TLSHandshakeTimeout: 5 * time.Second,
+		DisableCompression:  true, // what NoETL compressed passes through as it is
+	}, otelhttp.WithTracerProvider(tel.Tracers), otelhttp.WithPropagators(tel.Propagator()))
+}
+
+// New makes a client.
+func New(cfg Config, tel *telemetry.Telemetry) *Client {
+	return &Client{
+		base: strings.TrimRight(cfg.BaseURL, "/"), token: cfg.InternalToken,
+		http: &http.Client{
+			Transport: Transport(tel), Timeout: cfg.Timeout,
+			// A redirect of an internal call would carry its body to wherever the answer says.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+// Execute starts a playbook or agent.
+func (c *Client) Execute(ctx context.Context, in noetlwire.ExecuteRequest) (noetlwire.ExecuteResponse, error) {
+	var out noetlwire.ExecuteResponse
+	if err := c.Do(ctx, http.MethodPost, "/api/execute", in, &out); err != nil {
+		return out, err
+	}
+	return out, checkID(out)
+}
+
+// Rerun starts an execution again with another workload.
+func (c *Client) Rerun(ctx context.Context, executionID string, workload map[string]any) (noetlwire.ExecuteResponse, error) {
+	var out noetlwire.ExecuteResponse
+	in := noetlwire.RerunRequest{Workload: workload, ResourceKind: noetlwire.KindPlaybook}
+	if err := c.Do(ctx, http.MethodPost, "/api/executions/"+url.PathEscape(executionID)+"/rerun", in, &out); err != nil {
+		return out, err
+	}
+	return out, checkID(out)
+}
+
+// Cancel ends an execution and, with cascade, what it started.
+func (c *Client) Cancel(ctx context.Context, executionID, reason string, cascade bool) error {
+	return c.Do(ctx, http.MethodPost, "/api/executions/"+url.PathEscape(executionID)+"/cancel", noetlwire.CancelRequest{Reason: reason, Cascade: cascade}, nil)
+}
+
+// Listener fetches the configuration of an ingress listener. NotFound means that NoETL has
+// none of that name; Unavailable with code internal_token_unset that this gateway may not ask.
+func (c *Client) Listener(ctx context.Context, name string) (noetlwire.Listener, error) {
+	var out noetlwire.Listener
+	if c.token == "" {
+		return out, fault.New(fault.Unavailable, "internal_token_unset", "push ingress is not configured: NOETL_INTERNAL_API_TOKEN is not set")
+	}
+	return out, c.Do(ctx, http.MethodGet, "/api/internal/ingress/"+url.PathEscape(name), nil, &out)
+}
+
+// Probe reports whether NoETL answers at all, for readiness.
+func (c *Client) Probe(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/api/health", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return unreachable(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode >= 500 {
+		return fault.New(fault.BadGateway, "noetl_error", "NoETL answers "+strconv.Itoa(resp.StatusCode))
+	}
+	return nil
+}
+
+// Do sends in as JSON to a path of NoETL, which starts with /api/, and decodes the answer
+// into out unless that is nil. The internal token is sent to /api/internal/ paths only.
+func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return fault.Wrap(err, fault.Invalid, "bad_workload", "the variables cannot be written as JSON")
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Accept", "application/json")
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if strings.HasPrefix(path, "/api/internal/") {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return unreachable(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return unreachable(err)
+	case len(answer) > maxAnswer:
+		return fault.New(fault.BadGateway, "noetl_answer_too_large", "NoETL sent an answer that is too large")
+	case resp.StatusCode < 200 || resp.StatusCode > 299:
+		return statusFault(resp.StatusCode, answer)
+	case out == nil:
+		return nil
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fault.Wrap(err, fault.BadGateway, "noetl_bad_answer", "NoETL sent an answer that could not be understood")
+	}
+	return nil
+}
+
+func checkID(out noetlwire.ExecuteResponse) error {
+	if !out.ExecutionID.Valid() {
+		return fault.New(fault.BadGateway, "noetl_bad_answer", "NoETL sent no usable execution_id")
+	}
+	return nil
+}
+
+// NotSent reports whether the failed call surely did not reach NoETL, so that sending it
+// again, elsewhere or later, cannot start anything twice.
+func NotSent(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+func unreachable(err error) error {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
+		return fault.Wrap(err, fault.Timeout, "noetl_timeout", "NoETL did not answer in time")
+	default:
+		return fault.Wrap(err, fault.BadGateway, "noetl_unreachable", "NoETL cannot be reached")
+	}
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// statusFault passes on what NoETL refused, in NoETL's words where it gave some; its server
+// errors become 502 and stay out of sight.
+func statusFault(status int, answer []byte) error {
+	kind := fault.BadGateway
+	switch status {
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		kind = fault.Invalid
+	case http.StatusForbidden:
+		kind = fault.Denied
+	case http.StatusNotFound:
+		kind = fault.NotFound
+	case http.StatusConflict:
+		kind = fault.Conflict
+	case http.StatusRequestEntityTooLarge:
+		kind = fault.TooLarge
+	case http.StatusTooManyRequests:
+		kind = fault.RateLimited
+	case http.StatusServiceUnavailable:
+		kind = fault.Unavailable
+	case http.StatusGatewayTimeout:
+		kind = fault.Timeout
+	}
+	message := fmt.Sprintf("NoETL answered with status %d", status)
+	if status < 500 && status != http.StatusUnauthorized {
+		if reason := reasonOf(answer); reason != "" {
+			message = "NoETL: " + reason
+		}
+	}
+	return fault.New(kind, "noetl_"+strconv.Itoa(status), message)
+}
+
+// reasonOf finds the text of an error answer: {"error": "…"}, or FastAPI's {"detail": "…"}.
+func reasonOf(answer []byte) string {
+	var body struct {
+		Error  any `json:"error"`
+		Detail any `json:"detail"`
+	}
+	if json.Unmarshal(answer, &body) != nil {
+		return ""
+	}
+	for _, v := range []any{body.Error, body.Detail} {
+		if s, ok := v.(string); ok && s != "" {
+			return s[:min(len(s), 500)]
+		}
+	}
+	return ""
+}

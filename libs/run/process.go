@@ -1,0 +1,154 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/telemetry"
+)
+
+// AdminConfig holds the settings of the admin listener.
+type AdminConfig struct {
+	Port int    `env:"GATEWAY_ADMIN_PORT" file:"server.admin_port" default:"9090" doc:"admin listener: health, metrics, pprof; 0 picks a free port"`
+	Bind string `env:"GATEWAY_ADMIN_BIND" file:"server.admin_bind" default:"127.0.0.1" doc:"address of the admin listener; it must not face the internet"`
+}
+
+// ProcessConfig holds the settings that every process has.
+type ProcessConfig struct {
+	Log   telemetry.Config
+	NATS  natskit.Config
+	Admin AdminConfig
+}
+
+// Validate reports what is wrong with the settings.
+func (c ProcessConfig) Validate() error {
+	if err := c.Log.Validate(); err != nil {
+		return err
+	}
+	if err := c.NATS.Validate(); err != nil {
+		return err
+	}
+	return config.Port("GATEWAY_ADMIN_PORT", c.Admin.Port)
+}
+
+// AdminURL returns where the health verb asks.
+func (c ProcessConfig) AdminURL() (string, error) {
+	if c.Admin.Port == 0 {
+		return "", fmt.Errorf("GATEWAY_ADMIN_PORT is 0, so the port is not known: set it to a fixed port")
+	}
+	host := c.Admin.Bind
+	if host == "" || host == "0.0.0.0" || host == "::" {
+		host = "127.0.0.1"
+	}
+	return fmt.Sprintf("http://%s:%d", host, c.Admin.Port), nil
+}
+
+// Host is what a process gives to the services in it: one each when split, one for all in
+// standalone, but for the telemetry, which is each service's own.
+type Host struct {
+	Telemetry *telemetry.Telemetry
+	NATS      *nats.Conn
+	Health    *httpkit.Health
+}
+
+// Part is a service built on a host: its components in start order, and the addresses it has.
+type Part interface {
+	Components() []Component
+	Ready() Ready
+}
+
+// Serve is the life of a split process: telemetry, NATS, admin listener and one service.
+// It returns when ctx ends or something fails; the ready line goes to stdout.
+func Serve(ctx context.Context, service string, cfg ProcessConfig, stdout io.Writer, build func(context.Context, Host) (Part, error)) error {
+	reg := telemetry.NewRegistry(Version())
+	tel, err := telemetry.Setup(ctx, service, Version(), cfg.Log, os.Stderr, reg)
+	if err != nil {
+		return err
+	}
+	admin, err := httpkit.Listen(ctx, cfg.Admin.Bind, cfg.Admin.Port, "GATEWAY_ADMIN_PORT")
+	if err != nil {
+		return err
+	}
+	nc, err := natskit.Connect(cfg.NATS, "gateway-"+service, tel.Logger)
+	if err != nil {
+		return err
+	}
+	health := &httpkit.Health{}
+	health.Add(httpkit.Check{Name: "nats", Critical: true, Probe: natskit.Probe(nc)})
+	part, err := build(ctx, Host{Telemetry: tel, NATS: nc, Health: health})
+	if err != nil {
+		return err
+	}
+	ready := part.Ready()
+	ready.Admin, ready.NATS = httpkit.URL(admin), natskit.Address(cfg.NATS.URL)
+	components := []Component{
+		Flush(tel),
+		httpkit.NewServer("admin listener", admin, httpkit.Admin(health, reg), tel.Logger, nil),
+		CloseNATS(nc),
+	}
+	components = append(components, part.Components()...)
+	components = append(components, Announce(health, ready, stdout), DrainFirst(health))
+	return All(ctx, tel.Logger, DrainTimeout, components...)
+}
+
+// Flush is the component that sends buffered telemetry when everything else has stopped:
+// list it first.
+func Flush(tel *telemetry.Telemetry) Component {
+	return Func("telemetry "+tel.Service, func(ctx context.Context) error {
+		<-ctx.Done()
+		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if err := tel.Shutdown(sctx); err != nil {
+			tel.Logger.WarnContext(sctx, "telemetry was not flushed", "err", err)
+		}
+		return nil
+	})
+}
+
+// CloseNATS is the component that closes the connection after those that use it.
+func CloseNATS(nc *nats.Conn) Component {
+	return Func("NATS connection", func(ctx context.Context) error {
+		<-ctx.Done()
+		if nc.IsConnected() {
+			_ = nc.FlushTimeout(time.Second) // best effort: what was published should arrive
+		}
+		nc.Close()
+		return nil
+	})
+}
+
+// Announce prints the ready line when the critical dependencies are there for the first time.
+func Announce(health *httpkit.Health, ready Ready, stdout io.Writer) Component {
+	return Func("announcement", func(ctx context.Context) error {
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for !health.Serving(ctx) {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+			}
+		}
+		ready.Print(stdout)
+		<-ctx.Done()
+		return nil
+	})
+}
+
+// DrainFirst is the component that makes the process not ready before anything else stops:
+// list it last.
+func DrainFirst(health *httpkit.Health) Component {
+	return Func("readiness", func(ctx context.Context) error {
+		<-ctx.Done()
+		health.Drain()
+		return nil
+	})
+}

@@ -1,0 +1,239 @@
+// Package sessions is the client of the auth service that every door uses: it answers whose
+// session a token is, from memory when it may (DESIGN D3).
+//
+// A hit costs no network and no allocation. A miss is one NATS request for all who ask for
+// the same token at once. Revocations arrive through a watch and take effect at once. When
+// auth or NATS is away, what is cached and not expired is served for a bounded grace; after
+// that the answer is Unavailable, never "not logged in" and never an open door.
+package sessions
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/telemetry"
+)
+
+// Config holds the settings of the near cache; edge-proxy and event-fanout embed it.
+type Config struct {
+	NearTTL time.Duration `env:"GATEWAY_SESSION_NEAR_TTL_SECS" file:"nats.session_near_ttl_secs" default:"30" unit:"s" doc:"how long an answered session check is reused without asking auth; revocation does not wait for it"`
+	Grace   time.Duration `env:"GATEWAY_SESSION_GRACE_SECS" file:"nats.session_grace_secs" default:"300" unit:"s" doc:"how long a cached, unexpired session is still accepted while auth or NATS is away"`
+	NearMax int           `env:"GATEWAY_SESSION_NEAR_MAX" file:"nats.session_near_max" default:"100000" doc:"sessions kept in memory; beyond it the least used are asked for again"`
+}
+
+// Fault codes of a check.
+var (
+	errMissing = fault.New(fault.Unauthenticated, "missing_session", "a session token is required: send it as Authorization: Bearer, X-Session-Token or the cookie session_token")
+	errInvalid = fault.New(fault.Unauthenticated, "invalid_session", "the session is invalid or expired: log in again")
+)
+
+// maxToken bounds a token, in bytes; no issuer of sessions comes near it.
+const maxToken = 4096
+
+// entry is immutable once stored. A revoked entry stays as a marker so that an answer that
+// was under way when the revocation came cannot bring the session back.
+type entry struct {
+	session    *authwire.Session // nil when revoked
+	freshUntil int64             // Unix nanoseconds
+	graceUntil int64
+	expires    int64
+}
+
+// Client checks sessions. It is safe for concurrent use; [Client.Run] must be running for
+// revocations to arrive.
+type Client struct {
+	cfg     Config
+	calls   *natskit.Client
+	js      jetstream.JetStream
+	tel     *telemetry.Telemetry
+	cache   *otter.Cache[authwire.TokenKey, *entry]
+	flights singleflight.Group
+
+	mu        sync.Mutex
+	listeners []func(authwire.TokenKey)
+}
+
+// New makes a client.
+func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*Client, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	cache, err := otter.New(&otter.Options[authwire.TokenKey, *entry]{MaximumSize: cfg.NearMax})
+	if err != nil {
+		return nil, err
+	}
+	return &Client{cfg: cfg, calls: natskit.NewClient(nc, tel), js: js, tel: tel, cache: cache}, nil
+}
+
+// OnRevoked registers a function that is called once for each revoked token. It must not
+// block. Register before Run.
+func (c *Client) OnRevoked(f func(authwire.TokenKey)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.listeners = append(c.listeners, f)
+}
+
+// Resolve returns the session of a token. The result is shared: do not change it. The error
+// is Unauthenticated for what is no session, Unavailable when nobody can tell.
+func (c *Client) Resolve(ctx context.Context, token string) (*authwire.Session, error) {
+	if token == "" {
+		return nil, errMissing
+	}
+	if len(token) > maxToken {
+		return nil, errInvalid
+	}
+	key := authwire.KeyOf(token)
+	now := time.Now().UnixNano()
+	cached, ok := c.cache.GetIfPresent(key)
+	if ok {
+		switch {
+		case cached.session == nil || now >= cached.expires:
+			return nil, errInvalid
+		case now < cached.freshUntil:
+			return cached.session, nil
+		}
+	}
+	return c.ask(ctx, key, token, cached)
+}
+
+func (c *Client) ask(ctx context.Context, key authwire.TokenKey, token string, cached *entry) (*authwire.Session, error) {
+	// The flight outlives the caller that started it: the others still want its answer.
+	result := c.flights.DoChan(string(key[:]), func() (any, error) {
+		fctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+		defer cancel()
+		s, err := natskit.Call[authwire.ResolveRequest, authwire.Session](fctx, c.calls, "auth", authwire.SubjectResolve, authwire.ResolveRequest{SessionToken: token})
+		if err != nil {
+			return nil, err
+		}
+		return c.store(key, &s), nil
+	})
+	var err error
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case r := <-result:
+		if err = r.Err; err == nil {
+			if e, ok := r.Val.(*entry); ok && e.session != nil && time.Now().UnixNano() < e.expires {
+				return e.session, nil
+			}
+			return nil, errInvalid
+		}
+	}
+	if kind, _ := fault.KindOf(err); kind == fault.Unauthenticated {
+		if cached != nil {
+			c.cache.Invalidate(key)
+		}
+		return nil, errInvalid
+	}
+	if cached != nil && fault.Outage(err) && time.Now().UnixNano() < min(cached.graceUntil, cached.expires) {
+		return cached.session, nil
+	}
+	return nil, err
+}
+
+// askTimeout bounds one question to auth, which itself may have to ask NoETL; below the
+// browsers' own 15 s.
+const askTimeout = 13 * time.Second
+
+// store keeps an answer unless the token was revoked meanwhile, and returns what counts.
+func (c *Client) store(key authwire.TokenKey, s *authwire.Session) *entry {
+	now := time.Now()
+	fresh := &entry{session: s, freshUntil: now.Add(c.cfg.NearTTL).UnixNano(), graceUntil: now.Add(c.cfg.NearTTL + c.cfg.Grace).UnixNano(), expires: s.ExpiresAt.UnixNano()}
+	got, _ := c.cache.Compute(key, func(old *entry, found bool) (*entry, otter.ComputeOp) {
+		if found && old.session == nil {
+			return old, otter.CancelOp
+		}
+		return fresh, otter.WriteOp
+	})
+	return got
+}
+
+// Name returns the component's name.
+func (c *Client) Name() string { return "session client" }
+
+// Run follows the revocations until ctx ends. The watch resumes where it was after a
+// reconnect, so that what was revoked meanwhile arrives then.
+func (c *Client) Run(ctx context.Context) error {
+	for {
+		if err := c.watch(ctx); err != nil && ctx.Err() == nil {
+			c.tel.Logger.DebugContext(ctx, "revocation watch not running, trying again", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(watchRetry):
+		}
+	}
+}
+
+// watchRetry is how long to wait before the watch is opened again; it bounds how late a
+// revocation may be noticed after an outage.
+const watchRetry = 200 * time.Millisecond
+
+func (c *Client) watch(ctx context.Context) error {
+	kv, err := c.js.KeyValue(ctx, authwire.RevokedBucket)
+	if err != nil {
+		return err
+	}
+	w, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = w.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, open := <-w.Updates():
+			if !open {
+				return natskit.Outage(nats.ErrConnectionClosed)
+			}
+			if e != nil {
+				c.revoke(e.Key())
+			}
+		}
+	}
+}
+
+func (c *Client) revoke(name string) {
+	key, ok := authwire.ParseTokenKey(name)
+	if !ok {
+		return
+	}
+	c.cache.Set(key, &entry{})
+	c.mu.Lock()
+	listeners := c.listeners
+	c.mu.Unlock()
+	for _, f := range listeners {
+		f(key)
+	}
+}
+
+// TokenOf returns the session token of a request, in the contract's order: Authorization:
+// Bearer, X-Session-Token, cookie session_token. Empty when there is none.
+func TokenOf(r *http.Request) string {
+	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "bearer") {
+		if token = strings.TrimSpace(token); token != "" {
+			return token
+		}
+	}
+	if token := r.Header.Get("X-Session-Token"); token != "" {
+		return token
+	}
+	if c, err := r.Cookie("session_token"); err == nil {
+		return c.Value
+	}
+	return ""
+}

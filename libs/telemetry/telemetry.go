@@ -1,0 +1,134 @@
+// Package telemetry gives a service its logger, tracer and metrics registry. Nothing here is
+// global, so four services can live in one process, each under its own service.name.
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+// Config holds the settings that every program shares. OTEL_* variables are read by the
+// OpenTelemetry SDK itself.
+type Config struct {
+	Format string `env:"LOG_FORMAT" file:"log.format" default:"text" doc:"text or json, written to standard error"`
+	Level  string `env:"LOG_LEVEL" file:"log.level" default:"info" doc:"debug, info, warn or error"`
+}
+
+// Validate reports what is wrong with the settings.
+func (c Config) Validate() error {
+	if c.Format != "text" && c.Format != "json" {
+		return fmt.Errorf("LOG_FORMAT=%q: must be text or json", c.Format)
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		return fmt.Errorf("LOG_LEVEL=%q: must be debug, info, warn or error", c.Level)
+	}
+	return nil
+}
+
+// Telemetry is what one service reports with. It is safe for concurrent use.
+type Telemetry struct {
+	Service  string
+	Logger   *slog.Logger
+	Tracers  trace.TracerProvider
+	Registry *prometheus.Registry
+	shutdown func(context.Context) error
+}
+
+// Propagator carries W3C trace context and baggage between processes.
+func (t *Telemetry) Propagator() propagation.TextMapPropagator {
+	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
+}
+
+// Tracer returns the service's tracer.
+func (t *Telemetry) Tracer() trace.Tracer { return t.Tracers.Tracer("github.com/noetl/gateway") }
+
+// Shutdown sends what is buffered.
+func (t *Telemetry) Shutdown(ctx context.Context) error { return t.shutdown(ctx) }
+
+// NewRegistry makes the registry of one process, with the Go and process collectors and the
+// build information; services in the same process share it.
+func NewRegistry(version string) *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "noetl_gateway_build_info", Help: "Always 1; the label is the version."}, []string{"version"})
+	build.WithLabelValues(version).Set(1)
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build)
+	return reg
+}
+
+// Setup makes the telemetry of one service. Traces are exported over OTLP when
+// OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set (gRPC if
+// OTEL_EXPORTER_OTLP_PROTOCOL is grpc, else HTTP). Without it spans go nowhere, but every
+// request still has a trace id, in the logs and in what is sent on.
+func Setup(ctx context.Context, service, version string, cfg Config, logs io.Writer, reg *prometheus.Registry) (*Telemetry, error) {
+	t := &Telemetry{Service: service, Logger: newLogger(cfg, logs).With("service", service), Registry: reg, shutdown: func(context.Context) error { return nil }}
+	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
+		t.Tracers = sdktrace.NewTracerProvider()
+		return t, nil
+	}
+	var exporter *otlptrace.Exporter
+	var err error
+	if strings.EqualFold(os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "grpc") {
+		exporter, err = otlptracegrpc.New(ctx)
+	} else {
+		exporter, err = otlptracehttp.New(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: OTLP exporter: %w", err)
+	}
+	res, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithFromEnv(),
+		resource.WithAttributes(semconv.ServiceName("noetl-gateway-"+service), semconv.ServiceVersion(version), attribute.String("service.namespace", "noetl-gateway")))
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: resource: %w", err)
+	}
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(res))
+	t.Tracers, t.shutdown = provider, provider.Shutdown
+	return t, nil
+}
+
+// Nop returns telemetry that goes nowhere, for tests.
+func Nop(service string) *Telemetry {
+	return &Telemetry{Service: service, Logger: slog.New(slog.DiscardHandler), Tracers: noop.NewTracerProvider(), Registry: prometheus.NewRegistry(), shutdown: func(context.Context) error { return nil }}
+}
+
+func newLogger(cfg Config, w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "json" {
+		return slog.New(traced{slog.NewJSONHandler(w, opts)})
+	}
+	return slog.New(traced{slog.NewTextHandler(w, opts)})
+}
+
+// traced adds the ids of the span in the context to each record.
+type traced struct{ slog.Handler }
+
+func (h traced) Handle(ctx context.Context, r slog.Record) error {
+	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
+		r.AddAttrs(slog.String("trace_id", sc.TraceID().String()), slog.String("span_id", sc.SpanID().String()))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h traced) WithAttrs(attrs []slog.Attr) slog.Handler { return traced{h.Handler.WithAttrs(attrs)} }
+func (h traced) WithGroup(name string) slog.Handler       { return traced{h.Handler.WithGroup(name)} }

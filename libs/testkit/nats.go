@@ -1,0 +1,91 @@
+// Package testkit is what the tests of several services share: a real NATS server in the
+// test's process, and waiting for a condition without sleeping.
+package testkit
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// NATS is a server with JetStream for one test, on a free port and a folder of its own.
+type NATS struct {
+	server *server.Server
+	opts   *server.Options
+}
+
+// StartNATS starts a server that ends with the test.
+func StartNATS(t testing.TB) *NATS {
+	t.Helper()
+	n := &NATS{opts: &server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true}}
+	n.Start(t)
+	t.Cleanup(n.Stop)
+	return n
+}
+
+// Start starts a stopped server again, on the same port and folder.
+func (n *NATS) Start(t testing.TB) {
+	t.Helper()
+	s, err := server.NewServer(n.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		t.Fatal("NATS did not start")
+	}
+	n.server = s
+	if addr, ok := s.Addr().(*net.TCPAddr); ok {
+		n.opts.Port = addr.Port
+	}
+}
+
+// Stop stops the server; its connections break.
+func (n *NATS) Stop() {
+	n.server.Shutdown()
+	n.server.WaitForShutdown()
+}
+
+// URL returns the address for clients.
+func (n *NATS) URL() string { return n.server.ClientURL() }
+
+// Connect returns a connection that ends with the test.
+func (n *NATS) Connect(t testing.TB) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect(n.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// JetStream returns a JetStream context on a connection that ends with the test.
+func (n *NATS) JetStream(t testing.TB) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(n.Connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+// Eventually waits until the condition holds, and fails the test when it does not within 10 s.
+func Eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("waited 10 s in vain for: %s", what)
+		case <-tick.C:
+		}
+	}
+}
