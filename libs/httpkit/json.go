@@ -162,3 +162,9 @@ func UnmarshalJSON(body []byte, v any) error {
 		return fault.New(fault.Invalid, "bad_json", "the body does not have the expected shape")
 	}
 }
+
+// NotFound answers what no route takes, as JSON. The two faults net/http would answer in
+// plain text go through it: mount it at "/".
+func NotFound(w http.ResponseWriter, r *http.Request) {
+	WriteError(r.Context(), w, fault.New(fault.NotFound, "no_such_route", "there is nothing at this path"))
+}

@@ -1,0 +1,162 @@
+package testkit
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Event is one event of an event stream.
+type Event struct {
+	ID    string
+	Name  string
+	Data  string
+	Error error // set on the last one: why the stream ended
+}
+
+// Message is the JSON-RPC message in an event.
+type Message struct {
+	Method string          `json:"method"`
+	Params json.RawMessage `json:"params"`
+	Result json.RawMessage `json:"result"`
+}
+
+// Message decodes the event's data.
+func (e Event) Message(t testing.TB) Message {
+	t.Helper()
+	var m Message
+	if err := json.Unmarshal([]byte(e.Data), &m); err != nil {
+		t.Fatalf("event data %q: %v", e.Data, err)
+	}
+	return m
+}
+
+// EventStream is an open event stream, read in the background.
+type EventStream struct {
+	Events chan Event
+	cancel context.CancelFunc
+}
+
+// OpenEvents opens GET base/events and fails the test unless it is answered with 200.
+func OpenEvents(t testing.TB, base, token string, query url.Values) *EventStream {
+	t.Helper()
+	s, status, err := DialEvents(t, base, token, query)
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("GET %s/events: status %d, %v", base, status, err)
+	}
+	return s
+}
+
+// DialEvents opens GET base/events and returns the status; the stream is nil unless it is 200.
+func DialEvents(t testing.TB, base, token string, query url.Values) (*EventStream, int, error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/events?"+query.Encode(), nil)
+	if err != nil {
+		cancel()
+		return nil, 0, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		cancel()
+		return nil, 0, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		cancel()
+		return nil, resp.StatusCode, resp.Body.Close()
+	}
+	s := &EventStream{Events: make(chan Event, 4096), cancel: cancel}
+	go func() {
+		defer func() { _ = resp.Body.Close() }()
+		s.read(bufio.NewReaderSize(resp.Body, 64<<10))
+	}()
+	t.Cleanup(s.Close)
+	return s, resp.StatusCode, nil
+}
+
+func (s *EventStream) read(r *bufio.Reader) {
+	var e Event
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			s.Events <- Event{Error: err}
+			return
+		}
+		switch field, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), ": "); field {
+		case "id":
+			e.ID = value
+		case "event":
+			e.Name = value
+		case "data":
+			e.Data += value
+		case "":
+			s.Events <- e
+			e = Event{}
+		}
+	}
+}
+
+// Close ends the stream from the client's side.
+func (s *EventStream) Close() { s.cancel() }
+
+// Next returns the next event that is not a ping, or fails the test after 10 s.
+func (s *EventStream) Next(t testing.TB) Event {
+	t.Helper()
+	timeout := time.NewTimer(10 * time.Second)
+	defer timeout.Stop()
+	for {
+		select {
+		case e := <-s.Events:
+			if e.Name == "ping" {
+				continue
+			}
+			return e
+		case <-timeout.C:
+			t.Fatal("no event within 10 s")
+		}
+	}
+}
+
+// ClientID reads the first frame and returns the client id in it.
+func (s *EventStream) ClientID(t testing.TB) string {
+	t.Helper()
+	e := s.Next(t)
+	var init struct {
+		ClientID string `json:"clientId"`
+	}
+	if err := json.Unmarshal(e.Message(t).Result, &init); err != nil || e.Name != "message" || init.ClientID == "" {
+		t.Fatalf("first event is no init frame: %+v (%v)", e, err)
+	}
+	return init.ClientID
+}
+
+// Until collects events, pings left out, up to and including the first of that name.
+func (s *EventStream) Until(t testing.TB, name string) []Event {
+	t.Helper()
+	var events []Event
+	for {
+		e := s.Next(t)
+		if e.Error != nil {
+			t.Fatalf("the stream ended (%v) before %s; got %s", e.Error, name, Names(events))
+		}
+		if events = append(events, e); e.Name == name {
+			return events
+		}
+	}
+}
+
+// Names lists the names of events, for comparing.
+func Names(events []Event) string {
+	names := make([]string, len(events))
+	for i, e := range events {
+		names[i] = e.Name
+	}
+	return fmt.Sprint(names)
+}

@@ -1,0 +1,163 @@
+// Package app is the event-fanout service: its settings and its composition.
+package app
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/kit"
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/libs/sessions"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsevents"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsframes"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natskv"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslive"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsrelay"
+	"github.com/noetl/gateway/services/event-fanout/internal/config"
+	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+	"github.com/noetl/gateway/services/event-fanout/internal/httpapi"
+	"github.com/noetl/gateway/services/event-fanout/internal/natsapi"
+)
+
+// Config holds the settings of the service.
+type Config = config.Config
+
+// Load reads the settings from an environment as os.Environ returns it.
+func Load(environ []string) (Config, error) { return config.Load(environ) }
+
+// App is the service, built and not yet running.
+type App struct {
+	components []run.Component
+	ready      run.Ready
+	public     http.Handler
+	internal   http.Handler
+}
+
+// Option changes the composition.
+type Option func(*options)
+
+type options struct{ embedded bool }
+
+// Embedded leaves the stream listener out: the composition mounts [App.Public] itself.
+func Embedded() Option { return func(o *options) { o.embedded = true } }
+
+// New builds the service on a host and opens its listeners. NATS may be away.
+func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, error) {
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	tel, nc := host.Telemetry, host.NATS
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+
+	// Adapters.
+	frames, err := natsframes.New(nc, natsframes.Config{TTL: cfg.FrameTTL, MaxBytes: cfg.FrameMaxBytes, MaxPerClient: cfg.FramePerClient, Replicas: cfg.Process.NATS.Replicas}, tel)
+	if err != nil {
+		return nil, err
+	}
+	feed := natslive.New(nc)
+	clients := natskv.NewClientStore(js, cfg.Process.NATS.Replicas)
+	routes := natskv.NewRoutes(js, cfg.RequestTTL, cfg.Process.NATS.Replicas)
+	subjects := natsevents.NewSubjects(cfg.UpdatesPrefix)
+	events := natsevents.New(js, cfg.UpdatesStream, subjects, cfg.Process.NATS.Replicas)
+	session, err := sessions.New(nc, cfg.Sessions, tel)
+	if err != nil {
+		return nil, err
+	}
+
+	// The hexagon and its operations.
+	svc := fanout.New(fanout.Deps{
+		Frames: frames, Feed: feed, Clients: clients, Requests: natskv.NewRequestStore(js, cfg.RequestBucket, cfg.RequestTTL, cfg.Process.NATS.Replicas),
+		Routes: natskv.RouteIndex{Routes: routes}, Pending: natskv.PendingIndex{Routes: routes}, Events: events, Relay: natsrelay.New(nc, tel),
+		Logger: tel.Logger, NewID: uuid.NewString, Now: time.Now, Forwarded: cfg.Forwarded, Version: run.Version(),
+	})
+	hub := fanout.NewHub(fanout.HubConfig{
+		Heartbeat: cfg.Heartbeat, QueueFrames: cfg.QueueFrames, QueueBytes: cfg.QueueBytes, MaxStreams: cfg.MaxStreams, StreamsPerUser: cfg.PerUser,
+	}, frames, feed, clients, tel.Logger)
+	session.OnRevoked(hub.EndSession)
+	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "event-fanout")})
+	undelivered := prometheus.NewCounter(prometheus.CounterOpts{Name: "noetl_gateway_callback_undelivered_total", Help: "Callbacks that nobody waited for."})
+	open := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "noetl_gateway_streams", Help: "Open event streams."}, func() float64 { return float64(hub.Streams()) })
+	tel.Registry.MustRegister(undelivered, open)
+
+	// Doors.
+	a := &App{}
+	publicMux := http.NewServeMux()
+	host.Health.Register(publicMux)
+	if cfg.SSE {
+		publicMux.Handle("GET /events", &httpapi.Events{Set: set, Hub: hub, Sessions: session, WriteTimeout: cfg.WriteTimeout})
+	}
+	publicMux.HandleFunc("/", httpkit.NotFound)
+	a.public = publicMux
+	a.internal = httpkit.Edge(tel, "internal", httpapi.Internal(set, cfg.InternalToken, undelivered))
+	internal, err := httpkit.Listen(ctx, cfg.InternalBind, cfg.InternalPort, "GATEWAY_INTERNAL_PORT")
+	if err != nil {
+		return nil, err
+	}
+	a.ready.Internal = httpkit.URL(internal)
+	var public net.Listener
+	if !o.embedded {
+		if public, err = httpkit.Listen(ctx, cfg.Bind, cfg.Port, "GATEWAY_PORT"); err != nil {
+			return nil, err
+		}
+		a.ready.Public = httpkit.URL(public)
+	}
+
+	consumer := natsapi.NewConsumer(events, subjects, set, tel)
+	host.Health.Add(httpkit.Check{Name: "event_feed", Critical: true, Probe: consumer.Probe},
+		httpkit.Check{Name: "frame_store", Critical: true, Probe: func(ctx context.Context) error { _, err := frames.Window(ctx); return err }})
+
+	a.components = []run.Component{
+		session,
+		run.Func("live feed", func(ctx context.Context) error { return feed.Run(ctx, hub.Resync) }),
+		run.Func("heartbeats", hub.Run),
+		consumer,
+		natsapi.NewCallbacks(nc, cfg.CallbackPrefix, svc, tel),
+		natskit.NewService(nc, tel, "event-fanout", run.Version(), natsapi.Endpoints(set)...),
+		httpkit.NewServer("internal listener", internal, a.internal, tel.Logger, nil),
+		run.Func("streams", func(ctx context.Context) error {
+			<-ctx.Done()
+			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), streamDrain)
+			defer cancel()
+			hub.Drain(drain)
+			return nil
+		}),
+	}
+	if public != nil {
+		a.components = append(a.components, httpkit.NewServer("stream listener", public, httpkit.Edge(tel, "events", a.public), tel.Logger, nil))
+	}
+	return a, nil
+}
+
+// streamDrain is how long open streams may take to end when the process stops.
+const streamDrain = 3 * time.Second
+
+// Components returns the parts to run, in start order.
+func (a *App) Components() []run.Component { return a.components }
+
+// Ready returns the addresses that the service has.
+func (a *App) Ready() run.Ready { return a.ready }
+
+// Public returns the routes for clients, for a composition that has the public listener.
+func (a *App) Public() http.Handler { return a.public }
+
+// Internal returns the routes for workers, likewise.
+func (a *App) Internal() http.Handler { return a.internal }
+
+// Run is the life of the split process.
+func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
+	return run.Serve(ctx, "event-fanout", cfg.Process, stdout, func(ctx context.Context, host run.Host) (run.Part, error) { return New(ctx, cfg, host) })
+}

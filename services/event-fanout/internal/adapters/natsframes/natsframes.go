@@ -1,0 +1,129 @@
+// Package natsframes keeps frames in the JetStream stream GATEWAY_FRAMES, one subject per
+// client, and has the server republish each stored frame to the client's live subject.
+package natsframes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+)
+
+// Names in NATS. The live subject is what natslive listens on.
+const (
+	StreamName    = "GATEWAY_FRAMES"
+	subjectPrefix = "gateway.frames."
+	LivePrefix    = "gateway.live."
+	EventHeader   = "Gateway-Event"
+)
+
+// dedupWindow is how long a DedupID is remembered; the port asks for ten minutes.
+const dedupWindow = 10 * time.Minute
+
+// Config bounds the log.
+type Config struct {
+	TTL          time.Duration // how long a frame is kept
+	MaxBytes     int64         // bytes of all frames together; the oldest go first
+	MaxPerClient int64         // frames per client; the oldest go first
+	Replicas     int
+}
+
+var _ fanout.FrameLog = (*FrameLog)(nil)
+
+// FrameLog is the JetStream adapter. It is safe for concurrent use.
+type FrameLog struct {
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	tel    *telemetry.Telemetry
+	stream *natskit.Lazy[jetstream.Stream]
+}
+
+// New makes the log; the stream is created when it is first needed.
+func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*FrameLog, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	return &FrameLog{nc: nc, js: js, tel: tel, stream: natskit.Stream(js, jetstream.StreamConfig{
+		Name: StreamName, Description: "Frames for clients of the NoETL gateway, kept for replay.",
+		Subjects: []string{subjectPrefix + "*"}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld,
+		MaxAge: cfg.TTL, MaxBytes: cfg.MaxBytes, MaxMsgsPerSubject: cfg.MaxPerClient, Duplicates: min(dedupWindow, cfg.TTL), AllowDirect: true, Replicas: cfg.Replicas,
+		RePublish: &jetstream.RePublish{Source: subjectPrefix + "*", Destination: LivePrefix + "{{wildcard(1)}}"},
+	})}, nil
+}
+
+// Append implements the port. The trace context goes along, so that the frame's way to the
+// client belongs to the trace of what caused it.
+func (l *FrameLog) Append(ctx context.Context, client string, f fanout.NewFrame) error {
+	ctx, span := l.tel.Tracer().Start(ctx, "store frame", trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
+		attribute.String("messaging.system", "nats"), attribute.String("messaging.destination.name", StreamName), attribute.String("noetl.frame.event", f.Event)))
+	defer span.End()
+	if int64(len(f.Body))+headerRoom > l.nc.MaxPayload() && l.nc.IsConnected() {
+		return fault.New(fault.TooLarge, "frame_too_large", fmt.Sprintf("a frame may have at most %d bytes", l.nc.MaxPayload()-headerRoom))
+	}
+	msg := &nats.Msg{Subject: subjectPrefix + client, Data: f.Body, Header: natskit.Inject(ctx, l.tel.Propagator(), nats.Header{})}
+	msg.Header.Set(EventHeader, f.Event)
+	if _, err := l.stream.Get(ctx); err != nil {
+		return err
+	}
+	_, err := l.js.PublishMsg(ctx, msg, jetstream.WithMsgID(f.DedupID), jetstream.WithExpectStream(StreamName))
+	if err != nil {
+		return l.stream.Failed(err)
+	}
+	return nil
+}
+
+// headerRoom is what the headers of a frame may take of the largest payload, in bytes.
+const headerRoom = 2048
+
+// Since implements the port with batched direct gets: no consumer is made.
+func (l *FrameLog) Since(ctx context.Context, client string, after uint64, limit int) ([]fanout.Frame, error) {
+	if _, err := l.stream.Get(ctx); err != nil {
+		return nil, err
+	}
+	messages, err := jetstreamext.GetBatch(ctx, l.js, StreamName, limit, jetstreamext.GetBatchSubject(subjectPrefix+client), jetstreamext.GetBatchSeq(after+1))
+	if err != nil {
+		return nil, l.stream.Failed(err)
+	}
+	var frames []fanout.Frame
+	for m, err := range messages {
+		switch {
+		case errors.Is(err, jetstreamext.ErrNoMessages):
+			return frames, nil
+		case err != nil:
+			return nil, l.stream.Failed(err)
+		}
+		frames = append(frames, fanout.Frame{Seq: m.Sequence, Event: m.Header.Get(EventHeader), Body: m.Data})
+	}
+	return frames, nil
+}
+
+// Window implements the port. The epoch is the stream's creation time: a stream that was
+// lost and made again has another.
+func (l *FrameLog) Window(ctx context.Context) (fanout.Window, error) {
+	s, err := l.stream.Get(ctx)
+	if err != nil {
+		return fanout.Window{}, err
+	}
+	info, err := s.Info(ctx)
+	if err != nil {
+		return fanout.Window{}, l.stream.Failed(err)
+	}
+	return fanout.Window{Epoch: strconv.FormatInt(info.Created.UnixNano(), 36), First: info.State.FirstSeq}, nil
+}
+
+// Client returns the client of a live subject.
+func Client(subject string) string { return strings.TrimPrefix(subject, LivePrefix) }

@@ -1,0 +1,124 @@
+// Package natskv keeps clients, pending requests and their indexes in key-value buckets.
+package natskv
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+)
+
+// clientsBucket holds, per client id, its owner and the position it was served to.
+const clientsBucket = "gateway_clients"
+
+// clientTTL is how long an unused client id stays its owner's. It must exceed the retention
+// of frames, so that nobody can claim an id that still has frames.
+const clientTTL = 24 * time.Hour
+
+var _ fanout.ClientStore = (*ClientStore)(nil)
+
+// ClientStore is the key-value adapter. It is safe for concurrent use.
+type ClientStore struct {
+	js     jetstream.JetStream
+	bucket *natskit.Lazy[jetstream.KeyValue]
+}
+
+type ownerRecord struct {
+	Owner string `json:"owner"`
+}
+
+// NewClientStore makes the store.
+func NewClientStore(js jetstream.JetStream, replicas int) *ClientStore {
+	return &ClientStore{js: js, bucket: natskit.Bucket(js, jetstream.KeyValueConfig{
+		Bucket: clientsBucket, Description: "Owners and positions of the gateway's stream clients.", TTL: clientTTL, Storage: jetstream.FileStorage, Replicas: replicas,
+	})}
+}
+
+// Claim implements the port. A claim by the owner renews the record.
+func (s *ClientStore) Claim(ctx context.Context, c fanout.Client) (string, error) {
+	kv, err := s.bucket.Get(ctx)
+	if err != nil {
+		return "", err
+	}
+	value, err := json.Marshal(ownerRecord{Owner: c.Owner})
+	if err != nil {
+		return "", err
+	}
+	for {
+		_, err = kv.Create(ctx, "owner."+c.ID, value)
+		if err == nil {
+			return c.Owner, nil
+		}
+		if !errors.Is(err, jetstream.ErrKeyExists) {
+			return "", s.bucket.Failed(err)
+		}
+		entry, err := kv.Get(ctx, "owner."+c.ID)
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			continue // it aged out in between
+		}
+		if err != nil {
+			return "", s.bucket.Failed(err)
+		}
+		var r ownerRecord
+		if err := json.Unmarshal(entry.Value(), &r); err != nil {
+			return "", err
+		}
+		if r.Owner == c.Owner {
+			// Losing the race to renew it means that another stream of the same user did.
+			_, _ = kv.Update(ctx, "owner."+c.ID, value, entry.Revision())
+		}
+		return r.Owner, nil
+	}
+}
+
+// Owner implements the port.
+func (s *ClientStore) Owner(ctx context.Context, id string) (string, error) {
+	kv, err := s.bucket.Get(ctx)
+	if err != nil {
+		return "", err
+	}
+	entry, err := kv.Get(ctx, "owner."+id)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", s.bucket.Failed(err)
+	}
+	var r ownerRecord
+	return r.Owner, json.Unmarshal(entry.Value(), &r)
+}
+
+// SavePosition implements the port: it publishes and does not wait. What is lost is a position
+// that is a little old, so a reattach without a last id would repeat a frame.
+func (s *ClientStore) SavePosition(id, epoch string, seq uint64) {
+	_, _ = s.js.PublishMsgAsync(&nats.Msg{Subject: "$KV." + clientsBucket + ".pos." + id, Data: []byte(epoch + " " + strconv.FormatUint(seq, 10))})
+}
+
+// Position implements the port.
+func (s *ClientStore) Position(ctx context.Context, id string) (string, uint64, error) {
+	kv, err := s.bucket.Get(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	entry, err := kv.Get(ctx, "pos."+id)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return "", 0, nil
+	}
+	if err != nil {
+		return "", 0, s.bucket.Failed(err)
+	}
+	epoch, number, _ := strings.Cut(string(entry.Value()), " ")
+	seq, err := strconv.ParseUint(number, 10, 64)
+	if err != nil {
+		return "", 0, nil //nolint:nilerr // an unreadable position is no position
+	}
+	return epoch, seq, nil
+}

@@ -1,0 +1,159 @@
+package natskv
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+)
+
+var _ fanout.RequestStore = (*RequestStore)(nil)
+
+// RequestStore keeps pending requests in the bucket that NoETL knows (wire contract, section
+// 11). It is safe for concurrent use.
+type RequestStore struct {
+	bucket *natskit.Lazy[jetstream.KeyValue]
+}
+
+// requestRecord is the value of a request. The first five members are the contract's; where
+// it had the session token there is a hash, because nobody needs the token and a bucket is no
+// place for one.
+type requestRecord struct {
+	ClientID     string       `json:"client_id"`
+	SessionToken string       `json:"session_token"`
+	ExecutionID  noetlwire.ID `json:"execution_id"`
+	PlaybookPath string       `json:"playbook_path"`
+	CreatedAt    time.Time    `json:"created_at"`
+	Since        uint64       `json:"since"`
+	Done         bool         `json:"done,omitempty"`
+}
+
+// NewRequestStore makes the store on the bucket of that name.
+func NewRequestStore(js jetstream.JetStream, bucket string, ttl time.Duration, replicas int) *RequestStore {
+	return &RequestStore{bucket: natskit.Bucket(js, jetstream.KeyValueConfig{
+		Bucket: bucket, Description: "Pending requests of the NoETL gateway.", TTL: ttl, Storage: jetstream.FileStorage, Replicas: replicas,
+	})}
+}
+
+// Add implements the port.
+func (s *RequestStore) Add(ctx context.Context, r fanout.Request) error {
+	kv, err := s.bucket.Get(ctx)
+	if err != nil {
+		return err
+	}
+	value, err := encodeRequest(r)
+	if err != nil {
+		return err
+	}
+	_, err = kv.Create(ctx, r.ID, value)
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		return fault.Wrap(err, fault.Conflict, "request_exists", "this request_id is taken")
+	}
+	return s.bucket.Failed(err)
+}
+
+// Get implements the port.
+func (s *RequestStore) Get(ctx context.Context, id string) (fanout.Request, error) {
+	r, _, err := s.get(ctx, id)
+	return r, err
+}
+
+func (s *RequestStore) get(ctx context.Context, id string) (fanout.Request, uint64, error) {
+	kv, err := s.bucket.Get(ctx)
+	if err != nil {
+		return fanout.Request{}, 0, err
+	}
+	entry, err := kv.Get(ctx, id)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return fanout.Request{}, 0, fault.Wrap(err, fault.NotFound, "request_not_found", "Request not found")
+	}
+	if err != nil {
+		return fanout.Request{}, 0, s.bucket.Failed(err)
+	}
+	var rec requestRecord
+	if err := json.Unmarshal(entry.Value(), &rec); err != nil {
+		return fanout.Request{}, 0, fault.Wrap(err, fault.NotFound, "request_not_found", "Request not found")
+	}
+	return fanout.Request{
+		ID: id, ClientID: rec.ClientID, SessionKey: rec.SessionToken, ExecutionID: string(rec.ExecutionID),
+		PlaybookPath: rec.PlaybookPath, CreatedAt: rec.CreatedAt, Since: rec.Since, Done: rec.Done,
+	}, entry.Revision(), nil
+}
+
+// Bind implements the port.
+func (s *RequestStore) Bind(ctx context.Context, id, executionID string) (fanout.Request, error) {
+	return s.change(ctx, id, func(r *fanout.Request) bool {
+		if r.ExecutionID != "" {
+			return false
+		}
+		r.ExecutionID = executionID
+		return true
+	})
+}
+
+// Finish implements the port.
+func (s *RequestStore) Finish(ctx context.Context, id string) error {
+	_, err := s.change(ctx, id, func(r *fanout.Request) bool {
+		changed := !r.Done
+		r.Done = true
+		return changed
+	})
+	return err
+}
+
+// change applies an edit with optimistic locking. edit returns false for nothing to do.
+func (s *RequestStore) change(ctx context.Context, id string, edit func(*fanout.Request) bool) (fanout.Request, error) {
+	for {
+		r, revision, err := s.get(ctx, id)
+		if err != nil || !edit(&r) {
+			return r, err
+		}
+		value, err := encodeRequest(r)
+		if err != nil {
+			return r, err
+		}
+		kv, err := s.bucket.Get(ctx)
+		if err != nil {
+			return r, err
+		}
+		if _, err = kv.Update(ctx, id, value, revision); !conflict(err) {
+			return r, s.bucket.Failed(err)
+		}
+	}
+}
+
+// Remove implements the port.
+func (s *RequestStore) Remove(ctx context.Context, id string) error {
+	return remove(ctx, s.bucket, id)
+}
+
+func remove(ctx context.Context, bucket *natskit.Lazy[jetstream.KeyValue], key string) error {
+	kv, err := bucket.Get(ctx)
+	if err != nil {
+		return err
+	}
+	if err := kv.Purge(ctx, key); err != nil {
+		return bucket.Failed(err)
+	}
+	return nil
+}
+
+// conflict reports whether a compare-and-set lost.
+func conflict(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, jetstream.ErrKeyExists) || (errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence)
+}
+
+func encodeRequest(r fanout.Request) ([]byte, error) {
+	return json.Marshal(requestRecord{
+		ClientID: r.ClientID, SessionToken: r.SessionKey, ExecutionID: noetlwire.ID(r.ExecutionID),
+		PlaybookPath: r.PlaybookPath, CreatedAt: r.CreatedAt, Since: r.Since, Done: r.Done,
+	})
+}

@@ -1,0 +1,166 @@
+package natskv
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+)
+
+// routesBucket holds the two indexes of pending requests: "x.<execution>.<request>" and
+// "c.<client>.<request>". One look-up is one batched direct get on the first part of the key;
+// the server finds it by its subject index, whatever else is in the bucket.
+const routesBucket = "gateway_routes"
+
+const operationHeader = "KV-Operation" // set on the markers of deleted keys
+
+// Routes are the indexes on one bucket.
+type Routes struct {
+	js     jetstream.JetStream
+	bucket *natskit.Lazy[jetstream.KeyValue]
+}
+
+// NewRoutes makes the indexes; entries live as long as requests do.
+func NewRoutes(js jetstream.JetStream, ttl time.Duration, replicas int) *Routes {
+	return &Routes{js: js, bucket: natskit.Bucket(js, jetstream.KeyValueConfig{
+		Bucket: routesBucket, Description: "Indexes of the gateway's pending requests.", TTL: ttl, Storage: jetstream.FileStorage, Replicas: replicas,
+	})}
+}
+
+var _ fanout.RouteIndex = (*RouteIndex)(nil)
+
+// RouteIndex finds requests by execution. It is safe for concurrent use.
+type RouteIndex struct{ *Routes }
+
+type routeRecord struct {
+	ClientID string `json:"client_id"`
+	Through  uint64 `json:"through"`
+}
+
+// Put implements the port.
+func (x RouteIndex) Put(ctx context.Context, executionID string, r fanout.Route) error {
+	kv, err := x.bucket.Get(ctx)
+	if err != nil {
+		return err
+	}
+	value, err := json.Marshal(routeRecord{ClientID: r.ClientID, Through: r.Through})
+	if err != nil {
+		return err
+	}
+	if _, err := kv.Create(ctx, routeKey(executionID, r.RequestID), value); err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
+		return x.bucket.Failed(err)
+	}
+	return nil
+}
+
+// ByExecution implements the port.
+func (x RouteIndex) ByExecution(ctx context.Context, executionID string) ([]fanout.Route, error) {
+	var routes []fanout.Route
+	for m, err := range x.under(ctx, "x."+executionID) {
+		if err != nil {
+			return nil, err
+		}
+		var rec routeRecord
+		if err := json.Unmarshal(m.Data, &rec); err != nil {
+			return nil, err
+		}
+		routes = append(routes, fanout.Route{RequestID: lastToken(m.Subject), ClientID: rec.ClientID, Through: rec.Through, Revision: m.Sequence})
+	}
+	return routes, nil
+}
+
+// Advance implements the port.
+func (x RouteIndex) Advance(ctx context.Context, executionID string, r fanout.Route) error {
+	kv, err := x.bucket.Get(ctx)
+	if err != nil {
+		return err
+	}
+	value, err := json.Marshal(routeRecord{ClientID: r.ClientID, Through: r.Through})
+	if err != nil {
+		return err
+	}
+	if _, err := kv.Update(ctx, routeKey(executionID, r.RequestID), value, r.Revision); err != nil && !conflict(err) {
+		return x.bucket.Failed(err)
+	}
+	return nil
+}
+
+// Delete implements the port.
+func (x RouteIndex) Delete(ctx context.Context, executionID, requestID string) error {
+	return remove(ctx, x.bucket, routeKey(executionID, requestID))
+}
+
+var _ fanout.PendingIndex = (*PendingIndex)(nil)
+
+// PendingIndex finds requests by client. It is safe for concurrent use.
+type PendingIndex struct{ *Routes }
+
+// Add implements the port.
+func (x PendingIndex) Add(ctx context.Context, clientID, requestID string) error {
+	kv, err := x.bucket.Get(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := kv.Put(ctx, "c."+clientID+"."+requestID, nil); err != nil {
+		return x.bucket.Failed(err)
+	}
+	return nil
+}
+
+// List implements the port.
+func (x PendingIndex) List(ctx context.Context, clientID string) ([]string, error) {
+	var ids []string
+	for m, err := range x.under(ctx, "c."+clientID) {
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, lastToken(m.Subject))
+	}
+	return ids, nil
+}
+
+// Delete implements the port.
+func (x PendingIndex) Delete(ctx context.Context, clientID, requestID string) error {
+	return remove(ctx, x.bucket, "c."+clientID+"."+requestID)
+}
+
+// under yields the live entries whose key is prefix and one more token.
+func (x *Routes) under(ctx context.Context, prefix string) iter.Seq2[*jetstream.RawStreamMsg, error] {
+	return func(yield func(*jetstream.RawStreamMsg, error) bool) {
+		if _, err := x.bucket.Get(ctx); err != nil {
+			yield(nil, err)
+			return
+		}
+		messages, err := jetstreamext.GetLastMsgsFor(ctx, x.js, "KV_"+routesBucket, []string{"$KV." + routesBucket + "." + prefix + ".*"})
+		if err != nil {
+			yield(nil, x.bucket.Failed(err))
+			return
+		}
+		for m, err := range messages {
+			switch {
+			case errors.Is(err, jetstreamext.ErrNoMessages):
+				return
+			case err != nil:
+				yield(nil, x.bucket.Failed(err))
+				return
+			case m.Header.Get(operationHeader) != "" || m.Header.Get("Nats-Marker-Reason") != "":
+				continue
+			}
+			if !yield(m, nil) {
+				return
+			}
+		}
+	}
+}
+
+func routeKey(executionID, requestID string) string { return "x." + executionID + "." + requestID }
+
+func lastToken(subject string) string { return subject[strings.LastIndexByte(subject, '.')+1:] }

@@ -1,0 +1,149 @@
+// Package natslive follows the live subjects of clients. All subscriptions of a process share
+// a few channels, because a subscription with a callback of its own costs a goroutine.
+package natslive
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsframes"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+)
+
+// lanes is how many channels share the subscriptions; a client always has the same one, so
+// its frames stay in order.
+const lanes = 8
+
+// laneDepth is how many messages a lane holds before nats.go drops some and says so.
+const laneDepth = 16384
+
+// probeHeader marks the question whether anybody follows a client.
+const probeHeader = "Gateway-Probe"
+
+var _ fanout.LiveFeed = (*LiveFeed)(nil)
+
+// LiveFeed is the core NATS adapter. It is safe for concurrent use; [LiveFeed.Run] must be
+// running for frames to arrive.
+type LiveFeed struct {
+	nc    *nats.Conn
+	seed  maphash.Seed
+	lanes [lanes]lane
+}
+
+type lane struct {
+	messages chan *nats.Msg
+	mu       sync.Mutex
+	deliver  map[string]func(fanout.Frame, uint64)
+}
+
+// New makes the feed.
+func New(nc *nats.Conn) *LiveFeed {
+	f := &LiveFeed{nc: nc, seed: maphash.MakeSeed()}
+	for i := range f.lanes {
+		f.lanes[i].messages = make(chan *nats.Msg, laneDepth)
+		f.lanes[i].deliver = map[string]func(fanout.Frame, uint64){}
+	}
+	return f
+}
+
+// Follow implements the port.
+func (f *LiveFeed) Follow(client string, deliver func(fanout.Frame, uint64)) (func(), error) {
+	l := &f.lanes[maphash.String(f.seed, client)%lanes]
+	l.mu.Lock()
+	l.deliver[client] = deliver
+	l.mu.Unlock()
+	sub, err := f.nc.ChanSubscribe(natsframes.LivePrefix+client, l.messages)
+	if err != nil {
+		l.forget(client)
+		return nil, err
+	}
+	return func() {
+		_ = sub.Unsubscribe() // fails only when the connection is closed, which ends it too
+		l.forget(client)
+	}, nil
+}
+
+func (l *lane) forget(client string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.deliver, client)
+}
+
+// Present implements the port: a request to the live subject is answered at once, by the
+// server when nobody follows it, else by a follower.
+func (f *LiveFeed) Present(ctx context.Context, client string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+	defer cancel()
+	_, err := f.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: natsframes.LivePrefix + client, Header: nats.Header{probeHeader: []string{"1"}}})
+	if errors.Is(err, nats.ErrNoResponders) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Run hands messages on until ctx ends. onBreak is called after the feed may have lost
+// something: a reconnect, or a full lane.
+func (f *LiveFeed) Run(ctx context.Context, onBreak func()) error {
+	status := f.nc.StatusChanged(nats.CONNECTED)
+	defer f.nc.RemoveStatusListener(status)
+	var wg sync.WaitGroup
+	for i := range f.lanes {
+		wg.Go(func() { f.lanes[i].run(ctx, onBreak) })
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			wg.Wait()
+			return nil
+		case <-status:
+			onBreak()
+		}
+	}
+}
+
+func (l *lane) run(ctx context.Context, onBreak func()) {
+	full := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m := <-l.messages:
+			l.handle(m)
+		}
+		// nats.go drops what finds the channel full. Once it is drained, look for holes.
+		switch {
+		case len(l.messages) >= cap(l.messages)-1:
+			full = true
+		case full && len(l.messages) == 0:
+			full = false
+			onBreak()
+		}
+	}
+}
+
+func (l *lane) handle(m *nats.Msg) {
+	if m.Header.Get(probeHeader) != "" {
+		_ = m.Respond(nil) // the asker has its own deadline
+		return
+	}
+	seq, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
+	if err != nil {
+		return // not from the stream: somebody else publishes on our subject
+	}
+	previous, err := strconv.ParseUint(m.Header.Get("Nats-Last-Sequence"), 10, 64)
+	if err != nil {
+		return
+	}
+	l.mu.Lock()
+	deliver := l.deliver[natsframes.Client(m.Subject)]
+	l.mu.Unlock()
+	if deliver != nil {
+		deliver(fanout.Frame{Seq: seq, Event: m.Header.Get(natsframes.EventHeader), Body: m.Data}, previous)
+	}
+}

@@ -1,0 +1,73 @@
+// Package config reads the settings of event-fanout.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/libs/sessions"
+)
+
+// Config holds the settings.
+type Config struct {
+	Process      run.ProcessConfig
+	Sessions     sessions.Config
+	Port         int    `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8092" doc:"listener for event streams, behind edge-proxy; 0 picks a free port"`
+	Bind         string `env:"GATEWAY_BIND" file:"server.bind" default:"0.0.0.0" doc:"address of that listener"`
+	InternalPort int    `env:"GATEWAY_INTERNAL_PORT" file:"server.internal_port" default:"8091" doc:"listener for workers' callbacks; 0 picks a free port"`
+	InternalBind string `env:"GATEWAY_INTERNAL_BIND" file:"server.internal_bind" default:"127.0.0.1" doc:"address of the workers' listener; it must not face the internet"`
+	// InternalToken is optional because today's workers send none.
+	InternalToken  string        `env:"GATEWAY_INTERNAL_TOKEN" file:"server.internal_token" secret:"true" doc:"if set, workers must send it as a bearer token"`
+	SSE            bool          `env:"GATEWAY_SSE_ENABLED" file:"transport.sse_enabled" default:"true" doc:"serve GET /events"`
+	Heartbeat      time.Duration `env:"GATEWAY_HEARTBEAT_INTERVAL_SECS" file:"transport.heartbeat_interval_secs" default:"30" unit:"s" doc:"time between pings on a stream"`
+	WriteTimeout   time.Duration `env:"GATEWAY_STREAM_WRITE_TIMEOUT_SECS" file:"transport.write_timeout_secs" default:"10" unit:"s" doc:"a client that takes nothing for this long is cut off; its place is kept"`
+	QueueFrames    int           `env:"GATEWAY_STREAM_QUEUE_FRAMES" file:"transport.queue_frames" default:"256" doc:"frames queued in memory per stream; beyond it the stream reads the store"`
+	QueueBytes     int           `env:"GATEWAY_STREAM_QUEUE_BYTES" file:"transport.queue_bytes" default:"1048576" doc:"bytes queued in memory per stream, likewise"`
+	MaxStreams     int           `env:"GATEWAY_STREAMS_MAX" file:"transport.streams_max" default:"50000" doc:"open streams of one process"`
+	PerUser        int           `env:"GATEWAY_STREAMS_PER_USER" file:"transport.streams_per_user" default:"100" doc:"open streams of one user in one process"`
+	FrameTTL       time.Duration `env:"GATEWAY_FRAME_TTL_SECS" file:"nats.frame_ttl_secs" default:"1800" unit:"s" doc:"how long frames are kept for replay, 60 s to 12 h"`
+	FrameMaxBytes  int64         `env:"GATEWAY_FRAME_MAX_BYTES" file:"nats.frame_max_bytes" default:"1073741824" doc:"bytes of stored frames together; the oldest go first"`
+	FramePerClient int64         `env:"GATEWAY_FRAME_MAX_PER_CLIENT" file:"nats.frame_max_per_client" default:"10000" doc:"stored frames per client; the oldest go first"`
+	RequestBucket  string        `env:"NATS_REQUEST_BUCKET" file:"nats.request_bucket" default:"requests" doc:"bucket of pending requests"`
+	RequestTTL     time.Duration `env:"NATS_REQUEST_TTL_SECS" file:"nats.request_ttl_secs" default:"1800" unit:"s" doc:"how long a request may be pending"`
+	CallbackPrefix string        `env:"NATS_CALLBACK_SUBJECT_PREFIX" file:"nats.callback_subject_prefix" default:"noetl.callbacks" doc:"subject prefix of callbacks over NATS"`
+	UpdatesPrefix  string        `env:"NATS_UPDATES_SUBJECT_PREFIX" file:"nats.updates_subject_prefix" default:"noetl.events." doc:"subject prefix of lifecycle events"`
+	UpdatesStream  string        `env:"NATS_UPDATES_STREAM" file:"nats.updates_stream" default:"NOETL_EVENTS" doc:"stream of lifecycle events"`
+	Forwarded      []string      `env:"GATEWAY_FORWARDED_EVENTS" file:"transport.forwarded_events" default:"step.exit,playbook.completed,playbook.failed,calendar.event.touched" doc:"event types that clients see"`
+}
+
+// Load reads the settings and checks them.
+func Load(environ []string) (Config, error) {
+	var c Config
+	if err := config.Load(&c, environ); err != nil {
+		return c, err
+	}
+	return c, c.Validate()
+}
+
+// Validate reports everything that is wrong with the settings.
+func (c Config) Validate() error {
+	problems := []error{c.Process.Validate(), config.Port("GATEWAY_PORT", c.Port), config.Port("GATEWAY_INTERNAL_PORT", c.InternalPort)}
+	positive := func(name string, ok bool) {
+		if !ok {
+			problems = append(problems, fmt.Errorf("%s must be above 0", name))
+		}
+	}
+	positive("GATEWAY_HEARTBEAT_INTERVAL_SECS", c.Heartbeat > 0)
+	positive("GATEWAY_STREAM_WRITE_TIMEOUT_SECS", c.WriteTimeout > 0)
+	positive("GATEWAY_STREAM_QUEUE_FRAMES", c.QueueFrames > 0)
+	positive("GATEWAY_STREAM_QUEUE_BYTES", c.QueueBytes > 0)
+	positive("GATEWAY_STREAMS_MAX", c.MaxStreams > 0)
+	positive("GATEWAY_STREAMS_PER_USER", c.PerUser > 0)
+	positive("GATEWAY_FRAME_MAX_BYTES", c.FrameMaxBytes > 0)
+	positive("GATEWAY_FRAME_MAX_PER_CLIENT", c.FramePerClient > 0)
+	positive("NATS_REQUEST_TTL_SECS", c.RequestTTL > 0)
+	// A client id must stay its owner's for longer than its frames are kept.
+	if c.FrameTTL < time.Minute || c.FrameTTL > 12*time.Hour {
+		problems = append(problems, errors.New("GATEWAY_FRAME_TTL_SECS must be 60 to 43200"))
+	}
+	return errors.Join(problems...)
+}

@@ -1,0 +1,60 @@
+// Package endpoints lifts the use cases of event-fanout, once for HTTP and NATS.
+package endpoints
+
+import (
+	"context"
+	"time"
+
+	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/kit"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+)
+
+// CallbackRequest is a callback of the first form with the bytes it came as.
+type CallbackRequest struct {
+	Result fanout.Result
+	Body   []byte
+}
+
+// Set is every operation of the service.
+type Set struct {
+	Attach   kit.Operation[fanout.AttachRequest, fanout.Attachment]
+	Expect   kit.Operation[fanoutwire.ExpectRequest, fanoutwire.ExpectResponse]
+	Bind     kit.Operation[fanoutwire.BindRequest, fanoutwire.BindResponse]
+	Abandon  kit.Operation[fanoutwire.AbandonRequest, fanoutwire.AbandonResponse]
+	Callback kit.Operation[CallbackRequest, bool]
+	Complete kit.Operation[fanout.Result, fanout.Delivery]
+	Progress kit.Operation[fanout.Progress, struct{}]
+	Route    kit.Operation[fanout.Event, struct{}]
+}
+
+// deadline bounds an operation: each is a few round trips to NATS.
+const deadline = 5 * time.Second
+
+// Concurrent calls per operation. Workers' calls are many and short.
+const (
+	clientCalls = 256
+	workerCalls = 1024
+)
+
+// New makes the set.
+func New(svc *fanout.Service, o kit.Observer) Set {
+	client := kit.Standard(o, kit.Limits{Deadline: deadline, Concurrency: clientCalls})
+	worker := kit.Standard(o, kit.Limits{Deadline: deadline, Concurrency: workerCalls})
+	return Set{
+		Attach:  kit.Lift("fanout.attach", svc.Attach, client...),
+		Expect:  kit.Lift("fanout.expect", svc.Expect, worker...),
+		Bind:    kit.Lift("fanout.bind", svc.Bind, worker...),
+		Abandon: kit.Lift("fanout.abandon", svc.Abandon, worker...),
+		Callback: kit.Lift("fanout.callback", func(ctx context.Context, in CallbackRequest) (bool, error) {
+			return svc.Callback(ctx, in.Result, in.Body)
+		}, worker...),
+		Complete: kit.Lift("fanout.complete", svc.Complete, worker...),
+		Progress: kit.Lift("fanout.progress", func(ctx context.Context, in fanout.Progress) (struct{}, error) {
+			return struct{}{}, svc.Progress(ctx, in)
+		}, worker...),
+		Route: kit.Lift("fanout.route", func(ctx context.Context, in fanout.Event) (struct{}, error) {
+			return struct{}{}, svc.Route(ctx, in)
+		}, kit.Standard(o, kit.Limits{Deadline: deadline})...),
+	}
+}

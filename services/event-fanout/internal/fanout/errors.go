@@ -1,0 +1,32 @@
+package fanout
+
+import "github.com/noetl/gateway/libs/fault"
+
+// The faults that this domain raises. Functions, because a fault may be given a cause.
+func errRequestNotFound() error {
+	return fault.New(fault.NotFound, "request_not_found", "Request not found")
+}
+
+func errNotOwner() error {
+	return fault.New(fault.Denied, "client_not_yours", "this client_id belongs to another user: connect without client_id to get a new one")
+}
+
+func errBadClientID() error {
+	return fault.New(fault.Invalid, "bad_client_id", "client_id must be 1 to 64 letters, digits, - or _")
+}
+
+func errUnknownClient() error {
+	return fault.New(fault.Invalid, "unknown_client", "no event stream was ever opened with this clientId: open /events first")
+}
+
+func errBadRequestID() error {
+	return fault.New(fault.Invalid, "bad_request_id", "request_id must be 1 to 64 letters, digits, - or _")
+}
+
+func errBadExecutionID() error {
+	return fault.New(fault.Invalid, "bad_execution_id", "execution_id must be a number, or up to 64 letters, digits, - or _")
+}
+
+func errTooManyStreams(what string) error {
+	return fault.New(fault.RateLimited, "too_many_streams", "too many open event streams for this "+what+": close some")
+}

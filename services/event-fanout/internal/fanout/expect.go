@@ -1,0 +1,93 @@
+package fanout
+
+import (
+	"context"
+
+	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
+)
+
+// Expect registers a pending request. It is called before NoETL is, so no answer can be early.
+func (s *Service) Expect(ctx context.Context, in fanoutwire.ExpectRequest) (fanoutwire.ExpectResponse, error) {
+	var none fanoutwire.ExpectResponse
+	if !noetlwire.Token(in.RequestID) {
+		return none, errBadRequestID()
+	}
+	if !noetlwire.Token(in.ClientID) {
+		return none, errBadClientID()
+	}
+	owner, err := s.Clients.Owner(ctx, in.ClientID)
+	switch {
+	case err != nil:
+		return none, err
+	case owner == "":
+		return none, errUnknownClient()
+	case owner != in.Owner:
+		return none, errNotOwner()
+	}
+	since, err := s.Events.Last(ctx)
+	if err != nil {
+		return none, err
+	}
+	r := Request{ID: in.RequestID, ClientID: in.ClientID, SessionKey: in.SessionKey, PlaybookPath: in.PlaybookPath, CreatedAt: s.Now(), Since: since}
+	if err := s.Requests.Add(ctx, r); err != nil {
+		return none, err
+	}
+	return none, s.Pending.Add(ctx, in.ClientID, in.RequestID)
+}
+
+// Bind says which execution a request became, and delivers the events of that execution that
+// were there before. It is idempotent.
+func (s *Service) Bind(ctx context.Context, in fanoutwire.BindRequest) (fanoutwire.BindResponse, error) {
+	var none fanoutwire.BindResponse
+	if !noetlwire.Token(in.RequestID) {
+		return none, errBadRequestID()
+	}
+	if !noetlwire.Token(in.ExecutionID) {
+		return none, errBadExecutionID()
+	}
+	_, err := s.bind(ctx, in.RequestID, in.ExecutionID)
+	return none, err
+}
+
+func (s *Service) bind(ctx context.Context, requestID, executionID string) (Request, error) {
+	r, err := s.Requests.Bind(ctx, requestID, executionID)
+	if err != nil || r.Done {
+		return r, err
+	}
+	if r.ExecutionID != executionID {
+		return r, fault.New(fault.Conflict, "bound_elsewhere", "this request belongs to another execution")
+	}
+	if err := s.Routes.Put(ctx, executionID, Route{RequestID: r.ID, ClientID: r.ClientID, Through: r.Since}); err != nil {
+		return r, err
+	}
+	return r, s.advance(ctx, executionID, 0)
+}
+
+// Abandon forgets a request whose execution did not start.
+func (s *Service) Abandon(ctx context.Context, in fanoutwire.AbandonRequest) (fanoutwire.AbandonResponse, error) {
+	var none fanoutwire.AbandonResponse
+	r, err := s.Requests.Get(ctx, in.RequestID)
+	if err != nil {
+		if kind, _ := fault.KindOf(err); kind == fault.NotFound {
+			return none, nil
+		}
+		return none, err
+	}
+	return none, s.forget(ctx, r, s.Requests.Remove)
+}
+
+// forget takes a request out of both indexes and ends it.
+func (s *Service) forget(ctx context.Context, r Request, end func(context.Context, string) error) error {
+	if err := end(ctx, r.ID); err != nil {
+		return err
+	}
+	if err := s.Pending.Delete(ctx, r.ClientID, r.ID); err != nil {
+		return err
+	}
+	if r.ExecutionID == "" {
+		return nil
+	}
+	return s.Routes.Delete(ctx, r.ExecutionID, r.ID)
+}

@@ -1,0 +1,275 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/frame"
+	"github.com/noetl/gateway/libs/fault"
+)
+
+// HubConfig bounds the streams of one process.
+type HubConfig struct {
+	Heartbeat      time.Duration // time between pings of a stream
+	QueueFrames    int           // frames queued per stream before it reads the log instead
+	QueueBytes     int           // bytes queued per stream, likewise
+	MaxStreams     int           // open streams of this process
+	StreamsPerUser int           // open streams per user in this process
+}
+
+// Hub holds the live streams of one process. It is safe for concurrent use; [Hub.Run] must be
+// running for heartbeats.
+type Hub struct {
+	cfg     HubConfig
+	log     FrameLog
+	feed    LiveFeed
+	clients ClientStore
+	logger  *slog.Logger
+	readers chan struct{}
+
+	mu        sync.Mutex
+	closing   bool
+	count     int
+	groups    map[string]*group
+	bySession map[authwire.TokenKey]map[*Stream]struct{}
+	byOwner   map[string]int
+	wheel     [wheelSlots][]*Stream
+}
+
+// group is the streams of one client in this process: they share one subscription.
+type group struct {
+	mu      sync.Mutex
+	streams []*Stream
+	refs    int // guarded by the hub's mutex
+	stop    func()
+}
+
+// wheelSlots spreads the heartbeats over the interval, so that a tick touches a fraction of
+// the streams.
+const wheelSlots = 64
+
+// maxReaders bounds concurrent reads of the frame log.
+const maxReaders = 64
+
+var (
+	errEnded    = errors.New("stream ended")
+	errDraining = fault.New(fault.Unavailable, "draining", "this replica is stopping: connect again")
+)
+
+// NewHub makes a hub.
+func NewHub(cfg HubConfig, log FrameLog, feed LiveFeed, clients ClientStore, logger *slog.Logger) *Hub {
+	return &Hub{
+		cfg: cfg, log: log, feed: feed, clients: clients, logger: logger, readers: make(chan struct{}, maxReaders),
+		groups: map[string]*group{}, bySession: map[authwire.TokenKey]map[*Stream]struct{}{}, byOwner: map[string]int{},
+	}
+}
+
+// Admit reports whether another stream of the user may open, before anything is written.
+func (h *Hub) Admit(owner string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.admit(owner)
+}
+
+func (h *Hub) admit(owner string) error {
+	switch {
+	case h.closing:
+		return errDraining
+	case h.count >= h.cfg.MaxStreams:
+		return errTooManyStreams("server")
+	case h.byOwner[owner] >= h.cfg.StreamsPerUser:
+		return errTooManyStreams("user")
+	}
+	return nil
+}
+
+// Open starts a stream on a connection, to which the first frames of the attachment were
+// written already. The hub owns the connection from then on. On an error the connection is
+// the caller's to close.
+func (h *Hub) Open(a Attachment, conn Conn) (*Stream, error) {
+	s := &Stream{
+		hub: h, client: a.Client, sessionKey: a.SessionKey, expiresAt: a.Session.ExpiresAt, conn: conn,
+		epoch: a.Epoch, accepted: a.After, written: a.After, saved: a.After, replay: !a.Fresh,
+	}
+	// Held so that nobody who finds the stream in the hub uses it before it is whole.
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := h.add(s); err != nil {
+		return nil, err
+	}
+	s.expiry = time.AfterFunc(time.Until(s.expiresAt), func() { s.end(expired("expired")) })
+	s.wake()
+	return s, nil
+}
+
+// End closes a stream from the transport's side: the peer has gone.
+func (h *Hub) End(s *Stream) { s.close() }
+
+func (h *Hub) add(s *Stream) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.admit(s.client.Owner); err != nil {
+		return err
+	}
+	g := h.groups[s.client.ID]
+	if g == nil {
+		g = &group{}
+		stop, err := h.feed.Follow(s.client.ID, g.deliver)
+		if err != nil {
+			return err
+		}
+		g.stop = stop
+		h.groups[s.client.ID] = g
+	}
+	g.refs++
+	g.mu.Lock()
+	g.streams = append(g.streams, s)
+	g.mu.Unlock()
+	s.group = g
+	h.count++
+	h.byOwner[s.client.Owner]++
+	if h.bySession[s.sessionKey] == nil {
+		h.bySession[s.sessionKey] = map[*Stream]struct{}{}
+	}
+	h.bySession[s.sessionKey][s] = struct{}{}
+	s.slot = rand.IntN(wheelSlots) //nolint:gosec // spreads load, guards nothing
+	s.at = len(h.wheel[s.slot])
+	h.wheel[s.slot] = append(h.wheel[s.slot], s)
+	return nil
+}
+
+func (h *Hub) remove(s *Stream) {
+	s.expiry.Stop()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	g := s.group
+	g.mu.Lock()
+	for i, other := range g.streams {
+		if other == s {
+			g.streams = append(g.streams[:i], g.streams[i+1:]...)
+			break
+		}
+	}
+	g.mu.Unlock()
+	if g.refs--; g.refs == 0 {
+		g.stop()
+		delete(h.groups, s.client.ID)
+	}
+	h.count--
+	if h.byOwner[s.client.Owner]--; h.byOwner[s.client.Owner] == 0 {
+		delete(h.byOwner, s.client.Owner)
+	}
+	if delete(h.bySession[s.sessionKey], s); len(h.bySession[s.sessionKey]) == 0 {
+		delete(h.bySession, s.sessionKey)
+	}
+	slot := h.wheel[s.slot]
+	last := len(slot) - 1
+	slot[s.at] = slot[last]
+	slot[s.at].at = s.at
+	slot[last] = nil
+	h.wheel[s.slot] = slot[:last]
+}
+
+func (g *group) deliver(f Frame, previous uint64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, s := range g.streams {
+		s.live(f, previous)
+	}
+}
+
+// EndSession ends the streams of a revoked session.
+func (h *Hub) EndSession(key authwire.TokenKey) {
+	for _, s := range h.collect(func(add func(*Stream)) {
+		for s := range h.bySession[key] {
+			add(s)
+		}
+	}) {
+		s.end(expired("revoked"))
+	}
+}
+
+// Resync makes every stream read the log: the feed was interrupted.
+func (h *Hub) Resync() {
+	for _, s := range h.all() {
+		s.resync()
+	}
+}
+
+// Streams returns how many streams are open.
+func (h *Hub) Streams() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.count
+}
+
+// Run sends heartbeats until ctx ends.
+func (h *Hub) Run(ctx context.Context) error {
+	tick := time.NewTicker(max(h.cfg.Heartbeat/wheelSlots, time.Millisecond))
+	defer tick.Stop()
+	for slot := 0; ; slot = (slot + 1) % wheelSlots {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, s := range h.collect(func(add func(*Stream)) {
+			for _, s := range h.wheel[slot] {
+				add(s)
+			}
+		}) {
+			s.heartbeat()
+		}
+	}
+}
+
+// Drain refuses new streams and ends the open ones, which their clients resume elsewhere.
+func (h *Hub) Drain(ctx context.Context) {
+	h.mu.Lock()
+	h.closing = true
+	h.mu.Unlock()
+	for _, s := range h.all() {
+		s.end(nil)
+	}
+	tick := time.NewTicker(drainPoll)
+	defer tick.Stop()
+	for h.Streams() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// drainPoll is how often Drain looks whether the last stream has ended.
+const drainPoll = 5 * time.Millisecond
+
+func (h *Hub) all() []*Stream {
+	return h.collect(func(add func(*Stream)) {
+		for _, slot := range h.wheel {
+			for _, s := range slot {
+				add(s)
+			}
+		}
+	})
+}
+
+// collect gathers streams under the hub's lock, so that they can be worked on without it:
+// a stream's lock is never taken inside the hub's.
+func (h *Hub) collect(each func(add func(*Stream))) []*Stream {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var list []*Stream
+	each(func(s *Stream) { list = append(list, s) })
+	return list
+}
+
+func expired(reason string) []byte {
+	return frame.Notify(frame.MethodSessionExpired, frame.SessionExpiredParams{Reason: reason})
+}

@@ -1,0 +1,150 @@
+package fanout
+
+import (
+	"context"
+	"time"
+)
+
+// Frame is a stored frame. Seq orders the frames of a log; it is never 0.
+type Frame struct {
+	Seq   uint64
+	Event string // SSE event name
+	Body  []byte // one JSON-RPC message
+}
+
+// NewFrame is a frame to be stored. Two frames of one DedupID are one frame.
+type NewFrame struct {
+	Event   string
+	DedupID string
+	Body    []byte
+}
+
+// Window is what a log can still replay.
+type Window struct {
+	// Epoch names the log's incarnation: after its data was lost it has another.
+	Epoch string
+	// First is the oldest sequence that is kept; everything before it is gone.
+	First uint64
+}
+
+// FrameLog keeps the frames of every client for a while.
+type FrameLog interface {
+	// Append stores a frame. It MUST be durable before it returns nil, and MUST store nothing
+	// when a frame of the same DedupID was stored within the last ten minutes. A body that the
+	// log cannot hold is the fault TooLarge.
+	Append(ctx context.Context, client string, f NewFrame) error
+	// Since returns up to limit frames of the client after a sequence, in order. An empty
+	// answer MUST mean that there was none when it was asked.
+	Since(ctx context.Context, client string, after uint64, limit int) ([]Frame, error)
+	// Window returns what can be replayed.
+	Window(ctx context.Context) (Window, error)
+}
+
+// LiveFeed tells about frames as they are stored. It may lose some; it MUST then either
+// deliver a later frame whose previous shows the hole, or call the function given to OnBreak.
+type LiveFeed interface {
+	// Follow calls deliver for each frame of the client until stop is called. previous is the
+	// sequence of the client's frame before it, 0 for none. Frames stored after Follow returned
+	// MUST be delivered. deliver MUST NOT be called at once for the same client, and must not block.
+	Follow(client string, deliver func(f Frame, previous uint64)) (stop func(), err error)
+	// Present reports whether any replica follows the client.
+	Present(ctx context.Context, client string) (bool, error)
+}
+
+// Client is a client id and whose it is.
+type Client struct {
+	ID    string
+	Owner string
+}
+
+// ClientStore keeps whose a client id is, and how far it was served.
+type ClientStore interface {
+	// Claim records the owner of a client id unless it has one, and returns the owner that counts.
+	// It MUST be atomic: of two claims one wins.
+	Claim(ctx context.Context, c Client) (owner string, err error)
+	// Owner returns the owner of a client id, "" when nobody has claimed it.
+	Owner(ctx context.Context, id string) (string, error)
+	// SavePosition records the last sequence written to a live connection. It may be lossy and
+	// MUST NOT block.
+	SavePosition(id, epoch string, seq uint64)
+	// Position returns what was saved last; empty epoch for nothing.
+	Position(ctx context.Context, id string) (epoch string, seq uint64, err error)
+}
+
+// Request is a pending request: somebody's client waits for its result.
+type Request struct {
+	ID           string
+	ClientID     string
+	SessionKey   string // hash of the session token
+	ExecutionID  string // "" until bound
+	PlaybookPath string
+	CreatedAt    time.Time
+	// Since is the last sequence of the event log before the request was made: its events come after.
+	Since uint64
+	Done  bool
+}
+
+// RequestStore keeps pending requests for a limited time.
+type RequestStore interface {
+	// Add stores a new request. A known id is the fault Conflict.
+	Add(ctx context.Context, r Request) error
+	// Get returns a request, or the fault NotFound.
+	Get(ctx context.Context, id string) (Request, error)
+	// Bind sets the execution id unless the request has one, and returns the request as it is then.
+	Bind(ctx context.Context, id, executionID string) (Request, error)
+	// Finish marks the request done; it stays known until it ages out, so that a repeated
+	// callback can be told from an unknown one.
+	Finish(ctx context.Context, id string) error
+	// Remove forgets a request.
+	Remove(ctx context.Context, id string) error
+}
+
+// Route leads from an execution to one pending request, and remembers how far the event log
+// was routed for it.
+type Route struct {
+	RequestID string
+	ClientID  string
+	Through   uint64
+	Revision  uint64 // set by the index
+}
+
+// RouteIndex finds pending requests by execution and by client, each in one look-up whose
+// cost does not depend on how many are pending elsewhere.
+type RouteIndex interface {
+	// Put adds the route of a bound request; an existing one is kept.
+	Put(ctx context.Context, executionID string, r Route) error
+	// ByExecution returns the routes of an execution.
+	ByExecution(ctx context.Context, executionID string) ([]Route, error)
+	// Advance stores r.Through if the route is still as it was read; otherwise it does nothing.
+	Advance(ctx context.Context, executionID string, r Route) error
+	// Delete removes the route.
+	Delete(ctx context.Context, executionID, requestID string) error
+}
+
+// PendingIndex lists the pending requests of a client, for the first frame of a reattach.
+type PendingIndex interface {
+	Add(ctx context.Context, clientID, requestID string) error
+	List(ctx context.Context, clientID string) (requestIDs []string, err error)
+	Delete(ctx context.Context, clientID, requestID string) error
+}
+
+// Event is a lifecycle event in the event log.
+type Event struct {
+	Seq         uint64
+	ExecutionID string // as the subject has it
+	Payload     []byte
+}
+
+// EventLog is NoETL's log of lifecycle events.
+type EventLog interface {
+	// Last returns the sequence of the newest event, 0 for none.
+	Last(ctx context.Context) (uint64, error)
+	// After returns up to limit events of an execution after a sequence, in order.
+	After(ctx context.Context, executionID string, seq uint64, limit int) ([]Event, error)
+}
+
+// CallbackRelay brings a callback to a gateway replica that waits for it (the auth flows).
+type CallbackRelay interface {
+	// Deliver returns false when nobody waits.
+	Deliver(ctx context.Context, requestID string, body []byte) (delivered bool, err error)
+}

@@ -1,0 +1,253 @@
+package fanout
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/frame"
+)
+
+// Outgoing is one message for a connection. ID is empty for what is not stored.
+type Outgoing struct {
+	ID    string
+	Event string
+	Body  []byte
+}
+
+// Conn is the transport of a stream. Its methods are never called at once.
+type Conn interface {
+	// Send writes messages in order, all or an error. It MUST fail when the peer is known to
+	// have gone, and when it cannot finish within its write deadline.
+	Send(messages []Outgoing) error
+	// Close ends the connection; it may be called more than once.
+	Close()
+}
+
+// Stream is one live connection of a client. Frames of the live feed are queued while they
+// follow one another without a hole; whatever does not fit (an overflow, a hole, the backlog
+// at the start) is read from the log instead. So the queue is bounded, nothing is lost, and a
+// stream with nothing to write owns no goroutine.
+type Stream struct {
+	hub        *Hub
+	group      *group
+	client     Client
+	sessionKey authwire.TokenKey
+	expiresAt  time.Time
+	conn       Conn
+	epoch      string
+	expiry     *time.Timer
+	slot, at   int // place on the heartbeat wheel
+
+	mu       sync.Mutex
+	queue    []Frame
+	bytes    int
+	accepted uint64 // highest sequence queued or written
+	written  uint64 // highest sequence written
+	saved    uint64 // highest sequence recorded as written
+	liveMax  uint64 // highest sequence heard of while reading the log
+	replay   bool   // the log must be read
+	ping     bool   // a heartbeat is due
+	farewell []byte // last message before the end
+	running  bool   // a pump goroutine is at work
+	closed   bool
+}
+
+// live takes a frame of the feed; previous is the sequence of the client's frame before it.
+func (s *Stream) live(f Frame, previous uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed || f.Seq <= s.accepted:
+		return
+	case s.replay:
+		s.liveMax = max(s.liveMax, f.Seq)
+	case previous > s.accepted || len(s.queue) >= s.hub.cfg.QueueFrames || s.bytes+len(f.Body) > s.hub.cfg.QueueBytes:
+		s.replay, s.liveMax = true, f.Seq
+	default:
+		s.queue = append(s.queue, f)
+		s.bytes += len(f.Body)
+		s.accepted = f.Seq
+	}
+	s.wake()
+}
+
+// resync makes the stream read the log: the feed may have lost something.
+func (s *Stream) resync() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replay = true
+	s.wake()
+}
+
+// heartbeat asks for a ping.
+func (s *Stream) heartbeat() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ping = true
+	s.wake()
+}
+
+// end sends a last message, nil for none, and closes. What is queued is sent before it.
+func (s *Stream) end(farewell []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.farewell == nil {
+		s.farewell = farewell
+	}
+	if s.farewell == nil {
+		s.farewell = []byte{}
+	}
+	s.wake()
+}
+
+// wake starts the pump if it is not at work. The caller holds mu.
+func (s *Stream) wake() {
+	if s.running || s.closed {
+		return
+	}
+	s.running = true
+	go s.pump()
+}
+
+// pump writes until there is nothing left to write, then ends.
+func (s *Stream) pump() {
+	for s.step() {
+	}
+}
+
+// step does one round and reports whether another may be needed.
+func (s *Stream) step() bool {
+	s.mu.Lock()
+	if s.closed {
+		s.running = false
+		s.mu.Unlock()
+		return false
+	}
+	frames, replay, ping, farewell := s.queue, s.replay, s.ping, s.farewell
+	s.queue, s.bytes, s.ping = nil, 0, false
+	if len(frames) == 0 && !replay && !ping && farewell == nil {
+		s.running = false
+		s.savePosition()
+		s.mu.Unlock()
+		return false
+	}
+	s.mu.Unlock()
+
+	err := s.write(frames, ping)
+	if err == nil && replay {
+		err = s.readLog()
+	}
+	if err == nil && farewell != nil {
+		if len(farewell) > 0 {
+			_ = s.conn.Send([]Outgoing{{Event: frame.MethodSessionExpired, Body: farewell}}) // it ends either way
+		}
+		err = errEnded
+	}
+	if err != nil {
+		s.close()
+		return false
+	}
+	return true
+}
+
+// readLog writes what the log has after the last accepted frame. The stream goes back to the
+// live feed only when it has seen all that the feed told of meanwhile.
+func (s *Stream) readLog() error {
+	for {
+		s.mu.Lock()
+		after := s.accepted
+		s.mu.Unlock()
+		frames, err := s.hub.read(s.client.ID, after)
+		if err != nil {
+			return s.retryLater(err)
+		}
+		if err := s.write(frames, false); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		if len(frames) > 0 {
+			s.accepted = max(s.accepted, frames[len(frames)-1].Seq)
+		}
+		// A frame that was announced but is not in the log was dropped there (age, limit).
+		if len(frames) == 0 || (len(frames) < readBatch && s.liveMax <= s.accepted) {
+			s.replay, s.liveMax = false, 0
+			s.mu.Unlock()
+			return nil
+		}
+		s.mu.Unlock()
+	}
+}
+
+// retryLater keeps the stream open through an outage of the log: it tries again soon.
+func (s *Stream) retryLater(err error) error {
+	s.hub.logger.Debug("reading the frame log failed, trying again", "err", err)
+	s.mu.Lock()
+	s.replay = false
+	s.mu.Unlock()
+	time.AfterFunc(logRetry, s.resync)
+	return nil
+}
+
+const (
+	readBatch = 256
+	logRetry  = 250 * time.Millisecond
+)
+
+func (s *Stream) write(frames []Frame, ping bool) error {
+	if len(frames) == 0 && !ping {
+		return nil
+	}
+	out := make([]Outgoing, 0, len(frames)+1)
+	for _, f := range frames {
+		out = append(out, Outgoing{ID: EventID(s.epoch, f.Seq), Event: f.Event, Body: f.Body})
+	}
+	if ping {
+		out = append(out, Outgoing{Event: frame.MethodPing, Body: frame.Ping()})
+	}
+	if err := s.conn.Send(out); err != nil {
+		return err
+	}
+	if len(frames) > 0 {
+		s.mu.Lock()
+		s.written = max(s.written, frames[len(frames)-1].Seq)
+		s.savePosition()
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+// savePosition records how far the client was served, for a reattach that brings no last id.
+// The caller holds mu.
+func (s *Stream) savePosition() {
+	if s.written > s.saved {
+		s.saved = s.written
+		s.hub.clients.SavePosition(s.client.ID, s.epoch, s.written)
+	}
+}
+
+// close ends the stream and takes it out of the hub.
+func (s *Stream) close() {
+	s.mu.Lock()
+	s.running = false
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed, s.queue = true, nil
+	s.savePosition()
+	s.mu.Unlock()
+	s.conn.Close()
+	s.hub.remove(s)
+}
+
+// read reads the log with a bound on how many streams do so at once: after an outage of NATS
+// all of them want to.
+func (h *Hub) read(client string, after uint64) ([]Frame, error) {
+	h.readers <- struct{}{}
+	defer func() { <-h.readers }()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return h.log.Since(ctx, client, after, readBatch)
+}

@@ -1,0 +1,103 @@
+// Package httpapi is event-fanout's inbound side of HTTP: event streams for clients and
+// callbacks from workers.
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/frame"
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/sessions"
+	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+)
+
+// SessionResolver answers whose session a token is.
+type SessionResolver interface {
+	// Resolve returns the session, or the fault Unauthenticated or Unavailable.
+	Resolve(ctx context.Context, token string) (*authwire.Session, error)
+}
+
+// Events serves GET /events.
+type Events struct {
+	Set          endpoints.Set
+	Hub          *fanout.Hub
+	Sessions     SessionResolver
+	WriteTimeout time.Duration // longest wait for a client to take what is written
+}
+
+// ServeHTTP opens a stream. Whatever is wrong is said with a status before it opens.
+func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	attachment, err := e.attach(ctx, r)
+	if err != nil {
+		httpkit.WriteError(ctx, w, err)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("Cache-Control", "no-store, no-transform")
+	h.Set("X-Accel-Buffering", "no") // nginx buffers answers unless told
+	first := []fanout.Outgoing{{Event: frame.EventMessage, Body: attachment.Init}, {Event: frame.MethodPing, Body: frame.Ping()}}
+	if attachment.Gap != nil {
+		first = append(first, fanout.Outgoing{Event: frame.MethodGap, Body: attachment.Gap})
+	}
+	raw, taken, err := hijack(w, r, e.WriteTimeout)
+	switch {
+	case err != nil: // the peer is gone
+		return
+	case taken:
+		e.open(attachment, raw, first)
+		return
+	}
+	plain := &plainConn{w: w, rc: http.NewResponseController(w), timeout: e.WriteTimeout, ended: make(chan struct{})}
+	w.WriteHeader(http.StatusOK)
+	stream := e.open(attachment, plain, first)
+	if stream == nil {
+		return
+	}
+	select {
+	case <-ctx.Done():
+		e.Hub.End(stream)
+		<-plain.ended
+	case <-plain.ended:
+	}
+}
+
+func (e *Events) attach(ctx context.Context, r *http.Request) (fanout.Attachment, error) {
+	query := r.URL.Query()
+	token := sessions.TokenOf(r)
+	if token == "" {
+		token = query.Get("session_token")
+	}
+	session, err := e.Sessions.Resolve(ctx, token)
+	if err != nil {
+		return fanout.Attachment{}, err
+	}
+	if err := e.Hub.Admit(session.Owner()); err != nil {
+		return fanout.Attachment{}, err
+	}
+	last := r.Header.Get("Last-Event-ID")
+	if last == "" {
+		last = query.Get("last_event_id")
+	}
+	return e.Set.Attach.Call(ctx, fanout.AttachRequest{Session: session, SessionKey: authwire.KeyOf(token), ClientID: query.Get("client_id"), LastEventID: last})
+}
+
+// open writes the first messages and hands the connection to the hub. The order matters: the
+// client must see init before any frame. It returns nil when the connection has ended.
+func (e *Events) open(a fanout.Attachment, conn fanout.Conn, first []fanout.Outgoing) *fanout.Stream {
+	if err := conn.Send(first); err != nil {
+		conn.Close()
+		return nil
+	}
+	stream, err := e.Hub.Open(a, conn)
+	if err != nil { // a limit was reached between Admit and now, or NATS is away: the client retries
+		conn.Close()
+		return nil
+	}
+	return stream
+}

@@ -1,0 +1,82 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/subtle"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/sessions"
+	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+	"github.com/noetl/gateway/services/event-fanout/internal/wire"
+)
+
+// maxCallback bounds a worker's body, in bytes. What is larger than NATS takes is answered
+// for in the hexagon; this bound only protects the process.
+const maxCallback = 8 << 20
+
+// Internal returns the routes for workers. With a token set, they must send it; without one
+// the unguessable request id is the capability, and the listener is not public.
+func Internal(set endpoints.Set, token string, undelivered prometheus.Counter) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("POST /api/internal/callback", httpkit.Mount(set.Callback, decodeCallback, func(_ context.Context, w http.ResponseWriter, delivered bool) error {
+		message := "callback delivered"
+		if !delivered {
+			undelivered.Inc()
+			message = "nobody waits for this request_id"
+		}
+		httpkit.WriteJSON(w, http.StatusOK, map[string]any{"delivered": delivered, "message": message})
+		return nil
+	}))
+	mux.Handle("POST /api/internal/callback/async", httpkit.Mount(set.Complete, body(wire.DecodeAsync), func(_ context.Context, w http.ResponseWriter, d fanout.Delivery) error {
+		if !d.Connected {
+			httpkit.WriteJSON(w, http.StatusAccepted, map[string]any{"status": "queued", "clientDisconnected": true})
+			return nil
+		}
+		httpkit.WriteJSON(w, http.StatusOK, map[string]any{"status": "delivered"})
+		return nil
+	}))
+	mux.Handle("POST /api/internal/progress", httpkit.Mount(set.Progress, body(wire.DecodeProgress), func(_ context.Context, w http.ResponseWriter, _ struct{}) error {
+		httpkit.WriteJSON(w, http.StatusOK, map[string]any{"status": "sent"})
+		return nil
+	}))
+	mux.HandleFunc("/", httpkit.NotFound)
+	return authorized(token, mux)
+}
+
+func decodeCallback(r *http.Request) (endpoints.CallbackRequest, error) {
+	raw, err := httpkit.ReadBody(r, maxCallback)
+	if err != nil {
+		return endpoints.CallbackRequest{}, err
+	}
+	result, err := wire.DecodeCallback(raw)
+	return endpoints.CallbackRequest{Result: result, Body: raw}, err
+}
+
+func body[T any](decode func([]byte) (T, error)) httpkit.Decoder[T] {
+	return func(r *http.Request) (T, error) {
+		raw, err := httpkit.ReadBody(r, maxCallback)
+		if err != nil {
+			var none T
+			return none, err
+		}
+		return decode(raw)
+	}
+}
+
+func authorized(token string, next http.Handler) http.Handler {
+	if token == "" {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if subtle.ConstantTimeCompare([]byte(sessions.TokenOf(r)), []byte(token)) != 1 {
+			httpkit.WriteError(r.Context(), w, fault.New(fault.Unauthenticated, "bad_internal_token", "the internal token is missing or wrong: send it as Authorization: Bearer"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

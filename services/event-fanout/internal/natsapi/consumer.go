@@ -1,0 +1,167 @@
+// Package natsapi is event-fanout's inbound side of NATS: the operations for other services,
+// the consumer of lifecycle events and the legacy callback subject.
+package natsapi
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsevents"
+	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+)
+
+// consumerName is the durable consumer that all replicas share, so that what is published
+// while none of them runs is handled by the next that does.
+const consumerName = "gateway-event-fanout"
+
+// Limits of the consumer.
+const (
+	maxAckPending = 2048             // events under way in all replicas together
+	routers       = 64               // events handled at once by one replica
+	ackWait       = 15 * time.Second // a replica that dies gives its events up after this
+	retryDelay    = 500 * time.Millisecond
+)
+
+// Consumer feeds lifecycle events to the service. It is a run.Component.
+type Consumer struct {
+	log      *natsevents.EventLog
+	subjects natsevents.Subjects
+	set      endpoints.Set
+	tel      *telemetry.Telemetry
+	restarts *prometheus.CounterVec
+	running  chan struct{} // holds a token while the consumer runs
+}
+
+// restartReasons is the closed label set of noetl_gateway_event_feed_reconnect_total.
+func restartReasons() []string { return []string{"open_failed", "consumer_lost"} }
+
+// NewConsumer makes the consumer.
+func NewConsumer(log *natsevents.EventLog, subjects natsevents.Subjects, set endpoints.Set, tel *telemetry.Telemetry) *Consumer {
+	restarts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "noetl_gateway_event_feed_reconnect_total", Help: "Times that the feed of lifecycle events was opened again, by reason.",
+	}, []string{"reason"})
+	for _, r := range restartReasons() {
+		restarts.WithLabelValues(r)
+	}
+	tel.Registry.MustRegister(restarts)
+	return &Consumer{log: log, subjects: subjects, set: set, tel: tel, restarts: restarts, running: make(chan struct{}, 1)}
+}
+
+// Name returns the component's name.
+func (c *Consumer) Name() string { return "lifecycle consumer" }
+
+// Probe reports whether events are being consumed, for readiness.
+func (c *Consumer) Probe(context.Context) error {
+	if len(c.running) == 0 {
+		return fault.New(fault.Unavailable, "event_feed_down", "lifecycle events are not being consumed")
+	}
+	return nil
+}
+
+// Run consumes until ctx ends, and opens the consumer again whenever it is lost.
+func (c *Consumer) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		reason, err := c.consume(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		c.restarts.WithLabelValues(reason).Inc()
+		c.tel.Logger.WarnContext(ctx, "lifecycle events are not being consumed, trying again", "reason", reason, "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(retryDelay):
+		}
+	}
+	return nil
+}
+
+func (c *Consumer) consume(ctx context.Context) (reason string, err error) {
+	octx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	stream, err := c.log.Stream(octx)
+	if err != nil {
+		return "open_failed", err
+	}
+	consumer, err := stream.CreateOrUpdateConsumer(octx, jetstream.ConsumerConfig{
+		Durable: consumerName, Description: "Lifecycle events for the NoETL gateway's clients.",
+		FilterSubject: c.subjects.All(), AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxAckPending: maxAckPending,
+		DeliverPolicy: jetstream.DeliverNewPolicy, // only for the first replica ever: before it nobody waited
+	})
+	if err != nil {
+		return "open_failed", c.log.Failed(err)
+	}
+	slots := make(chan struct{}, routers)
+	lost := make(chan error, 1)
+	base := context.WithoutCancel(ctx)
+	feed, err := consumer.Consume(func(m jetstream.Msg) {
+		slots <- struct{}{}
+		go func() {
+			defer func() { <-slots }()
+			c.handle(base, m)
+		}()
+	}, jetstream.PullMaxMessages(routers*4), jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+		if gone(err) {
+			select {
+			case lost <- err:
+			default:
+			}
+		}
+	}))
+	if err != nil {
+		return "open_failed", c.log.Failed(err)
+	}
+	c.running <- struct{}{}
+	defer func() { <-c.running }()
+	select {
+	case <-ctx.Done():
+		feed.Drain()
+		<-feed.Closed()
+		for range routers { // wait for the events under way
+			slots <- struct{}{}
+		}
+		return "", nil
+	case err := <-lost:
+		feed.Stop()
+		return "consumer_lost", c.log.Failed(err)
+	}
+}
+
+func (c *Consumer) handle(ctx context.Context, m jetstream.Msg) {
+	meta, err := m.Metadata()
+	if err != nil {
+		_ = m.Term() // not a JetStream message; it cannot be handled any better later
+		return
+	}
+	ctx = natskit.Extract(ctx, c.tel.Propagator(), m.Headers())
+	_, err = c.set.Route.Call(ctx, fanout.Event{Seq: meta.Sequence.Stream, ExecutionID: c.subjects.ExecutionID(m.Subject()), Payload: m.Data()})
+	switch {
+	case err == nil:
+		err = m.Ack()
+	case fault.Of(err).Kind.Ack() == fault.AckTerm:
+		err = m.TermWithReason(fault.Of(err).Code)
+	default:
+		err = m.NakWithDelay(retryDelay)
+	}
+	if err != nil { // it will be redelivered, and handling it again changes nothing
+		c.tel.Logger.DebugContext(ctx, "acknowledging an event failed", "err", err)
+	}
+}
+
+// gone reports errors after which a consumer must be opened again.
+func gone(err error) bool {
+	for _, e := range []error{jetstream.ErrConsumerDeleted, jetstream.ErrConsumerNotFound, jetstream.ErrStreamNotFound, jetstream.ErrNoHeartbeat, nats.ErrNoResponders} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}

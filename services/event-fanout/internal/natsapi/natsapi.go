@@ -1,0 +1,88 @@
+package natsapi
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+	"github.com/noetl/gateway/services/event-fanout/internal/wire"
+
+	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
+)
+
+// calls bounds each operation in one replica.
+const calls = 512
+
+// Endpoints is the subject table.
+func Endpoints(set endpoints.Set) []natskit.Endpoint {
+	return []natskit.Endpoint{
+		natskit.Mount(fanoutwire.SubjectExpect, calls, set.Expect),
+		natskit.Mount(fanoutwire.SubjectBind, calls, set.Bind),
+		natskit.Mount(fanoutwire.SubjectAbandon, calls, set.Abandon),
+	}
+}
+
+// Callbacks takes results that workers publish on noetl.callbacks.<request_id> instead of
+// posting them. The queue group gives each to one replica. It is a run.Component.
+type Callbacks struct {
+	nc     *nats.Conn
+	prefix string
+	svc    *fanout.Service
+	tel    *telemetry.Telemetry
+}
+
+// NewCallbacks makes the component; prefix is with or without a trailing dot.
+func NewCallbacks(nc *nats.Conn, prefix string, svc *fanout.Service, tel *telemetry.Telemetry) *Callbacks {
+	return &Callbacks{nc: nc, prefix: strings.TrimRight(prefix, ".") + ".", svc: svc, tel: tel}
+}
+
+// Name returns the component's name.
+func (c *Callbacks) Name() string { return "callback subject" }
+
+// Run listens until ctx ends.
+func (c *Callbacks) Run(ctx context.Context) error {
+	base := context.WithoutCancel(ctx)
+	slots := make(chan struct{}, calls)
+	sub, err := c.nc.QueueSubscribe(c.prefix+"*", "gateway-event-fanout", func(m *nats.Msg) {
+		slots <- struct{}{}
+		go func() {
+			defer func() { <-slots }()
+			c.handle(base, m)
+		}()
+	})
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	_ = sub.Drain() // fails only when the connection is closed
+	for range calls {
+		slots <- struct{}{}
+	}
+	return nil
+}
+
+func (c *Callbacks) handle(ctx context.Context, m *nats.Msg) {
+	ctx, cancel := context.WithTimeout(natskit.Extract(ctx, c.tel.Propagator(), m.Header), 5*time.Second)
+	defer cancel()
+	result, err := wire.DecodeCallback(m.Data)
+	if err != nil {
+		c.tel.Logger.InfoContext(ctx, "callback refused", "reason", "bad_json", "err", err)
+		return
+	}
+	if result.RequestID == "" {
+		result.RequestID = strings.TrimPrefix(m.Subject, c.prefix)
+	}
+	if _, err := c.svc.CompleteIfPending(ctx, result); err != nil {
+		c.tel.Logger.ErrorContext(ctx, "callback failed", "err", err)
+		return
+	}
+	if m.Reply != "" {
+		_ = m.Respond(nil) // the publisher has its own deadline
+	}
+}
