@@ -149,3 +149,22 @@ func Admin(h *Health, reg *prometheus.Registry) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
 }
+
+// ProbeURL returns a probe that wants status 200 from a URL.
+func ProbeURL(url, service string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return fault.Wrap(err, fault.Unavailable, service+"_away", "the "+service+" service cannot be reached")
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return fault.New(fault.Unavailable, service+"_unhealthy", "the "+service+" service is not healthy")
+		}
+		return nil
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
 
 	"github.com/noetl/gateway/libs/fault"
 )
@@ -87,6 +88,16 @@ func Probe(nc *nats.Conn) func(context.Context) error {
 		}
 		if err := nc.FlushWithContext(ctx); err != nil {
 			return fault.Wrap(err, fault.Unavailable, "nats_silent", "NATS does not answer")
+		}
+		return nil
+	}
+}
+
+// ProbeService reports whether a replica of a micro service answers its PING, for readiness.
+func ProbeService(nc *nats.Conn, name string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if _, err := nc.RequestWithContext(ctx, micro.APIPrefix+".PING."+name, nil); err != nil {
+			return fault.Wrap(err, fault.Unavailable, name+"_away", "no replica of "+name+" answers")
 		}
 		return nil
 	}

@@ -54,15 +54,27 @@ type Client struct {
 
 // Transport returns the HTTP transport to NoETL: traced, with enough idle connections that
 // steady traffic does not dial, and a bound on waiting for a connection.
-func Transport(tel *telemetry.Telemetry) http.RoundTripper {
-	return otelhttp.NewTransport(&http.Transport{
+func Transport(tel *telemetry.Telemetry, opts ...TransportOption) http.RoundTripper {
+	t := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 		MaxIdleConns:        512,
 		MaxIdleConnsPerHost: 256,
 		IdleConnTimeout:     90 * time.Second,
 		TLSHandshakeTimeout: 5 * time.Second,
 		DisableCompression:  true, // what NoETL compressed passes through as it is
-	}, otelhttp.WithTracerProvider(tel.Tracers), otelhttp.WithPropagators(tel.Propagator()))
+	}
+	for _, opt := range opts {
+		opt(t)
+	}
+	return otelhttp.NewTransport(t, otelhttp.WithTracerProvider(tel.Tracers), otelhttp.WithPropagators(tel.Propagator()))
+}
+
+// TransportOption changes a transport.
+type TransportOption func(*http.Transport)
+
+// WithHeaderTimeout bounds the wait for the head of an answer; the body may then take for ever.
+func WithHeaderTimeout(d time.Duration) TransportOption {
+	return func(t *http.Transport) { t.ResponseHeaderTimeout = d }
 }
 
 // New makes a client.

@@ -1,0 +1,71 @@
+// Package config reads the settings of edge-proxy.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/noetl"
+	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/libs/sessions"
+)
+
+// Config holds the settings.
+type Config struct {
+	Process          run.ProcessConfig
+	NoETL            noetl.Config
+	Sessions         sessions.Config
+	Port             int           `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8090" doc:"public listener; 0 picks a free port"`
+	Bind             string        `env:"GATEWAY_BIND" file:"server.bind" default:"0.0.0.0" doc:"address of the public listener"`
+	PublicURL        string        `env:"GATEWAY_PUBLIC_URL" file:"server.public_url" doc:"origin that clients use, if a proxy is in front"`
+	CallbackURL      string        `env:"GATEWAY_CALLBACK_URL" file:"server.callback_url" default:"http://127.0.0.1:8091" doc:"event-fanout's workers' listener as workers reach it; sent to NoETL as gateway_url"`
+	EventsURL        string        `env:"GATEWAY_EVENTS_URL" file:"server.events_url" default:"http://127.0.0.1:8092" doc:"event-fanout's stream listener"`
+	IngressURL       string        `env:"GATEWAY_INGRESS_URL" file:"server.ingress_url" default:"http://127.0.0.1:8093" doc:"ingress's listener"`
+	ExposeInternal   bool          `env:"GATEWAY_EXPOSE_INTERNAL" file:"server.expose_internal" default:"false" doc:"serve the workers' callback routes on the public listener too, as the old gateway did"`
+	MaxBody          int64         `env:"GATEWAY_MAX_BODY_BYTES" file:"server.max_body_bytes" default:"10485760" doc:"largest request body, in bytes"`
+	ProxyTimeout     time.Duration `env:"GATEWAY_PROXY_TIMEOUT_SECS" file:"noetl.proxy_timeout_secs" default:"300" unit:"s" doc:"longest wait for NoETL to begin its answer to a proxied call; the answer itself may stream without end"`
+	Origins          []string      `env:"CORS_ALLOWED_ORIGINS" file:"cors.allowed_origins" default:"http://localhost:8080,http://localhost:8090,http://localhost:3000" doc:"web origins that may call"`
+	CORSCredentials  bool          `env:"CORS_ALLOW_CREDENTIALS" file:"cors.allow_credentials" default:"true" doc:"allow cookies from those origins"`
+	EnforceAccess    string        `env:"GATEWAY_ENFORCE_ACCESS" file:"server.enforce_access" default:"off" doc:"off, or execute: ask the auth service before a playbook is executed"`
+	Console          bool          `env:"GATEWAY_CONSOLE" file:"server.console" default:"false" doc:"serve the demonstration page at /"`
+	ConsoleIssuer    string        `env:"GATEWAY_CONSOLE_ISSUER" file:"server.console_issuer" doc:"issuer that the page signs people in with"`
+	ConsoleClientID  string        `env:"GATEWAY_CONSOLE_CLIENT_ID" file:"server.console_client_id" default:"noetl-console" doc:"client id of the page at that issuer"`
+	ConsoleIsSandbox bool          `env:"GATEWAY_CONSOLE_SANDBOX" file:"server.console_sandbox" default:"false" doc:"the page says that it is a sandbox and offers the sandbox's webhook"`
+}
+
+// Load reads the settings and checks them.
+func Load(environ []string) (Config, error) {
+	var c Config
+	if err := config.Load(&c, environ); err != nil {
+		return c, err
+	}
+	return c, c.Validate()
+}
+
+// Validate reports everything that is wrong with the settings.
+func (c Config) Validate() error {
+	problems := []error{c.Process.Validate(), c.NoETL.Validate(), config.Port("GATEWAY_PORT", c.Port)}
+	for _, u := range []struct{ name, value string }{{"GATEWAY_CALLBACK_URL", c.CallbackURL}, {"GATEWAY_EVENTS_URL", c.EventsURL}, {"GATEWAY_INGRESS_URL", c.IngressURL}} {
+		if parsed, err := url.Parse(u.value); err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
+			problems = append(problems, fmt.Errorf("%s=%q must be an http or https URL", u.name, u.value))
+		}
+	}
+	if c.MaxBody <= 0 {
+		problems = append(problems, errors.New("GATEWAY_MAX_BODY_BYTES must be above 0"))
+	}
+	if c.ProxyTimeout <= 0 {
+		problems = append(problems, errors.New("GATEWAY_PROXY_TIMEOUT_SECS must be above 0"))
+	}
+	if c.EnforceAccess != "off" && c.EnforceAccess != "execute" {
+		problems = append(problems, fmt.Errorf("GATEWAY_ENFORCE_ACCESS=%q must be off or execute", c.EnforceAccess))
+	}
+	for _, origin := range c.Origins {
+		if origin == "*" && c.CORSCredentials {
+			problems = append(problems, errors.New("CORS_ALLOWED_ORIGINS=* with CORS_ALLOW_CREDENTIALS would let any web page act for a logged-in user: list the origins"))
+		}
+	}
+	return errors.Join(problems...)
+}

@@ -1,0 +1,239 @@
+import { getJSON, logout, postJSON } from './api.js';
+import { Catalog } from './catalog.js';
+import { announce, byId, clearAlert, el, setText, showAlert } from './dom.js';
+import { executePlaybook } from './graphql.js';
+import { text } from './json.js';
+import * as oidc from './oidc.js';
+import { Runs } from './runs.js';
+import { State, claim, session } from './store.js';
+import { EventStream } from './stream.js';
+import { Timeline } from './timeline.js';
+import { setUpWebhook } from './webhook.js';
+
+const STREAM_LABELS = { connecting: 'Connecting', live: 'Live', reconnecting: 'Reconnecting', offline: 'Offline' };
+
+let config = null;
+let active = null; // {token, user, state, runs, stream} while someone is signed in
+
+const timeline = new Timeline(byId('timeline'), byId('timeline-empty'));
+const catalog = new Catalog();
+
+function setView(view) {
+  document.body.dataset.view = view;
+  for (const node of document.querySelectorAll('[data-when]')) node.hidden = node.dataset.when !== view;
+}
+
+function setStream(state) {
+  byId('stream-status').dataset.state = state;
+  setText(byId('stream-text'), STREAM_LABELS[state]);
+}
+
+function refreshRun() {
+  const ready = Boolean(active?.state.clientId && catalog.selected);
+  byId('run').disabled = !ready;
+  setText(byId('run-hint'), ready || !active ? '' : catalog.selected ? 'Waiting for the event stream…' : '');
+}
+
+function onMessage(message, id) {
+  const { state, runs } = active;
+  if (state.isSeen(id)) return;
+  const init = message?.result;
+  if (init?.clientId) {
+    const clientId = text(init.clientId);
+    // The position belongs to the client it was given to.
+    if (clientId !== state.clientId) state.lastId = '';
+    state.clientId = clientId;
+    claim(clientId);
+    for (const request of Array.isArray(init.pendingRequests) ? init.pendingRequests : []) runs.pending(request);
+    refreshRun();
+  } else if (message?.method === 'session/expired') {
+    endSession('Your session has ended. Sign in again to go on; your timeline is kept.');
+    return;
+  } else if (message?.method === 'gap') {
+    showAlert('You were away for longer than events are kept: some are missing from the timeline below.', 'info');
+  } else if (message?.method) {
+    runs.apply(message);
+  }
+  state.advance(id);
+  state.save();
+}
+
+async function startStream() {
+  const mine = active;
+  if (mine.state.clientId && !await claim(mine.state.clientId)) mine.state.forgetClient();
+  if (active !== mine) return;
+  mine.stream = new EventStream(mine.token, {
+    position: () => mine.state,
+    onState: (value) => { if (active === mine) setStream(value); },
+    onMessage: (message, id) => { if (active === mine) onMessage(message, id); },
+    onRefused: () => { mine.state.forgetClient(); },
+    onUnauthorized: () => { if (active === mine) endSession('Your session is not valid any more. Sign in again to go on.'); },
+  });
+  mine.stream.run();
+}
+
+async function loadCatalog() {
+  if (!active) return;
+  const button = byId('catalog-refresh');
+  const focused = document.activeElement === button;
+  button.disabled = true;
+  try {
+    await catalog.load(active.token);
+  } catch (cause) {
+    fail(cause, 'The playbooks cannot be listed');
+  } finally {
+    button.disabled = false;
+    if (focused) button.focus();
+    refreshRun();
+  }
+}
+
+/** A 401 ends the session, anything else is told. */
+function fail(cause, what) {
+  if (cause.status === 401 && active) endSession('Your session is not valid any more. Sign in again to go on.');
+  else showAlert(what ? `${what}: ${cause.message}` : cause.message);
+}
+
+function enter(saved) {
+  const { token, user } = saved;
+  const state = new State(text(user?.user_id) || text(user?.email));
+  const runs = new Runs(state.savedRuns, {
+    onChange: (run) => timeline.show(run),
+    onRemove: (run) => timeline.remove(run),
+  });
+  state.bind(() => runs.all());
+  active = { token, user, state, runs, stream: null };
+  timeline.restore(runs.all());
+  const name = text(user?.display_name);
+  const email = text(user?.email);
+  byId('user').replaceChildren('Signed in as ', el('strong', {}, name || email), name && email ? ` (${email})` : '');
+  byId('roles').replaceChildren(...(Array.isArray(user?.roles) ? user.roles : []).map((role) => el('li', {}, text(role))));
+  setView('signed-in');
+  refreshRun();
+  startStream();
+  loadCatalog();
+}
+
+function leave() {
+  const left = active;
+  active = null;
+  left.stream?.stop();
+  for (const run of [...left.runs.all()]) timeline.remove(run);
+  session.clear();
+  setStream('offline');
+  setView('signed-out');
+  byId('sign-in').focus();
+  return left;
+}
+
+/** The session is over but the person is the same: the place in the stream is kept for the next sign-in. */
+function endSession(reason) {
+  active.state.flush();
+  leave();
+  showAlert(reason);
+}
+
+async function signOut() {
+  clearAlert();
+  const { token, state } = leave();
+  state.clear();
+  try {
+    await logout(token);
+    announce('Signed out');
+  } catch (cause) {
+    showAlert(`You are signed out here, but the gateway could not be told: ${cause.message}`);
+  }
+}
+
+async function signIn() {
+  clearAlert();
+  byId('sign-in').disabled = true;
+  try {
+    await oidc.begin(config);
+  } catch (cause) {
+    showAlert(cause.message);
+  }
+  byId('sign-in').disabled = false;
+}
+
+async function run(event) {
+  event.preventDefault();
+  if (!active) return;
+  clearAlert();
+  const variables = catalog.read();
+  if (variables === null) return catalog.focusVariables();
+  const mine = active;
+  const button = byId('run');
+  const name = catalog.selected;
+  button.disabled = true;
+  setText(button, 'Starting…');
+  try {
+    const answer = await executePlaybook(mine.token, { name, variables, clientId: mine.state.clientId });
+    if (active === mine) {
+      timeline.reveal(mine.runs.started(answer, name));
+      mine.state.save();
+    }
+  } catch (cause) {
+    if (active === mine) fail(cause, cause.status === 403 ? `You may not run ${name}` : `${name} was not started`);
+  } finally {
+    setText(button, 'Run playbook');
+    refreshRun();
+    // The new card was scrolled to; the focus must not scroll back.
+    if (active === mine) button.focus({ preventScroll: true });
+  }
+  return undefined;
+}
+
+async function redeem() {
+  const idToken = await oidc.finish(config);
+  const answer = await postJSON('/api/auth/login', { auth0_token: idToken });
+  if (!answer.session_token) throw new Error(answer.message || 'The gateway gave no session.');
+  const saved = { token: answer.session_token, user: answer.user, expiresAt: answer.expires_at };
+  session.save(saved);
+  return saved;
+}
+
+async function boot() {
+  byId('alert-close').addEventListener('click', clearAlert);
+  byId('sign-in').addEventListener('click', signIn);
+  byId('sign-out').addEventListener('click', signOut);
+  byId('run-form').addEventListener('submit', run);
+  byId('catalog-refresh').addEventListener('click', loadCatalog);
+  window.addEventListener('online', () => active?.stream?.retryNow());
+  window.addEventListener('pagehide', () => active?.state.flush());
+  // Back from the back/forward cache with a dead connection: take the ordinary way in.
+  window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
+
+  try {
+    config = await getJSON('/console/config.json');
+  } catch (cause) {
+    setView('signed-out');
+    showAlert(`The console cannot start: ${cause.message} Reload the page to try again.`);
+    return;
+  }
+  if (config.version) {
+    byId('version').hidden = false;
+    setText(byId('version'), text(config.version));
+  }
+  byId('sandbox-banner').hidden = !config.sandbox;
+  byId('demo-accounts').hidden = !config.sandbox;
+  if (config.webhook) setUpWebhook(config.webhook);
+  const canSignIn = Boolean(config.issuer && config.client_id);
+  byId('sign-in').disabled = !canSignIn;
+
+  let saved = null;
+  try {
+    saved = oidc.isReturn() ? await redeem() : session.load();
+  } catch (cause) {
+    showAlert(cause.message);
+    saved = session.load();
+  }
+  if (saved) {
+    enter(saved);
+    return;
+  }
+  setView('signed-out');
+  if (!canSignIn) showAlert('No identity provider is configured for this console.');
+}
+
+boot();

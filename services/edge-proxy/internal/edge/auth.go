@@ -1,0 +1,34 @@
+package edge
+
+import (
+	"context"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/fault"
+)
+
+// Login passes a login on.
+func (s *Service) Login(ctx context.Context, in authwire.LoginRequest) (authwire.LoginResponse, error) {
+	if in.Auth0Token == "" {
+		return authwire.LoginResponse{}, fault.New(fault.Invalid, "missing_token", "auth0_token is required")
+	}
+	return s.Auth.Login(ctx, in)
+}
+
+// Validate passes a validation on.
+func (s *Service) Validate(ctx context.Context, in authwire.ValidateRequest) (authwire.ValidateResponse, error) {
+	return s.Auth.Validate(ctx, in)
+}
+
+// CheckAccess passes an access question on.
+func (s *Service) CheckAccess(ctx context.Context, in authwire.CheckAccessRequest) (authwire.CheckAccessResponse, error) {
+	return s.Auth.CheckAccess(ctx, in)
+}
+
+// Logout ends the caller's session everywhere.
+func (s *Service) Logout(ctx context.Context, in authwire.LogoutRequest) (authwire.LogoutResponse, error) {
+	if in.SessionToken == "" {
+		return authwire.LogoutResponse{}, fault.New(fault.Unauthenticated, "missing_session", "a session token is required")
+	}
+	return s.Auth.Logout(ctx, in)
+}

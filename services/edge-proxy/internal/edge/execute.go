@@ -1,0 +1,177 @@
+package edge
+
+import (
+	"context"
+	"maps"
+	"time"
+	"unicode"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
+)
+
+// Caller is who asks: a live session and its token.
+type Caller struct {
+	Session *authwire.Session
+	Token   string
+}
+
+// ExecuteRequest starts a playbook or an agent.
+type ExecuteRequest struct {
+	Caller       Caller
+	Name         string
+	Variables    map[string]any
+	ResourceKind string
+	ClientID     string // "" for fire-and-forget
+}
+
+// RerunRequest starts an execution again.
+type RerunRequest struct {
+	Caller      Caller
+	ExecutionID string
+	Variables   map[string]any
+	ClientID    string
+}
+
+// ExecuteResponse is a started execution.
+type ExecuteResponse struct {
+	ExecutionID string
+	RequestID   string // "" for fire-and-forget
+	Name        string
+	Status      string
+}
+
+// maxName bounds the path of a playbook, in bytes.
+const maxName = 512
+
+// Execute starts a playbook or an agent by its catalog path.
+func (s *Service) Execute(ctx context.Context, in ExecuteRequest) (ExecuteResponse, error) {
+	if err := checkName(in.Name); err != nil {
+		return ExecuteResponse{}, err
+	}
+	if err := s.Authorize(ctx, in.Caller, in.Name); err != nil {
+		return ExecuteResponse{}, err
+	}
+	kind := in.ResourceKind
+	if kind == "" {
+		kind = noetlwire.KindPlaybook
+	}
+	out, err := s.start(ctx, in.Caller, in.ClientID, in.Name, in.Variables, func(ctx context.Context, workload map[string]any) (noetlwire.ExecuteResponse, error) {
+		return s.NoETL.Execute(ctx, noetlwire.ExecuteRequest{Path: in.Name, Workload: workload, ResourceKind: kind})
+	})
+	if out.Name == "" {
+		out.Name = in.Name
+	}
+	return out, err
+}
+
+// Rerun starts an execution again with other variables.
+func (s *Service) Rerun(ctx context.Context, in RerunRequest) (ExecuteResponse, error) {
+	if !noetlwire.Token(in.ExecutionID) {
+		return ExecuteResponse{}, fault.New(fault.Invalid, "bad_execution_id", "executionId must be up to 64 letters, digits, - or _")
+	}
+	return s.start(ctx, in.Caller, in.ClientID, "", in.Variables, func(ctx context.Context, workload map[string]any) (noetlwire.ExecuteResponse, error) {
+		return s.NoETL.Rerun(ctx, in.ExecutionID, workload)
+	})
+}
+
+// Authorize asks whether the caller may execute a playbook, if the gateway enforces that.
+func (s *Service) Authorize(ctx context.Context, caller Caller, path string) error {
+	if !s.EnforceAccess {
+		return nil
+	}
+	decision, err := s.Auth.CheckAccess(ctx, authwire.CheckAccessRequest{SessionToken: caller.Token, PlaybookPath: path, PermissionType: "execute"})
+	if err != nil {
+		return err
+	}
+	if !decision.Allowed {
+		return fault.New(fault.Denied, "execute_denied", "you may not execute "+path)
+	}
+	return nil
+}
+
+// start runs the life of a start: expect, call, bind. From expect on it no longer depends on
+// the caller's connection: a page that reloads in this moment still gets its result.
+func (s *Service) start(ctx context.Context, caller Caller, client, name string, variables map[string]any,
+	call func(context.Context, map[string]any) (noetlwire.ExecuteResponse, error),
+) (ExecuteResponse, error) {
+	workload := make(map[string]any, len(variables)+2)
+	maps.Copy(workload, variables)
+	if client == "" {
+		started, err := call(ctx, workload)
+		return response(started, ""), err
+	}
+	id := s.NewID()
+	workload["request_id"], workload["gateway_url"] = id, s.GatewayURL
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.StartTimeout)
+	defer cancel()
+	err := s.Pending.Expect(ctx, fanoutwire.ExpectRequest{
+		RequestID: id, ClientID: client, Owner: caller.Session.Owner(), SessionKey: authwire.KeyOf(caller.Token).String(), PlaybookPath: name,
+	})
+	if err != nil {
+		return ExecuteResponse{}, err
+	}
+	started, err := call(ctx, workload)
+	if err != nil {
+		// After a timeout it may run all the same, and its answer is then still wanted.
+		if kind, _ := fault.KindOf(err); kind != fault.Timeout {
+			s.abandon(ctx, id)
+		}
+		return ExecuteResponse{}, err
+	}
+	s.bind(ctx, id, string(started.ExecutionID))
+	return response(started, id), nil
+}
+
+// bindTries is how often binding is tried. It may fail for good: the callback then says which
+// execution it belongs to, and only lifecycle frames come late.
+const bindTries = 3
+
+func (s *Service) bind(ctx context.Context, id, executionID string) {
+	var err error
+	for try := range bindTries {
+		if try > 0 {
+			select {
+			case <-ctx.Done():
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+		if err = s.Pending.Bind(ctx, fanoutwire.BindRequest{RequestID: id, ExecutionID: executionID}); err == nil || !fault.Outage(err) {
+			break
+		}
+	}
+	if err != nil {
+		s.Logger.ErrorContext(ctx, "binding a request to its execution failed", "request_id", id, "execution_id", executionID, "err", err)
+	}
+}
+
+func (s *Service) abandon(ctx context.Context, id string) {
+	if err := s.Pending.Abandon(ctx, fanoutwire.AbandonRequest{RequestID: id}); err != nil {
+		s.Logger.WarnContext(ctx, "abandoning a request failed; it ages out", "request_id", id, "err", err)
+	}
+}
+
+func response(started noetlwire.ExecuteResponse, requestID string) ExecuteResponse {
+	name := started.Name
+	if name == "" {
+		name = started.Path
+	}
+	return ExecuteResponse{ExecutionID: string(started.ExecutionID), RequestID: requestID, Name: name, Status: started.Status}
+}
+
+func checkName(name string) error {
+	if name == "" {
+		return fault.New(fault.Invalid, "missing_name", "name must be the path of a playbook, such as demo/echo")
+	}
+	if len(name) > maxName {
+		return fault.New(fault.Invalid, "bad_name", "name may have at most 512 bytes")
+	}
+	for _, c := range name {
+		if unicode.IsControl(c) || c == unicode.ReplacementChar {
+			return fault.New(fault.Invalid, "bad_name", "name must not hold control characters")
+		}
+	}
+	return nil
+}
