@@ -42,9 +42,13 @@ type Setting struct {
 	value   reflect.Value
 }
 
+// Default replaces the default of a tag, for a composition that knows better: the address of a
+// neighbour in the same process, say. What the user sets still wins.
+type Default struct{ Name, Value string }
+
 // Load fills the struct that into points to. environ is as os.Environ returns it. Every
 // problem found is reported, not only the first.
-func Load(into any, environ []string) error {
+func Load(into any, environ []string, defaults ...Default) error {
 	rows, err := describe(reflect.ValueOf(into).Elem())
 	if err != nil {
 		return err
@@ -62,6 +66,11 @@ func Load(into any, environ []string) error {
 	}
 	for _, row := range rows {
 		text, from := row.Default, "default of "+row.Names[0]
+		for _, d := range defaults {
+			if slices.Contains(row.Names, d.Name) {
+				text = d.Value
+			}
+		}
 		if row.Key != "" {
 			if v, ok := fileValues[row.Key]; ok {
 				text, from = v, row.Key

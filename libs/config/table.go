@@ -6,12 +6,23 @@ import (
 	"strings"
 )
 
-// Table writes the settings of a struct as a Markdown table. With effective it shows the
-// values in force instead of the defaults; a secret shows only as set or unset.
-func Table(w io.Writer, of any, effective bool) error {
-	rows, err := Describe(of)
-	if err != nil {
-		return err
+// Table writes the settings of structs as one Markdown table; a setting that several of them
+// have is shown once, as the first has it. With effective it shows the values in force instead
+// of the defaults; a secret shows only as set or unset.
+func Table(w io.Writer, effective bool, structs ...any) error {
+	var rows []Setting
+	seen := map[string]bool{}
+	for _, of := range structs {
+		described, err := Describe(of)
+		if err != nil {
+			return err
+		}
+		for _, r := range described {
+			if !seen[r.Names[0]] {
+				seen[r.Names[0]] = true
+				rows = append(rows, r)
+			}
+		}
 	}
 	head := "Default"
 	if effective {

@@ -10,7 +10,7 @@ import (
 // Service describes the program of one service whose settings are a C.
 type Service[C any] struct {
 	Name    string
-	Load    func(environ []string) (C, error)
+	Load    func(environ []string, defaults ...config.Default) (C, error)
 	Process func(C) ProcessConfig
 	Serve   func(ctx context.Context, cfg C, stdout io.Writer) error
 }
@@ -36,7 +36,7 @@ func (s Service[C]) Main(args []string, stdout, stderr io.Writer) int {
 					return err
 				}
 			}
-			return config.Table(w, &cfg, effective)
+			return config.Table(w, effective, &cfg)
 		},
 		AdminURL: func() (string, error) {
 			cfg, err := load()

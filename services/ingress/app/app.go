@@ -1,0 +1,102 @@
+// Package app is the ingress service: its settings and its composition.
+package app
+
+import (
+	"context"
+	"io"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	settings "github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/kit"
+	"github.com/noetl/gateway/libs/noetl"
+	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/services/ingress/internal/adapters/noetllisteners"
+	"github.com/noetl/gateway/services/ingress/internal/adapters/prom"
+	"github.com/noetl/gateway/services/ingress/internal/config"
+	"github.com/noetl/gateway/services/ingress/internal/endpoints"
+	"github.com/noetl/gateway/services/ingress/internal/httpapi"
+	"github.com/noetl/gateway/services/ingress/internal/ingress"
+)
+
+// Config holds the settings of the service.
+type Config = config.Config
+
+// Load reads the settings from an environment as os.Environ returns it; defaults are those of
+// a composition that knows better than the tags.
+func Load(environ []string, defaults ...settings.Default) (Config, error) {
+	return config.Load(environ, defaults...)
+}
+
+// App is the service, built and not yet running.
+type App struct {
+	components []run.Component
+	ready      run.Ready
+	public     http.Handler
+}
+
+// Option changes the composition.
+type Option func(*options)
+
+type options struct{ embedded bool }
+
+// Embedded leaves the listener out: the composition mounts [App.Public] itself.
+func Embedded() Option { return func(o *options) { o.embedded = true } }
+
+// New builds the service on a host and opens its listener.
+func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, error) {
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	tel := host.Telemetry
+	server := noetl.New(cfg.NoETL, tel)
+	listeners, err := noetllisteners.New(server, cfg.ListenerTTL)
+	if err != nil {
+		return nil, err
+	}
+	svc := ingress.New(ingress.Deps{Listeners: listeners, Dispatcher: server, Observer: prom.New(tel.Registry), Logger: tel.Logger, NewID: uuid.NewString})
+	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "ingress")}, cfg.Patience)
+
+	mux := http.NewServeMux()
+	host.Health.Register(mux)
+	httpapi.Register(mux, set, cfg.MaxBody)
+	mux.HandleFunc("/", httpkit.NotFound)
+	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe})
+
+	a := &App{public: mux}
+	if o.embedded {
+		return a, nil
+	}
+	ln, err := httpkit.Listen(ctx, cfg.Bind, cfg.Port, "GATEWAY_PORT")
+	if err != nil {
+		return nil, err
+	}
+	a.ready.Public = httpkit.URL(ln)
+	a.components = []run.Component{httpkit.NewServer("ingress listener", ln, httpkit.Edge(tel, "ingress", mux), tel.Logger, nil)}
+	return a, nil
+}
+
+// Components returns the parts to run, in start order.
+func (a *App) Components() []run.Component { return a.components }
+
+// Ready returns the addresses that the service has.
+func (a *App) Ready() run.Ready { return a.ready }
+
+// Public returns the routes, for a composition that has the public listener.
+func (a *App) Public() http.Handler { return a.public }
+
+// Run is the life of the split process.
+func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
+	return run.Serve(ctx, "ingress", cfg.Process, stdout, func(ctx context.Context, host run.Host) (run.Part, error) { return New(ctx, cfg, host) })
+}
+
+// Main is the command line of the binary; it returns the exit code.
+func Main(args []string, stdout, stderr io.Writer) int {
+	return run.Service[Config]{
+		Name: "ingress", Load: Load, Serve: Run,
+		Process: func(c Config) run.ProcessConfig { return c.Process },
+	}.Main(args, stdout, stderr)
+}

@@ -1,0 +1,86 @@
+// Package noetllisteners asks NoETL for the configuration of listeners and keeps the answers
+// for a while.
+package noetllisteners
+
+import (
+	"context"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/services/ingress/internal/ingress"
+)
+
+// Asker is the part of the NoETL client that this adapter uses.
+type Asker interface {
+	Listener(ctx context.Context, name string) (noetlwire.Listener, error)
+}
+
+// maxListeners bounds the answers that are kept, found or not: names come from strangers.
+const maxListeners = 1024
+
+// absentTTL is how long "no such listener" is believed.
+const absentTTL = 5 * time.Second
+
+var _ ingress.ListenerSource = (*ListenerSource)(nil)
+
+// ListenerSource is the adapter. It is safe for concurrent use.
+type ListenerSource struct {
+	asker   Asker
+	ttl     time.Duration
+	cache   *otter.Cache[string, answer]
+	flights singleflight.Group
+}
+
+type answer struct {
+	listener noetlwire.Listener
+	err      error // NotFound
+	until    time.Time
+}
+
+// New makes the adapter; ttl is how long a found listener is used without asking again.
+func New(asker Asker, ttl time.Duration) (*ListenerSource, error) {
+	cache, err := otter.New(&otter.Options[string, answer]{MaximumSize: maxListeners})
+	if err != nil {
+		return nil, err
+	}
+	return &ListenerSource{asker: asker, ttl: ttl, cache: cache}, nil
+}
+
+// Listener implements the port.
+func (s *ListenerSource) Listener(ctx context.Context, name string) (noetlwire.Listener, error) {
+	if a, ok := s.cache.GetIfPresent(name); ok && time.Now().Before(a.until) {
+		return a.listener, a.err
+	}
+	// The flight outlives the sender that started it: others wait for the same answer.
+	result := s.flights.DoChan(name, func() (any, error) {
+		fctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+		defer cancel()
+		l, err := s.asker.Listener(fctx, name)
+		a := answer{listener: l, err: err, until: time.Now().Add(s.ttl)}
+		if kind, failed := fault.KindOf(err); failed {
+			if kind != fault.NotFound {
+				return a, err
+			}
+			a.until = time.Now().Add(min(absentTTL, s.ttl))
+		}
+		s.cache.Set(name, a)
+		return a, nil
+	})
+	select {
+	case <-ctx.Done():
+		return noetlwire.Listener{}, ctx.Err()
+	case r := <-result:
+		a, _ := r.Val.(answer)
+		if r.Err != nil {
+			return noetlwire.Listener{}, r.Err
+		}
+		return a.listener, a.err
+	}
+}
+
+// askTimeout bounds one question; senders have little patience (Slack: 3 s).
+const askTimeout = 5 * time.Second

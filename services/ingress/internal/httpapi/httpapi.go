@@ -1,0 +1,63 @@
+// Package httpapi is the door for partners.
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	httptransport "github.com/go-kit/kit/transport/http"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/services/ingress/internal/endpoints"
+	"github.com/noetl/gateway/services/ingress/internal/ingress"
+)
+
+// Register adds POST /ingress/{listener}. maxBody is in bytes.
+func Register(mux *http.ServeMux, set endpoints.Set, maxBody int64) {
+	mux.Handle("POST /ingress/{listener}", httptransport.NewServer(set.Deliver.Endpoint(),
+		func(_ context.Context, r *http.Request) (any, error) { return decode(r, maxBody) },
+		encode,
+		httptransport.ServerErrorEncoder(writeRejection)))
+	mux.HandleFunc("/ingress/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Allow", http.MethodPost)
+		httpkit.WriteJSON(w, http.StatusMethodNotAllowed, httpkit.ErrorBody{Error: "deliveries are sent with POST to /ingress/{listener}", Code: "method_not_allowed"})
+	})
+}
+
+func decode(r *http.Request, maxBody int64) (ingress.DeliverRequest, error) {
+	in := ingress.DeliverRequest{Listener: r.PathValue("listener"), Headers: make(map[string][]string, len(r.Header))}
+	for name, values := range r.Header {
+		in.Headers[strings.ToLower(name)] = values
+	}
+	var err error
+	in.Body, err = httpkit.ReadBody(r, maxBody)
+	if f := fault.Of(err); f != nil && f.Kind == fault.TooLarge {
+		return in, fault.Wrap(err, f.Kind, string(ingress.TooLarge), f.Message)
+	}
+	return in, err
+}
+
+func encode(_ context.Context, w http.ResponseWriter, response any) error {
+	out, _ := response.(ingress.DeliverResponse)
+	httpkit.WriteJSON(w, http.StatusAccepted, map[string]string{"status": "accepted", "execution_id": out.ExecutionID})
+	return nil
+}
+
+// rejection is the body that senders of the contract read; error says the same for people.
+type rejection struct {
+	Status string `json:"status"` // "rejected"
+	Reason string `json:"reason"`
+	Error  string `json:"error"`
+}
+
+func writeRejection(_ context.Context, err error, w http.ResponseWriter) {
+	f := fault.Of(err)
+	httpkit.RetryAfter(w, f)
+	reason := f.Code
+	if reason == "" {
+		reason = f.Kind.String()
+	}
+	httpkit.WriteJSON(w, f.Kind.HTTPStatus(), rejection{Status: "rejected", Reason: reason, Error: f.Message})
+}
