@@ -95,7 +95,7 @@ func Serve(ctx context.Context, service string, cfg ProcessConfig, stdout io.Wri
 		CloseNATS(nc),
 	}
 	components = append(components, part.Components()...)
-	components = append(components, Announce(health, ready, stdout), DrainFirst(health))
+	components = append(components, Announce(health, func() { ready.Print(stdout) }), DrainFirst(health))
 	return All(ctx, tel.Logger, DrainTimeout, components...)
 }
 
@@ -125,8 +125,9 @@ func CloseNATS(nc *nats.Conn) Component {
 	})
 }
 
-// Announce prints the ready line when the critical dependencies are there for the first time.
-func Announce(health *httpkit.Health, ready Ready, stdout io.Writer) Component {
+// Announce calls announce when the critical dependencies are there for the first time: the
+// moment to print the ready line.
+func Announce(health *httpkit.Health, announce func()) Component {
 	return Func("announcement", func(ctx context.Context) error {
 		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
@@ -137,7 +138,7 @@ func Announce(health *httpkit.Health, ready Ready, stdout io.Writer) Component {
 			case <-tick.C:
 			}
 		}
-		ready.Print(stdout)
+		announce()
 		<-ctx.Done()
 		return nil
 	})

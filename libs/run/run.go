@@ -86,3 +86,6 @@ func All(ctx context.Context, logger *slog.Logger, drain time.Duration, componen
 	}
 	return first
 }
+
+// Named gives a component another name.
+func Named(name string, c Component) Component { return funcComponent{name, c.Run} }

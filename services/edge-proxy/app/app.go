@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	settings "github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
@@ -28,8 +29,11 @@ import (
 // Config holds the settings of the service.
 type Config = config.Config
 
-// Load reads the settings from an environment as os.Environ returns it.
-func Load(environ []string) (Config, error) { return config.Load(environ) }
+// Load reads the settings from an environment as os.Environ returns it; defaults are those of
+// a composition that knows better than the tags.
+func Load(environ []string, defaults ...settings.Default) (Config, error) {
+	return config.Load(environ, defaults...)
+}
 
 // App is the service, built and not yet running.
 type App struct {

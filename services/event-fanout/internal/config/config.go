@@ -39,10 +39,10 @@ type Config struct {
 	Forwarded      []string      `env:"GATEWAY_FORWARDED_EVENTS" file:"transport.forwarded_events" default:"step.exit,playbook.completed,playbook.failed,calendar.event.touched" doc:"event types that clients see"`
 }
 
-// Load reads the settings and checks them.
-func Load(environ []string) (Config, error) {
+// Load reads the settings and checks them. defaults replace those of the tags.
+func Load(environ []string, defaults ...config.Default) (Config, error) {
 	var c Config
-	if err := config.Load(&c, environ); err != nil {
+	if err := config.Load(&c, environ, defaults...); err != nil {
 		return c, err
 	}
 	return c, c.Validate()

@@ -1,0 +1,121 @@
+// Package app composes the sandbox: a NoETL look-alike and an OIDC issuer for development
+// and tests.
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	settings "github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/kit"
+	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/services/sandbox/internal/adapters/callback"
+	"github.com/noetl/gateway/services/sandbox/internal/adapters/directory"
+	"github.com/noetl/gateway/services/sandbox/internal/adapters/natsevents"
+	"github.com/noetl/gateway/services/sandbox/internal/adapters/natskv"
+	"github.com/noetl/gateway/services/sandbox/internal/config"
+	"github.com/noetl/gateway/services/sandbox/internal/endpoints"
+	"github.com/noetl/gateway/services/sandbox/internal/httpapi"
+	"github.com/noetl/gateway/services/sandbox/internal/issuer"
+	"github.com/noetl/gateway/services/sandbox/internal/sandbox"
+)
+
+// Config holds the settings.
+type Config = config.Config
+
+// Load reads the settings from an environment as os.Environ returns it; defaults are those of
+// a composition that knows better than the tags.
+func Load(environ []string, defaults ...settings.Default) (Config, error) {
+	return config.Load(environ, defaults...)
+}
+
+// App is a sandbox with an open listener.
+type App struct {
+	service *sandbox.Service
+	server  *httpkit.Server
+	ready   run.Ready
+}
+
+// New opens the listener and builds everything behind it. It does not need NATS to be there.
+func New(ctx context.Context, cfg Config, host run.Host) (*App, error) {
+	tel := host.Telemetry
+	js, err := jetstream.New(host.NATS)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: JetStream: %w", err)
+	}
+	ln, err := httpkit.Listen(ctx, cfg.Bind, cfg.Port, "SANDBOX_PORT")
+	if err != nil {
+		return nil, err
+	}
+	base, issuerURL := addresses(cfg, ln)
+
+	people := sandbox.NewDirectory()
+	iss, err := issuer.New(issuerURL, cfg.RedirectURIs, directory.New(people))
+	if err != nil {
+		_ = ln.Close()
+		return nil, fmt.Errorf("sandbox: signing key: %w", err)
+	}
+	service := sandbox.New(sandbox.Deps{
+		Events:    natsevents.New(js, natsevents.Config{Stream: cfg.EventStream, Prefix: cfg.EventSubjects, Replicas: cfg.Process.NATS.Replicas}, tel),
+		Callbacks: callback.New(callback.Config{Hosts: cfg.CallbackHosts, Token: cfg.CallbackToken}, tel),
+		Sessions:  natskv.New(js, cfg.SessionBucket, cfg.SessionTTL, cfg.Process.NATS.Replicas),
+		Directory: people,
+		Logger:    tel.Logger,
+	})
+	observer := kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "sandbox")}
+
+	closing := make(chan struct{})
+	handler := httpapi.New(httpapi.Deps{
+		Operations: endpoints.New(service, observer), Issuer: iss, InternalToken: cfg.InternalToken, Telemetry: tel, Closing: closing,
+	})
+	server := httpkit.NewServer("sandbox listener", ln, handler, tel.Logger, sync.OnceFunc(func() { close(closing) }))
+	return &App{service: service, server: server, ready: run.Ready{NoETL: base, Issuer: issuerURL}}, nil
+}
+
+// addresses returns the base URL and the issuer's. The issuer is localhost, not 127.0.0.1:
+// that is what people type and what the gateway's settings name.
+func addresses(cfg Config, ln net.Listener) (base, issuerURL string) {
+	base = strings.TrimRight(cfg.PublicURL, "/")
+	if cfg.Issuer != "" {
+		issuerURL = cfg.Issuer
+	} else if base != "" {
+		issuerURL = base + "/oidc"
+	}
+	if base == "" {
+		base = httpkit.URL(ln)
+	}
+	if issuerURL == "" {
+		port := cfg.Port
+		if at, ok := ln.Addr().(*net.TCPAddr); ok {
+			port = at.Port
+		}
+		issuerURL = "http://localhost:" + strconv.Itoa(port) + "/oidc"
+	}
+	return base, issuerURL
+}
+
+// Components returns what runs, in start order.
+func (a *App) Components() []run.Component { return []run.Component{a.service, a.server} }
+
+// Ready returns the addresses that this service has.
+func (a *App) Ready() run.Ready { return a.ready }
+
+// Run is the life of the sandbox as a process of its own.
+func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
+	return run.Serve(ctx, "sandbox", cfg.Process, stdout, func(ctx context.Context, host run.Host) (run.Part, error) { return New(ctx, cfg, host) })
+}
+
+// Main is the program: run, health, config, --version.
+func Main(args []string, stdout, stderr io.Writer) int {
+	return run.Service[Config]{
+		Name: "sandbox", Load: Load, Process: func(c Config) run.ProcessConfig { return c.Process }, Serve: Run,
+	}.Main(args, stdout, stderr)
+}

@@ -1,0 +1,175 @@
+package sandbox_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/services/sandbox/internal/sandbox"
+)
+
+// answer runs an auth playbook and returns the status and data of its reply.
+func (b *bench) answer(t *testing.T, path string, w sandbox.Workload) (string, map[string]any) {
+	t.Helper()
+	b.begin(t, path, w)
+	synctest.Wait()
+	sent := b.callbacks.Sent()
+	c := sent[len(sent)-1]
+	if c.Form != sandbox.FormReply {
+		t.Fatalf("callback %+v", c)
+	}
+	data, ok := c.Data.(map[string]any)
+	if !ok {
+		t.Fatalf("data %T", c.Data)
+	}
+	return c.Status, data
+}
+
+func TestLoginPlaybookAnswersLooselyAndCachesTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		status, data := b.answer(t, sandbox.PathLogin, sandbox.Workload{"auth0_token": idToken("Admin@example.com"), "session_duration_hours": json.Number("1")})
+		expires := time.Now().Add(time.Hour).UTC().Format("2006-01-02 15:04:05.000000+00")
+		want := map[string]any{"user_id": "1002", "email": "admin@example.com", "display_name": "Admin User", "roles": "{admin,user}"}
+		if diff := cmp.Diff(want, data["user"]); diff != "" || status != "success" || data["status"] != "authenticated" || data["expires_at"] != expires {
+			t.Error(status, data, diff)
+		}
+		token, _ := data["session_token"].(string)
+		r, ok := b.sessions.Get(token)
+		if !ok || r.UserID != "1002" || !r.IsActive || r.Roles != "{admin,user}" || r.ExpiresAt != expires {
+			t.Errorf("record %+v, %v", r, ok)
+		}
+		_, data = b.answer(t, sandbox.PathValidate, sandbox.Workload{"session_token": token})
+		user, _ := data["user"].(map[string]any)
+		if data["valid"] != "True" || user["roles"] != `["admin","user"]` || user["user_id"] != "1002" {
+			t.Errorf("validate %v", data)
+		}
+		time.Sleep(61 * time.Minute)
+		if _, data = b.answer(t, sandbox.PathValidate, sandbox.Workload{"session_token": token}); data["valid"] != "False" {
+			t.Errorf("an expired session is valid: %v", data)
+		}
+	})
+}
+
+func TestLoginPlaybookRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		for _, token := range []string{"", "x", "a.b.c", idToken("mallory@example.com"), idToken("")} {
+			if status, data := b.answer(t, sandbox.PathLogin, sandbox.Workload{"auth0_token": token}); status != "error" || data["error"] == "" {
+				t.Errorf("%q: %s %v", token, status, data)
+			}
+		}
+	})
+}
+
+func TestGrants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		for _, c := range []struct {
+			who, action, path string
+			want              bool
+		}{
+			{"viewer", "view", "demo/fail", true},
+			{"viewer", "execute", "demo/echo", true},
+			{"viewer", "execute", "demo/fail", false},
+			{"viewer", "execute", "demo/x/../fail", false},
+			{"viewer", "execute", "demo//fail", false},
+			{"viewer", "execute", sandbox.PathLogin, false},
+			{"viewer", "edit", "demo/echo", false},
+			{"demo", "execute", "demo/fail", true},
+			{"demo", "modify", "demo/echo", true},
+			{"admin", "execute", "anything", true},
+			{"admin", "own", "anything", false},
+		} {
+			login, err := b.SyncLogin(t.Context(), sandbox.SyncLoginRequest{Auth0Token: idToken(c.who + "@example.com")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			token, _ := login.Data["session_token"].(string)
+			sync, err := b.SyncAccess(t.Context(), sandbox.SyncAccessRequest{SessionToken: token, PlaybookPath: c.path, Action: c.action})
+			if err != nil || sync.Data["allowed"] != c.want {
+				t.Errorf("%v: sync %v, %v", c, sync, err)
+			}
+			_, loose := b.answer(t, sandbox.PathCheckAccess, sandbox.Workload{"session_token": token, "playbook_path": c.path, "action": c.action})
+			if want := map[bool]string{true: "True", false: "False"}[c.want]; loose["allowed"] != want {
+				t.Errorf("%v: playbook %v", c, loose)
+			}
+		}
+	})
+}
+
+func TestSyncForms(t *testing.T) {
+	b := newBench(t)
+	login, err := b.SyncLogin(t.Context(), sandbox.SyncLoginRequest{Auth0Token: idToken("demo@example.com")})
+	if err != nil || login.Status != "success" || login.Data["status"] != "authenticated" {
+		t.Fatalf("%+v, %v", login, err)
+	}
+	token, _ := login.Data["session_token"].(string)
+	v, err := b.SyncValidate(t.Context(), sandbox.SyncValidateRequest{SessionToken: token})
+	if err != nil || !v.Valid || v.Status != "ok" || v.User.UserID != 1001 || v.ExpiresAt == nil {
+		t.Errorf("%+v, %v", v, err)
+	}
+	bad, err := b.SyncLogin(t.Context(), sandbox.SyncLoginRequest{Auth0Token: "x"})
+	if err != nil || bad.Status != "error" || bad.Error == "" {
+		t.Errorf("%+v, %v", bad, err)
+	}
+	_, err = b.SyncLogin(t.Context(), sandbox.SyncLoginRequest{})
+	wantKind(t, err, fault.Invalid)
+	_, err = b.SyncValidate(t.Context(), sandbox.SyncValidateRequest{})
+	wantKind(t, err, fault.Invalid)
+	_, err = b.SyncAccess(t.Context(), sandbox.SyncAccessRequest{})
+	wantKind(t, err, fault.Invalid)
+}
+
+func FuzzSessionToken(f *testing.F) {
+	f.Add("sbx_1001_9999999999_00_00")
+	f.Add("____")
+	s := sandbox.New(sandbox.Deps{Directory: sandbox.NewDirectory()})
+	f.Fuzz(func(t *testing.T, token string) {
+		v, err := s.SyncValidate(t.Context(), sandbox.SyncValidateRequest{SessionToken: token})
+		if v.Valid || (err == nil) != (token != "") {
+			t.Errorf("%q: %+v, %v", token, v, err)
+		}
+	})
+}
+
+func FuzzLoginToken(f *testing.F) {
+	f.Add(idToken("demo@example.com"))
+	f.Add("..")
+	s := sandbox.New(sandbox.Deps{Directory: sandbox.NewDirectory()})
+	f.Fuzz(func(t *testing.T, token string) {
+		v, err := s.SyncLogin(t.Context(), sandbox.SyncLoginRequest{Auth0Token: token})
+		if err == nil && v.Status == "success" && strings.Count(token, ".") != 2 {
+			t.Errorf("%q logs in", token)
+		}
+	})
+}
+
+func FuzzWorkload(f *testing.F) {
+	f.Add([]byte(`{"a":9007199254740993}`))
+	f.Add([]byte(`null`))
+	f.Add([]byte(`[1]`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var w sandbox.Workload
+		if json.Unmarshal(b, &w) == nil && w == nil {
+			t.Errorf("%q decodes to nil", b)
+		}
+	})
+}
+
+func FuzzAuditEvent(f *testing.F) {
+	f.Add([]byte(`{"event_type":"x","execution_id":9007199254740993}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s := sandbox.New(sandbox.Deps{Directory: sandbox.NewDirectory()})
+		_, err := s.Record(t.Context(), b)
+		list, listErr := s.Audit(t.Context(), sandbox.AuditRequest{})
+		if listErr != nil || (err == nil) != (list.Count == 1) || (err == nil && !json.Valid(list.Events[0])) {
+			t.Errorf("%q: %v, %v, %v", b, err, list, listErr)
+		}
+	})
+}

@@ -1,0 +1,87 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// demoPlaybooks returns what the console and the tests run.
+func demoPlaybooks() []*playbook {
+	return []*playbook{
+		{
+			path: "demo/echo", listed: true, description: "Returns the variables that it is given.",
+			example: map[string]any{"message": "hello"}, steps: echoSteps,
+		},
+		{
+			path: "demo/progress", listed: true, description: "Five steps that report progress. step_ms is how long each takes, in milliseconds.",
+			example: map[string]any{"step_ms": 300}, steps: progressSteps,
+		},
+		{
+			path: "demo/fail", listed: true, description: "Fails on purpose in its second step, with a clear error.",
+			example: map[string]any{"message": "the warehouse is closed"}, steps: failSteps,
+		},
+		{
+			path: "demo/slow", listed: true, description: "Waits for the given seconds, 60 at most.",
+			example: map[string]any{"seconds": 3}, steps: slowSteps,
+		},
+		{
+			path: "demo/webhook", listed: true, description: "Returns what the webhook brought. The listeners orders and hookbearer start it.",
+			example: map[string]any{"order_id": "A-1001", "total": 15}, steps: webhookSteps,
+		},
+	}
+}
+
+func echoSteps(w Workload) ([]step, error) {
+	return []step{{"echo", "returning the variables", returning(w.variables())}}, nil
+}
+
+func progressSteps(w Workload) ([]step, error) {
+	ms, err := w.number("step_ms", 300, 0, 60_000)
+	if err != nil {
+		return nil, err
+	}
+	var steps []step
+	for i, name := range []string{"prepare", "extract", "transform", "load", "report"} {
+		steps = append(steps, step{name, fmt.Sprintf("step %d of 5: %s", i+1, name), func(ctx context.Context) (any, error) {
+			return map[string]any{"steps": 5, "step_ms": ms, "message": "all five steps are done"}, pause(ctx, time.Duration(ms*float64(time.Millisecond)))
+		}})
+	}
+	return steps, nil
+}
+
+func failSteps(w Workload) ([]step, error) {
+	message := "demo/fail fails on purpose"
+	if more := w.text("message"); more != "" {
+		message += ": " + more
+	}
+	return []step{
+		{"prepare", "this step works", returning(nil)},
+		{"fail", "this step fails", func(context.Context) (any, error) { return nil, errors.New(message) }},
+	}, nil
+}
+
+func slowSteps(w Workload) ([]step, error) {
+	seconds, err := w.number("seconds", 3, 0, 60)
+	if err != nil {
+		return nil, err
+	}
+	return []step{
+		{"begin", fmt.Sprintf("waiting for %v s", seconds), returning(nil)},
+		{"wait", "the wait is over", func(ctx context.Context) (any, error) {
+			return map[string]any{"waited_seconds": seconds}, pause(ctx, time.Duration(seconds*float64(time.Second)))
+		}},
+	}, nil
+}
+
+func webhookSteps(w Workload) ([]step, error) {
+	return []step{
+		{"receive", "the delivery is here", returning(nil)},
+		{"record", "the delivery is recorded", returning(w.variables())},
+	}, nil
+}
+
+func returning(v any) func(context.Context) (any, error) {
+	return func(context.Context) (any, error) { return v, nil }
+}

@@ -1,0 +1,77 @@
+package sandbox
+
+import (
+	"crypto/subtle"
+	"path"
+	"slices"
+	"strings"
+)
+
+// User is one of the built-in people.
+type User struct {
+	ID    int64
+	Email string
+	Name  string
+	Roles []string
+}
+
+// Directory holds the built-in people. It never changes, so it is safe for concurrent use.
+type Directory struct{ users []User }
+
+// NewDirectory returns the three accounts that the README names.
+func NewDirectory() *Directory {
+	return &Directory{users: []User{
+		{1001, "demo@example.com", "Demo User", []string{"user"}},
+		{1002, "admin@example.com", "Admin User", []string{"admin", "user"}},
+		{1003, "viewer@example.com", "Viewer User", []string{"viewer"}},
+	}}
+}
+
+// password is the password of all accounts. It is printed in the README and on the login page.
+const password = "demo"
+
+// Users lists everybody.
+func (d *Directory) Users() []User { return slices.Clone(d.users) }
+
+// ByEmail finds a user; letter case does not matter.
+func (d *Directory) ByEmail(email string) (User, bool) {
+	for _, u := range d.users {
+		if strings.EqualFold(u.Email, strings.TrimSpace(email)) {
+			return u, true
+		}
+	}
+	return User{}, false
+}
+
+// ByID finds a user.
+func (d *Directory) ByID(id int64) (User, bool) {
+	for _, u := range d.users {
+		if u.ID == id {
+			return u, true
+		}
+	}
+	return User{}, false
+}
+
+// Authenticate returns the user with that address if the password is right.
+func (d *Directory) Authenticate(email, pass string) (User, bool) {
+	u, ok := d.ByEmail(email)
+	return u, subtle.ConstantTimeCompare([]byte(pass), []byte(password)) == 1 && ok
+}
+
+// May decides whether a user may do something with a playbook. A viewer may view everything
+// and execute the demos, but not demo/fail; the others may do everything.
+func (u User) May(action, playbook string) bool {
+	switch action {
+	case "view":
+		return true
+	case "execute", "edit", "modify":
+	default:
+		return false
+	}
+	if !slices.Contains(u.Roles, "viewer") {
+		return true
+	}
+	// A path that is not in its shortest form could name demo/fail in disguise.
+	return action == "execute" && strings.HasPrefix(playbook, "demo/") && path.Clean(playbook) == playbook && playbook != "demo/fail"
+}

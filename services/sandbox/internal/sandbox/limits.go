@@ -1,0 +1,30 @@
+package sandbox
+
+import "time"
+
+// Bounds on what the sandbox keeps and waits for. Each stops memory that would otherwise
+// grow with uptime or with the size of what callers send.
+const (
+	maxExecutions     = 10_000    // executions that can be looked up
+	maxExecutionBytes = 128 << 20 // workloads and results of those, in bytes of JSON
+	maxActive         = 10_000    // executions running, or with events or callbacks still to deliver
+	maxAudit          = 10_000    // audit events
+	maxAuditBytes     = 32 << 20
+	maxDedup          = 10_000 // deduplication keys
+	maxDedupWindow    = 24 * time.Hour
+	defaultList       = 50
+	maxList           = 500
+
+	// A gateway that restarts comes back within minutes; a broken one must not hold
+	// deliveries for ever.
+	eventPatience    = 15 * time.Minute
+	resultPatience   = 5 * time.Minute
+	replyPatience    = 30 * time.Second // the login that waits for it has given up by then
+	notFoundPatience = 5 * time.Second  // the gateway may bind a request after it is answered
+	sessionPatience  = 2 * time.Second
+
+	firstBackoff = 25 * time.Millisecond
+	lastBackoff  = 2 * time.Second
+
+	drainPatience = 3 * time.Second
+)

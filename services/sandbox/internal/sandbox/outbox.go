@@ -1,0 +1,148 @@
+package sandbox
+
+import (
+	"context"
+	"time"
+
+	"github.com/noetl/gateway/libs/contract/frame"
+	"github.com/noetl/gateway/libs/fault"
+)
+
+// outbox carries what an execution says to the outside, in order, in two lanes: lifecycle
+// events and callbacks. A lane that waits for NATS or the gateway does not hold the
+// execution. The channels hold all that the steps can say, so sending never blocks.
+type outbox struct {
+	s         *Service
+	e         *execution
+	events    chan Event
+	callbacks chan Callback
+	request   string
+	gateway   string
+	done      chan struct{} // both lanes have ended
+}
+
+func (s *Service) newOutbox(ctx context.Context, e *execution, steps int) *outbox {
+	b := &outbox{
+		s: s, e: e, events: make(chan Event, 2*steps+2), callbacks: make(chan Callback, steps+1), done: make(chan struct{}),
+		request: e.workload.text("request_id"), gateway: e.workload.text("gateway_url"),
+	}
+	if b.request != "" && b.gateway != "" {
+		e.setCallback(callbackPending)
+		if err := s.deps.Callbacks.Allowed(b.gateway); err != nil {
+			s.deps.Logger.WarnContext(ctx, "no callbacks for an execution", "reason", "callback_host_refused", "execution_id", e.id, "err", err)
+			e.setCallback(callbackRefused)
+			b.gateway = ""
+		}
+	}
+	stored := make(chan struct{})
+	go func() {
+		defer close(stored)
+		for ev := range b.events {
+			b.store(ctx, ev)
+		}
+	}()
+	go func() {
+		defer close(b.done)
+		b.call(ctx, stored)
+		<-stored
+	}()
+	return b
+}
+
+func (b *outbox) answers() bool { return b.request != "" && b.gateway != "" }
+
+func (b *outbox) publish(ev Event) { b.events <- ev }
+
+func (b *outbox) progress(st step, progress float64) {
+	if !b.answers() || b.e.playbook.replies {
+		return
+	}
+	b.callbacks <- Callback{Form: FormProgress, RequestID: b.request, ExecutionID: b.e.id, Step: st.name, Message: st.message, Progress: progress}
+}
+
+// finish sends the answer of the execution and waits until everything is out or given up.
+func (b *outbox) finish(e *execution) {
+	close(b.events)
+	if b.answers() {
+		b.callbacks <- b.answer(e)
+	}
+	close(b.callbacks)
+	<-b.done
+}
+
+func (b *outbox) answer(e *execution) Callback {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c := Callback{Form: FormResult, RequestID: b.request, ExecutionID: e.id, Data: e.result, Failure: e.failure, Status: frame.StatusCompleted}
+	if e.failure != nil {
+		c.Status = frame.StatusFailed
+	}
+	if e.playbook.replies {
+		c.Form, c.Step, c.Status, c.Failure = FormReply, "callback", "success", nil
+		if e.failure != nil {
+			c.Status, c.Data = "error", map[string]any{"error": e.failure.Message, "message": e.failure.Message}
+		}
+	}
+	return c
+}
+
+// store publishes one event, again and again until it is stored.
+func (b *outbox) store(ctx context.Context, ev Event) {
+	err := persist(ctx, eventPatience, 0, func(ctx context.Context) error { return b.s.deps.Events.Publish(ctx, ev) })
+	if err != nil && ctx.Err() == nil {
+		b.s.deps.Logger.ErrorContext(ctx, "a lifecycle event is lost", "reason", fault.Of(err).Code, "execution_id", ev.ExecutionID, "event_type", ev.Type, "err", err)
+	}
+}
+
+// call sends the callbacks in order. A result waits for the events of its execution: a
+// client must not see the result of something that, for it, has not ended.
+func (b *outbox) call(ctx context.Context, stored <-chan struct{}) {
+	unknown := false
+	for c := range b.callbacks {
+		patience, patience404 := resultPatience, notFoundPatience
+		switch c.Form {
+		case FormResult:
+			<-stored
+		case FormReply:
+			patience = replyPatience
+		case FormProgress:
+		}
+		if unknown { // the gateway had its time to learn of the request
+			patience404 = 0
+		}
+		err := persist(ctx, patience, patience404, func(ctx context.Context) error { return b.s.deps.Callbacks.Send(ctx, b.gateway, c) })
+		kind, failed := fault.KindOf(err)
+		unknown = failed && kind == fault.NotFound
+		if c.Form != FormProgress {
+			b.e.setCallback(map[bool]string{false: callbackDelivered, true: callbackGivenUp}[failed])
+		}
+		if failed && ctx.Err() == nil {
+			b.s.deps.Logger.WarnContext(ctx, "a callback was given up", "reason", fault.Of(err).Code, "execution_id", b.e.id, "err", err)
+		}
+	}
+}
+
+// persist tries until it succeeds, fails for good, or patience ends. NotFound is final after
+// patience404.
+func persist(ctx context.Context, patience, patience404 time.Duration, try func(context.Context) error) error {
+	begin := time.Now()
+	wait := firstBackoff
+	for {
+		err := try(ctx)
+		kind, failed := fault.KindOf(err)
+		limit := patience
+		switch {
+		case !failed:
+			return nil
+		case kind == fault.NotFound:
+			limit = patience404
+		case !fault.Outage(err) && kind != fault.RateLimited:
+			return err
+		}
+		left := limit - time.Since(begin)
+		if left <= 0 || pause(ctx, min(wait, left)) != nil {
+			return err
+		}
+		wait = min(2*wait, lastBackoff)
+	}
+}

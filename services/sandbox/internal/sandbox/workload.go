@@ -1,0 +1,112 @@
+package sandbox
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/noetl/gateway/libs/fault"
+)
+
+// Workload is the input of an execution. Its numbers keep all their digits.
+type Workload map[string]any
+
+// UnmarshalJSON decodes an object or null.
+func (w *Workload) UnmarshalJSON(b []byte) error {
+	*w = Workload{}
+	if bytes.Equal(bytes.TrimSpace(b), []byte("null")) {
+		return nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	var m map[string]any
+	if err := dec.Decode(&m); err != nil {
+		return fault.Wrap(err, fault.Invalid, "bad_workload", "workload must be a JSON object")
+	}
+	*w = m
+	return nil
+}
+
+// control lists what the gateway adds to a workload: how to answer, not what to do.
+func control() []string { return []string{"request_id", "gateway_url", "callback_subject"} }
+
+// variables returns what the person gave, without the gateway's own members.
+func (w Workload) variables() Workload {
+	out := maps.Clone(w)
+	for _, k := range control() {
+		delete(out, k)
+	}
+	if out == nil {
+		out = Workload{}
+	}
+	return out
+}
+
+// text returns a member as text, "" if it is absent or neither text nor a number.
+func (w Workload) text(key string) string {
+	switch v := w[key].(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	default:
+		return ""
+	}
+}
+
+// number returns a numeric member within bounds; templating may have made it a string.
+func (w Workload) number(key string, fallback, least, most float64) (float64, error) {
+	v, ok := w[key]
+	if !ok || v == nil || v == "" {
+		return fallback, nil
+	}
+	n, err := strconv.ParseFloat(w.text(key), 64)
+	if err != nil || math.IsNaN(n) || n < least || n > most {
+		return 0, fmt.Errorf("variable %s must be a number from %v to %v", key, least, most)
+	}
+	return n, nil
+}
+
+// secrets lists members that views never show: what opens a session, and the request id,
+// which is a worker's right to answer a request.
+func secrets() []string {
+	return []string{"auth0_token", "auth0_refresh_token", "session_token", "request_id"}
+}
+
+// redacted returns v with the secrets blacked out. It copies; v stays as it is.
+func redacted(v any) any {
+	switch t := v.(type) {
+	case Workload:
+		return redacted(map[string]any(t))
+	case map[string]any:
+		out := make(map[string]any, len(t))
+		for k, member := range t {
+			if slices.Contains(secrets(), k) {
+				member = "***"
+			}
+			out[k] = redacted(member)
+		}
+		return out
+	case []any:
+		out := make([]any, len(t))
+		for i := range t {
+			out[i] = redacted(t[i])
+		}
+		return out
+	default:
+		return v
+	}
+}
+
+// sizeOf returns how many bytes v takes as JSON.
+func sizeOf(v any) int {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return 0 // decoded JSON always encodes
+	}
+	return len(b)
+}

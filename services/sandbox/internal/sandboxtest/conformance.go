@@ -1,0 +1,129 @@
+package sandboxtest
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/services/sandbox/internal/sandbox"
+)
+
+// EventLog is a publisher under test and a way to see what it stored.
+type EventLog struct {
+	sandbox.EventPublisher
+	Stored func(t *testing.T) []string // as [Line] writes them
+	// Break and Mend make what it publishes to go away and come back.
+	Break, Mend func(t *testing.T)
+}
+
+// RunEventPublisher is the conformance suite of [sandbox.EventPublisher].
+func RunEventPublisher(t *testing.T, newLog func(t *testing.T) EventLog) {
+	t.Helper()
+	event := func(seq int, kind, step string) sandbox.Event {
+		return sandbox.Event{ExecutionID: "380000000000000001", Seq: seq, Type: kind, Step: step, Status: "running", At: time.Unix(1_700_000_000, 0).UTC()}
+	}
+	t.Run("stores in order, each once", func(t *testing.T) {
+		log := newLog(t)
+		for _, e := range []sandbox.Event{event(1, "playbook.started", ""), event(2, "step.enter", "a"), event(2, "step.enter", "a"), event(3, "step.exit", "a"), event(1, "playbook.started", "")} {
+			if err := log.Publish(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := []string{"playbook.started  running", "step.enter a running", "step.exit a running"}
+		if diff := cmp.Diff(want, log.Stored(t)); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("an outage is an outage, and mends", func(t *testing.T) {
+		log := newLog(t)
+		if err := log.Publish(t.Context(), event(1, "playbook.started", "")); err != nil {
+			t.Fatal(err)
+		}
+		log.Break(t)
+		if err := log.Publish(t.Context(), event(2, "step.enter", "a")); !fault.Outage(err) {
+			t.Errorf("err = %v, want an outage", err)
+		}
+		log.Mend(t)
+		deadline := time.Now().Add(10 * time.Second)
+		for log.Publish(t.Context(), event(2, "step.enter", "a")) != nil {
+			if time.Now().After(deadline) {
+				t.Fatal("it did not recover")
+			}
+		}
+		if got := log.Stored(t); len(got) != 2 {
+			t.Errorf("stored %v", got)
+		}
+	})
+}
+
+// Gateway is a sender under test and the gateway that it sends to.
+type Gateway struct {
+	sandbox.CallbackSender
+	URL  string
+	Sent func() []string // request ids, in order
+	// Refuse makes the gateway answer as if this were the failure; nil ends it.
+	Refuse func(fault.Kind)
+}
+
+// RunCallbackSender is the conformance suite of [sandbox.CallbackSender].
+func RunCallbackSender(t *testing.T, newGateway func(t *testing.T) Gateway) {
+	t.Helper()
+	t.Run("sends once", func(t *testing.T) {
+		g := newGateway(t)
+		for _, form := range []sandbox.Form{sandbox.FormProgress, sandbox.FormResult, sandbox.FormReply} {
+			if err := g.Send(t.Context(), g.URL, sandbox.Callback{Form: form, RequestID: "r1", ExecutionID: "1"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff([]string{"r1", "r1", "r1"}, g.Sent()); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("an unknown request is not found, others tell whether to try again", func(t *testing.T) {
+		g := newGateway(t)
+		for _, kind := range []fault.Kind{fault.NotFound, fault.Unavailable, fault.RateLimited, fault.Invalid} {
+			g.Refuse(kind)
+			err := g.Send(t.Context(), g.URL, sandbox.Callback{Form: sandbox.FormResult, RequestID: "r1"})
+			if got, failed := fault.KindOf(err); !failed || got != kind {
+				t.Errorf("err = %v, want %v", err, kind)
+			}
+		}
+	})
+	t.Run("refuses other hosts", func(t *testing.T) {
+		g := newGateway(t)
+		for _, bad := range []string{"http://192.0.2.1", "http://example.com", "ftp://127.0.0.1", "//127.0.0.1", "http://u:p@127.0.0.1", "", ":", "http://127.0.0.1.example.com"} {
+			if g.Allowed(bad) == nil || g.Send(t.Context(), bad, sandbox.Callback{}) == nil {
+				t.Errorf("%q is allowed", bad)
+			}
+		}
+	})
+}
+
+// SessionStore is a writer under test and a way to see what it wrote.
+type SessionStore struct {
+	sandbox.SessionWriter
+	Get func(t *testing.T, token string) (sandbox.SessionRecord, error)
+}
+
+// RunSessionWriter is the conformance suite of [sandbox.SessionWriter].
+func RunSessionWriter(t *testing.T, newStore func(t *testing.T) SessionStore) {
+	t.Helper()
+	s := newStore(t)
+	r := sandbox.SessionRecord{SessionToken: "sbx_1001_1_ab", UserID: "1001", Email: "a@example.com", ExpiresAt: "x", IsActive: true, Roles: "{user}"} //nolint:gosec // no real token
+	for _, name := range []string{"first", "second"} {
+		r.DisplayName = name
+		if err := s.Put(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := s.Get(t, r.SessionToken)
+	if diff := cmp.Diff(r, got); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+}
+
+// ErrNoRecord is what a Get of a [SessionStore] returns for an unknown token.
+var ErrNoRecord = errors.New("no record")

@@ -1,0 +1,236 @@
+// Package app runs the four services of the gateway in one process, over an embedded NATS
+// server or one of the user's, and for development the sandbox beside them.
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	settings "github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/libs/telemetry"
+	auth "github.com/noetl/gateway/services/auth/app"
+	edge "github.com/noetl/gateway/services/edge-proxy/app"
+	fanout "github.com/noetl/gateway/services/event-fanout/app"
+	ingress "github.com/noetl/gateway/services/ingress/app"
+	sandbox "github.com/noetl/gateway/services/sandbox/app"
+	"github.com/noetl/gateway/services/standalone/internal/config"
+	"github.com/noetl/gateway/services/standalone/internal/datadir"
+	"github.com/noetl/gateway/services/standalone/internal/natsembed"
+)
+
+// Mode says what runs.
+type Mode int
+
+// The two modes.
+const (
+	Serve Mode = iota // the four services
+	Dev               // and the sandbox, with settings that make it all work
+)
+
+// process is the state of one standalone while it is built.
+type process struct {
+	mode       Mode
+	environ    []string
+	defaults   []settings.Default
+	cfg        config.Config
+	dir        *datadir.Dir
+	embedded   *natsembed.Server
+	registry   *prometheus.Registry
+	health     *httpkit.Health
+	ready      run.Ready
+	components []run.Component
+}
+
+// Run builds everything and runs it until ctx ends. environ is as os.Environ returns it. The
+// ready line goes to stdout, hints for people to hints.
+func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writer) error {
+	p := &process{mode: mode, environ: environ, health: &httpkit.Health{}}
+	// NATS_URL has a default elsewhere; here an unset one means the embedded server.
+	p.defaults = []settings.Default{{Name: "NATS_URL", Value: ""}}
+	if mode == Dev {
+		p.defaults = append(p.defaults, devDefaults()...)
+	}
+	var err error
+	if p.cfg, err = config.Load(environ, p.defaults...); err != nil {
+		return err
+	}
+	defer p.release()
+	p.registry = telemetry.NewRegistry(run.Version())
+	tel, err := p.telemetry(ctx, "standalone")
+	if err != nil {
+		return err
+	}
+	if err := p.openStore(tel); err != nil {
+		return err
+	}
+	admin, err := httpkit.Listen(ctx, p.cfg.Process.Admin.Bind, p.cfg.Process.Admin.Port, "GATEWAY_ADMIN_PORT")
+	if err != nil {
+		return err
+	}
+	p.ready.Admin = httpkit.URL(admin)
+	p.components = append(p.components, httpkit.NewServer("admin listener", admin, httpkit.Admin(p.health, p.registry), tel.Logger, nil))
+	if err := p.services(ctx); err != nil {
+		return err
+	}
+	p.components = append(p.components, run.Announce(p.health, func() {
+		p.ready.Print(stdout)
+		p.hint(hints)
+	}), run.DrainFirst(p.health))
+	p.dir, p.embedded = nil, nil // the components own them from here
+	return run.All(ctx, tel.Logger, run.DrainTimeout, p.components...)
+}
+
+// openStore takes the data folder and starts NATS in it, unless the user has a server.
+func (p *process) openStore(tel *telemetry.Telemetry) error {
+	if p.cfg.ExternalNATS() {
+		p.ready.NATS = natskit.Address(p.cfg.Process.NATS.URL)
+		return nil
+	}
+	dir, err := datadir.Open(p.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	p.dir = dir
+	p.components = append(p.components, run.Func("data folder", func(ctx context.Context) error { <-ctx.Done(); return dir.Close() }))
+	if p.embedded, err = natsembed.Start(dir.Join("nats"), p.cfg.NATSPort, tel.Logger); err != nil {
+		return err
+	}
+	p.ready.NATS = p.embedded.URL()
+	p.components = append(p.components, p.embedded)
+	return nil
+}
+
+// services builds the services in the order in which they learn one another's addresses.
+func (p *process) services(ctx context.Context) error {
+	if p.mode == Dev {
+		if err := p.sandbox(ctx); err != nil {
+			return err
+		}
+	}
+	fanoutCfg, err1 := fanout.Load(p.environ, p.defaults...)
+	authCfg, err2 := auth.Load(p.environ, p.defaults...)
+	ingressCfg, err3 := ingress.Load(p.environ, p.defaults...)
+	edgeCfg, err4 := edge.Load(p.environ, p.defaults...)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return errors.New(distinct(err))
+	}
+	host, err := p.host(ctx, "event-fanout")
+	if err != nil {
+		return err
+	}
+	events, err := fanout.New(ctx, fanoutCfg, host, fanout.Embedded())
+	if err != nil {
+		return err
+	}
+	p.add(events)
+	p.defaults = append(p.defaults, settings.Default{Name: "GATEWAY_CALLBACK_URL", Value: p.ready.Internal})
+	if authCfg, err = auth.Load(p.environ, p.defaults...); err != nil {
+		return err
+	}
+	if edgeCfg, err = edge.Load(p.environ, p.defaults...); err != nil {
+		return err
+	}
+	if host, err = p.host(ctx, "auth"); err != nil {
+		return err
+	}
+	identity, err := auth.New(ctx, authCfg, host)
+	if err != nil {
+		return err
+	}
+	p.add(identity)
+	if host, err = p.host(ctx, "ingress"); err != nil {
+		return err
+	}
+	partners, err := ingress.New(ctx, ingressCfg, host, ingress.Embedded())
+	if err != nil {
+		return err
+	}
+	p.add(partners)
+	if host, err = p.host(ctx, "edge-proxy"); err != nil {
+		return err
+	}
+	public, err := edge.New(ctx, edgeCfg, host, edge.Neighbours{Events: events.Public(), Internal: events.Internal(), Ingress: partners.Public()})
+	if err != nil {
+		return err
+	}
+	p.add(public)
+	return nil
+}
+
+func (p *process) sandbox(ctx context.Context) error {
+	cfg, err := sandbox.Load(p.environ, p.defaults...)
+	if err != nil {
+		return err
+	}
+	host, err := p.host(ctx, "sandbox")
+	if err != nil {
+		return err
+	}
+	s, err := sandbox.New(ctx, cfg, host)
+	if err != nil {
+		return err
+	}
+	p.add(s)
+	p.defaults = append(p.defaults, settings.Default{Name: "NOETL_BASE_URL", Value: p.ready.NoETL}, settings.Default{Name: "AUTH_ISSUERS", Value: p.ready.Issuer},
+		settings.Default{Name: "GATEWAY_CONSOLE_ISSUER", Value: p.ready.Issuer})
+	return nil
+}
+
+// host makes what one service gets: telemetry and a connection of its own.
+func (p *process) host(ctx context.Context, service string) (run.Host, error) {
+	tel, err := p.telemetry(ctx, service)
+	if err != nil {
+		return run.Host{}, err
+	}
+	cfg := p.cfg.Process.NATS
+	var extra []nats.Option
+	if p.embedded != nil {
+		extra = append(extra, p.embedded.InProcess())
+	}
+	nc, err := natskit.Connect(cfg, "gateway-"+service, tel.Logger, extra...)
+	if err != nil {
+		return run.Host{}, err
+	}
+	p.health.Add(httpkit.Check{Name: "nats", Critical: true, Probe: natskit.Probe(nc)})
+	p.components = append(p.components, run.Named("NATS connection of "+service, run.CloseNATS(nc)))
+	return run.Host{Telemetry: tel, NATS: nc, Health: p.health}, nil
+}
+
+func (p *process) telemetry(ctx context.Context, service string) (*telemetry.Telemetry, error) {
+	tel, err := telemetry.Setup(ctx, service, run.Version(), p.cfg.Process.Log, os.Stderr, p.registry)
+	if err == nil {
+		p.components = append(p.components, run.Flush(tel))
+	}
+	return tel, err
+}
+
+// add takes a service's parts and addresses in.
+func (p *process) add(part run.Part) {
+	p.components = append(p.components, part.Components()...)
+	r := part.Ready()
+	for _, f := range []struct{ to, from *string }{
+		{&p.ready.Public, &r.Public}, {&p.ready.Internal, &r.Internal}, {&p.ready.NoETL, &r.NoETL}, {&p.ready.Issuer, &r.Issuer},
+	} {
+		if *f.from != "" {
+			*f.to = *f.from
+		}
+	}
+}
+
+// release gives back what was taken when building fails half-way.
+func (p *process) release() {
+	if p.embedded != nil {
+		p.embedded.Stop()
+	}
+	if p.dir != nil {
+		_ = p.dir.Close()
+	}
+}

@@ -1,0 +1,36 @@
+// Package config reads the settings that only standalone has.
+package config
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/run"
+)
+
+// Config holds the settings.
+type Config struct {
+	Process  run.ProcessConfig
+	DataDir  string `env:"GATEWAY_DATA_DIR" file:"server.data_dir" default:"./.data" doc:"folder of the embedded NATS server; one process at a time"`
+	NATSPort int    `env:"GATEWAY_NATS_PORT" file:"nats.port" default:"-1" doc:"loopback port of the embedded NATS server for other programs; 0 picks a free one, -1 opens none (dev: 0)"`
+}
+
+// Load reads the settings and checks them.
+func Load(environ []string, defaults ...config.Default) (Config, error) {
+	var c Config
+	if err := config.Load(&c, environ, defaults...); err != nil {
+		return c, err
+	}
+	problems := []error{c.Process.Validate()}
+	if c.NATSPort < -1 || c.NATSPort > 65535 {
+		problems = append(problems, errors.New("GATEWAY_NATS_PORT must be -1 to 65535"))
+	}
+	if c.DataDir == "" {
+		problems = append(problems, errors.New("GATEWAY_DATA_DIR must name a folder"))
+	}
+	return c, errors.Join(problems...)
+}
+
+// ExternalNATS reports whether the user named a NATS server: none is embedded then.
+func (c Config) ExternalNATS() bool { return strings.TrimSpace(c.Process.NATS.URL) != "" }

@@ -1,0 +1,57 @@
+// Package datadir opens the folder that a standalone gateway keeps its data in, for one
+// process at a time.
+package datadir
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// Dir is an open data folder. Close gives it back.
+type Dir struct {
+	path string
+	lock *os.File
+}
+
+// Open makes the folder if needed and takes its lock. The error of a folder in use names the
+// process that has it. The lock goes with the process, so a crash leaves none behind.
+func Open(path string) (*Dir, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("GATEWAY_DATA_DIR: %w", err)
+	}
+	name := filepath.Join(path, "lock")
+	lock, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("GATEWAY_DATA_DIR: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer func() { _ = lock.Close() }()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("the data folder %s is in use by %s: stop it, or set GATEWAY_DATA_DIR to another folder", path, holder(name))
+		}
+		return nil, fmt.Errorf("locking the data folder %s: %w", path, err)
+	}
+	if err := lock.Truncate(0); err == nil {
+		_, _ = fmt.Fprintf(lock, "%d\n", os.Getpid()) // a hint for people; the lock itself is the flock
+	}
+	return &Dir{path: path, lock: lock}, nil
+}
+
+func holder(lock string) string {
+	if b, err := os.ReadFile(lock); err == nil { //nolint:gosec // our own lock file
+		if pid := strings.TrimSpace(string(b)); pid != "" {
+			return "another gateway (process " + pid + ")"
+		}
+	}
+	return "another gateway"
+}
+
+// Join returns a path inside the folder.
+func (d *Dir) Join(name string) string { return filepath.Join(d.path, name) }
+
+// Close gives the folder back.
+func (d *Dir) Close() error { return d.lock.Close() }
