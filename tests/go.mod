@@ -2,9 +2,28 @@ module github.com/noetl/gateway/tests
 
 go 1.26.0
 
-require github.com/noetl/gateway/libs v0.0.0
+require (
+	github.com/nats-io/nats.go v1.55.0
+	github.com/noetl/gateway/libs v0.0.0
+)
+
+require (
+	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
+	github.com/google/go-tpm v0.9.8 // indirect
+	github.com/klauspost/compress v1.20.3 // indirect
+	github.com/minio/highwayhash v1.0.4 // indirect
+	github.com/nats-io/jwt/v2 v2.8.2 // indirect
+	github.com/nats-io/nats-server/v2 v2.15.2 // indirect
+	github.com/nats-io/nkeys v0.4.16 // indirect
+	github.com/nats-io/nuid v1.0.1 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/time v0.16.0 // indirect
+)
 
 replace github.com/noetl/gateway/libs => ../libs
 
 // go-kit asks for a genproto from before it was split; the newest has the split packages only.
 replace google.golang.org/genproto v0.0.0-20210917145530-b395a37504d4 => google.golang.org/genproto v0.0.0-20261019180522-ce908d29299b
+
+tool github.com/nats-io/nats-server/v2

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 )
 
@@ -35,7 +36,7 @@ func Table(w io.Writer, effective bool, structs ...any) error {
 		value := r.Default
 		if effective {
 			value = fmt.Sprint(r.value.Interface())
-			if list, ok := r.value.Interface().([]string); ok {
+			if list, ok := reflect.TypeAssert[[]string](r.value); ok {
 				value = strings.Join(list, ",")
 			}
 			if r.Secret {

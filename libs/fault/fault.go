@@ -169,7 +169,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Is reports a match of kind and, when the target has one, of code; so a package may keep
 // its faults as values and callers may use errors.Is.
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) //nolint:errorlint // the target itself is compared, not its chain
+	t, ok := target.(*Error)
 	return ok && t.Kind == e.Kind && (t.Code == "" || t.Code == e.Code)
 }
 

@@ -100,8 +100,7 @@ func ReadBody(r *http.Request, limit int64) ([]byte, error) {
 	if err == nil {
 		return body, nil
 	}
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, fault.New(fault.TooLarge, "body_too_large", fmt.Sprintf("the body may have at most %d bytes", limit))
 	}
 	return nil, fault.Wrap(err, fault.Invalid, "body_unreadable", "the body could not be read to its end")

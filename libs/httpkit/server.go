@@ -118,6 +118,7 @@ func Edge(tel *telemetry.Telemetry, operation string, next http.Handler) http.Ha
 		}
 		w.Header().Set(RequestIDHeader, id)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		ctx := r.Context()
 		defer func() {
 			p := recover()
 			if p == nil {
@@ -126,8 +127,8 @@ func Edge(tel *telemetry.Telemetry, operation string, next http.Handler) http.Ha
 			if p == http.ErrAbortHandler { //nolint:errorlint // the documented sentinel is compared by identity
 				panic(p)
 			}
-			tel.Logger.ErrorContext(r.Context(), "handler panicked", "panic", p, "stack", string(debug.Stack()))
-			WriteError(r.Context(), w, fault.New(fault.Internal, "panic", "internal error"))
+			tel.Logger.ErrorContext(ctx, "handler panicked", "panic", p, "stack", string(debug.Stack()))
+			WriteError(ctx, w, fault.New(fault.Internal, "panic", "internal error"))
 		}()
 		next.ServeHTTP(w, r)
 	})

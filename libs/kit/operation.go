@@ -5,6 +5,7 @@ package kit
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/go-kit/kit/endpoint"
 )
@@ -27,8 +28,8 @@ func Lift[In, Out any](name string, use func(context.Context, In) (Out, error), 
 		}
 		return use(ctx, in)
 	}
-	for i := len(mw) - 1; i >= 0; i-- {
-		ep = mw[i](name, ep)
+	for _, wrap := range slices.Backward(mw) {
+		ep = wrap(name, ep)
 	}
 	return Operation[In, Out]{name: name, ep: ep}
 }

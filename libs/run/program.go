@@ -17,7 +17,7 @@ import (
 )
 
 // version is set by the linker: -X github.com/noetl/gateway/libs/run.version=v1.2.3.
-var version string //nolint:gochecknoglobals // the linker can only set a package variable
+var version string
 
 // Version returns the version of this build; "dev" and the commit, when known, without one.
 func Version() string {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -71,7 +72,7 @@ func All(ctx context.Context, logger *slog.Logger, drain time.Duration, componen
 	timer := time.NewTimer(drain)
 	defer timer.Stop()
 	expired := false
-	for i := len(components) - 1; i >= 0; i-- {
+	for i := range slices.Backward(components) {
 		stops[i]()
 		if expired {
 			continue

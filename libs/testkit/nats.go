@@ -19,24 +19,24 @@ type NATS struct {
 }
 
 // StartNATS starts a server that ends with the test.
-func StartNATS(t testing.TB) *NATS {
-	t.Helper()
-	n := &NATS{opts: &server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true}}
-	n.Start(t)
-	t.Cleanup(n.Stop)
+func StartNATS(tb testing.TB) *NATS {
+	tb.Helper()
+	n := &NATS{opts: &server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: tb.TempDir(), NoLog: true, NoSigs: true}}
+	n.Start(tb)
+	tb.Cleanup(n.Stop)
 	return n
 }
 
 // Start starts a stopped server again, on the same port and folder.
-func (n *NATS) Start(t testing.TB) {
-	t.Helper()
+func (n *NATS) Start(tb testing.TB) {
+	tb.Helper()
 	s, err := server.NewServer(n.opts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s.Start()
 	if !s.ReadyForConnections(10 * time.Second) {
-		t.Fatal("NATS did not start")
+		tb.Fatal("NATS did not start")
 	}
 	n.server = s
 	if addr, ok := s.Addr().(*net.TCPAddr); ok {
@@ -54,29 +54,29 @@ func (n *NATS) Stop() {
 func (n *NATS) URL() string { return n.server.ClientURL() }
 
 // Connect returns a connection that ends with the test.
-func (n *NATS) Connect(t testing.TB) *nats.Conn {
-	t.Helper()
+func (n *NATS) Connect(tb testing.TB) *nats.Conn {
+	tb.Helper()
 	nc, err := nats.Connect(n.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(nc.Close)
+	tb.Cleanup(nc.Close)
 	return nc
 }
 
 // JetStream returns a JetStream context on a connection that ends with the test.
-func (n *NATS) JetStream(t testing.TB) jetstream.JetStream {
-	t.Helper()
-	js, err := jetstream.New(n.Connect(t))
+func (n *NATS) JetStream(tb testing.TB) jetstream.JetStream {
+	tb.Helper()
+	js, err := jetstream.New(n.Connect(tb))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return js
 }
 
 // Eventually waits until the condition holds, and fails the test when it does not within 10 s.
-func Eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
+func Eventually(tb testing.TB, what string, condition func() bool) {
+	tb.Helper()
 	deadline := time.NewTimer(10 * time.Second)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -84,7 +84,7 @@ func Eventually(t testing.TB, what string, condition func() bool) {
 	for !condition() {
 		select {
 		case <-deadline.C:
-			t.Fatalf("waited 10 s in vain for: %s", what)
+			tb.Fatalf("waited 10 s in vain for: %s", what)
 		case <-tick.C:
 		}
 	}

@@ -28,11 +28,11 @@ type Message struct {
 }
 
 // Message decodes the event's data.
-func (e Event) Message(t testing.TB) Message {
-	t.Helper()
+func (e Event) Message(tb testing.TB) Message {
+	tb.Helper()
 	var m Message
 	if err := json.Unmarshal([]byte(e.Data), &m); err != nil {
-		t.Fatalf("event data %q: %v", e.Data, err)
+		tb.Fatalf("event data %q: %v", e.Data, err)
 	}
 	return m
 }
@@ -44,18 +44,18 @@ type EventStream struct {
 }
 
 // OpenEvents opens GET base/events and fails the test unless it is answered with 200.
-func OpenEvents(t testing.TB, base, token string, query url.Values) *EventStream {
-	t.Helper()
-	s, status, err := DialEvents(t, base, token, query)
+func OpenEvents(tb testing.TB, base, token string, query url.Values) *EventStream {
+	tb.Helper()
+	s, status, err := DialEvents(tb, base, token, query)
 	if err != nil || status != http.StatusOK {
-		t.Fatalf("GET %s/events: status %d, %v", base, status, err)
+		tb.Fatalf("GET %s/events: status %d, %v", base, status, err)
 	}
 	return s
 }
 
 // DialEvents opens GET base/events and returns the status; the stream is nil unless it is 200.
-func DialEvents(t testing.TB, base, token string, query url.Values) (*EventStream, int, error) {
-	t.Helper()
+func DialEvents(tb testing.TB, base, token string, query url.Values) (*EventStream, int, error) {
+	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/events?"+query.Encode(), nil)
 	if err != nil {
@@ -63,13 +63,13 @@ func DialEvents(t testing.TB, base, token string, query url.Values) (*EventStrea
 		return nil, 0, err
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := http.DefaultClient.Do(req) //nolint:bodyclose // the reader below closes it
 	if err != nil {
 		cancel()
 		return nil, 0, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		cancel()
+		defer cancel()
 		return nil, resp.StatusCode, resp.Body.Close()
 	}
 	s := &EventStream{Events: make(chan Event, 4096), cancel: cancel}
@@ -77,7 +77,7 @@ func DialEvents(t testing.TB, base, token string, query url.Values) (*EventStrea
 		defer func() { _ = resp.Body.Close() }()
 		s.read(bufio.NewReaderSize(resp.Body, 64<<10))
 	}()
-	t.Cleanup(s.Close)
+	tb.Cleanup(s.Close)
 	return s, resp.StatusCode, nil
 }
 
@@ -107,8 +107,8 @@ func (s *EventStream) read(r *bufio.Reader) {
 func (s *EventStream) Close() { s.cancel() }
 
 // Next returns the next event that is not a ping, or fails the test after 10 s.
-func (s *EventStream) Next(t testing.TB) Event {
-	t.Helper()
+func (s *EventStream) Next(tb testing.TB) Event {
+	tb.Helper()
 	timeout := time.NewTimer(10 * time.Second)
 	defer timeout.Stop()
 	for {
@@ -119,32 +119,32 @@ func (s *EventStream) Next(t testing.TB) Event {
 			}
 			return e
 		case <-timeout.C:
-			t.Fatal("no event within 10 s")
+			tb.Fatal("no event within 10 s")
 		}
 	}
 }
 
 // ClientID reads the first frame and returns the client id in it.
-func (s *EventStream) ClientID(t testing.TB) string {
-	t.Helper()
-	e := s.Next(t)
+func (s *EventStream) ClientID(tb testing.TB) string {
+	tb.Helper()
+	e := s.Next(tb)
 	var init struct {
 		ClientID string `json:"clientId"`
 	}
-	if err := json.Unmarshal(e.Message(t).Result, &init); err != nil || e.Name != "message" || init.ClientID == "" {
-		t.Fatalf("first event is no init frame: %+v (%v)", e, err)
+	if err := json.Unmarshal(e.Message(tb).Result, &init); err != nil || e.Name != "message" || init.ClientID == "" {
+		tb.Fatalf("first event is no init frame: %+v (%v)", e, err)
 	}
 	return init.ClientID
 }
 
 // Until collects events, pings left out, up to and including the first of that name.
-func (s *EventStream) Until(t testing.TB, name string) []Event {
-	t.Helper()
+func (s *EventStream) Until(tb testing.TB, name string) []Event {
+	tb.Helper()
 	var events []Event
 	for {
-		e := s.Next(t)
+		e := s.Next(tb)
 		if e.Error != nil {
-			t.Fatalf("the stream ended (%v) before %s; got %s", e.Error, name, Names(events))
+			tb.Fatalf("the stream ended (%v) before %s; got %s", e.Error, name, Names(events))
 		}
 		if events = append(events, e); e.Name == name {
 			return events

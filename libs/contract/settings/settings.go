@@ -2,7 +2,10 @@
 // 12), so that each program can tell a neighbour's setting from a typo.
 package settings
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // names holds every environment name that any service reads and that has one of our
 // prefixes or is shared by the services. A test of standalone keeps it equal to the structs.
@@ -42,12 +45,7 @@ func Names() []string { return append([]string(nil), names...) }
 
 // Known reports whether any service reads the setting.
 func Known(name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(names, name)
 }
 
 // Ours reports whether the name has a prefix that only the gateway uses.

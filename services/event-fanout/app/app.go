@@ -88,7 +88,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		Routes: natskv.RouteIndex{Routes: routes}, Pending: natskv.PendingIndex{Routes: routes}, Events: events, Relay: natsrelay.New(nc, tel),
 		Logger: tel.Logger, NewID: uuid.NewString, Now: time.Now, Forwarded: cfg.Forwarded, Version: run.Version(),
 	})
-	hub := fanout.NewHub(fanout.HubConfig{
+	hub := fanout.NewHub(ctx, fanout.HubConfig{
 		Heartbeat: cfg.Heartbeat, QueueFrames: cfg.QueueFrames, QueueBytes: cfg.QueueBytes, MaxStreams: cfg.MaxStreams, StreamsPerUser: cfg.PerUser,
 	}, frames, feed, clients, tel.Logger)
 	session.OnRevoked(hub.EndSession)

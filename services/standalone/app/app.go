@@ -116,9 +116,9 @@ func (p *process) services(ctx context.Context) error {
 		}
 	}
 	fanoutCfg, err1 := fanout.Load(p.environ, p.defaults...)
-	authCfg, err2 := auth.Load(p.environ, p.defaults...)
+	_, err2 := auth.Load(p.environ, p.defaults...)
 	ingressCfg, err3 := ingress.Load(p.environ, p.defaults...)
-	edgeCfg, err4 := edge.Load(p.environ, p.defaults...)
+	_, err4 := edge.Load(p.environ, p.defaults...)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return errors.New(distinct(err))
 	}
@@ -132,10 +132,12 @@ func (p *process) services(ctx context.Context) error {
 	}
 	p.add(events)
 	p.defaults = append(p.defaults, settings.Default{Name: "GATEWAY_CALLBACK_URL", Value: p.ready.Internal})
-	if authCfg, err = auth.Load(p.environ, p.defaults...); err != nil {
+	authCfg, err := auth.Load(p.environ, p.defaults...)
+	if err != nil {
 		return err
 	}
-	if edgeCfg, err = edge.Load(p.environ, p.defaults...); err != nil {
+	edgeCfg, err := edge.Load(p.environ, p.defaults...)
+	if err != nil {
 		return err
 	}
 	if host, err = p.host(ctx, "auth"); err != nil {

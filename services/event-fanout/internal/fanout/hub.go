@@ -31,6 +31,7 @@ type Hub struct {
 	clients ClientStore
 	logger  *slog.Logger
 	readers chan struct{}
+	base    context.Context // of reads by streams, which belong to no request
 
 	mu        sync.Mutex
 	closing   bool
@@ -61,10 +62,10 @@ var (
 	errDraining = fault.New(fault.Unavailable, "draining", "this replica is stopping: connect again")
 )
 
-// NewHub makes a hub.
-func NewHub(cfg HubConfig, log FrameLog, feed LiveFeed, clients ClientStore, logger *slog.Logger) *Hub {
+// NewHub makes a hub. ctx gives its values to the reads of streams; its end does not stop them.
+func NewHub(ctx context.Context, cfg HubConfig, log FrameLog, feed LiveFeed, clients ClientStore, logger *slog.Logger) *Hub {
 	return &Hub{
-		cfg: cfg, log: log, feed: feed, clients: clients, logger: logger, readers: make(chan struct{}, maxReaders),
+		cfg: cfg, log: log, feed: feed, clients: clients, logger: logger, readers: make(chan struct{}, maxReaders), base: context.WithoutCancel(ctx),
 		groups: map[string]*group{}, bySession: map[authwire.TokenKey]map[*Stream]struct{}{}, byOwner: map[string]int{},
 	}
 }

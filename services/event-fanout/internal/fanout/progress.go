@@ -36,6 +36,11 @@ func (s *Service) Progress(ctx context.Context, in Progress) error {
 	if r.Done {
 		return errRequestNotFound()
 	}
+	if r.ExecutionID != "" { // what happened before the report comes before it
+		if err := s.advance(ctx, r.ExecutionID, 0); err != nil {
+			return err
+		}
+	}
 	p := frame.ProgressParams{RequestID: r.ID, ExecutionID: r.ExecutionID, Step: in.Step, Message: in.Message, Progress: in.Progress}
 	if p.ExecutionID == "" && noetlwire.Token(in.ExecutionID) {
 		p.ExecutionID = in.ExecutionID

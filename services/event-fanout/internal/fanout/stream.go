@@ -247,7 +247,7 @@ func (s *Stream) close() {
 func (h *Hub) read(client string, after uint64) ([]Frame, error) {
 	h.readers <- struct{}{}
 	defer func() { <-h.readers }()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(h.base, 5*time.Second)
 	defer cancel()
 	return h.log.Since(ctx, client, after, readBatch)
 }

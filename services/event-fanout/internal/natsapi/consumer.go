@@ -70,18 +70,23 @@ func (c *Consumer) Probe(context.Context) error {
 // Run consumes until ctx ends, and opens the consumer again whenever it is lost.
 func (c *Consumer) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		reason, err := c.consume(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		c.restarts.WithLabelValues(reason).Inc()
-		c.tel.Logger.WarnContext(ctx, "lifecycle events are not being consumed, trying again", "reason", reason, "err", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(retryDelay):
-		}
+		c.once(ctx)
 	}
 	return nil
+}
+
+// once consumes until ctx ends or the consumer is lost; then it waits a little.
+func (c *Consumer) once(ctx context.Context) {
+	reason, err := c.consume(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	c.restarts.WithLabelValues(reason).Inc()
+	c.tel.Logger.WarnContext(ctx, "lifecycle events are not being consumed, trying again", "reason", reason, "err", err)
+	select {
+	case <-ctx.Done():
+	case <-time.After(retryDelay):
+	}
 }
 
 func (c *Consumer) consume(ctx context.Context) (reason string, err error) {

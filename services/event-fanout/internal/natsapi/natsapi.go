@@ -10,10 +10,9 @@ import (
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/wire"
-
-	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
 )
 
 // calls bounds each operation in one replica.

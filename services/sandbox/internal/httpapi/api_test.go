@@ -240,7 +240,7 @@ func TestCodeFlow(t *testing.T) {
 
 func TestTokenErrorsAreThoseOfOAuth(t *testing.T) {
 	srv, c := newServer(t)
-	for body, want := range map[string]string{ //nolint:gosec // no real credentials
+	for body, want := range map[string]string{
 		"":                    `400 {"error":"invalid_request"`,
 		"grant_type=implicit": `400 {"error":"unsupported_grant_type"`,
 		"grant_type=password": `400 {"error":"invalid_request"`,

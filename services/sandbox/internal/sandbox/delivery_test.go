@@ -14,7 +14,7 @@ func TestTheResultWaitsForTheEvents(t *testing.T) {
 		b := newBench(t)
 		b.events.Down(true)
 		id := b.begin(t, "demo/echo", nil)
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute) // the clock of the synctest bubble
 		synctest.Wait()
 		if v := b.detail(t, id); v.Status != sandbox.StatusCompleted || v.Callback != "pending" {
 			t.Errorf("while NATS is away: %+v", v)
@@ -23,7 +23,7 @@ func TestTheResultWaitsForTheEvents(t *testing.T) {
 			t.Errorf("sent %+v", sent)
 		}
 		b.events.Down(false)
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		synctest.Wait()
 		if got := b.events.Stored(); len(got) != 4 || got[0] != "playbook.started  started" || got[3] != "playbook.completed  completed" {
 			t.Errorf("events %q", got)
@@ -45,7 +45,7 @@ func TestCallbacksAreRetriedInOrderThroughAnOutage(t *testing.T) {
 			return nil
 		}
 		b.begin(t, "demo/webhook", nil)
-		time.Sleep(3 * time.Minute)
+		<-time.After(3 * time.Minute)
 		synctest.Wait()
 		sent := b.callbacks.Sent()
 		if len(sent) != 3 || sent[0].Step != "receive" || sent[1].Step != "record" || sent[2].Form != sandbox.FormResult {
@@ -71,13 +71,13 @@ func TestWhenACallbackIsGivenUp(t *testing.T) {
 				b.callbacks.Answer = func(sandbox.Callback) error { return fault.New(c.kind, "no", "no") }
 				id := b.begin(t, c.path, sandbox.Workload{"session_token": "x"})
 				if c.gone > 0 {
-					time.Sleep(c.gone * 8 / 10)
+					<-time.After(c.gone * 8 / 10)
 					synctest.Wait()
 					if v := b.detail(t, id); v.Callback != "pending" {
 						t.Errorf("given up too early: %s", v.Callback)
 					}
 				}
-				time.Sleep(c.gone*3/10 + time.Second)
+				<-time.After(c.gone*3/10 + time.Second)
 				synctest.Wait()
 				if v := b.detail(t, id); v.Callback != "given up" {
 					t.Errorf("callback %q", v.Callback)

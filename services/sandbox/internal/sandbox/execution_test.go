@@ -19,13 +19,13 @@ func TestProgressReportsFiveStepsAndThenItsResult(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		id := b.begin(t, "demo/progress", sandbox.Workload{"step_ms": json.Number("300")})
-		time.Sleep(750 * time.Millisecond) // bubble time
+		<-time.After(750 * time.Millisecond) // bubble time
 		synctest.Wait()
 		status, err := b.Status(t.Context(), id)
 		if err != nil || status.Status != sandbox.StatusRunning || status.CurrentStep != "transform" || status.Progress != 0.4 {
 			t.Errorf("in the middle: %+v, %v", status, err)
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		synctest.Wait()
 		want := []string{"playbook.started  started"}
 		for _, s := range []string{"prepare", "extract", "transform", "load", "report"} {
@@ -144,7 +144,7 @@ func TestCancelEndsTheExecutionAndItsChildren(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		v, err := b.Cancel(t.Context(), sandbox.CancelRequest{ExecutionID: parent, Reason: "login deadline", Cascade: true})
 		if err != nil || len(v.Cancelled) != 2 {
 			t.Fatalf("%+v, %v", v, err)
@@ -203,7 +203,7 @@ func TestDedupRunsOncePerWindow(t *testing.T) {
 		if run() != first {
 			t.Error("a duplicate ran")
 		}
-		time.Sleep(11 * time.Second)
+		<-time.After(11 * time.Second)
 		if run() == first {
 			t.Error("the window does not end")
 		}

@@ -63,8 +63,8 @@ func (s *Service) work(ctx context.Context, e *execution, steps []step, box *out
 			return nil, st.name, err
 		}
 		done, of := e.left(st.name)
-		box.publish(e.event(EventStepExit, st.name, "completed"))
-		box.progress(st, float64(done)/float64(of))
+		box.progress(ctx, st, float64(done)/float64(of))
+		box.published(ctx, e.event(EventStepExit, st.name, "completed"))
 	}
 	return result, "", nil
 }

@@ -10,20 +10,42 @@ import (
 
 // outbox carries what an execution says to the outside, in order, in two lanes: lifecycle
 // events and callbacks. A lane that waits for NATS or the gateway does not hold the
-// execution. The channels hold all that the steps can say, so sending never blocks.
+// execution for long. The channels hold all that the steps can say, so sending never blocks.
 type outbox struct {
 	s         *Service
 	e         *execution
-	events    chan Event
-	callbacks chan Callback
+	events    chan outgoing[Event]
+	callbacks chan outgoing[Callback]
 	request   string
 	gateway   string
 	done      chan struct{} // both lanes have ended
 }
 
+// outgoing is an item of a lane; sent, if not nil, is closed when it is out or given up.
+type outgoing[T any] struct {
+	item T
+	sent chan struct{}
+}
+
+// stepPatience is how long a step waits for what it said to be out. Workers say a thing and
+// then do the next, so one lane's word comes before the other lane's next one; but a sandbox
+// must not stand still because NATS or the gateway is away.
+const stepPatience = time.Second
+
+// settle waits until the item is out, or for stepPatience.
+func settle(ctx context.Context, sent <-chan struct{}) {
+	timer := time.NewTimer(stepPatience)
+	defer timer.Stop()
+	select {
+	case <-sent:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
 func (s *Service) newOutbox(ctx context.Context, e *execution, steps int) *outbox {
 	b := &outbox{
-		s: s, e: e, events: make(chan Event, 2*steps+2), callbacks: make(chan Callback, steps+1), done: make(chan struct{}),
+		s: s, e: e, events: make(chan outgoing[Event], 2*steps+2), callbacks: make(chan outgoing[Callback], steps+1), done: make(chan struct{}),
 		request: e.workload.text("request_id"), gateway: e.workload.text("gateway_url"),
 	}
 	if b.request != "" && b.gateway != "" {
@@ -37,8 +59,11 @@ func (s *Service) newOutbox(ctx context.Context, e *execution, steps int) *outbo
 	stored := make(chan struct{})
 	go func() {
 		defer close(stored)
-		for ev := range b.events {
-			b.store(ctx, ev)
+		for out := range b.events {
+			b.store(ctx, out.item)
+			if out.sent != nil {
+				close(out.sent)
+			}
 		}
 	}()
 	go func() {
@@ -51,20 +76,34 @@ func (s *Service) newOutbox(ctx context.Context, e *execution, steps int) *outbo
 
 func (b *outbox) answers() bool { return b.request != "" && b.gateway != "" }
 
-func (b *outbox) publish(ev Event) { b.events <- ev }
+func (b *outbox) publish(ev Event) { b.events <- outgoing[Event]{item: ev} }
 
-func (b *outbox) progress(st step, progress float64) {
+// published is publish, and waits a while for the event to be stored.
+func (b *outbox) published(ctx context.Context, ev Event) {
+	if !b.answers() || b.e.playbook.replies { // nobody compares the order
+		b.publish(ev)
+		return
+	}
+	sent := make(chan struct{})
+	b.events <- outgoing[Event]{item: ev, sent: sent}
+	settle(ctx, sent)
+}
+
+// progress reports a step, and waits a while for the report to be taken.
+func (b *outbox) progress(ctx context.Context, st step, progress float64) {
 	if !b.answers() || b.e.playbook.replies {
 		return
 	}
-	b.callbacks <- Callback{Form: FormProgress, RequestID: b.request, ExecutionID: b.e.id, Step: st.name, Message: st.message, Progress: progress}
+	sent := make(chan struct{})
+	defer settle(ctx, sent)
+	b.callbacks <- outgoing[Callback]{sent: sent, item: Callback{Form: FormProgress, RequestID: b.request, ExecutionID: b.e.id, Step: st.name, Message: st.message, Progress: progress}}
 }
 
 // finish sends the answer of the execution and waits until everything is out or given up.
 func (b *outbox) finish(e *execution) {
 	close(b.events)
 	if b.answers() {
-		b.callbacks <- b.answer(e)
+		b.callbacks <- outgoing[Callback]{item: b.answer(e)}
 	}
 	close(b.callbacks)
 	<-b.done
@@ -98,7 +137,8 @@ func (b *outbox) store(ctx context.Context, ev Event) {
 // client must not see the result of something that, for it, has not ended.
 func (b *outbox) call(ctx context.Context, stored <-chan struct{}) {
 	unknown := false
-	for c := range b.callbacks {
+	for out := range b.callbacks {
+		c := out.item
 		patience, patience404 := resultPatience, notFoundPatience
 		switch c.Form {
 		case FormResult:
@@ -111,6 +151,9 @@ func (b *outbox) call(ctx context.Context, stored <-chan struct{}) {
 			patience404 = 0
 		}
 		err := persist(ctx, patience, patience404, func(ctx context.Context) error { return b.s.deps.Callbacks.Send(ctx, b.gateway, c) })
+		if out.sent != nil {
+			close(out.sent)
+		}
 		kind, failed := fault.KindOf(err)
 		unknown = failed && kind == fault.NotFound
 		if c.Form != FormProgress {

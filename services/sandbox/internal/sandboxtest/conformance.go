@@ -112,7 +112,7 @@ type SessionStore struct {
 func RunSessionWriter(t *testing.T, newStore func(t *testing.T) SessionStore) {
 	t.Helper()
 	s := newStore(t)
-	r := sandbox.SessionRecord{SessionToken: "sbx_1001_1_ab", UserID: "1001", Email: "a@example.com", ExpiresAt: "x", IsActive: true, Roles: "{user}"} //nolint:gosec // no real token
+	r := sandbox.SessionRecord{SessionToken: "sbx_1001_1_ab", UserID: "1001", Email: "a@example.com", ExpiresAt: "x", IsActive: true, Roles: "{user}"}
 	for _, name := range []string{"first", "second"} {
 		r.DisplayName = name
 		if err := s.Put(t.Context(), r); err != nil {

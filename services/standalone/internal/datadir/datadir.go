@@ -24,7 +24,7 @@ func Open(path string) (*Dir, error) {
 		return nil, fmt.Errorf("GATEWAY_DATA_DIR: %w", err)
 	}
 	name := filepath.Join(path, "lock")
-	lock, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	lock, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the folder
 	if err != nil {
 		return nil, fmt.Errorf("GATEWAY_DATA_DIR: %w", err)
 	}

@@ -77,12 +77,15 @@ type natsLog struct{ logger *slog.Logger }
 func (l natsLog) Noticef(format string, v ...any) {
 	l.logger.Debug("embedded NATS", "text", fmt.Sprintf(format, v...))
 }
+
 func (l natsLog) Warnf(format string, v ...any) {
 	l.logger.Warn("embedded NATS", "text", fmt.Sprintf(format, v...))
 }
+
 func (l natsLog) Errorf(format string, v ...any) {
 	l.logger.Error("embedded NATS", "text", fmt.Sprintf(format, v...))
 }
+
 func (l natsLog) Fatalf(format string, v ...any) {
 	l.logger.Error("embedded NATS", "text", fmt.Sprintf(format, v...))
 }

@@ -1,0 +1,64 @@
+# The verbs that people and CI use. `make` alone lists them.
+SHELL    := /bin/bash
+MODULES  := $(shell go list -m -f '{{.Dir}}')
+PACKAGES := $(addsuffix /...,$(MODULES))
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X github.com/noetl/gateway/libs/run.version=$(VERSION)
+TOOLS    := $(CURDIR)/.cache/bin
+LINT     := $(TOOLS)/golangci-lint-$(shell cat .golangci-lint-version)
+VULN     := v1.9.0
+
+.PHONY: help run build test e2e check lint fmt vuln bench fuzz gen clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+run: build ## build, then run the whole gateway with a sandbox NoETL; prints where to go
+	@exec bin/noetl-gateway dev
+
+build: ## static binaries in bin/
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ \
+	  ./services/standalone/cmd/noetl-gateway ./services/auth/cmd/auth ./services/edge-proxy/cmd/edge-proxy \
+	  ./services/event-fanout/cmd/event-fanout ./services/ingress/cmd/ingress ./services/sandbox/cmd/sandbox
+
+test: build ## everything that needs no Docker: unit, conformance, component (race detector), end to end, browser
+	@go test -race -timeout 10m $(filter-out $(CURDIR)/tests/...,$(PACKAGES))
+	@$(MAKE) --no-print-directory e2e
+
+e2e: build ## black-box tests of the built binaries, and the browser test
+	@go test -count=1 -timeout 10m ./tests/...
+
+check: fmt lint vuln ## format, vet, lint, architecture rules, known vulnerabilities
+
+$(LINT):
+	@mkdir -p $(TOOLS)
+	@GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(shell cat .golangci-lint-version)
+	@mv $(TOOLS)/golangci-lint $(LINT)
+
+fmt: $(LINT) ## fail on unformatted files
+	@out=$$($(LINT) fmt --diff $(MODULES)); test -z "$$out" || { echo "$$out"; exit 1; }
+
+lint: $(LINT) ## vet, linters and the architecture rules of .golangci.yml
+	@go vet $(PACKAGES)
+	@$(LINT) run $(PACKAGES)
+
+vuln: ## govulncheck; says so when its database cannot be reached
+	@for m in $(MODULES); do \
+	  out=$$(cd $$m && go run golang.org/x/vuln/cmd/govulncheck@$(VULN) ./... 2>&1); code=$$?; \
+	  if echo "$$out" | grep -qE 'fetching vulnerabilities|vuln\.go\.dev|403 Forbidden'; then \
+	    echo "govulncheck: NOT RUN, its vulnerability database cannot be reached from here"; exit 0; fi; \
+	  if [ $$code -ne 0 ]; then echo "$$out"; exit $$code; fi; \
+	done; echo "govulncheck: no known vulnerability is called"
+
+bench: build ## the figures of docs/benchmarks.md, as ratios of one run
+	@go test -run '^$$' -bench . -benchtime 2s ./libs/sessions
+	@go test -count=1 -run '^TestBench' -timeout 15m -v ./tests/bench -args -bench-run
+
+fuzz: ## every fuzz target for FUZZTIME (1m)
+	@tests/fuzz-all $(or $(FUZZTIME),1m)
+
+gen: ## generated Go that the build needs
+	@cd services/edge-proxy/internal/graphapi && go tool gqlgen generate
+
+clean: ## remove what make made
+	@rm -rf bin dist .cache tests/artifacts

@@ -1,0 +1,123 @@
+// Package app is the auth service as a whole: its settings, its parts and its life.
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	libconfig "github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/kit"
+	"github.com/noetl/gateway/libs/noetl"
+	"github.com/noetl/gateway/libs/run"
+
+	"github.com/noetl/gateway/services/auth/internal/adapters/natscallback"
+	"github.com/noetl/gateway/services/auth/internal/adapters/natskv"
+	"github.com/noetl/gateway/services/auth/internal/adapters/noetlauth"
+	"github.com/noetl/gateway/services/auth/internal/adapters/oidc"
+	"github.com/noetl/gateway/services/auth/internal/adapters/policyfile"
+	"github.com/noetl/gateway/services/auth/internal/adapters/prom"
+	"github.com/noetl/gateway/services/auth/internal/auth"
+	"github.com/noetl/gateway/services/auth/internal/config"
+	"github.com/noetl/gateway/services/auth/internal/endpoints"
+	"github.com/noetl/gateway/services/auth/internal/natsapi"
+)
+
+// Config holds the settings.
+type Config = config.Config
+
+// Load reads the settings from an environment and checks them; defaults replace those of the
+// settings that they name.
+func Load(environ []string, defaults ...libconfig.Default) (Config, error) {
+	return config.Load(environ, defaults...)
+}
+
+// App is the service. It has no address of its own: it is asked over NATS.
+type App struct {
+	components []run.Component
+}
+
+// Components returns the parts in start order.
+func (a *App) Components() []run.Component { return a.components }
+
+// Ready returns the addresses that this service has: none.
+func (a *App) Ready() run.Ready { return run.Ready{} }
+
+// New builds the service. NATS and NoETL need not be there yet.
+func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
+	tel, replicas := host.Telemetry, cfg.NATS.Replicas
+	js, err := jetstream.New(host.NATS)
+	if err != nil {
+		return nil, fmt.Errorf("auth: JetStream: %w", err)
+	}
+	bypass, err := cfg.BypassOn()
+	if err != nil {
+		return nil, err
+	}
+	meter := prom.New(tel.Registry, bypass)
+	rules := auth.Rules{MaxSession: cfg.MaxSession(), Budget: cfg.Timeout, UncertainLife: cfg.SessionTTL}
+	if bypass {
+		rules.Bypass = &auth.User{ID: 1, Email: "developer@localhost", DisplayName: "Developer", Roles: []string{"admin"}}
+		tel.Logger.Warn("AUTHENTICATION IS OFF: every session token is the development user", "setting", "GATEWAY_AUTH_BYPASS")
+	}
+
+	// Not traced: the trace context of our callers is nothing for an issuer to see.
+	verifier, err := oidc.New(oidc.Config{Issuers: cfg.Issuers(), Audiences: cfg.Audiences(), TTL: cfg.JWKSTTL, Cooldown: cfg.JWKSCool}, &http.Client{})
+	if err != nil {
+		return nil, fmt.Errorf("AUTH_ISSUERS: %w", err)
+	}
+	host.Health.Add(httpkit.Check{Name: "issuer", Probe: verifier.Probe})
+	revocations := natskv.NewRevocations(js, replicas, tel.Logger)
+	host.Health.Add(httpkit.Check{Name: "revocations", Probe: revocations.Probe})
+
+	a := &App{components: []run.Component{revocations}}
+	deps := auth.Deps{Verifier: verifier, Revocations: revocations, Meter: meter, Logger: tel.Logger}
+	switch cfg.Backend {
+	case config.BackendLocal:
+		policy, err := policyfile.Open(cfg.PolicyFile, tel.Logger)
+		if err != nil {
+			return nil, err
+		}
+		a.components = append(a.components, policy)
+		deps.Backend = auth.NewLocal(natskv.NewSessionStore(js, replicas), policy)
+	default:
+		client := noetl.New(cfg.NoETL, tel)
+		host.Health.Add(httpkit.Check{Name: "noetl", Probe: client.Probe})
+		deps.Cache = natskv.NewSessionCache(js, cfg.SessionBucket, cfg.SessionTTL, replicas)
+		if cfg.Backend == config.BackendSync {
+			deps.Backend = noetlauth.NewSync(client, cfg.DBCredential)
+			break
+		}
+		playbook := noetlauth.NewPlaybook(client, natscallback.New(host.NATS, cfg.CallbackPrefix), noetlauth.PlaybookConfig{
+			Login: cfg.PlaybookLogin, Validate: cfg.PlaybookValidate, Access: cfg.PlaybookAccess,
+			DBCredential: cfg.DBCredential, CallbackURL: cfg.CallbackURL,
+		}, meter, tel.Logger)
+		a.components = append(a.components, playbook)
+		deps.Backend = playbook
+	}
+
+	set := endpoints.New(auth.New(deps, rules),
+		kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "auth")},
+		endpoints.Limits{Budget: cfg.Timeout, Logins: cfg.MaxLogins})
+	a.components = append(a.components, natsapi.New(host.NATS, tel, run.Version(), set))
+	return a, nil
+}
+
+// Run is the life of the split process.
+func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
+	return run.Serve(ctx, "auth", cfg.ProcessConfig, stdout, func(ctx context.Context, host run.Host) (run.Part, error) {
+		return New(ctx, cfg, host)
+	})
+}
+
+// Main is the command line of the binary; it returns the exit code.
+func Main(args []string, stdout, stderr io.Writer) int {
+	return run.Service[Config]{
+		Name: "auth", Load: Load, Serve: Run,
+		Process: func(c Config) run.ProcessConfig { return c.ProcessConfig },
+	}.Main(args, stdout, stderr)
+}

@@ -1,0 +1,92 @@
+// Package natskv keeps sessions and revocations in NATS key-value buckets.
+package natskv
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/noetl/gateway/libs/natskit"
+
+	"github.com/noetl/gateway/services/auth/internal/auth"
+	"github.com/noetl/gateway/services/auth/internal/wire"
+)
+
+// opTimeout bounds one operation on a bucket. A store that is away must leave the caller
+// most of its budget for asking NoETL.
+const opTimeout = 2 * time.Second
+
+var _ auth.SessionCache = (*SessionCache)(nil)
+
+// SessionCache is the bucket that the login playbooks write too. It is safe for concurrent use.
+type SessionCache struct {
+	bucket *natskit.Lazy[jetstream.KeyValue]
+}
+
+// NewSessionCache makes a cache; the bucket is bound when it is first used, and made with the
+// time to live if it does not exist.
+func NewSessionCache(js jetstream.JetStream, bucket string, ttl time.Duration, replicas int) *SessionCache {
+	return &SessionCache{natskit.Bucket(js, jetstream.KeyValueConfig{
+		Bucket: bucket, Description: "cached sessions (auth)", TTL: ttl, History: 1, Replicas: replicas, Storage: jetstream.FileStorage,
+	})}
+}
+
+// Get reads a record.
+func (c *SessionCache) Get(ctx context.Context, t auth.Token) (auth.Record, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	kv, err := c.bucket.Get(ctx)
+	if err != nil {
+		return auth.Record{}, false, err
+	}
+	entry, err := kv.Get(ctx, string(t))
+	switch {
+	case errors.Is(err, jetstream.ErrKeyNotFound):
+		return auth.Record{}, false, nil
+	case err != nil:
+		return auth.Record{}, false, c.bucket.Failed(err)
+	}
+	record, err := wire.Record(t, entry.Value())
+	if err != nil {
+		return auth.Record{}, false, err
+	}
+	return record, true, nil
+}
+
+// Fill writes a live record unless there is one.
+func (c *SessionCache) Fill(ctx context.Context, t auth.Token, s auth.Session) error {
+	return c.write(ctx, t, auth.Record{Session: s, Active: true}, func(ctx context.Context, kv jetstream.KeyValue, value []byte) error {
+		_, err := kv.Create(ctx, string(t), value)
+		if errors.Is(err, jetstream.ErrKeyExists) {
+			return nil
+		}
+		return err
+	})
+}
+
+// Deactivate writes an ended record over whatever is there.
+func (c *SessionCache) Deactivate(ctx context.Context, t auth.Token, s auth.Session) error {
+	return c.write(ctx, t, auth.Record{Session: s}, func(ctx context.Context, kv jetstream.KeyValue, value []byte) error {
+		_, err := kv.Put(ctx, string(t), value)
+		return err
+	})
+}
+
+func (c *SessionCache) write(ctx context.Context, t auth.Token, r auth.Record, put func(context.Context, jetstream.KeyValue, []byte) error) error {
+	value, err := wire.EncodeRecord(t, r)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	kv, err := c.bucket.Get(ctx)
+	if err != nil {
+		return err
+	}
+	if err := put(ctx, kv, value); err != nil {
+		return c.bucket.Failed(err)
+	}
+	return nil
+}

@@ -1,0 +1,229 @@
+package noetlauth_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/noetl"
+	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/libs/testkit"
+
+	"github.com/noetl/gateway/services/auth/internal/adapters/natscallback"
+	"github.com/noetl/gateway/services/auth/internal/adapters/noetlauth"
+	"github.com/noetl/gateway/services/auth/internal/adapters/prom"
+	"github.com/noetl/gateway/services/auth/internal/auth"
+	"github.com/noetl/gateway/services/auth/internal/authtest"
+)
+
+func playbookConfig() noetlauth.PlaybookConfig {
+	return noetlauth.PlaybookConfig{Login: "auth/login", Validate: "auth/validate", Access: "auth/check_access", DBCredential: "pg_auth", CallbackURL: "http://gateway:8091"}
+}
+
+// grantFor is a login whose token NoETL can decode.
+func grantFor(t *testing.T) auth.Grant {
+	t.Helper()
+	issuer := authtest.StartIssuer(t)
+	return auth.Grant{Identity: auth.Identity{Issuer: issuer.URL}, Token: issuer.Token(t, "a@example.com"), RefreshToken: "refresh", Duration: 90 * time.Minute, ClientIP: "192.0.2.1", UserAgent: "agent"}
+}
+
+func client(url string) *noetl.Client {
+	return noetl.New(noetl.Config{BaseURL: url, Timeout: time.Minute}, telemetry.Nop("auth"))
+}
+
+func TestPlaybookConforms(t *testing.T) {
+	t.Parallel()
+	authtest.RunBackend(t, func(t *testing.T) (auth.Backend, auth.Grant) {
+		t.Helper()
+		server := testkit.StartNATS(t)
+		n := authtest.StartNoETL(t, server.Connect(t))
+		return noetlauth.NewPlaybook(client(n.URL), natscallback.New(server.Connect(t), "noetl.callbacks."), playbookConfig(), prom.New(telemetry.Nop("auth").Registry, false), slog.New(slog.DiscardHandler)), grantFor(t)
+	})
+}
+
+func TestSyncConforms(t *testing.T) {
+	t.Parallel()
+	authtest.RunBackend(t, func(t *testing.T) (auth.Backend, auth.Grant) {
+		t.Helper()
+		return noetlauth.NewSync(client(authtest.StartNoETL(t, nil).URL), "pg_auth"), grantFor(t)
+	})
+}
+
+// fake is an executor and callbacks without any socket, for tests of time.
+type fake struct {
+	mu       sync.Mutex
+	answers  chan []byte
+	listens  bool
+	started  []noetlwire.ExecuteRequest
+	canceled []string
+	failed   int
+	execute  func(context.Context) (noetlwire.ExecuteResponse, error)
+	cancel   error
+}
+
+func (f *fake) Expect(context.Context, string) (noetlauth.Expectation, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.listens, f.answers = true, make(chan []byte, 1)
+	return noetlauth.Expectation{Answers: f.answers, Stop: func() { f.mu.Lock(); defer f.mu.Unlock(); f.listens = false }}, nil
+}
+
+func (f *fake) Subject(id string) string { return "noetl.callbacks." + id }
+
+func (f *fake) Execute(ctx context.Context, in noetlwire.ExecuteRequest) (noetlwire.ExecuteResponse, error) {
+	f.mu.Lock()
+	if !f.listens {
+		f.mu.Unlock()
+		return noetlwire.ExecuteResponse{}, errors.New("started before anybody listened")
+	}
+	f.started = append(f.started, in)
+	f.mu.Unlock()
+	return f.execute(ctx)
+}
+
+func (f *fake) Cancel(_ context.Context, id, _ string, cascade bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if cascade {
+		f.canceled = append(f.canceled, id)
+	}
+	return f.cancel
+}
+
+func (f *fake) CancelFailed() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.failed++
+}
+
+func (f *fake) playbook() *noetlauth.Playbook {
+	return noetlauth.NewPlaybook(f, f, playbookConfig(), f, slog.New(slog.DiscardHandler))
+}
+
+func runs(context.Context) (noetlwire.ExecuteResponse, error) {
+	return noetlwire.ExecuteResponse{ExecutionID: "77"}, nil
+}
+
+func TestWorkloads(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		f.execute = func(ctx context.Context) (noetlwire.ExecuteResponse, error) {
+			f.answers <- []byte(`{"status":"success","data":{"valid":false}}`)
+			return runs(ctx)
+		}
+		p := f.playbook()
+		_, err := p.Validate(t.Context(), "tok")
+		if !errors.Is(err, auth.ErrNoSession) {
+			t.Fatal(err)
+		}
+		_, _ = p.Access(t.Context(), auth.AccessQuestion{Token: "tok", Path: "demo/echo", Permission: auth.Edit})
+		_, _ = p.Login(t.Context(), auth.Grant{Identity: auth.Identity{Issuer: "https://login.example.com/"}, Token: "jwt", RefreshToken: "refresh", Duration: 90 * time.Minute, ClientIP: "192.0.2.1", UserAgent: "agent"})
+		want := []noetlwire.ExecuteRequest{
+			{Path: "auth/validate", ResourceKind: "playbook", Workload: map[string]any{"session_token": "tok", "db_credential": "pg_auth"}},
+			{Path: "auth/check_access", ResourceKind: "playbook", Workload: map[string]any{"session_token": "tok", "playbook_path": "demo/echo", "action": "edit"}},
+			{Path: "auth/login", ResourceKind: "playbook", Workload: map[string]any{
+				"auth0_token": "jwt", "auth0_refresh_token": "refresh", "auth0_domain": "login.example.com", "session_duration_hours": 1.5,
+				"client_ip": "192.0.2.1", "client_user_agent": "agent",
+			}},
+		}
+		for i, got := range f.started {
+			id, _ := got.Workload["request_id"].(string)
+			if len(id) != 36 || got.Workload["callback_subject"] != "noetl.callbacks."+id || got.Workload["gateway_url"] != "http://gateway:8091" {
+				t.Errorf("the way back is %v", got.Workload)
+			}
+			want[i].Workload["request_id"], want[i].Workload["callback_subject"], want[i].Workload["gateway_url"] = id, "noetl.callbacks."+id, "http://gateway:8091"
+		}
+		if diff := cmp.Diff(want, f.started); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+// TestSilentPlaybookIsCanceled holds the contract: 503 at the deadline, then cancel with cascade.
+func TestSilentPlaybookIsCanceled(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		execute  func(context.Context) (noetlwire.ExecuteResponse, error)
+		cancel   error
+		canceled int
+		failed   int
+	}{
+		"started at once": {runs, nil, 1, 0},
+		"started late": {func(ctx context.Context) (noetlwire.ExecuteResponse, error) {
+			select {
+			case <-time.After(15 * time.Second):
+				return runs(ctx)
+			case <-ctx.Done():
+				return noetlwire.ExecuteResponse{}, ctx.Err()
+			}
+		}, nil, 1, 0},
+		"never confirmed": {func(ctx context.Context) (noetlwire.ExecuteResponse, error) {
+			<-ctx.Done()
+			return noetlwire.ExecuteResponse{}, ctx.Err()
+		}, nil, 0, 0},
+		"cannot be canceled": {runs, errors.New("no"), 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := &fake{execute: tc.execute, cancel: tc.cancel}
+				ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
+				defer cancel()
+				begin := time.Now()
+				_, err := f.playbook().Validate(ctx, "tok")
+				if kind, _ := fault.KindOf(err); kind != fault.Unavailable || fault.Of(err).RetryAfter == 0 || time.Since(begin) != 12*time.Second {
+					t.Fatalf("after %s: %v", time.Since(begin), err)
+				}
+				<-time.After(time.Minute)
+				synctest.Wait()
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				if len(f.canceled) != tc.canceled || f.failed != tc.failed || f.listens {
+					t.Fatalf("canceled %v, %d failed, still listening %t", f.canceled, f.failed, f.listens)
+				}
+			})
+		})
+	}
+}
+
+func TestCallerWhoLeavesCancels(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{execute: runs}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		if _, err := f.playbook().Validate(ctx, "tok"); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if len(f.canceled) != 1 {
+			t.Fatal("the execution was left running")
+		}
+	})
+}
+
+// TestNoETLsRefusalsAreNotTheCallers holds that a missing playbook is a 502 and not a 404.
+func TestNoETLsRefusalsAreNotTheCallers(t *testing.T) {
+	t.Parallel()
+	for from, want := range map[fault.Kind]fault.Kind{
+		fault.NotFound: fault.BadGateway, fault.Invalid: fault.BadGateway, fault.Denied: fault.BadGateway, fault.Conflict: fault.BadGateway,
+		fault.RateLimited: fault.Unavailable, fault.Timeout: fault.Unavailable, fault.Unavailable: fault.Unavailable, fault.BadGateway: fault.BadGateway,
+	} {
+		f := &fake{execute: func(context.Context) (noetlwire.ExecuteResponse, error) {
+			return noetlwire.ExecuteResponse{}, fault.New(from, "noetl", "NoETL: internal detail")
+		}}
+		_, err := f.playbook().Login(t.Context(), auth.Grant{})
+		if kind, _ := fault.KindOf(err); kind != want {
+			t.Errorf("%s became %v", from, err)
+		}
+	}
+}

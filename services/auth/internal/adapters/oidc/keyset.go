@@ -1,0 +1,130 @@
+package oidc
+
+import (
+	"context"
+	"crypto"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/noetl/gateway/libs/fault"
+)
+
+// maxStale bounds how long keys are served that could not be fetched again: an issuer that
+// is away for longer may have lost a key to somebody.
+const maxStale = 24 * time.Hour
+
+// keySet holds the keys of one issuer. It is safe for concurrent use.
+type keySet struct {
+	issuer        string
+	client        *http.Client
+	ttl, cooldown time.Duration
+	now           func() time.Time
+	flights       singleflight.Group
+
+	mu      sync.Mutex
+	keys    []publicKey
+	fetched time.Time // when keys was fetched; zero if never
+	tried   time.Time // when the last fetch began
+	failed  error     // of the last fetch
+}
+
+// publicKey is a key that may verify one algorithm.
+type publicKey struct {
+	kid string
+	alg string
+	key crypto.PublicKey
+}
+
+// key returns the key of an id for an algorithm. A key that is unknown, or older than the
+// time to live, is looked for at the issuer first, at most once per cool-down: otherwise
+// made-up key ids would turn us into a load on the issuer. While the issuer is away the keys
+// at hand go on counting.
+func (s *keySet) key(ctx context.Context, kid, alg string) (crypto.PublicKey, error) {
+	k, fresh := s.find(kid, alg)
+	if k != nil && fresh {
+		return k, nil
+	}
+	failed := s.refresh(ctx)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if k, _ = s.find(kid, alg); k != nil {
+		return k, nil
+	}
+	if failed != nil {
+		return nil, fault.Wrap(failed, fault.Unavailable, "issuer_unavailable", "the identity provider's keys cannot be fetched; try again").After(5 * time.Second)
+	}
+	return nil, refuse("unknown_key", "the token is signed with a key that its issuer does not publish", nil)
+}
+
+// find returns a usable key at hand, and whether the set is within its time to live.
+func (s *keySet) find(kid, alg string) (key crypto.PublicKey, fresh bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	age := s.now().Sub(s.fetched)
+	if age > maxStale {
+		return nil, false
+	}
+	matches := 0
+	for _, k := range s.keys {
+		// An issuer with a single key may leave the id out (RFC 7515 section 4.1.4).
+		if k.alg == alg && (k.kid == kid || kid == "") {
+			key = k.key
+			matches++
+		}
+	}
+	if matches != 1 {
+		return nil, age < s.ttl
+	}
+	return key, age < s.ttl
+}
+
+// refresh fetches the keys unless that was tried within the cool-down, once for all who ask.
+// It returns why the last fetch failed, nil if it did not.
+func (s *keySet) refresh(ctx context.Context) error {
+	flight := s.flights.DoChan("", func() (any, error) {
+		s.mu.Lock()
+		now := s.now()
+		if !s.tried.IsZero() && now.Sub(s.tried) < s.cooldown {
+			defer s.mu.Unlock()
+			return nil, s.failed
+		}
+		s.tried = now
+		s.mu.Unlock()
+
+		fctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+		defer cancel()
+		keys, err := fetch(fctx, s.client, s.issuer)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.failed = err
+		if err == nil {
+			s.keys, s.fetched = keys, s.now() // the whole set: a removed key is gone
+		}
+		return nil, err
+	})
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case r := <-flight:
+		return r.Err
+	}
+}
+
+// ready reports whether there are keys, and fetches them if there are none yet.
+func (s *keySet) ready(ctx context.Context) error {
+	s.mu.Lock()
+	age := s.now().Sub(s.fetched)
+	s.mu.Unlock()
+	if age < s.ttl {
+		return nil
+	}
+	err := s.refresh(ctx)
+	if err != nil && age < maxStale {
+		return nil // cached keys serve
+	}
+	return err
+}

@@ -1,0 +1,161 @@
+package oidc_test
+
+import (
+	"net/http"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/noetl/gateway/libs/fault"
+
+	"github.com/noetl/gateway/services/auth/internal/adapters/oidc"
+	"github.com/noetl/gateway/services/auth/internal/auth"
+	"github.com/noetl/gateway/services/auth/internal/authtest"
+)
+
+// clock is a clock that tests move. It is safe for concurrent use.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock { return &clock{now: time.Now()} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+func newVerifier(t *testing.T, now func() time.Time, issuers ...*authtest.Issuer) *oidc.Verifier {
+	t.Helper()
+	cfg := oidc.Config{Audiences: []string{authtest.Audience, "other-app"}, TTL: time.Hour, Cooldown: 30 * time.Second, Now: now}
+	for _, i := range issuers {
+		cfg.Issuers = append(cfg.Issuers, i.URL)
+	}
+	v, err := oidc.New(cfg, &http.Client{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func hostOf(t *testing.T, raw string) string {
+	t.Helper()
+	u, err := url.Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Host
+}
+
+func wantCode(t *testing.T, err error, kind fault.Kind, code string) {
+	t.Helper()
+	if f := fault.Of(err); f == nil || f.Kind != kind || f.Code != code {
+		t.Fatalf("got %v, want %s %s", err, kind, code)
+	}
+}
+
+func TestVerifierConforms(t *testing.T) {
+	t.Parallel()
+	issuer := authtest.StartIssuer(t)
+	now := time.Now()
+	claims := func(change func(jwt.MapClaims)) jwt.MapClaims {
+		c := issuer.Claims("a@example.com", now)
+		change(c)
+		return c
+	}
+	want := auth.Identity{Issuer: issuer.URL, Subject: "sub|a@example.com", Email: "a@example.com", EmailVerified: true, Name: "Test a@example.com"}
+	for _, kid := range []string{"rsa", "ec"} {
+		t.Run(kid, func(t *testing.T) {
+			t.Parallel()
+			sign := func(change func(jwt.MapClaims)) func() string {
+				return func() string { return issuer.Sign(t, kid, claims(change)) }
+			}
+			authtest.RunTokenVerifier(t, func(t *testing.T) auth.TokenVerifier { t.Helper(); return newVerifier(t, nil, issuer) },
+				sign(func(jwt.MapClaims) {}), hostOf(t, issuer.URL), want, map[string]func() string{
+					"wrong audience":   sign(func(c jwt.MapClaims) { c["aud"] = "somebody-else" }),
+					"no audience":      sign(func(c jwt.MapClaims) { delete(c, "aud") }),
+					"expired":          sign(func(c jwt.MapClaims) { c["exp"] = now.Add(-time.Second).Unix() }),
+					"no expiry":        sign(func(c jwt.MapClaims) { delete(c, "exp") }),
+					"expiry as text":   sign(func(c jwt.MapClaims) { c["exp"] = "tomorrow" }),
+					"not yet valid":    sign(func(c jwt.MapClaims) { c["nbf"] = now.Add(2 * time.Minute).Unix() }),
+					"issued tomorrow":  sign(func(c jwt.MapClaims) { c["iat"] = now.Add(24 * time.Hour).Unix() }),
+					"foreign issuer":   sign(func(c jwt.MapClaims) { c["iss"] = "https://evil.example.org/" }),
+					"no issuer":        sign(func(c jwt.MapClaims) { delete(c, "iss") }),
+					"issuer of a case": sign(func(c jwt.MapClaims) { delete(c, "iss"); c["ISS"] = issuer.URL }),
+					"no subject":       sign(func(c jwt.MapClaims) { delete(c, "sub") }),
+					"empty":            func() string { return "" },
+					"not a token":      func() string { return "a.b.c" },
+				})
+		})
+	}
+}
+
+func TestVerifierToleratesClockDifference(t *testing.T) {
+	t.Parallel()
+	issuer := authtest.StartIssuer(t)
+	c := issuer.Claims("a@example.com", time.Now().Add(50*time.Second))
+	if _, err := newVerifier(t, nil, issuer).Verify(t.Context(), issuer.Sign(t, "rsa", c), ""); err != nil {
+		t.Fatalf("a token of a clock 50 s ahead was refused: %v", err)
+	}
+}
+
+func TestVerifierTakesOneOfManyAudiences(t *testing.T) {
+	t.Parallel()
+	issuer := authtest.StartIssuer(t)
+	c := issuer.Claims("a@example.com", time.Now())
+	c["aud"] = []string{"elsewhere", "other-app"}
+	if _, err := newVerifier(t, nil, issuer).Verify(t.Context(), issuer.Sign(t, "rsa", c), ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestUnprovenAddressIsSaid(t *testing.T) {
+	t.Parallel()
+	issuer := authtest.StartIssuer(t)
+	v := newVerifier(t, nil, issuer)
+	for name, tc := range map[string]struct {
+		value any
+		want  bool
+	}{"absent": {nil, false}, "false": {false, false}, "text false": {"false", false}, "text true": {"true", true}, "number": {1, false}} {
+		t.Run(name, func(t *testing.T) {
+			c := issuer.Claims("a@example.com", time.Now())
+			delete(c, "email_verified")
+			if tc.value != nil {
+				c["email_verified"] = tc.value
+			}
+			id, err := v.Verify(t.Context(), issuer.Sign(t, "rsa", c), "")
+			if err != nil || id.EmailVerified != tc.want {
+				t.Fatalf("got %t, %v", id.EmailVerified, err)
+			}
+		})
+	}
+}
+
+func FuzzVerify(f *testing.F) {
+	issuer := authtest.StartIssuer(f)
+	good := issuer.Token(f, "a@example.com")
+	f.Add(good)
+	f.Add(good[:len(good)-4])
+	f.Add("eyJhbGciOiJub25lIn0.e30.")
+	f.Add("..")
+	v, err := oidc.New(oidc.Config{Issuers: []string{issuer.URL}, Audiences: []string{authtest.Audience}, TTL: time.Hour, Cooldown: time.Hour}, &http.Client{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, token string) {
+		if id, err := v.Verify(t.Context(), token, ""); err == nil && (id.Issuer != issuer.URL || id.Email != "a@example.com") {
+			t.Fatalf("a token that nobody signed was accepted: %+v", id)
+		}
+	})
+}

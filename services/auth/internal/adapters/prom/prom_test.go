@@ -1,0 +1,58 @@
+package prom_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/noetl/gateway/services/auth/internal/adapters/prom"
+	"github.com/noetl/gateway/services/auth/internal/auth"
+)
+
+// TestSeries is the golden form of the contract's metrics: names, closed label sets, zeros.
+func TestSeries(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	m := prom.New(reg, true)
+	m.Login(auth.Refused)
+	m.SessionCheck(auth.Valid)
+	m.Access(auth.Denied)
+	m.CacheFailed(auth.StageWrite)
+	m.CancelFailed()
+	const want = `
+# HELP noetl_gateway_auth_bypass_enabled 1 while authentication is off, in that mode.
+# TYPE noetl_gateway_auth_bypass_enabled gauge
+noetl_gateway_auth_bypass_enabled{mode="development"} 1
+# HELP noetl_gateway_auth_cancel_failed_total Late auth executions that could not be canceled.
+# TYPE noetl_gateway_auth_cancel_failed_total counter
+noetl_gateway_auth_cancel_failed_total 1
+# HELP noetl_gateway_authz_total Access checks, by outcome.
+# TYPE noetl_gateway_authz_total counter
+noetl_gateway_authz_total{outcome="allowed"} 0
+noetl_gateway_authz_total{outcome="denied"} 1
+noetl_gateway_authz_total{outcome="error"} 0
+noetl_gateway_authz_total{outcome="invalid"} 0
+noetl_gateway_authz_total{outcome="invalid_request"} 0
+# HELP noetl_gateway_login_total Logins, by outcome.
+# TYPE noetl_gateway_login_total counter
+noetl_gateway_login_total{outcome="error"} 0
+noetl_gateway_login_total{outcome="invalid_request"} 0
+noetl_gateway_login_total{outcome="refused"} 1
+noetl_gateway_login_total{outcome="success"} 0
+# HELP noetl_gateway_session_cache_failed_total Failed uses of the session cache, by stage.
+# TYPE noetl_gateway_session_cache_failed_total counter
+noetl_gateway_session_cache_failed_total{stage="read"} 0
+noetl_gateway_session_cache_failed_total{stage="revoke"} 0
+noetl_gateway_session_cache_failed_total{stage="write"} 1
+# HELP noetl_gateway_session_check_total Session checks, by outcome.
+# TYPE noetl_gateway_session_check_total counter
+noetl_gateway_session_check_total{outcome="error"} 0
+noetl_gateway_session_check_total{outcome="invalid"} 0
+noetl_gateway_session_check_total{outcome="valid"} 1
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want)); err != nil {
+		t.Fatal(err)
+	}
+}

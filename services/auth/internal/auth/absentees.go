@@ -1,0 +1,61 @@
+package auth
+
+import (
+	"sync"
+	"time"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
+)
+
+// A browser with an old token asks many times at once and again on every retry; each would
+// be an execution in NoETL. For this long a "no session" is believed without asking again.
+const (
+	absentFor = 2 * time.Second
+	absentMax = 10_000 // bounds the memory that made-up tokens can take, about 1 MB
+)
+
+// absentees remembers, for a moment, tokens that are no session.
+type absentees struct {
+	mu    sync.Mutex
+	until map[authwire.TokenKey]time.Time
+}
+
+func newAbsentees() *absentees {
+	return &absentees{until: make(map[authwire.TokenKey]time.Time)}
+}
+
+func (a *absentees) add(t Token) {
+	now := time.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.until) >= absentMax {
+		for k, until := range a.until {
+			if !now.Before(until) {
+				delete(a.until, k)
+			}
+		}
+		if len(a.until) >= absentMax {
+			clear(a.until) // forgetting costs a question, nothing else
+		}
+	}
+	a.until[authwire.KeyOf(string(t))] = now.Add(absentFor)
+}
+
+func (a *absentees) has(t Token) bool {
+	key := authwire.KeyOf(string(t))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	until, ok := a.until[key]
+	if ok && !time.Now().Before(until) {
+		delete(a.until, key)
+		return false
+	}
+	return ok
+}
+
+// remove forgets a token that a login just made a session.
+func (a *absentees) remove(t Token) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.until, authwire.KeyOf(string(t)))
+}

@@ -1,0 +1,104 @@
+package auth
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/noetl/gateway/libs/fault"
+)
+
+// Bounds on what a caller can make us send on, in bytes.
+const (
+	maxIdentityToken = 16 << 10
+	maxUserAgent     = 512
+)
+
+// LoginRequest asks for a session for the holder of an identity provider's token. Hours 0
+// means the default.
+type LoginRequest struct {
+	Token        string
+	Domain       string
+	RefreshToken string
+	Hours        float64
+	ClientIP     string
+	UserAgent    string
+}
+
+// Login verifies the token here, whatever the backend does with it, and has the backend open
+// a session. Invalid is a request that must change, Unauthenticated a refused token or
+// person, Unavailable a backend that is away or late, BadGateway one that answers nonsense.
+func (s *Service) Login(ctx context.Context, in LoginRequest) (Opened, error) {
+	out, err := s.login(ctx, in)
+	s.Meter.Login(loginOutcome(err))
+	return out, err
+}
+
+func (s *Service) login(ctx context.Context, in LoginRequest) (Opened, error) {
+	switch {
+	case in.Token == "":
+		return Opened{}, errTokenMissing
+	case len(in.Token) > maxIdentityToken || len(in.RefreshToken) > maxIdentityToken:
+		return Opened{}, errTokenTooLarge
+	}
+	life, err := duration(in.Hours, s.rules.MaxSession)
+	if err != nil {
+		return Opened{}, err
+	}
+	identity, err := s.Verifier.Verify(ctx, in.Token, in.Domain)
+	if err != nil {
+		return Opened{}, late(err)
+	}
+	opened, err := s.Backend.Login(ctx, Grant{
+		Identity: identity, Token: in.Token, RefreshToken: in.RefreshToken, Domain: in.Domain,
+		Duration: life, ClientIP: address(in.ClientIP), UserAgent: printable(in.UserAgent, maxUserAgent),
+	})
+	if err != nil {
+		return Opened{}, late(err)
+	}
+	if !opened.Token.Legal() || !opened.Session.Live(time.Now()) {
+		return Opened{}, ErrMalformed
+	}
+	s.absent.remove(opened.Token)
+	s.fill(ctx, opened.Token, opened.Session)
+	return opened, nil
+}
+
+func loginOutcome(err error) Outcome {
+	kind, failed := fault.KindOf(err)
+	switch {
+	case !failed:
+		return Success
+	case kind == fault.Unauthenticated || kind == fault.Denied:
+		return Refused
+	case kind == fault.Invalid || kind == fault.TooLarge:
+		return Malformed
+	default:
+		return Failed
+	}
+}
+
+// address returns the text of an IP address, and nothing else: it ends in NoETL's tables.
+func address(text string) string {
+	ip, err := netip.ParseAddr(text)
+	if err != nil {
+		return ""
+	}
+	return ip.String()
+}
+
+// printable drops control characters and cuts the text at a number of bytes.
+func printable(text string, limit int) string {
+	out := make([]rune, 0, min(len(text), limit))
+	size := 0
+	for _, r := range text {
+		if r < ' ' || r == 0x7f {
+			continue
+		}
+		if size += len(string(r)); size > limit {
+			break
+		}
+		out = append(out, r)
+	}
+	return string(out)
+}

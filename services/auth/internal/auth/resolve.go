@@ -1,0 +1,138 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/noetl/gateway/libs/fault"
+)
+
+// ResolveRequest asks whose session a token is.
+type ResolveRequest struct{ Token Token }
+
+// Resolve returns the session of a token; ErrNoSession when it is none, an outage when
+// nobody can tell.
+func (s *Service) Resolve(ctx context.Context, in ResolveRequest) (Session, error) {
+	session, err := s.resolve(ctx, in.Token)
+	s.Meter.SessionCheck(checkOutcome(err))
+	return session, err
+}
+
+// resolve asks, in this order: is it revoked, is it in the shared cache, does the backend
+// know it. The revocation comes first and from the store itself, so that neither a cached
+// record nor a watch that lags keeps an ended session alive.
+func (s *Service) resolve(ctx context.Context, t Token) (Session, error) {
+	if s.rules.Bypass != nil {
+		return Session{User: *s.rules.Bypass, ExpiresAt: time.Now().Add(s.rules.MaxSession)}, nil
+	}
+	if !t.Legal() || s.absent.has(t) {
+		return Session{}, ErrNoSession
+	}
+	if err := s.notRevoked(ctx, t); err != nil {
+		return Session{}, err
+	}
+	record, found, err := s.Cache.Get(ctx, t)
+	if err != nil {
+		s.cacheFailed(ctx, StageRead, err) // the backend can still tell
+	}
+	if found {
+		if !record.Active || !record.Session.Live(time.Now()) {
+			return Session{}, ErrNoSession
+		}
+		return record.Session, nil
+	}
+	return s.validate(ctx, t)
+}
+
+// validate asks the backend, once for all who ask at the same time. The flight outlives the
+// caller that started it, because the others still want its answer.
+func (s *Service) validate(ctx context.Context, t Token) (Session, error) {
+	flight := s.flights.DoChan(string(t), func() (any, error) {
+		fctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.rules.Budget)
+		defer cancel()
+		return s.ask(fctx, t)
+	})
+	select {
+	case <-ctx.Done():
+		return Session{}, late(ctx.Err())
+	case r := <-flight:
+		if r.Err != nil {
+			return Session{}, late(r.Err)
+		}
+		session, _ := r.Val.(Session)
+		return session, nil
+	}
+}
+
+func (s *Service) ask(ctx context.Context, t Token) (Session, error) {
+	session, err := s.Backend.Validate(ctx, t)
+	if errors.Is(err, ErrNoSession) {
+		s.absent.add(t)
+		return Session{}, ErrNoSession
+	}
+	if err != nil {
+		return Session{}, err
+	}
+	now := time.Now()
+	if session.ExpiresAt.IsZero() {
+		session.ExpiresAt = now.Add(s.rules.UncertainLife)
+	}
+	if !session.User.Known() {
+		return Session{}, ErrMalformed
+	}
+	if !session.Live(now) {
+		s.absent.add(t)
+		return Session{}, ErrNoSession
+	}
+	s.fill(ctx, t, session)
+	// A logout may have come while the backend was asked.
+	if err := s.notRevoked(ctx, t); err != nil {
+		return Session{}, err
+	}
+	return session, nil
+}
+
+func (s *Service) notRevoked(ctx context.Context, t Token) error {
+	revoked, err := s.Revocations.Revoked(ctx, t)
+	switch {
+	case err != nil:
+		return late(err)
+	case revoked:
+		return ErrNoSession
+	default:
+		return nil
+	}
+}
+
+// fill puts a session into the cache. A failure costs a question to the backend later.
+func (s *Service) fill(ctx context.Context, t Token, session Session) {
+	if err := s.Cache.Fill(ctx, t, session); err != nil {
+		s.cacheFailed(ctx, StageWrite, err)
+	}
+}
+
+func (s *Service) cacheFailed(ctx context.Context, stage Stage, err error) {
+	s.Meter.CacheFailed(stage)
+	s.Logger.WarnContext(ctx, "session cache failed", "stage", string(stage), "err", err)
+}
+
+// late turns a deadline into the contract's 503.
+func late(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return ErrLate(err)
+	}
+	return err
+}
+
+func checkOutcome(err error) Outcome {
+	kind, failed := fault.KindOf(err)
+	switch {
+	case !failed:
+		return Valid
+	case kind == fault.Unauthenticated:
+		return Absent
+	default:
+		return Failed
+	}
+}

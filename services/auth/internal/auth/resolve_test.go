@@ -1,0 +1,204 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/noetl/gateway/libs/fault"
+
+	"github.com/noetl/gateway/services/auth/internal/auth"
+	"github.com/noetl/gateway/services/auth/internal/authtest"
+)
+
+func resolve(t *testing.T, w *authtest.World, token auth.Token) (auth.Session, error) {
+	t.Helper()
+	return w.Service.Resolve(t.Context(), auth.ResolveRequest{Token: token})
+}
+
+func TestCachedSessionEndsWithItsTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := authtest.NewWorld()
+		w.Backend.Add("tok", authtest.Alice())
+		if _, err := resolve(t, w, "tok"); err != nil {
+			t.Fatal(err)
+		}
+		w.Backend.Add("tok", auth.Session{User: authtest.Alice().User, ExpiresAt: time.Now().Add(48 * time.Hour)}) // only the cache may answer now
+		<-time.After(time.Hour)
+		_, err := resolve(t, w, "tok")
+		if !errors.Is(err, auth.ErrNoSession) || w.Backend.Asked.Load() != 1 {
+			t.Fatalf("past its end the cached session answered %v after %d questions", err, w.Backend.Asked.Load())
+		}
+	})
+}
+
+func TestEndedRecordIsNoSession(t *testing.T) {
+	t.Parallel()
+	w := authtest.NewWorld()
+	w.Backend.Add("tok", authtest.Alice())
+	w.Cache.Put("tok", auth.Record{Session: authtest.Alice(), Active: false})
+	if _, err := resolve(t, w, "tok"); !errors.Is(err, auth.ErrNoSession) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestIllegalTokenIsNoSessionAndAsksNobody(t *testing.T) {
+	t.Parallel()
+	w := authtest.NewWorld()
+	w.Cache.Down.Store(true)
+	w.Revocations.Down.Store(true)
+	for _, token := range []string{"", " ", "a b", "a.*", ">", ".a", "a.", "a..b", "a\nb", "ü", strings.Repeat("x", 1025), "\x00", "a$b", "'; DROP TABLE"} {
+		if _, err := resolve(t, w, auth.Token(token)); !errors.Is(err, auth.ErrNoSession) {
+			t.Errorf("%.20q: %v", token, err)
+		}
+		v, err := w.Service.Validate(t.Context(), auth.ValidateRequest{Token: auth.Token(token)})
+		if err != nil || v.Session != nil {
+			t.Errorf("%.20q: %v", token, err)
+		}
+	}
+	if w.Backend.Asked.Load() != 0 {
+		t.Fatal("the backend was asked")
+	}
+}
+
+func TestManyQuestionsAreOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := authtest.NewWorld()
+		w.Backend.Validating = func(ctx context.Context) error {
+			select {
+			case <-time.After(time.Second):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		w.Backend.Add("tok", authtest.Alice())
+		first, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := w.Service.Resolve(first, auth.ResolveRequest{Token: "tok"}); !errors.Is(err, context.Canceled) {
+				t.Errorf("the one who left got %v", err)
+			}
+		})
+		synctest.Wait()
+		for range 100 {
+			wg.Go(func() {
+				if _, err := resolve(t, w, "tok"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		cancel() // whoever asked first leaves; the others still get their answer
+		wg.Wait()
+		if n := w.Backend.Asked.Load(); n != 1 {
+			t.Fatalf("the backend was asked %d times", n)
+		}
+	})
+}
+
+func TestNoIsBelievedForTwoSecondsOnly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := authtest.NewWorld()
+		for range 10 {
+			if _, err := resolve(t, w, "tok"); !errors.Is(err, auth.ErrNoSession) {
+				t.Fatal(err)
+			}
+		}
+		if n := w.Backend.Asked.Load(); n != 1 {
+			t.Fatalf("the backend was asked %d times", n)
+		}
+		w.Backend.Add("tok", authtest.Alice())
+		<-time.After(2 * time.Second)
+		if _, err := resolve(t, w, "tok"); err != nil {
+			t.Fatalf("after two seconds: %v", err)
+		}
+		for i := range 30_000 { // bounded: the memory of made-up tokens is dropped, never the answer
+			if _, err := resolve(t, w, auth.Token(fmt.Sprintf("made-up-%d", i))); !errors.Is(err, auth.ErrNoSession) {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestOutageIsNeverNoSession(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := authtest.NewWorld()
+		w.Backend.Validating = func(context.Context) error { return authtest.Away() }
+		_, err := resolve(t, w, "tok")
+		wantKind(t, err, fault.Unavailable)
+		if _, err := w.Service.Validate(t.Context(), auth.ValidateRequest{Token: "tok"}); err == nil {
+			t.Fatal("an outage was answered as invalid")
+		}
+		out, err := w.Service.CheckAccess(t.Context(), auth.CheckAccessRequest{Token: "tok", Path: "demo/echo", Permission: auth.Execute})
+		if err == nil || out.Allowed {
+			t.Fatal("an outage opened the door")
+		}
+		if w.Meter.Count("check", "error") != 2 || w.Meter.Count("access", "error") != 1 {
+			t.Error("the outages were not counted")
+		}
+		w.Backend.Validating = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		begin := time.Now()
+		_, err = resolve(t, w, "tok")
+		wantKind(t, err, fault.Unavailable)
+		if took := time.Since(begin); took != 12*time.Second || fault.Of(err).RetryAfter == 0 {
+			t.Fatalf("a silent backend was given up after %s: %v", took, err)
+		}
+	})
+}
+
+func TestCacheOutageAsksTheBackend(t *testing.T) {
+	t.Parallel()
+	w := authtest.NewWorld()
+	w.Backend.Add("tok", authtest.Alice())
+	w.Cache.Down.Store(true)
+	if s, err := resolve(t, w, "tok"); err != nil || s.User.ID != 7 {
+		t.Fatalf("got %+v, %v", s, err)
+	}
+	if w.Meter.Count("cache", "read") != 1 || w.Meter.Count("cache", "write") != 1 {
+		t.Error("the failures of the cache were not counted")
+	}
+	w.Revocations.Down.Store(true)
+	_, err := resolve(t, w, "tok")
+	wantKind(t, err, fault.Unavailable) // who cannot tell whether it is revoked must not say yes
+}
+
+func TestSessionWithoutAnEndGetsAShortOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := authtest.NewWorld()
+		w.Backend.Add("tok", auth.Session{User: authtest.Alice().User})
+		s, err := resolve(t, w, "tok")
+		if err != nil || time.Until(s.ExpiresAt) != 5*time.Minute {
+			t.Fatalf("got %s, %v", s.ExpiresAt, err)
+		}
+	})
+}
+
+func TestBypassIsAFixedUser(t *testing.T) {
+	t.Parallel()
+	w := authtest.NewWorld(func(r *auth.Rules) { r.Bypass = &auth.User{ID: 1, Email: "dev@localhost"} })
+	if s, err := resolve(t, w, "anything"); err != nil || s.User.Email != "dev@localhost" {
+		t.Fatalf("got %+v, %v", s, err)
+	}
+}
+
+func TestTokenNeverPrints(t *testing.T) {
+	t.Parallel()
+	const secret = "very-secret-token"
+	token := auth.Token(secret)
+	for _, text := range []string{fmt.Sprint(token), fmt.Sprintf("%s %v", token, token), token.LogValue().String()} {
+		if strings.Contains(text, secret) {
+			t.Errorf("the token is in %q", text)
+		}
+	}
+}

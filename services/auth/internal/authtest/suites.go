@@ -1,0 +1,204 @@
+package authtest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noetl/gateway/libs/fault"
+
+	"github.com/noetl/gateway/services/auth/internal/auth"
+)
+
+// Until is an end of a session that lies in the future, at the precision that stores keep.
+func Until() time.Time { return time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond) }
+
+// Alice is a session.
+func Alice() auth.Session {
+	return auth.Session{User: auth.User{ID: 7, Email: "alice@example.com", DisplayName: "Alice", Roles: []string{"viewer"}}, ExpiresAt: Until()}
+}
+
+// RunSessionCache is the conformance suite of [auth.SessionCache].
+func RunSessionCache(t *testing.T, newCache func(*testing.T) auth.SessionCache) {
+	t.Helper()
+	t.Run("an absent record is not found", func(t *testing.T) {
+		if r, found, err := newCache(t).Get(t.Context(), "nobody"); found || err != nil {
+			t.Fatalf("got %+v, %t, %v", r, found, err)
+		}
+	})
+	t.Run("a filled session is read as it was", func(t *testing.T) {
+		c, want := newCache(t), Alice()
+		must(t, c.Fill(t.Context(), "tok", want))
+		got, found, err := c.Get(t.Context(), "tok")
+		if diff := cmp.Diff(auth.Record{Session: want, Active: true}, got); diff != "" || !found || err != nil {
+			t.Fatalf("%t %v %s", found, err, diff)
+		}
+	})
+	t.Run("filling does not replace what is there", func(t *testing.T) {
+		c := newCache(t)
+		must(t, c.Deactivate(t.Context(), "tok", Alice()))
+		must(t, c.Fill(t.Context(), "tok", Alice()))
+		if got, found, err := c.Get(t.Context(), "tok"); !found || err != nil || got.Active {
+			t.Fatalf("an ended session came back: %+v %t %v", got, found, err)
+		}
+	})
+	t.Run("deactivating replaces what is there", func(t *testing.T) {
+		c := newCache(t)
+		must(t, c.Fill(t.Context(), "tok", Alice()))
+		must(t, c.Deactivate(t.Context(), "tok", Alice()))
+		if got, found, err := c.Get(t.Context(), "tok"); !found || err != nil || got.Active {
+			t.Fatalf("got %+v %t %v", got, found, err)
+		}
+	})
+}
+
+// RunRevocations is the conformance suite of [auth.Revocations]. newPair makes two replicas
+// of one store.
+func RunRevocations(t *testing.T, newPair func(*testing.T) (a, b auth.Revocations)) {
+	t.Helper()
+	t.Run("an unknown token is not revoked", func(t *testing.T) {
+		a, _ := newPair(t)
+		if revoked, err := a.Revoked(t.Context(), "tok"); revoked || err != nil {
+			t.Fatalf("got %t, %v", revoked, err)
+		}
+	})
+	t.Run("the other replica sees it at once", func(t *testing.T) {
+		a, b := newPair(t)
+		must(t, a.Revoke(t.Context(), "tok", Until()))
+		for _, r := range []auth.Revocations{a, b} {
+			if revoked, err := r.Revoked(t.Context(), "tok"); !revoked || err != nil {
+				t.Fatalf("got %t, %v", revoked, err)
+			}
+		}
+	})
+	t.Run("twice is fine, and an end in the past too", func(t *testing.T) {
+		a, b := newPair(t)
+		must(t, a.Revoke(t.Context(), "tok", Until()))
+		must(t, b.Revoke(t.Context(), "tok", Until()))
+		must(t, a.Revoke(t.Context(), "old", time.Now().Add(-time.Hour)))
+	})
+}
+
+// RunSessionStore is the conformance suite of [auth.SessionStore].
+func RunSessionStore(t *testing.T, newStore func(*testing.T) auth.SessionStore) {
+	t.Helper()
+	kept := auth.LocalSession{Identity: auth.Identity{Issuer: "https://i/", Subject: "s", Email: "a@b", EmailVerified: true, Name: "A"}, UserID: 5, ExpiresAt: Until()}
+	t.Run("what was created is read as it was", func(t *testing.T) {
+		s := newStore(t)
+		must(t, s.Create(t.Context(), "tok", kept))
+		got, found, err := s.Get(t.Context(), "tok")
+		if diff := cmp.Diff(kept, got); diff != "" || !found || err != nil {
+			t.Fatalf("%t %v %s", found, err, diff)
+		}
+	})
+	t.Run("a token is created once", func(t *testing.T) {
+		s := newStore(t)
+		must(t, s.Create(t.Context(), "tok", kept))
+		if err := s.Create(t.Context(), "tok", kept); err == nil {
+			t.Fatal("the second session replaced the first")
+		}
+	})
+	t.Run("an expired session is not found", func(t *testing.T) {
+		s, old := newStore(t), kept
+		old.ExpiresAt = time.Now().Add(-time.Millisecond)
+		must(t, s.Create(t.Context(), "tok", old))
+		if _, found, err := s.Get(t.Context(), "tok"); found || err != nil {
+			t.Fatalf("got %t, %v", found, err)
+		}
+	})
+	t.Run("a deleted session is not found, deleting is repeatable", func(t *testing.T) {
+		s := newStore(t)
+		must(t, s.Create(t.Context(), "tok", kept))
+		must(t, s.Delete(t.Context(), "tok"))
+		must(t, s.Delete(t.Context(), "tok"))
+		must(t, s.Delete(t.Context(), "never"))
+		if _, found, err := s.Get(t.Context(), "tok"); found || err != nil {
+			t.Fatalf("got %t, %v", found, err)
+		}
+	})
+}
+
+// RunBackend is the conformance suite of [auth.Backend]. alice is a person whom the backend
+// lets in and who may execute demo/echo and not demo/fail.
+func RunBackend(t *testing.T, newBackend func(*testing.T) (b auth.Backend, alice auth.Grant)) {
+	t.Helper()
+	t.Run("an opened session is valid", func(t *testing.T) {
+		b, alice := newBackend(t)
+		opened, err := b.Login(t.Context(), alice)
+		must(t, err)
+		if !opened.Token.Legal() || !opened.Session.Live(time.Now()) {
+			t.Fatalf("opened %+v", opened.Session)
+		}
+		got, err := b.Validate(t.Context(), opened.Token)
+		must(t, err)
+		if diff := cmp.Diff(opened.Session.User, got.User); diff != "" {
+			t.Fatal(diff)
+		}
+		for path, want := range map[string]bool{"demo/echo": true, "demo/fail": false} {
+			d, err := b.Access(t.Context(), auth.AccessQuestion{Token: opened.Token, Session: got, Path: path, Permission: auth.Execute})
+			if err != nil || d.Allowed != want {
+				t.Errorf("access to %s: %+v, %v", path, d, err)
+			}
+		}
+		if ender, ok := b.(auth.SessionEnder); ok {
+			must(t, ender.EndSession(t.Context(), opened.Token))
+			must(t, ender.EndSession(t.Context(), opened.Token))
+			if _, err := b.Validate(t.Context(), opened.Token); !errors.Is(err, auth.ErrNoSession) {
+				t.Fatalf("an ended session answered %v", err)
+			}
+		}
+	})
+	t.Run("an unknown token is no session", func(t *testing.T) {
+		b, _ := newBackend(t)
+		if _, err := b.Validate(t.Context(), "made-up"); !errors.Is(err, auth.ErrNoSession) {
+			t.Fatalf("got %v", err)
+		}
+	})
+	t.Run("an ended context ends the question", func(t *testing.T) {
+		b, alice := newBackend(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := b.Login(ctx, alice); err == nil {
+			t.Fatal("a login went on without its caller")
+		}
+	})
+}
+
+// RunTokenVerifier is the conformance suite of [auth.TokenVerifier]: good is a token of want,
+// bad ones are refused, and domain is the good token's.
+func RunTokenVerifier(t *testing.T, newVerifier func(*testing.T) auth.TokenVerifier, good func() string, domain string, want auth.Identity, bad map[string]func() string) {
+	t.Helper()
+	v := newVerifier(t)
+	for _, d := range []string{"", domain} {
+		got, err := v.Verify(t.Context(), good(), d)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Fatalf("domain %q: %v %s", d, err, diff)
+		}
+	}
+	if _, err := v.Verify(t.Context(), good(), "elsewhere.example.org"); !isKind(err, fault.Unauthenticated) {
+		t.Errorf("an unknown domain answered %v", err)
+	}
+	for name, token := range bad {
+		t.Run(name, func(t *testing.T) {
+			id, err := v.Verify(t.Context(), token(), "")
+			if !isKind(err, fault.Unauthenticated) {
+				t.Fatalf("got %+v, %v", id, err)
+			}
+		})
+	}
+}
+
+func isKind(err error, want fault.Kind) bool {
+	kind, failed := fault.KindOf(err)
+	return failed && kind == want
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

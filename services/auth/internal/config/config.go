@@ -1,0 +1,161 @@
+// Package config holds the settings of the auth service.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/noetl"
+	"github.com/noetl/gateway/libs/run"
+)
+
+// The values of AUTH_BACKEND.
+const (
+	BackendPlaybook = "playbook"
+	BackendSync     = "sync"
+	BackendLocal    = "local"
+)
+
+// Config holds the settings. Make it with [Load].
+type Config struct {
+	run.ProcessConfig
+	NoETL noetl.Config
+
+	Backend     string        `env:"AUTH_BACKEND" file:"auth.backend" default:"playbook" doc:"who answers: playbook (NoETL auth playbooks), sync (NoETL auth routes) or local (no NoETL: a policy file)"`
+	IssuerURLs  []string      `env:"AUTH_ISSUERS" file:"auth.issuers" doc:"issuer URLs whose tokens are accepted, comma list, exactly as in the token; https, http for this machine only"`
+	AudienceIDs []string      `env:"AUTH_AUDIENCES" file:"auth.audiences" doc:"accepted audiences, comma list; at least one is needed, here or in the auth0 settings"`
+	PolicyFile  string        `env:"AUTH_POLICY_FILE" file:"auth.policy_file" doc:"YAML file of users, roles and grants; needed for the backend local, read again when it changes"`
+	MaxHours    int           `env:"AUTH_SESSION_MAX_HOURS" file:"auth.session_max_hours" default:"24" doc:"longest session in hours, 1 to 8760; a login that asks for more gets this"`
+	JWKSTTL     time.Duration `env:"AUTH_JWKS_TTL_SECS" file:"auth.jwks_ttl_secs" default:"3600" unit:"s" doc:"how long an issuer's keys are used before they are fetched again"`
+	JWKSCool    time.Duration `env:"AUTH_JWKS_COOLDOWN_SECS" file:"auth.jwks_cooldown_secs" default:"30" unit:"s" doc:"shortest time between two fetches of an issuer's keys, whatever tokens ask for"`
+	MaxLogins   int           `env:"AUTH_MAX_CONCURRENT_LOGINS" file:"auth.max_concurrent_logins" default:"64" doc:"logins at once in this process; further ones are refused with 429"`
+
+	PlaybookLogin    string        `env:"AUTH_PLAYBOOK_LOGIN" file:"auth_playbooks.login" default:"api_integration/auth0/auth0_login" doc:"playbook of a login"`
+	PlaybookValidate string        `env:"AUTH_PLAYBOOK_VALIDATE_SESSION" file:"auth_playbooks.validate_session" default:"api_integration/auth0/auth0_validate_session" doc:"playbook of a session check"`
+	PlaybookAccess   string        `env:"AUTH_PLAYBOOK_CHECK_ACCESS" file:"auth_playbooks.check_access" default:"api_integration/auth0/check_playbook_access" doc:"playbook of an access check"`
+	Timeout          time.Duration `env:"AUTH_PLAYBOOK_TIMEOUT_SECS" file:"auth_playbooks.timeout_secs" default:"12" unit:"s" doc:"longest time for one operation in all; keep it below the clients' 15 s"`
+	DBCredential     string        `env:"AUTH_SESSION_DB_CREDENTIAL" file:"auth_playbooks.session_db_credential" default:"pg_auth" doc:"name of the NoETL credential of the session database"`
+	CallbackURL      string        `env:"GATEWAY_CALLBACK_URL" file:"server.callback_url" default:"http://127.0.0.1:8091" doc:"base URL at which NoETL workers reach the gateway's callback routes"`
+	CallbackPrefix   string        `env:"NATS_CALLBACK_SUBJECT_PREFIX" file:"nats.callback_subject_prefix" default:"noetl.callbacks" doc:"subject prefix of callbacks over NATS"`
+
+	SessionBucket string        `env:"NATS_SESSION_BUCKET" file:"nats.session_bucket" default:"sessions" doc:"KV bucket of cached sessions, shared with the login playbooks"`
+	SessionTTL    time.Duration `env:"NATS_SESSION_CACHE_TTL_SECS" file:"nats.session_cache_ttl_secs" default:"300" unit:"s" doc:"how long a cached session is kept, if this service makes the bucket"`
+
+	Auth0Domain   string `env:"GATEWAY_AUTH0_DOMAIN" file:"auth0.domain" doc:"Auth0 domain; adds the issuer https://<domain>/"`
+	Auth0ClientID string `env:"GATEWAY_AUTH0_CLIENT_ID" file:"auth0.client_id" doc:"Auth0 client id; an accepted audience"`
+	Auth0Audience string `env:"GATEWAY_AUTH0_AUDIENCE" file:"auth0.audience" doc:"Auth0 API audience; an accepted audience"`
+
+	Bypass string `env:"GATEWAY_AUTH_BYPASS" file:"auth.bypass" default:"off" doc:"on: every session token is a fixed development user; refused unless GATEWAY_ENV=development"`
+	Env    string `env:"GATEWAY_ENV" file:"server.env" default:"production" doc:"production or development"`
+}
+
+// Load reads the settings from an environment, as os.Environ returns it, and checks them;
+// defaults replace those of the settings that they name.
+func Load(environ []string, defaults ...config.Default) (Config, error) {
+	var c Config
+	if err := config.Load(&c, environ, defaults...); err != nil {
+		return c, err
+	}
+	return c, c.Validate()
+}
+
+// Validate reports everything that is wrong with the settings.
+func (c Config) Validate() error {
+	problems := []error{c.ProcessConfig.Validate()}
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			problems = append(problems, fmt.Errorf(format, args...))
+		}
+	}
+	check(c.Backend == BackendPlaybook || c.Backend == BackendSync || c.Backend == BackendLocal, "AUTH_BACKEND=%q: must be playbook, sync or local", c.Backend)
+	check(c.Backend != BackendLocal || c.PolicyFile != "", "AUTH_POLICY_FILE must be set for AUTH_BACKEND=local")
+	if c.Backend != BackendLocal {
+		problems = append(problems, c.NoETL.Validate())
+	}
+	bypass, err := c.BypassOn()
+	problems = append(problems, err)
+	// Without an audience a token that was issued for any other application would log in here.
+	check(bypass || len(c.Issuers()) > 0, "no identity provider: set AUTH_ISSUERS or GATEWAY_AUTH0_DOMAIN")
+	check(bypass || len(c.Audiences()) > 0, "no accepted audience: set AUTH_AUDIENCES, GATEWAY_AUTH0_AUDIENCE or GATEWAY_AUTH0_CLIENT_ID")
+	check(c.MaxHours >= 1 && c.MaxHours <= 8760, "AUTH_SESSION_MAX_HOURS=%d: must be 1 to 8760", c.MaxHours)
+	check(c.MaxLogins >= 1, "AUTH_MAX_CONCURRENT_LOGINS=%d: must be at least 1", c.MaxLogins)
+	check(c.Timeout >= time.Second, "AUTH_PLAYBOOK_TIMEOUT_SECS=%s: must be at least 1 s", c.Timeout)
+	check(c.JWKSTTL >= time.Second, "AUTH_JWKS_TTL_SECS=%s: must be at least 1 s", c.JWKSTTL)
+	check(c.JWKSCool >= time.Second, "AUTH_JWKS_COOLDOWN_SECS=%s: must be at least 1 s", c.JWKSCool)
+	check(c.SessionTTL >= time.Second, "NATS_SESSION_CACHE_TTL_SECS=%s: must be at least 1 s", c.SessionTTL)
+	check(plainBucket(c.SessionBucket), "NATS_SESSION_BUCKET=%q: letters, digits, - and _ only", c.SessionBucket)
+	check(plainSubject(c.CallbackPrefix), "NATS_CALLBACK_SUBJECT_PREFIX=%q: must be a subject without wildcards", c.CallbackPrefix)
+	check(httpURL(c.CallbackURL), "GATEWAY_CALLBACK_URL must be an http or https URL")
+	return errors.Join(problems...)
+}
+
+// MaxSession returns the longest session.
+func (c Config) MaxSession() time.Duration { return time.Duration(c.MaxHours) * time.Hour }
+
+// Issuers returns the accepted issuers, each once.
+func (c Config) Issuers() []string {
+	list := append([]string(nil), c.IssuerURLs...)
+	if c.Auth0Domain != "" {
+		list = append(list, "https://"+c.Auth0Domain+"/")
+	}
+	return unique(list)
+}
+
+// Audiences returns the accepted audiences, each once.
+func (c Config) Audiences() []string {
+	list := append([]string(nil), c.AudienceIDs...)
+	for _, a := range []string{c.Auth0Audience, c.Auth0ClientID} {
+		if a != "" {
+			list = append(list, a)
+		}
+	}
+	return unique(list)
+}
+
+// BypassOn reports whether authentication is off.
+func (c Config) BypassOn() (bool, error) {
+	switch strings.ToLower(c.Bypass) {
+	case "", "off", "false", "0", "no":
+		return false, nil
+	case "on", "true", "1", "yes":
+		if c.Env != "development" {
+			return false, errors.New("GATEWAY_AUTH_BYPASS is on: that is refused unless GATEWAY_ENV=development")
+		}
+		return true, nil
+	default:
+		return false, fmt.Errorf("GATEWAY_AUTH_BYPASS=%q: must be on or off", c.Bypass)
+	}
+}
+
+func httpURL(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
+
+func plainBucket(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-' && r != '_'
+	})
+}
+
+// plainSubject tolerates the trailing dot that the prefix of other subjects has.
+func plainSubject(s string) bool {
+	s = strings.TrimSuffix(s, ".")
+	return s != "" && !strings.ContainsAny(s, "*> \t\r\n") && !strings.Contains(s, "..") && s[0] != '.' && s[len(s)-1] != '.'
+}
+
+func unique(list []string) []string {
+	var out []string
+	seen := make(map[string]bool, len(list))
+	for _, v := range list {
+		if !seen[v] {
+			seen[v] = true
+			out = append(out, v)
+		}
+	}
+	return out
+}

@@ -1,0 +1,88 @@
+// Package wire turns the contract's types into the use cases' values and back, and decodes
+// the many shapes in which NoETL and its playbooks answer. Everything here is pure.
+package wire
+
+import (
+	"github.com/noetl/gateway/libs/contract/authwire"
+
+	"github.com/noetl/gateway/services/auth/internal/auth"
+)
+
+// LoginIn turns the request of a login.
+func LoginIn(in authwire.LoginRequest) auth.LoginRequest {
+	return auth.LoginRequest{
+		Token: in.Auth0Token, Domain: in.Auth0Domain, RefreshToken: in.Auth0RefreshToken,
+		Hours: in.SessionDurationHours, ClientIP: in.ClientIP, UserAgent: in.ClientUserAgent,
+	}
+}
+
+// LoginOut turns its answer.
+func LoginOut(out auth.Opened) authwire.LoginResponse {
+	return authwire.LoginResponse{
+		Status: "authenticated", SessionToken: string(out.Token), User: UserOut(out.Session.User),
+		ExpiresAt: out.Session.ExpiresAt.UTC(), Message: "logged in",
+	}
+}
+
+// ValidateIn turns the request of a validation.
+func ValidateIn(in authwire.ValidateRequest) auth.ValidateRequest {
+	return auth.ValidateRequest{Token: auth.Token(in.SessionToken)}
+}
+
+// ValidateOut turns its answer.
+func ValidateOut(out auth.ValidateResponse) authwire.ValidateResponse {
+	if out.Session == nil {
+		return authwire.ValidateResponse{Message: "the session is invalid or expired"}
+	}
+	user, expires := UserOut(out.Session.User), out.Session.ExpiresAt.UTC()
+	return authwire.ValidateResponse{Valid: true, User: &user, ExpiresAt: &expires, Message: "the session is valid"}
+}
+
+// CheckAccessIn turns an access question. playbook_name is the older name of playbook_path.
+func CheckAccessIn(in authwire.CheckAccessRequest) auth.CheckAccessRequest {
+	return auth.CheckAccessRequest{Token: auth.Token(in.SessionToken), Path: pathOf(in), Permission: auth.Permission(in.PermissionType)}
+}
+
+// CheckAccessOut turns its answer, which repeats the question.
+func CheckAccessOut(in authwire.CheckAccessRequest, out auth.CheckAccessResponse) authwire.CheckAccessResponse {
+	answer := authwire.CheckAccessResponse{Allowed: out.Allowed, PlaybookPath: pathOf(in), PermissionType: in.PermissionType, Message: out.Message}
+	if out.User != nil {
+		user := UserOut(*out.User)
+		answer.User = &user
+	}
+	if answer.Message == "" {
+		answer.Message = map[bool]string{true: "access granted", false: "access denied"}[out.Allowed]
+	}
+	return answer
+}
+
+func pathOf(in authwire.CheckAccessRequest) string {
+	if in.PlaybookPath != "" {
+		return in.PlaybookPath
+	}
+	return in.PlaybookName
+}
+
+// LogoutIn turns the request of a logout.
+func LogoutIn(in authwire.LogoutRequest) auth.LogoutRequest {
+	return auth.LogoutRequest{Token: auth.Token(in.SessionToken)}
+}
+
+// ResolveIn turns the question whose session a token is.
+func ResolveIn(in authwire.ResolveRequest) auth.ResolveRequest {
+	return auth.ResolveRequest{Token: auth.Token(in.SessionToken)}
+}
+
+// SessionOut turns a session.
+func SessionOut(s auth.Session) authwire.Session {
+	return authwire.Session{User: UserOut(s.User), ExpiresAt: s.ExpiresAt.UTC()}
+}
+
+// UserOut turns a user; roles are never null.
+func UserOut(u auth.User) authwire.User {
+	roles := u.Roles
+	if roles == nil {
+		roles = []string{}
+	}
+	return authwire.User{UserID: u.ID, Email: u.Email, DisplayName: u.DisplayName, Roles: roles}
+}

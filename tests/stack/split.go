@@ -1,0 +1,49 @@
+package stack
+
+import (
+	"testing"
+)
+
+// Replicas is how many processes of each service a [Split] has.
+const Replicas = 2
+
+// Split is the gateway as separate processes, two of each service, with NATS and the sandbox.
+// Replica i of a service is given replica i of its neighbours, except that workers of replica
+// i call back the other event-fanout: what comes back must not need the replica that asked.
+type Split struct {
+	NATS    *NATS
+	Sandbox *Proc
+	Auth    [Replicas]*Proc
+	Edge    [Replicas]*Proc
+	Fanout  [Replicas]*Proc
+	Ingress [Replicas]*Proc
+	env     []string
+}
+
+// StartSplit starts everything; env are settings for every process.
+func StartSplit(tb testing.TB, env ...string) *Split {
+	tb.Helper()
+	s := &Split{NATS: StartNATS(tb)}
+	s.env = append([]string{"NATS_URL=" + s.NATS.URL, "NOETL_INTERNAL_API_TOKEN=sandbox-internal-token", "LOG_LEVEL=info"}, env...)
+	s.Sandbox = Start(tb, "sandbox", nil, s.env...)
+	s.env = append(s.env, "NOETL_BASE_URL="+s.Sandbox.Ready.NoETL)
+	for i := range Replicas {
+		s.Fanout[i] = Start(tb, "event-fanout", nil, s.env...)
+	}
+	for i := range Replicas {
+		callback := "GATEWAY_CALLBACK_URL=" + s.Fanout[(i+1)%Replicas].Ready.Internal
+		s.Auth[i] = Start(tb, "auth", nil, append([]string{callback, "AUTH_ISSUERS=" + s.Sandbox.Ready.Issuer, "AUTH_AUDIENCES=noetl-console"}, s.env...)...)
+		s.Ingress[i] = Start(tb, "ingress", nil, s.env...)
+		s.Edge[i] = Start(tb, "edge-proxy", nil, append([]string{
+			callback, "GATEWAY_EVENTS_URL=" + s.Fanout[i].Ready.Public, "GATEWAY_INGRESS_URL=" + s.Ingress[i].Ready.Public,
+			"GATEWAY_CONSOLE=true", "GATEWAY_CONSOLE_SANDBOX=true", "GATEWAY_CONSOLE_ISSUER=" + s.Sandbox.Ready.Issuer,
+		}, s.env...)...)
+	}
+	return s
+}
+
+// Standalone starts noetl-gateway dev in a data folder of its own.
+func Standalone(tb testing.TB, env ...string) *Proc {
+	tb.Helper()
+	return Start(tb, "noetl-gateway", []string{"dev"}, append([]string{"GATEWAY_DATA_DIR=" + tb.TempDir(), "LOG_LEVEL=info"}, env...)...)
+}

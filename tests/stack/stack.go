@@ -1,0 +1,261 @@
+// Package stack starts the built binaries of the gateway as a user would, for black-box tests:
+// real processes, free ports, a real NATS server. Nothing here knows the inside of a service.
+package stack
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Ready is the line that a process prints when it serves.
+type Ready struct {
+	Ready                                                  bool
+	Version, Public, Internal, Admin, NATS, NoETL, Issuer string
+}
+
+// Proc is a running process.
+type Proc struct {
+	Ready  Ready
+	name   string
+	cmd    *exec.Cmd
+	logs   *safeBuffer
+	exited chan struct{}
+	err    error
+}
+
+// Root returns the repository's folder.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}
+
+// Binary returns the path of a binary that `make build` made.
+func Binary(tb testing.TB, name string) string {
+	tb.Helper()
+	path := filepath.Join(Root(), "bin", name)
+	if _, err := os.Stat(path); err != nil {
+		tb.Fatalf("%s is not built: run make build", path)
+	}
+	return path
+}
+
+// FreePorts are the settings that let every listener pick a port.
+func FreePorts() []string {
+	return []string{"ROUTER_PORT=0", "GATEWAY_INTERNAL_PORT=0", "GATEWAY_ADMIN_PORT=0", "SANDBOX_PORT=0", "GATEWAY_BIND=127.0.0.1"}
+}
+
+// Start starts a binary with only the given settings on top of free ports, and waits until it
+// is ready. It ends with the test.
+func Start(tb testing.TB, name string, args []string, env ...string) *Proc {
+	tb.Helper()
+	p := Launch(tb, name, args, env...)
+	line := p.firstLine(tb)
+	if err := json.Unmarshal(line, &p.Ready); err != nil || !p.Ready.Ready {
+		tb.Fatalf("%s: the ready line is %q (%v)\n%s", name, line, err, p.logs)
+	}
+	return p
+}
+
+// Launch starts a binary and does not wait.
+func Launch(tb testing.TB, name string, args []string, env ...string) *Proc {
+	tb.Helper()
+	cmd := exec.Command(Binary(tb, name), args...) //nolint:noctx // its life is the test's; see the cleanup
+	cmd.Env = append(append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, FreePorts()...), env...)
+	return launch(tb, name, cmd)
+}
+
+func launch(tb testing.TB, name string, cmd *exec.Cmd) *Proc {
+	tb.Helper()
+	p := &Proc{name: name, cmd: cmd, logs: &safeBuffer{}, exited: make(chan struct{})}
+	cmd.Stderr = p.logs
+	stdout, w, err := os.Pipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cmd.Stdout = w
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // not even a crashed test leaves processes
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	_ = w.Close()
+	go func() {
+		scanner := bufio.NewScanner(stdout)
+		for scanner.Scan() {
+			p.logs.line(scanner.Bytes())
+		}
+		_ = stdout.Close()
+	}()
+	go func() {
+		p.err = cmd.Wait()
+		close(p.exited)
+	}()
+	tb.Cleanup(func() {
+		p.Kill()
+		if tb.Failed() {
+			tb.Logf("---- %s\n%s", name, p.logs)
+		}
+	})
+	return p
+}
+
+func (p *Proc) firstLine(tb testing.TB) []byte {
+	tb.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		select {
+		case line := <-p.logs.lines():
+			return line
+		case <-p.exited:
+			tb.Fatalf("%s ended before it was ready: %v\n%s", p.name, p.err, p.logs)
+		case <-deadline:
+			tb.Fatalf("%s was not ready within 20 s\n%s", p.name, p.logs)
+		}
+	}
+}
+
+// Kill ends the process at once, as kill -9 does.
+func (p *Proc) Kill() {
+	_ = p.cmd.Process.Kill() // it may have ended
+	<-p.exited
+}
+
+// Terminate sends SIGTERM and returns the exit code and how long it took.
+func (p *Proc) Terminate(tb testing.TB) (code int, took time.Duration) {
+	tb.Helper()
+	begin := time.Now()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		tb.Fatal(err)
+	}
+	return p.Wait(tb), time.Since(begin)
+}
+
+// Wait waits until the process has ended, at most 20 s, and returns the exit code.
+func (p *Proc) Wait(tb testing.TB) int {
+	tb.Helper()
+	select {
+	case <-p.exited:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(20 * time.Second):
+		tb.Fatalf("%s did not end within 20 s\n%s", p.name, p.logs)
+		return -1
+	}
+}
+
+// Logs returns what the process wrote to standard error, and to standard output.
+func (p *Proc) Logs() string { return p.logs.String() }
+
+// PID returns the process id.
+func (p *Proc) PID() int { return p.cmd.Process.Pid }
+
+// NATS is a nats-server process that can be killed and started again on the same port and data.
+type NATS struct {
+	*Proc
+	URL  string
+	args []string
+}
+
+// natsBinary builds nats-server from the module once per test binary.
+//
+//nolint:gochecknoglobals // built once for all tests
+var natsBinary = sync.OnceValues(func() (string, error) {
+	out := filepath.Join(Root(), ".cache", "bin", "nats-server")
+	build := exec.Command("go", "build", "-o", out, "github.com/nats-io/nats-server/v2") //nolint:noctx // bounded by the test's time-out
+	build.Dir = filepath.Join(Root(), "tests")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if msg, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building nats-server: %w\n%s", err, msg)
+	}
+	return out, nil
+})
+
+// StartNATS starts a server with JetStream on a free port.
+func StartNATS(tb testing.TB) *NATS {
+	tb.Helper()
+	port := freePort(tb)
+	n := &NATS{URL: fmt.Sprintf("nats://127.0.0.1:%d", port), args: []string{"-a", "127.0.0.1", "-p", fmt.Sprint(port), "-js", "-sd", tb.TempDir()}}
+	n.Restart(tb)
+	return n
+}
+
+// Restart starts the server again after Kill.
+func (n *NATS) Restart(tb testing.TB) {
+	tb.Helper()
+	binary, err := natsBinary()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	n.Proc = launch(tb, "nats-server", exec.Command(binary, n.args...)) //nolint:noctx,gosec // its life is the test's
+	deadline := time.Now().Add(15 * time.Second)
+	for {
+		nc, err := nats.Connect(n.URL)
+		if err == nil {
+			nc.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			tb.Fatalf("nats-server did not start: %v\n%s", err, n.Logs())
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// freePort picks a port for a server that must keep it across a restart. Nothing holds it in
+// between, so two tests could in theory pick the same; the kernel hands them out in turn.
+func freePort(tb testing.TB) int {
+	tb.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	return ln.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener
+}
+
+// safeBuffer collects output; the lines of standard output can be waited for.
+type safeBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+	out chan []byte
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.TrimSpace(b.buf.String())
+}
+
+func (b *safeBuffer) lines() chan []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.out == nil {
+		b.out = make(chan []byte, 64)
+	}
+	return b.out
+}
+
+func (b *safeBuffer) line(p []byte) {
+	select {
+	case b.lines() <- bytes.Clone(p):
+	default: // nobody waits for that many
+	}
+}
