@@ -207,6 +207,10 @@ func (c *Client) watch(ctx context.Context) error {
 	}
 }
 
+// Forget refuses a token in this process from now on: whoever ended a session here need not
+// wait for the revocation to come back through the watch.
+func (c *Client) Forget(token string) { c.revoke(authwire.KeyOf(token).String()) }
+
 func (c *Client) revoke(name string) {
 	key, ok := authwire.ParseTokenKey(name)
 	if !ok {

@@ -8,8 +8,8 @@ import (
 const Replicas = 2
 
 // Split is the gateway as separate processes, two of each service, with NATS and the sandbox.
-// Replica i of a service is given replica i of its neighbours, except that workers of replica
-// i call back the other event-fanout: what comes back must not need the replica that asked.
+// Edge i forwards to replica i of event-fanout and ingress. Workers call back through a
+// balancer, as they would through a Kubernetes service: any event-fanout may get the call.
 type Split struct {
 	NATS    *NATS
 	Sandbox *Proc
@@ -30,8 +30,8 @@ func StartSplit(tb testing.TB, env ...string) *Split {
 	for i := range Replicas {
 		s.Fanout[i] = Start(tb, "event-fanout", nil, s.env...)
 	}
+	callback := "GATEWAY_CALLBACK_URL=" + balance(tb, s.Fanout[0].Ready.Internal, s.Fanout[1].Ready.Internal)
 	for i := range Replicas {
-		callback := "GATEWAY_CALLBACK_URL=" + s.Fanout[(i+1)%Replicas].Ready.Internal
 		s.Auth[i] = Start(tb, "auth", nil, append([]string{callback, "AUTH_ISSUERS=" + s.Sandbox.Ready.Issuer, "AUTH_AUDIENCES=noetl-console"}, s.env...)...)
 		s.Ingress[i] = Start(tb, "ingress", nil, s.env...)
 		s.Edge[i] = Start(tb, "edge-proxy", nil, append([]string{

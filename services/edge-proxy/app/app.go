@@ -18,6 +18,7 @@ import (
 	"github.com/noetl/gateway/libs/sessions"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natsauth"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natspending"
+	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/noetlserver"
 	"github.com/noetl/gateway/services/edge-proxy/internal/config"
 	"github.com/noetl/gateway/services/edge-proxy/internal/console"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
@@ -67,7 +68,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 
 	// The hexagon and its operations.
 	svc := edge.New(edge.Deps{
-		Auth: natsauth.New(calls), Pending: natspending.New(calls), NoETL: server, Logger: tel.Logger, NewID: uuid.NewString,
+		Auth: natsauth.New(calls), Near: session, Pending: natspending.New(calls), NoETL: noetlserver.New(server), Logger: tel.Logger, NewID: uuid.NewString,
 		GatewayURL: cfg.CallbackURL, EnforceAccess: cfg.EnforceAccess == "execute", StartTimeout: cfg.NoETL.Timeout,
 	})
 	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "edge-proxy")}, cfg.NoETL.Timeout)
@@ -107,10 +108,10 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	mux.HandleFunc("/", httpkit.NotFound)
 	proxyConfig := httpapi.ProxyConfig{Base: base, MaxBody: cfg.MaxBody, Logger: tel.Logger, Transport: noetl.Transport(tel, noetl.WithHeaderTimeout(cfg.ProxyTimeout))}
 	if cfg.EnforceAccess == "execute" {
-		proxyConfig.Authorize = svc.Authorize
+		proxyConfig.Access = svc
 	}
 	proxy := httpapi.NewProxy(proxyConfig)
-	public := httpapi.CORS(httpapi.CORSConfig{Origins: cfg.Origins, Credentials: cfg.CORSCredentials}, httpapi.Public(mux, doors.Protect(proxy)))
+	public := httpapi.CORS(httpapi.CORSConfig{Origins: cfg.WebOrigins(), Credentials: cfg.CORSCredentials}, httpapi.Public(mux, doors.Protect(proxy)))
 
 	// The door.
 	ln, err := httpkit.Listen(ctx, cfg.Bind, cfg.Port, "ROUTER_PORT")

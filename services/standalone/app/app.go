@@ -71,6 +71,9 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 	if err := p.openStore(tel); err != nil {
 		return err
 	}
+	if err := p.policyFile(); err != nil {
+		return err
+	}
 	admin, err := httpkit.Listen(ctx, p.cfg.Process.Admin.Bind, p.cfg.Process.Admin.Port, "GATEWAY_ADMIN_PORT")
 	if err != nil {
 		return err

@@ -1,8 +1,11 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"strings"
 
 	settings "github.com/noetl/gateway/libs/config"
@@ -21,6 +24,40 @@ func devDefaults() []settings.Default {
 		{Name: "NOETL_INTERNAL_API_TOKEN", Value: "sandbox-internal-token"},
 		{Name: "LOG_LEVEL", Value: "warn"},
 	}
+}
+
+// devPolicy is who may do what with AUTH_BACKEND=local and no policy file named: the same
+// people and rights as the sandbox has for the other backends.
+const devPolicy = `users:
+  admin@example.com: [admin, user]
+  demo@example.com: [user]
+  viewer@example.com: [viewer]
+roles:
+  admin:
+    allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}
+  user:
+    allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}
+  viewer:
+    allow: {execute: ["demo/*"], view: ["**"]}
+    deny: {execute: ["demo/fail"]}
+`
+
+// policyFile writes the demonstration policy into the data folder, once: an edited one stays.
+func (p *process) policyFile() error {
+	if p.mode != Dev || p.dir == nil {
+		return nil
+	}
+	path := p.dir.Join("policy.yaml")
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // in the operator's folder
+	if err == nil {
+		_, err = file.WriteString(devPolicy)
+		err = errors.Join(err, file.Close())
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("writing the demonstration policy: %w", err)
+	}
+	p.defaults = append(p.defaults, settings.Default{Name: "AUTH_POLICY_FILE", Value: path})
+	return nil
 }
 
 // hint tells a person what to do next, once everything serves.

@@ -25,10 +25,15 @@ func (s *Service) CheckAccess(ctx context.Context, in authwire.CheckAccessReques
 	return s.Auth.CheckAccess(ctx, in)
 }
 
-// Logout ends the caller's session everywhere.
+// Logout ends the caller's session everywhere: here at once, elsewhere as soon as the
+// revocation arrives there, well within a second.
 func (s *Service) Logout(ctx context.Context, in authwire.LogoutRequest) (authwire.LogoutResponse, error) {
 	if in.SessionToken == "" {
 		return authwire.LogoutResponse{}, fault.New(fault.Unauthenticated, "missing_session", "a session token is required")
 	}
-	return s.Auth.Logout(ctx, in)
+	out, err := s.Auth.Logout(ctx, in)
+	if err == nil {
+		s.Near.Forget(in.SessionToken)
+	}
+	return out, err
 }

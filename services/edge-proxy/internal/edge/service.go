@@ -8,6 +8,7 @@ import (
 // Deps are the ports of the service.
 type Deps struct {
 	Auth    Auth
+	Near    NearSessions
 	Pending Pending
 	NoETL   NoETL
 	Logger  *slog.Logger
