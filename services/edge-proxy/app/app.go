@@ -105,13 +105,12 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 			return nil, err
 		}
 	}
-	mux.HandleFunc("/", httpkit.NotFound)
 	proxyConfig := httpapi.ProxyConfig{Base: base, MaxBody: cfg.MaxBody, Logger: tel.Logger, Transport: noetl.Transport(tel, noetl.WithHeaderTimeout(cfg.ProxyTimeout))}
 	if cfg.EnforceAccess == "execute" {
 		proxyConfig.Access = svc
 	}
 	proxy := httpapi.NewProxy(proxyConfig)
-	public := httpapi.CORS(httpapi.CORSConfig{Origins: cfg.WebOrigins(), Credentials: cfg.CORSCredentials}, httpapi.Public(mux, doors.Protect(proxy)))
+	public := httpapi.CORS(httpapi.CORSConfig{Origins: cfg.WebOrigins(), Credentials: cfg.CORSCredentials}, httpapi.Public(httpkit.Routes(mux), doors.Protect(proxy)))
 
 	// The door.
 	ln, err := httpkit.Listen(ctx, cfg.Bind, cfg.Port, "ROUTER_PORT")

@@ -104,8 +104,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	if cfg.SSE {
 		publicMux.Handle("GET /events", &httpapi.Events{Set: set, Hub: hub, Sessions: session, WriteTimeout: cfg.WriteTimeout})
 	}
-	publicMux.HandleFunc("/", httpkit.NotFound)
-	a.public = publicMux
+	a.public = httpkit.Routes(publicMux)
 	a.internal = httpkit.Edge(tel, "internal", httpapi.Internal(set, cfg.InternalToken, undelivered))
 	internal, err := httpkit.Listen(ctx, cfg.InternalBind, cfg.InternalPort, "GATEWAY_INTERNAL_PORT")
 	if err != nil {

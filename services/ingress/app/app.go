@@ -63,10 +63,9 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	mux := http.NewServeMux()
 	host.Health.Register(mux)
 	httpapi.Register(mux, set, cfg.MaxBody)
-	mux.HandleFunc("/", httpkit.NotFound)
 	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe})
 
-	a := &App{public: mux}
+	a := &App{public: httpkit.Routes(mux)}
 	if o.embedded {
 		return a, nil
 	}
@@ -75,7 +74,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		return nil, err
 	}
 	a.ready.Public = httpkit.URL(ln)
-	a.components = []run.Component{httpkit.NewServer("ingress listener", ln, httpkit.Edge(tel, "ingress", mux), tel.Logger, nil)}
+	a.components = []run.Component{httpkit.NewServer("ingress listener", ln, httpkit.Edge(tel, "ingress", a.public), tel.Logger, nil)}
 	return a, nil
 }
 

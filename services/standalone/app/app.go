@@ -47,6 +47,7 @@ type process struct {
 	health     *httpkit.Health
 	ready      run.Ready
 	components []run.Component
+	conns      []*nats.Conn
 }
 
 // Run builds everything and runs it until ctx ends. environ is as os.Environ returns it. The
@@ -68,7 +69,7 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 	if err != nil {
 		return err
 	}
-	if err := p.openStore(tel); err != nil {
+	if err := p.openStore(ctx, tel); err != nil {
 		return err
 	}
 	if err := p.policyFile(); err != nil {
@@ -87,12 +88,12 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 		p.ready.Print(stdout)
 		p.hint(hints)
 	}), run.DrainFirst(p.health))
-	p.dir, p.embedded = nil, nil // the components own them from here
+	p.dir, p.embedded, p.conns = nil, nil, nil // the components own them from here
 	return run.All(ctx, tel.Logger, run.DrainTimeout, p.components...)
 }
 
 // openStore takes the data folder and starts NATS in it, unless the user has a server.
-func (p *process) openStore(tel *telemetry.Telemetry) error {
+func (p *process) openStore(ctx context.Context, tel *telemetry.Telemetry) error {
 	if p.cfg.ExternalNATS() {
 		p.ready.NATS = natskit.Address(p.cfg.Process.NATS.URL)
 		return nil
@@ -103,6 +104,13 @@ func (p *process) openStore(tel *telemetry.Telemetry) error {
 	}
 	p.dir = dir
 	p.components = append(p.components, run.Func("data folder", func(ctx context.Context) error { <-ctx.Done(); return dir.Close() }))
+	if p.cfg.NATSPort > 0 { // the server would only log it, after a wait
+		probe, err := httpkit.Listen(ctx, "127.0.0.1", p.cfg.NATSPort, "GATEWAY_NATS_PORT")
+		if err != nil {
+			return err
+		}
+		_ = probe.Close()
+	}
 	if p.embedded, err = natsembed.Start(dir.Join("nats"), p.cfg.NATSPort, tel.Logger); err != nil {
 		return err
 	}
@@ -204,6 +212,7 @@ func (p *process) host(ctx context.Context, service string) (run.Host, error) {
 	if err != nil {
 		return run.Host{}, err
 	}
+	p.conns = append(p.conns, nc)
 	p.health.Add(httpkit.Check{Name: "nats", Critical: true, Probe: natskit.Probe(nc)})
 	p.components = append(p.components, run.Named("NATS connection of "+service, run.CloseNATS(nc)))
 	return run.Host{Telemetry: tel, NATS: nc, Health: p.health}, nil
@@ -232,6 +241,9 @@ func (p *process) add(part run.Part) {
 
 // release gives back what was taken when building fails half-way.
 func (p *process) release() {
+	for _, nc := range p.conns {
+		nc.Close()
+	}
 	if p.embedded != nil {
 		p.embedded.Stop()
 	}

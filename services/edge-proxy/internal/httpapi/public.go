@@ -24,7 +24,7 @@ type CORSConfig struct {
 // CORS answers preflights and marks every answer, errors of ours included: a 502 without the
 // header would show in browsers as a CORS problem (wire contract, section 1).
 func CORS(c CORSConfig, next http.Handler) http.Handler {
-	handler := cors.New(cors.Options{
+	options := cors.Options{
 		AllowedOrigins: c.Origins, AllowCredentials: c.Credentials,
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions},
 		AllowedHeaders: []string{
@@ -32,27 +32,58 @@ func CORS(c CORSConfig, next http.Handler) http.Handler {
 		},
 		ExposedHeaders: []string{httpkit.RequestIDHeader, "Retry-After", "Location", "Etag", "Content-Disposition"},
 		MaxAge:         600,
-	})
+	}
+	if len(c.Origins) == 0 { // the library takes an empty list for "all"
+		options.AllowOriginFunc = func(string) bool { return false }
+	}
+	handler := cors.New(options)
 	return handler.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodOptions { // not a preflight, and yet needs no session
 			w.Header().Set("Allow", methods+", OPTIONS")
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
+		if byCookie(r) && !ownOrigin(r) && !handler.OriginAllowed(r) {
+			httpkit.WriteError(r.Context(), w, fault.New(fault.Denied, "origin_denied", "this web origin may not use the session cookie; CORS_ALLOWED_ORIGINS lists those that may"))
+			return
+		}
 		next.ServeHTTP(w, r)
 	}))
 }
 
+// byCookie reports whether a browser may have sent the session by itself, with a request that
+// changes something or opens a WebSocket: no preflight asks before those, so that any page could
+// act for a logged-in user (CSRF). A token in a header is put there by a script that had it.
+func byCookie(r *http.Request) bool {
+	if r.Header.Get("Authorization") != "" || r.Header.Get("X-Session-Token") != "" {
+		return false
+	}
+	if _, err := r.Cookie("session_token"); err != nil {
+		return false
+	}
+	return (r.Method != http.MethodGet && r.Method != http.MethodHead) || r.Header.Get("Upgrade") != ""
+}
+
+// ownOrigin reports whether a request comes from a page of this gateway, or from no browser.
+func ownOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+}
+
 // Public is the top of the public listener. The proxy is chosen before the mux sees the path:
 // the mux would clean it and redirect, and what was meant must be judged as it was sent.
-func Public(mux *http.ServeMux, proxy http.Handler) http.Handler {
+func Public(routes, proxy http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if path := r.URL.EscapedPath(); strings.HasPrefix(path, "/noetl/") {
 			r.Pattern = "/noetl/{path...}" // names the span and bounds its cardinality
 			proxy.ServeHTTP(w, r)
 			return
 		}
-		mux.ServeHTTP(w, r)
+		routes.ServeHTTP(w, r)
 	})
 }
 

@@ -44,8 +44,7 @@ func Internal(set endpoints.Set, token string, undelivered prometheus.Counter) h
 		httpkit.WriteJSON(w, http.StatusOK, map[string]any{"status": "sent"})
 		return nil
 	}))
-	mux.HandleFunc("/", httpkit.NotFound)
-	return authorized(token, mux)
+	return authorized(token, httpkit.Routes(mux))
 }
 
 func decodeCallback(r *http.Request) (endpoints.CallbackRequest, error) {

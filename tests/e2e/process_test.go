@@ -1,0 +1,121 @@
+package e2e_test
+
+import (
+	"net"
+	"net/http"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/noetl/gateway/libs/testkit"
+	"github.com/noetl/gateway/tests/stack"
+)
+
+func TestTerminateDrains(t *testing.T) {
+	t.Parallel()
+	p := stack.Standalone(t)
+	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
+	stream := testkit.OpenEvents(t, p.Ready.Public, session, nil)
+	stream.ClientID(t)
+	inFlight := make(chan stack.Answer, 1)
+	begun := make(chan struct{})
+	go func() {
+		close(begun)
+		a, _ := stack.Try(t, http.MethodGet, p.Ready.Public+"/noetl/slow?ms=1500", nil, bearer(session)...)
+		inFlight <- a
+	}()
+	<-begun
+	testkit.Eventually(t, "the slow call has reached NoETL", func() bool {
+		return strings.Contains(stack.Do(t, http.MethodGet, p.Ready.Admin+"/metrics", nil).Body, "noetl_gateway_streams 1")
+	})
+	<-time.After(300 * time.Millisecond) // the call is on its way through two hops; nothing tells when
+	code, took := p.Terminate(t)
+	if code != 0 || took > 10*time.Second {
+		t.Errorf("exit code %d after %v", code, took)
+	}
+	if e := stream.Next(t); e.Error == nil {
+		t.Errorf("the stream got %+v, not its end", e)
+	}
+	if a := <-inFlight; a.Code != http.StatusOK {
+		t.Errorf("the request in flight was not finished: %d %s", a.Code, a.Body)
+	}
+}
+
+func TestASecondInstanceOnTheSameFolderRefuses(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first := stack.Start(t, "noetl-gateway", []string{"dev"}, "GATEWAY_DATA_DIR="+dir)
+	second := stack.Launch(t, "noetl-gateway", []string{"dev"}, "GATEWAY_DATA_DIR="+dir)
+	if code := second.Wait(t); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{"in use", "process " + strconv.Itoa(first.PID()), "GATEWAY_DATA_DIR"} {
+		if !strings.Contains(second.Logs(), want) {
+			t.Errorf("the reason lacks %q: %s", want, second.Logs())
+		}
+	}
+	first.Kill() // a crash leaves no lock behind
+	stack.Start(t, "noetl-gateway", []string{"dev"}, "GATEWAY_DATA_DIR="+dir)
+}
+
+func TestABusyPortIsOneClearLine(t *testing.T) {
+	t.Parallel()
+	for _, setting := range []string{"ROUTER_PORT", "GATEWAY_INTERNAL_PORT", "GATEWAY_ADMIN_PORT", "SANDBOX_PORT", "GATEWAY_NATS_PORT"} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed with the test
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = ln.Close() }()
+		port := strconv.Itoa(ln.Addr().(*net.TCPAddr).Port) //nolint:forcetypeassert // a TCP listener
+		p := stack.Launch(t, "noetl-gateway", []string{"dev"}, "GATEWAY_DATA_DIR="+t.TempDir(), setting+"="+port)
+		if code := p.Wait(t); code != 1 {
+			t.Errorf("%s: exit code %d", setting, code)
+		}
+		if out := p.Logs(); strings.Count(out, "\n") > 0 || !strings.Contains(out, port) || !strings.Contains(out, setting) {
+			t.Errorf("%s: not one line that names the port and the setting:\n%s", setting, out)
+		}
+	}
+}
+
+func TestEveryBinaryHasItsVerbs(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"noetl-gateway", "auth", "edge-proxy", "event-fanout", "ingress", "sandbox"} {
+		run := func(env []string, args ...string) (string, int) {
+			cmd := exec.CommandContext(t.Context(), stack.Binary(t, name), args...)
+			cmd.Env = env
+			out, _ := cmd.CombinedOutput()
+			return string(out), cmd.ProcessState.ExitCode()
+		}
+		if out, code := run(nil, "--version"); code != 0 || !strings.HasPrefix(out, name+" ") {
+			t.Errorf("%s --version: %d %s", name, code, out)
+		}
+		if out, code := run(nil, "config"); code != 0 || !strings.Contains(out, "| `NATS_URL` |") {
+			t.Errorf("%s config: %d %s", name, code, out)
+		}
+		if out, code := run(nil, "nonsense"); code != 2 || !strings.Contains(out, "usage: "+name) {
+			t.Errorf("%s nonsense: %d %s", name, code, out)
+		}
+		if out, code := run([]string{"AUTH_ISSUERS=https://issuer.example/", "AUTH_AUDIENCES=a", "GATEWAY_ADMIN_PORT=1"}, "health"); code != 1 {
+			t.Errorf("%s health with nothing running: %d %s", name, code, out)
+		}
+		if out, code := run([]string{"GATEWAY_HEARTBEAT_INTERVAL_SEC=5"}, map[bool]string{true: "dev", false: ""}[name == "noetl-gateway"]); name == "noetl-gateway" &&
+			(code != 1 || !strings.Contains(out, "did you mean GATEWAY_HEARTBEAT_INTERVAL_SECS?")) {
+			t.Errorf("%s with a typo in a setting: %d %s", name, code, out)
+		}
+	}
+	// The health verb says yes to a running process.
+	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := "GATEWAY_ADMIN_PORT=" + strconv.Itoa(ln.Addr().(*net.TCPAddr).Port) //nolint:forcetypeassert // a TCP listener
+	_ = ln.Close()
+	stack.Standalone(t, admin)
+	cmd := exec.CommandContext(t.Context(), stack.Binary(t, "noetl-gateway"), "health")
+	cmd.Env = []string{admin}
+	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "ok\n" {
+		t.Errorf("health: %v %s", err, out)
+	}
+}
