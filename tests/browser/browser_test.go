@@ -1,0 +1,188 @@
+// Package browser_test does on the page what a person does, in a real Chromium.
+package browser_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"github.com/noetl/gateway/tests/stack"
+)
+
+// chromium finds the browser: CHROMIUM names it, else it is looked for on the PATH.
+func chromium() string {
+	if path := os.Getenv("CHROMIUM"); path != "" {
+		return path
+	}
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// open starts a browser with a fresh profile and fails the test on any script error.
+func open(t *testing.T) context.Context {
+	t.Helper()
+	path := chromium()
+	if path == "" {
+		if os.Getenv("CI") != "" {
+			t.Fatal("no Chromium: .ci/run installs it, so this is a fault of the machine")
+		}
+		t.Skip("browser test NOT RUN: no Chromium on this machine (Debian: apt-get install chromium; or set CHROMIUM)")
+	}
+	opts := []chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(path), chromedp.NoFirstRun, chromedp.NoSandbox, chromedp.Headless, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.WindowSize(1280, 1000),
+	}
+	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
+	ctx, cancel := chromedp.NewContext(alloc)
+	ctx, cancelTime := context.WithTimeout(ctx, 60*time.Second)
+	t.Cleanup(func() { cancelTime(); cancel(); cancelAlloc() })
+	chromedp.ListenTarget(ctx, func(ev any) {
+		if e, ok := ev.(*runtime.EventExceptionThrown); ok {
+			t.Errorf("script error on the page: %s", e.ExceptionDetails.Error())
+		}
+	})
+	// The first Run starts the browser, which lives as long as that Run's context.
+	if err := chromedp.Run(ctx); err != nil {
+		t.Fatalf("starting Chromium: %v", err)
+	}
+	return ctx
+}
+
+func id(testID string) string { return `[data-testid="` + testID + `"]` }
+
+// do runs actions and names the step in the failure, with a screenshot of what was there.
+func do(ctx context.Context, t *testing.T, step string, actions ...chromedp.Action) {
+	t.Helper()
+	sctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	if err := chromedp.Run(sctx, actions...); err != nil {
+		shot(ctx, t, "failed-"+strings.ReplaceAll(step, " ", "-"))
+		t.Fatalf("%s: %v", step, err)
+	}
+}
+
+func shot(ctx context.Context, t *testing.T, name string) {
+	t.Helper()
+	var png []byte
+	if err := chromedp.Run(ctx, chromedp.FullScreenshot(&png, 90)); err != nil {
+		t.Logf("no screenshot: %v", err)
+		return
+	}
+	dir := filepath.Join(stack.Root(), "tests", "artifacts")
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// signIn goes through the issuer's page, as a person does.
+func signIn(ctx context.Context, t *testing.T, page, user string) {
+	t.Helper()
+	do(ctx, t, "open the page", chromedp.Navigate(page), chromedp.WaitVisible(id("sign-in")), chromedp.WaitVisible(id("sandbox-banner")))
+	do(ctx, t, "go to the issuer", chromedp.Click(id("sign-in")), chromedp.WaitVisible(`#password`))
+	do(ctx, t, "sign in", chromedp.SendKeys(`#email`, user), chromedp.SendKeys(`#password`, "demo"), chromedp.Click(id("login-submit")),
+		chromedp.WaitVisible(id("user")), chromedp.WaitVisible(id("stream-status")+`[data-state="live"]`))
+}
+
+func run(ctx context.Context, t *testing.T, playbook, variables string) {
+	t.Helper()
+	do(ctx, t, "choose "+playbook, chromedp.WaitVisible(id("playbook")+` option[value="`+playbook+`"]`, chromedp.ByQuery, chromedp.NodeReady),
+		chromedp.SetValue(id("playbook"), playbook), chromedp.Evaluate(fmt.Sprintf(`document.querySelector('%s').dispatchEvent(new Event('change',{bubbles:true}))`, id("playbook")), nil),
+		chromedp.SetValue(id("variables"), variables), chromedp.Evaluate(fmt.Sprintf(`document.querySelector('%s').dispatchEvent(new Event('input',{bubbles:true}))`, id("variables")), nil),
+		chromedp.WaitEnabled(id("run")), chromedp.Click(id("run")))
+}
+
+func text(ctx context.Context, t *testing.T, selector string) string {
+	t.Helper()
+	var s string
+	do(ctx, t, "read "+selector, chromedp.Text(selector, &s, chromedp.ByQuery))
+	return s
+}
+
+func TestAPersonRunsAPlaybookAndSeesTheResult(t *testing.T) {
+	ctx := open(t)
+	p := stack.Standalone(t)
+	page := strings.Replace(p.Ready.Public, "127.0.0.1", "localhost", 1)
+	signIn(ctx, t, page, "demo@example.com")
+	if who := text(ctx, t, id("user")); !strings.Contains(who, "demo@example.com") {
+		t.Errorf("signed in as %q", who)
+	}
+
+	// Run, watch, see the result.
+	run(ctx, t, "demo/progress", `{"step_ms": 120}`)
+	card := id("run-card") + `[data-status="completed"]`
+	do(ctx, t, "the run completes", chromedp.WaitVisible(card+" "+id("run-result")))
+	if got := text(ctx, t, card+" "+id("run-result")); !strings.Contains(got, "five steps") {
+		t.Errorf("result on the page: %q", got)
+	}
+	if got := text(ctx, t, card+" "+id("run-states")); !strings.Contains(got, "step.exit") || !strings.Contains(got, "report") {
+		t.Errorf("states on the page: %q", got)
+	}
+	shot(ctx, t, "result-light")
+
+	// A reload in the middle of a run loses nothing and repeats nothing.
+	run(ctx, t, "demo/slow", `{"seconds": 2}`)
+	do(ctx, t, "the slow run has a card", chromedp.WaitVisible(id("run-card")+`:not([data-status="completed"])`))
+	do(ctx, t, "reload", chromedp.Reload(), chromedp.WaitVisible(id("stream-status")+`[data-state="live"]`))
+	var cards, results int
+	do(ctx, t, "both results are there", chromedp.Poll(fmt.Sprintf(`document.querySelectorAll('%s[data-status="completed"] %s').length >= 2`, id("run-card"), id("run-result")), nil, chromedp.WithPollingInterval(50*time.Millisecond)),
+		chromedp.Evaluate(fmt.Sprintf(`document.querySelectorAll('%s').length`, id("run-card")), &cards),
+		chromedp.Evaluate(fmt.Sprintf(`document.querySelectorAll('%s').length`, id("run-result")), &results))
+	if cards != 2 || results != 2 {
+		t.Errorf("%d cards and %d results after the reload, want 2 and 2", cards, results)
+	}
+
+	// A failing playbook says so.
+	run(ctx, t, "demo/fail", `{}`)
+	do(ctx, t, "the failure is shown", chromedp.WaitVisible(id("run-card")+`[data-status="failed"]`))
+
+	// A signed webhook is taken, a forged one is not.
+	do(ctx, t, "send a signed webhook", chromedp.ScrollIntoView(id("webhook-send")), chromedp.Click(id("webhook-send")),
+		chromedp.Poll(fmt.Sprintf(`document.querySelector('%s').textContent.trim().startsWith('202')`, id("webhook-result")), nil, chromedp.WithPollingInterval(50*time.Millisecond)))
+	do(ctx, t, "send a forged webhook", chromedp.Click(id("webhook-forge")),
+		chromedp.Poll(fmt.Sprintf(`document.querySelector('%s').textContent.trim().startsWith('401')`, id("webhook-result")), nil, chromedp.WithPollingInterval(50*time.Millisecond)))
+
+	// Dark, narrow, and out again.
+	do(ctx, t, "dark", emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}))
+	shot(ctx, t, "result-dark")
+	do(ctx, t, "narrow", chromedp.EmulateViewport(360, 780))
+	shot(ctx, t, "result-narrow")
+	var wide bool
+	do(ctx, t, "no sideways scroll", chromedp.Evaluate(`document.documentElement.scrollWidth > document.documentElement.clientWidth`, &wide))
+	if wide {
+		t.Error("the page scrolls sideways at 360 px")
+	}
+	do(ctx, t, "sign out", chromedp.EmulateViewport(1280, 1000), chromedp.Click(id("sign-out")), chromedp.WaitVisible(id("sign-in")))
+	var left int
+	do(ctx, t, "nothing stays in the browser", chromedp.Evaluate(`Object.values(sessionStorage).filter(v => v.includes('sbx_')).length + Object.keys(localStorage).length`, &left))
+	if left != 0 {
+		t.Errorf("%d entries with a session token are left in the browser", left)
+	}
+}
+
+func TestAViewerIsToldThatAPlaybookIsNotTheirs(t *testing.T) {
+	ctx := open(t)
+	p := stack.Standalone(t)
+	signIn(ctx, t, strings.Replace(p.Ready.Public, "127.0.0.1", "localhost", 1), "viewer@example.com")
+	run(ctx, t, "demo/fail", `{}`)
+	do(ctx, t, "the refusal is shown", chromedp.WaitVisible(id("alert")))
+	if got := text(ctx, t, id("alert")); !strings.Contains(strings.ToLower(got), "may not") {
+		t.Errorf("alert: %q", got)
+	}
+}
