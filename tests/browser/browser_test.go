@@ -41,15 +41,26 @@ func open(t *testing.T) context.Context {
 		}
 		t.Skip("browser test NOT RUN: no Chromium on this machine (Debian: apt-get install chromium; or set CHROMIUM)")
 	}
+	// Not t.TempDir: Chromium's helpers may still write for a moment after it has ended, and
+	// that must not fail the test.
+	profile, err := os.MkdirTemp("", "gateway-browser-") //nolint:usetesting // see above
+	if err != nil {
+		t.Fatal(err)
+	}
 	opts := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(path), chromedp.NoFirstRun, chromedp.NoSandbox, chromedp.Headless, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
+		chromedp.ExecPath(path), chromedp.NoFirstRun, chromedp.NoSandbox, chromedp.Headless, chromedp.DisableGPU, chromedp.UserDataDir(profile),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.WindowSize(1280, 1000),
 	}
 	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, cancel := chromedp.NewContext(alloc)
 	ctx, cancelTime := context.WithTimeout(ctx, 60*time.Second)
-	t.Cleanup(func() { cancelTime(); cancel(); cancelAlloc() })
+	t.Cleanup(func() {
+		cancelTime()
+		cancel()
+		cancelAlloc()
+		_ = os.RemoveAll(profile)
+	})
 	chromedp.ListenTarget(ctx, func(ev any) {
 		if e, ok := ev.(*runtime.EventExceptionThrown); ok {
 			t.Errorf("script error on the page: %s", e.ExceptionDetails.Error())
@@ -70,7 +81,7 @@ func do(ctx context.Context, t *testing.T, step string, actions ...chromedp.Acti
 	sctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	if err := chromedp.Run(sctx, actions...); err != nil {
-		shot(ctx, t, "failed-"+strings.ReplaceAll(step, " ", "-"))
+		shot(ctx, t, "failed-"+strings.NewReplacer(" ", "-", "/", "-").Replace(step))
 		t.Fatalf("%s: %v", step, err)
 	}
 }
@@ -78,7 +89,7 @@ func do(ctx context.Context, t *testing.T, step string, actions ...chromedp.Acti
 func shot(ctx context.Context, t *testing.T, name string) {
 	t.Helper()
 	var png []byte
-	if err := chromedp.Run(ctx, chromedp.FullScreenshot(&png, 90)); err != nil {
+	if err := chromedp.Run(ctx, chromedp.FullScreenshot(&png, 100)); err != nil {
 		t.Logf("no screenshot: %v", err)
 		return
 	}
@@ -102,7 +113,7 @@ func signIn(ctx context.Context, t *testing.T, page, user string) {
 
 func run(ctx context.Context, t *testing.T, playbook, variables string) {
 	t.Helper()
-	do(ctx, t, "choose "+playbook, chromedp.WaitVisible(id("playbook")+` option[value="`+playbook+`"]`, chromedp.ByQuery, chromedp.NodeReady),
+	do(ctx, t, "choose "+playbook, chromedp.WaitReady(id("playbook")+` option[value="`+playbook+`"]`, chromedp.ByQuery),
 		chromedp.SetValue(id("playbook"), playbook), chromedp.Evaluate(fmt.Sprintf(`document.querySelector('%s').dispatchEvent(new Event('change',{bubbles:true}))`, id("playbook")), nil),
 		chromedp.SetValue(id("variables"), variables), chromedp.Evaluate(fmt.Sprintf(`document.querySelector('%s').dispatchEvent(new Event('input',{bubbles:true}))`, id("variables")), nil),
 		chromedp.WaitEnabled(id("run")), chromedp.Click(id("run")))
