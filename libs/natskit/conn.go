@@ -43,6 +43,10 @@ func Address(raw string) string {
 	return u.Scheme + "://" + u.Host
 }
 
+// syncQueue is how many messages a synchronous subscription holds: more than the largest
+// batch that is asked for at once.
+const syncQueue = 1024
+
 // Connect returns a connection that reconnects for ever, also when no server is there yet:
 // a gateway that starts before NATS must not crash. Extra options are for tests and for the
 // in-process server of standalone.
@@ -52,6 +56,7 @@ func Connect(cfg Config, name string, logger *slog.Logger, extra ...nats.Option)
 		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 250*time.Millisecond),
 		nats.Timeout(2 * time.Second), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
 		nats.DrainTimeout(5 * time.Second),
+		nats.SyncQueueLen(syncQueue), // the default allocates 512 KB for every batched get
 		nats.ReconnectBufSize(-1), // an outage is an error at once, not a queue nobody sees
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {

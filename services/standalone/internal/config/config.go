@@ -11,7 +11,12 @@ import (
 
 // Config holds the settings.
 type Config struct {
-	Process  run.ProcessConfig
+	Process run.ProcessConfig
+	Own
+}
+
+// Own holds the settings that no service has.
+type Own struct {
 	DataDir  string `env:"GATEWAY_DATA_DIR" file:"server.data_dir" default:"./.data" doc:"folder of the embedded NATS server; one process at a time"`
 	NATSPort int    `env:"GATEWAY_NATS_PORT" file:"nats.port" default:"-1" doc:"loopback port of the embedded NATS server for other programs; 0 picks a free one, -1 opens none (dev: 0)"`
 }

@@ -1,0 +1,73 @@
+package app_test
+
+import (
+	"bytes"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noetl/gateway/libs/contract/settings"
+	"github.com/noetl/gateway/services/standalone/app"
+)
+
+// rows returns the settings in a Markdown table.
+func rows(table string) []string {
+	var names []string
+	for line := range strings.Lines(table) {
+		if !strings.HasPrefix(line, "| `") {
+			continue
+		}
+		cell, _, _ := strings.Cut(strings.TrimPrefix(line, "| "), " | ")
+		for name := range strings.SplitSeq(cell, ", ") {
+			names = append(names, strings.Trim(name, "`"))
+		}
+	}
+	return names
+}
+
+// The list in libs/contract/settings is how each service tells a neighbour's setting from a
+// typo: it must know every setting that any service reads.
+func TestEverySettingIsKnownByName(t *testing.T) {
+	t.Parallel()
+	var table bytes.Buffer
+	if err := app.Table(&table, false); err != nil {
+		t.Fatal(err)
+	}
+	read := rows(table.String())
+	for _, name := range read {
+		if !settings.Known(name) {
+			t.Errorf("%s is read but not in libs/contract/settings", name)
+		}
+	}
+	// The contract names these for parts that are not built yet; reading nothing of them must
+	// not make them a typo.
+	planned := []string{
+		"GATEWAY_CONFIG", "GATEWAY_WS_ENABLED", "GATEWAY_CONNECTION_TIMEOUT_SECS", "GATEWAY_TRUSTED_PROXIES", "GATEWAY_AUTH0_REDIRECT_URI", "INGRESS_LISTENERS_FILE",
+		"GATEWAY_FIRESTORE_CREDENTIALS_PATH", "GATEWAY_FIRESTORE_PROJECT_ID", "GATEWAY_FIRESTORE_LISTENER_CMD",
+	}
+	for _, name := range settings.Names() {
+		if !slices.Contains(read, name) && !slices.Contains(planned, name) {
+			t.Errorf("%s is in libs/contract/settings but nothing reads it", name)
+		}
+	}
+}
+
+func TestReadmeShowsTheSettings(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(readme), "<!-- settings -->\n")
+	shown, _, _ := strings.Cut(rest, "<!-- /settings -->")
+	var own bytes.Buffer
+	if err := app.OwnTable(&own); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(own.String(), shown); diff != "" {
+		t.Errorf("README differs from the settings (-settings +README):\n%s", diff)
+	}
+}
