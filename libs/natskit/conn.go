@@ -57,7 +57,7 @@ func Connect(cfg Config, name string, logger *slog.Logger, extra ...nats.Option)
 		nats.Timeout(2 * time.Second), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
 		nats.DrainTimeout(5 * time.Second),
 		nats.SyncQueueLen(syncQueue), // the default allocates 512 KB for every batched get
-		nats.ReconnectBufSize(-1), // an outage is an error at once, not a queue nobody sees
+		nats.ReconnectBufSize(-1),    // an outage is an error at once, not a queue nobody sees
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				logger.Warn("NATS disconnected", "err", err)

@@ -31,7 +31,6 @@ import (
 	"github.com/noetl/gateway/tests/stack"
 )
 
-//nolint:gochecknoglobals // a test flag
 var measure = flag.Bool("bench-run", false, "measure (make bench sets it)")
 
 // roleVariable makes this test binary play another part: an upstream, or a bare proxy.
@@ -65,7 +64,7 @@ func play(h http.Handler) {
 		os.Exit(1)
 	}
 	_, _ = fmt.Fprintln(os.Stdout, "http://"+ln.Addr().String())
-	_ = http.Serve(ln, h) //nolint:gosec // a stand-in on loopback
+	_ = http.Serve(ln, h)
 	os.Exit(1)
 }
 

@@ -23,7 +23,7 @@ import (
 
 // Ready is the line that a process prints when it serves.
 type Ready struct {
-	Ready                                                  bool
+	Ready                                                 bool
 	Version, Public, Internal, Admin, NATS, NoETL, Issuer string
 }
 
@@ -169,11 +169,9 @@ type NATS struct {
 }
 
 // natsBinary builds nats-server from the module once per test binary.
-//
-//nolint:gochecknoglobals // built once for all tests
 var natsBinary = sync.OnceValues(func() (string, error) {
 	out := filepath.Join(Root(), ".cache", "bin", "nats-server")
-	build := exec.Command("go", "build", "-o", out, "github.com/nats-io/nats-server/v2") //nolint:noctx // bounded by the test's time-out
+	build := exec.Command("go", "build", "-o", out, "github.com/nats-io/nats-server/v2")
 	build.Dir = filepath.Join(Root(), "tests")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if msg, err := build.CombinedOutput(); err != nil {
@@ -198,7 +196,7 @@ func (n *NATS) Restart(tb testing.TB) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	n.Proc = launch(tb, "nats-server", exec.Command(binary, n.args...)) //nolint:noctx,gosec // its life is the test's
+	n.Proc = launch(tb, "nats-server", exec.Command(binary, n.args...)) //nolint:noctx // its life is the test's
 	deadline := time.Now().Add(15 * time.Second)
 	for {
 		nc, err := nats.Connect(n.URL)

@@ -83,7 +83,8 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	if err != nil {
 		return nil, err
 	}
-	mux.Handle("GET /events", events)
+	closing, closeStreams := context.WithCancel(context.WithoutCancel(ctx))
+	mux.Handle("GET /events", httpapi.EndWith(closing, events))
 	ingress, err := neighbour(near.Ingress, cfg.IngressURL, "ingress", host)
 	if err != nil {
 		return nil, err
@@ -119,7 +120,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	}
 	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe}, httpkit.Check{Name: "auth", Probe: natskit.ProbeService(nc, "auth")})
 	return &App{
-		components: []run.Component{session, httpkit.NewServer("public listener", ln, httpkit.Edge(tel, "public", public), tel.Logger, nil)},
+		components: []run.Component{session, httpkit.NewServer("public listener", ln, httpkit.Edge(tel, "public", public), tel.Logger, closeStreams)},
 		ready:      run.Ready{Public: httpkit.URL(ln), NoETL: cfg.NoETL.BaseURL},
 	}, nil
 }

@@ -71,3 +71,20 @@ func TestReadmeShowsTheSettings(t *testing.T) {
 		t.Errorf("README differs from the settings (-settings +README):\n%s", diff)
 	}
 }
+
+// The example file must stay one that every service takes.
+func TestExampleFileIsTaken(t *testing.T) {
+	t.Setenv("GATEWAY_CONFIG", "../../../deployments/examples/gateway.toml")
+	var table bytes.Buffer
+	if err := app.Table(&table, true); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| `GATEWAY_DATA_DIR` | `server.data_dir` | `/var/lib/noetl-gateway` |", "| `NOETL_BASE_URL` | `noetl.base_url` | `http://noetl.internal:8082` |",
+		"| `CORS_ALLOWED_ORIGINS` | `cors.allowed_origins` | `https://app.example.com` |", "| `GATEWAY_AUTH0_DOMAIN` | `auth0.domain` | `example.eu.auth0.com` |",
+	} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("the values in force lack %s", want)
+		}
+	}
+}

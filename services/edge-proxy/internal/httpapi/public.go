@@ -13,6 +13,7 @@ import (
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/sessions"
 )
 
 // CORSConfig says which web origins may call.
@@ -87,6 +88,30 @@ func Public(routes, proxy http.Handler) http.Handler {
 	})
 }
 
+// hideToken moves a session token from the query, where EventSource has to put it, into a
+// header: the URL of a call is written into spans and logs.
+func hideToken(pr *httputil.ProxyRequest) {
+	token := pr.In.URL.Query().Get("session_token")
+	if token == "" {
+		return
+	}
+	if sessions.TokenOf(pr.In) == "" {
+		pr.Out.Header.Set("Authorization", "Bearer "+token)
+	}
+	pr.Out.URL.RawQuery = withoutToken(pr.Out.URL.RawQuery, token)
+}
+
+// EndWith ends the requests of a handler when a context ends: streams would hold the drain of
+// the listener, and their clients resume elsewhere.
+func EndWith(closing context.Context, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(closing, cancel)()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
 // Forward passes requests on to another service of the gateway as they are: it is trusted,
 // and needs the session token to do its own check.
 func Forward(base *url.URL, transport http.RoundTripper, service string, logger *slog.Logger) http.Handler {
@@ -94,6 +119,7 @@ func Forward(base *url.URL, transport http.RoundTripper, service string, logger 
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(base)
 			pr.Out.Host = pr.In.Host
+			hideToken(pr)
 			pr.Out.Header["X-Forwarded-For"] = nil
 			pr.SetXForwarded()
 		},
