@@ -7,16 +7,18 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/run"
@@ -63,6 +65,9 @@ func boot(t *testing.T, settings ...string) *world {
 	w.server = serve(w.noetlRoutes())
 	w.events = serve(http.HandlerFunc(eventRoutes))
 	w.ingress = serve(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" {
+			return
+		}
 		rw.Header().Set("X-Path", r.URL.EscapedPath())
 		rw.WriteHeader(http.StatusAccepted)
 		_, _ = io.Copy(rw, r.Body)
@@ -115,12 +120,13 @@ func (w *world) start(settings ...string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- run.All(ctx, tel.Logger, run.DrainTimeout, a.Components()...) }()
-	t.Cleanup(func() {
+	w.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(w.stop)
 	w.url = a.Ready().Public
 	testkit.Eventually(t, "edge-proxy serves", func() bool { return w.health.Serving(context.Background()) })
 }
@@ -374,8 +380,27 @@ func TestDrainLetsRequestsFinish(t *testing.T) {
 		done <- w.send("POST", "/noetl/execute", `{"path":"demo/echo","workload":{}}`, "X-Session-Token", token, "Content-Type", "application/json")
 	}()
 	<-begun
-	time.AfterFunc(50*time.Millisecond, func() { close(finish) })
+	stopped := make(chan struct{})
+	go func() { w.stop(); close(stopped) }()
+	testkit.Eventually(t, "no new connection is taken", func() bool {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	})
+	select {
+	case <-stopped:
+		t.Error("stopped while a request was in flight")
+	default:
+	}
+	close(finish)
+	<-stopped
 	if got := <-done; got.status != 200 || !strings.Contains(got.body, edgetest.FirstExecution) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
+}
+
+func executeOf(path string) noetlwire.ExecuteRequest {
+	return noetlwire.ExecuteRequest{Path: path, Workload: map[string]any{}, ResourceKind: noetlwire.KindPlaybook}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/noetl/gateway/libs/config"
@@ -36,10 +38,10 @@ type Config struct {
 	ConsoleIsSandbox bool          `env:"GATEWAY_CONSOLE_SANDBOX" file:"server.console_sandbox" default:"false" doc:"the page says that it is a sandbox and offers the sandbox's webhook"`
 }
 
-// Load reads the settings and checks them.
-func Load(environ []string) (Config, error) {
+// Load reads the settings and checks them. defaults replace those of the tags.
+func Load(environ []string, defaults ...config.Default) (Config, error) {
 	var c Config
-	if err := config.Load(&c, environ); err != nil {
+	if err := config.Load(&c, environ, defaults...); err != nil {
 		return c, err
 	}
 	return c, c.Validate()
@@ -62,10 +64,31 @@ func (c Config) Validate() error {
 	if c.EnforceAccess != "off" && c.EnforceAccess != "execute" {
 		problems = append(problems, fmt.Errorf("GATEWAY_ENFORCE_ACCESS=%q must be off or execute", c.EnforceAccess))
 	}
+	if c.PublicURL != "" && !isOrigin(strings.TrimRight(c.PublicURL, "/")) {
+		problems = append(problems, fmt.Errorf("GATEWAY_PUBLIC_URL=%q must be an origin such as https://gateway.example.com", c.PublicURL))
+	}
 	for _, origin := range c.Origins {
-		if origin == "*" && c.CORSCredentials {
+		switch {
+		case origin == "*" && c.CORSCredentials:
 			problems = append(problems, errors.New("CORS_ALLOWED_ORIGINS=* with CORS_ALLOW_CREDENTIALS would let any web page act for a logged-in user: list the origins"))
+		case origin != "*" && !isOrigin(strings.Replace(origin, "://*.", "://any.", 1)):
+			problems = append(problems, fmt.Errorf("CORS_ALLOWED_ORIGINS: %q must be an origin such as https://app.example.com, without a path or a slash at the end; https://*.example.com stands for all below", origin))
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// isOrigin reports whether s is what a browser sends as Origin: scheme, host and port, no more.
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && s == u.Scheme+"://"+u.Host && !strings.Contains(s, "*")
+}
+
+// WebOrigins returns the web origins that may call: those listed, and the gateway's own as
+// browsers see it.
+func (c Config) WebOrigins() []string {
+	if c.PublicURL == "" {
+		return c.Origins
+	}
+	return append(slices.Clone(c.Origins), strings.TrimRight(c.PublicURL, "/"))
 }

@@ -70,7 +70,10 @@ func (s *Service) Execute(ctx context.Context, in ExecuteRequest) (ExecuteRespon
 // Rerun starts an execution again with other variables.
 func (s *Service) Rerun(ctx context.Context, in RerunRequest) (ExecuteResponse, error) {
 	if !noetlwire.Token(in.ExecutionID) {
-		return ExecuteResponse{}, fault.New(fault.Invalid, "bad_execution_id", "executionId must be up to 64 letters, digits, - or _")
+		return ExecuteResponse{}, errBadExecutionID
+	}
+	if err := s.AuthorizeRerun(ctx, in.Caller, in.ExecutionID); err != nil {
+		return ExecuteResponse{}, err
 	}
 	return s.start(ctx, in.Caller, in.ClientID, "", in.Variables, func(ctx context.Context, workload map[string]any) (noetlwire.ExecuteResponse, error) {
 		return s.NoETL.Rerun(ctx, in.ExecutionID, workload)
@@ -82,6 +85,9 @@ func (s *Service) Authorize(ctx context.Context, caller Caller, path string) err
 	if !s.EnforceAccess {
 		return nil
 	}
+	if err := checkName(path); err != nil {
+		return err
+	}
 	decision, err := s.Auth.CheckAccess(ctx, authwire.CheckAccessRequest{SessionToken: caller.Token, PlaybookPath: path, PermissionType: "execute"})
 	if err != nil {
 		return err
@@ -90,6 +96,24 @@ func (s *Service) Authorize(ctx context.Context, caller Caller, path string) err
 		return fault.New(fault.Denied, "execute_denied", "you may not execute "+path)
 	}
 	return nil
+}
+
+var errBadExecutionID = fault.New(fault.Invalid, "bad_execution_id", "the execution id must be up to 64 letters, digits, - or _")
+
+// AuthorizeRerun is [Service.Authorize] for what an execution runs: to run it again is to
+// execute its playbook, and must not be the way around the check.
+func (s *Service) AuthorizeRerun(ctx context.Context, caller Caller, executionID string) error {
+	if !s.EnforceAccess {
+		return nil
+	}
+	if !noetlwire.Token(executionID) {
+		return errBadExecutionID
+	}
+	path, err := s.NoETL.PlaybookOf(ctx, executionID)
+	if err != nil {
+		return err
+	}
+	return s.Authorize(ctx, caller, path)
 }
 
 // start runs the life of a start: expect, call, bind. From expect on it no longer depends on
@@ -107,7 +131,7 @@ func (s *Service) start(ctx context.Context, caller Caller, client, name string,
 	workload["request_id"], workload["gateway_url"] = id, s.GatewayURL
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.StartTimeout)
 	defer cancel()
-	err := s.Pending.Expect(ctx, fanoutwire.ExpectRequest{
+	err := s.expect(ctx, fanoutwire.ExpectRequest{
 		RequestID: id, ClientID: client, Owner: caller.Session.Owner(), SessionKey: authwire.KeyOf(caller.Token).String(), PlaybookPath: name,
 	})
 	if err != nil {
@@ -125,11 +149,24 @@ func (s *Service) start(ctx context.Context, caller Caller, client, name string,
 	return response(started, id), nil
 }
 
+// pendingTimeout bounds each talk with event-fanout. It is a budget of its own: an execution
+// that took all of [Deps.StartTimeout] to start must be bound all the same, and an event-fanout
+// that hangs must not hold the caller for minutes.
+const pendingTimeout = 5 * time.Second
+
+func (s *Service) expect(ctx context.Context, in fanoutwire.ExpectRequest) error {
+	ctx, cancel := context.WithTimeout(ctx, pendingTimeout)
+	defer cancel()
+	return s.Pending.Expect(ctx, in)
+}
+
 // bindTries is how often binding is tried. It may fail for good: the callback then says which
 // execution it belongs to, and only lifecycle frames come late.
 const bindTries = 3
 
 func (s *Service) bind(ctx context.Context, id, executionID string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pendingTimeout)
+	defer cancel()
 	var err error
 	for try := range bindTries {
 		if try > 0 {
@@ -148,6 +185,8 @@ func (s *Service) bind(ctx context.Context, id, executionID string) {
 }
 
 func (s *Service) abandon(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pendingTimeout)
+	defer cancel()
 	if err := s.Pending.Abandon(ctx, fanoutwire.AbandonRequest{RequestID: id}); err != nil {
 		s.Logger.WarnContext(ctx, "abandoning a request failed; it ages out", "request_id", id, "err", err)
 	}

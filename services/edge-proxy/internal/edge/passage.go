@@ -3,6 +3,8 @@ package edge
 import (
 	"net/url"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/noetl/gateway/libs/fault"
 )
@@ -15,8 +17,9 @@ const (
 
 // UpstreamPath maps an escaped public path to the escaped path at NoETL, or refuses it. What
 // is refused could, after some decoding or cleaning on the way, mean another path than the one
-// that was checked: dot segments, empty segments, encoded slashes and backslashes, control
-// characters, and NoETL's internal routes in any spelling.
+// that was checked: dot segments (also with the ;parameters that some servers take off a
+// segment), empty segments, encoded slashes and backslashes, control characters, bytes that are
+// no UTF-8 (an overlong dot is some), and NoETL's internal routes in any spelling.
 func UpstreamPath(escaped string) (string, error) {
 	rest, ok := strings.CutPrefix(escaped, IncomingPrefix)
 	if !ok || rest == "" {
@@ -27,47 +30,103 @@ func UpstreamPath(escaped string) (string, error) {
 		if segment == "" && i < len(segments)-1 {
 			return "", badPath("empty segments")
 		}
-		plain, err := fullyUnescape(segment)
+		plain, ok := fullyUnescape(segment)
 		switch {
-		case err != nil:
+		case !ok || !utf8.ValidString(plain):
 			return "", badPath("bad percent-encoding")
-		case plain == "." || plain == "..":
-			return "", badPath("dot segments")
 		case strings.ContainsAny(plain, `/\`):
 			return "", badPath("encoded slashes or backslashes")
-		case strings.ContainsFunc(plain, func(r rune) bool { return r < 0x20 || r == 0x7f }):
+		case strings.ContainsFunc(plain, unicode.IsControl):
 			return "", badPath("control characters")
 		}
-		if i == 0 {
-			name, _, _ := strings.Cut(plain, ";") // some servers take ;parameters off a segment
-			if strings.EqualFold(strings.TrimSpace(name), "internal") {
-				return "", fault.New(fault.NotFound, "no_such_route", "there is nothing at this path")
-			}
-			if name == "" || strings.Trim(name, ". ") == "" {
-				return "", badPath("dot segments")
-			}
+		name := segmentName(plain)
+		if segment != "" && name == "" {
+			return "", badPath("dot segments")
+		}
+		if i == 0 && strings.EqualFold(name, "internal") {
+			return "", fault.New(fault.NotFound, "no_such_route", "there is nothing at this path")
 		}
 	}
 	return UpstreamPrefix + rest, nil
 }
 
-// fullyUnescape decodes until nothing is encoded any more: a segment encoded twice must not
-// turn into something else one hop later.
-func fullyUnescape(s string) (string, error) {
-	for range 4 {
-		plain, err := url.PathUnescape(s)
-		if err != nil || plain == s {
-			return plain, err
-		}
-		s = plain
-		if !strings.Contains(s, "%") {
-			return s, nil
-		}
-		if _, err := url.PathUnescape(s); err != nil {
-			return s, nil //nolint:nilerr // a percent sign that encodes nothing stands for itself
-		}
+// segmentName is what the most lenient server would take a decoded segment for: without what
+// follows a ; (parameters) or a ? or # that was encoded, and without dots and blanks around it.
+func segmentName(plain string) string {
+	if end := strings.IndexAny(plain, ";?#"); end >= 0 {
+		plain = plain[:end]
 	}
-	return "", url.EscapeError(s)
+	return strings.TrimFunc(plain, func(r rune) bool { return r == '.' || unicode.IsSpace(r) })
+}
+
+// Start says what a proxied call starts.
+type Start struct {
+	Execute bool   // a playbook, named in the body
+	Rerun   string // the execution with this id, again
+}
+
+// Starts tells what a call of an upstream path that [UpstreamPath] allowed would start, however
+// the path is spelled.
+func Starts(method, upstream string) Start {
+	if method != "POST" {
+		return Start{}
+	}
+	var plain, names []string
+	for segment := range strings.SplitSeq(strings.TrimRight(strings.TrimPrefix(upstream, UpstreamPrefix), "/"), "/") {
+		text, _ := fullyUnescape(segment)
+		plain, names = append(plain, text), append(names, strings.ToLower(segmentName(text)))
+	}
+	switch {
+	case len(names) == 1 && names[0] == "execute":
+		return Start{Execute: true}
+	case len(names) == 3 && names[0] == "executions" && names[2] == "rerun":
+		return Start{Rerun: plain[1]}
+	default:
+		return Start{}
+	}
+}
+
+// maxEncodings is how many times a segment may be encoded; honest clients do it once.
+const maxEncodings = 4
+
+// fullyUnescape decodes until nothing is encoded any more: a segment encoded twice must not
+// turn into something else one hop later. The first round is strict. In later ones a percent
+// sign that encodes nothing stands for itself and what is beside it is decoded all the same,
+// as lenient servers do.
+func fullyUnescape(s string) (string, bool) {
+	plain, err := url.PathUnescape(s)
+	if err != nil {
+		return "", false
+	}
+	for range maxEncodings {
+		next := lenientUnescape(plain)
+		if next == plain {
+			return plain, true
+		}
+		plain = next
+	}
+	return "", false
+}
+
+// lenientUnescape decodes once and leaves alone what cannot be decoded.
+func lenientUnescape(s string) string {
+	var b strings.Builder
+	for {
+		at := strings.IndexByte(s, '%')
+		if at < 0 {
+			b.WriteString(s)
+			return b.String()
+		}
+		b.WriteString(s[:at])
+		end := min(at+3, len(s))
+		if plain, err := url.PathUnescape(s[at:end]); err == nil {
+			b.WriteString(plain)
+		} else {
+			b.WriteByte('%')
+			end = at + 1
+		}
+		s = s[end:]
+	}
 }
 
 func badPath(what string) error {
@@ -79,6 +138,10 @@ func badPath(what string) error {
 // client (we say who it is), what claims to be from a proxy (we are the first that NoETL may
 // believe), or what makes a server see another path or method.
 func ForwardRequestHeader(name string) bool {
+	// Servers that put headers into an environment (CGI, WSGI) read _ as -.
+	if strings.Contains(name, "_") {
+		return false
+	}
 	switch name = strings.ToLower(name); name {
 	case "content-type", "content-encoding", "accept", "traceparent", "tracestate", "baggage":
 		return true
@@ -86,7 +149,7 @@ func ForwardRequestHeader(name string) bool {
 		"x-http-method", "x-http-method-override", "x-method-override", "x-real-ip", "x-client-ip", "x-cluster-client-ip":
 		return false
 	}
-	return strings.HasPrefix(name, "x-") && !strings.HasPrefix(name, "x-user-") && !strings.HasPrefix(name, "x-user_") &&
+	return strings.HasPrefix(name, "x-") && !strings.HasPrefix(name, "x-user-") &&
 		!strings.HasPrefix(name, "x-forwarded-") && !strings.HasPrefix(name, "x-auth-request-")
 }
 

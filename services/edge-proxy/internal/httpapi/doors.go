@@ -2,7 +2,9 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net"
 	"net/http"
 
@@ -68,7 +70,17 @@ func (d *Doors) Auth(mux *http.ServeMux) {
 
 // GraphQL adds POST /graphql.
 func (d *Doors) GraphQL(mux *http.ServeMux, graph http.Handler) {
-	mux.Handle("POST /graphql", d.Protect(http.MaxBytesHandler(graph, d.MaxBody)))
+	mux.Handle("POST /graphql", d.Protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The body is read here, and not by gqlgen, so that one that is too large or breaks off
+		// is answered as everywhere else.
+		body, err := httpkit.ReadBody(r, d.MaxBody)
+		if err != nil {
+			httpkit.WriteError(r.Context(), w, err)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		graph.ServeHTTP(w, r)
+	})))
 }
 
 func decodeLogin(r *http.Request) (authwire.LoginRequest, error) {

@@ -22,11 +22,18 @@ import (
 // Proxy serves /noetl/*: the same call on NoETL's /api/*, streamed both ways (wire contract,
 // section 4).
 type Proxy struct {
-	base      *url.URL
-	maxBody   int64
-	authorize func(ctx context.Context, caller edge.Caller, path string) error
-	logger    *slog.Logger
-	reverse   *httputil.ReverseProxy
+	base    *url.URL
+	prefix  string // escaped path of base, without a slash at its end
+	maxBody int64
+	access  Authorizer
+	logger  *slog.Logger
+	reverse *httputil.ReverseProxy
+}
+
+// Authorizer answers whether a caller may start something.
+type Authorizer interface {
+	Authorize(ctx context.Context, caller edge.Caller, path string) error
+	AuthorizeRerun(ctx context.Context, caller edge.Caller, executionID string) error
 }
 
 // ProxyConfig holds what a proxy needs.
@@ -35,13 +42,13 @@ type ProxyConfig struct {
 	MaxBody   int64 // bytes of a request
 	Transport http.RoundTripper
 	Logger    *slog.Logger
-	// Authorize is asked before an execution is started through the proxy; nil asks nobody.
-	Authorize func(ctx context.Context, caller edge.Caller, path string) error
+	// Access is asked before an execution is started through the proxy; nil asks nobody.
+	Access Authorizer
 }
 
 // NewProxy makes the proxy.
 func NewProxy(c ProxyConfig) *Proxy {
-	p := &Proxy{base: c.Base, maxBody: c.MaxBody, authorize: c.Authorize, logger: c.Logger}
+	p := &Proxy{base: c.Base, prefix: strings.TrimRight(c.Base.EscapedPath(), "/"), maxBody: c.MaxBody, access: c.Access, logger: c.Logger}
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite: p.rewrite, ModifyResponse: p.modifyResponse, ErrorHandler: p.fail, Transport: c.Transport,
 		BufferPool: &buffers{}, ErrorLog: slog.NewLogLogger(c.Logger.Handler(), slog.LevelDebug),
@@ -55,6 +62,11 @@ const methods = "GET, POST, PUT, PATCH, DELETE"
 // ServeHTTP needs the caller in the context; see [Doors.Protect].
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
+	caller, ok := callerOf(ctx)
+	if !ok || caller.Session == nil { // a route that forgot Protect must not be an open door
+		httpkit.WriteError(ctx, w, fault.New(fault.Unauthenticated, "missing_session", "a session is required"))
+		return
+	}
 	switch r.Method {
 	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
 	default:
@@ -71,9 +83,14 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		httpkit.WriteError(ctx, w, p.tooLarge())
 		return
 	}
+	if up := r.Header.Get("Upgrade"); up != "" && !strings.EqualFold(up, "websocket") {
+		// Any other protocol, h2c above all, would be a tunnel past every check of this proxy. A
+		// server may ignore an Upgrade (RFC 9110, section 7.8), and so do we.
+		r.Header.Del("Upgrade")
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, p.maxBody)
-	if p.authorize != nil && r.Method == http.MethodPost && strings.TrimRight(path, "/") == edge.UpstreamPrefix+"execute" {
-		if err := p.authorizeExecute(r); err != nil {
+	if p.access != nil {
+		if err := p.authorize(r, caller, path); err != nil {
 			httpkit.WriteError(ctx, w, err)
 			return
 		}
@@ -87,8 +104,19 @@ func (p *Proxy) tooLarge() error {
 	return fault.New(fault.TooLarge, "body_too_large", "the body may have at most "+strconv.FormatInt(p.maxBody, 10)+" bytes")
 }
 
+func (p *Proxy) authorize(r *http.Request, caller edge.Caller, path string) error {
+	switch start := edge.Starts(r.Method, path); {
+	case start.Execute:
+		return p.authorizeExecute(r, caller)
+	case start.Rerun != "":
+		return p.access.AuthorizeRerun(r.Context(), caller, start.Rerun)
+	default:
+		return nil
+	}
+}
+
 // authorizeExecute reads the body to see what is to be executed, and puts it back.
-func (p *Proxy) authorizeExecute(r *http.Request) error {
+func (p *Proxy) authorizeExecute(r *http.Request, caller edge.Caller) error {
 	body, err := httpkit.ReadBody(r, p.maxBody)
 	if err != nil {
 		return err
@@ -100,11 +128,10 @@ func (p *Proxy) authorizeExecute(r *http.Request) error {
 	if err := httpkit.UnmarshalJSON(body, &in); err != nil {
 		return err
 	}
-	if in.Path == "" || in.CatalogID != nil || repeatedMember(body, "path") {
+	if in.Path == "" || in.CatalogID != nil || repeatedMember(body, "path") || repeatedMember(body, "catalog_id") {
 		return fault.New(fault.Invalid, "missing_path", "name the playbook by one path and no catalog_id: the gateway checks whether you may execute it")
 	}
-	caller, _ := callerOf(r.Context())
-	if err := p.authorize(r.Context(), caller, in.Path); err != nil {
+	if err := p.access.Authorize(r.Context(), caller, in.Path); err != nil {
 		return err
 	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
@@ -148,11 +175,11 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	out := pr.Out
 	caller, _ := callerOf(pr.In.Context())
 	out.URL.Scheme, out.URL.Host = p.base.Scheme, p.base.Host
-	out.URL.RawPath = p.base.EscapedPath() + path
+	out.URL.RawPath = p.prefix + path
 	if plain, err := url.PathUnescape(out.URL.RawPath); err == nil {
 		out.URL.Path = plain
 	}
-	out.URL.RawQuery = withoutToken(pr.In.URL.RawQuery)
+	out.URL.RawQuery = withoutToken(pr.In.URL.RawQuery, caller.Token)
 	out.Host = p.base.Host
 	header := make(http.Header, len(out.Header))
 	for name, values := range out.Header {
@@ -160,7 +187,7 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 			continue
 		}
 		for _, v := range values {
-			if caller.Token == "" || !strings.Contains(v, caller.Token) {
+			if !holdsToken(v, caller.Token) {
 				header[name] = append(header[name], v)
 			}
 		}
@@ -192,33 +219,50 @@ func headerText(s string) string {
 	}, s)
 }
 
-// withoutToken takes a session token out of a query and leaves the rest as it was.
-func withoutToken(raw string) string {
-	if !strings.Contains(raw, "session_token") && !strings.Contains(raw, "%") {
+// holdsToken reports whether a text contains the caller's session token, as it is or encoded.
+func holdsToken(text, token string) bool {
+	if token == "" {
+		return false
+	}
+	if strings.Contains(text, token) {
+		return true
+	}
+	plain, err := url.QueryUnescape(text)
+	return err == nil && strings.Contains(plain, token)
+}
+
+// withoutToken takes what is named session_token, and the caller's token under any other name,
+// out of a query and leaves the rest as it was. Some servers separate pairs by ; too.
+func withoutToken(raw, token string) string {
+	if raw == "" {
 		return raw
 	}
 	var kept []string
+next:
 	for pair := range strings.SplitSeq(raw, "&") {
-		name, _, _ := strings.Cut(pair, "=")
-		if plain, err := url.QueryUnescape(name); err == nil && plain == "session_token" {
-			continue
+		for part := range strings.SplitSeq(pair, ";") {
+			name, _, _ := strings.Cut(part, "=")
+			if plain, err := url.QueryUnescape(name); err == nil && strings.EqualFold(plain, "session_token") {
+				continue next
+			}
 		}
-		kept = append(kept, pair)
+		if !holdsToken(pair, token) {
+			kept = append(kept, pair)
+		}
 	}
 	return strings.Join(kept, "&")
 }
 
 func (p *Proxy) modifyResponse(resp *http.Response) error {
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		return nil
-	}
+	upgraded := resp.StatusCode == http.StatusSwitchingProtocols
 	header := make(http.Header, len(resp.Header))
 	for name, values := range resp.Header {
-		if edge.ForwardResponseHeader(name) {
+		if edge.ForwardResponseHeader(name) || upgraded && upgradeHeader(resp.Header, name) {
 			header[name] = values
 		}
 	}
-	header.Del(httpkit.RequestIDHeader) // ours is set already
+	header.Del(httpkit.RequestIDHeader) // ours are set already
+	header.Del("X-Content-Type-Options")
 	if location := header.Get("Location"); location != "" {
 		header.Set("Location", p.publicLocation(resp.Request.URL, location))
 	}
@@ -233,10 +277,10 @@ func (p *Proxy) publicLocation(from *url.URL, location string) string {
 	if err != nil {
 		return edge.IncomingPrefix
 	}
-	if target.Host != p.base.Host {
+	if hostPort(target) != hostPort(p.base) {
 		return target.String()
 	}
-	path, ok := strings.CutPrefix(target.EscapedPath(), p.base.EscapedPath()+edge.UpstreamPrefix)
+	path, ok := strings.CutPrefix(target.EscapedPath(), p.prefix+edge.UpstreamPrefix)
 	if !ok {
 		return edge.IncomingPrefix
 	}
@@ -245,6 +289,15 @@ func (p *Proxy) publicLocation(from *url.URL, location string) string {
 		return edge.IncomingPrefix
 	}
 	return public.String()
+}
+
+// hostPort returns the authority of a URL so that two spellings of one compare equal.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return strings.ToLower(u.Hostname()) + ":" + port
 }
 
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {

@@ -36,6 +36,9 @@ func (c Config) Validate() error {
 	if c.MaxBody <= 0 {
 		problems = append(problems, errors.New("INGRESS_MAX_BODY_BYTES must be above 0"))
 	}
+	if c.ListenerTTL < 0 {
+		problems = append(problems, errors.New("INGRESS_LISTENER_TTL_SECS must not be negative"))
+	}
 	if c.Patience <= 0 {
 		problems = append(problems, errors.New("INGRESS_DISPATCH_TIMEOUT_SECS must be above 0"))
 	}

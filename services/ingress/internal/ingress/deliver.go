@@ -31,6 +31,8 @@ type DeliverRequest struct {
 	Listener string
 	Headers  map[string][]string
 	Body     []byte
+	// TooLarge says that the body exceeded the limit of the door; Body is then empty.
+	TooLarge bool
 }
 
 func (d DeliverRequest) header(name string) string {
@@ -51,9 +53,19 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 	if err != nil {
 		return DeliverResponse{}, s.rejected(unknownLabel, lookupFault(err))
 	}
-	s.Observer.Received(in.Listener)
+	label := in.Listener
+	if validName(listener.Listener) { // one label, however many spellings NoETL may accept
+		label = listener.Listener
+	}
+	s.Observer.Received(label)
+	if in.TooLarge {
+		return DeliverResponse{}, s.rejected(label, reject(TooLarge, "the delivery is larger than this gateway accepts", nil))
+	}
 	if err := verify(listener.Verify, in); err != nil {
-		return DeliverResponse{}, s.rejected(in.Listener, err)
+		return DeliverResponse{}, s.rejected(label, err)
+	}
+	if listener.Dispatch.Playbook == "" {
+		return DeliverResponse{}, s.rejected(label, reject(Misconfigured, "this listener names no playbook to start", nil))
 	}
 	message := envelope(listener, in, s.NewID)
 	request := noetlwire.ExecuteRequest{
@@ -65,9 +77,9 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 	}
 	started, err := s.Dispatcher.Execute(ctx, request)
 	if err != nil {
-		return DeliverResponse{}, s.rejected(in.Listener, reject(DispatchError, "the delivery is genuine but its workflow could not be started: send it again", err))
+		return DeliverResponse{}, s.rejected(label, reject(DispatchError, "the delivery is genuine but its workflow could not be started: send it again", err))
 	}
-	s.Observer.Dispatched(in.Listener)
+	s.Observer.Dispatched(label)
 	return DeliverResponse{ExecutionID: string(started.ExecutionID)}, nil
 }
 

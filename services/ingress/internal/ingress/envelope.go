@@ -51,10 +51,13 @@ func envelope(l noetlwire.Listener, d DeliverRequest, newID func() string) Envel
 
 // decodeBody returns the body as JSON, numbers untouched, and as a string if it is none.
 func decodeBody(body []byte) any {
+	if !json.Valid(body) { // a Decoder alone would not see what follows the first value
+		return string(body)
+	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
 	var v any
-	if dec.Decode(&v) != nil || dec.More() {
+	if dec.Decode(&v) != nil {
 		return string(body)
 	}
 	return v

@@ -20,9 +20,10 @@ const (
 	DispatchError    Reason = "dispatch_error"
 	TooLarge         Reason = "too_large"
 	NotConfigured    Reason = "not_configured"
+	RateLimited      Reason = "rate_limited" // said by the door, before a listener is looked up
 )
 
-// Reasons returns every reason, for the metric's label set.
+// Reasons returns every reason that a delivery can be counted with, for the metric's label set.
 func Reasons() []Reason {
 	return []Reason{MissingSignature, BadSignature, MissingToken, BadToken, Misconfigured, Unsupported, UnknownListener, ConfigError, DispatchError, TooLarge, NotConfigured}
 }
@@ -37,6 +38,8 @@ func (r Reason) kind() fault.Kind {
 		return fault.NotFound
 	case TooLarge:
 		return fault.TooLarge
+	case RateLimited:
+		return fault.RateLimited
 	case NotConfigured:
 		return fault.Unavailable
 	default: // ConfigError, DispatchError

@@ -1,0 +1,32 @@
+package natsauth_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/libs/testkit"
+	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natsauth"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
+)
+
+func TestConformance(t *testing.T) {
+	edgetest.RunAuth(t, func(t *testing.T) (edge.Auth, *edgetest.Auth) {
+		n, behind := testkit.StartNATS(t), &edgetest.Auth{}
+		nc := n.Connect(t)
+		edgetest.Serve(t, nc, "auth", 5, edgetest.AuthService(nc, behind))
+		return natsauth.New(natskit.NewClient(n.Connect(t), telemetry.Nop("test"))), behind
+	})
+}
+
+func TestNobodyServesIsAnOutage(t *testing.T) {
+	port := natsauth.New(natskit.NewClient(testkit.StartNATS(t).Connect(t), telemetry.Nop("test")))
+	out, err := port.CheckAccess(context.Background(), authwire.CheckAccessRequest{SessionToken: "secret-token"})
+	if f := fault.Of(err); f == nil || f.Kind != fault.Unavailable || f.Code != "auth_away" || out.Allowed {
+		t.Errorf("%+v %v", out, err)
+	}
+}

@@ -1,0 +1,257 @@
+package edge_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
+)
+
+type world struct {
+	*edge.Service
+	auth    *edgetest.Auth
+	pending *edgetest.Pending
+	noetl   *edgetest.NoETL
+	journal *edgetest.Journal
+	logs    *bytes.Buffer
+	caller  edge.Caller
+}
+
+func newWorld(change ...func(*edge.Deps)) *world {
+	journal, logs := &edgetest.Journal{}, &bytes.Buffer{}
+	w := &world{auth: &edgetest.Auth{}, pending: edgetest.NewPending(journal), noetl: edgetest.NewNoETL(journal), journal: journal, logs: logs}
+	deps := edge.Deps{
+		Auth: w.auth, Pending: w.pending, NoETL: w.noetl, Logger: slog.New(slog.NewTextHandler(logs, nil)), NewID: func() string { return "r1" },
+		GatewayURL: "http://fanout:8091", StartTimeout: time.Minute,
+	}
+	for _, c := range change {
+		c(&deps)
+	}
+	w.Service = edge.New(deps)
+	user := authwire.User{UserID: 7, Email: "u@example.com"}
+	w.caller = edge.Caller{Token: w.auth.Add(user), Session: &authwire.Session{User: user}}
+	return w
+}
+
+func enforced(d *edge.Deps) { d.EnforceAccess = true }
+
+func (w *world) execute(ctx context.Context, client string, variables map[string]any) (edge.ExecuteResponse, error) {
+	return w.Execute(ctx, edge.ExecuteRequest{Caller: w.caller, Name: "demo/echo", ClientID: client, Variables: variables})
+}
+
+func (w *world) happened(t *testing.T, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, w.journal.Lines()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+const first = edgetest.FirstExecution
+
+func TestAStartIsExpectedThenMadeThenBound(t *testing.T) {
+	w := newWorld()
+	out, err := w.execute(t.Context(), "c1", map[string]any{"a": 1})
+	if diff := cmp.Diff(edge.ExecuteResponse{ExecutionID: first, RequestID: "r1", Name: "demo/echo", Status: "STARTED"}, out); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+	w.happened(t, "expect r1", "execute demo/echo", "bind r1 "+first)
+	got := w.pending.Expected()["r1"]
+	if got.SessionKey != authwire.KeyOf(w.caller.Token).String() || got.Owner != "id:7" || got.PlaybookPath != "demo/echo" {
+		t.Errorf("expected %+v", got)
+	}
+	again, err := w.Rerun(t.Context(), edge.RerunRequest{Caller: w.caller, ExecutionID: first, ClientID: "c1"})
+	if err != nil || again.ExecutionID == first || again.RequestID != "r1" {
+		t.Errorf("rerun: %+v %v", again, err)
+	}
+}
+
+func TestWithoutAClientNothingIsExpected(t *testing.T) {
+	w := newWorld()
+	out, err := w.execute(t.Context(), "", map[string]any{"a": 1})
+	if err != nil || out.RequestID != "" || out.ExecutionID != first {
+		t.Errorf("%+v %v", out, err)
+	}
+	w.happened(t, "execute demo/echo")
+	if diff := cmp.Diff(map[string]any{"a": 1}, w.noetl.Started()[0].Workload); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// request_id is the worker's capability and gateway_url where it calls: a caller that could
+// choose them could have somebody else's result sent anywhere.
+func TestVariablesCannotReplaceOurs(t *testing.T) {
+	w := newWorld()
+	variables := map[string]any{"request_id": "theirs", "gateway_url": "http://evil.example", "a": 1}
+	if _, err := w.execute(t.Context(), "c1", variables); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"request_id": "r1", "gateway_url": "http://fanout:8091", "a": 1}
+	if diff := cmp.Diff(want, w.noetl.Started()[0].Workload); diff != "" {
+		t.Error(diff)
+	}
+	if variables["request_id"] != "theirs" {
+		t.Error("the caller's own map was changed")
+	}
+}
+
+func TestAFailedStart(t *testing.T) {
+	for name, c := range map[string]struct {
+		kind fault.Kind
+		want []string
+	}{
+		"a refusal is abandoned":        {fault.Invalid, []string{"expect r1", "execute demo/echo", "abandon r1"}},
+		"an outage is abandoned":        {fault.BadGateway, []string{"expect r1", "execute demo/echo", "abandon r1"}},
+		"after a timeout it may run on": {fault.Timeout, []string{"expect r1", "execute demo/echo"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			w.noetl.Fail(fault.New(c.kind, "x", "x"))
+			if _, err := w.execute(t.Context(), "c1", nil); fault.Of(err) == nil || fault.Of(err).Kind != c.kind {
+				t.Errorf("err = %v", err)
+			}
+			w.happened(t, c.want...)
+		})
+	}
+}
+
+func TestWhatCannotBeExpectedIsNotStarted(t *testing.T) {
+	w := newWorld()
+	if _, err := w.execute(t.Context(), "foreign", nil); fault.Of(err).Kind != fault.Denied {
+		t.Errorf("somebody else's client: %v", err)
+	}
+	w.pending.Fail("expect", fault.New(fault.Unavailable, "event-fanout_away", "away"))
+	if _, err := w.execute(t.Context(), "c1", nil); fault.Of(err).Kind != fault.Unavailable {
+		t.Errorf("event-fanout away: %v", err)
+	}
+	if n := len(w.noetl.Started()); n != 0 {
+		t.Errorf("%d executions", n)
+	}
+}
+
+func TestBindingIsTriedAgainAfterAnOutageOnly(t *testing.T) {
+	outage, refusal := fault.New(fault.Unavailable, "x", "x"), fault.New(fault.NotFound, "x", "x")
+	for name, c := range map[string]struct {
+		fail  []error
+		binds int
+		bound bool
+	}{
+		"one outage": {[]error{outage}, 2, true}, "two": {[]error{outage, outage}, 3, true}, "for good": {[]error{outage, outage, outage, outage}, 3, false},
+		"refused": {[]error{refusal}, 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.pending.Fail("bind", c.fail...)
+				out, err := w.execute(t.Context(), "c1", nil)
+				if err != nil || out.ExecutionID != first || out.RequestID != "r1" {
+					t.Errorf("a started execution must be answered: %+v %v", out, err)
+				}
+				if n := strings.Count(strings.Join(w.journal.Lines(), "\n"), "bind"); n != c.binds {
+					t.Errorf("%d binds, want %d", n, c.binds)
+				}
+				if bound := w.pending.Bound()["r1"] == first; bound != c.bound || strings.Contains(w.logs.String(), "binding") == c.bound {
+					t.Errorf("bound %v, logged %q", bound, w.logs)
+				}
+			})
+		})
+	}
+}
+
+func TestACallerWhoGoesAwayDoesNotStopTheStart(t *testing.T) {
+	w := newWorld()
+	ctx, cancel := context.WithCancel(t.Context())
+	w.noetl.During = func(context.Context) { cancel() }
+	if out, err := w.execute(ctx, "c1", nil); err != nil || out.ExecutionID != first {
+		t.Errorf("%+v %v", out, err)
+	}
+	w.happened(t, "expect r1", "execute demo/echo", "bind r1 "+first)
+}
+
+// The budget of the start must not be taken from the binding: a slow start would never be bound.
+func TestAStartThatTookAllItsTimeIsBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.noetl.During = func(ctx context.Context) {
+			deadline, ok := ctx.Deadline()
+			if !ok || time.Until(deadline) > time.Minute {
+				t.Errorf("the start is not bounded: %v %v", deadline, ok)
+			}
+			time.Sleep(time.Until(deadline) - time.Millisecond) //nolint:forbidigo // in a synctest bubble
+		}
+		w.pending.Fail("bind", fault.New(fault.Unavailable, "x", "x"))
+		if _, err := w.execute(t.Context(), "c1", nil); err != nil {
+			t.Fatal(err)
+		}
+		w.happened(t, "expect r1", "execute demo/echo", "bind r1 "+first, "bind r1 "+first)
+	})
+}
+
+func TestEnforcedAccess(t *testing.T) {
+	w := newWorld(enforced)
+	started, err := w.noetl.Execute(t.Context(), executeOf("demo/fail"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rerun := func(id string) error {
+		_, err := w.Rerun(t.Context(), edge.RerunRequest{Caller: w.caller, ExecutionID: id, ClientID: "c1"})
+		return err
+	}
+	if _, err := w.execute(t.Context(), "c1", nil); fault.Of(err) == nil || fault.Of(err).Code != "execute_denied" {
+		t.Errorf("not granted: %v", err)
+	}
+	if err := rerun(string(started.ExecutionID)); fault.Of(err) == nil || fault.Of(err).Code != "execute_denied" {
+		t.Errorf("the way around by rerun: %v", err)
+	}
+	if err := rerun("404"); fault.Of(err) == nil || fault.Of(err).Kind != fault.NotFound {
+		t.Errorf("rerun of nothing: %v", err)
+	}
+	w.auth.Fail(fault.New(fault.Unavailable, "auth_away", "away"))
+	w.auth.Grant("demo/echo")
+	if _, err := w.execute(t.Context(), "c1", nil); fault.Of(err) == nil || fault.Of(err).Kind != fault.Unavailable {
+		t.Errorf("a check that fails is not an allow: %v", err)
+	}
+	w.happened(t, "execute demo/fail")
+	w.auth.Fail(nil)
+	if _, err := w.execute(t.Context(), "c1", nil); err != nil {
+		t.Errorf("granted: %v", err)
+	}
+	if diff := cmp.Diff([]string{"demo/echo", "demo/fail", "demo/echo", "demo/echo"}, w.auth.Asked()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBadRequestsCallNobody(t *testing.T) {
+	w := newWorld(enforced)
+	for _, name := range []string{"", strings.Repeat("x", 513), "a\x00b", "a\nb", "a\u0085b", "a\xffb"} {
+		if _, err := w.Execute(t.Context(), edge.ExecuteRequest{Caller: w.caller, Name: name, ClientID: "c1"}); fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
+			t.Errorf("name %q: %v", name, err)
+		}
+		if err := w.Authorize(t.Context(), w.caller, name); fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
+			t.Errorf("authorize %q: %v", name, err)
+		}
+	}
+	for _, id := range []string{"", "../x", "a/b", "1%2f2", strings.Repeat("1", 65), "é"} {
+		if _, err := w.Rerun(t.Context(), edge.RerunRequest{Caller: w.caller, ExecutionID: id}); fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
+			t.Errorf("id %q: %v", id, err)
+		}
+	}
+	if _, err := w.Login(t.Context(), authwire.LoginRequest{}); fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
+		t.Errorf("login: %v", err)
+	}
+	if _, err := w.Logout(t.Context(), authwire.LogoutRequest{}); fault.Of(err) == nil || fault.Of(err).Kind != fault.Unauthenticated {
+		t.Errorf("logout: %v", err)
+	}
+	if len(w.journal.Lines()) != 0 || len(w.auth.Asked()) != 0 || len(w.auth.Logins()) != 0 {
+		t.Errorf("called: %v %v %v", w.journal.Lines(), w.auth.Asked(), w.auth.Logins())
+	}
+}

@@ -1,0 +1,29 @@
+package edgetest_test
+
+import (
+	"testing"
+
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
+)
+
+func TestAuth(t *testing.T) {
+	edgetest.RunAuth(t, func(*testing.T) (edge.Auth, *edgetest.Auth) {
+		a := &edgetest.Auth{}
+		return a, a
+	})
+}
+
+func TestPending(t *testing.T) {
+	edgetest.RunPending(t, func(*testing.T) (edge.Pending, *edgetest.Pending) {
+		p := edgetest.NewPending(nil)
+		return p, p
+	})
+}
+
+func TestNoETL(t *testing.T) {
+	edgetest.RunNoETL(t, func(*testing.T) (edge.NoETL, *edgetest.NoETL) {
+		n := edgetest.NewNoETL(nil)
+		return n, n
+	})
+}

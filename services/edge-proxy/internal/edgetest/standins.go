@@ -1,0 +1,113 @@
+package edgetest
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/kit"
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/libs/testkit"
+)
+
+// calls is how many calls a stand-in serves at once.
+const calls = 64
+
+// AuthService serves the fake on the auth service's subjects.
+func AuthService(nc *nats.Conn, a *Auth) *natskit.Service {
+	return natskit.NewService(nc, telemetry.Nop("auth"), "auth", "test",
+		natskit.Mount(authwire.SubjectLogin, calls, kit.Lift("auth.login", a.Login)),
+		natskit.Mount(authwire.SubjectValidate, calls, kit.Lift("auth.validate", a.Validate)),
+		natskit.Mount(authwire.SubjectCheckAccess, calls, kit.Lift("auth.check_access", a.CheckAccess)),
+		natskit.Mount(authwire.SubjectLogout, calls, kit.Lift("auth.logout", a.Logout)),
+		natskit.Mount(authwire.SubjectResolve, calls, kit.Lift("auth.resolve", a.Resolve)))
+}
+
+// PendingService serves the fake on event-fanout's subjects.
+func PendingService(nc *nats.Conn, p *Pending) *natskit.Service {
+	return natskit.NewService(nc, telemetry.Nop("event-fanout"), "event-fanout", "test",
+		natskit.Mount(fanoutwire.SubjectExpect, calls, kit.Lift("fanout.expect", func(ctx context.Context, in fanoutwire.ExpectRequest) (fanoutwire.ExpectResponse, error) {
+			return fanoutwire.ExpectResponse{}, p.Expect(ctx, in)
+		})),
+		natskit.Mount(fanoutwire.SubjectBind, calls, kit.Lift("fanout.bind", func(ctx context.Context, in fanoutwire.BindRequest) (fanoutwire.BindResponse, error) {
+			return fanoutwire.BindResponse{}, p.Bind(ctx, in)
+		})),
+		natskit.Mount(fanoutwire.SubjectAbandon, calls, kit.Lift("fanout.abandon", func(ctx context.Context, in fanoutwire.AbandonRequest) (fanoutwire.AbandonResponse, error) {
+			return fanoutwire.AbandonResponse{}, p.Abandon(ctx, in)
+		})))
+}
+
+// NoETLServer serves the fake on NoETL's routes.
+func NoETLServer(n *NoETL) *http.ServeMux {
+	mux := http.NewServeMux()
+	answer := func(w http.ResponseWriter, r *http.Request, out any, err error) {
+		if err != nil {
+			httpkit.WriteError(r.Context(), w, err)
+			return
+		}
+		httpkit.WriteJSON(w, http.StatusOK, out)
+	}
+	mux.HandleFunc("GET /api/health", func(w http.ResponseWriter, _ *http.Request) { httpkit.WriteJSON(w, http.StatusOK, "ok") })
+	mux.HandleFunc("POST /api/execute", func(w http.ResponseWriter, r *http.Request) {
+		in, err := decode[noetlwire.ExecuteRequest](r)
+		if err == nil {
+			out, failed := n.Execute(r.Context(), in)
+			answer(w, r, out, failed)
+			return
+		}
+		answer(w, r, nil, err)
+	})
+	mux.HandleFunc("POST /api/executions/{id}/rerun", func(w http.ResponseWriter, r *http.Request) {
+		in, err := decode[noetlwire.RerunRequest](r)
+		if err == nil {
+			out, failed := n.Rerun(r.Context(), r.PathValue("id"), in.Workload)
+			answer(w, r, out, failed)
+			return
+		}
+		answer(w, r, nil, err)
+	})
+	mux.HandleFunc("GET /api/executions/{id}", func(w http.ResponseWriter, r *http.Request) {
+		path, err := n.PlaybookOf(r.Context(), r.PathValue("id"))
+		answer(w, r, map[string]string{"execution_id": r.PathValue("id"), "path": path}, err)
+	})
+	return mux
+}
+
+// decode keeps the digits of numbers, as NoETL does.
+func decode[T any](r *http.Request) (T, error) {
+	var v T
+	dec := json.NewDecoder(r.Body)
+	dec.UseNumber()
+	return v, dec.Decode(&v)
+}
+
+// Serve runs a stand-in until the test ends, and returns when all its operations answer.
+func Serve(t testing.TB, nc *nats.Conn, name string, operations int, s *natskit.Service) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	})
+	testkit.Eventually(t, name+" answers", func() bool {
+		ping, stop := context.WithTimeout(ctx, time.Second)
+		defer stop()
+		reply, err := nc.RequestWithContext(ping, micro.APIPrefix+".INFO."+name, nil)
+		var info micro.Info
+		return err == nil && json.Unmarshal(reply.Data, &info) == nil && len(info.Endpoints) == operations
+	})
+}

@@ -1,0 +1,152 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/noetl"
+	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
+)
+
+const (
+	token   = "session-token+1/2" //nolint:gosec // no real token
+	origin  = "http://localhost:3000"
+	maxBody = 32 << 10
+)
+
+// sessions knows one token.
+type sessions struct{}
+
+// Resolve implements httpapi.SessionResolver.
+func (sessions) Resolve(_ context.Context, t string) (*authwire.Session, error) {
+	if t != token {
+		return nil, fault.New(fault.Unauthenticated, "invalid_session", "no such session")
+	}
+	return &authwire.Session{User: authwire.User{UserID: 7, Email: "é@example.com\r\nX-Evil: 1", Roles: []string{"user", "admin"}}}, nil
+}
+
+// access allows demo/ok and the execution 1, and remembers the questions.
+type access struct {
+	mu    sync.Mutex
+	asked []string
+}
+
+func (a *access) ask(what string, ok bool) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.asked = append(a.asked, what); !ok {
+		return fault.New(fault.Denied, "execute_denied", "no")
+	}
+	return nil
+}
+
+// Authorize implements httpapi.Authorizer.
+func (a *access) Authorize(_ context.Context, c edge.Caller, path string) error {
+	return a.ask(path, path == "demo/ok" && c.Token == token)
+}
+
+// AuthorizeRerun implements httpapi.Authorizer.
+func (a *access) AuthorizeRerun(_ context.Context, c edge.Caller, id string) error {
+	return a.ask("rerun "+id, id == "1" && c.Token == token)
+}
+
+// front serves a proxy to an upstream with everything that stands before it.
+func front(t *testing.T, upstream string, change ...func(*httpapi.ProxyConfig)) *httptest.Server {
+	t.Helper()
+	base, err := url.Parse(upstream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tel := telemetry.Nop("test")
+	cfg := httpapi.ProxyConfig{Base: base, MaxBody: maxBody, Logger: slog.New(slog.DiscardHandler), Transport: noetl.Transport(tel, noetl.WithHeaderTimeout(5*time.Second))}
+	for _, c := range change {
+		c(&cfg)
+	}
+	doors := &httpapi.Doors{Sessions: sessions{}, MaxBody: maxBody}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", httpkit.NotFound)
+	h := httpapi.CORS(httpapi.CORSConfig{Origins: []string{origin}, Credentials: true}, httpapi.Public(mux, doors.Protect(httpapi.NewProxy(cfg))))
+	srv := httptest.NewServer(httpkit.Edge(tel, "public", h))
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+func parse(t *testing.T, address string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// upstream serves a NoETL of the test.
+func upstream(t *testing.T, h http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// request makes an authenticated request; headers are name, value pairs.
+func request(t *testing.T, method, target string, body io.Reader, headers ...string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, target, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Add(headers[i], headers[i+1])
+	}
+	return req
+}
+
+func do(t *testing.T, req *http.Request) answer {
+	t.Helper()
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, string(bytes.TrimSpace(b))}
+}
+
+func send(t *testing.T, method, target, body string, headers ...string) answer {
+	t.Helper()
+	return do(t, request(t, method, target, strings.NewReader(body), headers...))
+}
+
+func (a answer) refused(t *testing.T, what string, status int, code string) {
+	t.Helper()
+	var body httpkit.ErrorBody
+	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != status || body.Code != code || body.Error == "" {
+		t.Errorf("%s: %d %s, want %d %s", what, a.status, a.body, status, code)
+	}
+}
