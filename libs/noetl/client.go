@@ -204,8 +204,10 @@ func unreachable(err error) error {
 		return err
 	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
 		return fault.Wrap(err, fault.Timeout, "noetl_timeout", "NoETL did not answer in time")
+	case NotSent(err):
+		return fault.Wrap(err, fault.BadGateway, noetlwire.CodeUnreachable, "NoETL cannot be reached")
 	default:
-		return fault.Wrap(err, fault.BadGateway, "noetl_unreachable", "NoETL cannot be reached")
+		return fault.Wrap(err, fault.BadGateway, "noetl_interrupted", "the connection to NoETL broke before it answered")
 	}
 }
 

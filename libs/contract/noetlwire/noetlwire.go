@@ -54,6 +54,10 @@ func Token(s string) bool {
 	return true
 }
 
+// CodeUnreachable is the code of the fault of a call that surely did not reach NoETL: nothing
+// was started, and sending it again cannot start anything twice.
+const CodeUnreachable = "noetl_unreachable"
+
 // ResourceKind values of an execution.
 const (
 	KindPlaybook = "playbook"

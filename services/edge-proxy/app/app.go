@@ -83,8 +83,6 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	if err != nil {
 		return nil, err
 	}
-	closing, closeStreams := context.WithCancel(context.WithoutCancel(ctx))
-	mux.Handle("GET /events", httpapi.EndWith(closing, events))
 	ingress, err := neighbour(near.Ingress, cfg.IngressURL, "ingress", host)
 	if err != nil {
 		return nil, err
@@ -118,6 +116,8 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	if err != nil {
 		return nil, err
 	}
+	closing, closeStreams := context.WithCancel(context.WithoutCancel(ctx))
+	mux.Handle("GET /events", httpapi.EndWith(closing, events))
 	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe}, httpkit.Check{Name: "auth", Probe: natskit.ProbeService(nc, "auth")})
 	return &App{
 		components: []run.Component{session, httpkit.NewServer("public listener", ln, httpkit.Edge(tel, "public", public), tel.Logger, closeStreams)},

@@ -139,14 +139,21 @@ func (s *Service) start(ctx context.Context, caller Caller, client, name string,
 	}
 	started, err := call(ctx, workload)
 	if err != nil {
-		// After a timeout it may run all the same, and its answer is then still wanted.
-		if kind, _ := fault.KindOf(err); kind != fault.Timeout {
+		// What may run all the same is still waited for; a request that nobody answers ages out.
+		if surelyNotStarted(err) {
 			s.abandon(ctx, id)
 		}
 		return ExecuteResponse{}, err
 	}
 	s.bind(ctx, id, string(started.ExecutionID))
 	return response(started, id), nil
+}
+
+// surelyNotStarted reports a refusal, or a call that did not reach NoETL. A timeout, a broken
+// connection and a server error leave it open whether the execution runs.
+func surelyNotStarted(err error) bool {
+	f := fault.Of(err)
+	return !fault.Outage(err) || f.Code == noetlwire.CodeUnreachable
 }
 
 // pendingTimeout bounds each talk with event-fanout. It is a budget of its own: an execution

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
@@ -107,15 +108,18 @@ func TestVariablesCannotReplaceOurs(t *testing.T) {
 func TestAFailedStart(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind fault.Kind
+		code string
 		want []string
 	}{
-		"a refusal is abandoned":        {fault.Invalid, []string{"expect r1", "execute demo/echo", "abandon r1"}},
-		"an outage is abandoned":        {fault.BadGateway, []string{"expect r1", "execute demo/echo", "abandon r1"}},
-		"after a timeout it may run on": {fault.Timeout, []string{"expect r1", "execute demo/echo"}},
+		"a refusal is abandoned":               {fault.Invalid, "noetl_400", []string{"expect r1", "execute demo/echo", "abandon r1"}},
+		"what was never sent is abandoned":     {fault.BadGateway, noetlwire.CodeUnreachable, []string{"expect r1", "execute demo/echo", "abandon r1"}},
+		"after a broken connection it may run": {fault.BadGateway, "noetl_interrupted", []string{"expect r1", "execute demo/echo"}},
+		"after a server error it may run":      {fault.BadGateway, "noetl_500", []string{"expect r1", "execute demo/echo"}},
+		"after a timeout it may run on":        {fault.Timeout, "noetl_timeout", []string{"expect r1", "execute demo/echo"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()
-			w.noetl.Fail(fault.New(c.kind, "x", "x"))
+			w.noetl.Fail(fault.New(c.kind, c.code, "x"))
 			if _, err := w.execute(t.Context(), "c1", nil); fault.Of(err) == nil || fault.Of(err).Kind != c.kind {
 				t.Errorf("err = %v", err)
 			}

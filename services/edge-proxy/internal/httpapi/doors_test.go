@@ -69,13 +69,19 @@ func TestForwardStripsNothingButWhatIsForged(t *testing.T) {
 	})
 	srv := httptest.NewServer(httpapi.Forward(parse(t, up.URL), http.DefaultTransport, "event-fanout", slog.New(slog.DiscardHandler)))
 	defer srv.Close()
-	got := send(t, "GET", srv.URL+"/events?session_token=a%20b", "", "X-Forwarded-For", "192.0.2.1", "X-Forwarded-Host", "evil.example", "Last-Event-Id", "7")
+	got := send(t, "GET", srv.URL+"/events?client_id=a%20b", "", "X-Forwarded-For", "192.0.2.1", "X-Forwarded-Host", "evil.example", "Last-Event-Id", "7")
 	r := <-seen
-	if r.URL.RequestURI() != "/events?session_token=a%20b" || r.Header.Get("Authorization") != "Bearer "+token || r.Header.Get("Last-Event-Id") != "7" {
+	if r.URL.RequestURI() != "/events?client_id=a%20b" || r.Header.Get("Authorization") != "Bearer "+token || r.Header.Get("Last-Event-Id") != "7" {
 		t.Errorf("%s %v", r.URL, r.Header)
 	}
 	if r.Header.Get("X-Forwarded-For") != "127.0.0.1" || r.Header.Get("X-Forwarded-Host") == "evil.example" || got.header.Get("X-Request-Id") != "" {
 		t.Errorf("%v %v", r.Header, got.header)
+	}
+	req := request(t, "GET", srv.URL+"/events?client_id=c1&session_token=a%2Bb", nil)
+	req.Header.Del("Authorization")
+	do(t, req)
+	if r := <-seen; r.URL.RequestURI() != "/events?client_id=c1" || r.Header.Get("Authorization") != "Bearer a+b" { // URLs end up in logs and spans
+		t.Errorf("%s %v", r.URL, r.Header)
 	}
 	up.Close()
 	got = send(t, "GET", srv.URL+"/events", "")
