@@ -130,6 +130,7 @@ func Edge(tel *telemetry.Telemetry, operation string, next http.Handler) http.Ha
 			tel.Logger.ErrorContext(ctx, "handler panicked", "panic", p, "stack", string(debug.Stack()))
 			WriteError(ctx, w, fault.New(fault.Internal, "panic", "internal error"))
 		}()
+		paced(w, r)
 		next.ServeHTTP(w, r)
 	})
 	return otelhttp.NewHandler(h, operation,

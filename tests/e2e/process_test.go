@@ -119,3 +119,35 @@ func TestEveryBinaryHasItsVerbs(t *testing.T) {
 		t.Errorf("health: %v %s", err, out)
 	}
 }
+
+// Every process of the split stack ends in good order while a stream is open, the neighbours
+// still there.
+func TestTerminateDrainsEveryService(t *testing.T) {
+	t.Parallel()
+	s := stack.StartSplit(t)
+	session := stack.Login(t, s.Edge[0].Ready.Public, s.Sandbox.Ready.Issuer, "demo@example.com")
+	for name, c := range map[string]struct {
+		edge *stack.Proc
+		stop *stack.Proc
+	}{
+		"event-fanout": {s.Edge[0], s.Fanout[0]},
+		"edge-proxy":   {s.Edge[1], s.Edge[1]},
+		"auth":         {nil, s.Auth[0]},
+		"ingress":      {nil, s.Ingress[0]},
+	} {
+		var stream *testkit.EventStream
+		if c.edge != nil {
+			stream = testkit.OpenEvents(t, c.edge.Ready.Public, session, nil)
+			stream.ClientID(t)
+		}
+		code, took := c.stop.Terminate(t)
+		if code != 0 || took > 5*time.Second {
+			t.Errorf("%s: exit code %d after %v", name, code, took)
+		}
+		if stream != nil {
+			if e := stream.Next(t); e.Error == nil {
+				t.Errorf("%s: the stream got %+v, not its end", name, e)
+			}
+		}
+	}
+}

@@ -42,6 +42,9 @@ func TestListedOriginsMayCall(t *testing.T) {
 	if rec := cors(t, listed, "OPTIONS", origin, "Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "x-evil"); rec.Header().Get("Access-Control-Allow-Origin") != "" {
 		t.Error("a header that is not listed")
 	}
+	if rec := cors(t, listed, "OPTIONS", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "X-Session-Token, Content-Type,authorization"); rec.Header().Get("Access-Control-Allow-Origin") != origin {
+		t.Errorf("headers in another order and case: %v", rec.Header())
+	}
 	if rec := cors(t, listed, "OPTIONS", ""); rec.Code != http.StatusNoContent || !strings.Contains(rec.Header().Get("Allow"), "PATCH") {
 		t.Errorf("OPTIONS that is no preflight: %d %v", rec.Code, rec.Header())
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/rs/cors"
@@ -38,7 +39,7 @@ func CORS(c CORSConfig, next http.Handler) http.Handler {
 		options.AllowOriginFunc = func(string) bool { return false }
 	}
 	handler := cors.New(options)
-	return handler.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	marked := handler.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodOptions { // not a preflight, and yet needs no session
 			w.Header().Set("Allow", methods+", OPTIONS")
 			w.WriteHeader(http.StatusNoContent)
@@ -50,6 +51,25 @@ func CORS(c CORSConfig, next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked := r.Header.Get(askedHeaders); asked != "" {
+			r.Header.Set(askedHeaders, sorted(asked))
+		}
+		marked.ServeHTTP(w, r)
+	})
+}
+
+const askedHeaders = "Access-Control-Request-Headers"
+
+// sorted writes a list of header names as browsers do (Fetch, section 4.8): in lower case and
+// in order. The CORS library takes no other, and not every client is a browser.
+func sorted(list string) string {
+	names := strings.Split(strings.ToLower(list), ",")
+	for i := range names {
+		names[i] = strings.TrimSpace(names[i])
+	}
+	slices.Sort(names)
+	return strings.Join(names, ",")
 }
 
 // byCookie reports whether a browser may have sent the session by itself, with a request that

@@ -1,0 +1,195 @@
+package graphapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/kit"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
+	"github.com/noetl/gateway/services/edge-proxy/internal/endpoints"
+	"github.com/noetl/gateway/services/edge-proxy/internal/graphapi"
+)
+
+// door is the GraphQL door over fakes.
+type door struct {
+	http.Handler
+	noetl   *edgetest.NoETL
+	pending *edgetest.Pending
+	session bool
+}
+
+func newDoor() *door {
+	d := &door{noetl: edgetest.NewNoETL(nil), pending: edgetest.NewPending(nil), session: true}
+	svc := edge.New(edge.Deps{
+		Auth: &edgetest.Auth{}, Pending: d.pending, NoETL: d.noetl, Logger: slog.New(slog.DiscardHandler), NewID: func() string { return "r1" },
+		GatewayURL: "http://fanout:8091", StartTimeout: time.Minute,
+	})
+	o := kit.Observer{Logger: slog.New(slog.DiscardHandler), Tracer: noop.NewTracerProvider().Tracer(""), Duration: kit.NewDuration(prometheus.NewRegistry(), "edge-proxy")}
+	d.Handler = graphapi.Handler(endpoints.New(svc, o, time.Minute), func(context.Context) (edge.Caller, bool) {
+		return edge.Caller{Session: &authwire.Session{User: authwire.User{UserID: 7}}, Token: "secret-token"}, d.session
+	}, "v1.2.3")
+	return d
+}
+
+func (d *door) post(body, contentType string) *httptest.ResponseRecorder {
+	req := httptest.NewRequest("POST", "/graphql", strings.NewReader(body))
+	req.Header.Set("Content-Type", contentType)
+	rec := httptest.NewRecorder()
+	d.ServeHTTP(rec, req)
+	return rec
+}
+
+// world is what a golden file may ask for beside its request.
+func (d *door) world(line string) {
+	switch line {
+	case "no session":
+		d.session = false
+	case "NoETL refuses":
+		d.noetl.Fail(fault.New(fault.Invalid, "noetl_422", "NoETL: unknown playbook"))
+	case "NoETL is away":
+		d.noetl.Fail(fault.Wrap(errors.New("dial tcp 10.0.0.1:8082: refused"), fault.BadGateway, "noetl_unreachable", "NoETL cannot be reached"))
+	case "NoETL is busy":
+		d.noetl.Fail(fault.New(fault.RateLimited, "busy", "too many").After(3 * time.Second))
+	case "something breaks":
+		d.noetl.Fail(errors.New("secret internal text 10.0.0.1"))
+	case "something panics":
+		d.noetl.During = func(context.Context) { panic("secret internal text") }
+	}
+}
+
+// Each golden file holds the rule in its first line, then the world, the request, and what
+// NoETL is asked and the client is answered. UPDATE_GOLDEN=1 writes the answers anew.
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.golden")
+	if err != nil || len(files) < 15 {
+		t.Fatal(err, files)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".golden"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			head, rest, _ := strings.Cut(string(text), "\n--- request\n")
+			request, want, _ := strings.Cut(rest, "\n--- NoETL is asked\n")
+			d := newDoor()
+			for line := range strings.SplitSeq(head, "\n") {
+				d.world(strings.TrimPrefix(line, "given: "))
+			}
+			rec := d.post(request, "application/json")
+			var asked, reply bytes.Buffer
+			for _, r := range d.noetl.Started() {
+				b, err := json.Marshal(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				asked.Write(append(b, '\n'))
+			}
+			if err := json.Indent(&reply, rec.Body.Bytes(), "", "  "); err != nil {
+				t.Fatalf("no JSON: %s", rec.Body)
+			}
+			got := fmt.Sprintf("%s--- reply\n%d %s\n%s\n", asked.String(), rec.Code, rec.Header().Get("Content-Type"), reply.String())
+			for _, secret := range []string{"10.0.0.1", "secret", "goroutine"} {
+				if strings.Contains(rec.Body.String(), secret) {
+					t.Errorf("the reply gives %q away", secret)
+				}
+			}
+			if os.Getenv("UPDATE_GOLDEN") != "" {
+				if err := os.WriteFile(file, []byte(head+"\n--- request\n"+request+"\n--- NoETL is asked\n"+got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestIntrospection(t *testing.T) {
+	rec := newDoor().post(`{"query":"query IntrospectionQuery{__schema{queryType{name} mutationType{name} types{kind name fields(includeDeprecated:true){name args{name type{kind name ofType{kind name ofType{name}}}} type{kind name ofType{kind name}}} enumValues{name}} directives{name locations args{name}}}}"}`, "application/json")
+	for _, want := range []string{`"executePlaybook"`, `"rerunExecution"`, `"JSON"`, `"ExecutableResourceKind"`, `"agent"`, `"clientId"`} {
+		if !strings.Contains(rec.Body.String(), want) {
+			t.Errorf("no %s in %d %.300s", want, rec.Code, rec.Body)
+		}
+	}
+}
+
+func TestQueriesAreBounded(t *testing.T) {
+	deep := strings.Repeat("{a", 900) + strings.Repeat("}", 900)
+	many := make([]string, 150)
+	for i := range many {
+		many[i] = fmt.Sprintf(`a%d:executePlaybook(name:\"x\"){id}`, i)
+	}
+	fragments := "query{...f0}" + func() string {
+		var b strings.Builder
+		for i := range 100 {
+			fmt.Fprintf(&b, " fragment f%d on Query{...f%d ...f%d}", i, i+1, i+1)
+		}
+		return b.String() + " fragment f100 on Query{health}"
+	}()
+	for name, query := range map[string]string{
+		"deep": deep, "too many tokens": "{" + strings.Repeat("health ", 2001) + "}", "too complex": "mutation{" + strings.Join(many, " ") + "}",
+		"fragments that multiply": fragments, "a loop of fragments": "query{...a} fragment a on Query{...b} fragment b on Query{...a}",
+	} {
+		d := newDoor()
+		begin := time.Now()
+		rec := d.post(`{"query":"`+query+`"}`, "application/json")
+		if !strings.Contains(rec.Body.String(), `"errors"`) || rec.Code >= 500 || len(d.noetl.Started()) != 0 {
+			t.Errorf("%s: %d %.200s", name, rec.Code, rec.Body)
+		}
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("%s took %v", name, took)
+		}
+	}
+}
+
+// A page on another origin may send these without a preflight.
+func TestOnlyJSONIsTaken(t *testing.T) {
+	for _, contentType := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""} {
+		d := newDoor()
+		rec := d.post(`{"query":"mutation{executePlaybook(name:\"x\"){id}}"}`, contentType)
+		if rec.Code < 400 || rec.Code >= 500 || len(d.noetl.Started()) != 0 || !json.Valid(rec.Body.Bytes()) {
+			t.Errorf("%q: %d %s", contentType, rec.Code, rec.Body)
+		}
+	}
+}
+
+func FuzzRequest(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.golden")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		if text, err := os.ReadFile(file); err == nil {
+			_, rest, _ := strings.Cut(string(text), "\n--- request\n")
+			request, _, _ := strings.Cut(rest, "\n--- NoETL is asked\n")
+			f.Add(request)
+		}
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		rec := newDoor().post(body, "application/json")
+		if rec.Code >= 500 || !json.Valid(rec.Body.Bytes()) {
+			t.Errorf("%q: %d %s", body, rec.Code, rec.Body)
+		}
+	})
+}
