@@ -224,7 +224,7 @@ func set(v reflect.Value, text, unit string) error {
 }
 
 func duration(text, unit string) (time.Duration, error) {
-	if n, err := strconv.ParseInt(text, 10, 32); err == nil {
+	if n, err := strconv.ParseInt(text, 10, 32); err == nil && n >= 0 {
 		switch unit {
 		case "s":
 			return time.Duration(n) * time.Second, nil
@@ -234,7 +234,10 @@ func duration(text, unit string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
-		return 0, errors.New("must be a number of " + map[string]string{"s": "seconds", "ms": "milliseconds"}[unit] + " or a duration such as 30s")
+		if name := map[string]string{"s": "seconds", "ms": "milliseconds"}[unit]; name != "" {
+			return 0, errors.New("must be a number of " + name + " or a duration such as 30s")
+		}
+		return 0, errors.New("must be a duration such as 30s")
 	}
 	return d, nil
 }

@@ -45,9 +45,10 @@ func NewDuration(reg prometheus.Registerer, service string) *prometheus.Histogra
 }
 
 // Standard is the one middleware list of every operation, outermost first:
-// recover, trace, measure, log, deadline, limit.
+// recover, trace, measure, log, deadline, limit. The use case itself is recovered once more
+// innermost, so that its panic is an error by the time it is logged, measured and traced.
 func Standard(o Observer, l Limits) []Middleware {
-	return []Middleware{recovering(), tracing(o.Tracer), measuring(o.Duration), logging(o.Logger), deadline(l.Deadline), limiting(l.Concurrency)}
+	return []Middleware{recovering(), tracing(o.Tracer), measuring(o.Duration), logging(o.Logger), deadline(l.Deadline), limiting(l.Concurrency), recovering()}
 }
 
 func recovering() Middleware {

@@ -81,6 +81,8 @@ func callError(service string, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
+	case errors.Is(err, nats.ErrMaxPayload):
+		return fault.Wrap(err, fault.TooLarge, "request_too_large", "the request is too large for the "+service+" service")
 	case errors.Is(err, nats.ErrNoResponders):
 		return fault.Wrap(err, fault.Unavailable, service+"_away", "the "+service+" service is not available; try again")
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):

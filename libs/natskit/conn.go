@@ -80,6 +80,9 @@ func Connect(cfg Config, name string, logger *slog.Logger, extra ...nats.Option)
 	}
 	nc, err := nats.Connect(cfg.URL, append(opts, extra...)...)
 	if err != nil {
+		if _, ok := errors.AsType[*url.Error](err); ok { // its text quotes the URL, password and all
+			return nil, errors.New("NATS_URL is not a URL such as nats://127.0.0.1:4222")
+		}
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", Address(cfg.URL), err)
 	}
 	return nc, nil

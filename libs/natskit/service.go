@@ -119,12 +119,14 @@ func (s *Service) handle(ctx context.Context, e Endpoint, req micro.Request) {
 	reply(req, data, err)
 }
 
-// reply sends the answer. A failed send means the connection is gone; the caller's own
-// deadline tells it.
+// reply sends the answer. A failed send means the connection is gone, and the caller's own
+// deadline tells it; or that the answer is too large, which the caller is told.
 func reply(req micro.Request, data []byte, err error) {
 	if err == nil {
-		_ = req.Respond(data)
-		return
+		if req.Respond(data) == nil {
+			return
+		}
+		err = fault.New(fault.TooLarge, "answer_too_large", "the answer is too large to be sent")
 	}
 	f := fault.Of(err)
 	h := micro.Headers{codeHeader: []string{f.Code}}

@@ -13,40 +13,74 @@ import (
 // (a NATS server that came back empty). It is safe for concurrent use.
 type Lazy[T any] struct {
 	open func(context.Context) (T, error)
-	mu   sync.Mutex
-	got  T
-	ok   bool
+	// opening holds a token while somebody opens: a channel, because a waiter must not outstay
+	// its own context when that takes long.
+	opening chan struct{}
+
+	mu  sync.Mutex
+	got T
+	ok  bool
 }
 
 // NewLazy makes a Lazy from a function that opens, or makes and opens, the thing.
-func NewLazy[T any](open func(context.Context) (T, error)) *Lazy[T] { return &Lazy[T]{open: open} }
+func NewLazy[T any](open func(context.Context) (T, error)) *Lazy[T] {
+	return &Lazy[T]{open: open, opening: make(chan struct{}, 1)}
+}
 
 // Get returns the thing. The error is a fault (see [Outage]); the next call tries again.
 func (l *Lazy[T]) Get(ctx context.Context) (T, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.ok {
-		return l.got, nil
+	if got, ok := l.opened(); ok {
+		return got, nil
+	}
+	var none T
+	select {
+	case l.opening <- struct{}{}:
+	case <-ctx.Done():
+		return none, Outage(ctx.Err())
+	}
+	defer func() { <-l.opening }()
+	if got, ok := l.opened(); ok {
+		return got, nil
 	}
 	got, err := l.open(ctx)
 	if err != nil {
-		var none T
 		return none, Outage(err)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.got, l.ok = got, true
 	return got, nil
+}
+
+func (l *Lazy[T]) opened() (T, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.got, l.ok
 }
 
 // Failed looks at an error of an operation on the thing: when the thing itself is gone it is
 // forgotten, so that the next Get makes it again. It returns the error as a fault.
 func (l *Lazy[T]) Failed(err error) error {
-	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrBucketNotFound) ||
-		errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, jetstream.ErrConsumerNotFound) || noResponders(err) {
+	if missing(err) {
 		l.mu.Lock()
 		l.ok = false
 		l.mu.Unlock()
 	}
 	return Outage(err)
+}
+
+// missing reports errors that say that the stream is gone. KV watches return the older errors
+// of package nats, which package jetstream's do not match.
+func missing(err error) bool {
+	for _, e := range []error{
+		jetstream.ErrStreamNotFound, jetstream.ErrBucketNotFound, jetstream.ErrNoStreamResponse, jetstream.ErrConsumerNotFound,
+		nats.ErrStreamNotFound, nats.ErrBucketNotFound, nats.ErrNoStreamResponse, nats.ErrConsumerNotFound, nats.ErrNoResponders,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // Bucket opens a key-value bucket that exists as it is, whoever made it, and else makes it.
@@ -86,5 +120,3 @@ func BoundStream(js jetstream.JetStream, cfg jetstream.StreamConfig) *Lazy[jetst
 		return s, err
 	})
 }
-
-func noResponders(err error) bool { return errors.Is(err, nats.ErrNoResponders) }

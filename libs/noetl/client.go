@@ -101,6 +101,9 @@ func (c *Client) Execute(ctx context.Context, in noetlwire.ExecuteRequest) (noet
 // Rerun starts an execution again with another workload.
 func (c *Client) Rerun(ctx context.Context, executionID string, workload map[string]any) (noetlwire.ExecuteResponse, error) {
 	var out noetlwire.ExecuteResponse
+	if !noetlwire.Token(executionID) { // PathEscape leaves dot segments alone
+		return out, errExecutionID()
+	}
 	in := noetlwire.RerunRequest{Workload: workload, ResourceKind: noetlwire.KindPlaybook}
 	if err := c.Do(ctx, http.MethodPost, "/api/executions/"+url.PathEscape(executionID)+"/rerun", in, &out); err != nil {
 		return out, err
@@ -110,6 +113,9 @@ func (c *Client) Rerun(ctx context.Context, executionID string, workload map[str
 
 // Cancel ends an execution and, with cascade, what it started.
 func (c *Client) Cancel(ctx context.Context, executionID, reason string, cascade bool) error {
+	if !noetlwire.Token(executionID) {
+		return errExecutionID()
+	}
 	return c.Do(ctx, http.MethodPost, "/api/executions/"+url.PathEscape(executionID)+"/cancel", noetlwire.CancelRequest{Reason: reason, Cascade: cascade}, nil)
 }
 
@@ -119,6 +125,9 @@ func (c *Client) Listener(ctx context.Context, name string) (noetlwire.Listener,
 	var out noetlwire.Listener
 	if c.token == "" {
 		return out, fault.New(fault.Unavailable, "internal_token_unset", "push ingress is not configured: NOETL_INTERNAL_API_TOKEN is not set")
+	}
+	if name == "" || name == "." || name == ".." { // the internal token must not go to another route
+		return out, fault.New(fault.NotFound, "noetl_404", "there is no such listener")
 	}
 	return out, c.Do(ctx, http.MethodGet, "/api/internal/ingress/"+url.PathEscape(name), nil, &out)
 }
@@ -182,6 +191,10 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 		return fault.Wrap(err, fault.BadGateway, "noetl_bad_answer", "NoETL sent an answer that could not be understood")
 	}
 	return nil
+}
+
+func errExecutionID() error {
+	return fault.New(fault.Invalid, "bad_execution_id", "an execution id is 1 to 64 letters, digits, - or _")
 }
 
 func checkID(out noetlwire.ExecuteResponse) error {
@@ -258,7 +271,7 @@ func reasonOf(answer []byte) string {
 	}
 	for _, v := range []any{body.Error, body.Detail} {
 		if s, ok := v.(string); ok && s != "" {
-			return s[:min(len(s), 500)]
+			return strings.ToValidUTF8(s[:min(len(s), 500)], "")
 		}
 	}
 	return ""

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -48,7 +50,7 @@ func (c ProcessConfig) AdminURL() (string, error) {
 	if host == "" || host == "0.0.0.0" || host == "::" {
 		host = "127.0.0.1"
 	}
-	return fmt.Sprintf("http://%s:%d", host, c.Admin.Port), nil
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(c.Admin.Port)), nil
 }
 
 // Host is what a process gives to the services in it: one each when split, one for all in

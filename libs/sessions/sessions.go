@@ -77,8 +77,8 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*Client, error) {
 	return &Client{cfg: cfg, calls: natskit.NewClient(nc, tel), js: js, tel: tel, cache: cache}, nil
 }
 
-// OnRevoked registers a function that is called once for each revoked token. It must not
-// block. Register before Run.
+// OnRevoked registers a function that is called for each revoked token, at least once: again
+// after the watch was interrupted. It must not block. Register before Run.
 func (c *Client) OnRevoked(f func(authwire.TokenKey)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,10 +119,19 @@ func (c *Client) ask(ctx context.Context, key authwire.TokenKey, token string, c
 		}
 		return c.store(key, &s), nil
 	})
+	grace := cached != nil && time.Now().UnixNano() < min(cached.graceUntil, cached.expires)
+	var patience <-chan time.Time
+	if grace { // a backend that hangs must not hold up who is known
+		timer := time.NewTimer(graceWait)
+		defer timer.Stop()
+		patience = timer.C
+	}
 	var err error
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	case <-patience:
+		return c.known(key, cached)
 	case r := <-result:
 		if err = r.Err; err == nil {
 			if e, ok := r.Val.(*entry); ok && e.session != nil && time.Now().UnixNano() < e.expires {
@@ -137,11 +146,28 @@ func (c *Client) ask(ctx context.Context, key authwire.TokenKey, token string, c
 		}
 		return nil, errInvalid
 	}
-	if cached != nil && fault.Outage(err) && time.Now().UnixNano() < min(cached.graceUntil, cached.expires) {
-		return cached.session, nil
+	// Also when auth is merely too busy: a flood of bad tokens must not lock out who is known.
+	if grace {
+		return c.known(key, cached)
 	}
 	return nil, err
 }
+
+// known returns a session that was cached when the question was asked, unless it was revoked
+// or ran out while nobody answered.
+func (c *Client) known(key authwire.TokenKey, cached *entry) (*authwire.Session, error) {
+	if now, ok := c.cache.GetIfPresent(key); ok {
+		cached = now
+	}
+	if cached.session == nil || time.Now().UnixNano() >= cached.expires {
+		return nil, errInvalid
+	}
+	return cached.session, nil
+}
+
+// graceWait is how long a question about a session that is cached already may take before the
+// cached one is served.
+const graceWait = 2 * time.Second
 
 // askTimeout bounds one question to auth, which itself may have to ask NoETL; below the
 // browsers' own 15 s.

@@ -123,6 +123,11 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	host.Health.Add(httpkit.Check{Name: "event_feed", Critical: true, Probe: consumer.Probe},
 		httpkit.Check{Name: "frame_store", Critical: true, Probe: func(ctx context.Context) error { _, err := frames.Window(ctx); return err }})
 
+	drain := func() { // once more is harmless: streams that were not hijacked end with the listener
+		dctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), streamDrain)
+		defer cancel()
+		hub.Drain(dctx)
+	}
 	a.components = []run.Component{
 		session,
 		run.Func("live feed", func(ctx context.Context) error { return feed.Run(ctx, hub.Resync) }),
@@ -131,16 +136,10 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		natsapi.NewCallbacks(nc, cfg.CallbackPrefix, svc, tel),
 		natskit.NewService(nc, tel, "event-fanout", run.Version(), natsapi.Endpoints(set)...),
 		httpkit.NewServer("internal listener", internal, a.internal, tel.Logger, nil),
-		run.Func("streams", func(ctx context.Context) error {
-			<-ctx.Done()
-			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), streamDrain)
-			defer cancel()
-			hub.Drain(drain)
-			return nil
-		}),
+		run.Func("streams", func(ctx context.Context) error { <-ctx.Done(); drain(); return nil }),
 	}
 	if public != nil {
-		a.components = append(a.components, httpkit.NewServer("stream listener", public, httpkit.Edge(tel, "events", a.public), tel.Logger, nil))
+		a.components = append(a.components, httpkit.NewServer("stream listener", public, httpkit.Edge(tel, "events", a.public), tel.Logger, drain))
 	}
 	return a, nil
 }

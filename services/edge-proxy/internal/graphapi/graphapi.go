@@ -39,6 +39,7 @@ func Handler(set endpoints.Set, caller CallerOf, version string) http.Handler {
 	srv.SetQueryCache(lru.New[*ast.QueryDocument](cachedQueries))
 	srv.SetParserTokenLimit(maxTokens)
 	srv.Use(extension.Introspection{})
+	srv.Use(selectionLimit{}) // before the next one, see there
 	srv.Use(extension.FixedComplexityLimit(maxComplexity))
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(func(context.Context, any) error { return fault.New(fault.Internal, "panic", "internal error") })

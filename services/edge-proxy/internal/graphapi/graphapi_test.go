@@ -149,7 +149,7 @@ func TestQueriesAreBounded(t *testing.T) {
 	}()
 	for name, query := range map[string]string{
 		"deep": deep, "too many tokens": "{" + strings.Repeat("health ", 2001) + "}", "too complex": "mutation{" + strings.Join(many, " ") + "}",
-		"fragments that multiply": fragments, "a loop of fragments": "query{...a} fragment a on Query{...b} fragment b on Query{...a}",
+		"fragments that multiply": fragments, "a number beyond a float": "mutation{executePlaybook(name:\\\"x\\\",variables:{a:[{b:1e999}]}){id}}", "a loop of fragments": "query{...a} fragment a on Query{...b} fragment b on Query{...a}",
 	} {
 		d := newDoor()
 		begin := time.Now()

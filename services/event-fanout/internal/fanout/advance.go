@@ -2,10 +2,13 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"strconv"
+	"time"
 
 	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
 )
 
 // Route handles one lifecycle event. An event that nobody waits for costs one look-up.
@@ -61,28 +64,40 @@ const eventBatch = 256
 
 func (s *Service) advanceRoute(ctx context.Context, executionID string, r Route) error {
 	start := r.Through
+	err := s.catchUp(ctx, executionID, &r)
+	if r.Through == start {
+		return err
+	}
+	// Also after a failure: the next try must not begin at the same place, or a backlog that
+	// takes longer than the deadline would never end.
+	mctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), markTimeout)
+	defer cancel()
+	return errors.Join(err, s.Routes.Advance(mctx, executionID, r))
+}
+
+// markTimeout bounds how long it may take to note how far a route is.
+const markTimeout = 2 * time.Second
+
+// catchUp stores the frames of the events after r.Through, which it moves along.
+func (s *Service) catchUp(ctx context.Context, executionID string, r *Route) error {
 	for {
-		events, err := s.Events.After(ctx, executionID, r.Through, eventBatch)
+		events, more, err := s.Events.After(ctx, executionID, r.Through, eventBatch)
 		if err != nil {
 			return err
 		}
 		for _, e := range events {
 			state, err := ParseState(e.Payload, executionID)
 			if err == nil && state.ExecutionID == executionID && s.forwards(state.EventType) {
-				if err := s.storeState(ctx, r, state, e.Seq); err != nil {
+				if err := s.storeState(ctx, *r, state, e.Seq); err != nil {
 					return err
 				}
 			}
 			r.Through = e.Seq
 		}
-		if len(events) < eventBatch {
-			break
+		if !more {
+			return nil
 		}
 	}
-	if r.Through == start {
-		return nil
-	}
-	return s.Routes.Advance(ctx, executionID, r)
 }
 
 func (s *Service) storeState(ctx context.Context, r Route, state State, seq uint64) error {
@@ -94,5 +109,11 @@ func (s *Service) storeState(ctx context.Context, r Route, state State, seq uint
 	if state.EventType == EventCompleted || state.EventType == EventFailed {
 		dedup = "state:" + r.RequestID + ":" + state.EventType
 	}
-	return s.Frames.Append(ctx, r.ClientID, NewFrame{Event: frame.MethodState, DedupID: dedup, Body: frame.Notify(frame.MethodState, state.Params())})
+	err := s.Frames.Append(ctx, r.ClientID, NewFrame{Event: frame.MethodState, DedupID: dedup, Body: frame.Notify(frame.MethodState, state.Params())})
+	if kind, failed := fault.KindOf(err); failed && kind == fault.TooLarge {
+		// One absurd event must not hold up those after it, nor the result.
+		s.Logger.WarnContext(ctx, "lifecycle event too large to push", "request_id", r.RequestID, "execution_id", state.ExecutionID, "seq", seq)
+		return nil
+	}
+	return err
 }

@@ -90,12 +90,29 @@ func (s *Service) position(ctx context.Context, a *Attachment, w Window, lastEve
 		// The log that this position belongs to is gone; what is in the new one is all there is.
 		a.Gap = frame.Notify(frame.MethodGap, frame.GapParams{LastEventID: said, Reason: "the store of frames was reset"})
 		return nil
+	case seq > w.Last:
+		// The end of the log was lost with a disk; its sequences are being given out again.
+		a.Gap = frame.Notify(frame.MethodGap, frame.GapParams{LastEventID: said, Reason: "the store of frames was reset"})
+		return nil
 	case seq+1 < w.First:
 		a.Gap = frame.Notify(frame.MethodGap, frame.GapParams{LastEventID: said, Reason: "older frames are no longer kept"})
+	case seq >= w.First && seq > 0:
+		// The oldest frames of one client go first when it has too many: as long as its last one
+		// is kept, nothing after it is gone.
+		frames, _, err := s.Frames.Since(ctx, a.Client.ID, seq-1, 1)
+		if err != nil {
+			return err
+		}
+		if len(frames) == 0 || frames[0].Seq != seq {
+			a.Gap = frame.Notify(frame.MethodGap, frame.GapParams{LastEventID: said, Reason: "older frames are no longer kept"})
+		}
 	}
 	a.After = seq
 	return nil
 }
+
+// maxListed bounds how many pending requests the first frame lists; the newest are kept.
+const maxListed = 100
 
 func (s *Service) pending(ctx context.Context, client string) ([]frame.Pending, error) {
 	ids, err := s.Pending.List(ctx, client)
@@ -103,7 +120,7 @@ func (s *Service) pending(ctx context.Context, client string) ([]frame.Pending, 
 		return nil, err
 	}
 	var list []frame.Pending
-	for _, id := range ids {
+	for _, id := range ids[max(0, len(ids)-maxListed):] {
 		r, err := s.Requests.Get(ctx, id)
 		if err != nil || r.Done {
 			continue // it ended or aged out between the two look-ups

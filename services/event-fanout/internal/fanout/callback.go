@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"encoding/json"
+	"strings"
 
 	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
@@ -18,7 +19,9 @@ type Result struct {
 	Error       *frame.Error
 }
 
-func (r Result) failed() bool { return r.Status == frame.StatusFailed || r.Error != nil }
+func (r Result) failed() bool {
+	return strings.EqualFold(r.Status, frame.StatusFailed) || r.Error != nil
+}
 
 // Delivery says where a result went. It is stored in any case.
 type Delivery struct {
@@ -56,7 +59,11 @@ func (s *Service) Complete(ctx context.Context, in Result) (Delivery, error) {
 	if err := s.storeResult(ctx, r, in); err != nil {
 		return Delivery{}, err
 	}
-	if err := s.forget(ctx, r, s.Requests.Finish); err != nil {
+	// As it is at its end: it may have been bound since it was read.
+	if r, err = s.Requests.Finish(ctx, r.ID); err != nil {
+		return Delivery{}, err
+	}
+	if err := s.forget(ctx, r); err != nil {
 		return Delivery{}, err
 	}
 	connected, err := s.Feed.Present(ctx, r.ClientID)
@@ -115,10 +122,15 @@ func (s *Service) Callback(ctx context.Context, in Result, body []byte) (deliver
 		return false, errBadRequestID()
 	}
 	delivered, err = s.Relay.Deliver(ctx, in.RequestID, body)
-	if delivered || err != nil {
+	if kind, failed := fault.KindOf(err); delivered || (failed && kind != fault.TooLarge) {
 		return delivered, err
 	}
-	return s.CompleteIfPending(ctx, in)
+	// A pending request of ours has an answer also for what is too large; nobody else has.
+	known, pendingErr := s.CompleteIfPending(ctx, in)
+	if known || pendingErr != nil {
+		return known, pendingErr
+	}
+	return false, err
 }
 
 // CompleteIfPending is [Service.Complete] for callers that cannot know whether the id is a
@@ -127,10 +139,10 @@ func (s *Service) CompleteIfPending(ctx context.Context, in Result) (bool, error
 	if !noetlwire.Token(in.RequestID) {
 		return false, nil
 	}
-	if in.Status != "" && in.Status != "success" && in.Status != frame.StatusCompleted {
-		in.Status = frame.StatusFailed
-	} else {
+	if in.Status == "" || strings.EqualFold(in.Status, "success") || strings.EqualFold(in.Status, frame.StatusCompleted) {
 		in.Status = frame.StatusCompleted
+	} else {
+		in.Status = frame.StatusFailed
 	}
 	_, err := s.Complete(ctx, in)
 	if kind, failed := fault.KindOf(err); failed && kind == fault.NotFound {

@@ -62,7 +62,15 @@ func (s *Service) bind(ctx context.Context, requestID, executionID string) (Requ
 	if err := s.Routes.Put(ctx, executionID, Route{RequestID: r.ID, ClientID: r.ClientID, Through: r.Since}); err != nil {
 		return r, err
 	}
-	return r, s.advance(ctx, executionID, 0)
+	if err := s.advance(ctx, executionID, 0); err != nil {
+		return r, err
+	}
+	// The result may have come meanwhile, on another replica, and its clean-up before our Put.
+	now, err := s.Requests.Get(ctx, requestID)
+	if err != nil || !now.Done {
+		return now, err
+	}
+	return now, s.Routes.Delete(ctx, executionID, requestID)
 }
 
 // Abandon forgets a request whose execution did not start.
@@ -75,14 +83,14 @@ func (s *Service) Abandon(ctx context.Context, in fanoutwire.AbandonRequest) (fa
 		}
 		return none, err
 	}
-	return none, s.forget(ctx, r, s.Requests.Remove)
+	if err := s.Requests.Remove(ctx, r.ID); err != nil {
+		return none, err
+	}
+	return none, s.forget(ctx, r)
 }
 
-// forget takes a request out of both indexes and ends it.
-func (s *Service) forget(ctx context.Context, r Request, end func(context.Context, string) error) error {
-	if err := end(ctx, r.ID); err != nil {
-		return err
-	}
+// forget takes a request out of both indexes.
+func (s *Service) forget(ctx context.Context, r Request) error {
 	if err := s.Pending.Delete(ctx, r.ClientID, r.ID); err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func (h *Hub) admit(owner string) error {
 func (h *Hub) Open(a Attachment, conn Conn) (*Stream, error) {
 	s := &Stream{
 		hub: h, client: a.Client, sessionKey: a.SessionKey, expiresAt: a.Session.ExpiresAt, conn: conn,
-		epoch: a.Epoch, accepted: a.After, written: a.After, saved: a.After, replay: !a.Fresh,
+		epoch: a.Epoch, accepted: a.After, written: a.After, saved: a.After, replay: true,
 	}
 	// Held so that nobody who finds the stream in the hub uses it before it is whole.
 	s.mu.Lock()
@@ -104,7 +104,7 @@ func (h *Hub) Open(a Attachment, conn Conn) (*Stream, error) {
 		return nil, err
 	}
 	s.expiry = time.AfterFunc(time.Until(s.expiresAt), func() { s.end(expired("expired")) })
-	s.wake()
+	s.wake() // reads the log once: what was stored before the feed was there is in it
 	return s, nil
 }
 

@@ -25,17 +25,20 @@ type Window struct {
 	Epoch string
 	// First is the oldest sequence that is kept; everything before it is gone.
 	First uint64
+	// Last is the newest sequence. A log that lost its end may give a sequence out twice.
+	Last uint64
 }
 
 // FrameLog keeps the frames of every client for a while.
 type FrameLog interface {
 	// Append stores a frame. It MUST be durable before it returns nil, and MUST store nothing
-	// when a frame of the same DedupID was stored within the last ten minutes. A body that the
-	// log cannot hold is the fault TooLarge.
+	// when a frame of the same DedupID was stored within the last ten minutes and is still kept.
+	// A body that the log cannot hold is the fault TooLarge.
 	Append(ctx context.Context, client string, f NewFrame) error
-	// Since returns up to limit frames of the client after a sequence, in order. An empty
-	// answer MUST mean that there was none when it was asked.
-	Since(ctx context.Context, client string, after uint64, limit int) ([]Frame, error)
+	// Since returns up to limit frames of the client after a sequence, in order, and fewer when
+	// they are large. more MUST be true when there were others when it was asked; an answer
+	// that was cut short on its way is an error or has more set, never the end.
+	Since(ctx context.Context, client string, after uint64, limit int) (frames []Frame, more bool, err error)
 	// Window returns what can be replayed.
 	Window(ctx context.Context) (Window, error)
 }
@@ -44,8 +47,8 @@ type FrameLog interface {
 // deliver a later frame whose previous shows the hole, or call the function given to OnBreak.
 type LiveFeed interface {
 	// Follow calls deliver for each frame of the client until stop is called. previous is the
-	// sequence of the client's frame before it, 0 for none. Frames stored after Follow returned
-	// MUST be delivered. deliver MUST NOT be called at once for the same client, and must not block.
+	// sequence of the client's frame before it, 0 for none. A frame MUST be delivered unless
+	// FrameLog.Since, asked after Follow returned, finds it. deliver MUST NOT be called at once for the same client, and must not block.
 	Follow(client string, deliver func(f Frame, previous uint64)) (stop func(), err error)
 	// Present reports whether any replica follows the client.
 	Present(ctx context.Context, client string) (bool, error)
@@ -93,8 +96,8 @@ type RequestStore interface {
 	// Bind sets the execution id unless the request has one, and returns the request as it is then.
 	Bind(ctx context.Context, id, executionID string) (Request, error)
 	// Finish marks the request done; it stays known until it ages out, so that a repeated
-	// callback can be told from an unknown one.
-	Finish(ctx context.Context, id string) error
+	// callback can be told from an unknown one. It returns the request as it is then.
+	Finish(ctx context.Context, id string) (Request, error)
 	// Remove forgets a request.
 	Remove(ctx context.Context, id string) error
 }
@@ -123,8 +126,11 @@ type RouteIndex interface {
 
 // PendingIndex lists the pending requests of a client, for the first frame of a reattach.
 type PendingIndex interface {
+	// Add adds a request; it MUST NOT matter how many others of the client ended before.
 	Add(ctx context.Context, clientID, requestID string) error
+	// List returns the requests of a client, oldest first.
 	List(ctx context.Context, clientID string) (requestIDs []string, err error)
+	// Delete removes a request; it is repeatable.
 	Delete(ctx context.Context, clientID, requestID string) error
 }
 
@@ -139,12 +145,13 @@ type Event struct {
 type EventLog interface {
 	// Last returns the sequence of the newest event, 0 for none.
 	Last(ctx context.Context) (uint64, error)
-	// After returns up to limit events of an execution after a sequence, in order.
-	After(ctx context.Context, executionID string, seq uint64, limit int) ([]Event, error)
+	// After returns up to limit events of an execution after a sequence, in order; more as in
+	// [FrameLog].Since.
+	After(ctx context.Context, executionID string, seq uint64, limit int) (events []Event, more bool, err error)
 }
 
 // CallbackRelay brings a callback to a gateway replica that waits for it (the auth flows).
 type CallbackRelay interface {
-	// Deliver returns false when nobody waits.
+	// Deliver returns false when nobody waits. A body that cannot be carried is the fault TooLarge.
 	Deliver(ctx context.Context, requestID string, body []byte) (delivered bool, err error)
 }

@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -16,7 +17,8 @@ type Outgoing struct {
 	Body  []byte
 }
 
-// Conn is the transport of a stream. Its methods are never called at once.
+// Conn is the transport of a stream. Send is never called at once with itself; Close may come
+// at any time.
 type Conn interface {
 	// Send writes messages in order, all or an error. It MUST fail when the peer is known to
 	// have gone, and when it cannot finish within its write deadline.
@@ -47,6 +49,7 @@ type Stream struct {
 	written  uint64 // highest sequence written
 	saved    uint64 // highest sequence recorded as written
 	liveMax  uint64 // highest sequence heard of while reading the log
+	misses   int    // reads of the log that did not find what was heard of
 	replay   bool   // the log must be read
 	ping     bool   // a heartbeat is due
 	farewell []byte // last message before the end
@@ -136,7 +139,7 @@ func (s *Stream) step() bool {
 	s.mu.Unlock()
 
 	err := s.write(frames, ping)
-	if err == nil && replay {
+	if err == nil && replay && farewell == nil { // what the log still has waits for the next connection
 		err = s.readLog()
 	}
 	if err == nil && farewell != nil {
@@ -157,9 +160,12 @@ func (s *Stream) step() bool {
 func (s *Stream) readLog() error {
 	for {
 		s.mu.Lock()
-		after := s.accepted
+		after, ended := s.accepted, s.farewell != nil
 		s.mu.Unlock()
-		frames, err := s.hub.read(s.client.ID, after)
+		if ended { // a long backlog must not outlive the session
+			return nil
+		}
+		frames, more, err := s.hub.read(s.client.ID, after)
 		if err != nil {
 			return s.retryLater(err)
 		}
@@ -170,13 +176,20 @@ func (s *Stream) readLog() error {
 		if len(frames) > 0 {
 			s.accepted = max(s.accepted, frames[len(frames)-1].Seq)
 		}
-		// A frame that was announced but is not in the log was dropped there (age, limit).
-		if len(frames) == 0 || (len(frames) < readBatch && s.liveMax <= s.accepted) {
-			s.replay, s.liveMax = false, 0
+		switch {
+		case more || (len(frames) > 0 && s.liveMax > s.accepted):
 			s.mu.Unlock()
-			return nil
+			continue
+		case s.liveMax > s.accepted && s.misses < maxMisses:
+			// Announced and not in the log: dropped there (age, limit), or the copy of the log
+			// that answered is behind.
+			s.misses++
+			s.mu.Unlock()
+			return s.retryLater(errBehind)
 		}
+		s.replay, s.liveMax, s.misses = false, 0, 0
 		s.mu.Unlock()
+		return nil
 	}
 }
 
@@ -193,7 +206,10 @@ func (s *Stream) retryLater(err error) error {
 const (
 	readBatch = 256
 	logRetry  = 250 * time.Millisecond
+	maxMisses = 8
 )
+
+var errBehind = errors.New("the log does not have what was announced")
 
 func (s *Stream) write(frames []Frame, ping bool) error {
 	if len(frames) == 0 && !ping {
@@ -244,7 +260,7 @@ func (s *Stream) close() {
 
 // read reads the log with a bound on how many streams do so at once: after an outage of NATS
 // all of them want to.
-func (h *Hub) read(client string, after uint64) ([]Frame, error) {
+func (h *Hub) read(client string, after uint64) ([]Frame, bool, error) {
 	h.readers <- struct{}{}
 	defer func() { <-h.readers }()
 	ctx, cancel := context.WithTimeout(h.base, 5*time.Second)

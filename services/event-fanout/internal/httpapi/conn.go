@@ -16,7 +16,8 @@ import (
 var errPeerGone = errors.New("the peer has closed the connection")
 
 // appendEvent appends one event of the event stream format (WHATWG HTML, section 9.2). The
-// body is JSON without line breaks, so one data line holds it.
+// body is JSON, in which a raw line break can only be white space: one data line holds it, and
+// nothing stored can begin a line of its own.
 func appendEvent(b []byte, m fanout.Outgoing) []byte {
 	if m.ID != "" {
 		b = append(b, "id: "...)
@@ -26,7 +27,13 @@ func appendEvent(b []byte, m fanout.Outgoing) []byte {
 	b = append(b, "event: "...)
 	b = append(b, m.Event...)
 	b = append(b, "\ndata: "...)
+	at := len(b)
 	b = append(b, bytes.TrimSpace(m.Body)...)
+	for i := at; i < len(b); i++ {
+		if b[i] == '\n' || b[i] == '\r' {
+			b[i] = ' '
+		}
+	}
 	return append(b, "\n\n"...)
 }
 
@@ -93,20 +100,41 @@ type plainConn struct {
 	rc      *http.ResponseController
 	timeout time.Duration
 	ended   chan struct{}
-	once    sync.Once
+
+	// mu makes Close wait for a Send: after it the handler returns, and who then touches the
+	// ResponseWriter of an HTTP/2 stream panics.
+	mu     sync.Mutex
+	closed bool
 }
 
 func (c *plainConn) Send(messages []fanout.Outgoing) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return errPeerGone
+	}
 	if err := c.rc.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	if _, err := c.w.Write(appendEvents(messages)); err != nil {
 		return err
 	}
-	return c.rc.Flush()
+	if err := c.rc.Flush(); err != nil {
+		return err
+	}
+	// HTTP/2 resets a stream at its write deadline also when nothing is being written.
+	_ = c.rc.SetWriteDeadline(time.Time{})
+	return nil
 }
 
-func (c *plainConn) Close() { c.once.Do(func() { close(c.ended) }) }
+func (c *plainConn) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.closed = true
+		close(c.ended)
+	}
+}
 
 // hijack takes the connection over and answers the head of the stream on it. ok is false when
 // the server does not let go of its connection (HTTP/2) or when the bytes are not ours alone

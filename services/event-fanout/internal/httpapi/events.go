@@ -9,6 +9,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/frame"
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/sessions"
 	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
@@ -32,6 +33,11 @@ type Events struct {
 // ServeHTTP opens a stream. Whatever is wrong is said with a status before it opens.
 func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
+	if r.Method != http.MethodGet { // the mux sends HEAD here too
+		w.Header().Set("Allow", http.MethodGet)
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
 	attachment, err := e.attach(ctx, r)
 	if err != nil {
 		httpkit.WriteError(ctx, w, err)
@@ -50,7 +56,9 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err != nil: // the peer is gone
 		return
 	case taken:
-		e.open(attachment, raw, first)
+		if e.open(attachment, raw, first) != nil {
+			e.confirm(ctx, r, attachment.SessionKey)
+		}
 		return
 	}
 	plain := &plainConn{w: w, rc: http.NewResponseController(w), timeout: e.WriteTimeout, ended: make(chan struct{})}
@@ -59,6 +67,7 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if stream == nil {
 		return
 	}
+	e.confirm(ctx, r, attachment.SessionKey)
 	select {
 	case <-ctx.Done():
 		e.Hub.End(stream)
@@ -68,11 +77,7 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (e *Events) attach(ctx context.Context, r *http.Request) (fanout.Attachment, error) {
-	query := r.URL.Query()
-	token := sessions.TokenOf(r)
-	if token == "" {
-		token = query.Get("session_token")
-	}
+	query, token := r.URL.Query(), tokenOf(r)
 	session, err := e.Sessions.Resolve(ctx, token)
 	if err != nil {
 		return fanout.Attachment{}, err
@@ -85,6 +90,23 @@ func (e *Events) attach(ctx context.Context, r *http.Request) (fanout.Attachment
 		last = query.Get("last_event_id")
 	}
 	return e.Set.Attach.Call(ctx, fanout.AttachRequest{Session: session, SessionKey: authwire.KeyOf(token), ClientID: query.Get("client_id"), LastEventID: last})
+}
+
+// confirm asks about the session again once its stream is where a revocation finds it: one
+// that came between the check and then ended no stream. It costs no network.
+func (e *Events) confirm(ctx context.Context, r *http.Request, key authwire.TokenKey) {
+	_, err := e.Sessions.Resolve(ctx, tokenOf(r))
+	if kind, failed := fault.KindOf(err); failed && kind == fault.Unauthenticated {
+		e.Hub.EndSession(key)
+	}
+}
+
+// tokenOf returns the session token of a request; a browser's EventSource can set no header.
+func tokenOf(r *http.Request) string {
+	if token := sessions.TokenOf(r); token != "" {
+		return token
+	}
+	return r.URL.Query().Get("session_token")
 }
 
 // open writes the first messages and hands the connection to the hub. The order matters: the

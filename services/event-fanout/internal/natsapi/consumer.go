@@ -29,6 +29,7 @@ const (
 	routers       = 64               // events handled at once by one replica
 	ackWait       = 15 * time.Second // a replica that dies gives its events up after this
 	retryDelay    = 500 * time.Millisecond
+	stopWait      = time.Second // for the feed to hand over what it has when the process stops
 )
 
 // Consumer feeds lifecycle events to the service. It is a run.Component.
@@ -129,7 +130,11 @@ func (c *Consumer) consume(ctx context.Context) (reason string, err error) {
 	select {
 	case <-ctx.Done():
 		feed.Drain()
-		<-feed.Closed()
+		select {
+		case <-feed.Closed():
+		case <-time.After(stopWait): // without NATS it never closes; what it had comes again elsewhere
+			feed.Stop()
+		}
 		for range routers { // wait for the events under way
 			slots <- struct{}{}
 		}

@@ -28,6 +28,9 @@ func Reasons() []Reason {
 	return []Reason{MissingSignature, BadSignature, MissingToken, BadToken, Misconfigured, Unsupported, UnknownListener, ConfigError, DispatchError, TooLarge, NotConfigured}
 }
 
+// Status returns the status code that a rejection is answered with.
+func (r Reason) Status() int { return r.kind().HTTPStatus() }
+
 func (r Reason) kind() fault.Kind {
 	switch r {
 	case MissingSignature, BadSignature, MissingToken, BadToken:

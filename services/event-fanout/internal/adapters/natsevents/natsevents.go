@@ -2,8 +2,11 @@
 package natsevents
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +14,7 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
@@ -48,12 +52,12 @@ func (s Subjects) ExecutionID(subject string) string {
 	return tokens[at]
 }
 
-// of matches the events of one execution.
-func (s Subjects) of(executionID string) string {
+// of returns the subjects of one execution. The legacy shape may end with the id.
+func (s Subjects) of(executionID string) []string {
 	if s.idFirst {
-		return s.prefix + executionID + ".>"
+		return []string{s.prefix + executionID, s.prefix + executionID + ".>"}
 	}
-	return s.prefix + "*.*." + executionID + ".>"
+	return []string{s.prefix + "*.*." + executionID + ".>"}
 }
 
 var _ fanout.EventLog = (*EventLog)(nil)
@@ -94,45 +98,80 @@ func (l *EventLog) Last(ctx context.Context) (uint64, error) {
 	return info.State.LastSeq, nil
 }
 
-// After implements the port: one batched direct get, or single gets where the stream's owner
-// has not allowed direct access.
-func (l *EventLog) After(ctx context.Context, executionID string, seq uint64, limit int) ([]fanout.Event, error) {
+// After implements the port: a batched direct get per subject, or single gets where the
+// stream's owner has not allowed direct access.
+func (l *EventLog) After(ctx context.Context, executionID string, seq uint64, limit int) (events []fanout.Event, more bool, err error) {
 	s, err := l.stream.Get(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
+	read := l.batch
 	if !s.CachedInfo().Config.AllowDirect {
-		return l.oneByOne(ctx, s, executionID, seq, limit)
+		read = func(ctx context.Context, subject string, seq uint64, limit int) ([]fanout.Event, bool, error) {
+			return l.oneByOne(ctx, s, subject, seq, limit)
+		}
 	}
-	messages, err := jetstreamext.GetBatch(ctx, l.js, l.name, limit, jetstreamext.GetBatchSubject(l.subjects.of(executionID)), jetstreamext.GetBatchSeq(seq+1))
+	complete := uint64(math.MaxUint64) // through here every subject was read to its end
+	for _, subject := range l.subjects.of(executionID) {
+		found, rest, err := read(ctx, subject, seq, limit)
+		if err != nil {
+			return nil, false, err
+		}
+		if rest {
+			more, complete = true, min(complete, found[len(found)-1].Seq)
+		}
+		events = append(events, found...)
+	}
+	slices.SortFunc(events, func(a, b fanout.Event) int { return cmp.Compare(a.Seq, b.Seq) })
+	if at := slices.IndexFunc(events, func(e fanout.Event) bool { return e.Seq > complete }); at >= 0 {
+		events = events[:at]
+	}
+	if len(events) > limit {
+		events, more = events[:limit], true
+	}
+	for i := range events {
+		events[i].ExecutionID = executionID
+	}
+	return events, more, nil
+}
+
+// maxRead bounds one read, in bytes.
+const maxRead = 4 << 20
+
+func (l *EventLog) batch(ctx context.Context, subject string, seq uint64, limit int) (events []fanout.Event, more bool, err error) {
+	messages, err := jetstreamext.GetBatch(ctx, l.js, l.name, limit,
+		jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchSeq(seq+1), jetstreamext.GetBatchMaxBytes(maxRead))
 	if err != nil {
-		return nil, l.stream.Failed(err)
+		return nil, false, l.stream.Failed(err)
 	}
-	var events []fanout.Event
 	for m, err := range messages {
 		switch {
 		case errors.Is(err, jetstreamext.ErrNoMessages):
-			return events, nil
+			return nil, false, nil
 		case err != nil:
-			return nil, l.stream.Failed(err)
+			return nil, false, l.stream.Failed(err)
 		}
-		events = append(events, fanout.Event{Seq: m.Sequence, ExecutionID: executionID, Payload: m.Data})
+		more = m.Header.Get("Nats-Num-Pending") != "0"
+		events = append(events, fanout.Event{Seq: m.Sequence, Payload: m.Data})
 	}
-	return events, nil
+	if len(events) == 0 { // the iterator ends without a word when NATS does not answer
+		return nil, false, fault.New(fault.Unavailable, "event_log_silent", "a part of the gateway is unavailable; try again")
+	}
+	return events, more, nil
 }
 
-func (l *EventLog) oneByOne(ctx context.Context, s jetstream.Stream, executionID string, seq uint64, limit int) ([]fanout.Event, error) {
+func (l *EventLog) oneByOne(ctx context.Context, s jetstream.Stream, subject string, seq uint64, limit int) ([]fanout.Event, bool, error) {
 	var events []fanout.Event
 	for len(events) < limit {
-		m, err := s.GetMsg(ctx, seq+1, jetstream.WithGetMsgSubject(l.subjects.of(executionID)))
+		m, err := s.GetMsg(ctx, seq+1, jetstream.WithGetMsgSubject(subject))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return events, nil
+			return events, false, nil
 		}
 		if err != nil {
-			return nil, l.stream.Failed(err)
+			return nil, false, l.stream.Failed(err)
 		}
-		events = append(events, fanout.Event{Seq: m.Sequence, ExecutionID: executionID, Payload: m.Data})
+		events = append(events, fanout.Event{Seq: m.Sequence, Payload: m.Data})
 		seq = m.Sequence
 	}
-	return events, nil
+	return events, true, nil
 }

@@ -89,26 +89,33 @@ func (l *FrameLog) Append(ctx context.Context, client string, f fanout.NewFrame)
 // headerRoom is what the headers of a frame may take of the largest payload, in bytes.
 const headerRoom = 2048
 
+// maxRead bounds one read, in bytes: many streams read at once after an outage, and each batch
+// must be written to its client within one write deadline.
+const maxRead = 1 << 20
+
 // Since implements the port with batched direct gets: no consumer is made.
-func (l *FrameLog) Since(ctx context.Context, client string, after uint64, limit int) ([]fanout.Frame, error) {
+func (l *FrameLog) Since(ctx context.Context, client string, after uint64, limit int) (frames []fanout.Frame, more bool, err error) {
 	if _, err := l.stream.Get(ctx); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	messages, err := jetstreamext.GetBatch(ctx, l.js, StreamName, limit, jetstreamext.GetBatchSubject(subjectPrefix+client), jetstreamext.GetBatchSeq(after+1))
+	messages, err := jetstreamext.GetBatch(ctx, l.js, StreamName, limit, jetstreamext.GetBatchSubject(subjectPrefix+client), jetstreamext.GetBatchSeq(after+1), jetstreamext.GetBatchMaxBytes(maxRead))
 	if err != nil {
-		return nil, l.stream.Failed(err)
+		return nil, false, l.stream.Failed(err)
 	}
-	var frames []fanout.Frame
 	for m, err := range messages {
 		switch {
 		case errors.Is(err, jetstreamext.ErrNoMessages):
-			return frames, nil
+			return nil, false, nil
 		case err != nil:
-			return nil, l.stream.Failed(err)
+			return nil, false, l.stream.Failed(err)
 		}
+		more = m.Header.Get("Nats-Num-Pending") != "0"
 		frames = append(frames, fanout.Frame{Seq: m.Sequence, Event: m.Header.Get(EventHeader), Body: m.Data})
 	}
-	return frames, nil
+	if len(frames) == 0 { // the iterator ends without a word when NATS does not answer
+		return nil, false, fault.New(fault.Unavailable, "frame_log_silent", "a part of the gateway is unavailable; try again")
+	}
+	return frames, more, nil
 }
 
 // Window implements the port. The epoch is the stream's creation time: a stream that was
@@ -122,7 +129,7 @@ func (l *FrameLog) Window(ctx context.Context) (fanout.Window, error) {
 	if err != nil {
 		return fanout.Window{}, l.stream.Failed(err)
 	}
-	return fanout.Window{Epoch: strconv.FormatInt(info.Created.UnixNano(), 36), First: info.State.FirstSeq}, nil
+	return fanout.Window{Epoch: strconv.FormatInt(info.Created.UnixNano(), 36), First: info.State.FirstSeq, Last: info.State.LastSeq}, nil
 }
 
 // Client returns the client of a live subject.

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/noetl/gateway/libs/natskit"
@@ -96,10 +95,11 @@ func (s *ClientStore) Owner(ctx context.Context, id string) (string, error) {
 	return r.Owner, json.Unmarshal(entry.Value(), &r)
 }
 
-// SavePosition implements the port: it publishes and does not wait. What is lost is a position
+// SavePosition implements the port: it publishes and does not wait, also not for the
+// acknowledgements of earlier ones, which PublishAsync of JetStream does. What is lost is a position
 // that is a little old, so a reattach without a last id would repeat a frame.
 func (s *ClientStore) SavePosition(id, epoch string, seq uint64) {
-	_, _ = s.js.PublishMsgAsync(&nats.Msg{Subject: "$KV." + clientsBucket + ".pos." + id, Data: []byte(epoch + " " + strconv.FormatUint(seq, 10))})
+	_ = s.js.Conn().Publish("$KV."+clientsBucket+".pos."+id, []byte(epoch+" "+strconv.FormatUint(seq, 10)))
 }
 
 // Position implements the port.

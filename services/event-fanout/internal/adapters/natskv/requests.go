@@ -99,13 +99,12 @@ func (s *RequestStore) Bind(ctx context.Context, id, executionID string) (fanout
 }
 
 // Finish implements the port.
-func (s *RequestStore) Finish(ctx context.Context, id string) error {
-	_, err := s.change(ctx, id, func(r *fanout.Request) bool {
+func (s *RequestStore) Finish(ctx context.Context, id string) (fanout.Request, error) {
+	return s.change(ctx, id, func(r *fanout.Request) bool {
 		changed := !r.Done
 		r.Done = true
 		return changed
 	})
-	return err
 }
 
 // change applies an edit with optimistic locking. edit returns false for nothing to do.
@@ -131,18 +130,11 @@ func (s *RequestStore) change(ctx context.Context, id string, edit func(*fanout.
 
 // Remove implements the port.
 func (s *RequestStore) Remove(ctx context.Context, id string) error {
-	return remove(ctx, s.bucket, id)
-}
-
-func remove(ctx context.Context, bucket *natskit.Lazy[jetstream.KeyValue], key string) error {
-	kv, err := bucket.Get(ctx)
+	kv, err := s.bucket.Get(ctx)
 	if err != nil {
 		return err
 	}
-	if err := kv.Purge(ctx, key); err != nil {
-		return bucket.Failed(err)
-	}
-	return nil
+	return s.bucket.Failed(kv.Purge(ctx, id))
 }
 
 // conflict reports whether a compare-and-set lost.

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
@@ -95,7 +96,7 @@ func (x RouteIndex) Advance(ctx context.Context, executionID string, r fanout.Ro
 
 // Delete implements the port.
 func (x RouteIndex) Delete(ctx context.Context, executionID, requestID string) error {
-	return remove(ctx, x.bucket, routeKey(executionID, requestID))
+	return x.remove(ctx, routeKey(executionID, requestID))
 }
 
 var _ fanout.PendingIndex = (*PendingIndex)(nil)
@@ -129,7 +130,20 @@ func (x PendingIndex) List(ctx context.Context, clientID string) ([]string, erro
 
 // Delete implements the port.
 func (x PendingIndex) Delete(ctx context.Context, clientID, requestID string) error {
-	return remove(ctx, x.bucket, "c."+clientID+"."+requestID)
+	return x.remove(ctx, "c."+clientID+"."+requestID)
+}
+
+// remove takes an entry out without the marker that deleting a key leaves: markers would be
+// read by every look-up until they age out, and the server refuses one that finds 1024.
+func (x *Routes) remove(ctx context.Context, key string) error {
+	if _, err := x.bucket.Get(ctx); err != nil {
+		return err
+	}
+	stream, err := x.js.Stream(ctx, "KV_"+routesBucket)
+	if err != nil {
+		return x.bucket.Failed(err)
+	}
+	return x.bucket.Failed(stream.Purge(ctx, jetstream.WithPurgeSubject("$KV."+routesBucket+"."+key)))
 }
 
 // under yields the live entries whose key is prefix and one more token.
@@ -144,13 +158,20 @@ func (x *Routes) under(ctx context.Context, prefix string) iter.Seq2[*jetstream.
 			yield(nil, x.bucket.Failed(err))
 			return
 		}
+		rest := ""
 		for m, err := range messages {
 			switch {
 			case errors.Is(err, jetstreamext.ErrNoMessages):
 				return
+			case errors.Is(err, jetstreamext.ErrBatchUnsupported): // 413: more than a look-up may find
+				x.page(ctx, prefix, yield)
+				return
 			case err != nil:
 				yield(nil, x.bucket.Failed(err))
 				return
+			}
+			rest = m.Header.Get("Nats-Num-Pending")
+			switch {
 			case m.Header.Get(operationHeader) != "" || m.Header.Get("Nats-Marker-Reason") != "":
 				continue
 			}
@@ -158,7 +179,48 @@ func (x *Routes) under(ctx context.Context, prefix string) iter.Seq2[*jetstream.
 				return
 			}
 		}
+		if rest != "0" { // the iterator ends without a word when NATS does not answer
+			yield(nil, errSilent())
+		}
 	}
+}
+
+// page yields the same for a prefix that has more entries than the server gives at once. It
+// costs more, and only the client that has so many pays it.
+func (x *Routes) page(ctx context.Context, prefix string, yield func(*jetstream.RawStreamMsg, error) bool) {
+	after, rest := uint64(0), ""
+	for rest != "0" {
+		messages, err := jetstreamext.GetBatch(ctx, x.js, "KV_"+routesBucket, pageSize,
+			jetstreamext.GetBatchSubject("$KV."+routesBucket+"."+prefix+".*"), jetstreamext.GetBatchSeq(after+1))
+		if err != nil {
+			yield(nil, x.bucket.Failed(err))
+			return
+		}
+		seen := after
+		for m, err := range messages {
+			switch {
+			case errors.Is(err, jetstreamext.ErrNoMessages):
+				return
+			case err != nil:
+				yield(nil, x.bucket.Failed(err))
+				return
+			}
+			after, rest = m.Sequence, m.Header.Get("Nats-Num-Pending")
+			if m.Header.Get(operationHeader) == "" && !yield(m, nil) {
+				return
+			}
+		}
+		if after == seen {
+			yield(nil, errSilent())
+			return
+		}
+	}
+}
+
+const pageSize = 512
+
+func errSilent() error {
+	return fault.New(fault.Unavailable, "index_silent", "a part of the gateway is unavailable; try again")
 }
 
 func routeKey(executionID, requestID string) string { return "x." + executionID + "." + requestID }

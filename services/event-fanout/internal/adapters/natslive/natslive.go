@@ -116,11 +116,11 @@ func (l *lane) run(ctx context.Context, onBreak func()) {
 		case m := <-l.messages:
 			l.handle(m)
 		}
-		// nats.go drops what finds the channel full. Once it is drained, look for holes.
+		// nats.go drops what finds the channel full. Once there is room again, look for holes.
 		switch {
 		case len(l.messages) >= cap(l.messages)-1:
 			full = true
-		case full && len(l.messages) == 0:
+		case full && len(l.messages) < cap(l.messages)/2:
 			full = false
 			onBreak()
 		}

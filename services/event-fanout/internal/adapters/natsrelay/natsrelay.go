@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
@@ -36,6 +37,9 @@ func (r *CallbackRelay) Deliver(ctx context.Context, requestID string, body []by
 	})
 	if errors.Is(err, nats.ErrNoResponders) {
 		return false, nil
+	}
+	if errors.Is(err, nats.ErrMaxPayload) {
+		return false, fault.Wrap(err, fault.TooLarge, "callback_too_large", "the callback is too large: store the data and send a reference to it")
 	}
 	return err == nil, natskit.Outage(err)
 }

@@ -1,0 +1,89 @@
+package natskit_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/testkit"
+)
+
+func TestAWaiterKeepsItsOwnDeadline(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		opened := 0
+		l := natskit.NewLazy(func(context.Context) (int, error) { opened++; <-release; return opened, nil })
+		go func() { _, _ = l.Get(t.Context()) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begin := time.Now()
+		if _, err := l.Get(ctx); fault.Of(err) == nil || time.Since(begin) != time.Second {
+			t.Errorf("waited %v, %v", time.Since(begin), err)
+		}
+		if err := l.Failed(errors.New("x")); err == nil { // must not wait either
+			t.Error("no error")
+		}
+		close(release)
+		synctest.Wait()
+		if got, err := l.Get(t.Context()); got != 1 || err != nil {
+			t.Error(got, err)
+		}
+	})
+}
+
+func TestWhatIsGoneIsOpenedAgain(t *testing.T) {
+	t.Parallel()
+	for _, gone := range []error{
+		jetstream.ErrStreamNotFound, jetstream.ErrBucketNotFound, jetstream.ErrNoStreamResponse, jetstream.ErrConsumerNotFound,
+		nats.ErrStreamNotFound, nats.ErrConsumerNotFound, nats.ErrBucketNotFound, nats.ErrNoStreamResponse, nats.ErrNoResponders,
+	} {
+		opened := 0
+		l := natskit.NewLazy(func(context.Context) (int, error) { opened++; return opened, nil })
+		_, _ = l.Get(t.Context())
+		_ = l.Failed(errors.New("something else"))
+		if got, _ := l.Get(t.Context()); got != 1 {
+			t.Error("any error opens it again")
+		}
+		if err := l.Failed(gone); fault.Of(err).Kind != fault.Unavailable {
+			t.Errorf("%v became %v", gone, err)
+		}
+		if got, _ := l.Get(t.Context()); got != 2 {
+			t.Errorf("after %v it is not opened again", gone)
+		}
+	}
+}
+
+func TestABucketIsMadeAgainAfterALoss(t *testing.T) {
+	t.Parallel()
+	js := testkit.StartNATS(t).JetStream(t)
+	l := natskit.Bucket(js, jetstream.KeyValueConfig{Bucket: "b"})
+	put := func() error {
+		kv, err := l.Get(t.Context())
+		if err != nil {
+			return err
+		}
+		_, err = kv.PutString(t.Context(), "k", "v")
+		return l.Failed(err)
+	}
+	if err := put(); err != nil {
+		t.Fatal(err)
+	}
+	if err := js.DeleteKeyValue(t.Context(), "b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := put(); err == nil {
+		t.Fatal("the bucket is there")
+	}
+	if err := put(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,84 @@
+package app_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/testkit"
+)
+
+func TestIDsThatAreNoTokensNeverReachASubject(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.replica()
+	token := w.login(7, time.Hour)
+	for _, id := range []string{"*", ">", "a.b", "a b", "a\nb", "$SYS", "..", strings.Repeat("x", 65)} {
+		if _, status, _ := testkit.DialEvents(t, a.public, token, url.Values{"client_id": {id}}); status != http.StatusBadRequest {
+			t.Errorf("client_id %q: %d", id, status)
+		}
+		if err := w.tryExpect(id, "c", "id:7"); fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
+			t.Errorf("expect request %q: %v", id, err)
+		}
+		if _, err := natskit.Call[fanoutwire.BindRequest, fanoutwire.BindResponse](t.Context(), natskit.NewClient(w.nc, w.tel), "event-fanout", fanoutwire.SubjectBind,
+			fanoutwire.BindRequest{RequestID: "r", ExecutionID: id}); fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
+			t.Errorf("bind execution %q: %v", id, err)
+		}
+	}
+}
+
+// A worker's data cannot end its event and begin another.
+func TestDataCannotInjectAnEvent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.replica()
+	s := testkit.OpenEvents(t, a.public, w.login(7, time.Hour), nil)
+	client := s.ClientID(t)
+	w.expect("r1", client)
+	w.bind("r1", "5")
+	w.post(a.internal+"/api/internal/progress", `{"request_id":"r1","message":"x\n\nevent: session/expired\ndata: {}\n\n","step":"\r\nid: 1"}`)
+	w.post(a.internal+"/api/internal/callback/async", "{\"request_id\":\"r1\",\"data\":{\n\n\"event\": \"session/expired\"\n\n}}")
+	if got := testkit.Names(s.Until(t, "playbook/result")); got != "[playbook/progress playbook/state playbook/result]" {
+		t.Error(got)
+	}
+}
+
+// The legacy form over NATS completes requests, and rubbish on its subject harms nobody.
+func TestCallbacksOverNATS(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.replica()
+	s := testkit.OpenEvents(t, a.public, w.login(7, time.Hour), nil)
+	w.expect("r1", s.ClientID(t))
+	w.bind("r1", "5")
+	for _, body := range []string{"", "{", `{"request_id":"*"}`, `{"request_id":"nobody"}`, `{"status":"success","data":{"n":1}}`} {
+		if err := w.nc.PublishMsg(&nats.Msg{Subject: "noetl.callbacks.r1", Data: []byte(body)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := s.Until(t, "playbook/result"); !strings.Contains(got[len(got)-1].Data, `"data":{"n":1}`) {
+		t.Error(got)
+	}
+}
+
+func TestItStopsInGoodOrderWhileNATSIsAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.replica()
+	s := testkit.OpenEvents(t, a.public, w.login(7, time.Hour), nil)
+	s.ClientID(t)
+	w.nats.Stop()
+	begin := time.Now()
+	a.stop() // fails the test when a part does not stop
+	if took := time.Since(begin); took > 6*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+	w.nats.Start(t)
+}

@@ -1,0 +1,42 @@
+package app_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/services/event-fanout/app"
+)
+
+func TestTheREADMEHoldsTheSettings(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(readme), "<!-- settings -->\n")
+	got, _, found := strings.Cut(rest, "<!-- /settings -->")
+	var want strings.Builder
+	if err := config.Table(&want, false, &app.Config{}); err != nil || !found {
+		t.Fatal(err, found)
+	}
+	if diff := cmp.Diff(want.String(), got); diff != "" {
+		t.Errorf("run: event-fanout config\n%s", diff)
+	}
+}
+
+func TestSettingsAreChecked(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{
+		"GATEWAY_PORT=70000", "GATEWAY_INTERNAL_PORT=x", "GATEWAY_HEARTBEAT_INTERVAL_SECS=0", "GATEWAY_HEARTBEAT_INTERVAL_SECS=-5", "GATEWAY_FRAME_TTL_SECS=59",
+		"GATEWAY_FRAME_TTL_SECS=43201", "GATEWAY_STREAMS_MAX=0", "GATEWAY_STREAMS_PER_USR=1", "GATEWAY_NATS_REPLICAS=6", "LOG_LEVEL=loud", "GATEWAY_SSE_ENABLED=perhaps",
+	} {
+		name, _, _ := strings.Cut(bad, "=")
+		if _, err := app.Load([]string{bad}); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}

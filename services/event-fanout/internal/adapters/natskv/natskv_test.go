@@ -1,0 +1,71 @@
+package natskv_test
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/noetl/gateway/libs/testkit"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natskv"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanouttest"
+)
+
+func TestStoresConform(t *testing.T) {
+	t.Parallel()
+	fanouttest.RunClientStore(t, func(t *testing.T) fanout.ClientStore {
+		return natskv.NewClientStore(testkit.StartNATS(t).JetStream(t), 1)
+	})
+	fanouttest.RunRequestStore(t, func(t *testing.T) fanout.RequestStore {
+		return natskv.NewRequestStore(testkit.StartNATS(t).JetStream(t), "requests", time.Hour, 1)
+	})
+	fanouttest.RunRouteIndex(t, func(t *testing.T) fanout.RouteIndex {
+		return natskv.RouteIndex{Routes: natskv.NewRoutes(testkit.StartNATS(t).JetStream(t), time.Hour, 1)}
+	})
+	fanouttest.RunPendingIndex(t, func(t *testing.T) fanout.PendingIndex {
+		return natskv.PendingIndex{Routes: natskv.NewRoutes(testkit.StartNATS(t).JetStream(t), time.Hour, 1)}
+	})
+}
+
+// The members that the contract names stay as they are; the token never is among them.
+func TestTheRecordOfARequestIsTheContracts(t *testing.T) {
+	t.Parallel()
+	js := testkit.StartNATS(t).JetStream(t)
+	s := natskv.NewRequestStore(js, "requests", time.Hour, 1)
+	r := fanout.Request{ID: "r", ClientID: "c", SessionKey: "hash", PlaybookPath: "p", CreatedAt: time.Unix(0, 0).UTC(), Since: 3}
+	if err := s.Add(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(t.Context(), "requests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := kv.Get(t.Context(), "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"client_id":"c","session_token":"hash","execution_id":"","playbook_path":"p","created_at":"1970-01-01T00:00:00Z","since":3}`
+	if got := strings.TrimSpace(string(e.Value())); got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+// One look-up costs the same, however many requests are pending elsewhere.
+func BenchmarkByExecution(b *testing.B) {
+	for _, elsewhere := range []int{10, 10_000} {
+		b.Run(strconv.Itoa(elsewhere), func(b *testing.B) {
+			x := natskv.RouteIndex{Routes: natskv.NewRoutes(testkit.StartNATS(b).JetStream(b), time.Hour, 1)}
+			for i := range elsewhere {
+				if err := x.Put(b.Context(), strconv.Itoa(1000+i), fanout.Route{RequestID: "r" + strconv.Itoa(i), ClientID: "c"}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for b.Loop() {
+				if routes, err := x.ByExecution(b.Context(), "1005"); err != nil || len(routes) != 1 {
+					b.Fatal(routes, err)
+				}
+			}
+		})
+	}
+}

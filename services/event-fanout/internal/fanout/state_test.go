@@ -1,0 +1,57 @@
+package fanout_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+)
+
+func TestParseStateReadsEverySpelling(t *testing.T) {
+	t.Parallel()
+	for payload, want := range map[string]fanout.State{
+		`{"event_type":"step.exit","execution_id":"1","step_name":"s","status":"ok","at":"t"}`:         {"1", "step.exit", "s", "ok", "t"},
+		`{"type":"step.exit","executionId":582940187123449857,"stepName":"s","timestamp":"t"}`:         {"582940187123449857", "step.exit", "s", "running", "t"},
+		`{"name":"playbook.failed","id":18446744073709551615,"node_name":"s","created_at":1700000000}`: {"18446744073709551615", "playbook.failed", "s", "failed", "1700000000"},
+		`{"event_type":"","type":"playbook.completed","nodeName":"s","createdAt":"t"}`:                 {"subject", "playbook.completed", "s", "completed", "t"},
+		`{"event_type":"x","type":"y","step":"s","execution_id":null,"status":""}`:                     {"subject", "x", "s", "running", ""},
+		`{"event_type":"x","execution_id":{"a":1},"step":["s"]}`:                                       {"subject", "x", "", "running", ""},
+	} {
+		got, err := fanout.ParseState([]byte(payload), "subject")
+		if err != nil || got != want {
+			t.Errorf("%s\n%v %s", payload, err, cmp.Diff(want, got))
+		}
+	}
+	for _, payload := range []string{``, `null`, `[]`, `"x"`, `{}`, `{"event_type":5e}`, `{"event_type":true}`, `{`} {
+		if s, err := fanout.ParseState([]byte(payload), "subject"); err == nil {
+			t.Errorf("%s is no event: %+v", payload, s)
+		}
+	}
+}
+
+func FuzzParseState(f *testing.F) {
+	f.Add([]byte(`{"event_type":"step.exit","execution_id":1e400,"step":"a"}`), "1")
+	f.Add([]byte(`{"type":1,"id":-1}`), "")
+	f.Fuzz(func(t *testing.T, payload []byte, fallback string) {
+		s, err := fanout.ParseState(payload, fallback)
+		if err == nil && (s.EventType == "" || s.Status == "" || (s.ExecutionID == "" && fallback != "")) {
+			t.Errorf("%q: %+v", payload, s)
+		}
+	})
+}
+
+func FuzzParseEventID(f *testing.F) {
+	for _, s := range []string{"", "-", "e-1", "e-18446744073709551615", "e-18446744073709551616", "a-b-1", "e--1", "e-01"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, id string) {
+		epoch, seq, ok := fanout.ParseEventID(id)
+		if !ok {
+			return
+		}
+		if e2, s2, ok2 := fanout.ParseEventID(fanout.EventID(epoch, seq)); epoch == "" || (len(id) < 60 && (!ok2 || e2 != epoch || s2 != seq)) {
+			t.Errorf("%q: %q %d, then %q %d %t", id, epoch, seq, e2, s2, ok2)
+		}
+	})
+}

@@ -1,0 +1,29 @@
+package fanouttest_test
+
+import (
+	"testing"
+
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanouttest"
+)
+
+func TestFakesKeepTheirPorts(t *testing.T) {
+	t.Parallel()
+	fanouttest.RunFrameLog(t, func(*testing.T) fanout.FrameLog { return fanouttest.NewFrames() })
+	fanouttest.RunLiveFeed(t, func(*testing.T) (fanout.FrameLog, fanout.LiveFeed, fanout.LiveFeed) {
+		f := fanouttest.NewFrames()
+		return f, f, f
+	})
+	fanouttest.RunClientStore(t, func(*testing.T) fanout.ClientStore { return fanouttest.NewClients() })
+	fanouttest.RunRequestStore(t, func(*testing.T) fanout.RequestStore { return fanouttest.NewRequests() })
+	fanouttest.RunRouteIndex(t, func(*testing.T) fanout.RouteIndex { return fanouttest.NewRoutes() })
+	fanouttest.RunPendingIndex(t, func(*testing.T) fanout.PendingIndex { return fanouttest.NewPending() })
+	fanouttest.RunEventLog(t, func(*testing.T) (fanout.EventLog, func(string, string)) {
+		l := fanouttest.NewEvents()
+		return l, func(execution, payload string) { l.Publish(execution, payload) }
+	})
+	fanouttest.RunCallbackRelay(t, func(*testing.T) (fanout.CallbackRelay, func(string, func([]byte))) {
+		r := fanouttest.NewRelay()
+		return r, r.Wait
+	})
+}

@@ -1,0 +1,182 @@
+// Package fanouttest holds in-memory fakes of the ports of fanout, and the conformance suite
+// of each port, which runs on the fake and on the real adapter.
+package fanouttest
+
+import (
+	"context"
+	"strconv"
+	"sync"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+)
+
+// MaxBody is what the fake log takes, in bytes.
+const MaxBody = 1 << 20
+
+var (
+	_ fanout.FrameLog = (*Frames)(nil)
+	_ fanout.LiveFeed = (*Frames)(nil)
+)
+
+// Frames is a frame log with its live feed, in memory.
+type Frames struct {
+	mu       sync.Mutex
+	epoch    int
+	first    uint64
+	last     uint64
+	byClient map[string][]fanout.Frame
+	seen     map[string]bool
+	follow   map[string]map[int]func(fanout.Frame, uint64)
+	follows  int
+	err      error
+	page     int
+	lose     func() bool
+}
+
+// NewFrames makes an empty log.
+func NewFrames() *Frames {
+	return &Frames{epoch: 1, first: 1, byClient: map[string][]fanout.Frame{}, seen: map[string]bool{}, follow: map[string]map[int]func(fanout.Frame, uint64){}}
+}
+
+// Fail makes every call on the log fail with err, until Fail(nil).
+func (f *Frames) Fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
+
+// Page makes Since return at most n frames, as a log does whose frames are large.
+func (f *Frames) Page(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.page = n
+}
+
+// Lose makes the live feed drop the frames for which it returns true.
+func (f *Frames) Lose(lose func() bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lose = lose
+}
+
+// Reset empties the log and gives it another epoch.
+func (f *Frames) Reset() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.epoch++
+	f.first, f.last, f.byClient, f.seen = 1, 0, map[string][]fanout.Frame{}, map[string]bool{}
+}
+
+// Age drops the frames before a sequence.
+func (f *Frames) Age(first uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.first = first
+	for c, frames := range f.byClient {
+		for len(frames) > 0 && frames[0].Seq < first {
+			frames = frames[1:]
+		}
+		f.byClient[c] = frames
+	}
+}
+
+// Evict drops the oldest frame of one client, as a limit per client does.
+func (f *Frames) Evict(client string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.byClient[client] = f.byClient[client][1:]
+}
+
+// All returns the frames of a client.
+func (f *Frames) All(client string) []fanout.Frame {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]fanout.Frame(nil), f.byClient[client]...)
+}
+
+// Append implements the port.
+func (f *Frames) Append(ctx context.Context, client string, n fanout.NewFrame) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.err != nil:
+		return f.err
+	case len(n.Body) > MaxBody:
+		return fault.New(fault.TooLarge, "frame_too_large", "too large")
+	case f.seen[n.DedupID]:
+		return nil
+	}
+	f.seen[n.DedupID] = true
+	f.last++
+	previous := uint64(0)
+	if have := f.byClient[client]; len(have) > 0 {
+		previous = have[len(have)-1].Seq
+	}
+	frame := fanout.Frame{Seq: f.last, Event: n.Event, Body: n.Body}
+	f.byClient[client] = append(f.byClient[client], frame)
+	if f.lose != nil && f.lose() {
+		return nil
+	}
+	for _, deliver := range f.follow[client] {
+		deliver(frame, previous)
+	}
+	return nil
+}
+
+// Since implements the port.
+func (f *Frames) Since(ctx context.Context, client string, after uint64, limit int) ([]fanout.Frame, bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return nil, false, f.err
+	}
+	if f.page > 0 {
+		limit = min(limit, f.page)
+	}
+	var out []fanout.Frame
+	for _, frame := range f.byClient[client] {
+		if frame.Seq <= after {
+			continue
+		}
+		if len(out) == limit {
+			return out, true, ctx.Err()
+		}
+		out = append(out, frame)
+	}
+	return out, false, ctx.Err()
+}
+
+// Window implements the port.
+func (f *Frames) Window(context.Context) (fanout.Window, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return fanout.Window{Epoch: "e" + strconv.Itoa(f.epoch), First: f.first, Last: f.last}, f.err
+}
+
+// Follow implements the port.
+func (f *Frames) Follow(client string, deliver func(fanout.Frame, uint64)) (func(), error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.follows++
+	id := f.follows
+	if f.follow[client] == nil {
+		f.follow[client] = map[int]func(fanout.Frame, uint64){}
+	}
+	f.follow[client][id] = deliver
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.follow[client], id)
+	}, nil
+}
+
+// Present implements the port.
+func (f *Frames) Present(_ context.Context, client string) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.follow[client]) > 0, f.err
+}

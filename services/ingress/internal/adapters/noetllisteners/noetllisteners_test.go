@@ -1,0 +1,127 @@
+package noetllisteners_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/noetl"
+	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/services/ingress/internal/adapters/noetllisteners"
+	"github.com/noetl/gateway/services/ingress/internal/ingress"
+	"github.com/noetl/gateway/services/ingress/internal/ingresstest"
+)
+
+const ttl = 30 * time.Second
+
+func source(t *testing.T, asker noetllisteners.Asker) *noetllisteners.ListenerSource {
+	t.Helper()
+	s, err := noetllisteners.New(asker, ttl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestConformance(t *testing.T) {
+	ingresstest.RunListenerSource(t, func(t *testing.T) (ingress.ListenerSource, *ingresstest.NoETL) {
+		n := ingresstest.NewNoETL()
+		srv := httptest.NewServer(n.Handler())
+		t.Cleanup(srv.Close)
+		return source(t, noetl.New(noetl.Config{BaseURL: srv.URL, Timeout: 5 * time.Second, InternalToken: ingresstest.Token}, telemetry.Nop("test"))), n
+	})
+}
+
+func TestAnswersAreUsedAgainForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := ingresstest.NewNoETL()
+		s := source(t, n)
+		ask := func(name string) { _, _ = s.Listener(t.Context(), name) }
+		ask("orders")
+		ask("none")
+		time.Sleep(5*time.Second - 1) //nolint:forbidigo // in a synctest bubble
+		ask("orders")
+		ask("none")
+		if diff := cmp.Diff([]string{"orders", "none"}, n.Asked()); diff != "" {
+			t.Error(diff)
+		}
+		time.Sleep(1)                  //nolint:forbidigo // in a synctest bubble
+		ask("none")                    // absence is believed for a shorter time
+		time.Sleep(25*time.Second - 1) //nolint:forbidigo // in a synctest bubble
+		ask("orders")
+		time.Sleep(1) //nolint:forbidigo // in a synctest bubble
+		n.Fail(fault.New(fault.Unavailable, "x", "x"))
+		ask("orders")
+		ask("orders") // an outage is not remembered
+		if diff := cmp.Diff([]string{"orders", "none", "none", "orders", "orders"}, n.Asked()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// slow answers when told to.
+type slow struct {
+	calls   atomic.Int32
+	release chan struct{}
+}
+
+// Listener implements noetllisteners.Asker.
+func (s *slow) Listener(ctx context.Context, name string) (noetlwire.Listener, error) {
+	s.calls.Add(1)
+	select {
+	case <-ctx.Done():
+		return noetlwire.Listener{}, ctx.Err()
+	case <-s.release:
+		return noetlwire.Listener{Listener: name}, nil
+	}
+}
+
+func TestManySendersAskOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asker := &slow{release: make(chan struct{})}
+		s := source(t, asker)
+		gone, leave := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := s.Listener(gone, "orders"); err == nil {
+				t.Error("the one who left has an answer")
+			}
+		})
+		synctest.Wait()
+		for range 50 {
+			wg.Go(func() {
+				if l, err := s.Listener(t.Context(), "orders"); err != nil || l.Listener != "orders" {
+					t.Errorf("%+v %v", l, err)
+				}
+			})
+		}
+		synctest.Wait()
+		leave() // who asked first goes away; the others still get the answer
+		synctest.Wait()
+		close(asker.release)
+		wg.Wait()
+		if n := asker.calls.Load(); n != 1 {
+			t.Errorf("asked %d times", n)
+		}
+	})
+}
+
+func TestAQuestionIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, begin := source(t, &slow{}), time.Now()
+		if _, err := s.Listener(t.Context(), "orders"); !fault.Outage(err) {
+			t.Errorf("err = %v", err)
+		}
+		if took := time.Since(begin); took != 5*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}

@@ -1,0 +1,114 @@
+package ingress_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/services/ingress/internal/ingress"
+)
+
+// folding is a source that knows one listener by every name.
+type folding struct{ l noetlwire.Listener }
+
+// Listener implements the port.
+func (f folding) Listener(context.Context, string) (noetlwire.Listener, error) { return f.l, nil }
+
+// delivery is the request of a golden file.
+type delivery struct {
+	Rule        string              `json:"rule"`
+	PayloadFrom string              `json:"payload_from,omitempty"`
+	Header      string              `json:"header,omitempty"` // where the token is
+	Headers     map[string][]string `json:"headers,omitempty"`
+	Body        string              `json:"body"`
+	Execute     json.RawMessage     `json:"execute"` // what NoETL is asked
+}
+
+// UPDATE_GOLDEN=1 writes what NoETL is asked anew.
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.golden")
+	if err != nil || len(files) < 10 {
+		t.Fatal(err, files)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var d delivery
+		if err := json.Unmarshal(text, &d); err != nil {
+			t.Fatal(file, err)
+		}
+		w := newWorld()
+		w.noetl.Put(noetlwire.Listener{
+			Listener: "l", CatalogPath: "subscriptions/l", Source: "webhook", SubscriptionID: "582940187123449857", Verify: noetlwire.Verify{Type: "bearer", Header: d.Header, Secret: secret},
+			Dispatch: noetlwire.Dispatch{Playbook: "demo/webhook", PayloadFrom: d.PayloadFrom, ExecutionPool: "fast"},
+		})
+		headers := map[string][]string{"authorization": {secret}}
+		if d.Header != "" {
+			headers = map[string][]string{strings.ToLower(d.Header): {secret}}
+		}
+		for name, values := range d.Headers {
+			headers[name] = values
+		}
+		if _, err := w.Deliver(t.Context(), ingress.DeliverRequest{Listener: "l", Headers: headers, Body: []byte(d.Body)}); err != nil {
+			t.Fatal(file, err)
+		}
+		got, err := json.Marshal(w.noetl.Started()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(got), secret) {
+			t.Errorf("%s: the secret went on", file)
+		}
+		if os.Getenv("UPDATE_GOLDEN") != "" {
+			d.Execute = got
+			out, err := json.MarshalIndent(d, "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, append(out, '\n'), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		var want bytes.Buffer
+		if err := json.Compact(&want, d.Execute); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want.String(), string(got)); diff != "" {
+			t.Errorf("%s: %s\n%s", file, d.Rule, diff)
+		}
+	}
+}
+
+// Whatever a verified body holds, NoETL gets JSON with our own three members.
+func FuzzEnvelope(f *testing.F) {
+	for _, s := range []string{`{"message":1}`, `[1]`, `{}}`, `{"a":1} x`, "\xff", ``, `null`, `"x"`, `1e999`, strings.Repeat("[", 20000), `{"subscription":{}}`} {
+		f.Add(s, "message.json")
+	}
+	f.Add("x", "message.body")
+	f.Add("{}", "message.attributes")
+	f.Fuzz(func(t *testing.T, body, from string) {
+		w := newWorld()
+		w.noetl.Put(noetlwire.Listener{Listener: "l", CatalogPath: "c", Source: "webhook", Verify: noetlwire.Verify{Type: "bearer", Secret: secret}, Dispatch: noetlwire.Dispatch{Playbook: "p", PayloadFrom: from}})
+		if _, err := w.Deliver(t.Context(), ingress.DeliverRequest{Listener: "l", Headers: map[string][]string{"authorization": {secret}}, Body: []byte(body)}); err != nil {
+			t.Fatal(err)
+		}
+		got := w.noetl.Started()[0].Workload
+		e, ok := got["message"].(ingress.Envelope)
+		if _, err := json.Marshal(got); err != nil || !ok || e.ID != "fresh-id" || got["subscription"] != "c" || got["source"] != "webhook" {
+			t.Fatalf("%v %v", got, err)
+		}
+		if text, isText := e.Data.(string); isText && !json.Valid([]byte(body)) && text != body {
+			t.Fatalf("%q became %q", body, text)
+		}
+	})
+}

@@ -1,0 +1,63 @@
+package ingresstest
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/services/ingress/internal/ingress"
+)
+
+// RunListenerSource is the conformance suite of [ingress.ListenerSource]. newPort returns the
+// port and the fake that answers behind it.
+func RunListenerSource(t *testing.T, newPort func(t *testing.T) (ingress.ListenerSource, *NoETL)) {
+	t.Helper()
+	t.Run("finds all of it", func(t *testing.T) {
+		port, behind := newPort(t)
+		want := noetlwire.Listener{
+			Listener: "full", CatalogPath: "c", Source: "pubsub", SubscriptionID: "7",
+			Verify:   noetlwire.Verify{Type: "t", Header: "h", Secret: "s", Audience: "a", ServiceAccount: "sa"},
+			Dispatch: noetlwire.Dispatch{Playbook: "p", PayloadFrom: "message.body", ExecutionPool: "e"}, Directives: []byte(`{"a":1}`),
+		}
+		behind.Put(want)
+		got, err := port.Listener(t.Context(), "full")
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Error(diff, err)
+		}
+	})
+	t.Run("tells what is absent from what cannot be told", func(t *testing.T) {
+		port, behind := newPort(t)
+		if _, err := port.Listener(t.Context(), "none"); fault.Of(err) == nil || fault.Of(err).Kind != fault.NotFound {
+			t.Errorf("absent: %v", err)
+		}
+		behind.Fail(fault.New(fault.Unavailable, "x", "x"))
+		if _, err := port.Listener(t.Context(), "orders"); !fault.Outage(err) {
+			t.Errorf("away: %v", err)
+		}
+		behind.Fail(nil)
+		if l, err := port.Listener(t.Context(), "orders"); err != nil || l.Verify.Secret != Secret {
+			t.Errorf("an outage must not be remembered: %v", err)
+		}
+	})
+}
+
+// RunDispatcher is the conformance suite of [ingress.Dispatcher].
+func RunDispatcher(t *testing.T, newPort func(t *testing.T) (ingress.Dispatcher, *NoETL)) {
+	t.Helper()
+	port, behind := newPort(t)
+	parent := int64(582940187123449857)
+	want := noetlwire.ExecuteRequest{Path: "p", Workload: map[string]any{"a": "b"}, ResourceKind: noetlwire.KindPlaybook, ExecutionPool: "e", ParentExecutionID: &parent}
+	out, err := port.Execute(t.Context(), want)
+	if err != nil || out.ExecutionID != FirstExecution {
+		t.Errorf("%+v %v", out, err)
+	}
+	if diff := cmp.Diff([]noetlwire.ExecuteRequest{want}, behind.Started()); diff != "" {
+		t.Error(diff)
+	}
+	behind.Fail(fault.New(fault.Invalid, "x", "x"))
+	if _, err := port.Execute(t.Context(), want); err == nil || fault.Outage(err) || len(behind.Started()) != 1 {
+		t.Errorf("a refusal: %v, %d started", err, len(behind.Started()))
+	}
+}

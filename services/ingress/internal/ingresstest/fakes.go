@@ -1,0 +1,183 @@
+package ingresstest
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/services/ingress/internal/ingress"
+)
+
+// Secret of the listeners that [NewNoETL] knows.
+const Secret = "listener-secret" //nolint:gosec // a test's
+
+// Token that [NoETL.Handler] wants on its internal routes.
+const Token = "internal-token" //nolint:gosec // a test's
+
+// FirstExecution is the id of the first execution of a [NoETL]: a float would change it.
+const FirstExecution = "582940187123449857"
+
+var (
+	_ ingress.ListenerSource = (*NoETL)(nil)
+	_ ingress.Dispatcher     = (*NoETL)(nil)
+)
+
+// NoETL knows listeners and starts nothing, but remembers it.
+type NoETL struct {
+	mu        sync.Mutex
+	listeners map[string]noetlwire.Listener
+	started   []noetlwire.ExecuteRequest
+	asked     []string
+	fail      error
+}
+
+// NewNoETL makes one with the listener "orders" (hmac_sha256) and "hook" (bearer).
+func NewNoETL() *NoETL {
+	n := &NoETL{listeners: map[string]noetlwire.Listener{}}
+	n.Put(noetlwire.Listener{
+		Listener: "orders", CatalogPath: "subscriptions/orders", Source: "webhook", SubscriptionID: "42",
+		Verify: noetlwire.Verify{Type: "hmac_sha256", Secret: Secret}, Dispatch: noetlwire.Dispatch{Playbook: "demo/webhook", PayloadFrom: "message.json", ExecutionPool: "fast"},
+	})
+	n.Put(noetlwire.Listener{
+		Listener: "hook", CatalogPath: "subscriptions/hook", Source: "webhook",
+		Verify: noetlwire.Verify{Type: "bearer", Secret: Secret}, Dispatch: noetlwire.Dispatch{Playbook: "demo/hook"},
+	})
+	return n
+}
+
+// Put adds or replaces a listener.
+func (n *NoETL) Put(l noetlwire.Listener) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.listeners[l.Listener] = l
+}
+
+// Fail makes every call return err, until it is nil.
+func (n *NoETL) Fail(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.fail = err
+}
+
+// Started returns what was started, in order.
+func (n *NoETL) Started() []noetlwire.ExecuteRequest {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.started)
+}
+
+// Asked returns the listeners that were asked for, in order.
+func (n *NoETL) Asked() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.asked)
+}
+
+// Listener implements the port.
+func (n *NoETL) Listener(_ context.Context, name string) (noetlwire.Listener, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.asked = append(n.asked, name)
+	if n.fail != nil {
+		return noetlwire.Listener{}, n.fail
+	}
+	l, ok := n.listeners[name]
+	if !ok {
+		return l, fault.New(fault.NotFound, "noetl_404", "NoETL: no such listener")
+	}
+	return l, nil
+}
+
+// Execute implements the port.
+func (n *NoETL) Execute(_ context.Context, in noetlwire.ExecuteRequest) (noetlwire.ExecuteResponse, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fail != nil {
+		return noetlwire.ExecuteResponse{}, n.fail
+	}
+	first, err := strconv.ParseInt(FirstExecution, 10, 64)
+	if err != nil {
+		return noetlwire.ExecuteResponse{}, err
+	}
+	id := noetlwire.ID(strconv.FormatInt(first+int64(len(n.started)), 10))
+	n.started = append(n.started, in)
+	return noetlwire.ExecuteResponse{ExecutionID: id, Status: "STARTED"}, nil
+}
+
+// Handler serves the fake on NoETL's routes.
+func (n *NoETL) Handler() http.Handler {
+	mux := http.NewServeMux()
+	answer := func(w http.ResponseWriter, r *http.Request, out any, err error) {
+		if err != nil {
+			httpkit.WriteError(r.Context(), w, err)
+			return
+		}
+		httpkit.WriteJSON(w, http.StatusOK, out)
+	}
+	mux.HandleFunc("GET /api/health", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /api/internal/ingress/{listener}", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer "+Token {
+			answer(w, r, nil, fault.New(fault.Unauthenticated, "bad_token", "no"))
+			return
+		}
+		l, err := n.Listener(r.Context(), r.PathValue("listener"))
+		answer(w, r, l, err)
+	})
+	mux.HandleFunc("POST /api/execute", func(w http.ResponseWriter, r *http.Request) {
+		dec := json.NewDecoder(r.Body)
+		dec.UseNumber()
+		var in noetlwire.ExecuteRequest
+		if err := dec.Decode(&in); err != nil {
+			answer(w, r, nil, err)
+			return
+		}
+		out, err := n.Execute(r.Context(), in)
+		answer(w, r, out, err)
+	})
+	return mux
+}
+
+var _ ingress.Observer = (*Counts)(nil)
+
+// Counts keeps counts in memory, as "what listener reason" → number.
+type Counts struct {
+	mu     sync.Mutex
+	counts map[string]int
+}
+
+func (c *Counts) add(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.counts == nil {
+		c.counts = map[string]int{}
+	}
+	c.counts[key]++
+}
+
+// Received implements the port.
+func (c *Counts) Received(listener string) { c.add("received " + listener) }
+
+// Rejected implements the port.
+func (c *Counts) Rejected(listener string, reason ingress.Reason) {
+	c.add("rejected " + listener + " " + string(reason))
+}
+
+// Dispatched implements the port.
+func (c *Counts) Dispatched(listener string) { c.add("dispatched " + listener) }
+
+// All returns the counts.
+func (c *Counts) All() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := map[string]int{}
+	for k, v := range c.counts {
+		out[k] = v
+	}
+	return out
+}
