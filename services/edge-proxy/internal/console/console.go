@@ -52,7 +52,7 @@ func Register(mux *http.ServeMux, cfg Config) error {
 		h.Set("Content-Security-Policy", policy)
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-cache")
-		_, _ = w.Write(body) // the peer may be gone
+		_, _ = w.Write(body) //nolint:gosec // an embedded file, whatever its name; the peer may be gone
 	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { serve(w, r, "index.html") })
 	mux.HandleFunc("GET /console/config.json", func(w http.ResponseWriter, _ *http.Request) { httpkit.WriteJSON(w, http.StatusOK, cfg) })

@@ -23,7 +23,7 @@ func page(t *testing.T, cfg console.Config) func(target string) *httptest.Respon
 	mux.HandleFunc("/", httpkit.NotFound)
 	return func(target string) *httptest.ResponseRecorder {
 		rec := httptest.NewRecorder()
-		mux.ServeHTTP(rec, httptest.NewRequest("GET", target, nil))
+		mux.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", target, nil))
 		return rec
 	}
 }

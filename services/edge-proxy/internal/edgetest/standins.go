@@ -92,18 +92,18 @@ func decode[T any](r *http.Request) (T, error) {
 }
 
 // Serve runs a stand-in until the test ends, and returns when all its operations answer.
-func Serve(t testing.TB, nc *nats.Conn, name string, operations int, s *natskit.Service) {
-	t.Helper()
+func Serve(tb testing.TB, nc *nats.Conn, name string, operations int, s *natskit.Service) {
+	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Errorf("%s: %v", name, err)
+			tb.Errorf("%s: %v", name, err)
 		}
 	})
-	testkit.Eventually(t, name+" answers", func() bool {
+	testkit.Eventually(tb, name+" answers", func() bool {
 		ping, stop := context.WithTimeout(ctx, time.Second)
 		defer stop()
 		reply, err := nc.RequestWithContext(ping, micro.APIPrefix+".INFO."+name, nil)

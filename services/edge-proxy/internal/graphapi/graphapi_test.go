@@ -49,8 +49,9 @@ func newDoor() *door {
 	return d
 }
 
-func (d *door) post(body, contentType string) *httptest.ResponseRecorder {
-	req := httptest.NewRequest("POST", "/graphql", strings.NewReader(body))
+func (d *door) post(t *testing.T, body, contentType string) *httptest.ResponseRecorder {
+	t.Helper()
+	req := httptest.NewRequestWithContext(t.Context(), "POST", "/graphql", strings.NewReader(body))
 	req.Header.Set("Content-Type", contentType)
 	rec := httptest.NewRecorder()
 	d.ServeHTTP(rec, req)
@@ -94,7 +95,7 @@ func TestGolden(t *testing.T) {
 			for line := range strings.SplitSeq(head, "\n") {
 				d.world(strings.TrimPrefix(line, "given: "))
 			}
-			rec := d.post(request, "application/json")
+			rec := d.post(t, request, "application/json")
 			var asked, reply bytes.Buffer
 			for _, r := range d.noetl.Started() {
 				b, err := json.Marshal(r)
@@ -126,7 +127,7 @@ func TestGolden(t *testing.T) {
 }
 
 func TestIntrospection(t *testing.T) {
-	rec := newDoor().post(`{"query":"query IntrospectionQuery{__schema{queryType{name} mutationType{name} types{kind name fields(includeDeprecated:true){name args{name type{kind name ofType{kind name ofType{name}}}} type{kind name ofType{kind name}}} enumValues{name}} directives{name locations args{name}}}}"}`, "application/json")
+	rec := newDoor().post(t, `{"query":"query IntrospectionQuery{__schema{queryType{name} mutationType{name} types{kind name fields(includeDeprecated:true){name args{name type{kind name ofType{kind name ofType{name}}}} type{kind name ofType{kind name}}} enumValues{name}} directives{name locations args{name}}}}"}`, "application/json")
 	for _, want := range []string{`"executePlaybook"`, `"rerunExecution"`, `"JSON"`, `"ExecutableResourceKind"`, `"agent"`, `"clientId"`} {
 		if !strings.Contains(rec.Body.String(), want) {
 			t.Errorf("no %s in %d %.300s", want, rec.Code, rec.Body)
@@ -153,7 +154,7 @@ func TestQueriesAreBounded(t *testing.T) {
 	} {
 		d := newDoor()
 		begin := time.Now()
-		rec := d.post(`{"query":"`+query+`"}`, "application/json")
+		rec := d.post(t, `{"query":"`+query+`"}`, "application/json")
 		if !strings.Contains(rec.Body.String(), `"errors"`) || rec.Code >= 500 || len(d.noetl.Started()) != 0 {
 			t.Errorf("%s: %d %.200s", name, rec.Code, rec.Body)
 		}
@@ -167,7 +168,7 @@ func TestQueriesAreBounded(t *testing.T) {
 func TestOnlyJSONIsTaken(t *testing.T) {
 	for _, contentType := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""} {
 		d := newDoor()
-		rec := d.post(`{"query":"mutation{executePlaybook(name:\"x\"){id}}"}`, contentType)
+		rec := d.post(t, `{"query":"mutation{executePlaybook(name:\"x\"){id}}"}`, contentType)
 		if rec.Code < 400 || rec.Code >= 500 || len(d.noetl.Started()) != 0 || !json.Valid(rec.Body.Bytes()) {
 			t.Errorf("%q: %d %s", contentType, rec.Code, rec.Body)
 		}
@@ -187,7 +188,7 @@ func FuzzRequest(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		rec := newDoor().post(body, "application/json")
+		rec := newDoor().post(t, body, "application/json")
 		if rec.Code >= 500 || !json.Valid(rec.Body.Bytes()) {
 			t.Errorf("%q: %d %s", body, rec.Code, rec.Body)
 		}

@@ -12,7 +12,7 @@ import (
 func cors(t *testing.T, origins []string, method, from string, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	h := httpapi.CORS(httpapi.CORSConfig{Origins: origins, Credentials: true}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))
-	req := httptest.NewRequest(method, "/noetl/x", nil)
+	req := httptest.NewRequestWithContext(t.Context(), method, "/noetl/x", nil)
 	if from != "" {
 		req.Header.Set("Origin", from)
 	}

@@ -44,7 +44,7 @@ func routes(login func(authwire.LoginRequest)) http.Handler {
 func TestLogoutTakesTheTokenFromWhereItIs(t *testing.T) {
 	h := routes(func(authwire.LoginRequest) {})
 	for name, value := range map[string]string{"Authorization": "bearer " + token, "X-Session-Token": token, "Cookie": "session_token=" + token} {
-		req := httptest.NewRequest("POST", "/api/auth/logout", nil)
+		req := httptest.NewRequestWithContext(t.Context(), "POST", "/api/auth/logout", nil)
 		req.Header.Set(name, value)
 		rec := httptest.NewRecorder()
 		if h.ServeHTTP(rec, req); rec.Code != http.StatusNoContent || rec.Body.Len() != 0 {
@@ -55,7 +55,7 @@ func TestLogoutTakesTheTokenFromWhereItIs(t *testing.T) {
 
 func TestTheOlderNameOfAPlaybook(t *testing.T) {
 	rec := httptest.NewRecorder()
-	routes(nil).ServeHTTP(rec, httptest.NewRequest("POST", "/api/auth/check-access", strings.NewReader(`{"session_token":"x","playbook_name":"demo/echo"}`)))
+	routes(nil).ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "POST", "/api/auth/check-access", strings.NewReader(`{"session_token":"x","playbook_name":"demo/echo"}`)))
 	if !strings.Contains(rec.Body.String(), `"playbook_path":"demo/echo"`) {
 		t.Error(rec.Body)
 	}
@@ -104,7 +104,7 @@ func FuzzLogin(f *testing.F) {
 				t.Errorf("%+v", in)
 			}
 		})
-		req := httptest.NewRequest("POST", "/api/auth/login", strings.NewReader(body))
+		req := httptest.NewRequestWithContext(t.Context(), "POST", "/api/auth/login", strings.NewReader(body))
 		req.Header.Set("Content-Type", contentType)
 		rec := httptest.NewRecorder()
 		if h.ServeHTTP(rec, req); rec.Code >= 500 || !json.Valid(rec.Body.Bytes()) {

@@ -67,7 +67,7 @@ func TestAProxyWithoutProtectIsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	rec := httptest.NewRecorder()
-	httpapi.NewProxy(httpapi.ProxyConfig{Base: base, MaxBody: maxBody, Logger: slog.New(slog.DiscardHandler)}).ServeHTTP(rec, httptest.NewRequest("GET", "/noetl/x", nil))
+	httpapi.NewProxy(httpapi.ProxyConfig{Base: base, MaxBody: maxBody, Logger: slog.New(slog.DiscardHandler)}).ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/noetl/x", nil))
 	if rec.Code != http.StatusUnauthorized {
 		t.Errorf("%d", rec.Code)
 	}
@@ -99,7 +99,7 @@ func FuzzExecuteBody(f *testing.F) {
 		up := &capture{}
 		proxy := httpapi.NewProxy(httpapi.ProxyConfig{Base: base, MaxBody: maxBody, Logger: slog.New(slog.DiscardHandler), Transport: up, Access: &access{}})
 		doors := &httpapi.Doors{Sessions: sessions{}, MaxBody: maxBody}
-		req := httptest.NewRequest("POST", "/noetl/execute", strings.NewReader(body))
+		req := httptest.NewRequestWithContext(t.Context(), "POST", "/noetl/execute", strings.NewReader(body))
 		req.Header.Set("Authorization", "Bearer "+token)
 		doors.Protect(proxy).ServeHTTP(httptest.NewRecorder(), req)
 		if up.body == nil {

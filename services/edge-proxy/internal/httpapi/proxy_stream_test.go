@@ -102,7 +102,7 @@ func TestAnAnswerThatBreaksOffLooksBroken(t *testing.T) {
 
 func TestLargeBodiesAreRefused(t *testing.T) {
 	read := make(chan error, 2)
-	up := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+	up := upstream(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, err := io.Copy(io.Discard, r.Body)
 		read <- err
 	})
@@ -163,7 +163,7 @@ func TestMethods(t *testing.T) {
 // handshake sends an upgrade and returns the connection and what was answered.
 func handshake(t *testing.T, address, protocol string) (net.Conn, *bufio.Reader, *http.Response) {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(address, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,6 +201,7 @@ func switching(t *testing.T) (address string, seen chan *http.Request) {
 func TestAWebSocketPasses(t *testing.T) {
 	address, seen := switching(t)
 	conn, in, resp := handshake(t, front(t, address).URL, "websocket")
+	defer func() { _ = resp.Body.Close() }()
 	r := <-seen
 	if r.Header.Get("Sec-Websocket-Key") != "a2V5" || r.Header.Get("X-User-Id") != "7" || r.Header.Get("Sec-Websocket-Protocol") != "" || r.Header.Get("Http2-Settings") != "" {
 		t.Errorf("NoETL saw %v", r.Header)
@@ -220,6 +221,7 @@ func TestNoOtherProtocolIsTunnelled(t *testing.T) {
 	srv := front(t, address)
 	for _, protocol := range []string{"h2c", "websocket, h2c", "h2c, websocket", "tls/1.0", "\u212aebsocket"} {
 		_, _, resp := handshake(t, srv.URL, protocol)
+		_ = resp.Body.Close()
 		if resp.StatusCode == 101 {
 			t.Errorf("%s: tunnelled", protocol)
 			continue

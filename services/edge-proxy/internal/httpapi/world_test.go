@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	token   = "session-token+1/2" //nolint:gosec // no real token
+	token   = "session-token+1/2"
 	origin  = "http://localhost:3000"
 	maxBody = 32 << 10
 )

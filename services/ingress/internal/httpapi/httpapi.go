@@ -3,10 +3,8 @@ package httpapi
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	httptransport "github.com/go-kit/kit/transport/http"
 
@@ -16,20 +14,12 @@ import (
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
 )
 
-// bodyTimeout bounds the arrival of one delivery. Nobody is verified before its body is there,
-// so strangers could otherwise hold as many half-sent ones in memory as they like.
-const bodyTimeout = 30 * time.Second
-
 // Register adds POST /ingress/{listener}. maxBody is in bytes.
 func Register(mux *http.ServeMux, set endpoints.Set, maxBody int64) {
-	deliver := httptransport.NewServer(set.Deliver.Endpoint(),
+	mux.Handle("POST /ingress/{listener}", httptransport.NewServer(set.Deliver.Endpoint(),
 		func(_ context.Context, r *http.Request) (any, error) { return decode(r, maxBody) },
 		encode,
-		httptransport.ServerErrorEncoder(writeRejection))
-	mux.HandleFunc("POST /ingress/{listener}", func(w http.ResponseWriter, r *http.Request) {
-		r.Body = newTimedBody(w, r.Body, bodyTimeout)
-		deliver.ServeHTTP(w, r)
-	})
+		httptransport.ServerErrorEncoder(writeRejection)))
 	mux.HandleFunc("/ingress/", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost { // a longer or an empty path is no listener's
 			writeRejection(r.Context(), fault.New(fault.NotFound, string(ingress.UnknownListener), "there is no such listener"), w)
@@ -38,28 +28,6 @@ func Register(mux *http.ServeMux, set endpoints.Set, maxBody int64) {
 		w.Header().Set("Allow", http.MethodPost)
 		httpkit.WriteJSON(w, http.StatusMethodNotAllowed, httpkit.ErrorBody{Error: "deliveries are sent with POST to /ingress/{listener}", Code: "method_not_allowed"})
 	})
-}
-
-// timedBody is a body that must arrive in time. The deadline ends with the body: it is the
-// connection's, and would cancel the request later.
-type timedBody struct {
-	io.ReadCloser
-	conn *http.ResponseController
-}
-
-func newTimedBody(w http.ResponseWriter, body io.ReadCloser, d time.Duration) *timedBody {
-	b := &timedBody{ReadCloser: body, conn: http.NewResponseController(w)}
-	_ = b.conn.SetReadDeadline(time.Now().Add(d)) // a writer that has none is a test's
-	return b
-}
-
-// Read implements io.Reader.
-func (b *timedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil {
-		_ = b.conn.SetReadDeadline(time.Time{})
-	}
-	return n, err
 }
 
 func decode(r *http.Request, maxBody int64) (ingress.DeliverRequest, error) {

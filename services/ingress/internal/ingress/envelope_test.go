@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,9 +56,7 @@ func TestGolden(t *testing.T) {
 		if d.Header != "" {
 			headers = map[string][]string{strings.ToLower(d.Header): {secret}}
 		}
-		for name, values := range d.Headers {
-			headers[name] = values
-		}
+		maps.Copy(headers, d.Headers)
 		if _, err := w.Deliver(t.Context(), ingress.DeliverRequest{Listener: "l", Headers: headers, Body: []byte(d.Body)}); err != nil {
 			t.Fatal(file, err)
 		}

@@ -3,6 +3,7 @@ package ingresstest
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -15,10 +16,10 @@ import (
 )
 
 // Secret of the listeners that [NewNoETL] knows.
-const Secret = "listener-secret" //nolint:gosec // a test's
+const Secret = "listener-secret"
 
 // Token that [NoETL.Handler] wants on its internal routes.
-const Token = "internal-token" //nolint:gosec // a test's
+const Token = "internal-token"
 
 // FirstExecution is the id of the first execution of a [NoETL]: a float would change it.
 const FirstExecution = "582940187123449857"
@@ -175,9 +176,5 @@ func (c *Counts) Dispatched(listener string) { c.add("dispatched " + listener) }
 func (c *Counts) All() map[string]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out := map[string]int{}
-	for k, v := range c.counts {
-		out[k] = v
-	}
-	return out
+	return maps.Clone(c.counts)
 }

@@ -27,6 +27,7 @@ func TestListenerSource(t *testing.T) {
 	})
 	t.Run("client", func(t *testing.T) {
 		ingresstest.RunListenerSource(t, func(t *testing.T) (ingress.ListenerSource, *ingresstest.NoETL) {
+			t.Helper()
 			n := ingresstest.NewNoETL()
 			return client(t, n), n
 		})
@@ -42,6 +43,7 @@ func TestDispatcher(t *testing.T) {
 	})
 	t.Run("client", func(t *testing.T) {
 		ingresstest.RunDispatcher(t, func(t *testing.T) (ingress.Dispatcher, *ingresstest.NoETL) {
+			t.Helper()
 			n := ingresstest.NewNoETL()
 			return client(t, n), n
 		})

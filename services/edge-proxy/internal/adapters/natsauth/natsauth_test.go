@@ -16,6 +16,7 @@ import (
 
 func TestConformance(t *testing.T) {
 	edgetest.RunAuth(t, func(t *testing.T) (edge.Auth, *edgetest.Auth) {
+		t.Helper()
 		n, behind := testkit.StartNATS(t), &edgetest.Auth{}
 		nc := n.Connect(t)
 		edgetest.Serve(t, nc, "auth", 5, edgetest.AuthService(nc, behind))

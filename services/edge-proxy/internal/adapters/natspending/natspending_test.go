@@ -15,6 +15,7 @@ import (
 
 func TestConformance(t *testing.T) {
 	edgetest.RunPending(t, func(t *testing.T) (edge.Pending, *edgetest.Pending) {
+		t.Helper()
 		n, behind := testkit.StartNATS(t), edgetest.NewPending(nil)
 		nc := n.Connect(t)
 		edgetest.Serve(t, nc, "event-fanout", 3, edgetest.PendingService(nc, behind))

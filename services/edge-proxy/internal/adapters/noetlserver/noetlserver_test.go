@@ -24,6 +24,7 @@ func connect(t *testing.T, h http.Handler) *noetlserver.Server {
 
 func TestConformance(t *testing.T) {
 	edgetest.RunNoETL(t, func(t *testing.T) (edge.NoETL, *edgetest.NoETL) {
+		t.Helper()
 		behind := edgetest.NewNoETL(nil)
 		return connect(t, edgetest.NoETLServer(behind)), behind
 	})

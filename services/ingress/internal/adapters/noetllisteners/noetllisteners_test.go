@@ -33,6 +33,7 @@ func source(t *testing.T, asker noetllisteners.Asker) *noetllisteners.ListenerSo
 
 func TestConformance(t *testing.T) {
 	ingresstest.RunListenerSource(t, func(t *testing.T) (ingress.ListenerSource, *ingresstest.NoETL) {
+		t.Helper()
 		n := ingresstest.NewNoETL()
 		srv := httptest.NewServer(n.Handler())
 		t.Cleanup(srv.Close)
@@ -53,11 +54,11 @@ func TestAnswersAreUsedAgainForAWhile(t *testing.T) {
 		if diff := cmp.Diff([]string{"orders", "none"}, n.Asked()); diff != "" {
 			t.Error(diff)
 		}
-		time.Sleep(1)                  //nolint:forbidigo // in a synctest bubble
+		time.Sleep(time.Nanosecond)    //nolint:forbidigo // in a synctest bubble
 		ask("none")                    // absence is believed for a shorter time
 		time.Sleep(25*time.Second - 1) //nolint:forbidigo // in a synctest bubble
 		ask("orders")
-		time.Sleep(1) //nolint:forbidigo // in a synctest bubble
+		time.Sleep(time.Nanosecond) //nolint:forbidigo // in a synctest bubble
 		n.Fail(fault.New(fault.Unavailable, "x", "x"))
 		ask("orders")
 		ask("orders") // an outage is not remembered

@@ -50,9 +50,8 @@ func TestABusyGatewayIsRateLimited(t *testing.T) {
 	}
 }
 
-// The deadline of the body must not outlive it: the connection is used again, and a delivery
-// that is slow to dispatch is not cut off.
-func TestAReadBodyEndsItsDeadline(t *testing.T) {
+// What is too large is told to the use case, which counts it; the connection is used again.
+func TestBodiesUpToTheLimitAreDelivered(t *testing.T) {
 	got := make(chan ingress.DeliverRequest, 3)
 	srv := serve(t, func(ctx context.Context, in ingress.DeliverRequest) (ingress.DeliverResponse, error) {
 		got <- in
