@@ -35,7 +35,7 @@ func TestABodyMustComeAtAPace(t *testing.T) {
 		if n != size || err != nil {
 			t.Errorf("%d bytes, %v", n, err)
 		}
-	})).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(strings.Repeat("x", size))))
+	})).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(strings.Repeat("x", size))))
 	if len(w.set) < 3 {
 		t.Fatalf("%d deadlines were set", len(w.set))
 	}
@@ -53,7 +53,7 @@ func TestABodyMustComeAtAPace(t *testing.T) {
 func TestNoBodyHasNoDeadline(t *testing.T) {
 	t.Parallel()
 	w := &deadlines{ResponseWriter: httptest.NewRecorder()}
-	httpkit.Edge(telemetry.Nop("test"), "test", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	httpkit.Edge(telemetry.Nop("test"), "test", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
 	if len(w.set) != 0 {
 		t.Errorf("a stream would be cut at %v", w.set)
 	}

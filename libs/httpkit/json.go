@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	httptransport "github.com/go-kit/kit/transport/http"
 	"go.opentelemetry.io/otel/trace"
@@ -30,14 +29,8 @@ type Encoder[Out any] func(context.Context, http.ResponseWriter, Out) error
 
 // Mount puts an operation behind go-kit's HTTP server. Errors go through [WriteError].
 func Mount[In, Out any](op kit.Operation[In, Out], decode Decoder[In], encode Encoder[Out]) http.Handler {
-	server := httptransport.NewServer(op.Endpoint(),
-		func(_ context.Context, r *http.Request) (any, error) {
-			in, err := decode(r)
-			if rc, ok := r.Context().Value(controllerKey{}).(*http.ResponseController); ok && err == nil {
-				_ = rc.SetReadDeadline(time.Time{}) // the operation has a deadline of its own
-			}
-			return in, err
-		},
+	return httptransport.NewServer(op.Endpoint(),
+		func(_ context.Context, r *http.Request) (any, error) { return decode(r) },
 		func(ctx context.Context, w http.ResponseWriter, out any) error {
 			typed, ok := out.(Out)
 			if !ok {
@@ -46,19 +39,7 @@ func Mount[In, Out any](op kit.Operation[In, Out], decode Decoder[In], encode En
 			return encode(ctx, w, typed)
 		},
 		httptransport.ServerErrorEncoder(func(ctx context.Context, err error, w http.ResponseWriter) { WriteError(ctx, w, err) }))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rc := http.NewResponseController(w)
-		_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // a recorder in a test has none
-		server.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), controllerKey{}, rc)))
-	})
 }
-
-// controllerKey carries the request's controller to the decoder.
-type controllerKey struct{}
-
-// bodyTimeout is how long a peer may take to send a body (slow-body attack, as slowloris but
-// after the header).
-const bodyTimeout = 30 * time.Second
 
 // JSON encodes an output with status 200.
 func JSON[Out any](_ context.Context, w http.ResponseWriter, out Out) error {

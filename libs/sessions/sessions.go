@@ -189,8 +189,8 @@ func (c *Client) store(key authwire.TokenKey, s *authwire.Session) *entry {
 // Name returns the component's name.
 func (c *Client) Name() string { return "session client" }
 
-// Run follows the revocations until ctx ends. The watch resumes where it was after a
-// reconnect, so that what was revoked meanwhile arrives then.
+// Run follows the revocations until ctx ends. The watch is opened again after a reconnect and
+// then tells all of them, so that what was revoked meanwhile arrives too.
 func (c *Client) Run(ctx context.Context) error {
 	for {
 		if err := c.watch(ctx); err != nil && ctx.Err() == nil {
@@ -209,6 +209,9 @@ func (c *Client) Run(ctx context.Context) error {
 const watchRetry = 200 * time.Millisecond
 
 func (c *Client) watch(ctx context.Context) error {
+	// The watch itself takes ten seconds and more to notice that the server was away.
+	reconnected := c.js.Conn().StatusChanged(nats.CONNECTED)
+	defer c.js.Conn().RemoveStatusListener(reconnected)
 	kv, err := c.js.KeyValue(ctx, authwire.RevokedBucket)
 	if err != nil {
 		return err
@@ -221,6 +224,8 @@ func (c *Client) watch(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			return nil
+		case <-reconnected:
 			return nil
 		case e, open := <-w.Updates():
 			if !open {

@@ -33,7 +33,12 @@ func component(tb testing.TB, run func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- run(ctx) }()
-	tb.Cleanup(func() { cancel(); <-done })
+	tb.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			tb.Error(err)
+		}
+	})
 }
 
 func newWorld(tb testing.TB, near, grace time.Duration) *world {
@@ -142,7 +147,9 @@ func TestAllWhoAskAtOnceAskOnce(t *testing.T) {
 func TestWhatIsNoSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, time.Hour, time.Hour)
-	w.set(func() (authwire.Session, error) { return authwire.Session{}, fault.New(fault.Unauthenticated, "x", "x") })
+	w.set(func() (authwire.Session, error) {
+		return authwire.Session{}, fault.New(fault.Unauthenticated, "x", "x")
+	})
 	for _, token := range []string{"", "nope", string(make([]byte, 5000))} {
 		if k := w.kind(t, token); k != "unauthenticated" {
 			t.Errorf("%.10q: %s", token, k)

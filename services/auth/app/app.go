@@ -14,7 +14,6 @@ import (
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/run"
-
 	"github.com/noetl/gateway/services/auth/internal/adapters/natscallback"
 	"github.com/noetl/gateway/services/auth/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/auth/internal/adapters/noetlauth"

@@ -24,7 +24,6 @@ import (
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/testkit"
-
 	"github.com/noetl/gateway/services/auth/app"
 	"github.com/noetl/gateway/services/auth/internal/authtest"
 )

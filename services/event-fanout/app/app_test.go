@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -340,22 +339,6 @@ func TestStreamsOutliveARestartOfNATS(t *testing.T) {
 	})
 	if got := testkit.Names(stream.Until(t, "playbook/result")); got != "[playbook/state playbook/result]" {
 		t.Errorf("got %s", got)
-	}
-}
-
-func TestDrainEndsStreams(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	a := w.replica()
-	stream := testkit.OpenEvents(t, a.public, w.login(7, time.Hour), nil)
-	stream.ClientID(t)
-	begin := time.Now()
-	a.stop()
-	if e := stream.Next(t); !errors.Is(e.Error, io.EOF) {
-		t.Errorf("the stream did not end in good order: %+v", e)
-	}
-	if took := time.Since(begin); took > 5*time.Second {
-		t.Errorf("stopping took %v", took)
 	}
 }
 

@@ -1,6 +1,8 @@
 package app_test
 
 import (
+	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -81,4 +83,20 @@ func TestItStopsInGoodOrderWhileNATSIsAway(t *testing.T) {
 		t.Errorf("stopping took %v", took)
 	}
 	w.nats.Start(t)
+}
+
+func TestDrainEndsStreams(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.replica()
+	stream := testkit.OpenEvents(t, a.public, w.login(7, time.Hour), nil)
+	stream.ClientID(t)
+	begin := time.Now()
+	a.stop()
+	if e := stream.Next(t); !errors.Is(e.Error, io.EOF) {
+		t.Errorf("the stream did not end in good order: %+v", e)
+	}
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
 }

@@ -51,7 +51,7 @@ func (s *Service) login(ctx context.Context, in LoginRequest) (Opened, error) {
 	}
 	opened, err := s.Backend.Login(ctx, Grant{
 		Identity: identity, Token: in.Token, RefreshToken: in.RefreshToken, Domain: in.Domain,
-		Duration: life, ClientIP: address(in.ClientIP), UserAgent: printable(in.UserAgent, maxUserAgent),
+		Duration: life, ClientIP: address(in.ClientIP), UserAgent: visible(in.UserAgent, maxUserAgent),
 	})
 	if err != nil {
 		return Opened{}, late(err)
@@ -87,8 +87,8 @@ func address(text string) string {
 	return ip.String()
 }
 
-// printable drops control characters and cuts the text at a number of bytes.
-func printable(text string, limit int) string {
+// visible drops control characters and cuts the text at a number of bytes.
+func visible(text string, limit int) string {
 	out := make([]rune, 0, min(len(text), limit))
 	size := 0
 	for _, r := range text {

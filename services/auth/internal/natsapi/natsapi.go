@@ -7,7 +7,6 @@ import (
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/telemetry"
-
 	"github.com/noetl/gateway/services/auth/internal/endpoints"
 )
 

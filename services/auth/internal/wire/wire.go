@@ -4,7 +4,6 @@ package wire
 
 import (
 	"github.com/noetl/gateway/libs/contract/authwire"
-
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
 

@@ -35,7 +35,7 @@ func (r *resolver) Resolve(_ context.Context, token string) (*authwire.Session, 
 	return &authwire.Session{User: authwire.User{UserID: 7}, ExpiresAt: time.Now().Add(time.Hour)}, nil
 }
 
-func newEvents(checks int64) (*httpapi.Events, *fanouttest.Frames, *resolver) {
+func newEvents(checks int64) (*httpapi.Events, *fanouttest.Frames) {
 	tel := telemetry.Nop("test")
 	frames, clients := fanouttest.NewFrames(), fanouttest.NewClients()
 	svc := fanout.New(fanout.Deps{
@@ -46,12 +46,12 @@ func newEvents(checks int64) (*httpapi.Events, *fanouttest.Frames, *resolver) {
 	r := &resolver{}
 	r.left.Store(checks)
 	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(prometheus.NewRegistry(), "test")})
-	return &httpapi.Events{Set: set, Hub: hub, Sessions: r, WriteTimeout: 200 * time.Millisecond}, frames, r
+	return &httpapi.Events{Set: set, Hub: hub, Sessions: r, WriteTimeout: 200 * time.Millisecond}, frames
 }
 
 func TestHTTP2StreamsGoOnAndEnd(t *testing.T) {
 	t.Parallel()
-	events, frames, _ := newEvents(1 << 30)
+	events, frames := newEvents(1 << 30)
 	srv := httptest.NewUnstartedServer(events)
 	srv.EnableHTTP2 = true
 	srv.StartTLS()
@@ -100,7 +100,7 @@ func TestHTTP2StreamsGoOnAndEnd(t *testing.T) {
 
 func TestARevocationThatOvertakesTheCheckEndsTheStream(t *testing.T) {
 	t.Parallel()
-	events, _, _ := newEvents(1) // the check before passes, the one after finds it revoked
+	events, _ := newEvents(1) // the check before passes, the one after finds it revoked
 	srv := httptest.NewServer(events)
 	defer srv.Close()
 	s := testkit.OpenEvents(t, srv.URL, "t", nil)
@@ -113,7 +113,7 @@ func TestARevocationThatOvertakesTheCheckEndsTheStream(t *testing.T) {
 
 func TestLimitsAreSaidBeforeTheStreamOpens(t *testing.T) {
 	t.Parallel()
-	events, _, _ := newEvents(1 << 30)
+	events, _ := newEvents(1 << 30)
 	srv := httptest.NewServer(events)
 	defer srv.Close()
 	for range 2 {

@@ -27,7 +27,7 @@ func serve(t *testing.T, deliver func(context.Context, ingress.DeliverRequest) (
 	return srv
 }
 
-func post(t *testing.T, address, body string) (*http.Response, string) {
+func post(t *testing.T, address, body string) (int, http.Header, string) {
 	t.Helper()
 	resp, err := http.Post(address+"/ingress/orders", "text/plain", strings.NewReader(body)) //nolint:noctx // a test's
 	if err != nil {
@@ -38,15 +38,15 @@ func post(t *testing.T, address, body string) (*http.Response, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp, string(b)
+	return resp.StatusCode, resp.Header, string(b)
 }
 
 func TestABusyGatewayIsRateLimited(t *testing.T) {
 	srv := serve(t, func(context.Context, ingress.DeliverRequest) (ingress.DeliverResponse, error) {
 		return ingress.DeliverResponse{}, fault.New(fault.RateLimited, "busy", "too many").After(2 * time.Second)
 	})
-	if resp, body := post(t, srv.URL, "x"); resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "2" || !strings.Contains(body, `"reason":"rate_limited"`) {
-		t.Errorf("%d %v %s", resp.StatusCode, resp.Header, body)
+	if status, header, body := post(t, srv.URL, "x"); status != 429 || header.Get("Retry-After") != "2" || !strings.Contains(body, `"reason":"rate_limited"`) {
+		t.Errorf("%d %v %s", status, header, body)
 	}
 }
 
@@ -58,8 +58,8 @@ func TestBodiesUpToTheLimitAreDelivered(t *testing.T) {
 		return ingress.DeliverResponse{ExecutionID: "1"}, ctx.Err()
 	})
 	for _, body := range []string{"", "hello", strings.Repeat("x", 65)} {
-		if resp, answer := post(t, srv.URL, body); resp.StatusCode != 202 {
-			t.Errorf("%d %s", resp.StatusCode, answer)
+		if status, _, answer := post(t, srv.URL, body); status != 202 {
+			t.Errorf("%d %s", status, answer)
 		}
 		if in := <-got; in.TooLarge != (len(body) > 64) || !in.TooLarge && string(in.Body) != body || in.TooLarge && len(in.Body) != 0 {
 			t.Errorf("%+v", in)
@@ -72,7 +72,7 @@ func TestAnUnfinishedBodyIsNotDelivered(t *testing.T) {
 		t.Error("delivered")
 		return ingress.DeliverResponse{}, nil
 	})
-	conn, err := net.Dial("tcp", strings.TrimPrefix(srv.URL, "http://"))
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(srv.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}

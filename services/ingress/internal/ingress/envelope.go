@@ -81,6 +81,9 @@ func workload(l noetlwire.Listener, e Envelope, body []byte) map[string]any {
 			w["body"] = e.Data
 		}
 	}
+	// These tell a worker where to send what it found out. A partner does not decide that.
+	delete(w, "gateway_url")
+	delete(w, "callback_subject")
 	w["message"], w["subscription"], w["source"] = e, l.CatalogPath, l.Source
 	return w
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/testkit"
-
 	"github.com/noetl/gateway/services/auth/internal/adapters/natscallback"
 )
 

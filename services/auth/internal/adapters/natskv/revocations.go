@@ -13,7 +13,6 @@ import (
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
-
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
 

@@ -16,7 +16,6 @@ import (
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/testkit"
-
 	"github.com/noetl/gateway/services/auth/internal/adapters/natscallback"
 	"github.com/noetl/gateway/services/auth/internal/adapters/noetlauth"
 	"github.com/noetl/gateway/services/auth/internal/adapters/prom"

@@ -13,7 +13,6 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
-
 	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/wire"
 )
@@ -210,7 +209,7 @@ func ended(ctx context.Context, err error) error {
 // our own call, such as a playbook that it does not have, is a broken backend and not the
 // caller's mistake.
 func upstream(err error) error {
-	switch fault.Of(err).Kind { //nolint:exhaustive // every other kind is a refusal of our call
+	switch fault.Of(err).Kind {
 	case fault.Timeout:
 		return auth.ErrLate(err)
 	case fault.Unavailable, fault.Canceled, fault.BadGateway:

@@ -7,7 +7,6 @@ import (
 	"net/url"
 
 	"github.com/noetl/gateway/libs/fault"
-
 	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/wire"
 )

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/noetl/gateway/libs/fault"
-
 	"github.com/noetl/gateway/services/auth/internal/adapters/noetlauth"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )

@@ -19,7 +19,6 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/noetl/gateway/libs/fault"
-
 	"github.com/noetl/gateway/services/auth/internal/adapters/oidc"
 	"github.com/noetl/gateway/services/auth/internal/authtest"
 )
@@ -167,10 +166,10 @@ func TestIssuerAnswersAreNotTrustedBlindly(t *testing.T) {
 			_ = json.NewEncoder(w).Encode(map[string]any{"issuer": elsewhere.URL, "jwks_uri": elsewhere.URL + "jwks"})
 		},
 		"redirect to another host": func(_ *authtest.Issuer, w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, elsewhere.URL+strings.TrimPrefix(r.URL.Path, "/"), http.StatusFound) //nolint:gosec // the attack itself
+			http.Redirect(w, r, elsewhere.URL+strings.TrimPrefix(r.URL.Path, "/"), http.StatusFound)
 		},
 		"endless redirect": func(_ *authtest.Issuer, w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, r.URL.Path+"x", http.StatusFound) //nolint:gosec // the attack itself
+			http.Redirect(w, r, r.URL.Path+"x", http.StatusFound)
 		},
 		"keys over plain http elsewhere": func(i *authtest.Issuer, w http.ResponseWriter, _ *http.Request) {
 			_ = json.NewEncoder(w).Encode(map[string]any{"issuer": i.URL, "jwks_uri": "http://keys.example.org/"})

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/noetl/gateway/libs/fault"
-
 	"github.com/noetl/gateway/services/auth/internal/authtest"
 )
 

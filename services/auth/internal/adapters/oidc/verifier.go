@@ -13,7 +13,6 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/noetl/gateway/libs/fault"
-
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
 

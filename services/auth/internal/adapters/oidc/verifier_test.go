@@ -10,7 +10,6 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/noetl/gateway/libs/fault"
-
 	"github.com/noetl/gateway/services/auth/internal/adapters/oidc"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/authtest"

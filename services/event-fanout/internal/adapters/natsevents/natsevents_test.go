@@ -29,6 +29,7 @@ func TestEventLogConforms(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			fanouttest.RunEventLog(t, func(t *testing.T) (fanout.EventLog, func(string, string)) {
+				t.Helper()
 				js := testkit.StartNATS(t).JetStream(t)
 				subjects := natsevents.NewSubjects(c.prefix)
 				if c.subjects != nil {

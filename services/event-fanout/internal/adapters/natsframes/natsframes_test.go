@@ -26,7 +26,7 @@ func newLog(t *testing.T, n *testkit.NATS, perClient int64) *natsframes.FrameLog
 
 func TestFrameLogConforms(t *testing.T) {
 	t.Parallel()
-	fanouttest.RunFrameLog(t, func(t *testing.T) fanout.FrameLog { return newLog(t, testkit.StartNATS(t), 1000) })
+	fanouttest.RunFrameLog(t, func(t *testing.T) fanout.FrameLog { t.Helper(); return newLog(t, testkit.StartNATS(t), 1000) })
 }
 
 // The feed follows through one connection what the log stores through another; a stream reads
@@ -34,6 +34,7 @@ func TestFrameLogConforms(t *testing.T) {
 func TestLiveFeedConforms(t *testing.T) {
 	t.Parallel()
 	fanouttest.RunLiveFeed(t, func(t *testing.T) (fanout.FrameLog, fanout.LiveFeed, fanout.LiveFeed) {
+		t.Helper()
 		n := testkit.StartNATS(t)
 		ncA := n.Connect(t)
 		a, b := natslive.New(ncA), natslive.New(n.Connect(t))
@@ -41,7 +42,12 @@ func TestLiveFeedConforms(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.Background())
 			done := make(chan error, 1)
 			go func() { done <- f.Run(ctx, func() {}) }()
-			t.Cleanup(func() { cancel(); <-done })
+			t.Cleanup(func() {
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
 		}
 		l, err := natsframes.New(ncA, natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 26, MaxPerClient: 1000, Replicas: 1}, telemetry.Nop("test"))
 		if err != nil {

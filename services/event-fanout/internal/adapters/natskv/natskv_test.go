@@ -15,15 +15,19 @@ import (
 func TestStoresConform(t *testing.T) {
 	t.Parallel()
 	fanouttest.RunClientStore(t, func(t *testing.T) fanout.ClientStore {
+		t.Helper()
 		return natskv.NewClientStore(testkit.StartNATS(t).JetStream(t), 1)
 	})
 	fanouttest.RunRequestStore(t, func(t *testing.T) fanout.RequestStore {
+		t.Helper()
 		return natskv.NewRequestStore(testkit.StartNATS(t).JetStream(t), "requests", time.Hour, 1)
 	})
 	fanouttest.RunRouteIndex(t, func(t *testing.T) fanout.RouteIndex {
+		t.Helper()
 		return natskv.RouteIndex{Routes: natskv.NewRoutes(testkit.StartNATS(t).JetStream(t), time.Hour, 1)}
 	})
 	fanouttest.RunPendingIndex(t, func(t *testing.T) fanout.PendingIndex {
+		t.Helper()
 		return natskv.PendingIndex{Routes: natskv.NewRoutes(testkit.StartNATS(t).JetStream(t), time.Hour, 1)}
 	})
 }

@@ -17,6 +17,7 @@ import (
 func TestCallbackRelayConforms(t *testing.T) {
 	t.Parallel()
 	fanouttest.RunCallbackRelay(t, func(t *testing.T) (fanout.CallbackRelay, func(string, func([]byte))) {
+		t.Helper()
 		n := testkit.StartNATS(t)
 		auth := n.Connect(t)
 		return natsrelay.New(n.Connect(t), telemetry.Nop("test")), func(id string, take func([]byte)) {

@@ -1,0 +1,95 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noetl/gateway/libs/config"
+)
+
+type inner struct {
+	Secret string `env:"NATS_PASSWORD" file:"nats.password" secret:"true" doc:"secret"`
+}
+
+type sample struct {
+	Inner  inner
+	Port   int           `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8090" doc:"port"`
+	Max    int64         `env:"GATEWAY_FRAME_MAX_BYTES" file:"nats.max" default:"1099511627776" doc:"bytes"`
+	On     bool          `env:"GATEWAY_SSE_ENABLED" file:"transport.on" default:"true" doc:"on"`
+	Wait   time.Duration `env:"NOETL_TIMEOUT_SECS" file:"noetl.wait" default:"2" unit:"s" doc:"wait"`
+	Names  []string      `env:"AUTH_ISSUERS" file:"auth.issuers" default:"a,b" doc:"names"`
+	Hidden int           `env:"GATEWAY_INTERNAL_PORT" file:"server.hidden" default:"1" secret:"true" doc:"a secret number"`
+}
+
+func TestPrecedenceInEveryFormat(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"c.toml": "[server]\nport = 1\n[transport]\non = false\n[noetl]\nwait = \"90s\"\n[auth]\nissuers = [\"x\", \"y\"]\n[nats]\nmax = 9007199254740993\n",
+		"c.yaml": "server:\n  port: 1\ntransport:\n  on: false\nnoetl:\n  wait: 90\nauth:\n  issuers: [x, y]\nnats:\n  max: 9007199254740993\n",
+		"c.json": `{"server":{"port":1},"transport":{"on":false},"noetl":{"wait":90},"auth":{"issuers":["x","y"]},"nats":{"max":1048576}}`,
+	} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var c sample
+		if err := config.Load(&c, []string{"GATEWAY_CONFIG=" + path, "GATEWAY_PORT=2", "NATS_PASSWORD="}, config.Default{Name: "NATS_PASSWORD", Value: "d"}); err != nil {
+			t.Fatal(name, err)
+		}
+		want := sample{Inner: inner{"d"}, Port: 2, Max: 9007199254740993, Wait: 90 * time.Second, Names: []string{"x", "y"}, Hidden: 1}
+		if name == "c.json" {
+			want.Max = 1048576
+		}
+		if diff := cmp.Diff(want, c); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	var c sample
+	if err := config.Load(&c, []string{"ROUTER_PORT=3", "GATEWAY_PORT=4", "NOETL_TIMEOUT_SECS=1m", "AUTH_ISSUERS= x , ,y"}); err != nil || c.Port != 3 || c.Wait != time.Minute || len(c.Names) != 2 || !c.On || c.Max != 1<<40 {
+		t.Errorf("%+v %v", c, err)
+	}
+}
+
+func TestProblemsAreNamedAndSecretsAreNot(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "c.toml")
+	if err := os.WriteFile(file, []byte("[typo]\nport = \"hunter2\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var c sample
+	err := config.Load(&c, []string{"GATEWAY_CONFIG=" + file, "GATEWAY_PROT=1", "ROUTER_PORT=x", "NOETL_TIMEOUT_SECS=-5", "GATEWAY_SSE_ENABLED=perhaps", "GATEWAY_INTERNAL_PORT=hunter2", "PATH=/bin"})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"unknown setting GATEWAY_PROT; did you mean GATEWAY_PORT?", `ROUTER_PORT="x": must be a whole number`, "NOETL_TIMEOUT_SECS", "GATEWAY_SSE_ENABLED", `unknown key "typo.port"`, "GATEWAY_INTERNAL_PORT=(secret)"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in:\n%v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a secret is in the error: %v", err)
+	}
+	for _, path := range []string{filepath.Join(dir, "c.ini"), filepath.Join(dir, "none.toml")} {
+		if err := config.Load(&c, []string{"GATEWAY_CONFIG=" + path}); err == nil || !strings.Contains(err.Error(), "GATEWAY_CONFIG") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	if err := config.Table(&b, true, &sample{Inner: inner{"hunter2"}, Names: []string{"x", "y"}}, &sample{}); err != nil {
+		t.Fatal(err)
+	}
+	got := b.String()
+	if strings.Contains(got, "hunter2") || !strings.Contains(got, "| `NATS_PASSWORD` | `nats.password` | `set` | secret |") || !strings.Contains(got, "`x,y`") || strings.Count(got, "ROUTER_PORT") != 1 {
+		t.Error(got)
+	}
+}
