@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -83,7 +84,7 @@ func Load(into any, environ []string, defaults ...Default) error {
 			}
 		}
 		for _, name := range row.Names {
-			if v, ok := env[name]; ok && v != "" {
+			if v, ok := env[name]; ok && v != "" && !isServiceLink(name, v) {
 				text, from = v, name
 				break
 			}
@@ -127,17 +128,30 @@ func describe(v reflect.Value) ([]Setting, error) {
 	return rows, nil
 }
 
+// serviceLink matches what Kubernetes puts into the environment of every pod in the namespace
+// of a Service that is named gateway or the like (kubernetes.io, "Accessing the Service").
+var serviceLink = regexp.MustCompile(`_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`)
+
+// isServiceLink reports what Kubernetes sets and no person: for a Service named gateway also
+// GATEWAY_PORT, to tcp://10.0.0.1:80.
+func isServiceLink(name, value string) bool {
+	return serviceLink.MatchString(name) || strings.HasSuffix(name, "_PORT") && (strings.HasPrefix(value, "tcp://") || strings.HasPrefix(value, "udp://"))
+}
+
+func hint(name string) string {
+	if near := settings.Nearest(name); near != "" {
+		return "; did you mean " + near + "?"
+	}
+	return ""
+}
+
 // unknown finds settings with a prefix of ours that no service knows: a typo must not be
 // a silently ignored limit.
 func unknown(env map[string]string) []error {
 	var problems []error
-	for name := range env {
-		if settings.Ours(name) && !settings.Known(name) {
-			hint := ""
-			if near := settings.Nearest(name); near != "" {
-				hint = "; did you mean " + near + "?"
-			}
-			problems = append(problems, fmt.Errorf("unknown setting %s%s", name, hint))
+	for name, value := range env {
+		if settings.Ours(name) && !settings.Known(name) && !isServiceLink(name, value) {
+			problems = append(problems, fmt.Errorf("unknown setting %s%s", name, hint(name)))
 		}
 	}
 	sort.Slice(problems, func(i, j int) bool { return problems[i].Error() < problems[j].Error() })
@@ -168,7 +182,7 @@ func readFile(path string, rows []Setting) (map[string]string, error) {
 	for _, key := range k.Keys() {
 		known := settings.Known(key) || settings.KnownKey(key) || slices.ContainsFunc(rows, func(r Setting) bool { return r.Key == key })
 		if !known {
-			problems = append(problems, fmt.Errorf("%s: unknown key %q", path, key))
+			problems = append(problems, fmt.Errorf("%s: unknown key %q%s", path, key, hint(key)))
 			continue
 		}
 		switch v := k.Get(key).(type) {

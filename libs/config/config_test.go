@@ -93,3 +93,38 @@ func TestTable(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Kubernetes sets names of ours for a Service that is named gateway; a pod must start all the same.
+func TestKubernetesServiceLinksAreNoSettings(t *testing.T) {
+	t.Parallel()
+	var c struct {
+		Port int `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8090"`
+	}
+	err := config.Load(&c, []string{
+		"GATEWAY_PORT=tcp://10.0.0.1:80", "GATEWAY_SERVICE_HOST=10.0.0.1", "GATEWAY_SERVICE_PORT=80", "GATEWAY_SERVICE_PORT_HTTP=80",
+		"GATEWAY_PORT_80_TCP=tcp://10.0.0.1:80", "GATEWAY_PORT_80_TCP_PROTO=tcp", "GATEWAY_PORT_80_TCP_PORT=80", "GATEWAY_PORT_80_TCP_ADDR=10.0.0.1", "AUTH_PORT=tcp://10.0.0.2:80",
+	})
+	if err != nil || c.Port != 8090 {
+		t.Errorf("port %d, %v", c.Port, err)
+	}
+	if err := config.Load(&c, []string{"GATEWAY_PORT=8o90"}); err == nil {
+		t.Error("a port that is none was taken")
+	}
+	if err := config.Load(&c, []string{"GATEWAY_ADMN_PORT=80"}); err == nil {
+		t.Error("a typo was taken for a service link")
+	}
+}
+
+func TestATypoInTheFileIsNamed(t *testing.T) {
+	t.Parallel()
+	var c struct {
+		Port int `env:"GATEWAY_PORT" file:"server.port" default:"8090"`
+	}
+	path := filepath.Join(t.TempDir(), "gateway.yaml")
+	if err := os.WriteFile(path, []byte("server:\n  prot: 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := config.Load(&c, []string{"GATEWAY_CONFIG=" + path}); err == nil || !strings.Contains(err.Error(), `unknown key "server.prot"; did you mean server.port?`) {
+		t.Errorf("err = %v", err)
+	}
+}

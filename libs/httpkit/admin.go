@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/pprof"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +29,10 @@ type Health struct {
 	mu       sync.Mutex
 	checks   []Check
 	draining bool
+
+	probing sync.Mutex // held while the checks run
+	last    Status
+	asked   time.Time
 }
 
 // Add adds checks. A name that is already there is not added again: services that share a
@@ -83,10 +88,30 @@ type CheckStatus struct {
 // probeTimeout bounds /readyz: orchestrators give up after a second or a few.
 const probeTimeout = 2 * time.Second
 
-// Readiness runs all checks at once.
+// readinessAge is how long an answer is good: the route is public, and asking must not be a
+// way to keep the dependencies busy.
+const readinessAge = 500 * time.Millisecond
+
+// Readiness runs all checks at once, or returns what they said a moment ago.
 func (h *Health) Readiness(ctx context.Context) Status {
+	h.probing.Lock()
+	defer h.probing.Unlock()
+	if time.Since(h.asked) >= readinessAge {
+		h.last = h.probe(context.WithoutCancel(ctx)) // the answer is not this caller's alone
+		h.asked = time.Now()
+	}
+	s := h.last
 	h.mu.Lock()
-	checks, draining := append([]Check(nil), h.checks...), h.draining
+	defer h.mu.Unlock()
+	if h.draining {
+		s.Status = "draining"
+	}
+	return s
+}
+
+func (h *Health) probe(ctx context.Context) Status {
+	h.mu.Lock()
+	checks := slices.Clone(h.checks)
 	h.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -109,9 +134,6 @@ func (h *Health) Readiness(ctx context.Context) Status {
 		case s.Status == "ready":
 			s.Status = "degraded"
 		}
-	}
-	if draining {
-		s.Status = "draining"
 	}
 	return s
 }

@@ -41,7 +41,7 @@ LOG_FORMAT LOG_LEVEL
 var prefixes = []string{"GATEWAY_", "AUTH_", "INGRESS_", "SANDBOX_", "ROUTER_"}
 
 // Names returns every known name.
-func Names() []string { return append([]string(nil), names...) }
+func Names() []string { return slices.Clone(names) }
 
 // Known reports whether any service reads the setting.
 func Known(name string) bool {
@@ -58,24 +58,41 @@ func Ours(name string) bool {
 	return false
 }
 
-// KnownKey reports whether a key of the settings file belongs to a section of the contract;
-// a service reads only its own keys and leaves its neighbours' alone.
-func KnownKey(key string) bool {
-	section, _, dotted := strings.Cut(key, ".")
-	if !dotted {
-		return false
-	}
-	switch section {
-	case "server", "noetl", "nats", "cors", "auth", "auth_playbooks", "transport", "auth0", "ingress", "sandbox", "log":
-		return true
-	}
-	return false
-}
+// keys holds every key that any service reads from the settings file, and those that the
+// contract has for parts that are not built yet. A test of standalone keeps it equal to the structs.
+//
+//nolint:gochecknoglobals // a constant table
+var keys = strings.Fields(`
+auth.audiences auth.backend auth.bypass auth.issuers auth.jwks_cooldown_secs auth.jwks_ttl_secs auth.max_concurrent_logins auth.policy_file
+auth.session_max_hours
+auth0.audience auth0.client_id auth0.domain
+auth_playbooks.check_access auth_playbooks.login auth_playbooks.session_db_credential auth_playbooks.timeout_secs auth_playbooks.validate_session
+cors.allow_credentials cors.allowed_origins
+ingress.dispatch_timeout_secs ingress.listener_ttl_secs ingress.max_body_bytes
+log.format log.level
+nats.callback_subject_prefix nats.creds nats.frame_max_bytes nats.frame_max_per_client nats.frame_ttl_secs nats.password nats.port nats.replicas
+nats.request_bucket nats.request_ttl_secs nats.session_bucket nats.session_cache_ttl_secs nats.session_grace_secs nats.session_near_max
+nats.session_near_ttl_secs nats.updates_stream nats.updates_subject_prefix nats.url nats.user
+noetl.base_url noetl.internal_api_token noetl.proxy_timeout_secs noetl.timeout_secs
+sandbox.bind sandbox.callback_hosts sandbox.issuer sandbox.port sandbox.public_url sandbox.redirect_uris
+server.admin_bind server.admin_port server.bind server.callback_url server.console server.console_client_id server.console_issuer
+server.console_sandbox server.data_dir server.enforce_access server.env server.events_url server.expose_internal server.ingress_url
+server.internal_bind server.internal_port server.internal_token server.max_body_bytes server.port server.public_url
+transport.forwarded_events transport.heartbeat_interval_secs transport.queue_bytes transport.queue_frames transport.sse_enabled transport.streams_max
+transport.streams_per_user transport.write_timeout_secs
+noetl.shards transport.ws_enabled transport.connection_timeout_secs auth0.redirect_uri
+`)
 
-// Nearest returns the known name with the smallest edit distance, "" if none is near.
+// Keys returns every known key of the settings file.
+func Keys() []string { return slices.Clone(keys) }
+
+// KnownKey reports whether any service reads the key.
+func KnownKey(key string) bool { return slices.Contains(keys, key) }
+
+// Nearest returns the known name or key with the smallest edit distance, "" if none is near.
 func Nearest(name string) string {
 	best, at := "", 4
-	for _, n := range names {
+	for _, n := range slices.Concat(names, keys) {
 		if d := distance(name, n); d < at {
 			best, at = n, d
 		}

@@ -18,7 +18,7 @@ func TestNearest(t *testing.T) {
 			t.Errorf("%s is not its own nearest", n)
 		}
 	}
-	if settings.Ours("PATH") || settings.Ours("NATS_URL") || !settings.Ours("GATEWAY_X") || settings.KnownKey("server") || !settings.KnownKey("server.port") || settings.KnownKey("x.y") {
+	if settings.Ours("PATH") || settings.Ours("NATS_URL") || !settings.Ours("GATEWAY_X") || settings.KnownKey("server.prot") || !settings.KnownKey("server.port") || settings.KnownKey("x.y") {
 		t.Error("prefixes or sections changed")
 	}
 }

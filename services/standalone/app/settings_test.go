@@ -55,6 +55,32 @@ func TestEverySettingIsKnownByName(t *testing.T) {
 	}
 }
 
+// Likewise the keys of the settings file.
+func TestEveryFileKeyIsKnown(t *testing.T) {
+	t.Parallel()
+	var table bytes.Buffer
+	if err := app.Table(&table, false); err != nil {
+		t.Fatal(err)
+	}
+	var read []string
+	for line := range strings.Lines(table.String()) {
+		if cells := strings.Split(line, " | "); len(cells) > 2 && strings.HasPrefix(line, "| `") && cells[1] != "" {
+			read = append(read, strings.Trim(cells[1], "`"))
+		}
+	}
+	for _, key := range read {
+		if !settings.KnownKey(key) {
+			t.Errorf("%s is read but not in libs/contract/settings", key)
+		}
+	}
+	planned := []string{"noetl.shards", "transport.ws_enabled", "transport.connection_timeout_secs", "auth0.redirect_uri"}
+	for _, key := range settings.Keys() {
+		if !slices.Contains(read, key) && !slices.Contains(planned, key) {
+			t.Errorf("%s is in libs/contract/settings but nothing reads it", key)
+		}
+	}
+}
+
 func TestReadmeShowsTheSettings(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../README.md")

@@ -18,9 +18,10 @@ import (
 // clientsBucket holds, per client id, its owner and the position it was served to.
 const clientsBucket = "gateway_clients"
 
-// clientTTL is how long an unused client id stays its owner's. It must exceed the retention
+// clientTTL is how long a client id stays its owner's after it was last attached; a stream ends
+// with its session, by default after 24 h at the most. It must exceed the retention
 // of frames, so that nobody can claim an id that still has frames.
-const clientTTL = 24 * time.Hour
+const clientTTL = 48 * time.Hour
 
 var _ fanout.ClientStore = (*ClientStore)(nil)
 
