@@ -8,15 +8,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 
-	libconfig "github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
@@ -202,19 +199,7 @@ func TestSessionLife(t *testing.T) {
 // TestREADMEHoldsTheSettings keeps the table equal to the settings.
 func TestREADMEHoldsTheSettings(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(readme), "<!-- settings -->\n")
-	got, _, found := strings.Cut(rest, "<!-- /settings -->")
-	var want strings.Builder
-	if err := libconfig.Table(&want, false, &app.Config{}); err != nil || !found {
-		t.Fatal(err, found)
-	}
-	if diff := cmp.Diff(want.String(), got); diff != "" {
-		t.Errorf("put the output of: auth config\n%s", diff)
-	}
+	testkit.ReadmeHolds(t, "../README.md", &app.Config{})
 }
 
 // TestProcess runs the program's own life: the ready line comes, and the end of the context ends it.

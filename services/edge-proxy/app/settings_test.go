@@ -2,17 +2,16 @@ package app_test
 
 import (
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/edge-proxy/app"
 )
 
@@ -60,17 +59,6 @@ func TestSettingsAreChecked(t *testing.T) {
 }
 
 func TestTheREADMEHoldsTheSettings(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(readme), "<!-- settings -->\n")
-	got, _, found := strings.Cut(rest, "<!-- /settings -->")
-	var want strings.Builder
-	if err := config.Table(&want, false, &app.Config{}); err != nil || !found {
-		t.Fatal(err, found)
-	}
-	if diff := cmp.Diff(want.String(), got); diff != "" {
-		t.Errorf("run: edge-proxy config\n%s", diff)
-	}
+	t.Parallel()
+	testkit.ReadmeHolds(t, "../README.md", &app.Config{})
 }

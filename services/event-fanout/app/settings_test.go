@@ -1,31 +1,16 @@
 package app_test
 
 import (
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/event-fanout/app"
 )
 
 func TestTheREADMEHoldsTheSettings(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(readme), "<!-- settings -->\n")
-	got, _, found := strings.Cut(rest, "<!-- /settings -->")
-	var want strings.Builder
-	if err := config.Table(&want, false, &app.Config{}); err != nil || !found {
-		t.Fatal(err, found)
-	}
-	if diff := cmp.Diff(want.String(), got); diff != "" {
-		t.Errorf("run: event-fanout config\n%s", diff)
-	}
+	testkit.ReadmeHolds(t, "../README.md", &app.Config{})
 }
 
 func TestSettingsAreChecked(t *testing.T) {

@@ -9,14 +9,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/run"
@@ -170,19 +167,8 @@ func TestOutagesAreToldApart(t *testing.T) {
 }
 
 func TestTheREADMEHoldsTheSettings(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(readme), "<!-- settings -->\n")
-	got, _, found := strings.Cut(rest, "<!-- /settings -->")
-	var want strings.Builder
-	if err := config.Table(&want, false, &app.Config{}); err != nil || !found {
-		t.Fatal(err, found)
-	}
-	if diff := cmp.Diff(want.String(), got); diff != "" {
-		t.Errorf("run: ingress config\n%s", diff)
-	}
+	t.Parallel()
+	testkit.ReadmeHolds(t, "../README.md", &app.Config{})
 }
 
 func TestSettingsAreChecked(t *testing.T) {

@@ -2,14 +2,10 @@ package app_test
 
 import (
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
-	libconfig "github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/telemetry"
@@ -51,17 +47,6 @@ func TestSettingsAreChecked(t *testing.T) {
 }
 
 func TestTheREADMEHoldsTheSettings(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(readme), "<!-- settings -->\n")
-	got, _, found := strings.Cut(rest, "<!-- /settings -->")
-	var want strings.Builder
-	if err := libconfig.Table(&want, false, &app.Config{}); err != nil || !found {
-		t.Fatal(err, found)
-	}
-	if diff := cmp.Diff(want.String(), got); diff != "" {
-		t.Errorf("run: sandbox config\n%s", diff)
-	}
+	t.Parallel()
+	testkit.ReadmeHolds(t, "../README.md", &app.Config{})
 }

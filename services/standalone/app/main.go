@@ -35,11 +35,8 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	}.Main(args, stdout, stderr)
 }
 
-// OwnTable writes the settings that no service has but standalone.
-func OwnTable(w io.Writer) error {
-	var c config.Config
-	return settings.Table(w, false, &c.Own)
-}
+// OwnSettings returns the settings that no service has but standalone, for its README.
+func OwnSettings() any { return &config.Own{} }
 
 // Table writes the settings of every service in the process, each once.
 func Table(w io.Writer, effective bool) error {

@@ -2,14 +2,12 @@ package app_test
 
 import (
 	"bytes"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/noetl/gateway/libs/contract/settings"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/standalone/app"
 )
 
@@ -81,21 +79,9 @@ func TestEveryFileKeyIsKnown(t *testing.T) {
 	}
 }
 
-func TestReadmeShowsTheSettings(t *testing.T) {
+func TestReadmeHoldsTheSettings(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(readme), "<!-- settings -->\n")
-	shown, _, _ := strings.Cut(rest, "<!-- /settings -->")
-	var own bytes.Buffer
-	if err := app.OwnTable(&own); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(own.String(), shown); diff != "" {
-		t.Errorf("README differs from the settings (-settings +README):\n%s", diff)
-	}
+	testkit.ReadmeHolds(t, "../README.md", app.OwnSettings())
 }
 
 // The example file must stay one that every service takes.
