@@ -27,3 +27,11 @@ func TestFakesKeepTheirPorts(t *testing.T) {
 		return r, r.Wait
 	})
 }
+
+func TestConn(t *testing.T) {
+	t.Parallel()
+	fanouttest.RunConn(t, func(*testing.T) (fanout.Conn, func() int, func()) {
+		c := &fanouttest.Conn{}
+		return c, func() int { return len(c.Sent()) }, c.Break
+	})
+}

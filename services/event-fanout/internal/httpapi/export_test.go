@@ -22,3 +22,14 @@ func HijackHead(w http.ResponseWriter, r *http.Request) (bool, error) {
 	}
 	return ok, err
 }
+
+// RawConn is a hijacked connection on c.
+func RawConn(c net.Conn, timeout time.Duration) fanout.Conn {
+	return &rawConn{conn: c, timeout: timeout}
+}
+
+// PlainConn writes through w; ended is closed when it was closed.
+func PlainConn(w http.ResponseWriter, timeout time.Duration) (c fanout.Conn, ended <-chan struct{}) {
+	p := &plainConn{w: w, rc: http.NewResponseController(w), timeout: timeout, ended: make(chan struct{})}
+	return p, p.ended
+}

@@ -49,3 +49,16 @@ func TestDispatcher(t *testing.T) {
 		})
 	})
 }
+
+func TestCountsObserve(t *testing.T) {
+	ingresstest.RunObserver(t, func(*testing.T) (ingress.Observer, func(string, string, ingress.Reason) int) {
+		c := &ingresstest.Counts{}
+		return c, func(what, listener string, reason ingress.Reason) int {
+			key := what + " " + listener
+			if reason != "" {
+				key += " " + string(reason)
+			}
+			return c.All()[key]
+		}
+	})
+}

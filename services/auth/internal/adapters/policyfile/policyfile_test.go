@@ -12,6 +12,7 @@ import (
 
 	"github.com/noetl/gateway/services/auth/internal/adapters/policyfile"
 	"github.com/noetl/gateway/services/auth/internal/auth"
+	"github.com/noetl/gateway/services/auth/internal/authtest"
 )
 
 const good = `
@@ -104,5 +105,19 @@ func FuzzParse(f *testing.F) {
 		if err == nil && p.Allows(nil, auth.View, "demo/echo") {
 			t.Fatal("somebody without a role may see something")
 		}
+	})
+}
+
+func TestPolicySource(t *testing.T) {
+	t.Parallel()
+	authtest.RunPolicySource(t, func(t *testing.T) auth.PolicySource {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "policy.yaml")
+		write(t, path, "users: {admin@example.com: [admin]}\nroles:\n  admin: {allow: {execute: [\"**\"]}}\n")
+		s, err := policyfile.Open(path, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
 	})
 }

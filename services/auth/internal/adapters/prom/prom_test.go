@@ -9,6 +9,7 @@ import (
 
 	"github.com/noetl/gateway/services/auth/internal/adapters/prom"
 	"github.com/noetl/gateway/services/auth/internal/auth"
+	"github.com/noetl/gateway/services/auth/internal/authtest"
 )
 
 // TestSeries is the golden form of the contract's metrics: names, closed label sets, zeros.
@@ -55,4 +56,29 @@ noetl_gateway_session_check_total{outcome="valid"} 1
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestMeter(t *testing.T) {
+	t.Parallel()
+	authtest.RunMeter(t, func(t *testing.T) (auth.Meter, func(string, string) int) {
+		t.Helper()
+		reg := prometheus.NewRegistry()
+		names := map[string]string{
+			"login": "noetl_gateway_login_total", "check": "noetl_gateway_session_check_total", "access": "noetl_gateway_authz_total", "cache": "noetl_gateway_session_cache_failed_total",
+		}
+		return prom.New(reg, false), func(operation, value string) int {
+			families, err := reg.Gather()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range families {
+				for _, m := range f.GetMetric() {
+					if f.GetName() == names[operation] && m.GetLabel()[0].GetValue() == value {
+						return int(m.GetCounter().GetValue())
+					}
+				}
+			}
+			return -1
+		}
+	})
 }
