@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -15,32 +16,44 @@ import (
 
 func TestTerminateDrains(t *testing.T) {
 	t.Parallel()
-	p := stack.Standalone(t)
+	arrived, release := make(chan struct{}), make(chan struct{})
+	noetl := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/held" {
+			close(arrived)
+			<-release
+		}
+		_, _ = w.Write([]byte("{}"))
+	}))
+	t.Cleanup(noetl.Close)
+	p := stack.Standalone(t, "AUTH_BACKEND=local", "NOETL_BASE_URL="+noetl.URL)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	stream := testkit.OpenEvents(t, p.Ready.Public, session, nil)
 	stream.ClientID(t)
 	inFlight := make(chan stack.Answer, 1)
-	begun := make(chan struct{})
 	go func() {
-		close(begun)
-		a, _ := stack.Try(t, http.MethodGet, p.Ready.Public+"/noetl/slow?ms=1500", nil, bearer(session)...)
+		a, _ := stack.Try(t, http.MethodGet, p.Ready.Public+"/noetl/held", nil, bearer(session)...)
 		inFlight <- a
 	}()
-	<-begun
-	testkit.Eventually(t, "the slow call has reached NoETL", func() bool {
-		return strings.Contains(stack.Do(t, http.MethodGet, p.Ready.Admin+"/metrics", nil).Body, "noetl_gateway_streams 1")
+	<-arrived
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if code, took := p.Terminate(t); code != 0 || took > 10*time.Second {
+			t.Errorf("exit code %d after %v", code, took)
+		}
+	}()
+	testkit.Eventually(t, "no new connection is taken", func() bool {
+		_, err := stack.Try(t, http.MethodGet, p.Ready.Public+"/health", nil)
+		return err != nil
 	})
-	<-time.After(300 * time.Millisecond) // the call is on its way through two hops; nothing tells when
-	code, took := p.Terminate(t)
-	if code != 0 || took > 10*time.Second {
-		t.Errorf("exit code %d after %v", code, took)
+	close(release)
+	if a := <-inFlight; a.Code != http.StatusOK {
+		t.Errorf("the request in flight was not finished: %d %s", a.Code, a.Body)
 	}
 	if e := stream.Next(t); e.Error == nil {
 		t.Errorf("the stream got %+v, not its end", e)
 	}
-	if a := <-inFlight; a.Code != http.StatusOK {
-		t.Errorf("the request in flight was not finished: %d %s", a.Code, a.Body)
-	}
+	<-ended
 }
 
 func TestASecondInstanceOnTheSameFolderRefuses(t *testing.T) {
