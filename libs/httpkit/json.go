@@ -125,6 +125,14 @@ func DecodeJSON[T any](limit int64) Decoder[T] {
 	}
 }
 
+// CheckJSON is [DecodeJSON] on a body that was read already.
+func CheckJSON(r *http.Request, body []byte, v any) error {
+	if err := jsonContent(r); err != nil {
+		return err
+	}
+	return UnmarshalJSON(body, v)
+}
+
 // jsonContent refuses what says that it is something else. A missing Content-Type passes:
 // old workers send none. A browser form post, the classic CSRF vector, does not pass.
 func jsonContent(r *http.Request) error {

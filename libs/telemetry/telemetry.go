@@ -52,10 +52,9 @@ type Telemetry struct {
 	shutdown func(context.Context) error
 }
 
-// Propagator carries W3C trace context and baggage between processes.
-func (t *Telemetry) Propagator() propagation.TextMapPropagator {
-	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
-}
+// Propagator carries W3C trace context between processes. Baggage is left out: it would carry
+// whatever a client writes into it to every hop.
+func (t *Telemetry) Propagator() propagation.TextMapPropagator { return propagation.TraceContext{} }
 
 // Tracer returns the service's tracer.
 func (t *Telemetry) Tracer() trace.Tracer { return t.Tracers.Tracer("github.com/noetl/gateway") }

@@ -210,3 +210,69 @@ func TestEveryAuthBackendLogsInAndOut(t *testing.T) {
 		})
 	}
 }
+
+// Reloading a page must not use up the user's streams, and a result for a client that has gone
+// is answered as queued.
+func TestStreamsThatWereClosedDoNotCount(t *testing.T) {
+	t.Parallel()
+	p := stack.Standalone(t, "GATEWAY_STREAMS_PER_USER=5")
+	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
+	var client string
+	for range 30 {
+		var stream *testkit.EventStream
+		testkit.Eventually(t, "a stream opens", func() bool {
+			s, status, err := testkit.DialEvents(t, p.Ready.Public, session, nil)
+			stream = s
+			return err == nil && status == http.StatusOK
+		})
+		client = stream.ClientID(t)
+		stream.Close()
+	}
+	started := stack.Execute(t, p.Ready.Public, session, client, "demo/slow", `{"seconds":30}`)
+	answer := stack.Do(t, http.MethodPost, p.Ready.Internal+"/api/internal/callback/async", `{"request_id":"`+started.RequestID+`","data":1}`)
+	if answer.Code != http.StatusAccepted || answer.Body != `{"clientDisconnected":true,"status":"queued"}` {
+		t.Errorf("result for a client that has gone: %d %s", answer.Code, answer.Body)
+	}
+}
+
+// A session comes from a verified token or not at all: NoETL's own ways to log in are not for
+// callers, whoever they are.
+func TestNobodyLogsInThroughNoETLDirectly(t *testing.T) {
+	t.Parallel()
+	for _, enforce := range []string{"off", "execute"} {
+		p := stack.Standalone(t, "GATEWAY_ENFORCE_ACCESS="+enforce)
+		public := p.Ready.Public
+		session := stack.Login(t, public, p.Ready.Issuer, "demo@example.com")
+		stream := testkit.OpenEvents(t, public, session, nil)
+		client := stream.ClientID(t)
+		claims := strings.Split(stack.IDToken(t, p.Ready.Issuer, "admin@example.com"), ".")[1]
+		forged := "eyJhbGciOiJub25lIn0." + claims + "."
+		const playbook = "api_integration/auth0/auth0_login"
+		for _, path := range []string{"/noetl/auth/login", "/noetl/%61uth/login", "/noetl/AUTH/login", "/noetl/auth/session/validate"} {
+			if answer := stack.Do(t, http.MethodPost, public+path, `{"auth0_token":"`+forged+`","credential":"x"}`, bearer(session)...); answer.Code != http.StatusNotFound {
+				t.Errorf("%s: %d %s", path, answer.Code, answer.Body)
+			}
+		}
+		workload := `{"auth0_token":"` + forged + `"}`
+		if answer := stack.Do(t, http.MethodPost, public+"/graphql", stack.ExecuteBody(client, playbook, workload), bearer(session)...); !strings.Contains(answer.Body, `"code":"FORBIDDEN"`) {
+			t.Errorf("graphql: %d %s", answer.Code, answer.Body)
+		}
+		if answer := stack.Do(t, http.MethodPost, public+"/noetl/execute", `{"path":"`+playbook+`","workload":`+workload+`}`, bearer(session)...); answer.Code != http.StatusForbidden {
+			t.Errorf("proxy: %d %s", answer.Code, answer.Body)
+		}
+		if answer := stack.Do(t, http.MethodPost, public+"/noetl/execute", `{"catalog_id":"1","workload":`+workload+`}`, bearer(session)...); answer.Code != http.StatusBadRequest {
+			t.Errorf("by catalog id: %d %s", answer.Code, answer.Body)
+		}
+		list := stack.Decode[struct {
+			Executions []struct {
+				ID string `json:"execution_id"`
+			} `json:"executions"`
+		}](t, stack.Do(t, http.MethodGet, p.Ready.NoETL+"/api/executions?path="+url.QueryEscape(playbook), nil))
+		if len(list.Executions) != 1 {
+			t.Fatalf("%d logins ran at NoETL, want the one of this test", len(list.Executions))
+		}
+		if answer := stack.Do(t, http.MethodPost, public+"/noetl/executions/"+list.Executions[0].ID+"/rerun", `{"workload":`+workload+`}`, bearer(session)...); answer.Code != http.StatusForbidden {
+			t.Errorf("rerun: %d %s", answer.Code, answer.Body)
+		}
+	}
+}

@@ -69,7 +69,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	// The hexagon and its operations.
 	svc := edge.New(edge.Deps{
 		Auth: natsauth.New(calls), Near: session, Pending: natspending.New(calls), NoETL: noetlserver.New(server), Logger: tel.Logger, NewID: uuid.NewString,
-		GatewayURL: cfg.CallbackURL, EnforceAccess: cfg.EnforceAccess == "execute", StartTimeout: cfg.NoETL.Timeout,
+		GatewayURL: cfg.CallbackURL, Reserved: []string{cfg.PlaybookLogin, cfg.PlaybookValidate, cfg.PlaybookAccess}, EnforceAccess: cfg.EnforceAccess == "execute", StartTimeout: cfg.NoETL.Timeout,
 	})
 	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "edge-proxy")}, cfg.NoETL.Timeout)
 
@@ -105,9 +105,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		}
 	}
 	proxyConfig := httpapi.ProxyConfig{Base: base, MaxBody: cfg.MaxBody, Logger: tel.Logger, Transport: noetl.Transport(tel, noetl.WithHeaderTimeout(cfg.ProxyTimeout))}
-	if cfg.EnforceAccess == "execute" {
-		proxyConfig.Access = svc
-	}
+	proxyConfig.Access = svc
 	proxy := httpapi.NewProxy(proxyConfig)
 	public := httpapi.CORS(httpapi.CORSConfig{Origins: cfg.WebOrigins(), Credentials: cfg.CORSCredentials}, httpapi.Public(httpkit.Routes(mux), doors.Protect(proxy)))
 

@@ -32,6 +32,9 @@ type Config struct {
 	Origins          []string      `env:"CORS_ALLOWED_ORIGINS" file:"cors.allowed_origins" default:"http://localhost:8080,http://localhost:8090,http://localhost:3000" doc:"web origins that may call"`
 	CORSCredentials  bool          `env:"CORS_ALLOW_CREDENTIALS" file:"cors.allow_credentials" default:"true" doc:"allow cookies from those origins"`
 	EnforceAccess    string        `env:"GATEWAY_ENFORCE_ACCESS" file:"server.enforce_access" default:"off" doc:"off, or execute: ask the auth service before a playbook is executed"`
+	PlaybookLogin    string        `env:"AUTH_PLAYBOOK_LOGIN" file:"auth_playbooks.login" default:"api_integration/auth0/auth0_login" doc:"playbook of a login; nobody may start it through the gateway"`
+	PlaybookValidate string        `env:"AUTH_PLAYBOOK_VALIDATE_SESSION" file:"auth_playbooks.validate_session" default:"api_integration/auth0/auth0_validate_session" doc:"playbook of a session check, likewise"`
+	PlaybookAccess   string        `env:"AUTH_PLAYBOOK_CHECK_ACCESS" file:"auth_playbooks.check_access" default:"api_integration/auth0/check_playbook_access" doc:"playbook of an access check, likewise"`
 	Console          bool          `env:"GATEWAY_CONSOLE" file:"server.console" default:"false" doc:"serve the demonstration page at /"`
 	ConsoleIssuer    string        `env:"GATEWAY_CONSOLE_ISSUER" file:"server.console_issuer" doc:"issuer that the page signs people in with"`
 	ConsoleClientID  string        `env:"GATEWAY_CONSOLE_CLIENT_ID" file:"server.console_client_id" default:"noetl-console" doc:"client id of the page at that issuer"`

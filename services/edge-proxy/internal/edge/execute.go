@@ -3,6 +3,8 @@ package edge
 import (
 	"context"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 	"unicode"
 
@@ -80,13 +82,17 @@ func (s *Service) Rerun(ctx context.Context, in RerunRequest) (ExecuteResponse, 
 	})
 }
 
-// Authorize asks whether the caller may execute a playbook, if the gateway enforces that.
+// Authorize refuses the reserved playbooks, and asks whether the caller may execute another
+// one, if the gateway enforces that.
 func (s *Service) Authorize(ctx context.Context, caller Caller, path string) error {
-	if !s.EnforceAccess {
-		return nil
-	}
 	if err := checkName(path); err != nil {
 		return err
+	}
+	if s.reserved(path) {
+		return fault.New(fault.Denied, "reserved_playbook", "this playbook is the gateway's own: log in with POST /api/auth/login")
+	}
+	if !s.EnforceAccess {
+		return nil
 	}
 	decision, err := s.Auth.CheckAccess(ctx, authwire.CheckAccessRequest{SessionToken: caller.Token, PlaybookPath: path, PermissionType: "execute"})
 	if err != nil {
@@ -101,9 +107,10 @@ func (s *Service) Authorize(ctx context.Context, caller Caller, path string) err
 var errBadExecutionID = fault.New(fault.Invalid, "bad_execution_id", "the execution id must be up to 64 letters, digits, - or _")
 
 // AuthorizeRerun is [Service.Authorize] for what an execution runs: to run it again is to
-// execute its playbook, and must not be the way around the check.
+// execute its playbook, and must not be the way around the check. When nobody can tell what it
+// runs, it is refused.
 func (s *Service) AuthorizeRerun(ctx context.Context, caller Caller, executionID string) error {
-	if !s.EnforceAccess {
+	if !s.EnforceAccess && len(s.Reserved) == 0 {
 		return nil
 	}
 	if !noetlwire.Token(executionID) {
@@ -116,6 +123,24 @@ func (s *Service) AuthorizeRerun(ctx context.Context, caller Caller, executionID
 	return s.Authorize(ctx, caller, path)
 }
 
+// reserved reports whether a path names a reserved playbook, however it is spelled.
+func (s *Service) reserved(path string) bool {
+	plain := plainPath(path)
+	return slices.ContainsFunc(s.Reserved, func(r string) bool { return plainPath(r) == plain })
+}
+
+// plainPath folds what a lenient catalog may: case, blanks, slashes at the ends and in a row.
+func plainPath(path string) string {
+	segments := strings.FieldsFunc(strings.ToLower(path), func(c rune) bool { return c == '/' || c == '\\' })
+	kept := segments[:0]
+	for _, s := range segments {
+		if s = strings.TrimSpace(s); s != "" && s != "." {
+			kept = append(kept, s)
+		}
+	}
+	return strings.Join(kept, "/")
+}
+
 // start runs the life of a start: expect, call, bind. From expect on it no longer depends on
 // the caller's connection: a page that reloads in this moment still gets its result.
 func (s *Service) start(ctx context.Context, caller Caller, client, name string, variables map[string]any,
@@ -124,6 +149,9 @@ func (s *Service) start(ctx context.Context, caller Caller, client, name string,
 	workload := make(map[string]any, len(variables)+2)
 	maps.Copy(workload, variables)
 	if client == "" {
+		// Where a worker reports is not the caller's to say.
+		delete(workload, "gateway_url")
+		delete(workload, "callback_subject")
 		started, err := call(ctx, workload)
 		return response(started, ""), err
 	}

@@ -259,3 +259,16 @@ func TestBadRequestsCallNobody(t *testing.T) {
 		t.Errorf("called: %v %v %v", w.journal.Lines(), w.auth.Asked(), w.auth.Logins())
 	}
 }
+
+// The auth playbooks turn a token that nobody verified into a session: a user who may start one
+// is whoever they like (fault 1 of the system that this replaces, by the back door).
+func TestTheAuthPlaybooksAreNotForCallers(t *testing.T) {
+	for _, name := range []string{"api/auth0_login", "/api/auth0_login", "api//auth0_login/", "API/Auth0_Login", " api/auth0_login ", "api/./auth0_login", "api\\auth0_login"} {
+		w := newWorld(func(d *edge.Deps) { d.Reserved = []string{"api/auth0_login"} })
+		_, err := w.Execute(t.Context(), edge.ExecuteRequest{Caller: w.caller, Name: name})
+		if f := fault.Of(err); f == nil || f.Code != "reserved_playbook" {
+			t.Errorf("%q: %v", name, err)
+		}
+		w.happened(t)
+	}
+}

@@ -19,7 +19,8 @@ const (
 // is refused could, after some decoding or cleaning on the way, mean another path than the one
 // that was checked: dot segments (also with the ;parameters that some servers take off a
 // segment), empty segments, encoded slashes and backslashes, control characters, bytes that are
-// no UTF-8 (an overlong dot is some), and NoETL's internal routes in any spelling.
+// no UTF-8 (an overlong dot is some), and, in any spelling, NoETL's internal routes and its auth
+// routes: those believe a token whose signature only our auth service checks.
 func UpstreamPath(escaped string) (string, error) {
 	rest, ok := strings.CutPrefix(escaped, IncomingPrefix)
 	if !ok || rest == "" {
@@ -43,7 +44,7 @@ func UpstreamPath(escaped string) (string, error) {
 		if segment != "" && name == "" {
 			return "", badPath("dot segments")
 		}
-		if i == 0 && strings.EqualFold(name, "internal") {
+		if i == 0 && (strings.EqualFold(name, "internal") || strings.EqualFold(name, "auth")) {
 			return "", fault.New(fault.NotFound, "no_such_route", "there is nothing at this path")
 		}
 	}
@@ -146,7 +147,7 @@ func ForwardRequestHeader(name string) bool {
 	case "content-type", "content-encoding", "accept", "traceparent", "tracestate", "baggage":
 		return true
 	case "x-session-token", "x-original-url", "x-rewrite-url", "x-original-uri", "x-original-method",
-		"x-http-method", "x-http-method-override", "x-method-override", "x-real-ip", "x-client-ip", "x-cluster-client-ip":
+		"x-http-method", "x-http-method-override", "x-method-override", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-user", "x-remote-user", "x-client-cert", "x-noetl-user-id":
 		return false
 	}
 	return strings.HasPrefix(name, "x-") && !strings.HasPrefix(name, "x-user-") &&

@@ -16,6 +16,9 @@ type Deps struct {
 	NewID func() string
 	// GatewayURL is where workers send callbacks.
 	GatewayURL string
+	// Reserved are the playbooks that nobody may start through the gateway: the auth playbooks
+	// make sessions out of tokens that only the auth service verifies.
+	Reserved []string
 	// EnforceAccess makes executing ask the auth service first.
 	EnforceAccess bool
 	// StartTimeout bounds starting an execution once it is registered.

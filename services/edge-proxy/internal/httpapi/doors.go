@@ -71,14 +71,25 @@ func (d *Doors) Auth(mux *http.ServeMux) {
 // GraphQL adds POST /graphql.
 func (d *Doors) GraphQL(mux *http.ServeMux, graph http.Handler) {
 	mux.Handle("POST /graphql", d.Protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// The body is read here, and not by gqlgen, so that one that is too large or breaks off
-		// is answered as everywhere else.
+		// The body is read here, and not by gqlgen, so that one that is too large, breaks off or
+		// has another shape is answered as everywhere else, and not quoted back.
 		body, err := httpkit.ReadBody(r, d.MaxBody)
 		if err != nil {
 			httpkit.WriteError(r.Context(), w, err)
 			return
 		}
+		var shape struct {
+			Query         string         `json:"query"`
+			OperationName *string        `json:"operationName"`
+			Variables     map[string]any `json:"variables"`
+			Extensions    map[string]any `json:"extensions"`
+		}
+		if err := httpkit.CheckJSON(r, body, &shape); err != nil {
+			httpkit.WriteError(r.Context(), w, err)
+			return
+		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
 		graph.ServeHTTP(w, r)
 	})))
 }

@@ -48,8 +48,10 @@ func (s *Service) Complete(ctx context.Context, in Result) (Delivery, error) {
 		return Delivery{Connected: true, Repeated: true}, nil
 	}
 	switch {
-	case r.ExecutionID != "": // what we bound counts, not what a worker says
-		err = s.advance(ctx, r.ExecutionID, 0)
+	case r.ExecutionID != "":
+		// What we bound counts, not what a worker says. It is bound again because the one who
+		// binds it on another replica may not have come to its route yet.
+		r, err = s.bind(ctx, r.ID, r.ExecutionID)
 	case in.ExecutionID != "": // the worker was faster than the answer of execute
 		r, err = s.bind(ctx, r.ID, in.ExecutionID)
 	}

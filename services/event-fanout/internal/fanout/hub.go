@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +36,7 @@ type Hub struct {
 
 	mu        sync.Mutex
 	closing   bool
+	reaped    time.Time
 	count     int
 	groups    map[string]*group
 	bySession map[authwire.TokenKey]map[*Stream]struct{}
@@ -54,6 +56,13 @@ type group struct {
 // the streams.
 const wheelSlots = 64
 
+// Looking after peers that have gone: each tick of the heartbeat looks at reapSlots of the wheel's
+// slots, so a stream is looked at that many times between two pings; and a full hub looks at all.
+const (
+	reapSlots = 8
+	reapEvery = 250 * time.Millisecond
+)
+
 // maxReaders bounds concurrent reads of the frame log.
 const maxReaders = 64
 
@@ -72,9 +81,38 @@ func NewHub(ctx context.Context, cfg HubConfig, log FrameLog, feed LiveFeed, cli
 
 // Admit reports whether another stream of the user may open, before anything is written.
 func (h *Hub) Admit(owner string) error {
+	err := h.tryAdmit(owner)
+	if kind, failed := fault.KindOf(err); failed && kind == fault.RateLimited && h.mayReap() {
+		h.reap(h.all()) // who reloads a page often must not be locked out by what is gone
+		return h.tryAdmit(owner)
+	}
+	return err
+}
+
+func (h *Hub) tryAdmit(owner string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.admit(owner)
+}
+
+// mayReap bounds how often a full hub looks through all its streams.
+func (h *Hub) mayReap() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if time.Since(h.reaped) < reapEvery {
+		return false
+	}
+	h.reaped = time.Now()
+	return true
+}
+
+// reap ends the streams whose peers have gone. Looking costs one system call each.
+func (h *Hub) reap(streams []*Stream) {
+	for _, s := range streams {
+		if !s.alive() {
+			s.close()
+		}
+	}
 }
 
 func (h *Hub) admit(owner string) error {
@@ -120,7 +158,7 @@ func (h *Hub) add(s *Stream) error {
 	g := h.groups[s.client.ID]
 	if g == nil {
 		g = &group{}
-		stop, err := h.feed.Follow(s.client.ID, g.deliver)
+		stop, err := h.feed.Follow(s.client.ID, g.deliver, g.alive)
 		if err != nil {
 			return err
 		}
@@ -176,6 +214,22 @@ func (h *Hub) remove(s *Stream) {
 	h.wheel[s.slot] = slot[:last]
 }
 
+// alive reports whether a stream of the group has a peer, and ends those that have none.
+func (g *group) alive() bool {
+	g.mu.Lock()
+	streams := slices.Clone(g.streams)
+	g.mu.Unlock()
+	alive := false
+	for _, s := range streams {
+		if s.alive() {
+			alive = true
+		} else {
+			s.close()
+		}
+	}
+	return alive
+}
+
 func (g *group) deliver(f Frame, previous uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -226,6 +280,13 @@ func (h *Hub) Run(ctx context.Context) error {
 		}) {
 			s.heartbeat()
 		}
+		h.reap(h.collect(func(add func(*Stream)) {
+			for i := range reapSlots {
+				for _, s := range h.wheel[(slot+i*wheelSlots/reapSlots)%wheelSlots] {
+					add(s)
+				}
+			}
+		}))
 	}
 }
 

@@ -49,8 +49,10 @@ type LiveFeed interface {
 	// Follow calls deliver for each frame of the client until stop is called. previous is the
 	// sequence of the client's frame before it, 0 for none. A frame MUST be delivered unless
 	// FrameLog.Since, asked after Follow returned, finds it. deliver MUST NOT be called at once for the same client, and must not block.
-	Follow(client string, deliver func(f Frame, previous uint64)) (stop func(), err error)
-	// Present reports whether any replica follows the client.
+	// alive says whether anybody is still there to deliver to; a follower for whom it says no
+	// does not count as present.
+	Follow(client string, deliver func(f Frame, previous uint64), alive func() bool) (stop func(), err error)
+	// Present reports whether any replica follows the client, with somebody there.
 	Present(ctx context.Context, client string) (bool, error)
 }
 

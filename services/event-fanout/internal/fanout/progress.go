@@ -3,9 +3,9 @@ package fanout
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"math"
 	"strconv"
+	"sync"
 
 	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
@@ -45,11 +45,47 @@ func (s *Service) Progress(ctx context.Context, in Progress) error {
 	if p.ExecutionID == "" && noetlwire.Token(in.ExecutionID) {
 		p.ExecutionID = in.ExecutionID
 	}
-	// Workers repeat a call whose answer they did not get; the same words again say nothing new.
-	sum := sha256.Sum256([]byte(in.Step + "\x00" + in.Message + "\x00" + strconv.FormatFloat(in.Progress, 'g', -1, 64)))
-	return s.Frames.Append(ctx, r.ClientID, NewFrame{
-		Event:   frame.MethodProgress,
-		DedupID: "progress:" + r.ID + ":" + hex.EncodeToString(sum[:12]),
-		Body:    frame.Notify(frame.MethodProgress, p),
-	})
+	// Workers repeat a call whose answer they did not get. The same words twice in a row say
+	// nothing new; the same words after others do.
+	said := sha256.Sum256([]byte(in.Step + "\x00" + in.Message + "\x00" + strconv.FormatFloat(in.Progress, 'g', -1, 64)))
+	if s.reports.last(r.ID) == said {
+		return nil
+	}
+	err = s.Frames.Append(ctx, r.ClientID, NewFrame{Event: frame.MethodProgress, DedupID: "progress:" + s.NewID(), Body: frame.Notify(frame.MethodProgress, p)})
+	if err == nil {
+		s.reports.note(r.ID, said)
+	}
+	return err
+}
+
+// maxReports bounds how many requests' last reports are remembered.
+const maxReports = 10_000
+
+// reports remembers the last report of recent requests in this process.
+type reports struct {
+	mu    sync.Mutex
+	said  map[string][sha256.Size]byte
+	order []string // oldest first
+}
+
+func (r *reports) last(requestID string) [sha256.Size]byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.said[requestID]
+}
+
+func (r *reports) note(requestID string, said [sha256.Size]byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.said == nil {
+		r.said = make(map[string][sha256.Size]byte)
+	}
+	if _, known := r.said[requestID]; !known {
+		if len(r.order) >= maxReports {
+			delete(r.said, r.order[0])
+			r.order = r.order[1:]
+		}
+		r.order = append(r.order, requestID)
+	}
+	r.said[requestID] = said
 }

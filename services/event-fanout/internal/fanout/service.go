@@ -32,8 +32,9 @@ type Deps struct {
 // Service is the control side of the fan-out: attach, expect, bind, callbacks, lifecycle.
 type Service struct {
 	Deps
-	locks [256]sync.Mutex
-	seed  maphash.Seed
+	locks   [256]sync.Mutex
+	seed    maphash.Seed
+	reports reports
 }
 
 // New makes the service.

@@ -105,6 +105,15 @@ func (s *Stream) end(farewell []byte) {
 	s.wake()
 }
 
+// alive reports whether the peer is known to be there. A transport that cannot tell, or whose
+// handler notices by itself, counts as alive.
+func (s *Stream) alive() bool {
+	if c, ok := s.conn.(interface{ Alive() bool }); ok {
+		return c.Alive()
+	}
+	return true
+}
+
 // wake starts the pump if it is not at work. The caller holds mu.
 func (s *Stream) wake() {
 	if s.running || s.closed {

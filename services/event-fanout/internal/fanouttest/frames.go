@@ -4,6 +4,7 @@ package fanouttest
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"sync"
 
@@ -28,6 +29,7 @@ type Frames struct {
 	byClient map[string][]fanout.Frame
 	seen     map[string]bool
 	follow   map[string]map[int]func(fanout.Frame, uint64)
+	alive    map[string]map[int]func() bool
 	follows  int
 	err      error
 	page     int
@@ -36,7 +38,7 @@ type Frames struct {
 
 // NewFrames makes an empty log.
 func NewFrames() *Frames {
-	return &Frames{epoch: 1, first: 1, byClient: map[string][]fanout.Frame{}, seen: map[string]bool{}, follow: map[string]map[int]func(fanout.Frame, uint64){}}
+	return &Frames{epoch: 1, first: 1, byClient: map[string][]fanout.Frame{}, seen: map[string]bool{}, follow: map[string]map[int]func(fanout.Frame, uint64){}, alive: map[string]map[int]func() bool{}}
 }
 
 // Fail makes every call on the log fail with err, until Fail(nil).
@@ -158,25 +160,33 @@ func (f *Frames) Window(context.Context) (fanout.Window, error) {
 }
 
 // Follow implements the port.
-func (f *Frames) Follow(client string, deliver func(fanout.Frame, uint64)) (func(), error) {
+func (f *Frames) Follow(client string, deliver func(fanout.Frame, uint64), alive func() bool) (func(), error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.follows++
 	id := f.follows
 	if f.follow[client] == nil {
 		f.follow[client] = map[int]func(fanout.Frame, uint64){}
+		f.alive[client] = map[int]func() bool{}
 	}
-	f.follow[client][id] = deliver
+	f.follow[client][id], f.alive[client][id] = deliver, alive
 	return func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		delete(f.follow[client], id)
+		delete(f.alive[client], id)
 	}, nil
 }
 
 // Present implements the port.
 func (f *Frames) Present(_ context.Context, client string) (bool, error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.follow[client]) > 0, f.err
+	asked, err := maps.Clone(f.alive[client]), f.err
+	f.mu.Unlock()
+	for _, alive := range asked {
+		if alive() {
+			return true, err
+		}
+	}
+	return false, err
 }

@@ -125,6 +125,8 @@ func RunFrameLog(t *testing.T, newLog func(*testing.T) fanout.FrameLog) {
 	})
 }
 
+func yes() bool { return true }
+
 // RunLiveFeed is the conformance suite of [fanout.LiveFeed]. newFeeds makes two replicas of
 // the feed and the log that they follow.
 func RunLiveFeed(t *testing.T, newFeeds func(*testing.T) (log fanout.FrameLog, a, b fanout.LiveFeed)) {
@@ -141,7 +143,7 @@ func RunLiveFeed(t *testing.T, newFeeds func(*testing.T) (log fanout.FrameLog, a
 				mu.Lock()
 				defer mu.Unlock()
 				live, previous = append(live, f), append(previous, p)
-			})
+			}, yes)
 			must(t, err)
 			defer stop()
 			backlog, _, err := log.Since(t.Context(), "a", 0, 1000)
@@ -166,7 +168,7 @@ func RunLiveFeed(t *testing.T, newFeeds func(*testing.T) (log fanout.FrameLog, a
 		t.Parallel()
 		log, a, _ := newFeeds(t)
 		got := make(chan string, 16)
-		stop, err := a.Follow("a", func(f fanout.Frame, _ uint64) { got <- "first " + string(f.Body) })
+		stop, err := a.Follow("a", func(f fanout.Frame, _ uint64) { got <- "first " + string(f.Body) }, yes)
 		must(t, err)
 		_, _, err = log.Since(t.Context(), "a", 0, 1)
 		must(t, err)
@@ -175,7 +177,7 @@ func RunLiveFeed(t *testing.T, newFeeds func(*testing.T) (log fanout.FrameLog, a
 			t.Fatal(g)
 		}
 		stop()
-		stop2, err := a.Follow("a", func(f fanout.Frame, _ uint64) { got <- "second " + string(f.Body) })
+		stop2, err := a.Follow("a", func(f fanout.Frame, _ uint64) { got <- "second " + string(f.Body) }, yes)
 		must(t, err)
 		defer stop2()
 		_, _, err = log.Since(t.Context(), "a", 0, 1)
@@ -192,13 +194,21 @@ func RunLiveFeed(t *testing.T, newFeeds func(*testing.T) (log fanout.FrameLog, a
 		if here, err := b.Present(t.Context(), "a"); here || err != nil {
 			t.Fatal(here, err)
 		}
-		stop, err := a.Follow("a", func(fanout.Frame, uint64) {})
+		stop, err := a.Follow("a", func(fanout.Frame, uint64) {}, yes)
 		must(t, err)
 		for _, f := range []fanout.LiveFeed{a, b} {
 			testkit.Eventually(t, "present", func() bool { here, err := f.Present(t.Context(), "a"); return here && err == nil })
 		}
 		stop()
 		testkit.Eventually(t, "absent", func() bool { here, err := b.Present(t.Context(), "a"); return !here && err == nil })
+		stop, err = a.Follow("b", func(fanout.Frame, uint64) {}, func() bool { return false })
+		must(t, err)
+		defer stop()
+		for _, f := range []fanout.LiveFeed{a, b} {
+			if here, err := f.Present(t.Context(), "b"); here || err != nil {
+				t.Errorf("a follower with nobody there counts: %v, %v", here, err)
+			}
+		}
 	})
 }
 

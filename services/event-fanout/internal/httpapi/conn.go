@@ -71,6 +71,9 @@ func (c *rawConn) Send(messages []fanout.Outgoing) error {
 
 func (c *rawConn) Close() { _ = c.conn.Close() }
 
+// Alive reports whether the peer has not closed its side, without waiting.
+func (c *rawConn) Alive() bool { return !peerGone(c.conn) }
+
 // peerGone looks, without waiting, whether the peer has closed its side. Nobody reads these
 // connections, and a write to a closed one succeeds once: the frame would count as written.
 func peerGone(c net.Conn) bool {

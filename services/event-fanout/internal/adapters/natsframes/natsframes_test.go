@@ -64,8 +64,8 @@ type flushing struct {
 	log *natsframes.FrameLog
 }
 
-func (f flushing) Follow(client string, deliver func(fanout.Frame, uint64)) (func(), error) {
-	stop, err := f.LiveFeed.Follow(client, deliver)
+func (f flushing) Follow(client string, deliver func(fanout.Frame, uint64), alive func() bool) (func(), error) {
+	stop, err := f.LiveFeed.Follow(client, deliver, alive)
 	_, _ = f.Present(context.Background(), client) // a round trip on that connection
 	return stop, err
 }

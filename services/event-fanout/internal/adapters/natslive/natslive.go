@@ -36,10 +36,15 @@ type LiveFeed struct {
 	lanes [lanes]lane
 }
 
+type follower struct {
+	deliver func(fanout.Frame, uint64)
+	alive   func() bool
+}
+
 type lane struct {
-	messages chan *nats.Msg
-	mu       sync.Mutex
-	deliver  map[string]func(fanout.Frame, uint64)
+	messages  chan *nats.Msg
+	mu        sync.Mutex
+	followers map[string]follower
 }
 
 // New makes the feed.
@@ -47,16 +52,16 @@ func New(nc *nats.Conn) *LiveFeed {
 	f := &LiveFeed{nc: nc, seed: maphash.MakeSeed()}
 	for i := range f.lanes {
 		f.lanes[i].messages = make(chan *nats.Msg, laneDepth)
-		f.lanes[i].deliver = map[string]func(fanout.Frame, uint64){}
+		f.lanes[i].followers = map[string]follower{}
 	}
 	return f
 }
 
 // Follow implements the port.
-func (f *LiveFeed) Follow(client string, deliver func(fanout.Frame, uint64)) (func(), error) {
+func (f *LiveFeed) Follow(client string, deliver func(fanout.Frame, uint64), alive func() bool) (func(), error) {
 	l := &f.lanes[maphash.String(f.seed, client)%lanes]
 	l.mu.Lock()
-	l.deliver[client] = deliver
+	l.followers[client] = follower{deliver, alive}
 	l.mu.Unlock()
 	sub, err := f.nc.ChanSubscribe(natsframes.LivePrefix+client, l.messages)
 	if err != nil {
@@ -72,7 +77,7 @@ func (f *LiveFeed) Follow(client string, deliver func(fanout.Frame, uint64)) (fu
 func (l *lane) forget(client string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.deliver, client)
+	delete(l.followers, client)
 }
 
 // Present implements the port: a request to the live subject is answered at once, by the
@@ -80,12 +85,29 @@ func (l *lane) forget(client string) {
 func (f *LiveFeed) Present(ctx context.Context, client string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
-	_, err := f.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: natsframes.LivePrefix + client, Header: nats.Header{probeHeader: []string{"1"}}})
-	if errors.Is(err, nats.ErrNoResponders) {
-		return false, nil
+	for range presenceTries {
+		reply, err := f.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: natsframes.LivePrefix + client, Header: nats.Header{probeHeader: []string{"1"}}})
+		switch {
+		case errors.Is(err, nats.ErrNoResponders):
+			return false, nil
+		case err != nil:
+			return false, err
+		case string(reply.Data) == answerHere:
+			return true, nil
+		}
+		// That follower ends the streams that it found dead; another replica may answer next.
 	}
-	return err == nil, err
+	return false, nil
 }
+
+// presenceTries bounds how often Present asks again after a follower that has nobody there.
+const presenceTries = 3
+
+// What a follower answers to the question whether anybody is there.
+const (
+	answerHere = "here"
+	answerGone = "gone"
+)
 
 // Run hands messages on until ctx ends. onBreak is called after the feed may have lost
 // something: a reconnect, or a full lane.
@@ -127,9 +149,21 @@ func (l *lane) run(ctx context.Context, onBreak func()) {
 	}
 }
 
+// answer tells an asker whether the client's streams here have somebody at their other end.
+func (l *lane) answer(m *nats.Msg) {
+	l.mu.Lock()
+	follower, ok := l.followers[natsframes.Client(m.Subject)]
+	l.mu.Unlock()
+	reply := answerGone
+	if ok && follower.alive() {
+		reply = answerHere
+	}
+	_ = m.Respond([]byte(reply)) // the asker has its own deadline
+}
+
 func (l *lane) handle(m *nats.Msg) {
 	if m.Header.Get(probeHeader) != "" {
-		_ = m.Respond(nil) // the asker has its own deadline
+		l.answer(m)
 		return
 	}
 	seq, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
@@ -141,9 +175,9 @@ func (l *lane) handle(m *nats.Msg) {
 		return
 	}
 	l.mu.Lock()
-	deliver := l.deliver[natsframes.Client(m.Subject)]
+	follower, ok := l.followers[natsframes.Client(m.Subject)]
 	l.mu.Unlock()
-	if deliver != nil {
-		deliver(fanout.Frame{Seq: seq, Event: m.Header.Get(natsframes.EventHeader), Body: m.Data}, previous)
+	if ok {
+		follower.deliver(fanout.Frame{Seq: seq, Event: m.Header.Get(natsframes.EventHeader), Body: m.Data}, previous)
 	}
 }
