@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
@@ -88,14 +89,33 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// server may ignore an Upgrade (RFC 9110, section 7.8), and so do we.
 		r.Header.Del("Upgrade")
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, p.maxBody)
+	body := &watchedBody{ReadCloser: r.Body}
+	r.Body = http.MaxBytesReader(w, body, p.maxBody)
 	if p.access != nil {
 		if err := p.authorize(r, caller, path); err != nil {
 			httpkit.WriteError(ctx, w, err)
 			return
 		}
 	}
-	p.reverse.ServeHTTP(w, r.WithContext(context.WithValue(ctx, upstreamPathKey{}, path)))
+	ctx = context.WithValue(context.WithValue(ctx, upstreamPathKey{}, path), bodyKey{}, body)
+	p.reverse.ServeHTTP(w, r.WithContext(ctx))
+}
+
+type bodyKey struct{}
+
+// watchedBody remembers that the client's body broke: that is no failure of NoETL.
+type watchedBody struct {
+	io.ReadCloser
+	broken atomic.Bool
+}
+
+// Read implements io.Reader.
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.broken.Store(true)
+	}
+	return n, err
 }
 
 type upstreamPathKey struct{}
@@ -306,6 +326,8 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.As(err, &tooLarge):
 		err = p.tooLarge()
+	case bodyBroke(r):
+		err = fault.Wrap(err, fault.Invalid, "body_unreadable", "the body could not be read to its end")
 	case errors.Is(err, context.Canceled):
 		err = fault.Wrap(err, fault.Canceled, "canceled", "the client went away")
 	case errors.As(err, &timeout) && timeout.Timeout():
@@ -315,6 +337,11 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	p.logger.WarnContext(r.Context(), "proxied request failed", "reason", fault.Of(err).Code, "err", err)
 	httpkit.WriteError(r.Context(), w, err)
+}
+
+func bodyBroke(r *http.Request) bool {
+	b, ok := r.Context().Value(bodyKey{}).(*watchedBody)
+	return ok && b.broken.Load()
 }
 
 // buffers lends the copy buffers of the proxy.
