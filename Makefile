@@ -27,6 +27,8 @@ test: build ## everything that needs no Docker: unit, conformance, component (ra
 
 e2e: build ## black-box tests of the built binaries, and the browser test
 	@go test -count=1 -timeout 10m ./tests/...
+	@[ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	  echo "SKIPPED tests/browser: no Chromium on this machine (Debian: apt-get install chromium)"
 
 check: fmt lint vuln ## format, vet, lint, architecture rules, known vulnerabilities
 
