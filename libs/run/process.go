@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -32,13 +33,7 @@ type ProcessConfig struct {
 
 // Validate reports what is wrong with the settings.
 func (c ProcessConfig) Validate() error {
-	if err := c.Log.Validate(); err != nil {
-		return err
-	}
-	if err := c.NATS.Validate(); err != nil {
-		return err
-	}
-	return config.Port("GATEWAY_ADMIN_PORT", c.Admin.Port)
+	return errors.Join(c.Log.Validate(), c.NATS.Validate(), config.Port("GATEWAY_ADMIN_PORT", c.Admin.Port))
 }
 
 // AdminURL returns where the health verb asks.

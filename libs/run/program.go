@@ -84,6 +84,10 @@ func (p Program) Main(args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintf(stdout, "%s %s\n", p.Name, Version())
 		return 0
 	case "config":
+		if len(args) > 2 || len(args) == 2 && args[1] != "--effective" {
+			p.usage(stderr)
+			return 2
+		}
 		if err := p.Config(stdout, len(args) > 1 && args[1] == "--effective"); err != nil {
 			return fail(err)
 		}

@@ -52,7 +52,7 @@ func Load(environ []string, defaults ...config.Default) (Config, error) {
 
 // Validate reports everything that is wrong with the settings.
 func (c Config) Validate() error {
-	problems := []error{c.Process.Validate(), c.NoETL.Validate(), config.Port("GATEWAY_PORT", c.Port)}
+	problems := []error{c.Process.Validate(), c.NoETL.Validate(), config.Port("ROUTER_PORT (or GATEWAY_PORT)", c.Port)}
 	for _, u := range []struct{ name, value string }{{"GATEWAY_CALLBACK_URL", c.CallbackURL}, {"GATEWAY_EVENTS_URL", c.EventsURL}, {"GATEWAY_INGRESS_URL", c.IngressURL}} {
 		if parsed, err := url.Parse(u.value); err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
 			problems = append(problems, fmt.Errorf("%s=%q must be an http or https URL", u.name, u.value))
