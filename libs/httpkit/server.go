@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -54,10 +55,39 @@ func URL(ln net.Listener) string {
 // Server is a [run.Component] that serves a handler on a listener until its context ends,
 // then stops accepting and lets requests in flight finish.
 type Server struct {
-	name string
-	ln   net.Listener
-	srv  *http.Server
+	name   string
+	ln     net.Listener
+	srv    *http.Server
+	silent silentConns
 }
+
+// silentConns are connections on which nothing was sent yet. Browsers and HTTP clients open
+// some in advance, and Shutdown would wait 5 s for each.
+type silentConns struct {
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+}
+
+func (s *silentConns) track(c net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state == http.StateNew {
+		s.conns[c] = struct{}{}
+		return
+	}
+	delete(s.conns, c)
+}
+
+func (s *silentConns) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		_ = c.Close()
+	}
+}
+
+// silentGrace is what a request that is on its way when the server stops has to arrive.
+const silentGrace = 300 * time.Millisecond
 
 // Limits on what an unauthenticated peer can hold: the header (slowloris, header bombs) and
 // idle keep-alive connections. Bodies and answers have no time limit here, because streams
@@ -79,7 +109,9 @@ func NewServer(name string, ln net.Listener, h http.Handler, logger *slog.Logger
 	if onShutdown != nil {
 		srv.RegisterOnShutdown(onShutdown)
 	}
-	return &Server{name: name, ln: ln, srv: srv}
+	s := &Server{name: name, ln: ln, srv: srv, silent: silentConns{conns: map[net.Conn]struct{}{}}}
+	srv.ConnState = s.silent.track
+	return s
 }
 
 // Name returns the name given to [NewServer].
@@ -96,6 +128,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
+	defer time.AfterFunc(silentGrace, s.silent.close).Stop()
 	if err := s.srv.Shutdown(drain); err != nil {
 		_ = s.srv.Close()
 		return fmt.Errorf("requests were still running: %w", err)

@@ -220,7 +220,9 @@ func (c *Client) watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = w.Stop() }()
+	// Stopping asks the server to delete the watch's consumer, which takes 5 s when it is away;
+	// nobody need wait for that.
+	defer func() { go func() { _ = w.Stop() }() }()
 	for {
 		select {
 		case <-ctx.Done():

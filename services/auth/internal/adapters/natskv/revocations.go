@@ -143,7 +143,8 @@ func (r *Revocations) follow(ctx context.Context) error {
 	if err != nil {
 		return r.bucket.Failed(err)
 	}
-	defer func() { _ = w.Stop() }()
+	// It asks the server to delete the consumer, which takes 5 s when the server is away.
+	defer func() { go func() { _ = w.Stop() }() }()
 	check := time.NewTicker(watchCheck)
 	defer check.Stop()
 	for {
