@@ -78,7 +78,7 @@ func (s *Service) Run(ctx context.Context) error {
 			select {
 			case slots <- struct{}{}:
 			default:
-				reply(req, nil, fault.New(fault.RateLimited, "busy", "too many such requests at once; try again").After(time.Second))
+				s.reply(req, nil, fault.New(fault.RateLimited, "busy", "too many such requests at once; try again").After(time.Second))
 				return
 			}
 			flights.Go(func() {
@@ -106,7 +106,7 @@ func (s *Service) handle(ctx context.Context, e Endpoint, req micro.Request) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.tel.Logger.ErrorContext(ctx, "NATS handler panicked", "subject", e.subject, "panic", p)
-			reply(req, nil, fault.New(fault.Internal, "panic", "internal error"))
+			s.reply(req, nil, fault.New(fault.Internal, "panic", "internal error"))
 		}
 	}()
 	header := nats.Header(req.Headers())
@@ -116,20 +116,24 @@ func (s *Service) handle(ctx context.Context, e Endpoint, req micro.Request) {
 		trace.WithAttributes(attribute.String("messaging.system", "nats"), attribute.String("messaging.destination.name", e.subject)))
 	defer span.End()
 	data, err := e.serve(ctx, req.Data())
-	reply(req, data, err)
+	s.reply(req, data, err)
 }
 
 // reply sends the answer. A failed send means the connection is gone, and the caller's own
-// deadline tells it; or that the answer is too large, which the caller is told.
-func reply(req micro.Request, data []byte, err error) {
+// deadline tells it; or that the answer is too large, which the caller is told. It does not go
+// through req, which micro reads once the handler has returned, while the operation still runs.
+func (s *Service) reply(req micro.Request, data []byte, err error) {
+	if req.Reply() == "" {
+		return // nobody wants to know
+	}
 	if err == nil {
-		if req.Respond(data) == nil {
+		if s.nc.Publish(req.Reply(), data) == nil {
 			return
 		}
 		err = fault.New(fault.TooLarge, "answer_too_large", "the answer is too large to be sent")
 	}
 	f := fault.Of(err)
-	h := micro.Headers{codeHeader: []string{f.Code}}
+	h := nats.Header{codeHeader: []string{f.Code}, micro.ErrorCodeHeader: []string{f.Kind.String()}}
 	if f.RetryAfter > 0 {
 		h[retryAfterHeader] = []string{strconv.FormatInt(f.RetryAfter.Milliseconds(), 10)}
 	}
@@ -137,7 +141,8 @@ func reply(req micro.Request, data []byte, err error) {
 	if message == "" {
 		message = f.Kind.String()
 	}
-	_ = req.Error(f.Kind.String(), message, nil, micro.WithHeaders(h))
+	h.Set(micro.ErrorHeader, message)
+	_ = s.nc.PublishMsg(&nats.Msg{Subject: req.Reply(), Header: h}) // the connection is gone: see above
 }
 
 func endpointName(op string) string {
