@@ -173,8 +173,7 @@ func UnmarshalJSON(body []byte, v any) error {
 	}
 }
 
-// NotFound answers what no route takes, as JSON. The two faults net/http would answer in
-// plain text go through it: mount it at "/".
+// NotFound answers that there is nothing at the path, as JSON; [Routes] does it for a whole mux.
 func NotFound(w http.ResponseWriter, r *http.Request) {
 	WriteError(r.Context(), w, fault.New(fault.NotFound, "no_such_route", "there is nothing at this path"))
 }
