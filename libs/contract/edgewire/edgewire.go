@@ -1,0 +1,51 @@
+// Package edgewire is what edge-proxy does for the other services over NATS: it owns all that
+// goes toward NoETL for a user, so a command that came in over a WebSocket is handed to it.
+package edgewire
+
+import "encoding/json"
+
+// Subjects of edge-proxy's NATS operations.
+const (
+	SubjectExecute = "gateway.edge.v1.execute"
+	SubjectRerun   = "gateway.edge.v1.rerun"
+	SubjectCancel  = "gateway.edge.v1.cancel"
+)
+
+// ExecuteRequest starts a playbook in the name of a session. edge-proxy resolves the session and
+// decides whether it may.
+type ExecuteRequest struct {
+	SessionToken string          `json:"session_token"`
+	ClientID     string          `json:"client_id,omitempty"`
+	Name         string          `json:"name"`
+	Variables    json.RawMessage `json:"variables,omitempty"`     // a JSON object, or nothing
+	ResourceKind string          `json:"resource_kind,omitempty"` // playbook (the default) or agent
+}
+
+// RerunRequest runs an execution once more.
+type RerunRequest struct {
+	SessionToken string          `json:"session_token"`
+	ClientID     string          `json:"client_id,omitempty"`
+	ExecutionID  string          `json:"execution_id"`
+	Variables    json.RawMessage `json:"variables,omitempty"`
+}
+
+// ExecuteResponse is the answer to both.
+type ExecuteResponse struct {
+	RequestID   string `json:"request_id,omitempty"` // empty without a client id
+	ExecutionID string `json:"execution_id"`
+	Name        string `json:"name,omitempty"`
+	Status      string `json:"status,omitempty"`
+}
+
+// CancelRequest cancels an execution and those that it started.
+type CancelRequest struct {
+	SessionToken string `json:"session_token"`
+	ExecutionID  string `json:"execution_id"`
+	Reason       string `json:"reason,omitempty"`
+}
+
+// CancelResponse says what became of the execution.
+type CancelResponse struct {
+	ExecutionID string `json:"execution_id"`
+	Status      string `json:"status"`
+}

@@ -1,0 +1,54 @@
+package kit
+
+import (
+	"math"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+	"golang.org/x/time/rate"
+
+	"github.com/noetl/gateway/libs/fault"
+)
+
+// Rates limits how often something may happen, per key: an address, an account, a listener. It
+// is a token bucket for each key (golang.org/x/time/rate). It counts in this process only, so
+// that N replicas allow N times as much; what it bounds is what one sender can cost one replica.
+// Memory is bounded: beyond the largest number of keys the least used are forgotten.
+// It may be used by many goroutines at once.
+type Rates struct {
+	limit   rate.Limit
+	burst   int
+	buckets *otter.Cache[string, *rate.Limiter]
+}
+
+// maxRateKeys is how many keys are remembered: about 200 bytes each.
+const maxRateKeys = 50_000
+
+// NewRates allows perMinute events for each key on average, and burst at once. Zero or less for
+// perMinute means no limit.
+func NewRates(perMinute, burst int) *Rates {
+	if perMinute <= 0 {
+		return nil
+	}
+	perSecond := rate.Limit(float64(perMinute) / 60)
+	burst = max(burst, 1)
+	return &Rates{limit: perSecond, burst: burst, buckets: otter.Must(&otter.Options[string, *rate.Limiter]{MaximumSize: maxRateKeys})}
+}
+
+// Check counts one event of a key. It returns nil, or the fault RateLimited with the time after
+// which the next is allowed; refused events do not count. A nil Rates allows everything.
+func (r *Rates) Check(key string) error {
+	if r == nil {
+		return nil
+	}
+	bucket, ok := r.buckets.GetIfPresent(key)
+	if !ok {
+		bucket, _ = r.buckets.SetIfAbsent(key, rate.NewLimiter(r.limit, r.burst))
+	}
+	if bucket.Allow() {
+		return nil
+	}
+	missing := 1 - bucket.Tokens()
+	wait := time.Duration(math.Max(missing, 0) / float64(r.limit) * float64(time.Second))
+	return fault.New(fault.RateLimited, "too_many", "too many requests; try again later").After(max(wait, time.Second))
+}

@@ -1,0 +1,76 @@
+package kit_test
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/kit"
+)
+
+func TestRatesPerKey(t *testing.T) {
+	t.Parallel()
+	r := kit.NewRates(60, 3)
+	for i := range 3 {
+		if err := r.Check("a"); err != nil {
+			t.Fatalf("event %d: %v", i, err)
+		}
+	}
+	err := r.Check("a")
+	if kind, _ := fault.KindOf(err); kind != fault.RateLimited {
+		t.Fatalf("the fourth: %v", err)
+	}
+	if after := fault.Of(err).RetryAfter; after < time.Second || after > 2*time.Second {
+		t.Errorf("retry after %s", after)
+	}
+	if err := r.Check("b"); err != nil {
+		t.Errorf("another key: %v", err)
+	}
+}
+
+func TestRatesRefill(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := kit.NewRates(60, 1)
+		if r.Check("a") != nil || r.Check("a") == nil {
+			t.Fatal("a burst of one allows one")
+		}
+		<-time.After(fault.Of(r.Check("a")).RetryAfter)
+		if err := r.Check("a"); err != nil {
+			t.Errorf("after the time that was said: %v", err)
+		}
+	})
+}
+
+func TestNoRate(t *testing.T) {
+	t.Parallel()
+	r := kit.NewRates(0, 5)
+	for range 100 {
+		if err := r.Check("a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestRatesAtOnce(t *testing.T) {
+	t.Parallel()
+	r := kit.NewRates(1, 10)
+	var allowed atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			_ = r.Check(fmt.Sprint("other", i))
+			if r.Check("a") == nil {
+				allowed.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if n := allowed.Load(); n != 10 {
+		t.Errorf("%d of 50 at once, want the burst of 10", n)
+	}
+}
