@@ -8,7 +8,7 @@ TOOLS    := $(CURDIR)/.cache/bin
 LINT     := $(TOOLS)/golangci-lint-$(shell cat .golangci-lint-version)
 VULN     := v1.5.0
 
-.PHONY: help run build test e2e check lint fmt vuln bench fuzz gen clean
+.PHONY: help run build test e2e check lint fmt vuln bench fuzz gen clean assets
 
 help: ## list the verbs
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -16,7 +16,7 @@ help: ## list the verbs
 run: build ## build, then run the whole gateway with a sandbox NoETL; prints where to go
 	@exec bin/noetl-gateway dev
 
-build: ## static binaries in bin/
+build: assets ## static binaries in bin/
 	@CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/ \
 	  ./services/standalone/cmd/noetl-gateway ./services/auth/cmd/auth ./services/edge-proxy/cmd/edge-proxy \
 	  ./services/event-fanout/cmd/event-fanout ./services/ingress/cmd/ingress ./services/sandbox/cmd/sandbox
@@ -61,6 +61,16 @@ fuzz: ## every fuzz target for FUZZTIME (1m)
 
 gen: ## generated Go that the build needs
 	@cd services/edge-proxy/internal/graphapi && go tool gqlgen generate
+
+# GraphiQL's library files are fetched, embedded and never committed. Without npm the page says so.
+GRAPHIQL := services/edge-proxy/internal/graphiql
+assets: $(GRAPHIQL)/assets/graphiql.min.js
+$(GRAPHIQL)/assets/graphiql.min.js: $(GRAPHIQL)/package-lock.json
+	@if command -v npm >/dev/null; then \
+	  cd $(GRAPHIQL) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && \
+	  cp node_modules/graphiql/graphiql.min.js node_modules/graphiql/graphiql.min.css node_modules/react/umd/react.production.min.js \
+	    node_modules/react-dom/umd/react-dom.production.min.js assets/ && touch assets/graphiql.min.js; \
+	else echo "npm is not installed: GET /graphql will say that GraphiQL is not part of this build"; fi
 
 clean: ## remove what make made
 	@rm -rf bin dist .cache tests/artifacts

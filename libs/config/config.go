@@ -3,7 +3,8 @@
 //
 // Tags of a field: env (comma list, first name wins, required), file (dotted key in the
 // settings file), default, unit ("s", "ms": a bare number is that unit), secret ("true"),
-// doc. Field types: string, bool, int, int64, time.Duration, []string (comma list), and
+// doc, table (of a list that a file may hold as tables: the two keys of a table, which become
+// name=value). Field types: string, bool, int, int64, time.Duration, []string (comma list), and
 // structs of these. Precedence: environment, file, default.
 package config
 
@@ -40,6 +41,7 @@ type Setting struct {
 	Unit    string
 	Secret  bool
 	Doc     string
+	table   string // for a list of tables in a file: the two keys of a table, name and value
 	value   reflect.Value
 }
 
@@ -112,7 +114,7 @@ func describe(v reflect.Value) ([]Setting, error) {
 		case tagged:
 			rows = append(rows, Setting{
 				Names: strings.Split(env, ","), Key: field.Tag.Get("file"), Default: field.Tag.Get("default"),
-				Unit: field.Tag.Get("unit"), Secret: field.Tag.Get("secret") == "true", Doc: field.Tag.Get("doc"), value: value,
+				Unit: field.Tag.Get("unit"), Secret: field.Tag.Get("secret") == "true", Doc: field.Tag.Get("doc"), table: field.Tag.Get("table"), value: value,
 			})
 		case field.Type.Kind() == reflect.Struct:
 			inner, err := describe(value)
@@ -189,7 +191,7 @@ func readFile(path string, rows []Setting) (map[string]string, error) {
 		case []any:
 			parts := make([]string, len(v))
 			for i := range v {
-				parts[i] = fmt.Sprint(v[i])
+				parts[i] = element(v[i], key, rows)
 			}
 			values[key] = strings.Join(parts, ",")
 		case float64: // JSON has no integers; the shortest form keeps whole numbers whole
@@ -199,6 +201,26 @@ func readFile(path string, rows []Setting) (map[string]string, error) {
 		}
 	}
 	return values, errors.Join(problems...)
+}
+
+// element writes an element of a list; a table with two keys, which the field's tag names,
+// becomes name=value.
+func element(v any, key string, rows []Setting) string {
+	entry, ok := v.(map[string]any)
+	if !ok {
+		return fmt.Sprint(v)
+	}
+	for _, row := range rows {
+		if row.Key != key || row.table == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(row.table, ",")
+		if len(entry) == 2 && entry[name] != nil && entry[value] != nil {
+			return fmt.Sprint(entry[name]) + "=" + fmt.Sprint(entry[value])
+		}
+		return "an entry needs " + strings.ReplaceAll(row.table, ",", " and ") // no value of any setting
+	}
+	return fmt.Sprint(v)
 }
 
 func set(v reflect.Value, text, unit string) error {

@@ -128,3 +128,37 @@ func TestATypoInTheFileIsNamed(t *testing.T) {
 		t.Errorf("err = %v", err)
 	}
 }
+
+type sharded struct {
+	Shards []string `env:"GATEWAY_SHARDS" file:"noetl.shards" table:"shard_index,base_url" doc:"shards"`
+}
+
+func TestAListOfTables(t *testing.T) {
+	t.Parallel()
+	want := []string{"0=http://a:1", "1=http://b:2"}
+	for name, text := range map[string]string{
+		"c.toml": "[noetl]\n[[noetl.shards]]\nshard_index = 0\nbase_url = \"http://a:1\"\n[[noetl.shards]]\nshard_index = 1\nbase_url = \"http://b:2\"\n",
+		"c.yaml": "noetl:\n  shards:\n    - {shard_index: 0, base_url: 'http://a:1'}\n    - {shard_index: 1, base_url: 'http://b:2'}\n",
+		"c.json": `{"noetl":{"shards":[{"shard_index":0,"base_url":"http://a:1"},{"shard_index":1,"base_url":"http://b:2"}]}}`,
+	} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var c sharded
+		if err := config.Load(&c, []string{"GATEWAY_CONFIG=" + path}); err != nil {
+			t.Fatal(name, err)
+		}
+		if diff := cmp.Diff(want, c.Shards); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "bad.yaml")
+	if err := os.WriteFile(path, []byte("noetl:\n  shards:\n    - {shard_index: 0, url: 'http://a:1'}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var c sharded
+	if err := config.Load(&c, []string{"GATEWAY_CONFIG=" + path}); err != nil || len(c.Shards) == 0 || strings.Contains(c.Shards[0], "http") {
+		t.Errorf("a table with other keys: %v %v", c.Shards, err)
+	}
+}

@@ -30,7 +30,7 @@ func TestABodyMustComeAtAPace(t *testing.T) {
 	const size = 64 << 10
 	w := &deadlines{ResponseWriter: httptest.NewRecorder()}
 	begin := time.Now()
-	httpkit.Edge(telemetry.Nop("test"), "test", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	httpkit.Edge(telemetry.Nop("test"), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)
 		if n != size || err != nil {
 			t.Errorf("%d bytes, %v", n, err)
@@ -53,7 +53,7 @@ func TestABodyMustComeAtAPace(t *testing.T) {
 func TestNoBodyHasNoDeadline(t *testing.T) {
 	t.Parallel()
 	w := &deadlines{ResponseWriter: httptest.NewRecorder()}
-	httpkit.Edge(telemetry.Nop("test"), "test", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+	httpkit.Edge(telemetry.Nop("test"), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
 	if len(w.set) != 0 {
 		t.Errorf("a stream would be cut at %v", w.set)
 	}

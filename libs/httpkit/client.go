@@ -115,10 +115,13 @@ func ClientOf(ctx context.Context) netip.Addr {
 // an outer listener of the same process knows it better.
 func (p Proxies) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !ClientOf(r.Context()).IsValid() {
-			r = r.WithContext(WithClient(r.Context(), p.Client(r)))
+		if ClientOf(r.Context()).IsValid() {
+			next.ServeHTTP(w, r)
+			return
 		}
-		next.ServeHTTP(w, r)
+		known := r.WithContext(WithClient(r.Context(), p.Client(r)))
+		next.ServeHTTP(w, known)
+		r.Pattern = known.Pattern // names the span
 	})
 }
 

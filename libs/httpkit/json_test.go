@@ -89,7 +89,7 @@ func TestEdge(t *testing.T) {
 	mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("hunter2") })
 	mux.Handle("POST /op", httpkit.Mount(kit.Lift("op", func(_ context.Context, in input) (input, error) { return in, nil }), httpkit.DecodeJSON[input](64), httpkit.JSON))
 	mux.HandleFunc("/", httpkit.NotFound)
-	srv := httptest.NewServer(httpkit.Edge(telemetry.Nop("t"), "t", mux))
+	srv := httptest.NewServer(httpkit.Edge(telemetry.Nop("t"), mux))
 	defer srv.Close()
 	do := func(path, id string) (status int, h http.Header, text string) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+path, strings.NewReader(`{"n":3}`))

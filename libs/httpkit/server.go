@@ -6,6 +6,7 @@ package httpkit
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -17,8 +18,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/telemetry"
@@ -41,7 +40,12 @@ func Listen(ctx context.Context, bind string, port int, setting string) (net.Lis
 }
 
 // URL returns the base URL of a listener as seen from this machine.
-func URL(ln net.Listener) string {
+func URL(ln net.Listener) string { return address("http", ln) }
+
+// SecureURL is [URL] for a listener that speaks TLS.
+func SecureURL(ln net.Listener) string { return address("https", ln) }
+
+func address(scheme string, ln net.Listener) string {
 	host, port, err := net.SplitHostPort(ln.Addr().String())
 	if err != nil {
 		return ""
@@ -49,7 +53,7 @@ func URL(ln net.Listener) string {
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
 // Server is a [run.Component] that serves a handler on a listener until its context ends,
@@ -114,13 +118,26 @@ func NewServer(name string, ln net.Listener, h http.Handler, logger *slog.Logger
 	return s
 }
 
+// WithTLS makes the server speak TLS, and HTTP/2 to clients that can; nil leaves it plain.
+func (s *Server) WithTLS(cfg *tls.Config) *Server {
+	s.srv.TLSConfig = cfg
+	return s
+}
+
+func (s *Server) serve() error {
+	if s.srv.TLSConfig != nil {
+		return s.srv.ServeTLS(s.ln, "", "")
+	}
+	return s.srv.Serve(s.ln)
+}
+
 // Name returns the name given to [NewServer].
 func (s *Server) Name() string { return s.name }
 
 // Run serves until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, 1)
-	go func() { failed <- s.srv.Serve(s.ln) }()
+	go func() { failed <- s.serve() }()
 	select {
 	case err := <-failed:
 		return err
@@ -142,7 +159,7 @@ const RequestIDHeader = "X-Request-Id"
 // Edge wraps a whole listener: a span per request, a request id, recovery and the headers
 // that keep browsers from guessing. It is for handlers of ours, not for hijacking ones only:
 // the ResponseWriter it passes on still unwraps to the server's.
-func Edge(tel *telemetry.Telemetry, operation string, next http.Handler) http.Handler {
+func Edge(tel *telemetry.Telemetry, next http.Handler) http.Handler {
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get(RequestIDHeader)
 		if !plainID(id) {
@@ -166,14 +183,7 @@ func Edge(tel *telemetry.Telemetry, operation string, next http.Handler) http.Ha
 		paced(w, r)
 		next.ServeHTTP(w, r)
 	})
-	return otelhttp.NewHandler(h, operation,
-		otelhttp.WithTracerProvider(tel.Tracers), otelhttp.WithPropagators(tel.Propagator()),
-		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
-			if r.Pattern != "" {
-				return r.Pattern
-			}
-			return r.Method
-		}))
+	return tel.Serve(h)
 }
 
 // plainID accepts what is safe to log and to put in a header as it is.

@@ -48,6 +48,22 @@ func (r *Rates) Check(key string) error {
 	if bucket.Allow() {
 		return nil
 	}
+	return r.refusal(bucket)
+}
+
+// Exhausted is what [Rates.Check] would say now, without counting: for limits on failures, which
+// are known only afterwards.
+func (r *Rates) Exhausted(key string) error {
+	if r == nil {
+		return nil
+	}
+	if bucket, ok := r.buckets.GetIfPresent(key); ok && bucket.Tokens() < 1 {
+		return r.refusal(bucket)
+	}
+	return nil
+}
+
+func (r *Rates) refusal(bucket *rate.Limiter) error {
 	missing := 1 - bucket.Tokens()
 	wait := time.Duration(math.Max(missing, 0) / float64(r.limit) * float64(time.Second))
 	return fault.New(fault.RateLimited, "too_many", "too many requests; try again later").After(max(wait, time.Second))

@@ -74,3 +74,16 @@ func TestRatesAtOnce(t *testing.T) {
 		t.Errorf("%d of 50 at once, want the burst of 10", n)
 	}
 }
+
+func TestExhaustedDoesNotCount(t *testing.T) {
+	t.Parallel()
+	r := kit.NewRates(1, 1)
+	for range 5 {
+		if err := r.Exhausted("a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r.Check("a") != nil || r.Exhausted("a") == nil || r.Exhausted("b") != nil {
+		t.Error("one event empties a bucket of one")
+	}
+}

@@ -16,10 +16,9 @@ import (
 	"strings"
 	"time"
 
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
-
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/shard"
 	"github.com/noetl/gateway/libs/telemetry"
 )
 
@@ -27,6 +26,7 @@ import (
 type Config struct {
 	BaseURL       string        `env:"NOETL_BASE_URL" file:"noetl.base_url" default:"http://localhost:8082" doc:"base URL of noetl-server, without /api"`
 	Timeout       time.Duration `env:"NOETL_TIMEOUT_SECS" file:"noetl.timeout_secs" default:"120" unit:"s" doc:"longest wait for an answer of NoETL"`
+	Shards        []string      `env:"GATEWAY_SHARDS" file:"noetl.shards" table:"shard_index,base_url" doc:"noetl-servers by shard, as index=URL: 0=http://noetl-0:8082,1=http://noetl-1:8082; calls about one execution go to the server that owns it"`
 	InternalToken string        `env:"NOETL_INTERNAL_API_TOKEN" file:"noetl.internal_api_token" secret:"true" doc:"bearer token for NoETL's /api/internal routes"`
 }
 
@@ -39,7 +39,19 @@ func (c Config) Validate() error {
 	if c.Timeout <= 0 {
 		return errors.New("NOETL_TIMEOUT_SECS must be above 0")
 	}
+	if _, err := shard.ParseMap(c.Shards); err != nil {
+		return fmt.Errorf("GATEWAY_SHARDS: %w", err)
+	}
 	return nil
+}
+
+// ShardMap returns the shards of settings that [Config.Validate] accepted.
+func (c Config) ShardMap() shard.Map {
+	m, err := shard.ParseMap(c.Shards)
+	if err != nil {
+		return nil
+	}
+	return m
 }
 
 // maxAnswer bounds what is read of an answer, in bytes.
@@ -47,9 +59,10 @@ const maxAnswer = 4 << 20
 
 // Client calls noetl-server. It is safe for concurrent use.
 type Client struct {
-	base  string
-	token string
-	http  *http.Client
+	base   string
+	shards shard.Map
+	token  string
+	http   *http.Client
 }
 
 // Transport returns the HTTP transport to NoETL: traced, with enough idle connections that
@@ -66,7 +79,7 @@ func Transport(tel *telemetry.Telemetry, opts ...TransportOption) http.RoundTrip
 	for _, opt := range opts {
 		opt(t)
 	}
-	return otelhttp.NewTransport(t, otelhttp.WithTracerProvider(tel.Tracers), otelhttp.WithPropagators(tel.Propagator()))
+	return tel.Transport(t)
 }
 
 // TransportOption changes a transport.
@@ -80,7 +93,7 @@ func WithHeaderTimeout(d time.Duration) TransportOption {
 // New makes a client.
 func New(cfg Config, tel *telemetry.Telemetry) *Client {
 	return &Client{
-		base: strings.TrimRight(cfg.BaseURL, "/"), token: cfg.InternalToken,
+		base: strings.TrimRight(cfg.BaseURL, "/"), shards: cfg.ShardMap(), token: cfg.InternalToken,
 		http: &http.Client{
 			Transport: Transport(tel), Timeout: cfg.Timeout,
 			// A redirect of an internal call would carry its body to wherever the answer says.
@@ -160,7 +173,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 		}
 		body = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, c.owner(path)+path, body)
 	if err != nil {
 		return err
 	}
@@ -191,6 +204,51 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 		return fault.Wrap(err, fault.BadGateway, "noetl_bad_answer", "NoETL sent an answer that could not be understood")
 	}
 	return nil
+}
+
+// owner returns the base URL of the server that a path belongs to.
+func (c *Client) owner(path string) string {
+	if len(c.shards) > 0 {
+		if rest, ok := strings.CutPrefix(path, "/api/executions/"); ok {
+			text, _, _ := strings.Cut(rest, "/")
+			if id, ok := shard.ParseID(text); ok {
+				return c.shards.Base(id).String()
+			}
+		}
+	}
+	return c.base
+}
+
+// Execution tells about an execution: GET /api/executions/{id}.
+func (c *Client) Execution(ctx context.Context, executionID string) (noetlwire.Execution, error) {
+	return c.execution(ctx, executionID, "")
+}
+
+// Status tells how an execution is doing: GET /api/executions/{id}/status.
+func (c *Client) Status(ctx context.Context, executionID string) (noetlwire.Execution, error) {
+	return c.execution(ctx, executionID, "/status")
+}
+
+func (c *Client) execution(ctx context.Context, executionID, rest string) (noetlwire.Execution, error) {
+	var out noetlwire.Execution
+	if !noetlwire.Token(executionID) {
+		return out, errExecutionID()
+	}
+	return out, c.Do(ctx, http.MethodGet, "/api/executions/"+url.PathEscape(executionID)+rest, nil, &out)
+}
+
+// PathOf returns the path of a catalog entry: POST /api/catalog/resource.
+func (c *Client) PathOf(ctx context.Context, catalogID string) (string, error) {
+	var out struct {
+		Path string `json:"path"`
+	}
+	if err := c.Do(ctx, http.MethodPost, "/api/catalog/resource", map[string]string{"catalog_id": catalogID}, &out); err != nil {
+		return "", err
+	}
+	if out.Path == "" {
+		return "", fault.New(fault.BadGateway, "noetl_bad_answer", "NoETL did not say which path that catalog entry has")
+	}
+	return out.Path, nil
 }
 
 func errExecutionID() error {

@@ -9,6 +9,7 @@ package sessions
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -21,6 +22,8 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/telemetry"
 )
@@ -29,6 +32,7 @@ import (
 type Config struct {
 	NearTTL time.Duration `env:"GATEWAY_SESSION_NEAR_TTL_SECS" file:"nats.session_near_ttl_secs" default:"30" unit:"s" doc:"how long an answered session check is reused without asking auth; revocation does not wait for it"`
 	Grace   time.Duration `env:"GATEWAY_SESSION_GRACE_SECS" file:"nats.session_grace_secs" default:"300" unit:"s" doc:"how long a cached, unexpired session is still accepted while auth or NATS is away"`
+	BadRate int           `env:"GATEWAY_BAD_SESSION_RATE_ADDRESS_PER_MIN" file:"limits.bad_session_rate_address_per_min" default:"600" doc:"session tokens that are none, per minute and client address, a sixth of it at once; beyond it that address's unknown tokens are refused with 429 unasked. 0 does not limit; each replica counts for itself"`
 	NearMax int           `env:"GATEWAY_SESSION_NEAR_MAX" file:"nats.session_near_max" default:"100000" doc:"sessions kept in memory; beyond it the least used are asked for again"`
 }
 
@@ -58,10 +62,13 @@ type Client struct {
 	js      jetstream.JetStream
 	tel     *telemetry.Telemetry
 	cache   *otter.Cache[authwire.TokenKey, *entry]
+	bad     *kit.Rates
 	flights singleflight.Group
 
 	mu        sync.Mutex
 	listeners []func(authwire.TokenKey)
+	cleared   map[authwire.UserKey]clearing
+	sweepAt   int // size of cleared at which old ones are forgotten
 }
 
 // New makes a client.
@@ -74,7 +81,7 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{cfg: cfg, calls: natskit.NewClient(nc, tel), js: js, tel: tel, cache: cache}, nil
+	return &Client{cfg: cfg, calls: natskit.NewClient(nc, tel), js: js, tel: tel, cache: cache, bad: kit.NewRates(cfg.BadRate, cfg.BadRate/6), cleared: map[authwire.UserKey]clearing{}, sweepAt: sweepMin}, nil
 }
 
 // OnRevoked registers a function that is called for each revoked token, at least once: again
@@ -105,7 +112,20 @@ func (c *Client) Resolve(ctx context.Context, token string) (*authwire.Session, 
 			return cached.session, nil
 		}
 	}
-	return c.ask(ctx, key, token, cached)
+	if cached != nil {
+		return c.ask(ctx, key, token, cached)
+	}
+	// A token that nobody knows here may cost NoETL an execution: who invents them by the hundred
+	// is not asked for.
+	address := httpkit.AddressKey(httpkit.ClientOf(ctx))
+	if err := c.bad.Exhausted(address); err != nil {
+		return nil, err
+	}
+	session, err := c.ask(ctx, key, token, nil)
+	if errors.Is(err, errInvalid) {
+		_ = c.bad.Check(address) // counted; the answer to this one is known
+	}
+	return session, err
 }
 
 func (c *Client) ask(ctx context.Context, key authwire.TokenKey, token string, cached *entry) (*authwire.Session, error) {
@@ -159,7 +179,7 @@ func (c *Client) known(key authwire.TokenKey, cached *entry) (*authwire.Session,
 	if now, ok := c.cache.GetIfPresent(key); ok {
 		cached = now
 	}
-	if cached.session == nil || time.Now().UnixNano() >= cached.expires {
+	if cached.session == nil || time.Now().UnixNano() >= cached.expires || c.endedMeanwhile(cached.session) {
 		return nil, errInvalid
 	}
 	return cached.session, nil
@@ -183,6 +203,12 @@ func (c *Client) store(key authwire.TokenKey, s *authwire.Session) *entry {
 		}
 		return fresh, otter.WriteOp
 	})
+	// After it is stored, so that either this or the one who notes the end of all of the user's
+	// sessions sees the other's work.
+	if got.session != nil && c.endedMeanwhile(got.session) {
+		c.cache.Invalidate(key)
+		return &entry{}
+	}
 	return got
 }
 
@@ -233,9 +259,14 @@ func (c *Client) watch(ctx context.Context) error {
 			if !open {
 				return natskit.Outage(nats.ErrConnectionClosed)
 			}
-			if e != nil {
-				c.revoke(e.Key())
+			if e == nil {
+				continue
 			}
+			if user, ok := authwire.ParseUserKey(e.Key()); ok {
+				c.clear(user, e.Created())
+				continue
+			}
+			c.revoke(e.Key())
 		}
 	}
 }
@@ -250,6 +281,10 @@ func (c *Client) revoke(name string) {
 		return
 	}
 	c.cache.Set(key, &entry{})
+	c.tell(key)
+}
+
+func (c *Client) tell(key authwire.TokenKey) {
 	c.mu.Lock()
 	listeners := c.listeners
 	c.mu.Unlock()
@@ -258,19 +293,40 @@ func (c *Client) revoke(name string) {
 	}
 }
 
+// The cookies that hold a session token. Only the browser login sets [HostCookie]: its prefix
+// keeps pages of other hosts of the same domain from setting it (RFC 6265bis, section 4.1.3.2).
+const (
+	Cookie     = "session_token"
+	HostCookie = "__Host-session"
+)
+
 // TokenOf returns the session token of a request, in the contract's order: Authorization:
-// Bearer, X-Session-Token, cookie session_token. Empty when there is none.
+// Bearer, X-Session-Token, [Cookie]; then [HostCookie]. Empty when there is none.
 func TokenOf(r *http.Request) string {
+	token, _ := find(r)
+	return token
+}
+
+// CookieOf returns the name of the cookie that [TokenOf] reads the token from, empty if it reads
+// it from elsewhere: a browser sends a cookie whatever page made the request.
+func CookieOf(r *http.Request) string {
+	_, cookie := find(r)
+	return cookie
+}
+
+func find(r *http.Request) (token, cookie string) {
 	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "bearer") {
 		if token = strings.TrimSpace(token); token != "" {
-			return token
+			return token, ""
 		}
 	}
 	if token := r.Header.Get("X-Session-Token"); token != "" {
-		return token
+		return token, ""
 	}
-	if c, err := r.Cookie("session_token"); err == nil {
-		return c.Value
+	for _, name := range []string{Cookie, HostCookie} {
+		if c, err := r.Cookie(name); err == nil && c.Value != "" {
+			return c.Value, name
+		}
 	}
-	return ""
+	return "", ""
 }

@@ -260,8 +260,14 @@ func TestNobodyLogsInThroughNoETLDirectly(t *testing.T) {
 		if answer := stack.Do(t, http.MethodPost, public+"/noetl/execute", `{"path":"`+playbook+`","workload":`+workload+`}`, bearer(session)...); answer.Code != http.StatusForbidden {
 			t.Errorf("proxy: %d %s", answer.Code, answer.Body)
 		}
-		if answer := stack.Do(t, http.MethodPost, public+"/noetl/execute", `{"catalog_id":"1","workload":`+workload+`}`, bearer(session)...); answer.Code != http.StatusBadRequest {
+		entry := stack.Decode[struct {
+			ID string `json:"catalog_id"`
+		}](t, stack.Do(t, http.MethodPost, p.Ready.NoETL+"/api/catalog/resource", `{"path":"`+playbook+`"}`))
+		if answer := stack.Do(t, http.MethodPost, public+"/noetl/execute", `{"catalog_id":"`+entry.ID+`","workload":`+workload+`}`, bearer(session)...); answer.Code != http.StatusForbidden {
 			t.Errorf("by catalog id: %d %s", answer.Code, answer.Body)
+		}
+		if answer := stack.Do(t, http.MethodPost, public+"/noetl/execute", `{"catalog_id":"`+entry.ID+`","path":"demo/echo"}`, bearer(session)...); answer.Code != http.StatusBadRequest {
+			t.Errorf("by catalog id and path: %d %s", answer.Code, answer.Body)
 		}
 		list := stack.Decode[struct {
 			Executions []struct {

@@ -92,7 +92,7 @@ func TestOneTraceFromClickToFrame(t *testing.T) {
 		{"noetl-gateway-edge-proxy", "call gateway.fanout.v1.expect"},
 		{"noetl-gateway-event-fanout", "receive gateway.fanout.v1.expect"},
 		{"noetl-gateway-event-fanout", "fanout.expect"},
-		{"noetl-gateway-edge-proxy", "HTTP POST"},
+		{"noetl-gateway-edge-proxy", "POST"},
 		{"noetl-gateway-event-fanout", "POST /api/internal/progress"},
 		{"noetl-gateway-event-fanout", "POST /api/internal/callback/async"},
 		{"noetl-gateway-event-fanout", "fanout.complete"},

@@ -20,13 +20,13 @@ type Split struct {
 	env     []string
 }
 
-// StartSplit starts everything; env are settings for every process.
+// StartSplit starts everything; env are settings for every process, and win.
 func StartSplit(tb testing.TB, env ...string) *Split {
 	tb.Helper()
 	s := &Split{NATS: StartNATS(tb)}
-	s.env = append([]string{"NATS_URL=" + s.NATS.URL, "NOETL_INTERNAL_API_TOKEN=sandbox-internal-token", "LOG_LEVEL=info"}, env...)
-	s.Sandbox = Start(tb, "sandbox", nil, s.env...)
-	s.env = append(s.env, "NOETL_BASE_URL="+s.Sandbox.Ready.NoETL)
+	base := []string{"NATS_URL=" + s.NATS.URL, "NOETL_INTERNAL_API_TOKEN=sandbox-internal-token", "LOG_LEVEL=info"}
+	s.Sandbox = Start(tb, "sandbox", nil, append(base, env...)...)
+	s.env = append(append(base, "NOETL_BASE_URL="+s.Sandbox.Ready.NoETL), env...)
 	for i := range Replicas {
 		s.Fanout[i] = Start(tb, "event-fanout", nil, s.env...)
 	}

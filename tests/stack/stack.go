@@ -63,7 +63,7 @@ func FreePorts() []string {
 func Start(tb testing.TB, name string, args []string, env ...string) *Proc {
 	tb.Helper()
 	p := Launch(tb, name, args, env...)
-	line := p.firstLine(tb)
+	line := p.FirstLine(tb)
 	if err := json.Unmarshal(line, &p.Ready); err != nil || !p.Ready.Ready {
 		tb.Fatalf("%s: the ready line is %q (%v)\n%s", name, line, err, p.logs)
 	}
@@ -112,7 +112,8 @@ func launch(tb testing.TB, name string, cmd *exec.Cmd) *Proc {
 	return p
 }
 
-func (p *Proc) firstLine(tb testing.TB) []byte {
+// FirstLine waits for a line of standard output, at most 20 s.
+func (p *Proc) FirstLine(tb testing.TB) []byte {
 	tb.Helper()
 	deadline := time.After(20 * time.Second)
 	for {

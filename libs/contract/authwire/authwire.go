@@ -16,6 +16,11 @@ const (
 	SubjectCheckAccess = "gateway.auth.v1.check-access"
 	SubjectLogout      = "gateway.auth.v1.logout"
 	SubjectResolve     = "gateway.auth.v1.resolve"
+	SubjectRevoke      = "gateway.auth.v1.revoke"
+	// SubjectBackchannelLogout takes an issuer's logout token.
+	SubjectBackchannelLogout = "gateway.auth.v1.backchannel-logout"
+	SubjectBrowserBegin      = "gateway.auth.v1.browser-begin"
+	SubjectBrowserFinish     = "gateway.auth.v1.browser-finish"
 	// SubjectCallback, plus a request id, is where the auth replica that waits for a playbook's
 	// answer listens. event-fanout sends a worker's callback there as a request: no responder
 	// means that nobody waits.
@@ -23,8 +28,9 @@ const (
 )
 
 // RevokedBucket is the key-value bucket in which auth publishes revocations, for every
-// session client to watch. A key is [TokenKey.String] of the revoked token; it lives until the
-// session would have expired. Only auth writes it.
+// session client to watch. A key is [TokenKey.String] of the revoked token, which lives until
+// the session would have expired, or [UserKey.String] of a user all of whose sessions ended at
+// the moment at which the entry was stored. Only auth writes it.
 const RevokedBucket = "gateway_revoked"
 
 // User is the person behind a session.
@@ -108,10 +114,12 @@ type ResolveRequest struct {
 	SessionToken string `json:"session_token"`
 }
 
-// Session is a live session.
+// Session is a live session. ClearedAt is when all of the user's sessions were last ended, as the
+// entry in [RevokedBucket] says; the login of this one was later. Zero if they never were.
 type Session struct {
 	User
 	ExpiresAt time.Time `json:"expires_at"`
+	ClearedAt time.Time `json:"cleared_at,omitzero"`
 }
 
 // TokenKey stands for a session token wherever the token itself must not be: logs, metrics,

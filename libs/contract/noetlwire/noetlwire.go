@@ -128,3 +128,18 @@ type Dispatch struct {
 	PayloadFrom   string `json:"payload_from,omitempty"`
 	ExecutionPool string `json:"execution_pool,omitempty"`
 }
+
+// Execution is what NoETL tells about an execution; GET /api/executions/{id} and …/status give
+// some of it each.
+type Execution struct {
+	ExecutionID ID              `json:"execution_id"`
+	Path        string          `json:"path,omitempty"`
+	Name        string          `json:"name,omitempty"`
+	Status      string          `json:"status,omitempty"`
+	Error       json.RawMessage `json:"error,omitempty"`
+	Result      json.RawMessage `json:"result,omitempty"`
+	Completed   *bool           `json:"completed,omitempty"`
+	Failed      *bool           `json:"failed,omitempty"`
+	StartTime   string          `json:"start_time,omitempty"`
+	EndTime     string          `json:"end_time,omitempty"`
+}

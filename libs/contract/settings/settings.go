@@ -33,9 +33,10 @@ INGRESS_LISTENERS_FILE INGRESS_MAX_BODY_BYTES INGRESS_LISTENER_TTL_SECS INGRESS_
 SANDBOX_PORT SANDBOX_BIND SANDBOX_ISSUER SANDBOX_PUBLIC_URL
 SANDBOX_CALLBACK_HOSTS SANDBOX_REDIRECT_URIS
 GATEWAY_TLS_CERT_FILE GATEWAY_TLS_KEY_FILE GATEWAY_SHARDS GATEWAY_RATE_ADDRESS_PER_MIN GATEWAY_RATE_SESSION_PER_MIN GATEWAY_LOGIN_RATE_ADDRESS_PER_MIN
+GATEWAY_AUTH_RATE_ADDRESS_PER_MIN GATEWAY_BAD_SESSION_RATE_ADDRESS_PER_MIN
 AUTH_LOGIN_RATE_ACCOUNT_PER_MIN AUTH_ADMIN_ROLES AUTH_ACCESS_CACHE_TTL_SECS AUTH_CLIENT_ID AUTH_CLIENT_SECRET AUTH_BROWSER_ISSUER
 GATEWAY_STREAMS_PER_SESSION GATEWAY_STREAMS_PER_ADDRESS GATEWAY_STREAM_RATE_ADDRESS_PER_MIN GATEWAY_WS_MAX_MESSAGE_BYTES GATEWAY_WS_RATE_PER_MIN
-INGRESS_RATE_LISTENER_PER_MIN INGRESS_LISTENER_STALE_SECS INGRESS_CLAIM_TTL_SECS INGRESS_GOOGLE_ISSUER INGRESS_GOOGLE_JWKS_URL
+INGRESS_RATE_LISTENER_PER_MIN INGRESS_LISTENER_STALE_SECS INGRESS_CLAIM_TTL_SECS INGRESS_GOOGLE_ISSUER INGRESS_GOOGLE_JWKS_URL INGRESS_FAILURE_RATE_PER_MIN
 LOG_FORMAT LOG_LEVEL
 `)
 
@@ -68,11 +69,11 @@ func Ours(name string) bool {
 //nolint:gochecknoglobals // a constant table
 var keys = strings.Fields(`
 auth.audiences auth.backend auth.bypass auth.issuers auth.jwks_cooldown_secs auth.jwks_ttl_secs auth.max_concurrent_logins auth.policy_file
-auth.session_max_hours
+auth.session_max_hours auth.login_rate_account_per_min auth.access_cache_ttl_secs auth.admin_roles auth.client_id auth.client_secret auth.browser_issuer
 auth0.audience auth0.client_id auth0.domain
 auth_playbooks.check_access auth_playbooks.login auth_playbooks.session_db_credential auth_playbooks.timeout_secs auth_playbooks.validate_session
 cors.allow_credentials cors.allowed_origins
-ingress.dispatch_timeout_secs ingress.listener_ttl_secs ingress.max_body_bytes
+ingress.claim_ttl_secs ingress.dispatch_timeout_secs ingress.failure_rate_per_min ingress.google_issuer ingress.google_jwks_url ingress.listener_stale_secs ingress.listener_ttl_secs ingress.max_body_bytes ingress.rate_listener_per_min
 log.format log.level
 nats.callback_subject_prefix nats.creds nats.frame_max_bytes nats.frame_max_per_client nats.frame_ttl_secs nats.password nats.port nats.replicas
 nats.request_bucket nats.request_ttl_secs nats.session_bucket nats.session_cache_ttl_secs nats.session_grace_secs nats.session_near_max
@@ -84,7 +85,10 @@ server.console_sandbox server.data_dir server.enforce_access server.env server.e
 server.internal_bind server.internal_port server.internal_token server.max_body_bytes server.port server.public_url
 transport.forwarded_events transport.heartbeat_interval_secs transport.queue_bytes transport.queue_frames transport.sse_enabled transport.streams_max
 transport.streams_per_user transport.write_timeout_secs
+server.tls_cert_file server.tls_key_file server.trusted_proxies
+limits.rate_address_per_min limits.rate_session_per_min limits.login_rate_address_per_min limits.auth_rate_address_per_min limits.bad_session_rate_address_per_min
 noetl.shards transport.ws_enabled transport.connection_timeout_secs auth0.redirect_uri
+transport.stream_rate_address_per_min transport.streams_per_address transport.streams_per_session transport.ws_max_message_bytes transport.ws_rate_per_min server.trusted_proxies
 `)
 
 // Keys returns every known key of the settings file.

@@ -58,7 +58,10 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 		return nil, err
 	}
 	meter := prom.New(tel.Registry, bypass)
-	rules := auth.Rules{MaxSession: cfg.MaxSession(), Budget: cfg.Timeout, UncertainLife: cfg.SessionTTL}
+	rules := auth.Rules{
+		MaxSession: cfg.MaxSession(), Budget: cfg.Timeout, UncertainLife: cfg.SessionTTL,
+		AccessLife: cfg.AccessTTL, AdminRoles: cfg.AdminRoles, CallbackURL: cfg.BrowserCallback(),
+	}
 	if bypass {
 		rules.Bypass = &auth.User{ID: 1, Email: "developer@localhost", DisplayName: "Developer", Roles: []string{"admin"}}
 		tel.Logger.Warn("AUTHENTICATION IS OFF: every session token is the development user", "setting", "GATEWAY_AUTH_BYPASS")
@@ -74,7 +77,17 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 	host.Health.Add(httpkit.Check{Name: "revocations", Probe: revocations.Probe})
 
 	a := &App{components: []run.Component{revocations}}
-	deps := auth.Deps{Verifier: verifier, Revocations: revocations, Meter: meter, Logger: tel.Logger}
+	flows := natskv.NewFlows(js, replicas)
+	deps := auth.Deps{
+		Verifier: verifier, Revocations: revocations, Logins: natskv.NewLogins(js, replicas), Flows: flows, Spent: flows,
+		Limiter: kit.NewRates(cfg.LoginRate, cfg.LoginRate), Meter: meter, Logger: tel.Logger,
+	}
+	if client, issuer := cfg.BrowserClient(), cfg.SignInIssuer(); client != "" && issuer != "" {
+		deps.Provider, err = oidc.NewProvider(oidc.ProviderConfig{Issuer: issuer, ClientID: client, Secret: cfg.ClientSecret, TTL: cfg.JWKSTTL}, &http.Client{})
+		if err != nil {
+			return nil, fmt.Errorf("AUTH_BROWSER_ISSUER: %w", err)
+		}
+	}
 	switch cfg.Backend {
 	case config.BackendLocal:
 		policy, err := policyfile.Open(cfg.PolicyFile, tel.Logger)

@@ -17,8 +17,8 @@ import (
 	"github.com/noetl/gateway/services/auth/internal/authtest"
 )
 
-// TestUnsignedTokenDoesNotReachNoETL is fault 1 of the system that this replaces.
-func TestUnsignedTokenDoesNotReachNoETL(t *testing.T) {
+// TestFault01UnsignedTokenDoesNotReachNoETL is fault 1 of the system that this replaces.
+func TestFault01UnsignedTokenDoesNotReachNoETL(t *testing.T) {
 	t.Parallel()
 	for _, backend := range []string{"playbook", "sync", "local"} {
 		t.Run(backend, func(t *testing.T) {
@@ -38,8 +38,8 @@ func TestUnsignedTokenDoesNotReachNoETL(t *testing.T) {
 	}
 }
 
-// TestCachedSessionPastItsEnd is fault 2: the record is in the cache, its time is over.
-func TestCachedSessionPastItsEnd(t *testing.T) {
+// TestFault02CachedSessionPastItsEnd is fault 2: the record is in the cache, its time is over.
+func TestFault02CachedSessionPastItsEnd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "sync")
 	kv, err := w.nats.JetStream(t).CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "sessions", TTL: time.Minute})
@@ -65,9 +65,9 @@ func TestCachedSessionPastItsEnd(t *testing.T) {
 	}
 }
 
-// TestLogoutIsEffectiveOnEveryReplica has two replicas on one NATS; the one that did not see
+// TestFault02LogoutIsEffectiveOnEveryReplica has two replicas on one NATS; the one that did not see
 // the logout refuses at once.
-func TestLogoutIsEffectiveOnEveryReplica(t *testing.T) {
+func TestFault02LogoutIsEffectiveOnEveryReplica(t *testing.T) {
 	t.Parallel()
 	for _, backend := range []string{"playbook", "sync", "local"} {
 		t.Run(backend, func(t *testing.T) {
@@ -133,8 +133,8 @@ func TestMalformedAnswersOpenNothing(t *testing.T) {
 	}
 }
 
-// TestSilentNoETL is fault 12: one deadline for all, a 503, and the execution is canceled.
-func TestSilentNoETL(t *testing.T) {
+// TestFault12SilentNoETL is fault 12: one deadline for all, a 503, and the execution is canceled.
+func TestFault12SilentNoETL(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "playbook")
 	r := w.start(t, "AUTH_PLAYBOOK_TIMEOUT_SECS=1")
@@ -222,7 +222,7 @@ func TestSettingsThatWouldOpenADoor(t *testing.T) {
 	}
 }
 
-func TestBypassInDevelopment(t *testing.T) {
+func TestBypassIsForDevelopmentAndShows(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "sync")
 	w.env = append(w.env, "GATEWAY_ENV=development", "GATEWAY_AUTH_BYPASS=on")

@@ -24,7 +24,9 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/endpoints"
 	"github.com/noetl/gateway/services/edge-proxy/internal/graphapi"
+	"github.com/noetl/gateway/services/edge-proxy/internal/graphiql"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
+	"github.com/noetl/gateway/services/edge-proxy/internal/natsapi"
 )
 
 // Config holds the settings of the service.
@@ -58,6 +60,15 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		return nil, err
 	}
 
+	proxies, err := httpkit.ParseProxies(cfg.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
+	tlsConfig, err := cfg.TLS.Load(tel.Logger)
+	if err != nil {
+		return nil, err
+	}
+
 	// Adapters.
 	calls := natskit.NewClient(nc, tel)
 	server := noetl.New(cfg.NoETL, tel)
@@ -66,19 +77,30 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		return nil, err
 	}
 
+	upstream := noetlserver.New(server)
+	frames, local, err := frames(near.Events, cfg.EventsURL, tel)
+	if err != nil {
+		return nil, err
+	}
+
 	// The hexagon and its operations.
 	svc := edge.New(edge.Deps{
-		Auth: natsauth.New(calls), Near: session, Pending: natspending.New(calls), NoETL: noetlserver.New(server), Logger: tel.Logger, NewID: uuid.NewString,
+		Auth: natsauth.New(calls), Near: session, Pending: natspending.New(calls), NoETL: upstream, Catalog: upstream, Executions: upstream, Frames: frames, Logger: tel.Logger, NewID: uuid.NewString,
 		GatewayURL: cfg.CallbackURL, Reserved: []string{cfg.PlaybookLogin, cfg.PlaybookValidate, cfg.PlaybookAccess}, EnforceAccess: cfg.EnforceAccess == "execute", StartTimeout: cfg.NoETL.Timeout,
 	})
 	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "edge-proxy")}, cfg.NoETL.Timeout)
 
 	// Routes.
-	doors := &httpapi.Doors{Set: set, Sessions: session, MaxBody: cfg.MaxBody}
+	doors := &httpapi.Doors{
+		Set: set, Sessions: session, MaxBody: cfg.MaxBody, PerSession: kit.NewRates(cfg.RateSession, cfg.RateSession/10),
+		Logins: kit.NewRates(cfg.RateLogin, cfg.RateLogin/2), AuthCalls: kit.NewRates(cfg.RateAuth, cfg.RateAuth/10),
+	}
 	mux := http.NewServeMux()
 	host.Health.Register(mux)
 	doors.Auth(mux)
-	doors.GraphQL(mux, graphapi.Handler(set, httpapi.CallerOf, run.Version()))
+	doors.Browser(mux)
+	mux.Handle("GET /api/runtime/contract", httpapi.RuntimeContract(run.Version(), httpapi.Auth0(cfg.Auth0)))
+	mux.Handle("GET /sharding/preview", httpapi.ShardPreview())
 	events, err := neighbour(near.Events, cfg.EventsURL, "event-fanout", host)
 	if err != nil {
 		return nil, err
@@ -104,36 +126,41 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 			return nil, err
 		}
 	}
-	proxyConfig := httpapi.ProxyConfig{Base: base, MaxBody: cfg.MaxBody, Logger: tel.Logger, Transport: noetl.Transport(tel, noetl.WithHeaderTimeout(cfg.ProxyTimeout))}
-	proxyConfig.Access = svc
-	proxy := httpapi.NewProxy(proxyConfig)
-	public := httpapi.CORS(httpapi.CORSConfig{Origins: cfg.WebOrigins(), Credentials: cfg.CORSCredentials}, httpapi.Public(httpkit.Routes(mux), doors.Protect(proxy)))
-
 	// The door.
 	ln, err := httpkit.Listen(ctx, cfg.Bind, cfg.Port, "ROUTER_PORT")
 	if err != nil {
 		return nil, err
 	}
+	shards := cfg.NoETL.ShardMap()
+	hosts := []string{base.Host}
+	for _, s := range shards {
+		hosts = append(hosts, s.Host)
+	}
 	closing, closeStreams := context.WithCancel(context.WithoutCancel(ctx))
-	mux.Handle("GET /events", httpapi.EndWith(closing, events))
-	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe}, httpkit.Check{Name: "auth", Probe: natskit.ProbeService(nc, "auth")})
-	return &App{
-		components: []run.Component{session, httpkit.NewServer("public listener", ln, httpkit.Edge(tel, "public", public), tel.Logger, closeStreams)},
-		ready:      run.Ready{Public: httpkit.URL(ln), NoETL: cfg.NoETL.BaseURL},
-	}, nil
-}
+	cors := httpapi.CORSConfig{Origins: cfg.WebOrigins(), Credentials: cfg.CORSCredentials}
+	proxy := httpapi.NewProxy(httpapi.ProxyConfig{
+		Base: base, Shards: shards, MaxBody: cfg.MaxBody, Logger: tel.Logger, Identify: doors.Identify, Access: svc, Idle: cfg.ProxyTimeout, Closing: closing,
+		Transport: httpapi.NewUpstream(noetl.Transport(tel, noetl.WithHeaderTimeout(cfg.ProxyTimeout)), hosts...),
+	})
+	doors.GraphQL(mux, graphapi.Handler(graphapi.Deps{
+		Set: set, Caller: doors.CallerOf, Subscribe: svc.Subscribe, Proxy: proxy.Request, Version: run.Version(),
+		WebSocket: graphapi.WebSocket{AllowOrigin: httpapi.Origins(cors), Authenticate: doors.Authenticate},
+	}), graphiql.Page(mux))
+	public := httpapi.CORS(cors,
+		httpapi.PerAddress(kit.NewRates(cfg.RateAddress, cfg.RateAddress/10), httpapi.Public(httpkit.Routes(mux), proxy)))
 
-// neighbour returns the routes of another service: in this process, or over HTTP.
-func neighbour(near http.Handler, address, service string, host run.Host) (http.Handler, error) {
-	if near != nil {
-		return near, nil
+	events = httpapi.EndWith(closing, events)
+	for _, route := range []string{"GET /events", "POST /events/ticket", "GET /ws"} {
+		mux.Handle(route, events)
 	}
-	base, err := url.Parse(address)
-	if err != nil {
-		return nil, err
+	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe}, httpkit.Check{Name: "auth", Probe: natskit.ProbeService(nc, "auth")})
+	door := httpkit.NewServer("public listener", ln, httpkit.Edge(tel, proxies.Wrap(public)), tel.Logger, closeStreams).WithTLS(tlsConfig)
+	commands := natskit.NewService(nc, tel, "edge-proxy", run.Version(), natsapi.Endpoints(set, session)...)
+	address := httpkit.URL(ln)
+	if tlsConfig != nil {
+		address = httpkit.SecureURL(ln)
 	}
-	host.Health.Add(httpkit.Check{Name: service, Probe: httpkit.ProbeURL(base.JoinPath("/healthz").String(), service)})
-	return httpapi.Forward(base, noetl.Transport(host.Telemetry), service, host.Telemetry.Logger), nil
+	return &App{components: append(local, session, commands, door), ready: run.Ready{Public: address, NoETL: cfg.NoETL.BaseURL}}, nil
 }
 
 // Components returns the parts to run, in start order.

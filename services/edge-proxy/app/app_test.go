@@ -54,7 +54,7 @@ func boot(t *testing.T, settings ...string) *world {
 	if _, err := w.js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: authwire.RevokedBucket}); err != nil {
 		t.Fatal(err)
 	}
-	edgetest.Serve(t, nc, "auth", 5, edgetest.AuthService(nc, w.auth))
+	edgetest.Serve(t, nc, "auth", 9, edgetest.AuthService(nc, w.auth))
 	edgetest.Serve(t, nc, "event-fanout", 3, edgetest.PendingService(nc, w.pending))
 	serve := func(h http.Handler) *httptest.Server {
 		srv := httptest.NewServer(h)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,6 +19,7 @@ import (
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/sessions"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsedge"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsevents"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsframes"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natskv"
@@ -85,11 +87,13 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	// The hexagon and its operations.
 	svc := fanout.New(fanout.Deps{
 		Frames: frames, Feed: feed, Clients: clients, Requests: natskv.NewRequestStore(js, cfg.RequestBucket, cfg.RequestTTL, cfg.Process.NATS.Replicas),
+		Tickets: natskv.NewTicketStore(js, cfg.Process.NATS.Replicas), Commands: natsedge.New(nc, tel),
 		Routes: natskv.RouteIndex{Routes: routes}, Pending: natskv.PendingIndex{Routes: routes}, Events: events, Relay: natsrelay.New(nc, tel),
 		Logger: tel.Logger, NewID: uuid.NewString, Now: time.Now, Forwarded: cfg.Forwarded, Version: run.Version(),
 	})
 	hub := fanout.NewHub(ctx, fanout.HubConfig{
 		Heartbeat: cfg.Heartbeat, QueueFrames: cfg.QueueFrames, QueueBytes: cfg.QueueBytes, MaxStreams: cfg.MaxStreams, StreamsPerUser: cfg.PerUser,
+		StreamsPerSession: cfg.PerSession, StreamsPerAddress: cfg.PerAddress,
 	}, frames, feed, clients, tel.Logger)
 	session.OnRevoked(hub.EndSession)
 	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "event-fanout")})
@@ -101,11 +105,22 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	a := &App{}
 	publicMux := http.NewServeMux()
 	host.Health.Register(publicMux)
-	if cfg.SSE {
-		publicMux.Handle("GET /events", &httpapi.Events{Set: set, Hub: hub, Sessions: session, WriteTimeout: cfg.WriteTimeout})
+	proxies, err := httpkit.ParseProxies(cfg.Proxies)
+	if err != nil {
+		return nil, err
 	}
-	a.public = httpkit.Routes(publicMux)
-	a.internal = httpkit.Edge(tel, "internal", httpapi.Internal(set, cfg.InternalToken, undelivered))
+	doors := &httpapi.Doors{Opening: kit.NewRates(cfg.OpeningRate, cfg.OpeningRate/6)}
+	streams := &httpapi.Events{Set: set, Hub: hub, Sessions: session, Doors: doors, WriteTimeout: cfg.WriteTimeout, PeerTimeout: cfg.PeerTimeout}
+	if cfg.SSE {
+		publicMux.Handle("/events", streams) // the mux would take HEAD for GET
+	}
+	sockets := httpapi.NewWebSockets(ctx, streams, cfg.WebOrigins(), httpapi.WebSocketLimits{MaxMessage: cfg.WSMaxMessage, PerMinute: cfg.WSRate, Silence: cfg.Silence()})
+	if cfg.WebSocket {
+		publicMux.Handle("/ws", sockets)
+	}
+	publicMux.Handle("POST /events/ticket", &httpapi.Tickets{Set: set, Sessions: session, Doors: doors, Rate: kit.NewRates(ticketsPerMinute, ticketBurst)})
+	a.public = proxies.Wrap(httpkit.Routes(publicMux))
+	a.internal = httpkit.Edge(tel, httpapi.Internal(set, cfg.InternalToken, undelivered))
 	internal, err := httpkit.Listen(ctx, cfg.InternalBind, cfg.InternalPort, "GATEWAY_INTERNAL_PORT")
 	if err != nil {
 		return nil, err
@@ -132,6 +147,8 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		session,
 		run.Func("live feed", func(ctx context.Context) error { return feed.Run(ctx, hub.Resync) }),
 		run.Func("heartbeats", hub.Run),
+		run.Func("websocket messages", sockets.Run),
+		run.Func("memory", func(ctx context.Context) error { return giveBack(ctx, hub.Streams, debug.FreeOSMemory) }),
 		consumer,
 		natsapi.NewCallbacks(nc, cfg.CallbackPrefix, svc, tel),
 		natskit.NewService(nc, tel, "event-fanout", run.Version(), natsapi.Endpoints(set)...),
@@ -139,10 +156,16 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		run.Func("streams", func(ctx context.Context) error { <-ctx.Done(); drain(); return nil }),
 	}
 	if public != nil {
-		a.components = append(a.components, httpkit.NewServer("stream listener", public, httpkit.Edge(tel, "events", a.public), tel.Logger, drain))
+		a.components = append(a.components, httpkit.NewServer("stream listener", public, httpkit.Edge(tel, a.public), tel.Logger, drain))
 	}
 	return a, nil
 }
+
+// Tickets that one session may ask for: a page needs one for each stream that it opens.
+const (
+	ticketsPerMinute = 60
+	ticketBurst      = 20
+)
 
 // streamDrain is how long open streams may take to end when the process stops.
 const streamDrain = 3 * time.Second

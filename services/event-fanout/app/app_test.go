@@ -30,7 +30,7 @@ import (
 
 // world is a NATS server, a stand-in for the auth service on its real subjects, and replicas.
 type world struct {
-	t    *testing.T
+	t    testing.TB
 	nats *testkit.NATS
 	nc   *nats.Conn
 	js   jetstream.JetStream
@@ -40,10 +40,10 @@ type world struct {
 	sessions map[string]authwire.Session
 }
 
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	server := testkit.StartNATS(t)
-	w := &world{t: t, nats: server, nc: server.Connect(t), js: server.JetStream(t), tel: telemetry.Nop("test"), sessions: map[string]authwire.Session{}}
+func newWorld(tb testing.TB) *world {
+	tb.Helper()
+	server := testkit.StartNATS(tb)
+	w := &world{t: tb, nats: server, nc: server.Connect(tb), js: server.JetStream(tb), tel: telemetry.Nop("test"), sessions: map[string]authwire.Session{}}
 	resolve := kit.Lift("auth.resolve", func(_ context.Context, in authwire.ResolveRequest) (authwire.Session, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -55,8 +55,8 @@ func newWorld(t *testing.T) *world {
 	})
 	auth := natskit.NewService(w.nc, w.tel, "auth", "test", natskit.Mount(authwire.SubjectResolve, 64, resolve))
 	w.start(auth)
-	if _, err := w.js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: authwire.RevokedBucket}); err != nil {
-		t.Fatal(err)
+	if _, err := w.js.CreateKeyValue(tb.Context(), jetstream.KeyValueConfig{Bucket: authwire.RevokedBucket}); err != nil {
+		tb.Fatal(err)
 	}
 	return w
 }
@@ -97,16 +97,19 @@ func (w *world) replica(settings ...string) *replica {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	tel := telemetry.Nop("event-fanout")
-	health := &httpkit.Health{}
-	nc := w.nats.Connect(w.t)
-	a, err := app.New(w.t.Context(), cfg, run.Host{Telemetry: tel, NATS: nc, Health: health})
+	host := w.host()
+	health := host.Health
+	a, err := app.New(w.t.Context(), cfg, host)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	stop := w.start(a.Components()...)
 	testkit.Eventually(w.t, "event-fanout serves", func() bool { return health.Serving(context.Background()) })
 	return &replica{public: a.Ready().Public, internal: a.Ready().Internal, stop: stop, health: health}
+}
+
+func (w *world) host() run.Host {
+	return run.Host{Telemetry: telemetry.Nop("event-fanout"), NATS: w.nats.Connect(w.t), Health: &httpkit.Health{}}
 }
 
 func (w *world) expect(request, client string) {
@@ -384,14 +387,5 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		if code != c.want || !json.Valid([]byte(body)) {
 			t.Errorf("%s: %d %s, want %d", name, code, body, c.want)
 		}
-	}
-}
-
-func TestInternalTokenIsRequiredWhenSet(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	a := w.replica("GATEWAY_INTERNAL_TOKEN=worker-secret")
-	if code, _ := w.post(a.internal+"/api/internal/progress", `{"request_id":"x"}`); code != http.StatusUnauthorized {
-		t.Errorf("without the token: %d", code)
 	}
 }

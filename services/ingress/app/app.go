@@ -7,12 +7,16 @@ import (
 	"net/http"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
 
 	settings "github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/services/ingress/internal/adapters/googleoidc"
+	"github.com/noetl/gateway/services/ingress/internal/adapters/natskv"
+	"github.com/noetl/gateway/services/ingress/internal/adapters/noetlaudit"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/noetllisteners"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/prom"
 	"github.com/noetl/gateway/services/ingress/internal/config"
@@ -53,11 +57,26 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	}
 	tel := host.Telemetry
 	server := noetl.New(cfg.NoETL, tel)
-	listeners, err := noetllisteners.New(server, cfg.ListenerTTL)
+	listeners, err := noetllisteners.New(server, cfg.ListenerTTL, cfg.Stale)
 	if err != nil {
 		return nil, err
 	}
-	svc := ingress.New(ingress.Deps{Listeners: listeners, Dispatcher: server, Observer: prom.New(tel.Registry), Logger: tel.Logger, NewID: uuid.NewString})
+	js, err := jetstream.New(host.NATS)
+	if err != nil {
+		return nil, err
+	}
+	proxies, err := httpkit.ParseProxies(cfg.Trusted)
+	if err != nil {
+		return nil, err
+	}
+	keysCtx, endKeys := context.WithCancel(context.WithoutCancel(ctx))
+	auditor := noetlaudit.New(server, tel.Logger)
+	svc := ingress.New(ingress.Deps{
+		Listeners: listeners, Dispatcher: server, Observer: prom.New(tel.Registry), Logger: tel.Logger, NewID: uuid.NewString, Auditor: auditor,
+		Tokens: googleoidc.New(keysCtx, cfg.GoogleKeys, cfg.Google, noetl.Transport(tel), tel.Logger),
+		Claims: natskv.NewClaimStore(js, cfg.ClaimTTL, cfg.Process.NATS.Replicas), ClaimTTL: cfg.ClaimTTL,
+		PerListener: kit.NewRates(cfg.RatePerMin, cfg.RatePerMin/10), Failures: kit.NewRates(cfg.FailPerMin, cfg.FailPerMin/10),
+	})
 	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "ingress")}, cfg.Patience)
 
 	mux := http.NewServeMux()
@@ -65,7 +84,8 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	httpapi.Register(mux, set, cfg.MaxBody)
 	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe})
 
-	a := &App{public: httpkit.Routes(mux)}
+	keys := run.Func("Google's keys", func(ctx context.Context) error { <-ctx.Done(); endKeys(); return nil })
+	a := &App{public: proxies.Wrap(httpkit.Routes(mux)), components: []run.Component{keys, auditor}}
 	if o.embedded {
 		return a, nil
 	}
@@ -74,7 +94,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		return nil, err
 	}
 	a.ready.Public = httpkit.URL(ln)
-	a.components = []run.Component{httpkit.NewServer("ingress listener", ln, httpkit.Edge(tel, "ingress", a.public), tel.Logger, nil)}
+	a.components = append(a.components, httpkit.NewServer("ingress listener", ln, httpkit.Edge(tel, a.public), tel.Logger, nil))
 	return a, nil
 }
 

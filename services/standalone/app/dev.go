@@ -21,6 +21,7 @@ func devDefaults() []settings.Default {
 		{Name: "GATEWAY_CONSOLE_SANDBOX", Value: "true"},
 		{Name: "GATEWAY_ENFORCE_ACCESS", Value: "execute"},
 		{Name: "AUTH_AUDIENCES", Value: "noetl-console"},
+		{Name: "AUTH_CLIENT_ID", Value: "noetl-console"},
 		{Name: "NOETL_INTERNAL_API_TOKEN", Value: "sandbox-internal-token"},
 		{Name: "LOG_LEVEL", Value: "warn"},
 	}

@@ -3,8 +3,6 @@ package auth
 import (
 	"sync"
 	"time"
-
-	"github.com/noetl/gateway/libs/contract/authwire"
 )
 
 // A browser with an old token asks many times at once and again on every retry; each would
@@ -17,11 +15,11 @@ const (
 // absentees remembers, for a moment, tokens that are no session.
 type absentees struct {
 	mu    sync.Mutex
-	until map[authwire.TokenKey]time.Time
+	until map[Key]time.Time
 }
 
 func newAbsentees() *absentees {
-	return &absentees{until: make(map[authwire.TokenKey]time.Time)}
+	return &absentees{until: make(map[Key]time.Time)}
 }
 
 func (a *absentees) add(t Token) {
@@ -38,11 +36,11 @@ func (a *absentees) add(t Token) {
 			clear(a.until) // forgetting costs a question, nothing else
 		}
 	}
-	a.until[authwire.KeyOf(string(t))] = now.Add(absentFor)
+	a.until[t.Key()] = now.Add(absentFor)
 }
 
 func (a *absentees) has(t Token) bool {
-	key := authwire.KeyOf(string(t))
+	key := t.Key()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	until, ok := a.until[key]
@@ -57,5 +55,5 @@ func (a *absentees) has(t Token) bool {
 func (a *absentees) remove(t Token) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.until, authwire.KeyOf(string(t)))
+	delete(a.until, t.Key())
 }

@@ -46,7 +46,7 @@ func (s *Service) checkAccess(ctx context.Context, in CheckAccessRequest) (Check
 	case s.rules.Bypass != nil:
 		return CheckAccessResponse{Allowed: true, User: &session.User, Message: "access checks are off for development"}, Allowed, nil
 	}
-	decision, err := s.Backend.Access(ctx, AccessQuestion{Token: in.Token, Session: session, Path: in.Path, Permission: in.Permission})
+	decision, err := s.decide(ctx, AccessQuestion{Token: in.Token, Session: session, Path: in.Path, Permission: in.Permission})
 	kind, failed := fault.KindOf(err)
 	switch {
 	case errors.Is(err, ErrMalformed):
@@ -66,6 +66,23 @@ func (s *Service) checkAccess(ctx context.Context, in CheckAccessRequest) (Check
 		return out, Denied, nil
 	}
 	return out, Allowed, nil
+}
+
+// decide asks the backend, once for all who ask the same at the same time, unless it decided a
+// moment ago. What is no decision is not remembered.
+func (s *Service) decide(ctx context.Context, q AccessQuestion) (Decision, error) {
+	key := accessKey{q.Token.Key(), q.Path, q.Permission}
+	if d, ok := s.decided.get(key); ok {
+		return d, nil
+	}
+	flight := key.session.String() + " " + string(q.Permission) + " " + q.Path
+	return s.decisions.do(ctx, flight, func(ctx context.Context) (Decision, error) {
+		d, err := s.Backend.Access(ctx, q)
+		if err == nil {
+			s.decided.put(key, d)
+		}
+		return d, err
+	})
 }
 
 func wellAsked(in CheckAccessRequest) error {

@@ -49,15 +49,32 @@ func (s *Service) login(ctx context.Context, in LoginRequest) (Opened, error) {
 	if err != nil {
 		return Opened{}, late(err)
 	}
-	opened, err := s.Backend.Login(ctx, Grant{
+	return s.open(ctx, Grant{
 		Identity: identity, Token: in.Token, RefreshToken: in.RefreshToken, Domain: in.Domain,
 		Duration: life, ClientIP: address(in.ClientIP), UserAgent: visible(in.UserAgent, maxUserAgent),
 	})
+}
+
+// open has the backend open a session for a verified identity. The limit counts verified logins
+// only, or anybody could lock a person out with made-up tokens. A session whose login cannot be
+// recorded is not handed out: its user could not end it together with the others.
+func (s *Service) open(ctx context.Context, g Grant) (Opened, error) {
+	if err := s.Limiter.Check(g.Identity.Issuer + "\x00" + g.Identity.Subject); err != nil {
+		return Opened{}, err
+	}
+	opened, err := s.Backend.Login(ctx, g)
 	if err != nil {
 		return Opened{}, late(err)
 	}
 	if !opened.Token.Legal() || !opened.Session.Live(time.Now()) {
 		return Opened{}, ErrMalformed
+	}
+	record := LoginRecord{
+		Issuer: g.Identity.Issuer, Subject: g.Identity.Subject, SessionID: g.Identity.SessionID,
+		Users: opened.Session.User.keys(), ExpiresAt: opened.Session.ExpiresAt,
+	}
+	if err := s.Logins.Record(ctx, opened.Token.Key(), record); err != nil {
+		return Opened{}, late(err)
 	}
 	s.absent.remove(opened.Token)
 	s.fill(ctx, opened.Token, opened.Session)
@@ -71,6 +88,8 @@ func loginOutcome(err error) Outcome {
 		return Success
 	case kind == fault.Unauthenticated || kind == fault.Denied:
 		return Refused
+	case kind == fault.RateLimited:
+		return Limited
 	case kind == fault.Invalid || kind == fault.TooLarge:
 		return Malformed
 	default:

@@ -28,22 +28,36 @@ func (s *Service) Logout(ctx context.Context, in LogoutRequest) (LogoutResponse,
 	case failed:
 		return LogoutResponse{}, err
 	}
+	return LogoutResponse{}, s.end(ctx, in.Token, session)
+}
+
+// end revokes a session. The zero session is one of which nothing is known.
+func (s *Service) end(ctx context.Context, t Token, session Session) error {
 	until := time.Now().Add(s.rules.MaxSession)
 	if !session.ExpiresAt.IsZero() {
 		until = session.ExpiresAt
 	}
-	if err := s.Revocations.Revoke(ctx, in.Token, until); err != nil {
-		return LogoutResponse{}, late(err)
+	if err := s.revoke(ctx, t.Key(), until); err != nil {
+		return err
 	}
 	// The revocation decides; the rest is for those who read the records themselves.
 	session.ExpiresAt = until
-	if err := s.Cache.Deactivate(ctx, in.Token, session); err != nil {
+	if err := s.Cache.Deactivate(ctx, t, session); err != nil {
 		s.cacheFailed(ctx, StageRevoke, err)
 	}
 	if s.ender != nil {
-		if err := s.ender.EndSession(ctx, in.Token); err != nil {
-			s.Logger.WarnContext(ctx, "session is revoked but was not deleted", "session", in.Token, "err", err)
+		if err := s.ender.EndSession(ctx, t); err != nil {
+			s.Logger.WarnContext(ctx, "session is revoked but was not deleted", "session", t, "err", err)
 		}
 	}
-	return LogoutResponse{}, nil
+	return nil
+}
+
+// revoke stores the revocation of a session.
+func (s *Service) revoke(ctx context.Context, k Key, until time.Time) error {
+	if err := s.Revocations.Revoke(ctx, k, until); err != nil {
+		return late(err)
+	}
+	s.decided.drop(k)
+	return nil
 }

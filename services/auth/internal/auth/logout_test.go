@@ -64,7 +64,7 @@ func TestLogoutDuringAQuestion(t *testing.T) {
 		answer := make(chan error, 1)
 		go func() { _, err := resolve(t, w, "tok"); answer <- err }()
 		<-inside
-		if err := w.Revocations.Revoke(t.Context(), "tok", authtest.Until()); err != nil {
+		if err := w.Revocations.Revoke(t.Context(), auth.Token("tok").Key(), authtest.Until()); err != nil {
 			t.Fatal(err)
 		}
 		close(release)

@@ -3,15 +3,115 @@ package auth
 import (
 	"context"
 	"time"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
 )
 
 // TokenVerifier says whom a token of an identity provider belongs to.
 //
 // It MUST check signature, issuer, audience and times, MUST NOT trust an issuer because the
 // token or the caller names it, and MUST answer Unauthenticated for a token that it refuses
-// and Unavailable when it cannot tell. domain, if not empty, narrows the issuers.
+// and Unavailable when it cannot tell. domain, if not empty, narrows the issuers. VerifyID
+// MUST accept nothing but an ID token of that issuer, client and nonce. VerifyLogout MUST accept
+// nothing but a logout token, and the other two MUST refuse one.
 type TokenVerifier interface {
 	Verify(ctx context.Context, token, domain string) (Identity, error)
+	VerifyID(ctx context.Context, token string, want IDClaims) (Identity, error)
+	VerifyLogout(ctx context.Context, token string) (LogoutClaims, error)
+}
+
+// IDClaims are what an ID token must say beside what all tokens must.
+type IDClaims struct {
+	Issuer, ClientID, Nonce string
+}
+
+// LogoutClaims are what a logout token says. Subject or SessionID may be empty, not both.
+type LogoutClaims struct {
+	Issuer, Subject, SessionID string
+	ID                         string // of the token
+	ExpiresAt                  time.Time
+}
+
+// IdentityProvider is where browsers sign in.
+//
+// AuthorizeURL MUST ask for a code with the challenge method S256. Exchange MUST be Unauthenticated
+// for a code that the provider refuses and an outage when the provider cannot be asked; it
+// returns an ID token that is not verified yet.
+type IdentityProvider interface {
+	Issuer() string
+	ClientID() string
+	AuthorizeURL(ctx context.Context, a Authorization) (string, error)
+	Exchange(ctx context.Context, code, verifier, callbackURL string) (idToken string, err error)
+}
+
+// Authorization is a request for a code.
+type Authorization struct {
+	State, Nonce, Challenge, CallbackURL string
+}
+
+// Flow is a browser login under way. It holds no secret: what proves the browser is hashed,
+// and what proves us to the provider comes from what the browser holds.
+type Flow struct {
+	Issuer      string
+	Binding     [32]byte // hash
+	CallbackURL string
+	ReturnTo    string
+}
+
+// Flows keep browser logins under way, by state, for a while.
+//
+// Begin MUST have stored the flow for every replica when it returns nil. Take MUST be true for
+// exactly one caller.
+type Flows interface {
+	Begin(ctx context.Context, state string, f Flow, life time.Duration) error
+	Get(ctx context.Context, state string) (Flow, bool, error)
+	Take(ctx context.Context, state string) (bool, error)
+}
+
+// Spent remembers the ids of tokens that count once. Spend MUST have stored the id for every
+// replica when it returns nil.
+type Spent interface {
+	IsSpent(ctx context.Context, id string) (bool, error)
+	Spend(ctx context.Context, id string, until time.Time) error
+}
+
+// LoginRecord is what is kept of a login. At is when the store took it.
+type LoginRecord struct {
+	Issuer, Subject, SessionID string
+	Users                      []authwire.UserKey // by which the user's sessions can be ended
+	ExpiresAt                  time.Time
+	At                         time.Time
+}
+
+// KnownSession is a session that a login of ours opened. HasSessionID is whether the issuer gave it one.
+type KnownSession struct {
+	Key          Key
+	ExpiresAt    time.Time
+	HasSessionID bool
+}
+
+// LoginQuery picks logins: those of User, or else those of an issuer's session, or else those of
+// an issuer's subject.
+type LoginQuery struct {
+	User                       authwire.UserKey
+	Issuer, Subject, SessionID string
+}
+
+// Logins remember which login opened which session, until the session ends.
+//
+// Record MUST have stored the login for every replica when it returns nil, and MUST replace an
+// earlier login of the same session. Get MUST report an absent record as not found; issuer,
+// subject and session id MAY be empty in what it returns. Find MUST find nothing for what is
+// empty. Nothing that a store holds may give anybody a session or a person's address.
+type Logins interface {
+	Record(ctx context.Context, k Key, l LoginRecord) error
+	Get(ctx context.Context, k Key) (LoginRecord, bool, error)
+	Find(ctx context.Context, q LoginQuery) ([]KnownSession, error)
+}
+
+// LoginLimiter limits logins per account. Check returns RateLimited when there were too many.
+type LoginLimiter interface {
+	Check(account string) error
 }
 
 // Grant is what a backend needs to open a session.
@@ -80,10 +180,14 @@ type SessionCache interface {
 // Revoke MUST have stored the revocation when it returns nil, MUST keep it until the moment
 // given and MUST NOT fail for a token that is revoked already. Revoked MUST see what any
 // replica has stored; when the store is away it may answer from what it followed until then,
-// and MUST fail if it never saw the store's content.
+// and MUST fail if it never saw the store's content. RevokeUser and UserRevoked are the same for
+// all sessions of a user: UserRevoked returns when that was stored last for any of the keys,
+// zero if never. Its clock MUST be that of [Logins].
 type Revocations interface {
-	Revoke(ctx context.Context, t Token, until time.Time) error
-	Revoked(ctx context.Context, t Token) (bool, error)
+	Revoke(ctx context.Context, k Key, until time.Time) error
+	Revoked(ctx context.Context, k Key) (bool, error)
+	RevokeUser(ctx context.Context, u authwire.UserKey, until time.Time) error
+	UserRevoked(ctx context.Context, users []authwire.UserKey) (time.Time, error)
 }
 
 // LocalSession is a session of the backend local. Roles are not in it: they follow the
@@ -120,11 +224,12 @@ type Meter interface {
 // Outcome is how an operation ended.
 type Outcome string
 
-// The outcomes. Success, Refused, Malformed and Failed are those of a login; Valid, Absent and
+// The outcomes. Success, Refused, Limited, Malformed and Failed are those of a login; Valid, Absent and
 // Failed of a session check; Allowed, Denied, Absent, Malformed and Failed of an access check.
 const (
 	Success   Outcome = "success"
 	Refused   Outcome = "refused"
+	Limited   Outcome = "rate_limited"
 	Malformed Outcome = "invalid_request"
 	Failed    Outcome = "error"
 	Valid     Outcome = "valid"

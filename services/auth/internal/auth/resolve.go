@@ -20,8 +20,8 @@ func (s *Service) Resolve(ctx context.Context, in ResolveRequest) (Session, erro
 }
 
 // resolve asks, in this order: is it revoked, is it in the shared cache, does the backend
-// know it. The revocation comes first and from the store itself, so that neither a cached
-// record nor a watch that lags keeps an ended session alive.
+// know it, were all of its user's sessions ended. The revocations come from the store itself, so
+// that neither a cached record nor a watch that lags keeps an ended session alive.
 func (s *Service) resolve(ctx context.Context, t Token) (Session, error) {
 	if s.rules.Bypass != nil {
 		return Session{User: *s.rules.Bypass, ExpiresAt: time.Now().Add(s.rules.MaxSession)}, nil
@@ -32,6 +32,14 @@ func (s *Service) resolve(ctx context.Context, t Token) (Session, error) {
 	if err := s.notRevoked(ctx, t); err != nil {
 		return Session{}, err
 	}
+	session, err := s.find(ctx, t)
+	if err != nil {
+		return Session{}, err
+	}
+	return s.notCleared(ctx, t, session)
+}
+
+func (s *Service) find(ctx context.Context, t Token) (Session, error) {
 	record, found, err := s.Cache.Get(ctx, t)
 	if err != nil {
 		s.cacheFailed(ctx, StageRead, err) // the backend can still tell
@@ -45,24 +53,13 @@ func (s *Service) resolve(ctx context.Context, t Token) (Session, error) {
 	return s.validate(ctx, t)
 }
 
-// validate asks the backend, once for all who ask at the same time. The flight outlives the
-// caller that started it, because the others still want its answer.
+// validate asks the backend, once for all who ask at the same time.
 func (s *Service) validate(ctx context.Context, t Token) (Session, error) {
-	flight := s.flights.DoChan(string(t), func() (any, error) {
-		fctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.rules.Budget)
-		defer cancel()
-		return s.ask(fctx, t)
-	})
-	select {
-	case <-ctx.Done():
-		return Session{}, late(ctx.Err())
-	case r := <-flight:
-		if r.Err != nil {
-			return Session{}, late(r.Err)
-		}
-		session, _ := r.Val.(Session)
-		return session, nil
+	session, err := s.validations.do(ctx, string(t), func(ctx context.Context) (Session, error) { return s.ask(ctx, t) })
+	if err != nil {
+		return Session{}, late(err)
 	}
+	return session, nil
 }
 
 func (s *Service) ask(ctx context.Context, t Token) (Session, error) {
@@ -94,7 +91,7 @@ func (s *Service) ask(ctx context.Context, t Token) (Session, error) {
 }
 
 func (s *Service) notRevoked(ctx context.Context, t Token) error {
-	revoked, err := s.Revocations.Revoked(ctx, t)
+	revoked, err := s.Revocations.Revoked(ctx, t.Key())
 	switch {
 	case err != nil:
 		return late(err)
@@ -103,6 +100,27 @@ func (s *Service) notRevoked(ctx context.Context, t Token) error {
 	default:
 		return nil
 	}
+}
+
+// notCleared refuses a session whose user's sessions were all ended, unless we saw it begin
+// later. A session that no login of ours opened, or whose record is lost, cannot show that.
+func (s *Service) notCleared(ctx context.Context, t Token, session Session) (Session, error) {
+	at, err := s.Revocations.UserRevoked(ctx, session.User.keys())
+	if err != nil {
+		return Session{}, late(err)
+	}
+	if at.IsZero() {
+		return session, nil
+	}
+	login, found, err := s.Logins.Get(ctx, t.Key())
+	switch {
+	case err != nil:
+		return Session{}, late(err)
+	case !found || !login.At.After(at):
+		return Session{}, ErrNoSession
+	}
+	session.ClearedAt = at
+	return session, nil
 }
 
 // fill puts a session into the cache. A failure costs a question to the backend later.

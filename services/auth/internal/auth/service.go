@@ -4,16 +4,20 @@ import (
 	"context"
 	"log/slog"
 	"time"
-
-	"golang.org/x/sync/singleflight"
 )
 
-// Deps are the ports of a [Service]. Cache may be nil: the backend local has none.
+// Deps are the ports of a [Service]. Cache may be nil: the backend local has none. Provider may
+// be nil: then browsers cannot log in by code. Limiter may be nil: then logins are not limited.
 type Deps struct {
 	Verifier    TokenVerifier
+	Provider    IdentityProvider
+	Flows       Flows
+	Spent       Spent
 	Backend     Backend
 	Cache       SessionCache
 	Revocations Revocations
+	Logins      Logins
+	Limiter     LoginLimiter
 	Meter       Meter
 	Logger      *slog.Logger
 }
@@ -26,6 +30,12 @@ type Rules struct {
 	Budget time.Duration
 	// UncertainLife is how long a session counts whose backend names no end.
 	UncertainLife time.Duration
+	// AccessLife is how long an access decision is believed without asking again; 0 is not at all.
+	AccessLife time.Duration
+	// AdminRoles are the roles whose holders may end the sessions of others.
+	AdminRoles []string
+	// CallbackURL is the callback route as browsers reach it; empty if only the edge knows.
+	CallbackURL string
 	// Bypass, if not nil, is the user of every request: for development only.
 	Bypass *User
 }
@@ -33,10 +43,12 @@ type Rules struct {
 // Service holds the use cases. It is safe for concurrent use.
 type Service struct {
 	Deps
-	rules   Rules
-	ender   SessionEnder // nil if the backend has none
-	flights singleflight.Group
-	absent  *absentees
+	rules       Rules
+	ender       SessionEnder // nil if the backend has none
+	validations *flights[Session]
+	decisions   *flights[Decision]
+	absent      *absentees
+	decided     *accessCache
 }
 
 // New makes a service.
@@ -45,7 +57,13 @@ func New(d Deps, r Rules) *Service {
 		d.Cache = noCache{}
 	}
 	ender, _ := d.Backend.(SessionEnder)
-	return &Service{Deps: d, rules: r, ender: ender, absent: newAbsentees()}
+	if d.Limiter == nil {
+		d.Limiter = noLimit{}
+	}
+	return &Service{
+		Deps: d, rules: r, ender: ender, absent: newAbsentees(), decided: newAccessCache(r.AccessLife),
+		validations: newFlights[Session](r.Budget), decisions: newFlights[Decision](r.Budget),
+	}
 }
 
 var _ SessionCache = noCache{}
@@ -56,3 +74,9 @@ type noCache struct{}
 func (noCache) Get(context.Context, Token) (Record, bool, error) { return Record{}, false, nil }
 func (noCache) Fill(context.Context, Token, Session) error       { return nil }
 func (noCache) Deactivate(context.Context, Token, Session) error { return nil }
+
+var _ LoginLimiter = noLimit{}
+
+type noLimit struct{}
+
+func (noLimit) Check(string) error { return nil }

@@ -39,7 +39,7 @@ func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
 // String never returns the token.
 func (t Token) String() string {
-	key := authwire.KeyOf(string(t))
+	key := t.Key()
 	return "session:" + hex.EncodeToString(key[:6])
 }
 
@@ -54,10 +54,27 @@ type User struct {
 // Known reports whether the user can be told from others at all.
 func (u User) Known() bool { return u.ID != 0 || u.Email != "" }
 
+// Key stands for a session token where the token itself must not be; see [authwire.TokenKey].
+type Key = authwire.TokenKey
+
+// Key returns the token's key.
+func (t Token) Key() Key { return authwire.KeyOf(string(t)) }
+
+// keys returns everything by which all sessions of the user can be ended.
+func (u User) keys() []authwire.UserKey {
+	var keys []authwire.UserKey
+	for _, name := range (authwire.User{UserID: u.ID, Email: u.Email}).Names() {
+		keys = append(keys, authwire.UserKeyOf(name))
+	}
+	return keys
+}
+
 // Session is a user until a moment. A zero ExpiresAt means that the backend named none.
+// ClearedAt is when all sessions of the user were last ended, zero if never.
 type Session struct {
 	User      User
 	ExpiresAt time.Time
+	ClearedAt time.Time
 }
 
 // Live reports whether the session holds at a moment.
@@ -70,6 +87,7 @@ type Identity struct {
 	Email         string
 	EmailVerified bool
 	Name          string
+	SessionID     string // of the issuer (claim sid); empty if it named none
 }
 
 // Permission is what somebody wants to do with a playbook.

@@ -3,7 +3,6 @@ package authtest
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,20 +13,6 @@ import (
 
 // Away is what fakes answer while they are down.
 func Away() error { return fault.New(fault.Unavailable, "down", "down for a test") }
-
-var _ auth.TokenVerifier = Verifier(nil)
-
-// Verifier knows the tokens in it.
-type Verifier map[string]auth.Identity
-
-// Verify looks the token up; its domain is the issuer.
-func (v Verifier) Verify(_ context.Context, token, domain string) (auth.Identity, error) {
-	id, ok := v[token]
-	if !ok || domain != "" && domain != id.Issuer {
-		return auth.Identity{}, fault.New(fault.Unauthenticated, "token_refused", "refused")
-	}
-	return id, nil
-}
 
 var (
 	_ auth.Backend      = (*Backend)(nil)
@@ -168,49 +153,6 @@ func (c *SessionCache) Deactivate(_ context.Context, t auth.Token, s auth.Sessio
 	return nil
 }
 
-var _ auth.Revocations = (*Revocations)(nil)
-
-// Revocations are in memory. It is safe for concurrent use.
-type Revocations struct {
-	Down atomic.Bool
-
-	mu    sync.Mutex
-	until map[auth.Token]time.Time
-}
-
-// NewRevocations makes an empty store.
-func NewRevocations() *Revocations { return &Revocations{until: map[auth.Token]time.Time{}} }
-
-// Revoke stores a revocation.
-func (r *Revocations) Revoke(_ context.Context, t auth.Token, until time.Time) error {
-	if r.Down.Load() {
-		return Away()
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, ok := r.until[t]; !ok {
-		r.until[t] = until
-	}
-	return nil
-}
-
-// Revoked looks a revocation up.
-func (r *Revocations) Revoked(_ context.Context, t auth.Token) (bool, error) {
-	if r.Down.Load() {
-		return false, Away()
-	}
-	until, ok := r.Until(t)
-	return ok && time.Now().Before(until), nil
-}
-
-// Until returns to when a token is revoked.
-func (r *Revocations) Until(t auth.Token) (time.Time, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	until, ok := r.until[t]
-	return until, ok
-}
-
 var _ auth.SessionStore = (*SessionStore)(nil)
 
 // SessionStore keeps local sessions in memory. It is safe for concurrent use.
@@ -300,27 +242,3 @@ func (m *Meter) Access(o auth.Outcome) { m.add("access", string(o)) }
 
 // CacheFailed counts a failure of the cache.
 func (m *Meter) CacheFailed(s auth.Stage) { m.add("cache", string(s)) }
-
-// World is a service on fakes.
-type World struct {
-	Service     *auth.Service
-	Verifier    Verifier
-	Backend     *Backend
-	Cache       *SessionCache
-	Revocations *Revocations
-	Meter       *Meter
-}
-
-// NewWorld makes a service on fakes; change may alter its rules.
-func NewWorld(change ...func(*auth.Rules)) *World {
-	w := &World{
-		Verifier: Verifier{"alice-token": {Issuer: "issuer", Subject: "alice", Email: "alice@example.com", EmailVerified: true}},
-		Backend:  NewBackend(), Cache: NewSessionCache(), Revocations: NewRevocations(), Meter: NewMeter(),
-	}
-	rules := auth.Rules{MaxSession: 24 * time.Hour, Budget: 12 * time.Second, UncertainLife: 5 * time.Minute}
-	for _, f := range change {
-		f(&rules)
-	}
-	w.Service = auth.New(auth.Deps{Verifier: w.Verifier, Backend: w.Backend, Cache: w.Cache, Revocations: w.Revocations, Meter: w.Meter, Logger: slog.New(slog.DiscardHandler)}, rules)
-	return w
-}

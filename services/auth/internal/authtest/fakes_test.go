@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/authtest"
 )
@@ -19,6 +20,33 @@ func TestFakes(t *testing.T) {
 			r := authtest.NewRevocations()
 			return r, r
 		})
+	})
+	t.Run("Logins", func(t *testing.T) {
+		authtest.RunLogins(t, func(*testing.T) (auth.Logins, auth.Logins, func() time.Time) {
+			l := authtest.NewLogins()
+			return l, l, time.Now
+		})
+	})
+	t.Run("Flows", func(t *testing.T) {
+		authtest.RunFlows(t, func(*testing.T) (a, b interface {
+			auth.Flows
+			auth.Spent
+		},
+		) {
+			f := authtest.NewFlows()
+			return f, f
+		})
+	})
+	t.Run("IdentityProvider", func(t *testing.T) {
+		authtest.RunIdentityProvider(t, func(t *testing.T) (auth.IdentityProvider, func(string) string) {
+			t.Helper()
+			p := &authtest.Provider{}
+			return p, func(string) string { return "code:" + p.Asked()[0].Challenge }
+		})
+	})
+	t.Run("LoginLimiter", func(t *testing.T) {
+		authtest.RunLoginLimiter(t, func(*testing.T) auth.LoginLimiter { return &authtest.Limiter{Allow: 2} })
+		authtest.RunLoginLimiter(t, func(*testing.T) auth.LoginLimiter { return kit.NewRates(2, 2) })
 	})
 	t.Run("SessionStore", func(t *testing.T) {
 		authtest.RunSessionStore(t, func(*testing.T) auth.SessionStore { return authtest.NewSessionStore() })
@@ -47,7 +75,9 @@ func TestFakes(t *testing.T) {
 		})
 	})
 	t.Run("TokenVerifier", func(t *testing.T) {
-		authtest.RunTokenVerifier(t, func(*testing.T) auth.TokenVerifier { return authtest.Verifier{"good": alice} },
+		authtest.RunTokenVerifier(t, func(*testing.T) auth.TokenVerifier {
+			return &authtest.Verifier{Identities: map[string]auth.Identity{"good": alice}}
+		},
 			func() string { return "good" }, "issuer", alice, map[string]func() string{"unknown": func() string { return "bad" }})
 	})
 }

@@ -35,6 +35,7 @@ type Issuer struct {
 	mu   sync.Mutex
 	keys map[string]any // kid → *rsa.PrivateKey or *ecdsa.PrivateKey
 	jwks []map[string]any
+	code
 }
 
 // StartIssuer starts an issuer with the keys "rsa" and "ec" that ends with the test.
@@ -70,7 +71,12 @@ func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 	defer i.mu.Unlock()
 	switch r.URL.Path {
 	case "/.well-known/openid-configuration":
-		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": i.URL, "jwks_uri": i.URL + "jwks"})
+		_ = json.NewEncoder(w).Encode(map[string]any{
+			"issuer": i.URL, "jwks_uri": i.URL + "jwks", "authorization_endpoint": i.URL + "authorize", "token_endpoint": i.URL + "token",
+			"token_endpoint_auth_methods_supported": i.tokenAuth,
+		})
+	case "/token":
+		i.token(w, r)
 	case "/jwks":
 		i.Fetches.Add(1)
 		_ = json.NewEncoder(w).Encode(map[string]any{"keys": i.jwks})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
@@ -60,26 +61,53 @@ func RunRevocations(t *testing.T, newPair func(*testing.T) (a, b auth.Revocation
 	t.Helper()
 	t.Run("an unknown token is not revoked", func(t *testing.T) {
 		a, _ := newPair(t)
-		if revoked, err := a.Revoked(t.Context(), "tok"); revoked || err != nil {
+		if revoked, err := a.Revoked(t.Context(), keyOf("tok")); revoked || err != nil {
 			t.Fatalf("got %t, %v", revoked, err)
 		}
 	})
 	t.Run("the other replica sees it at once", func(t *testing.T) {
 		a, b := newPair(t)
-		must(t, a.Revoke(t.Context(), "tok", Until()))
+		must(t, a.Revoke(t.Context(), keyOf("tok"), Until()))
 		for _, r := range []auth.Revocations{a, b} {
-			if revoked, err := r.Revoked(t.Context(), "tok"); !revoked || err != nil {
+			if revoked, err := r.Revoked(t.Context(), keyOf("tok")); !revoked || err != nil {
 				t.Fatalf("got %t, %v", revoked, err)
 			}
 		}
 	})
 	t.Run("twice is fine, and an end in the past too", func(t *testing.T) {
 		a, b := newPair(t)
-		must(t, a.Revoke(t.Context(), "tok", Until()))
-		must(t, b.Revoke(t.Context(), "tok", Until()))
-		must(t, a.Revoke(t.Context(), "old", time.Now().Add(-time.Hour)))
+		must(t, a.Revoke(t.Context(), keyOf("tok"), Until()))
+		must(t, b.Revoke(t.Context(), keyOf("tok"), Until()))
+		must(t, a.Revoke(t.Context(), keyOf("old"), time.Now().Add(-time.Hour)))
+	})
+	t.Run("all sessions of a user end at a moment of the store", func(t *testing.T) {
+		a, b := newPair(t)
+		id, email := authwire.UserKeyOf("id:7"), authwire.UserKeyOf("email:a@b")
+		none, err := a.UserRevoked(t.Context(), []authwire.UserKey{id, email})
+		if !none.IsZero() || err != nil {
+			t.Fatalf("got %s, %v", none, err)
+		}
+		must(t, a.RevokeUser(t.Context(), email, Until()))
+		for _, r := range []auth.Revocations{a, b} {
+			at, err := r.UserRevoked(t.Context(), []authwire.UserKey{id, email})
+			if at.IsZero() || time.Since(at).Abs() > time.Minute || err != nil {
+				t.Fatalf("got %s, %v", at, err)
+			}
+			if other, err := r.UserRevoked(t.Context(), []authwire.UserKey{id}); !other.IsZero() || err != nil {
+				t.Fatalf("somebody else: %s, %v", other, err)
+			}
+		}
+		first, err := b.UserRevoked(t.Context(), []authwire.UserKey{email})
+		must(t, err)
+		must(t, b.RevokeUser(t.Context(), email, Until()))
+		second, err := a.UserRevoked(t.Context(), []authwire.UserKey{email})
+		if must(t, err); !second.After(first) {
+			t.Fatalf("the second end is of %s, the first of %s", second, first)
+		}
 	})
 }
+
+func keyOf(t auth.Token) auth.Key { return t.Key() }
 
 // RunSessionStore is the conformance suite of [auth.SessionStore].
 func RunSessionStore(t *testing.T, newStore func(*testing.T) auth.SessionStore) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,9 @@ type Config struct {
 	MaxHours    int           `env:"AUTH_SESSION_MAX_HOURS" file:"auth.session_max_hours" default:"24" doc:"longest session in hours, 1 to 8760; a login that asks for more gets this"`
 	JWKSTTL     time.Duration `env:"AUTH_JWKS_TTL_SECS" file:"auth.jwks_ttl_secs" default:"3600" unit:"s" doc:"how long an issuer's keys are used before they are fetched again"`
 	JWKSCool    time.Duration `env:"AUTH_JWKS_COOLDOWN_SECS" file:"auth.jwks_cooldown_secs" default:"30" unit:"s" doc:"shortest time between two fetches of an issuer's keys, whatever tokens ask for"`
+	LoginRate   int           `env:"AUTH_LOGIN_RATE_ACCOUNT_PER_MIN" file:"auth.login_rate_account_per_min" default:"10" doc:"logins of one account per minute in each process, and at once; further ones are refused with 429; 0 is no limit"`
+	AccessTTL   time.Duration `env:"AUTH_ACCESS_CACHE_TTL_SECS" file:"auth.access_cache_ttl_secs" default:"5" unit:"s" doc:"how long an access decision is reused; 0 asks each time; revocation does not wait for it"`
+	AdminRoles  []string      `env:"AUTH_ADMIN_ROLES" file:"auth.admin_roles" default:"admin" doc:"roles whose holders may end the sessions of others, comma list"`
 	MaxLogins   int           `env:"AUTH_MAX_CONCURRENT_LOGINS" file:"auth.max_concurrent_logins" default:"64" doc:"logins at once in this process; further ones are refused with 429"`
 
 	PlaybookLogin    string        `env:"AUTH_PLAYBOOK_LOGIN" file:"auth_playbooks.login" default:"api_integration/auth0/auth0_login" doc:"playbook of a login"`
@@ -45,8 +49,14 @@ type Config struct {
 	SessionBucket string        `env:"NATS_SESSION_BUCKET" file:"nats.session_bucket" default:"sessions" doc:"KV bucket of cached sessions, shared with the login playbooks"`
 	SessionTTL    time.Duration `env:"NATS_SESSION_CACHE_TTL_SECS" file:"nats.session_cache_ttl_secs" default:"300" unit:"s" doc:"how long a cached session is kept, if this service makes the bucket"`
 
+	PublicURL     string `env:"GATEWAY_PUBLIC_URL" file:"server.public_url" doc:"origin that clients use, if a proxy is in front; browser logins come back there"`
+	ClientID      string `env:"AUTH_CLIENT_ID" file:"auth.client_id" doc:"this gateway's client id at the issuer, for browser login; an accepted audience; empty: GATEWAY_AUTH0_CLIENT_ID"`
+	ClientSecret  string `env:"AUTH_CLIENT_SECRET" file:"auth.client_secret" secret:"true" doc:"its secret, if the issuer gave one"`
+	BrowserIssuer string `env:"AUTH_BROWSER_ISSUER" file:"auth.browser_issuer" doc:"issuer at which browsers sign in; empty: that of GATEWAY_AUTH0_DOMAIN, else the first of AUTH_ISSUERS"`
+
 	Auth0Domain   string `env:"GATEWAY_AUTH0_DOMAIN" file:"auth0.domain" doc:"Auth0 domain; adds the issuer https://<domain>/"`
 	Auth0ClientID string `env:"GATEWAY_AUTH0_CLIENT_ID" file:"auth0.client_id" doc:"Auth0 client id; an accepted audience"`
+	Auth0Redirect string `env:"GATEWAY_AUTH0_REDIRECT_URI" file:"auth0.redirect_uri" doc:"Auth0 redirect URI that the runtime contract publishes; also that of browser logins if its path is /api/auth/browser/callback"`
 	Auth0Audience string `env:"GATEWAY_AUTH0_AUDIENCE" file:"auth0.audience" doc:"Auth0 API audience; an accepted audience"`
 
 	Bypass string `env:"GATEWAY_AUTH_BYPASS" file:"auth.bypass" default:"off" doc:"on: every session token is a fixed development user; refused unless GATEWAY_ENV=development"`
@@ -83,6 +93,12 @@ func (c Config) Validate() error {
 	check(bypass || len(c.Audiences()) > 0, "no accepted audience: set AUTH_AUDIENCES, GATEWAY_AUTH0_AUDIENCE or GATEWAY_AUTH0_CLIENT_ID")
 	check(c.MaxHours >= 1 && c.MaxHours <= 8760, "AUTH_SESSION_MAX_HOURS=%d: must be 1 to 8760", c.MaxHours)
 	check(c.MaxLogins >= 1, "AUTH_MAX_CONCURRENT_LOGINS=%d: must be at least 1", c.MaxLogins)
+	check(c.LoginRate >= 0, "AUTH_LOGIN_RATE_ACCOUNT_PER_MIN=%d: must be 0 or more", c.LoginRate)
+	check(c.AccessTTL >= 0 && c.AccessTTL <= time.Minute, "AUTH_ACCESS_CACHE_TTL_SECS=%s: must be 0 to 60 s", c.AccessTTL)
+	check(c.PublicURL == "" || httpURL(c.PublicURL), "GATEWAY_PUBLIC_URL must be an http or https URL")
+	check(c.Auth0Redirect == "" || httpURL(c.Auth0Redirect), "GATEWAY_AUTH0_REDIRECT_URI must be an http or https URL")
+	check(c.BrowserIssuer == "" || slices.Contains(c.Issuers(), c.BrowserIssuer), "AUTH_BROWSER_ISSUER=%q: must be one of the accepted issuers", c.BrowserIssuer)
+	check(c.ClientSecret == "" || c.BrowserClient() != "", "AUTH_CLIENT_SECRET without AUTH_CLIENT_ID")
 	check(c.Timeout >= time.Second, "AUTH_PLAYBOOK_TIMEOUT_SECS=%s: must be at least 1 s", c.Timeout)
 	check(c.JWKSTTL >= time.Second, "AUTH_JWKS_TTL_SECS=%s: must be at least 1 s", c.JWKSTTL)
 	check(c.JWKSCool >= time.Second, "AUTH_JWKS_COOLDOWN_SECS=%s: must be at least 1 s", c.JWKSCool)
@@ -108,12 +124,50 @@ func (c Config) Issuers() []string {
 // Audiences returns the accepted audiences, each once.
 func (c Config) Audiences() []string {
 	list := append([]string(nil), c.AudienceIDs...)
-	for _, a := range []string{c.Auth0Audience, c.Auth0ClientID} {
+	for _, a := range []string{c.Auth0Audience, c.Auth0ClientID, c.ClientID} {
 		if a != "" {
 			list = append(list, a)
 		}
 	}
 	return unique(list)
+}
+
+// callbackPath is the route of the edge at which browser logins come back.
+const callbackPath = "/api/auth/browser/callback"
+
+// BrowserClient returns our client id at the issuer, empty if browsers cannot log in by code.
+func (c Config) BrowserClient() string {
+	if c.ClientID != "" {
+		return c.ClientID
+	}
+	return c.Auth0ClientID
+}
+
+// SignInIssuer returns the issuer at which browsers sign in, empty if there is none.
+func (c Config) SignInIssuer() string {
+	issuers := c.Issuers()
+	switch {
+	case c.BrowserIssuer != "":
+		return c.BrowserIssuer
+	case c.Auth0Domain != "":
+		return "https://" + c.Auth0Domain + "/"
+	case len(issuers) > 0:
+		return issuers[0]
+	default:
+		return ""
+	}
+}
+
+// BrowserCallback returns the callback route as browsers reach it, empty if only the edge can
+// tell. The redirect URI of the runtime contract is often that of another application.
+func (c Config) BrowserCallback() string {
+	if c.PublicURL != "" {
+		return strings.TrimRight(c.PublicURL, "/") + callbackPath
+	}
+	if u, err := url.Parse(c.Auth0Redirect); err == nil && u.Path == callbackPath {
+		return c.Auth0Redirect
+	}
+	return ""
 }
 
 // BypassOn reports whether authentication is off.

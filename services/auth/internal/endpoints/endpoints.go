@@ -35,6 +35,10 @@ type Set struct {
 	CheckAccess kit.Operation[authwire.CheckAccessRequest, authwire.CheckAccessResponse]
 	Logout      kit.Operation[authwire.LogoutRequest, authwire.LogoutResponse]
 	Resolve     kit.Operation[authwire.ResolveRequest, authwire.Session]
+	Revoke      kit.Operation[authwire.RevokeRequest, authwire.RevokeResponse]
+	Backchannel kit.Operation[authwire.BackchannelLogoutRequest, authwire.RevokeResponse]
+	Begin       kit.Operation[authwire.BrowserBeginRequest, authwire.BrowserBeginResponse]
+	Finish      kit.Operation[authwire.BrowserFinishRequest, authwire.BrowserFinishResponse]
 	Limits      Limits
 }
 
@@ -50,7 +54,11 @@ func New(svc *auth.Service, o kit.Observer, l Limits) Set {
 		CheckAccess: kit.Lift("auth.check-access", checkAccess(svc), mw(MaxChecks)...),
 		Logout: kit.Lift("auth.logout", translated(wire.LogoutIn, svc.Logout,
 			func(auth.LogoutResponse) authwire.LogoutResponse { return authwire.LogoutResponse{} }), mw(MaxLogouts)...),
-		Resolve: kit.Lift("auth.resolve", translated(wire.ResolveIn, svc.Resolve, wire.SessionOut), mw(MaxResolves)...),
+		Revoke:      kit.Lift("auth.revoke", translated(wire.RevokeIn, svc.Revoke, wire.RevokeOut), mw(MaxLogouts)...),
+		Backchannel: kit.Lift("auth.backchannel-logout", translated(wire.BackchannelIn, svc.BackchannelLogout, wire.RevokeOut), mw(MaxLogouts)...),
+		Begin:       kit.Lift("auth.browser-begin", translated(wire.BrowserBeginIn, svc.BrowserBegin, wire.BrowserBeginOut), mw(MaxChecks)...),
+		Finish:      kit.Lift("auth.browser-finish", translated(wire.BrowserFinishIn, svc.BrowserFinish, wire.BrowserFinishOut), mw(l.Logins)...),
+		Resolve:     kit.Lift("auth.resolve", translated(wire.ResolveIn, svc.Resolve, wire.SessionOut), mw(MaxResolves)...),
 	}
 }
 

@@ -17,6 +17,10 @@ func New(nc *nats.Conn, tel *telemetry.Telemetry, version string, set endpoints.
 		natskit.Mount(authwire.SubjectValidate, endpoints.MaxChecks, set.Validate),
 		natskit.Mount(authwire.SubjectCheckAccess, endpoints.MaxChecks, set.CheckAccess),
 		natskit.Mount(authwire.SubjectLogout, endpoints.MaxLogouts, set.Logout),
+		natskit.Mount(authwire.SubjectRevoke, endpoints.MaxLogouts, set.Revoke),
+		natskit.Mount(authwire.SubjectBackchannelLogout, endpoints.MaxLogouts, set.Backchannel),
+		natskit.Mount(authwire.SubjectBrowserBegin, endpoints.MaxChecks, set.Begin),
+		natskit.Mount(authwire.SubjectBrowserFinish, set.Limits.Logins, set.Finish),
 		natskit.Mount(authwire.SubjectResolve, endpoints.MaxResolves, set.Resolve),
 	)
 }

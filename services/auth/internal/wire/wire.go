@@ -74,7 +74,42 @@ func ResolveIn(in authwire.ResolveRequest) auth.ResolveRequest {
 
 // SessionOut turns a session.
 func SessionOut(s auth.Session) authwire.Session {
-	return authwire.Session{User: UserOut(s.User), ExpiresAt: s.ExpiresAt.UTC()}
+	return authwire.Session{User: UserOut(s.User), ExpiresAt: s.ExpiresAt.UTC(), ClearedAt: s.ClearedAt.UTC()}
+}
+
+// RevokeIn turns the request of a revocation.
+func RevokeIn(in authwire.RevokeRequest) auth.RevokeRequest {
+	return auth.RevokeRequest{Asker: auth.Token(in.SessionToken), Target: auth.Token(in.TargetToken), Session: in.TargetSession, UserID: int64(in.UserID), Email: in.Email}
+}
+
+// RevokeOut turns its answer.
+func RevokeOut(out auth.RevokeResponse) authwire.RevokeResponse {
+	return authwire.RevokeResponse{Revoked: out.Revoked}
+}
+
+// BackchannelIn turns an issuer's logout.
+func BackchannelIn(in authwire.BackchannelLogoutRequest) auth.BackchannelLogoutRequest {
+	return auth.BackchannelLogoutRequest{Token: in.LogoutToken}
+}
+
+// BrowserBeginIn turns the begin of a browser login.
+func BrowserBeginIn(in authwire.BrowserBeginRequest) auth.BrowserBeginRequest {
+	return auth.BrowserBeginRequest{ReturnTo: in.ReturnTo, CallbackURL: in.CallbackURL, Binding: in.Binding}
+}
+
+// BrowserBeginOut turns its answer.
+func BrowserBeginOut(out auth.BrowserBeginResponse) authwire.BrowserBeginResponse {
+	return authwire.BrowserBeginResponse{AuthorizeURL: out.AuthorizeURL, Binding: out.Binding, MaxAgeSeconds: int(out.Life.Seconds())}
+}
+
+// BrowserFinishIn turns the end of a browser login.
+func BrowserFinishIn(in authwire.BrowserFinishRequest) auth.BrowserFinishRequest {
+	return auth.BrowserFinishRequest{State: in.State, Code: in.Code, Issuer: in.Issuer, Error: in.Error, Binding: in.Binding, ClientIP: in.ClientIP, UserAgent: in.UserAgent}
+}
+
+// BrowserFinishOut turns its answer.
+func BrowserFinishOut(out auth.BrowserFinishResponse) authwire.BrowserFinishResponse {
+	return authwire.BrowserFinishResponse{SessionToken: string(out.Opened.Token), ExpiresAt: out.Opened.Session.ExpiresAt.UTC(), ReturnTo: out.ReturnTo}
 }
 
 // UserOut turns a user; roles are never null.

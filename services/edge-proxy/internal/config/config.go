@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/sessions"
@@ -20,8 +21,15 @@ type Config struct {
 	Process          run.ProcessConfig
 	NoETL            noetl.Config
 	Sessions         sessions.Config
-	Port             int           `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8090" doc:"public listener; 0 picks a free port"`
-	Bind             string        `env:"GATEWAY_BIND" file:"server.bind" default:"0.0.0.0" doc:"address of the public listener"`
+	TLS              httpkit.TLSConfig
+	Port             int      `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8090" doc:"public listener; 0 picks a free port"`
+	Bind             string   `env:"GATEWAY_BIND" file:"server.bind" default:"0.0.0.0" doc:"address of the public listener"`
+	TrustedProxies   []string `env:"GATEWAY_TRUSTED_PROXIES" file:"server.trusted_proxies" doc:"networks, addresses, loopback or private: proxies whose X-Forwarded-For is believed; without them every limit per address counts the peer"`
+	RateAddress      int      `env:"GATEWAY_RATE_ADDRESS_PER_MIN" file:"limits.rate_address_per_min" default:"60000" doc:"calls per minute and client address (an IPv6 /64 counts as one), a tenth of it at once; 0 does not limit. Each replica counts for itself, here and below"`
+	RateSession      int      `env:"GATEWAY_RATE_SESSION_PER_MIN" file:"limits.rate_session_per_min" default:"12000" doc:"calls per minute and session, a tenth of it at once; 0 does not limit"`
+	RateLogin        int      `env:"GATEWAY_LOGIN_RATE_ADDRESS_PER_MIN" file:"limits.login_rate_address_per_min" default:"60" doc:"logins per minute and client address, half of it at once; 0 does not limit"`
+	RateAuth         int      `env:"GATEWAY_AUTH_RATE_ADDRESS_PER_MIN" file:"limits.auth_rate_address_per_min" default:"1200" doc:"other calls to /api/auth per minute and client address, a tenth of it at once; 0 does not limit"`
+	Auth0            Auth0
 	PublicURL        string        `env:"GATEWAY_PUBLIC_URL" file:"server.public_url" doc:"origin that clients use, if a proxy is in front"`
 	CallbackURL      string        `env:"GATEWAY_CALLBACK_URL" file:"server.callback_url" default:"http://127.0.0.1:8091" doc:"event-fanout's workers' listener as workers reach it; sent to NoETL as gateway_url"`
 	EventsURL        string        `env:"GATEWAY_EVENTS_URL" file:"server.events_url" default:"http://127.0.0.1:8092" doc:"event-fanout's stream listener"`
@@ -41,6 +49,14 @@ type Config struct {
 	ConsoleIsSandbox bool          `env:"GATEWAY_CONSOLE_SANDBOX" file:"server.console_sandbox" default:"false" doc:"the page says that it is a sandbox and offers the sandbox's webhook"`
 }
 
+// Auth0 is what the runtime contract tells clients that log in with Auth0.
+type Auth0 struct {
+	Domain      string `env:"GATEWAY_AUTH0_DOMAIN" file:"auth0.domain" doc:"Auth0 domain; adds its issuer https://<domain>/, and clients are told in the runtime contract"`
+	ClientID    string `env:"GATEWAY_AUTH0_CLIENT_ID" file:"auth0.client_id" doc:"told to clients"`
+	RedirectURI string `env:"GATEWAY_AUTH0_REDIRECT_URI" file:"auth0.redirect_uri" doc:"told to clients"`
+	Audience    string `env:"GATEWAY_AUTH0_AUDIENCE" file:"auth0.audience" doc:"told to clients"`
+}
+
 // Load reads the settings and checks them. defaults replace those of the tags.
 func Load(environ []string, defaults ...config.Default) (Config, error) {
 	var c Config
@@ -52,11 +68,14 @@ func Load(environ []string, defaults ...config.Default) (Config, error) {
 
 // Validate reports everything that is wrong with the settings.
 func (c Config) Validate() error {
-	problems := []error{c.Process.Validate(), c.NoETL.Validate(), config.Port("ROUTER_PORT (or GATEWAY_PORT)", c.Port)}
+	problems := []error{c.Process.Validate(), c.NoETL.Validate(), c.TLS.Validate(), config.Port("ROUTER_PORT (or GATEWAY_PORT)", c.Port)}
 	for _, u := range []struct{ name, value string }{{"GATEWAY_CALLBACK_URL", c.CallbackURL}, {"GATEWAY_EVENTS_URL", c.EventsURL}, {"GATEWAY_INGRESS_URL", c.IngressURL}} {
 		if parsed, err := url.Parse(u.value); err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
 			problems = append(problems, fmt.Errorf("%s=%q must be an http or https URL", u.name, u.value))
 		}
+	}
+	if _, err := httpkit.ParseProxies(c.TrustedProxies); err != nil {
+		problems = append(problems, fmt.Errorf("GATEWAY_TRUSTED_PROXIES: %w", err))
 	}
 	if c.MaxBody <= 0 {
 		problems = append(problems, errors.New("GATEWAY_MAX_BODY_BYTES must be above 0"))

@@ -37,3 +37,31 @@ func (s *Service) Logout(ctx context.Context, in authwire.LogoutRequest) (authwi
 	}
 	return out, err
 }
+
+// Revoke ends sessions of the caller or, for an administrator, of others: a session that is named
+// here at once, all others as soon as the revocation arrives, well within a second.
+func (s *Service) Revoke(ctx context.Context, in authwire.RevokeRequest) (authwire.RevokeResponse, error) {
+	if in.SessionToken == "" {
+		return authwire.RevokeResponse{}, fault.New(fault.Unauthenticated, "missing_session", "a session token is required")
+	}
+	out, err := s.Auth.Revoke(ctx, in)
+	if err == nil && in.TargetToken != "" && out.Revoked > 0 {
+		s.Near.Forget(in.TargetToken)
+	}
+	return out, err
+}
+
+// BackchannelLogout passes an issuer's logout on.
+func (s *Service) BackchannelLogout(ctx context.Context, in authwire.BackchannelLogoutRequest) (authwire.RevokeResponse, error) {
+	return s.Auth.BackchannelLogout(ctx, in)
+}
+
+// BrowserBegin passes the begin of a browser login on.
+func (s *Service) BrowserBegin(ctx context.Context, in authwire.BrowserBeginRequest) (authwire.BrowserBeginResponse, error) {
+	return s.Auth.BrowserBegin(ctx, in)
+}
+
+// BrowserFinish passes the end of a browser login on.
+func (s *Service) BrowserFinish(ctx context.Context, in authwire.BrowserFinishRequest) (authwire.BrowserFinishResponse, error) {
+	return s.Auth.BrowserFinish(ctx, in)
+}

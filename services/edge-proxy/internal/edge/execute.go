@@ -39,8 +39,8 @@ type RerunRequest struct {
 
 // ExecuteResponse is a started execution.
 type ExecuteResponse struct {
-	ExecutionID string
 	RequestID   string // "" for fire-and-forget
+	ExecutionID string
 	Name        string
 	Status      string
 }
@@ -117,6 +117,22 @@ func (s *Service) AuthorizeRerun(ctx context.Context, caller Caller, executionID
 		return errBadExecutionID
 	}
 	path, err := s.NoETL.PlaybookOf(ctx, executionID)
+	if err != nil {
+		return err
+	}
+	return s.Authorize(ctx, caller, path)
+}
+
+// AuthorizeCatalog is [Service.Authorize] for a catalog entry that is named by its id: what is
+// checked is the path that the catalog has for it.
+func (s *Service) AuthorizeCatalog(ctx context.Context, caller Caller, catalogID string) error {
+	if !s.EnforceAccess && len(s.Reserved) == 0 {
+		return nil
+	}
+	if !noetlwire.Token(catalogID) {
+		return fault.New(fault.Invalid, "bad_catalog_id", "the catalog_id must be up to 64 letters, digits, - or _")
+	}
+	path, err := s.Catalog.PathOf(ctx, catalogID)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/shard"
 )
 
 // Prefixes of the proxy (wire contract, section 4).
@@ -137,28 +138,48 @@ func badPath(what string) error {
 // ForwardRequestHeader reports whether a client's header may pass to NoETL: Content-Type,
 // Content-Encoding, Accept, x-* and trace context. Never what identifies or authenticates the
 // client (we say who it is), what claims to be from a proxy (we are the first that NoETL may
-// believe), or what makes a server see another path or method.
+// believe), or what makes a server see another path or method. The name is in canonical form
+// (net/http makes it so; this runs for each header of each call).
 func ForwardRequestHeader(name string) bool {
 	// Servers that put headers into an environment (CGI, WSGI) read _ as -.
 	if strings.Contains(name, "_") {
 		return false
 	}
-	switch name = strings.ToLower(name); name {
-	case "content-type", "content-encoding", "accept", "traceparent", "tracestate", "baggage":
+	switch name {
+	case "Content-Type", "Content-Encoding", "Accept", "Traceparent", "Tracestate", "Baggage":
 		return true
-	case "x-session-token", "x-original-url", "x-rewrite-url", "x-original-uri", "x-original-method",
-		"x-http-method", "x-http-method-override", "x-method-override", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-user", "x-remote-user", "x-client-cert", "x-noetl-user-id":
+	case "X-Session-Token", "X-Original-Url", "X-Rewrite-Url", "X-Original-Uri", "X-Original-Method",
+		"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "X-User", "X-Remote-User", "X-Client-Cert", "X-Noetl-User-Id":
 		return false
 	}
-	return strings.HasPrefix(name, "x-") && !strings.HasPrefix(name, "x-user-") &&
-		!strings.HasPrefix(name, "x-forwarded-") && !strings.HasPrefix(name, "x-auth-request-")
+	return strings.HasPrefix(name, "X-") && !strings.HasPrefix(name, "X-User-") &&
+		!strings.HasPrefix(name, "X-Forwarded-") && !strings.HasPrefix(name, "X-Auth-Request-")
 }
 
-// ForwardResponseHeader reports whether a header of NoETL's answer may pass to the client.
+// ForwardResponseHeader reports whether a header of NoETL's answer, its name in canonical form,
+// may pass to the client.
 func ForwardResponseHeader(name string) bool {
-	switch name = strings.ToLower(name); name {
-	case "content-type", "content-length", "content-encoding", "cache-control", "etag", "location", "content-disposition", "retry-after":
+	switch name {
+	case "Content-Type", "Content-Length", "Content-Encoding", "Cache-Control", "Etag", "Location", "Content-Disposition", "Retry-After":
 		return true
 	}
-	return strings.HasPrefix(name, "x-")
+	return strings.HasPrefix(name, "X-")
+}
+
+// ExecutionInPath returns the execution that a path of NoETL is about: executions/{id} and
+// vars/{id}, with whatever follows. It decides which shard is asked.
+func ExecutionInPath(upstream string) (int64, bool) {
+	rest, ok := strings.CutPrefix(upstream, UpstreamPrefix+"executions/")
+	if !ok {
+		if rest, ok = strings.CutPrefix(upstream, UpstreamPrefix+"vars/"); !ok {
+			return 0, false
+		}
+	}
+	id, _, _ := strings.Cut(rest, "/")
+	return shard.ParseID(id)
+}
+
+// ExecutionInBody reports the paths whose body names the execution, in its member execution_id.
+func ExecutionInBody(upstream string) bool {
+	return upstream == UpstreamPrefix+"events" || upstream == UpstreamPrefix+"events/batch"
 }

@@ -14,6 +14,20 @@ type Auth interface {
 	Validate(ctx context.Context, in authwire.ValidateRequest) (authwire.ValidateResponse, error)
 	CheckAccess(ctx context.Context, in authwire.CheckAccessRequest) (authwire.CheckAccessResponse, error)
 	Logout(ctx context.Context, in authwire.LogoutRequest) (authwire.LogoutResponse, error)
+	Revoker
+	BrowserLogin
+}
+
+// Revoker is the auth service's power to end sessions that others hold.
+type Revoker interface {
+	Revoke(ctx context.Context, in authwire.RevokeRequest) (authwire.RevokeResponse, error)
+	BackchannelLogout(ctx context.Context, in authwire.BackchannelLogoutRequest) (authwire.RevokeResponse, error)
+}
+
+// BrowserLogin is the auth service's login by authorization code.
+type BrowserLogin interface {
+	BrowserBegin(ctx context.Context, in authwire.BrowserBeginRequest) (authwire.BrowserBeginResponse, error)
+	BrowserFinish(ctx context.Context, in authwire.BrowserFinishRequest) (authwire.BrowserFinishResponse, error)
 }
 
 // NearSessions is this process's memory of sessions.
@@ -38,4 +52,19 @@ type NoETL interface {
 	// PlaybookOf returns the catalog path that an execution runs: the fault NotFound when there
 	// is no such execution. It MUST NOT return "" without a fault.
 	PlaybookOf(ctx context.Context, executionID string) (string, error)
+}
+
+// Catalog tells what NoETL's catalog holds.
+type Catalog interface {
+	// PathOf returns the path of an entry: NotFound when there is none of that id. It MUST NOT
+	// return "" without a fault.
+	PathOf(ctx context.Context, catalogID string) (string, error)
+}
+
+// Executions tells about executions and ends them.
+type Executions interface {
+	// Status returns how an execution is doing: NotFound when there is no such execution.
+	Status(ctx context.Context, executionID string) (noetlwire.Execution, error)
+	// Cancel ends an execution and what it started.
+	Cancel(ctx context.Context, executionID, reason string, cascade bool) error
 }

@@ -11,7 +11,11 @@ type Deps struct {
 	Near    NearSessions
 	Pending Pending
 	NoETL   NoETL
-	Logger  *slog.Logger
+	Catalog Catalog
+	// Executions tells about executions and cancels them.
+	Executions Executions
+	Frames     Frames
+	Logger     *slog.Logger
 	// NewID returns a fresh unguessable request id: it is the workers' capability to answer.
 	NewID func() string
 	// GatewayURL is where workers send callbacks.

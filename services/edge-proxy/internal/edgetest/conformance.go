@@ -65,11 +65,38 @@ func RunAuth(t *testing.T, newPort func(t *testing.T) (edge.Auth, *Auth)) {
 			t.Errorf("validate after logout: %+v %v", v, err)
 		}
 	})
+	t.Run("sessions of others, and browsers", func(t *testing.T) {
+		port, behind := newPort(t)
+		admin, user := behind.Add(authwire.User{UserID: 1, Roles: []string{"admin"}}), authwire.User{UserID: 9007199254740993}
+		behind.Add(user)
+		if out, err := port.Revoke(t.Context(), authwire.RevokeRequest{SessionToken: admin, UserID: authwire.ID(user.UserID)}); err != nil || out.Revoked != 1 {
+			t.Errorf("revoke: %+v %v", out, err)
+		}
+		if out, err := port.BackchannelLogout(t.Context(), authwire.BackchannelLogoutRequest{LogoutToken: "good"}); err != nil || out.Revoked != 1 {
+			t.Errorf("back-channel logout: %+v %v", out, err)
+		}
+		begun, err := port.BrowserBegin(t.Context(), authwire.BrowserBeginRequest{ReturnTo: "/x", CallbackURL: "https://g/cb"})
+		if err != nil || begun.Binding != "binding" || begun.MaxAgeSeconds != 600 || begun.AuthorizeURL == "" {
+			t.Errorf("begin: %+v %v", begun, err)
+		}
+		done, err := port.BrowserFinish(t.Context(), authwire.BrowserFinishRequest{State: "good", Code: "good", Binding: "binding"})
+		if err != nil || done.SessionToken == "" || done.ReturnTo == "" || done.ExpiresAt.Year() != 2100 {
+			t.Errorf("finish: %+v %v", done, err)
+		}
+	})
 	t.Run("faults pass as they are", func(t *testing.T) {
 		port, behind := newPort(t)
 		for _, want := range refusals() {
 			behind.Fail(want)
-			_, err := port.Login(t.Context(), authwire.LoginRequest{Auth0Token: "good"})
+			_, err := port.Revoke(t.Context(), authwire.RevokeRequest{})
+			wantFault(t, err, want)
+			_, err = port.BackchannelLogout(t.Context(), authwire.BackchannelLogoutRequest{})
+			wantFault(t, err, want)
+			_, err = port.BrowserBegin(t.Context(), authwire.BrowserBeginRequest{})
+			wantFault(t, err, want)
+			_, err = port.BrowserFinish(t.Context(), authwire.BrowserFinishRequest{})
+			wantFault(t, err, want)
+			_, err = port.Login(t.Context(), authwire.LoginRequest{Auth0Token: "good"})
 			wantFault(t, err, want)
 			d, err := port.CheckAccess(t.Context(), authwire.CheckAccessRequest{})
 			if wantFault(t, err, want); d.Allowed {
@@ -166,4 +193,44 @@ func RunNoETL(t *testing.T, newPort func(t *testing.T) (edge.NoETL, *NoETL)) {
 			}
 		}
 	})
+}
+
+// RunCatalog is the suite of [edge.Catalog].
+func RunCatalog(t *testing.T, newPort func(t *testing.T) (edge.Catalog, *NoETL)) {
+	t.Helper()
+	port, behind := newPort(t)
+	behind.Register("1152921504606846977", "demo/echo")
+	if path, err := port.PathOf(t.Context(), "1152921504606846977"); err != nil || path != "demo/echo" {
+		t.Errorf("%q %v", path, err)
+	}
+	path, err := port.PathOf(t.Context(), "404")
+	if kind, failed := fault.KindOf(err); !failed || kind != fault.NotFound || path != "" {
+		t.Errorf("%q %v, want NotFound", path, err)
+	}
+}
+
+// RunExecutions is the suite of [edge.Executions].
+func RunExecutions(t *testing.T, newPort func(t *testing.T) (edge.Executions, *NoETL)) {
+	t.Helper()
+	port, behind := newPort(t)
+	started, err := behind.Execute(t.Context(), noetlwire.ExecuteRequest{Path: "demo/echo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := string(started.ExecutionID)
+	if got, err := port.Status(t.Context(), id); err != nil || got.ExecutionID != started.ExecutionID || got.Status != "RUNNING" {
+		t.Errorf("%+v %v", got, err)
+	}
+	if err := port.Cancel(t.Context(), id, "why", true); err != nil || behind.Reason(id) != "why" {
+		t.Errorf("%q %v", behind.Reason(id), err)
+	}
+	if got, err := port.Status(t.Context(), id); err != nil || got.Status != "CANCELLED" {
+		t.Errorf("%+v %v", got, err)
+	}
+	_, status := port.Status(t.Context(), "404")
+	for _, err := range []error{status, port.Cancel(t.Context(), "404", "", true)} {
+		if kind, failed := fault.KindOf(err); !failed || kind != fault.NotFound {
+			t.Errorf("%v, want NotFound", err)
+		}
+	}
 }

@@ -254,7 +254,11 @@ func (p *Pending) Abandon(ctx context.Context, in fanoutwire.AbandonRequest) err
 	return nil
 }
 
-var _ edge.NoETL = (*NoETL)(nil)
+var (
+	_ edge.NoETL      = (*NoETL)(nil)
+	_ edge.Catalog    = (*NoETL)(nil)
+	_ edge.Executions = (*NoETL)(nil)
+)
 
 // NoETL starts nothing and remembers it. The execution "404" does not exist.
 type NoETL struct {
@@ -262,6 +266,8 @@ type NoETL struct {
 	journal *Journal
 	started []noetlwire.ExecuteRequest
 	paths   map[string]string
+	entries map[string]string // catalog ids and their paths
+	ended   map[string]string // executions that were cancelled, and why
 	fail    error
 	// During, if set, is called while an execution starts.
 	During func(ctx context.Context)
@@ -271,7 +277,60 @@ type NoETL struct {
 const FirstExecution = "582940187123449857"
 
 // NewNoETL makes the fake; journal may be nil.
-func NewNoETL(journal *Journal) *NoETL { return &NoETL{journal: journal, paths: map[string]string{}} }
+func NewNoETL(journal *Journal) *NoETL {
+	return &NoETL{journal: journal, paths: map[string]string{}, entries: map[string]string{}, ended: map[string]string{}}
+}
+
+// Register puts an entry into the catalog.
+func (n *NoETL) Register(catalogID, path string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.entries[catalogID] = path
+}
+
+// PathOf implements the port.
+func (n *NoETL) PathOf(_ context.Context, catalogID string) (string, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if path, ok := n.entries[catalogID]; ok {
+		return path, nil
+	}
+	return "", fault.New(fault.NotFound, "noetl_404", "NoETL: no such catalog entry")
+}
+
+// Status implements the port.
+func (n *NoETL) Status(_ context.Context, executionID string) (noetlwire.Execution, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	path, ok := n.paths[executionID]
+	if !ok {
+		return noetlwire.Execution{}, fault.New(fault.NotFound, "noetl_404", "NoETL: no such execution")
+	}
+	status := "RUNNING"
+	if _, ended := n.ended[executionID]; ended {
+		status = "CANCELLED"
+	}
+	return noetlwire.Execution{ExecutionID: noetlwire.ID(executionID), Path: path, Status: status}, nil
+}
+
+// Cancel implements the port.
+func (n *NoETL) Cancel(_ context.Context, executionID, reason string, _ bool) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, ok := n.paths[executionID]; !ok {
+		return fault.New(fault.NotFound, "noetl_404", "NoETL: no such execution")
+	}
+	n.journal.Add("cancel " + executionID)
+	n.ended[executionID] = reason
+	return nil
+}
+
+// Reason returns why an execution was cancelled.
+func (n *NoETL) Reason(executionID string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.ended[executionID]
+}
 
 // Fail makes every start return err, until it is nil.
 func (n *NoETL) Fail(err error) {

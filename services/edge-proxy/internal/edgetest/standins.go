@@ -30,6 +30,10 @@ func AuthService(nc *nats.Conn, a *Auth) *natskit.Service {
 		natskit.Mount(authwire.SubjectValidate, calls, kit.Lift("auth.validate", a.Validate)),
 		natskit.Mount(authwire.SubjectCheckAccess, calls, kit.Lift("auth.check_access", a.CheckAccess)),
 		natskit.Mount(authwire.SubjectLogout, calls, kit.Lift("auth.logout", a.Logout)),
+		natskit.Mount(authwire.SubjectRevoke, calls, kit.Lift("auth.revoke", a.Revoke)),
+		natskit.Mount(authwire.SubjectBackchannelLogout, calls, kit.Lift("auth.backchannel", a.BackchannelLogout)),
+		natskit.Mount(authwire.SubjectBrowserBegin, calls, kit.Lift("auth.browser_begin", a.BrowserBegin)),
+		natskit.Mount(authwire.SubjectBrowserFinish, calls, kit.Lift("auth.browser_finish", a.BrowserFinish)),
 		natskit.Mount(authwire.SubjectResolve, calls, kit.Lift("auth.resolve", a.Resolve)))
 }
 
@@ -79,6 +83,27 @@ func NoETLServer(n *NoETL) *http.ServeMux {
 	mux.HandleFunc("GET /api/executions/{id}", func(w http.ResponseWriter, r *http.Request) {
 		path, err := n.PlaybookOf(r.Context(), r.PathValue("id"))
 		answer(w, r, map[string]string{"execution_id": r.PathValue("id"), "path": path}, err)
+	})
+	mux.HandleFunc("GET /api/executions/{id}/status", func(w http.ResponseWriter, r *http.Request) {
+		out, err := n.Status(r.Context(), r.PathValue("id"))
+		answer(w, r, out, err)
+	})
+	mux.HandleFunc("POST /api/executions/{id}/cancel", func(w http.ResponseWriter, r *http.Request) {
+		in, err := decode[noetlwire.CancelRequest](r)
+		if err == nil {
+			err = n.Cancel(r.Context(), r.PathValue("id"), in.Reason, in.Cascade)
+		}
+		answer(w, r, map[string]string{"status": "cancelled"}, err)
+	})
+	mux.HandleFunc("POST /api/catalog/resource", func(w http.ResponseWriter, r *http.Request) {
+		in, err := decode[struct {
+			CatalogID noetlwire.ID `json:"catalog_id"`
+		}](r)
+		path := ""
+		if err == nil {
+			path, err = n.PathOf(r.Context(), string(in.CatalogID))
+		}
+		answer(w, r, map[string]any{"catalog_id": in.CatalogID, "path": path, "kind": "Playbook", "version": 1}, err)
 	})
 	return mux
 }

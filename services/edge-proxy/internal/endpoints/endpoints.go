@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 )
@@ -15,8 +16,14 @@ type Set struct {
 	Validate    kit.Operation[authwire.ValidateRequest, authwire.ValidateResponse]
 	CheckAccess kit.Operation[authwire.CheckAccessRequest, authwire.CheckAccessResponse]
 	Logout      kit.Operation[authwire.LogoutRequest, authwire.LogoutResponse]
+	Revoke      kit.Operation[authwire.RevokeRequest, authwire.RevokeResponse]
+	Backchannel kit.Operation[authwire.BackchannelLogoutRequest, authwire.RevokeResponse]
+	Begin       kit.Operation[authwire.BrowserBeginRequest, authwire.BrowserBeginResponse]
+	Finish      kit.Operation[authwire.BrowserFinishRequest, authwire.BrowserFinishResponse]
 	Execute     kit.Operation[edge.ExecuteRequest, edge.ExecuteResponse]
 	Rerun       kit.Operation[edge.RerunRequest, edge.ExecuteResponse]
+	Status      kit.Operation[edge.StatusRequest, noetlwire.Execution]
+	Cancel      kit.Operation[edge.CancelRequest, edge.CancelResponse]
 }
 
 // authDeadline is a little more than auth's own 12 s and below the browsers' 15 s.
@@ -40,7 +47,13 @@ func New(svc *edge.Service, o kit.Observer, execute time.Duration) Set {
 		Validate:    kit.Lift("edge.validate", svc.Validate, auth...),
 		CheckAccess: kit.Lift("edge.check_access", svc.CheckAccess, auth...),
 		Logout:      kit.Lift("edge.logout", svc.Logout, auth...),
+		Revoke:      kit.Lift("edge.revoke", svc.Revoke, auth...),
+		Backchannel: kit.Lift("edge.backchannel_logout", svc.BackchannelLogout, auth...),
+		Begin:       kit.Lift("edge.browser_begin", svc.BrowserBegin, auth...),
+		Finish:      kit.Lift("edge.browser_finish", svc.BrowserFinish, login...),
 		Execute:     kit.Lift("edge.execute", svc.Execute, start...),
 		Rerun:       kit.Lift("edge.rerun", svc.Rerun, start...),
+		Status:      kit.Lift("edge.status", svc.Status, start...),
+		Cancel:      kit.Lift("edge.cancel", svc.Cancel, start...),
 	}
 }

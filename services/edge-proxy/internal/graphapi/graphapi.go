@@ -4,8 +4,11 @@ package graphapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -29,12 +32,29 @@ const (
 	cachedQueries = 256
 )
 
-// CallerOf finds who asks in the request's context.
-type CallerOf func(context.Context) (edge.Caller, bool)
+// CallerOf finds who asks. It is asked for each operation, also of a long connection: its session
+// may have ended since.
+type CallerOf func(context.Context) (edge.Caller, error)
 
-// Handler serves POST /graphql.
-func Handler(set endpoints.Set, caller CallerOf, version string) http.Handler {
-	srv := handler.New(NewExecutableSchema(Config{Resolvers: &resolver{set: set, caller: caller, version: version}}))
+// Proxy makes one call of NoETL's API for a caller. The answer is what NoETL, or the proxy in
+// its place, answered.
+type Proxy func(ctx context.Context, caller edge.Caller, method, endpoint string, body any) (status int, answer []byte, err error)
+
+// Deps is what the door needs.
+type Deps struct {
+	Set       endpoints.Set
+	Caller    CallerOf
+	Subscribe func(context.Context, edge.FramesRequest) (<-chan edge.Frame, error)
+	Proxy     Proxy
+	Version   string
+	// WebSocket serves graphql-transport-ws; its zero value allows no origin of a browser.
+	WebSocket WebSocket
+}
+
+// Handler serves POST /graphql, and GET /graphql for WebSockets.
+func Handler(d Deps) http.Handler {
+	srv := handler.New(NewExecutableSchema(Config{Resolvers: &resolver{Deps: d}}))
+	srv.AddTransport(d.WebSocket.transport())
 	srv.AddTransport(transport.POST{})
 	srv.SetQueryCache(lru.New[*ast.QueryDocument](cachedQueries))
 	srv.SetParserTokenLimit(maxTokens)
@@ -43,7 +63,7 @@ func Handler(set endpoints.Set, caller CallerOf, version string) http.Handler {
 	srv.Use(extension.FixedComplexityLimit(maxComplexity))
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(func(context.Context, any) error { return fault.New(fault.Internal, "panic", "internal error") })
-	return srv
+	return d.WebSocket.bounded(srv)
 }
 
 // present writes a fault as GraphQL has it. Errors of the query itself are gqlgen's and pass
@@ -75,14 +95,13 @@ func present(ctx context.Context, err error) *gqlerror.Error {
 	return out
 }
 
-type resolver struct {
-	set     endpoints.Set
-	caller  CallerOf
-	version string
-}
+type resolver struct{ Deps }
 
 // Mutation implements ResolverRoot.
 func (r *resolver) Mutation() MutationResolver { return r }
+
+// Subscription implements ResolverRoot.
+func (r *resolver) Subscription() SubscriptionResolver { return r }
 
 // Query implements ResolverRoot.
 func (r *resolver) Query() QueryResolver { return r }
@@ -91,7 +110,7 @@ func (r *resolver) Query() QueryResolver { return r }
 func (r *resolver) Health(context.Context) (string, error) { return "ok", nil }
 
 // Version answers the version of the gateway.
-func (r *resolver) Version(context.Context) (string, error) { return r.version, nil }
+func (r *resolver) Version(context.Context) (string, error) { return r.Deps.Version, nil }
 
 // ExecutePlaybook starts a playbook or an agent.
 func (r *resolver) ExecutePlaybook(ctx context.Context, name string, variables any, resourceKind *ExecutableResourceKind, clientID *string) (*ExecuteResult, error) {
@@ -103,7 +122,7 @@ func (r *resolver) ExecutePlaybook(ctx context.Context, name string, variables a
 	if resourceKind != nil {
 		in.ResourceKind = resourceKind.String()
 	}
-	return result(r.set.Execute.Call(ctx, in))
+	return result(r.Set.Execute.Call(ctx, in))
 }
 
 // RerunExecution starts an execution again.
@@ -112,13 +131,93 @@ func (r *resolver) RerunExecution(ctx context.Context, executionID string, varia
 	if err != nil {
 		return nil, err
 	}
-	return result(r.set.Rerun.Call(ctx, edge.RerunRequest{Caller: caller, ExecutionID: executionID, Variables: vars, ClientID: deref(clientID)}))
+	return result(r.Set.Rerun.Call(ctx, edge.RerunRequest{Caller: caller, ExecutionID: executionID, Variables: vars, ClientID: deref(clientID)}))
+}
+
+// Execution tells how an execution is doing.
+func (r *resolver) Execution(ctx context.Context, id string) (*Execution, error) {
+	caller, err := r.Caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out, err := r.Set.Status.Call(ctx, edge.StatusRequest{Caller: caller, ExecutionID: id})
+	if kind, failed := fault.KindOf(err); failed {
+		if kind == fault.NotFound {
+			return nil, nil //nolint:nilnil // GraphQL's way to say that there is none
+		}
+		return nil, err
+	}
+	return &Execution{
+		ExecutionID: string(out.ExecutionID), Status: optional(out.Status), Name: optional(out.Name), Path: optional(out.Path),
+		Completed: out.Completed, Failed: out.Failed, Result: raw(out.Result), Error: raw(out.Error),
+	}, nil
+}
+
+// raw passes JSON on as it is; none is null.
+func raw(m json.RawMessage) any {
+	if len(m) == 0 {
+		return nil
+	}
+	return m
+}
+
+// ProxyRequest makes one call of NoETL's API.
+func (r *resolver) ProxyRequest(ctx context.Context, in ProxyRequestInput) (*ProxyResponse, error) {
+	caller, err := r.Caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	status, answer, err := r.Proxy(ctx, caller, in.Method, in.Endpoint, in.Body)
+	if err != nil {
+		text := fault.Of(err).Message
+		return &ProxyResponse{Error: &text}, nil
+	}
+	out := &ProxyResponse{Success: status >= 200 && status <= 299}
+	if json.Valid(answer) {
+		out.Data = json.RawMessage(answer)
+	} else if len(answer) > 0 {
+		out.Data = strings.ToValidUTF8(string(answer), "\uFFFD")
+	}
+	if !out.Success {
+		text := "NoETL answered with status " + strconv.Itoa(status)
+		var said struct {
+			Error string `json:"error"`
+		}
+		if json.Unmarshal(answer, &said) == nil && said.Error != "" {
+			text = said.Error
+		}
+		out.Error = &text
+	}
+	return out, nil
+}
+
+// Frames streams the caller's frames.
+func (r *resolver) Frames(ctx context.Context, clientID, lastEventID *string) (<-chan *Frame, error) {
+	caller, err := r.Caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	in, err := r.Subscribe(ctx, edge.FramesRequest{Caller: caller, ClientID: deref(clientID), LastEventID: deref(lastEventID)})
+	if err != nil {
+		return nil, err
+	}
+	out := make(chan *Frame)
+	go func() {
+		defer close(out)
+		for f := range in {
+			select {
+			case out <- &Frame{ID: optional(f.ID), Method: f.Method, Params: f.Params}:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	return out, nil
 }
 
 func (r *resolver) input(ctx context.Context, variables any) (edge.Caller, map[string]any, error) {
-	caller, ok := r.caller(ctx)
-	if !ok {
-		return caller, nil, fault.New(fault.Unauthenticated, "missing_session", "a session is required")
+	caller, err := r.Caller(ctx)
+	if err != nil {
+		return caller, nil, err
 	}
 	if variables == nil {
 		return caller, nil, nil

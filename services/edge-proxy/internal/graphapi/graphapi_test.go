@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
@@ -39,14 +40,56 @@ type door struct {
 func newDoor() *door {
 	d := &door{noetl: edgetest.NewNoETL(nil), pending: edgetest.NewPending(nil), session: true}
 	svc := edge.New(edge.Deps{
-		Auth: &edgetest.Auth{}, Pending: d.pending, NoETL: d.noetl, Logger: slog.New(slog.DiscardHandler), NewID: func() string { return "r1" },
+		Auth: &edgetest.Auth{}, Pending: d.pending, NoETL: d.noetl, Executions: d.noetl, Logger: slog.New(slog.DiscardHandler), NewID: func() string { return "r1" },
 		GatewayURL: "http://fanout:8091", StartTimeout: time.Minute,
 	})
 	o := kit.Observer{Logger: slog.New(slog.DiscardHandler), Tracer: noop.NewTracerProvider().Tracer(""), Duration: kit.NewDuration(prometheus.NewRegistry(), "edge-proxy")}
-	d.Handler = graphapi.Handler(endpoints.New(svc, o, time.Minute), func(context.Context) (edge.Caller, bool) {
-		return edge.Caller{Session: &authwire.Session{User: authwire.User{UserID: 7}}, Token: "secret-token"}, d.session
-	}, "v1.2.3")
+	d.Handler = graphapi.Handler(graphapi.Deps{
+		Set: endpoints.New(svc, o, time.Minute), Version: "v1.2.3", Subscribe: d.subscribe, Proxy: d.proxy,
+		Caller: func(context.Context) (edge.Caller, error) {
+			if !d.session {
+				return edge.Caller{}, fault.New(fault.Unauthenticated, "missing_session", "a session is required")
+			}
+			return edge.Caller{Session: &authwire.Session{User: authwire.User{UserID: 7}}, Token: "secret-token"}, nil
+		},
+		WebSocket: graphapi.WebSocket{
+			AllowOrigin: func(r *http.Request) bool { return r.Header.Get("Origin") == "https://app.example.com" },
+			Authenticate: func(ctx context.Context, token string) (context.Context, error) {
+				if token != "secret-token" {
+					return ctx, fault.New(fault.Unauthenticated, "invalid_session", "log in again")
+				}
+				return ctx, nil
+			},
+		},
+	})
 	return d
+}
+
+// proxy answers with what it was asked.
+func (d *door) proxy(_ context.Context, caller edge.Caller, method, endpoint string, body any) (int, []byte, error) {
+	switch endpoint {
+	case "/api/refused":
+		return 400, []byte(`{"error":"the path must not contain dot segments"}`), nil
+	case "/api/text":
+		return 200, []byte("plain"), nil
+	case "/elsewhere":
+		return 0, nil, fault.New(fault.Invalid, "bad_endpoint", "endpoint must start with /api/")
+	}
+	answer, err := json.Marshal(map[string]any{"user": caller.Session.UserID, "method": method, "endpoint": endpoint, "body": body})
+	return 201, answer, err
+}
+
+// subscribe sends three frames and ends.
+func (d *door) subscribe(_ context.Context, in edge.FramesRequest) (<-chan edge.Frame, error) {
+	if in.ClientID == "foreign" {
+		return nil, fault.New(fault.Denied, "foreign_client", "this client id belongs to somebody else")
+	}
+	frames := make(chan edge.Frame, 3)
+	frames <- edge.Frame{Method: "initialized", Params: map[string]any{"clientId": "c1", "after": in.LastEventID}}
+	frames <- edge.Frame{ID: "e-1", Method: "playbook/progress", Params: map[string]any{"progress": 0.5}}
+	frames <- edge.Frame{ID: "e-2", Method: "playbook/result", Params: map[string]any{"executionId": json.Number("582940187123449857")}}
+	close(frames)
+	return frames, nil
 }
 
 func (d *door) post(t *testing.T, body, contentType string) *httptest.ResponseRecorder {
@@ -63,6 +106,8 @@ func (d *door) world(line string) {
 	switch line {
 	case "no session":
 		d.session = false
+	case "an execution runs":
+		_, _ = d.noetl.Execute(context.Background(), noetlwire.ExecuteRequest{Path: "demo/echo"})
 	case "NoETL refuses":
 		d.noetl.Fail(fault.New(fault.Invalid, "noetl_422", "NoETL: unknown playbook"))
 	case "NoETL is away":

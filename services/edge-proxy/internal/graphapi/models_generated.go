@@ -18,10 +18,47 @@ type ExecuteResult struct {
 	TextOutput  *string `json:"textOutput,omitempty"`
 }
 
+type Execution struct {
+	ExecutionID string  `json:"executionId"`
+	Status      *string `json:"status,omitempty"`
+	Name        *string `json:"name,omitempty"`
+	Path        *string `json:"path,omitempty"`
+	Completed   *bool   `json:"completed,omitempty"`
+	Failed      *bool   `json:"failed,omitempty"`
+	Result      any     `json:"result,omitempty"`
+	Error       any     `json:"error,omitempty"`
+}
+
+type Frame struct {
+	// Place of the frame in the client's stream; null for frames that are not stored.
+	ID *string `json:"id,omitempty"`
+	// initialized, ping, playbook/result, playbook/progress, playbook/state, gap, session/expired or subscription/event.
+	Method string `json:"method"`
+	Params any    `json:"params,omitempty"`
+}
+
 type Mutation struct {
 }
 
+type ProxyRequestInput struct {
+	// GET, POST, PUT, PATCH or DELETE.
+	Method string `json:"method"`
+	// A path of NoETL's API, which starts with /api/, with its query.
+	Endpoint string `json:"endpoint"`
+	Body     any    `json:"body,omitempty"`
+}
+
+type ProxyResponse struct {
+	// Whether NoETL answered with a status of 200 to 299.
+	Success bool    `json:"success"`
+	Data    any     `json:"data,omitempty"`
+	Error   *string `json:"error,omitempty"`
+}
+
 type Query struct {
+}
+
+type Subscription struct {
 }
 
 type ExecutableResourceKind string

@@ -2,14 +2,13 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
-	"io"
-	"net"
 	"net/http"
+	"strings"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/sessions"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/endpoints"
@@ -23,92 +22,118 @@ type SessionResolver interface {
 
 type callerKey struct{}
 
-// callerOf finds the caller that [Doors.Protect] put into the context.
-func callerOf(ctx context.Context) (edge.Caller, bool) {
-	c, ok := ctx.Value(callerKey{}).(edge.Caller)
-	return c, ok
+type tokenKey struct{}
+
+// CallerOf finds who calls: what [Doors.Protect] put into the context, or, on a WebSocket, whose
+// session the token of its beginning is now.
+func (d *Doors) CallerOf(ctx context.Context) (edge.Caller, error) {
+	if c, ok := ctx.Value(callerKey{}).(edge.Caller); ok {
+		return c, nil
+	}
+	token, _ := ctx.Value(tokenKey{}).(string)
+	return d.identify(ctx, token)
 }
 
-// CallerOf is [callerOf] for the GraphQL door.
-func CallerOf(ctx context.Context) (edge.Caller, bool) { return callerOf(ctx) }
+// Authenticate lets a WebSocket begin: token is what its first message held, or "" if its
+// request held one.
+func (d *Doors) Authenticate(ctx context.Context, token string) (context.Context, error) {
+	if token == "" {
+		token, _ = ctx.Value(tokenKey{}).(string)
+	}
+	if _, err := d.identify(ctx, token); err != nil {
+		return ctx, err
+	}
+	return context.WithValue(ctx, tokenKey{}, token), nil
+}
 
 // Doors builds the routes that clients call.
 type Doors struct {
 	Set      endpoints.Set
 	Sessions SessionResolver
 	MaxBody  int64
+	// PerSession limits the calls of one session; nil does not.
+	PerSession *kit.Rates
+	// Logins and AuthCalls limit what an address may ask of the auth service; nil does not.
+	Logins, AuthCalls *kit.Rates
+}
+
+// PerAddress refuses the calls of an address that makes too many. It needs [httpkit.Proxies.Wrap]
+// around it. Health, partners' deliveries (their listener limits them) and workers' callbacks
+// come from few addresses by nature and do not count.
+func PerAddress(rates *kit.Rates, next http.Handler) http.Handler {
+	if rates == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.Path; {
+		case path == "/health", path == "/healthz", path == "/readyz", strings.HasPrefix(path, "/ingress/"), strings.HasPrefix(path, "/api/internal/"):
+		default:
+			if err := rates.Check(httpkit.AddressKey(httpkit.ClientOf(r.Context()))); err != nil {
+				httpkit.WriteError(r.Context(), w, err)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // maxAuthBody bounds the body of an authentication call, in bytes: a token or two.
 const maxAuthBody = 64 << 10
 
+// Identify finds out who calls, and whether they call too often.
+func (d *Doors) Identify(r *http.Request) (edge.Caller, error) {
+	return d.identify(r.Context(), sessions.TokenOf(r))
+}
+
+func (d *Doors) identify(ctx context.Context, token string) (edge.Caller, error) {
+	session, err := d.Sessions.Resolve(ctx, token)
+	if err != nil {
+		return edge.Caller{}, err
+	}
+	if d.PerSession != nil {
+		key := authwire.KeyOf(token)
+		if err := d.PerSession.Check(string(key[:])); err != nil {
+			return edge.Caller{}, err
+		}
+	}
+	return edge.Caller{Session: session, Token: token}, nil
+}
+
 // Protect lets requests with a live session pass and puts the caller into their context.
 func (d *Doors) Protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token := sessions.TokenOf(r)
-		session, err := d.Sessions.Resolve(r.Context(), token)
+		caller, err := d.Identify(r)
 		if err != nil {
 			httpkit.WriteError(r.Context(), w, err)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, edge.Caller{Session: session, Token: token})))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
 	})
 }
 
 // Auth adds the routes of section 1 that authenticate.
 func (d *Doors) Auth(mux *http.ServeMux) {
-	mux.Handle("POST /api/auth/login", httpkit.Mount(d.Set.Login, decodeLogin, httpkit.JSON))
-	mux.Handle("POST /api/auth/validate", httpkit.Mount(d.Set.Validate, httpkit.DecodeJSON[authwire.ValidateRequest](maxAuthBody), httpkit.JSON))
-	mux.Handle("POST /api/auth/check-access", httpkit.Mount(d.Set.CheckAccess, httpkit.DecodeJSON[authwire.CheckAccessRequest](maxAuthBody), httpkit.JSON))
-	mux.Handle("POST /api/auth/logout", httpkit.Mount(d.Set.Logout, func(r *http.Request) (authwire.LogoutRequest, error) {
-		return authwire.LogoutRequest{SessionToken: sessions.TokenOf(r)}, nil
-	}, func(_ context.Context, w http.ResponseWriter, _ authwire.LogoutResponse) error {
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	}))
+	mux.Handle("POST /api/auth/login", PerAddress(d.Logins, httpkit.Mount(d.Set.Login, decodeLogin, httpkit.JSON)))
+	mux.Handle("POST /api/auth/validate", PerAddress(d.AuthCalls, httpkit.Mount(d.Set.Validate, httpkit.DecodeJSON[authwire.ValidateRequest](maxAuthBody), httpkit.JSON)))
+	mux.Handle("POST /api/auth/check-access", PerAddress(d.AuthCalls, httpkit.Mount(d.Set.CheckAccess, httpkit.DecodeJSON[authwire.CheckAccessRequest](maxAuthBody), httpkit.JSON)))
+	mux.HandleFunc("POST /api/auth/logout", d.logout)
 }
 
-// GraphQL adds POST /graphql.
-func (d *Doors) GraphQL(mux *http.ServeMux, graph http.Handler) {
-	mux.Handle("POST /graphql", d.Protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// The body is read here, and not by gqlgen, so that one that is too large, breaks off or
-		// has another shape is answered as everywhere else, and not quoted back.
-		body, err := httpkit.ReadBody(r, d.MaxBody)
-		if err != nil {
-			httpkit.WriteError(r.Context(), w, err)
-			return
-		}
-		var shape struct {
-			Query         string         `json:"query"`
-			OperationName *string        `json:"operationName"`
-			Variables     map[string]any `json:"variables"`
-			Extensions    map[string]any `json:"extensions"`
-		}
-		if err := httpkit.CheckJSON(r, body, &shape); err != nil {
-			httpkit.WriteError(r.Context(), w, err)
-			return
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		r.Header.Set("Content-Type", "application/json")
-		graph.ServeHTTP(w, r)
-	})))
-}
-
+// decodeLogin fills in where the login comes from. A backend of a web app may say it for its
+// user; it is a claim then, as today, and no limit counts by it.
 func decodeLogin(r *http.Request) (authwire.LoginRequest, error) {
 	in, err := httpkit.DecodeJSON[authwire.LoginRequest](maxAuthBody)(r)
 	if in.ClientIP == "" {
-		in.ClientIP = remoteIP(r)
+		client := httpkit.ClientOf(r.Context())
+		if !client.IsValid() {
+			client = httpkit.Proxies(nil).Client(r)
+		}
+		if client.IsValid() {
+			in.ClientIP = client.String()
+		}
 	}
 	if in.ClientUserAgent == "" {
 		in.ClientUserAgent = r.UserAgent()
 	}
 	return in, err
-}
-
-func remoteIP(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	return host
 }

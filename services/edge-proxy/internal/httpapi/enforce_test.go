@@ -34,6 +34,9 @@ func TestExecutionsAreAskedFor(t *testing.T) {
 		{"POST", "execute", `{"path":"demo/bad","PATH":"demo/ok"}`, 400},
 		{"POST", "execute", `{"path":"demo/ok","pa\u0074h":"demo/bad"}`, 400},
 		{"POST", "execute", `{"path":"demo/ok","catalog_id":7}`, 400},
+		{"POST", "execute", `{"catalog_id":"1"}`, 200},
+		{"POST", "execute", `{"catalog_id":2}`, 403},
+		{"POST", "execute", `{"catalog_id":"1","catalog_id":"2"}`, 400},
 		{"POST", "execute", ``, 400},
 		{"POST", "executions/1/rerun", `{"anything":1}`, 200},
 		{"POST", "executions/2/rerun", `{}`, 403},
@@ -45,12 +48,12 @@ func TestExecutionsAreAskedFor(t *testing.T) {
 		}
 	}
 	want := []string{
-		`/api/execute {"path":"demo/ok","workload":{"path":"x","n":12345678901234567890},"catalog_id":null}`, `/api/executions/1/rerun {"anything":1}`, `/api/executions/1/cancel {}`, `/api/execute `,
+		`/api/execute {"path":"demo/ok","workload":{"path":"x","n":12345678901234567890},"catalog_id":null}`, `/api/execute {"catalog_id":"1"}`, `/api/executions/1/rerun {"anything":1}`, `/api/executions/1/cancel {}`, `/api/execute `,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"demo/ok", "demo/bad", "demo/bad", "rerun 1", "rerun 2"}, a.asked); diff != "" {
+	if diff := cmp.Diff([]string{"demo/ok", "demo/bad", "demo/bad", "catalog 1", "catalog 2", "rerun 1", "rerun 2"}, a.asked); diff != "" {
 		t.Error(diff)
 	}
 	chunked := io.MultiReader(strings.NewReader(`{"path":`), strings.NewReader(`"demo/ok"}`))

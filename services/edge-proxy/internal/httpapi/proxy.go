@@ -10,24 +10,25 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/shard"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 )
 
 // Proxy serves /noetl/*: the same call on NoETL's /api/*, streamed both ways (wire contract,
 // section 4).
 type Proxy struct {
-	base    *url.URL
-	prefix  string // escaped path of base, without a slash at its end
-	maxBody int64
-	access  Authorizer
-	logger  *slog.Logger
+	ProxyConfig
+	own     map[string]string // prefixes of NoETL's servers, by host and port
 	reverse *httputil.ReverseProxy
 }
 
@@ -35,21 +36,34 @@ type Proxy struct {
 type Authorizer interface {
 	Authorize(ctx context.Context, caller edge.Caller, path string) error
 	AuthorizeRerun(ctx context.Context, caller edge.Caller, executionID string) error
+	// AuthorizeCatalog is Authorize for a catalog entry that is named by its id.
+	AuthorizeCatalog(ctx context.Context, caller edge.Caller, catalogID string) error
 }
 
 // ProxyConfig holds what a proxy needs.
 type ProxyConfig struct {
 	Base      *url.URL
-	MaxBody   int64 // bytes of a request
+	Shards    shard.Map // none: everything goes to Base
+	MaxBody   int64     // bytes of a request
 	Transport http.RoundTripper
 	Logger    *slog.Logger
+	// Identify finds the caller of a request or says why there is none.
+	Identify func(*http.Request) (edge.Caller, error)
 	// Access is asked before an execution is started through the proxy; nil asks nobody.
 	Access Authorizer
+	// Idle is the longest silence within an answer that is no stream; 0 means no bound.
+	Idle time.Duration
+	// Closing ends the streams that are open when the gateway stops: their clients come back to
+	// another replica. Nil never does.
+	Closing context.Context
 }
 
 // NewProxy makes the proxy.
 func NewProxy(c ProxyConfig) *Proxy {
-	p := &Proxy{base: c.Base, prefix: strings.TrimRight(c.Base.EscapedPath(), "/"), maxBody: c.MaxBody, access: c.Access, logger: c.Logger}
+	p := &Proxy{ProxyConfig: c, own: map[string]string{}}
+	for _, server := range append(slices.Clip(c.Shards), c.Base) {
+		p.own[hostPort(server)] = strings.TrimRight(server.EscapedPath(), "/")
+	}
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite: p.rewrite, ModifyResponse: p.modifyResponse, ErrorHandler: p.fail, Transport: c.Transport,
 		BufferPool: &buffers{}, ErrorLog: slog.NewLogLogger(c.Logger.Handler(), slog.LevelDebug),
@@ -60,11 +74,38 @@ func NewProxy(c ProxyConfig) *Proxy {
 // methods that the proxy passes on.
 const methods = "GET, POST, PUT, PATCH, DELETE"
 
-// ServeHTTP needs the caller in the context; see [Doors.Protect].
+// trip is one call on its way through. It is the one value that the proxy puts into a context.
+type trip struct {
+	caller edge.Caller
+	path   string // escaped, at NoETL, without the prefix of its base URL
+	base   *url.URL
+	body   watchedBody
+}
+
+type tripKey struct{}
+
+func tripOf(r *http.Request) *trip {
+	t, _ := r.Context().Value(tripKey{}).(*trip)
+	return t
+}
+
+// ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p.Identify == nil { // a door without a doorkeeper is closed
+		p.serve(w, r, edge.Caller{})
+		return
+	}
+	caller, err := p.Identify(r)
+	if err != nil {
+		httpkit.WriteError(r.Context(), w, err)
+		return
+	}
+	p.serve(w, r, caller)
+}
+
+func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, caller edge.Caller) {
 	ctx := r.Context()
-	caller, ok := callerOf(ctx)
-	if !ok || caller.Session == nil { // a route that forgot Protect must not be an open door
+	if caller.Session == nil { // a door that forgot to ask must not be an open one
 		httpkit.WriteError(ctx, w, fault.New(fault.Unauthenticated, "missing_session", "a session is required"))
 		return
 	}
@@ -80,7 +121,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		httpkit.WriteError(ctx, w, err)
 		return
 	}
-	if r.ContentLength > p.maxBody {
+	if r.ContentLength > p.MaxBody {
 		httpkit.WriteError(ctx, w, p.tooLarge())
 		return
 	}
@@ -89,19 +130,69 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// server may ignore an Upgrade (RFC 9110, section 7.8), and so do we.
 		r.Header.Del("Upgrade")
 	}
-	body := &watchedBody{ReadCloser: r.Body}
-	r.Body = http.MaxBytesReader(w, body, p.maxBody)
-	if p.access != nil {
-		if err := p.authorize(r, caller, path); err != nil {
-			httpkit.WriteError(ctx, w, err)
-			return
-		}
+	t := &trip{caller: caller, path: path, base: p.Base, body: watchedBody{ReadCloser: r.Body}}
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = http.MaxBytesReader(w, &t.body, p.MaxBody)
 	}
-	ctx = context.WithValue(context.WithValue(ctx, upstreamPathKey{}, path), bodyKey{}, body)
-	p.reverse.ServeHTTP(w, r.WithContext(ctx))
+	if err := p.look(r, t); err != nil {
+		httpkit.WriteError(ctx, w, err)
+		return
+	}
+	p.reverse.ServeHTTP(&patientWriter{ResponseWriter: w, conn: http.NewResponseController(w)}, r.WithContext(context.WithValue(ctx, tripKey{}, t)))
 }
 
-type bodyKey struct{}
+// look reads what decides where a call goes and whether it may: the path, and of few calls the
+// body.
+func (p *Proxy) look(r *http.Request, t *trip) error {
+	start := edge.Starts(r.Method, t.path)
+	switch {
+	case p.Access == nil:
+	case start.Execute:
+		if err := p.authorizeExecute(r, t.caller); err != nil {
+			return err
+		}
+	case start.Rerun != "":
+		if err := p.Access.AuthorizeRerun(r.Context(), t.caller, start.Rerun); err != nil {
+			return err
+		}
+	}
+	if len(p.Shards) == 0 {
+		return nil
+	}
+	if id, ok := edge.ExecutionInPath(t.path); ok {
+		t.base = p.Shards.Base(id)
+		return nil
+	}
+	if r.Method != http.MethodPost || !edge.ExecutionInBody(t.path) {
+		return nil
+	}
+	body, err := p.take(r)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		ExecutionID noetlwire.ID `json:"execution_id"`
+	}
+	if json.Unmarshal(body, &in) == nil { // what NoETL makes of another body is NoETL's to say
+		if id, ok := shard.ParseID(string(in.ExecutionID)); ok {
+			t.base = p.Shards.Base(id)
+		}
+	}
+	return nil
+}
+
+// take reads the body and puts it back.
+func (p *Proxy) take(r *http.Request) ([]byte, error) {
+	if r.Body == nil {
+		return nil, nil
+	}
+	body, err := httpkit.ReadBody(r, p.MaxBody)
+	if err != nil {
+		return nil, err
+	}
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return body, nil
+}
 
 // watchedBody remembers that the client's body broke: that is no failure of NoETL.
 type watchedBody struct {
@@ -118,44 +209,30 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-type upstreamPathKey struct{}
-
 func (p *Proxy) tooLarge() error {
-	return fault.New(fault.TooLarge, "body_too_large", "the body may have at most "+strconv.FormatInt(p.maxBody, 10)+" bytes")
+	return fault.New(fault.TooLarge, "body_too_large", "the body may have at most "+strconv.FormatInt(p.MaxBody, 10)+" bytes")
 }
 
-func (p *Proxy) authorize(r *http.Request, caller edge.Caller, path string) error {
-	switch start := edge.Starts(r.Method, path); {
-	case start.Execute:
-		return p.authorizeExecute(r, caller)
-	case start.Rerun != "":
-		return p.access.AuthorizeRerun(r.Context(), caller, start.Rerun)
-	default:
-		return nil
-	}
-}
-
-// authorizeExecute reads the body to see what is to be executed, and puts it back.
+// authorizeExecute looks into the body to see what is to be executed.
 func (p *Proxy) authorizeExecute(r *http.Request, caller edge.Caller) error {
-	body, err := httpkit.ReadBody(r, p.maxBody)
+	body, err := p.take(r)
 	if err != nil {
 		return err
 	}
 	var in struct {
-		Path      string `json:"path"`
-		CatalogID any    `json:"catalog_id"`
+		Path      string       `json:"path"`
+		CatalogID noetlwire.ID `json:"catalog_id"`
 	}
 	if err := httpkit.UnmarshalJSON(body, &in); err != nil {
 		return err
 	}
-	if in.Path == "" || in.CatalogID != nil || repeatedMember(body, "path") || repeatedMember(body, "catalog_id") {
-		return fault.New(fault.Invalid, "missing_path", "name the playbook by one path and no catalog_id: the gateway checks whether you may execute it")
+	if (in.Path == "") == (in.CatalogID == "") || repeatedMember(body, "path") || repeatedMember(body, "catalog_id") {
+		return fault.New(fault.Invalid, "missing_path", "name the playbook by one path or by one catalog_id, not both: the gateway checks whether you may execute it")
 	}
-	if err := p.access.Authorize(r.Context(), caller, in.Path); err != nil {
-		return err
+	if in.CatalogID != "" {
+		return p.Access.AuthorizeCatalog(r.Context(), caller, string(in.CatalogID))
 	}
-	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	return nil
+	return p.Access.Authorize(r.Context(), caller, in.Path)
 }
 
 // repeatedMember reports whether a JSON object spells a top-level member more than once, in
@@ -190,136 +267,6 @@ func repeatedMember(body []byte, name string) bool {
 	}
 }
 
-func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
-	path, _ := pr.In.Context().Value(upstreamPathKey{}).(string)
-	out := pr.Out
-	caller, _ := callerOf(pr.In.Context())
-	out.URL.Scheme, out.URL.Host = p.base.Scheme, p.base.Host
-	out.URL.RawPath = p.prefix + path
-	if plain, err := url.PathUnescape(out.URL.RawPath); err == nil {
-		out.URL.Path = plain
-	}
-	out.URL.RawQuery = withoutToken(pr.In.URL.RawQuery, caller.Token)
-	out.Host = p.base.Host
-	header := make(http.Header, len(out.Header))
-	for name, values := range out.Header {
-		if !edge.ForwardRequestHeader(name) && !upgradeHeader(out.Header, name) {
-			continue
-		}
-		for _, v := range values {
-			if !holdsToken(v, caller.Token) {
-				header[name] = append(header[name], v)
-			}
-		}
-	}
-	if s := caller.Session; s != nil {
-		header.Set("X-User-Id", strconv.FormatInt(s.UserID, 10))
-		header.Set("X-User-Email", headerText(s.Email))
-		header.Set("X-User-Roles", headerText(strings.Join(s.Roles, ",")))
-	}
-	if _, ok := header["User-Agent"]; !ok {
-		header["User-Agent"] = nil // keeps net/http from adding its own
-	}
-	out.Header = header
-	pr.SetXForwarded()
-}
-
-// upgradeHeader reports what a protocol upgrade needs; ReverseProxy kept it on purpose.
-func upgradeHeader(h http.Header, name string) bool {
-	return h.Get("Upgrade") != "" && (name == "Connection" || name == "Upgrade" || strings.HasPrefix(strings.ToLower(name), "sec-websocket-"))
-}
-
-// headerText keeps what a header may hold: a name with a line break would end the header.
-func headerText(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f {
-			return -1
-		}
-		return r
-	}, s)
-}
-
-// holdsToken reports whether a text contains the caller's session token, as it is or encoded.
-func holdsToken(text, token string) bool {
-	if token == "" {
-		return false
-	}
-	if strings.Contains(text, token) {
-		return true
-	}
-	plain, err := url.QueryUnescape(text)
-	return err == nil && strings.Contains(plain, token)
-}
-
-// withoutToken takes what is named session_token, and the caller's token under any other name,
-// out of a query and leaves the rest as it was. Some servers separate pairs by ; too.
-func withoutToken(raw, token string) string {
-	if raw == "" {
-		return raw
-	}
-	var kept []string
-next:
-	for pair := range strings.SplitSeq(raw, "&") {
-		for part := range strings.SplitSeq(pair, ";") {
-			name, _, _ := strings.Cut(part, "=")
-			if plain, err := url.QueryUnescape(name); err == nil && strings.EqualFold(plain, "session_token") {
-				continue next
-			}
-		}
-		if !holdsToken(pair, token) {
-			kept = append(kept, pair)
-		}
-	}
-	return strings.Join(kept, "&")
-}
-
-func (p *Proxy) modifyResponse(resp *http.Response) error {
-	upgraded := resp.StatusCode == http.StatusSwitchingProtocols
-	header := make(http.Header, len(resp.Header))
-	for name, values := range resp.Header {
-		if edge.ForwardResponseHeader(name) || upgraded && upgradeHeader(resp.Header, name) {
-			header[name] = values
-		}
-	}
-	header.Del(httpkit.RequestIDHeader) // ours are set already
-	header.Del("X-Content-Type-Options")
-	if location := header.Get("Location"); location != "" {
-		header.Set("Location", p.publicLocation(resp.Request.URL, location))
-	}
-	resp.Header = header
-	return nil
-}
-
-// publicLocation turns a redirect inside NoETL's API into one inside /noetl/. One that leads
-// elsewhere on NoETL's host would give an internal address away, so only its path is kept.
-func (p *Proxy) publicLocation(from *url.URL, location string) string {
-	target, err := from.Parse(location)
-	if err != nil {
-		return edge.IncomingPrefix
-	}
-	if hostPort(target) != hostPort(p.base) {
-		return target.String()
-	}
-	path, ok := strings.CutPrefix(target.EscapedPath(), p.prefix+edge.UpstreamPrefix)
-	if !ok {
-		return edge.IncomingPrefix
-	}
-	public := url.URL{RawPath: edge.IncomingPrefix + path, RawQuery: target.RawQuery, Fragment: target.Fragment}
-	if public.Path, err = url.PathUnescape(public.RawPath); err != nil {
-		return edge.IncomingPrefix
-	}
-	return public.String()
-}
-
-// hostPort returns the authority of a URL so that two spellings of one compare equal.
-func hostPort(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	return strings.ToLower(u.Hostname()) + ":" + port
-}
-
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var tooLarge *http.MaxBytesError
 	var timeout interface{ Timeout() bool }
@@ -335,13 +282,13 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	default:
 		err = fault.Wrap(err, fault.BadGateway, "noetl_unreachable", "Proxy request failed: NoETL cannot be reached")
 	}
-	p.logger.WarnContext(r.Context(), "proxied request failed", "reason", fault.Of(err).Code, "err", err)
+	p.Logger.WarnContext(r.Context(), "proxied request failed", "reason", fault.Of(err).Code, "err", err)
 	httpkit.WriteError(r.Context(), w, err)
 }
 
 func bodyBroke(r *http.Request) bool {
-	b, ok := r.Context().Value(bodyKey{}).(*watchedBody)
-	return ok && b.broken.Load()
+	t := tripOf(r)
+	return t != nil && t.body.broken.Load()
 }
 
 // buffers lends the copy buffers of the proxy.

@@ -38,14 +38,14 @@ func CORS(c CORSConfig, next http.Handler) http.Handler {
 	if len(c.Origins) == 0 { // the library takes an empty list for "all"
 		options.AllowOriginFunc = func(string) bool { return false }
 	}
-	handler := cors.New(options)
+	handler, everybody := cors.New(options), slices.Contains(c.Origins, "*") // which lets everybody read, not act as a user
 	marked := handler.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodOptions { // not a preflight, and yet needs no session
 			w.Header().Set("Allow", methods+", OPTIONS")
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
-		if byCookie(r) && !ownOrigin(r) && !handler.OriginAllowed(r) {
+		if byCookie(r) && !sameSite(r) && (everybody || !handler.OriginAllowed(r)) {
 			httpkit.WriteError(r.Context(), w, fault.New(fault.Denied, "origin_denied", "this web origin may not use the session cookie; CORS_ALLOWED_ORIGINS lists those that may"))
 			return
 		}
@@ -59,6 +59,16 @@ func CORS(c CORSConfig, next http.Handler) http.Handler {
 	})
 }
 
+// Origins decides about the web origins that WebSockets may come from: the listed ones, and
+// pages of this gateway.
+func Origins(c CORSConfig) func(*http.Request) bool {
+	listed := func(*http.Request) bool { return false }
+	if len(c.Origins) > 0 {
+		listed = cors.New(cors.Options{AllowedOrigins: c.Origins}).OriginAllowed
+	}
+	return func(r *http.Request) bool { return ownOrigin(r) || listed(r) }
+}
+
 const askedHeaders = "Access-Control-Request-Headers"
 
 // sorted writes a list of header names as browsers do (Fetch, section 4.8): in lower case and
@@ -70,19 +80,6 @@ func sorted(list string) string {
 	}
 	slices.Sort(names)
 	return strings.Join(names, ",")
-}
-
-// byCookie reports whether a browser may have sent the session by itself, with a request that
-// changes something or opens a WebSocket: no preflight asks before those, so that any page could
-// act for a logged-in user (CSRF). A token in a header is put there by a script that had it.
-func byCookie(r *http.Request) bool {
-	if r.Header.Get("Authorization") != "" || r.Header.Get("X-Session-Token") != "" {
-		return false
-	}
-	if _, err := r.Cookie("session_token"); err != nil {
-		return false
-	}
-	return (r.Method != http.MethodGet && r.Method != http.MethodHead) || r.Header.Get("Upgrade") != ""
 }
 
 // ownOrigin reports whether a request comes from a page of this gateway, or from no browser.

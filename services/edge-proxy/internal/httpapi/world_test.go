@@ -65,6 +65,11 @@ func (a *access) AuthorizeRerun(_ context.Context, c edge.Caller, id string) err
 	return a.ask("rerun "+id, id == "1" && c.Token == token)
 }
 
+// AuthorizeCatalog implements httpapi.Authorizer.
+func (a *access) AuthorizeCatalog(_ context.Context, c edge.Caller, id string) error {
+	return a.ask("catalog "+id, id == "1" && c.Token == token)
+}
+
 // front serves a proxy to an upstream with everything that stands before it.
 func front(t *testing.T, upstream string, change ...func(*httpapi.ProxyConfig)) *httptest.Server {
 	t.Helper()
@@ -74,17 +79,20 @@ func front(t *testing.T, upstream string, change ...func(*httpapi.ProxyConfig)) 
 	}
 	tel := telemetry.Nop("test")
 	cfg := httpapi.ProxyConfig{Base: base, MaxBody: maxBody, Logger: slog.New(slog.DiscardHandler), Transport: noetl.Transport(tel, noetl.WithHeaderTimeout(5*time.Second))}
+	doors := &httpapi.Doors{Sessions: sessions{}, MaxBody: maxBody}
+	cfg.Identify = doors.Identify
 	for _, c := range change {
 		c(&cfg)
 	}
-	doors := &httpapi.Doors{Sessions: sessions{}, MaxBody: maxBody}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", httpkit.NotFound)
-	h := httpapi.CORS(httpapi.CORSConfig{Origins: []string{origin}, Credentials: true}, httpapi.Public(mux, doors.Protect(httpapi.NewProxy(cfg))))
-	srv := httptest.NewServer(httpkit.Edge(tel, "public", h))
+	h := httpapi.CORS(httpapi.CORSConfig{Origins: []string{origin}, Credentials: true}, httpapi.Public(mux, httpapi.NewProxy(cfg)))
+	srv := httptest.NewServer(httpkit.Edge(tel, h))
 	t.Cleanup(srv.Close)
 	return srv
 }
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func parse(t *testing.T, address string) *url.URL {
 	t.Helper()

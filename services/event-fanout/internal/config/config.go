@@ -4,9 +4,11 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/sessions"
 )
@@ -22,12 +24,22 @@ type Config struct {
 	// InternalToken is optional because today's workers send none.
 	InternalToken  string        `env:"GATEWAY_INTERNAL_TOKEN" file:"server.internal_token" secret:"true" doc:"if set, workers must send it as a bearer token"`
 	SSE            bool          `env:"GATEWAY_SSE_ENABLED" file:"transport.sse_enabled" default:"true" doc:"serve GET /events"`
+	WebSocket      bool          `env:"GATEWAY_WS_ENABLED" file:"transport.ws_enabled" default:"true" doc:"serve GET /ws"`
 	Heartbeat      time.Duration `env:"GATEWAY_HEARTBEAT_INTERVAL_SECS" file:"transport.heartbeat_interval_secs" default:"30" unit:"s" doc:"time between pings on a stream"`
 	WriteTimeout   time.Duration `env:"GATEWAY_STREAM_WRITE_TIMEOUT_SECS" file:"transport.write_timeout_secs" default:"10" unit:"s" doc:"a client that takes nothing for this long is cut off; its place is kept"`
 	QueueFrames    int           `env:"GATEWAY_STREAM_QUEUE_FRAMES" file:"transport.queue_frames" default:"256" doc:"frames queued in memory per stream; beyond it the stream reads the store"`
 	QueueBytes     int           `env:"GATEWAY_STREAM_QUEUE_BYTES" file:"transport.queue_bytes" default:"1048576" doc:"bytes queued in memory per stream, likewise"`
 	MaxStreams     int           `env:"GATEWAY_STREAMS_MAX" file:"transport.streams_max" default:"50000" doc:"open streams of one process"`
 	PerUser        int           `env:"GATEWAY_STREAMS_PER_USER" file:"transport.streams_per_user" default:"100" doc:"open streams of one user in one process"`
+	PerSession     int           `env:"GATEWAY_STREAMS_PER_SESSION" file:"transport.streams_per_session" default:"20" doc:"open streams of one session in one process"`
+	PerAddress     int           `env:"GATEWAY_STREAMS_PER_ADDRESS" file:"transport.streams_per_address" default:"500" doc:"open streams of one client address in one process"`
+	OpeningRate    int           `env:"GATEWAY_STREAM_RATE_ADDRESS_PER_MIN" file:"transport.stream_rate_address_per_min" default:"600" doc:"streams and tickets that one client address may ask for per minute, a sixth of them at once; 0 is no limit"`
+	PeerTimeout    time.Duration `env:"GATEWAY_CONNECTION_TIMEOUT_SECS" file:"transport.connection_timeout_secs" default:"300" unit:"s" doc:"a peer that has vanished is dropped after this: a WebSocket that answers no ping (at least two heartbeats), an event stream whose machine acknowledges nothing"`
+	WSMaxMessage   int64         `env:"GATEWAY_WS_MAX_MESSAGE_BYTES" file:"transport.ws_max_message_bytes" default:"524288" doc:"largest message that a client may send over a WebSocket"`
+	WSRate         int           `env:"GATEWAY_WS_RATE_PER_MIN" file:"transport.ws_rate_per_min" default:"600" doc:"messages that a client may send over one WebSocket per minute, a sixth of them at once"`
+	Proxies        []string      `env:"GATEWAY_TRUSTED_PROXIES" file:"server.trusted_proxies" default:"loopback,private" doc:"networks whose X-Forwarded-For is believed; edge-proxy is in front, so by default any private address"`
+	Origins        []string      `env:"CORS_ALLOWED_ORIGINS" file:"cors.allowed_origins" default:"http://localhost:8080,http://localhost:8090,http://localhost:3000" doc:"web origins that may open a WebSocket, besides this host's own"`
+	PublicURL      string        `env:"GATEWAY_PUBLIC_URL" file:"server.public_url" doc:"origin that clients use, if a proxy is in front"`
 	FrameTTL       time.Duration `env:"GATEWAY_FRAME_TTL_SECS" file:"nats.frame_ttl_secs" default:"1800" unit:"s" doc:"how long frames are kept for replay, 60 s to 12 h"`
 	FrameMaxBytes  int64         `env:"GATEWAY_FRAME_MAX_BYTES" file:"nats.frame_max_bytes" default:"1073741824" doc:"bytes of stored frames together; the oldest go first"`
 	FramePerClient int64         `env:"GATEWAY_FRAME_MAX_PER_CLIENT" file:"nats.frame_max_per_client" default:"10000" doc:"stored frames per client; the oldest go first"`
@@ -62,6 +74,19 @@ func (c Config) Validate() error {
 	positive("GATEWAY_STREAM_QUEUE_BYTES", c.QueueBytes > 0)
 	positive("GATEWAY_STREAMS_MAX", c.MaxStreams > 0)
 	positive("GATEWAY_STREAMS_PER_USER", c.PerUser > 0)
+	positive("GATEWAY_STREAMS_PER_SESSION", c.PerSession > 0)
+	positive("GATEWAY_STREAMS_PER_ADDRESS", c.PerAddress > 0)
+	positive("GATEWAY_CONNECTION_TIMEOUT_SECS", c.PeerTimeout > 0)
+	positive("GATEWAY_WS_RATE_PER_MIN", c.WSRate > 0)
+	if c.WSMaxMessage < 1024 || c.WSMaxMessage > 16<<20 {
+		problems = append(problems, errors.New("GATEWAY_WS_MAX_MESSAGE_BYTES must be 1024 to 16777216"))
+	}
+	if c.OpeningRate < 0 {
+		problems = append(problems, errors.New("GATEWAY_STREAM_RATE_ADDRESS_PER_MIN must be 0 or more"))
+	}
+	if _, err := httpkit.ParseProxies(c.Proxies); err != nil {
+		problems = append(problems, fmt.Errorf("GATEWAY_TRUSTED_PROXIES: %w", err))
+	}
 	positive("GATEWAY_FRAME_MAX_BYTES", c.FrameMaxBytes > 0)
 	positive("GATEWAY_FRAME_MAX_PER_CLIENT", c.FramePerClient > 0)
 	positive("NATS_REQUEST_TTL_SECS", c.RequestTTL > 0)
@@ -71,3 +96,15 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(problems...)
 }
+
+// WebOrigins returns the web origins that may open a WebSocket: those listed, and the gateway's
+// own as browsers see it.
+func (c Config) WebOrigins() []string {
+	if c.PublicURL == "" {
+		return c.Origins
+	}
+	return append(slices.Clone(c.Origins), c.PublicURL)
+}
+
+// Silence is how long a WebSocket may be silent: two pings go unanswered before it counts.
+func (c Config) Silence() time.Duration { return max(c.PeerTimeout, 2*c.Heartbeat) }

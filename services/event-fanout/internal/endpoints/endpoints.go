@@ -5,7 +5,9 @@ import (
 	"context"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/edgewire"
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
@@ -26,10 +28,20 @@ type Set struct {
 	Complete kit.Operation[fanout.Result, fanout.Delivery]
 	Progress kit.Operation[fanout.Progress, struct{}]
 	Route    kit.Operation[fanout.Event, struct{}]
+
+	IssueTicket  kit.Operation[string, fanout.Ticket]
+	RedeemTicket kit.Operation[string, string]
+	Hello        kit.Operation[string, frame.InitResult]
+	Execute      kit.Operation[edgewire.ExecuteRequest, edgewire.ExecuteResponse]
+	Rerun        kit.Operation[edgewire.RerunRequest, edgewire.ExecuteResponse]
+	Cancel       kit.Operation[edgewire.CancelRequest, edgewire.CancelResponse]
 }
 
 // deadline bounds an operation: each is a few round trips to NATS.
 const deadline = 5 * time.Second
+
+// commandDeadline bounds what goes on to NoETL, which may take its time to answer.
+const commandDeadline = 60 * time.Second
 
 // Concurrent calls per operation. Workers' calls are many and short.
 const (
@@ -41,7 +53,15 @@ const (
 func New(svc *fanout.Service, o kit.Observer) Set {
 	client := kit.Standard(o, kit.Limits{Deadline: deadline, Concurrency: clientCalls})
 	worker := kit.Standard(o, kit.Limits{Deadline: deadline, Concurrency: workerCalls})
+	command := kit.Standard(o, kit.Limits{Deadline: commandDeadline, Concurrency: clientCalls})
 	return Set{
+		IssueTicket:  kit.Lift("fanout.issue-ticket", svc.IssueTicket, client...),
+		RedeemTicket: kit.Lift("fanout.redeem-ticket", svc.RedeemTicket, client...),
+		Hello:        kit.Lift("fanout.hello", svc.Hello, client...),
+		Execute:      kit.Lift("fanout.execute", svc.Execute, command...),
+		Rerun:        kit.Lift("fanout.rerun", svc.Rerun, command...),
+		Cancel:       kit.Lift("fanout.cancel", svc.Cancel, command...),
+
 		Attach:  kit.Lift("fanout.attach", svc.Attach, client...),
 		Expect:  kit.Lift("fanout.expect", svc.Expect, worker...),
 		Bind:    kit.Lift("fanout.bind", svc.Bind, worker...),

@@ -16,6 +16,7 @@ type AttachRequest struct {
 	SessionKey  authwire.TokenKey
 	ClientID    string // "" for a new identity
 	LastEventID string // "" for none
+	Address     string // of the client, for the limit per address
 }
 
 // Attachment is an accepted stream: what to send first, and where to go on.
@@ -23,6 +24,7 @@ type Attachment struct {
 	Client     Client
 	Session    *authwire.Session
 	SessionKey authwire.TokenKey
+	Address    string
 	Init       []byte
 	// Gap is a notification to send after Init when history is gone for good; nil for none.
 	Gap []byte
@@ -37,7 +39,8 @@ type Attachment struct {
 // that the client has seen, else what was last written to a connection of that client.
 func (s *Service) Attach(ctx context.Context, in AttachRequest) (Attachment, error) {
 	owner := in.Session.Owner()
-	a := Attachment{Client: Client{ID: in.ClientID, Owner: owner}, Session: in.Session, SessionKey: in.SessionKey}
+	// A copy, because the stream would keep the whole URL that it is a part of.
+	a := Attachment{Client: Client{ID: strings.Clone(in.ClientID), Owner: owner}, Session: in.Session, SessionKey: in.SessionKey, Address: in.Address}
 	if a.Client.ID == "" {
 		a.Client.ID, a.Fresh = s.NewID(), true
 	} else if !noetlwire.Token(a.Client.ID) {
@@ -64,13 +67,28 @@ func (s *Service) Attach(ctx context.Context, in AttachRequest) (Attachment, err
 			return a, err
 		}
 	}
-	a.Init = frame.Init(frame.InitResult{
+	a.Init = frame.Init(s.hello(a.Client.ID, pending))
+	return a, nil
+}
+
+// Hello is what the first frame says, for a client that asks again.
+func (s *Service) Hello(ctx context.Context, client string) (frame.InitResult, error) {
+	pending, err := s.pending(ctx, client)
+	if err != nil {
+		return frame.InitResult{}, err
+	}
+	hello := s.hello(client, pending)
+	hello.ProtocolVersion = frame.ProtocolVersion
+	return hello, nil
+}
+
+func (s *Service) hello(client string, pending []frame.Pending) frame.InitResult {
+	return frame.InitResult{
 		ServerInfo:      frame.ServerInfo{Name: "noetl-gateway", Version: s.Version},
-		ClientID:        a.Client.ID,
+		ClientID:        client,
 		Capabilities:    frame.Capabilities{Playbooks: true, Callbacks: true, PlaybookState: true},
 		PendingRequests: pending,
-	})
-	return a, nil
+	}
 }
 
 func (s *Service) position(ctx context.Context, a *Attachment, w Window, lastEventID string) error {

@@ -1,6 +1,13 @@
 package fanout
 
-import "github.com/noetl/gateway/libs/fault"
+import (
+	"errors"
+	"time"
+
+	"github.com/noetl/gateway/libs/fault"
+)
+
+var errEnded = errors.New("stream ended")
 
 // The faults that this domain raises. Functions, because a fault may be given a cause.
 func errRequestNotFound() error {
@@ -28,5 +35,18 @@ func errBadExecutionID() error {
 }
 
 func errTooManyStreams(what string) error {
-	return fault.New(fault.RateLimited, "too_many_streams", "too many open event streams for this "+what+": close some")
+	return fault.New(fault.RateLimited, "too_many_streams", "too many open event streams for this "+what+": close some").After(5 * time.Second)
+}
+
+func errDraining() error {
+	return fault.New(fault.Unavailable, "draining", "this replica is stopping: connect again")
+}
+
+func errBadTicket() error {
+	return fault.New(fault.Unauthenticated, "bad_ticket", "the ticket is unknown, used or expired: get another from POST /events/ticket")
+}
+
+// ErrSubscriptionsAway is the answer to subscriptions where no watcher is configured.
+func ErrSubscriptionsAway() error {
+	return fault.New(fault.Unavailable, "subscriptions_not_configured", "subscriptions are not configured on this gateway")
 }

@@ -2,7 +2,6 @@ package fanout
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -10,8 +9,6 @@ import (
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
-	"github.com/noetl/gateway/libs/contract/frame"
-	"github.com/noetl/gateway/libs/fault"
 )
 
 // HubConfig bounds the streams of one process.
@@ -21,6 +18,9 @@ type HubConfig struct {
 	QueueBytes     int           // bytes queued per stream, likewise
 	MaxStreams     int           // open streams of this process
 	StreamsPerUser int           // open streams per user in this process
+	// StreamsPerSession and StreamsPerAddress likewise; 0 is no limit.
+	StreamsPerSession int
+	StreamsPerAddress int
 }
 
 // Hub holds the live streams of one process. It is safe for concurrent use; [Hub.Run] must be
@@ -39,9 +39,12 @@ type Hub struct {
 	reaped    time.Time
 	count     int
 	groups    map[string]*group
-	bySession map[authwire.TokenKey]map[*Stream]struct{}
+	bySession map[authwire.TokenKey][]*Stream
 	byOwner   map[string]int
+	byAddress map[string]int
 	wheel     [wheelSlots][]*Stream
+	expiry    expiries
+	expirer   *time.Timer // fires at the earliest end of a session; nil before the first stream
 }
 
 // group is the streams of one client in this process: they share one subscription.
@@ -66,65 +69,12 @@ const (
 // maxReaders bounds concurrent reads of the frame log.
 const maxReaders = 64
 
-var (
-	errEnded    = errors.New("stream ended")
-	errDraining = fault.New(fault.Unavailable, "draining", "this replica is stopping: connect again")
-)
-
 // NewHub makes a hub. ctx gives its values to the reads of streams; its end does not stop them.
 func NewHub(ctx context.Context, cfg HubConfig, log FrameLog, feed LiveFeed, clients ClientStore, logger *slog.Logger) *Hub {
 	return &Hub{
 		cfg: cfg, log: log, feed: feed, clients: clients, logger: logger, readers: make(chan struct{}, maxReaders), base: context.WithoutCancel(ctx),
-		groups: map[string]*group{}, bySession: map[authwire.TokenKey]map[*Stream]struct{}{}, byOwner: map[string]int{},
+		groups: map[string]*group{}, bySession: map[authwire.TokenKey][]*Stream{}, byOwner: map[string]int{}, byAddress: map[string]int{},
 	}
-}
-
-// Admit reports whether another stream of the user may open, before anything is written.
-func (h *Hub) Admit(owner string) error {
-	err := h.tryAdmit(owner)
-	if kind, failed := fault.KindOf(err); failed && kind == fault.RateLimited && h.mayReap() {
-		h.reap(h.all()) // who reloads a page often must not be locked out by what is gone
-		return h.tryAdmit(owner)
-	}
-	return err
-}
-
-func (h *Hub) tryAdmit(owner string) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.admit(owner)
-}
-
-// mayReap bounds how often a full hub looks through all its streams.
-func (h *Hub) mayReap() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if time.Since(h.reaped) < reapEvery {
-		return false
-	}
-	h.reaped = time.Now()
-	return true
-}
-
-// reap ends the streams whose peers have gone. Looking costs one system call each.
-func (h *Hub) reap(streams []*Stream) {
-	for _, s := range streams {
-		if !s.alive() {
-			s.close()
-		}
-	}
-}
-
-func (h *Hub) admit(owner string) error {
-	switch {
-	case h.closing:
-		return errDraining
-	case h.count >= h.cfg.MaxStreams:
-		return errTooManyStreams("server")
-	case h.byOwner[owner] >= h.cfg.StreamsPerUser:
-		return errTooManyStreams("user")
-	}
-	return nil
 }
 
 // Open starts a stream on a connection, to which the first frames of the attachment were
@@ -132,7 +82,7 @@ func (h *Hub) admit(owner string) error {
 // the caller's to close.
 func (h *Hub) Open(a Attachment, conn Conn) (*Stream, error) {
 	s := &Stream{
-		hub: h, client: a.Client, sessionKey: a.SessionKey, expiresAt: a.Session.ExpiresAt, conn: conn,
+		hub: h, client: a.Client, sessionKey: a.SessionKey, address: a.Address, expiresAt: a.Session.ExpiresAt.UnixNano(), conn: conn,
 		epoch: a.Epoch, accepted: a.After, written: a.After, saved: a.After, replay: true,
 	}
 	// Held so that nobody who finds the stream in the hub uses it before it is whole.
@@ -141,7 +91,6 @@ func (h *Hub) Open(a Attachment, conn Conn) (*Stream, error) {
 	if err := h.add(s); err != nil {
 		return nil, err
 	}
-	s.expiry = time.AfterFunc(time.Until(s.expiresAt), func() { s.end(expired("expired")) })
 	s.wake() // reads the log once: what was stored before the feed was there is in it
 	return s, nil
 }
@@ -152,7 +101,7 @@ func (h *Hub) End(s *Stream) { s.close() }
 func (h *Hub) add(s *Stream) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.admit(s.client.Owner); err != nil {
+	if err := h.admit(Opening{Owner: s.client.Owner, SessionKey: s.sessionKey, Address: s.address}); err != nil {
 		return err
 	}
 	g := h.groups[s.client.ID]
@@ -172,38 +121,33 @@ func (h *Hub) add(s *Stream) error {
 	s.group = g
 	h.count++
 	h.byOwner[s.client.Owner]++
-	if h.bySession[s.sessionKey] == nil {
-		h.bySession[s.sessionKey] = map[*Stream]struct{}{}
-	}
-	h.bySession[s.sessionKey][s] = struct{}{}
-	s.slot = rand.IntN(wheelSlots) //nolint:gosec // spreads load, guards nothing
-	s.at = len(h.wheel[s.slot])
+	h.byAddress[s.address]++
+	h.bySession[s.sessionKey] = append(h.bySession[s.sessionKey], s)
+	h.schedule(s)
+	s.slot = rand.Int32N(wheelSlots)   //nolint:gosec // spreads load, guards nothing
+	s.at = int32(len(h.wheel[s.slot])) //nolint:gosec // streams are counted in thousands
 	h.wheel[s.slot] = append(h.wheel[s.slot], s)
 	return nil
 }
 
 func (h *Hub) remove(s *Stream) {
-	s.expiry.Stop()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	g := s.group
 	g.mu.Lock()
-	for i, other := range g.streams {
-		if other == s {
-			g.streams = append(g.streams[:i], g.streams[i+1:]...)
-			break
-		}
-	}
+	g.streams = without(g.streams, s)
 	g.mu.Unlock()
 	if g.refs--; g.refs == 0 {
 		g.stop()
 		delete(h.groups, s.client.ID)
 	}
 	h.count--
-	if h.byOwner[s.client.Owner]--; h.byOwner[s.client.Owner] == 0 {
-		delete(h.byOwner, s.client.Owner)
-	}
-	if delete(h.bySession[s.sessionKey], s); len(h.bySession[s.sessionKey]) == 0 {
+	h.unschedule(s)
+	forget(h.byOwner, s.client.Owner)
+	forget(h.byAddress, s.address)
+	if rest := without(h.bySession[s.sessionKey], s); len(rest) > 0 {
+		h.bySession[s.sessionKey] = rest
+	} else {
 		delete(h.bySession, s.sessionKey)
 	}
 	slot := h.wheel[s.slot]
@@ -241,11 +185,11 @@ func (g *group) deliver(f Frame, previous uint64) {
 // EndSession ends the streams of a revoked session.
 func (h *Hub) EndSession(key authwire.TokenKey) {
 	for _, s := range h.collect(func(add func(*Stream)) {
-		for s := range h.bySession[key] {
+		for _, s := range h.bySession[key] {
 			add(s)
 		}
 	}) {
-		s.end(expired("revoked"))
+		s.end(EndRevoked)
 	}
 }
 
@@ -296,7 +240,7 @@ func (h *Hub) Drain(ctx context.Context) {
 	h.closing = true
 	h.mu.Unlock()
 	for _, s := range h.all() {
-		s.end(nil)
+		s.end(EndDrain)
 	}
 	tick := time.NewTicker(drainPoll)
 	defer tick.Stop()
@@ -330,8 +274,4 @@ func (h *Hub) collect(each func(add func(*Stream))) []*Stream {
 	var list []*Stream
 	each(func(s *Stream) { list = append(list, s) })
 	return list
-}
-
-func expired(reason string) []byte {
-	return frame.Notify(frame.MethodSessionExpired, frame.SessionExpiredParams{Reason: reason})
 }

@@ -46,7 +46,7 @@ func TestLimitsAreKeptAndReleased(t *testing.T) {
 		first, _ := w.stream(t, h, 7, "", "")
 		_, a := w.stream(t, h, 7, "", "")
 		limited := func(owner string) bool {
-			return fault.Of(h.Admit(owner)) != nil && fault.Of(h.Admit(owner)).Kind == fault.RateLimited
+			return fault.Of(h.Admit(fanout.Opening{Owner: owner})) != nil && fault.Of(h.Admit(fanout.Opening{Owner: owner})).Kind == fault.RateLimited
 		}
 		if !limited("id:7") || limited("id:8") {
 			t.Fatal("the limit per user is not kept, or holds others up")
@@ -66,7 +66,7 @@ func TestLimitsAreKeptAndReleased(t *testing.T) {
 			t.Fatal("a closed stream still counts")
 		}
 		h.Drain(t.Context())
-		if h.Streams() != 0 || fault.Of(h.Admit("id:1")).Kind != fault.Unavailable {
+		if h.Streams() != 0 || fault.Of(h.Admit(fanout.Opening{Owner: "id:1"})).Kind != fault.Unavailable {
 			t.Fatal("a draining hub takes streams")
 		}
 	})

@@ -3,6 +3,8 @@ package fanout
 import (
 	"context"
 	"time"
+
+	"github.com/noetl/gateway/libs/contract/edgewire"
 )
 
 // Frame is a stored frame. Seq orders the frames of a log; it is never 0.
@@ -156,4 +158,22 @@ type EventLog interface {
 type CallbackRelay interface {
 	// Deliver returns false when nobody waits. A body that cannot be carried is the fault TooLarge.
 	Deliver(ctx context.Context, requestID string, body []byte) (delivered bool, err error)
+}
+
+// TicketStore keeps sealed tickets for about a minute.
+type TicketStore interface {
+	// Put stores a ticket under a name that is not guessable.
+	Put(ctx context.Context, name string, sealed []byte) error
+	// Take returns a ticket and forgets it, or the fault NotFound. It MUST be atomic over all
+	// replicas: of many calls one gets it, also when answers are lost.
+	Take(ctx context.Context, name string) (sealed []byte, err error)
+}
+
+// Commands hands what a user wants of NoETL to the service that owns that direction. An adapter
+// MUST NOT repeat a call by itself: each may start an execution. The faults of the other side
+// come through as they are; when it is away the fault is Unavailable.
+type Commands interface {
+	Execute(ctx context.Context, in edgewire.ExecuteRequest) (edgewire.ExecuteResponse, error)
+	Rerun(ctx context.Context, in edgewire.RerunRequest) (edgewire.ExecuteResponse, error)
+	Cancel(ctx context.Context, in edgewire.CancelRequest) (edgewire.CancelResponse, error)
 }

@@ -18,6 +18,8 @@ type Deps struct {
 	Pending  PendingIndex
 	Events   EventLog
 	Relay    CallbackRelay
+	Tickets  TicketStore
+	Commands Commands
 	Logger   *slog.Logger
 	// NewID returns a fresh unguessable client id.
 	NewID func() string

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/noetl/gateway/libs/contract/frame"
 )
@@ -49,7 +50,7 @@ func ParseState(payload []byte, fallbackID string) (State, error) {
 		ExecutionID: first(m, "execution_id", "executionId", "id"),
 		StepName:    first(m, "step_name", "stepName", "node_name", "nodeName", "step"),
 		Status:      first(m, "status"),
-		At:          first(m, "at", "timestamp", "created_at", "createdAt"),
+		At:          moment(m, "at", "timestamp", "created_at", "createdAt"),
 	}
 	if s.EventType == "" {
 		return State{}, errNoEventType
@@ -68,6 +69,29 @@ func ParseState(payload []byte, fallbackID string) (State, error) {
 		}
 	}
 	return s, nil
+}
+
+// moment returns the first member that is a time: a text as it is, a Unix time as RFC 3339,
+// which is all that clients read. Its size tells seconds from the smaller units.
+func moment(m map[string]any, names ...string) string {
+	for _, n := range names {
+		switch v := m[n].(type) {
+		case string:
+			if v != "" {
+				return v
+			}
+		case json.Number:
+			f, err := v.Float64()
+			if err != nil || f <= 0 || f > 1e19 {
+				continue
+			}
+			for f > 1e11 {
+				f /= 1000
+			}
+			return frame.Time(time.UnixMicro(int64(f * 1e6)))
+		}
+	}
+	return ""
 }
 
 // first returns the first member that is a non-empty string or a number.

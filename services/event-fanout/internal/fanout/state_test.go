@@ -13,8 +13,11 @@ func TestParseStateReadsEverySpelling(t *testing.T) {
 	for payload, want := range map[string]fanout.State{
 		`{"event_type":"step.exit","execution_id":"1","step_name":"s","status":"ok","at":"t"}`:         {"1", "step.exit", "s", "ok", "t"},
 		`{"type":"step.exit","executionId":582940187123449857,"stepName":"s","timestamp":"t"}`:         {"582940187123449857", "step.exit", "s", "running", "t"},
-		`{"name":"playbook.failed","id":18446744073709551615,"node_name":"s","created_at":1700000000}`: {"18446744073709551615", "playbook.failed", "s", "failed", "1700000000"},
+		`{"name":"playbook.failed","id":18446744073709551615,"node_name":"s","created_at":1700000000}`: {"18446744073709551615", "playbook.failed", "s", "failed", "2023-11-14T22:13:20Z"},
 		`{"event_type":"","type":"playbook.completed","nodeName":"s","createdAt":"t"}`:                 {"subject", "playbook.completed", "s", "completed", "t"},
+		`{"type":"x","at":1700000000250,"id":"1"}`:                                                     {"1", "x", "", "running", "2023-11-14T22:13:20.25Z"},
+		`{"type":"x","at":"","timestamp":0,"created_at":1700000000.5,"id":"1"}`:                        {"1", "x", "", "running", "2023-11-14T22:13:20.5Z"},
+		`{"type":"x","at":1e400,"createdAt":"2026-01-28 22:11:41+00","id":"1"}`:                        {"1", "x", "", "running", "2026-01-28 22:11:41+00"},
 		`{"event_type":"x","type":"y","step":"s","execution_id":null,"status":""}`:                     {"subject", "x", "s", "running", ""},
 		`{"event_type":"x","execution_id":{"a":1},"step":["s"]}`:                                       {"subject", "x", "", "running", ""},
 	} {

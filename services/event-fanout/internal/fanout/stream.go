@@ -27,6 +27,26 @@ type Conn interface {
 	Close()
 }
 
+// Ending is why a stream ends.
+type Ending uint8
+
+// The endings. The zero value is that the peer has gone, or does not keep up.
+const (
+	EndGone    Ending = iota
+	EndDrain          // the process stops
+	EndExpired        // the session has run out
+	EndRevoked        // the session was ended
+)
+
+// Ender is a Conn whose protocol can say why it ends. End is called at most once, before Close,
+// never at once with Send.
+type Ender interface {
+	End(why Ending)
+}
+
+// maxReplies bounds the answers that wait in memory for a client that does not take them.
+const maxReplies = 64
+
 // Stream is one live connection of a client. Frames of the live feed are queued while they
 // follow one another without a hole; whatever does not fit (an overflow, a hole, the backlog
 // at the start) is read from the log instead. So the queue is bounded, nothing is lost, and a
@@ -36,11 +56,12 @@ type Stream struct {
 	group      *group
 	client     Client
 	sessionKey authwire.TokenKey
-	expiresAt  time.Time
+	address    string
+	expiresAt  int64 // Unix nanoseconds
 	conn       Conn
 	epoch      string
-	expiry     *time.Timer
-	slot, at   int // place on the heartbeat wheel
+	slot, at   int32 // place on the heartbeat wheel
+	due        int32 // place in the hub's expiries, -1 for none
 
 	mu       sync.Mutex
 	queue    []Frame
@@ -49,10 +70,12 @@ type Stream struct {
 	written  uint64 // highest sequence written
 	saved    uint64 // highest sequence recorded as written
 	liveMax  uint64 // highest sequence heard of while reading the log
-	misses   int    // reads of the log that did not find what was heard of
+	replies  []Outgoing
+	misses   int8   // reads of the log that did not find what was heard of
+	ending   Ending // why it is to end
+	leaving  bool   // it is to end once what is queued was sent
 	replay   bool   // the log must be read
 	ping     bool   // a heartbeat is due
-	farewell []byte // last message before the end
 	running  bool   // a pump goroutine is at work
 	closed   bool
 }
@@ -92,15 +115,27 @@ func (s *Stream) heartbeat() {
 	s.wake()
 }
 
-// end sends a last message, nil for none, and closes. What is queued is sent before it.
-func (s *Stream) end(farewell []byte) {
+// Reply sends an answer to a request of the client, after what is being written. A client that
+// takes none of its answers is cut off.
+func (s *Stream) Reply(body []byte) {
+	s.mu.Lock()
+	full := len(s.replies) >= maxReplies
+	if !full && !s.closed {
+		s.replies = append(s.replies, Outgoing{Event: frame.EventMessage, Body: body})
+		s.wake()
+	}
+	s.mu.Unlock()
+	if full {
+		s.close()
+	}
+}
+
+// end closes, with a last message if the session ended. What is queued is sent before it.
+func (s *Stream) end(why Ending) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.farewell == nil {
-		s.farewell = farewell
-	}
-	if s.farewell == nil {
-		s.farewell = []byte{}
+	if !s.leaving {
+		s.leaving, s.ending = true, why
 	}
 	s.wake()
 }
@@ -137,9 +172,9 @@ func (s *Stream) step() bool {
 		s.mu.Unlock()
 		return false
 	}
-	frames, replay, ping, farewell := s.queue, s.replay, s.ping, s.farewell
-	s.queue, s.bytes, s.ping = nil, 0, false
-	if len(frames) == 0 && !replay && !ping && farewell == nil {
+	frames, replies, replay, ping, leaving, why := s.queue, s.replies, s.replay, s.ping, s.leaving, s.ending
+	s.queue, s.replies, s.bytes, s.ping = nil, nil, 0, false
+	if len(frames) == 0 && len(replies) == 0 && !replay && !ping && !leaving {
 		s.running = false
 		s.savePosition()
 		s.mu.Unlock()
@@ -147,14 +182,12 @@ func (s *Stream) step() bool {
 	}
 	s.mu.Unlock()
 
-	err := s.write(frames, ping)
-	if err == nil && replay && farewell == nil { // what the log still has waits for the next connection
+	err := s.write(frames, replies, ping)
+	if err == nil && replay && !leaving { // what the log still has waits for the next connection
 		err = s.readLog()
 	}
-	if err == nil && farewell != nil {
-		if len(farewell) > 0 {
-			_ = s.conn.Send([]Outgoing{{Event: frame.MethodSessionExpired, Body: farewell}}) // it ends either way
-		}
+	if err == nil && leaving {
+		s.sayGoodbye(why)
 		err = errEnded
 	}
 	if err != nil {
@@ -164,12 +197,24 @@ func (s *Stream) step() bool {
 	return true
 }
 
+// sayGoodbye tells the client why it ends; it ends either way.
+func (s *Stream) sayGoodbye(why Ending) {
+	reason := map[Ending]string{EndExpired: "expired", EndRevoked: "revoked"}[why]
+	if reason != "" {
+		body := frame.Notify(frame.MethodSessionExpired, frame.SessionExpiredParams{Reason: reason})
+		_ = s.conn.Send([]Outgoing{{Event: frame.MethodSessionExpired, Body: body}})
+	}
+	if c, ok := s.conn.(Ender); ok {
+		c.End(why)
+	}
+}
+
 // readLog writes what the log has after the last accepted frame. The stream goes back to the
 // live feed only when it has seen all that the feed told of meanwhile.
 func (s *Stream) readLog() error {
 	for {
 		s.mu.Lock()
-		after, ended := s.accepted, s.farewell != nil
+		after, ended := s.accepted, s.leaving
 		s.mu.Unlock()
 		if ended { // a long backlog must not outlive the session
 			return nil
@@ -178,7 +223,7 @@ func (s *Stream) readLog() error {
 		if err != nil {
 			return s.retryLater(err)
 		}
-		if err := s.write(frames, false); err != nil {
+		if err := s.write(frames, nil, false); err != nil {
 			return err
 		}
 		s.mu.Lock()
@@ -220,14 +265,15 @@ const (
 
 var errBehind = errors.New("the log does not have what was announced")
 
-func (s *Stream) write(frames []Frame, ping bool) error {
-	if len(frames) == 0 && !ping {
+func (s *Stream) write(frames []Frame, replies []Outgoing, ping bool) error {
+	if len(frames) == 0 && len(replies) == 0 && !ping {
 		return nil
 	}
-	out := make([]Outgoing, 0, len(frames)+1)
+	out := make([]Outgoing, 0, len(frames)+len(replies)+1)
 	for _, f := range frames {
 		out = append(out, Outgoing{ID: EventID(s.epoch, f.Seq), Event: f.Event, Body: f.Body})
 	}
+	out = append(out, replies...)
 	if ping {
 		out = append(out, Outgoing{Event: frame.MethodPing, Body: frame.Ping()})
 	}
@@ -260,7 +306,7 @@ func (s *Stream) close() {
 		s.mu.Unlock()
 		return
 	}
-	s.closed, s.queue = true, nil
+	s.closed, s.queue, s.replies = true, nil, nil
 	s.savePosition()
 	s.mu.Unlock()
 	s.conn.Close()

@@ -24,6 +24,8 @@ type world struct {
 	pending  *fanouttest.Pending
 	events   *fanouttest.Events
 	relay    *fanouttest.Relay
+	tickets  *fanouttest.Tickets
+	commands *fanouttest.Commands
 	ids      atomic.Int64
 }
 
@@ -31,12 +33,13 @@ func newWorld() *world {
 	return &world{
 		frames: fanouttest.NewFrames(), clients: fanouttest.NewClients(), requests: fanouttest.NewRequests(),
 		routes: fanouttest.NewRoutes(), pending: fanouttest.NewPending(), events: fanouttest.NewEvents(), relay: fanouttest.NewRelay(),
+		tickets: fanouttest.NewTickets(), commands: fanouttest.NewCommands(),
 	}
 }
 
 func (w *world) service() *fanout.Service {
 	return fanout.New(fanout.Deps{
-		Frames: w.frames, Feed: w.frames, Clients: w.clients, Requests: w.requests, Routes: w.routes, Pending: w.pending, Events: w.events, Relay: w.relay,
+		Frames: w.frames, Feed: w.frames, Clients: w.clients, Requests: w.requests, Routes: w.routes, Pending: w.pending, Events: w.events, Relay: w.relay, Tickets: w.tickets, Commands: w.commands,
 		Logger: slog.New(slog.DiscardHandler), NewID: func() string { return fmt.Sprintf("client-%d", w.ids.Add(1)) }, Now: time.Now,
 		Forwarded: []string{"step.exit", fanout.EventCompleted, fanout.EventFailed}, Version: "test",
 	})

@@ -3,6 +3,7 @@ package fanouttest_test
 import (
 	"testing"
 
+	"github.com/noetl/gateway/libs/contract/edgewire"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanouttest"
 )
@@ -25,6 +26,16 @@ func TestFakesKeepTheirPorts(t *testing.T) {
 	fanouttest.RunCallbackRelay(t, func(*testing.T) (fanout.CallbackRelay, func(string, func([]byte))) {
 		r := fanouttest.NewRelay()
 		return r, r.Wait
+	})
+	fanouttest.RunTicketStore(t, func(*testing.T) (fanout.TicketStore, fanout.TicketStore) {
+		s := fanouttest.NewTickets()
+		return s, s
+	})
+	fanouttest.RunCommands(t, func(_ *testing.T, answer edgewire.ExecuteResponse, err error) (fanout.Commands, func() []any) {
+		c := fanouttest.NewCommands()
+		c.Answer(answer)
+		c.Fail(err)
+		return c, c.Seen
 	})
 }
 

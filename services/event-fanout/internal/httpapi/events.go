@@ -27,7 +27,10 @@ type Events struct {
 	Set          endpoints.Set
 	Hub          *fanout.Hub
 	Sessions     SessionResolver
+	Doors        *Doors
 	WriteTimeout time.Duration // longest wait for a client to take what is written
+	// PeerTimeout is how long what was sent may stay unacknowledged before the peer counts as gone.
+	PeerTimeout time.Duration
 }
 
 // ServeHTTP opens a stream. Whatever is wrong is said with a status before it opens.
@@ -35,10 +38,10 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	if r.Method != http.MethodGet { // the mux sends HEAD here too
 		w.Header().Set("Allow", http.MethodGet)
-		w.WriteHeader(http.StatusMethodNotAllowed)
+		httpkit.WriteJSON(w, http.StatusMethodNotAllowed, httpkit.ErrorBody{Error: "this path takes GET", Code: "method_not_allowed"})
 		return
 	}
-	attachment, err := e.attach(ctx, r)
+	attachment, token, err := e.attach(ctx, r)
 	if err != nil {
 		httpkit.WriteError(ctx, w, err)
 		return
@@ -47,17 +50,15 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no") // nginx buffers answers unless told
-	first := []fanout.Outgoing{{Event: frame.EventMessage, Body: attachment.Init}, {Event: frame.MethodPing, Body: frame.Ping()}}
-	if attachment.Gap != nil {
-		first = append(first, fanout.Outgoing{Event: frame.MethodGap, Body: attachment.Gap})
-	}
+	first := firstMessages(attachment)
 	raw, taken, err := hijack(w, r, e.WriteTimeout)
 	switch {
 	case err != nil: // the peer is gone
 		return
 	case taken:
+		limitUnacknowledged(raw.conn, e.PeerTimeout)
 		if e.open(attachment, raw, first) != nil {
-			e.confirm(ctx, r, attachment.SessionKey)
+			e.confirm(ctx, token, attachment.SessionKey)
 		}
 		return
 	}
@@ -67,7 +68,7 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if stream == nil {
 		return
 	}
-	e.confirm(ctx, r, attachment.SessionKey)
+	e.confirm(ctx, token, attachment.SessionKey)
 	select {
 	case <-ctx.Done():
 		e.Hub.End(stream)
@@ -76,37 +77,63 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (e *Events) attach(ctx context.Context, r *http.Request) (fanout.Attachment, error) {
-	query, token := r.URL.Query(), tokenOf(r)
+// firstMessages are what a client gets before any frame.
+func firstMessages(a fanout.Attachment) []fanout.Outgoing {
+	first := []fanout.Outgoing{{Event: frame.EventMessage, Body: a.Init}, {Event: frame.MethodPing, Body: frame.Ping()}}
+	if a.Gap != nil {
+		first = append(first, fanout.Outgoing{Event: frame.MethodGap, Body: a.Gap})
+	}
+	return first
+}
+
+// attach decides whether a stream may open, cheapest question first.
+func (e *Events) attach(ctx context.Context, r *http.Request) (a fanout.Attachment, token string, err error) {
+	if err := e.Doors.knock(r); err != nil {
+		return a, "", err
+	}
+	address := addressOf(r)
+	if err := e.Hub.AdmitAddress(address); err != nil {
+		return a, "", err
+	}
+	query := r.URL.Query()
+	if token, err = e.token(ctx, r, query.Get("ticket")); err != nil {
+		return a, "", err
+	}
 	session, err := e.Sessions.Resolve(ctx, token)
 	if err != nil {
-		return fanout.Attachment{}, err
+		return a, "", err
 	}
-	if err := e.Hub.Admit(session.Owner()); err != nil {
-		return fanout.Attachment{}, err
+	key := authwire.KeyOf(token)
+	if err := e.Hub.Admit(fanout.Opening{Owner: session.Owner(), SessionKey: key, Address: address}); err != nil {
+		return a, "", err
 	}
 	last := r.Header.Get("Last-Event-ID")
 	if last == "" {
 		last = query.Get("last_event_id")
 	}
-	return e.Set.Attach.Call(ctx, fanout.AttachRequest{Session: session, SessionKey: authwire.KeyOf(token), ClientID: query.Get("client_id"), LastEventID: last})
+	a, err = e.Set.Attach.Call(ctx, fanout.AttachRequest{Session: session, SessionKey: key, ClientID: query.Get("client_id"), LastEventID: last, Address: address})
+	return a, token, err
+}
+
+// token returns the session token of a request. A ticket was made for this very request, so it
+// comes before a cookie that the browser sends by itself.
+func (e *Events) token(ctx context.Context, r *http.Request, ticket string) (string, error) {
+	if ticket != "" {
+		return e.Set.RedeemTicket.Call(ctx, ticket)
+	}
+	if token := sessions.TokenOf(r); token != "" {
+		return token, nil
+	}
+	return r.URL.Query().Get("session_token"), nil // a browser's EventSource can set no header
 }
 
 // confirm asks about the session again once its stream is where a revocation finds it: one
 // that came between the check and then ended no stream. It costs no network.
-func (e *Events) confirm(ctx context.Context, r *http.Request, key authwire.TokenKey) {
-	_, err := e.Sessions.Resolve(ctx, tokenOf(r))
+func (e *Events) confirm(ctx context.Context, token string, key authwire.TokenKey) {
+	_, err := e.Sessions.Resolve(ctx, token)
 	if kind, failed := fault.KindOf(err); failed && kind == fault.Unauthenticated {
 		e.Hub.EndSession(key)
 	}
-}
-
-// tokenOf returns the session token of a request; a browser's EventSource can set no header.
-func tokenOf(r *http.Request) string {
-	if token := sessions.TokenOf(r); token != "" {
-		return token
-	}
-	return r.URL.Query().Get("session_token")
 }
 
 // open writes the first messages and hands the connection to the hub. The order matters: the
@@ -118,6 +145,9 @@ func (e *Events) open(a fanout.Attachment, conn fanout.Conn, first []fanout.Outg
 	}
 	stream, err := e.Hub.Open(a, conn)
 	if err != nil { // a limit was reached between Admit and now, or NATS is away: the client retries
+		if c, ok := conn.(fanout.Ender); ok {
+			c.End(fanout.EndGone)
+		}
 		conn.Close()
 		return nil
 	}

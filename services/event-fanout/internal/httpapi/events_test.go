@@ -36,11 +36,16 @@ func (r *resolver) Resolve(_ context.Context, token string) (*authwire.Session, 
 }
 
 func newEvents(checks int64) (*httpapi.Events, *fanouttest.Frames) {
+	return newEventsWith(checks, fanouttest.NewCommands())
+}
+
+func newEventsWith(checks int64, commands fanout.Commands) (*httpapi.Events, *fanouttest.Frames) {
 	tel := telemetry.Nop("test")
 	frames, clients := fanouttest.NewFrames(), fanouttest.NewClients()
 	svc := fanout.New(fanout.Deps{
 		Frames: frames, Feed: frames, Clients: clients, Requests: fanouttest.NewRequests(), Routes: fanouttest.NewRoutes(), Pending: fanouttest.NewPending(),
-		Events: fanouttest.NewEvents(), Relay: fanouttest.NewRelay(), Logger: tel.Logger, NewID: func() string { return "client" }, Now: time.Now,
+		Events: fanouttest.NewEvents(), Relay: fanouttest.NewRelay(), Tickets: fanouttest.NewTickets(), Commands: commands,
+		Logger: tel.Logger, NewID: func() string { return "client" }, Now: time.Now,
 	})
 	hub := fanout.NewHub(context.Background(), fanout.HubConfig{Heartbeat: time.Minute, QueueFrames: 8, QueueBytes: 1 << 16, MaxStreams: 9, StreamsPerUser: 2}, frames, frames, clients, slog.New(slog.DiscardHandler))
 	r := &resolver{}

@@ -31,7 +31,7 @@ func Register(mux *http.ServeMux, set endpoints.Set, maxBody int64) {
 }
 
 func decode(r *http.Request, maxBody int64) (ingress.DeliverRequest, error) {
-	in := ingress.DeliverRequest{Listener: r.PathValue("listener"), Headers: make(map[string][]string, len(r.Header))}
+	in := ingress.DeliverRequest{Listener: r.PathValue("listener"), Client: httpkit.AddressKey(httpkit.ClientOf(r.Context())), Headers: make(map[string][]string, len(r.Header))}
 	for name, values := range r.Header {
 		in.Headers[strings.ToLower(name)] = values
 	}

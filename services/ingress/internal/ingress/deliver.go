@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
@@ -15,22 +16,52 @@ type Deps struct {
 	Listeners  ListenerSource
 	Dispatcher Dispatcher
 	Observer   Observer
+	Tokens     TokenVerifier
+	Claims     ClaimStore
+	Auditor    Auditor
 	Logger     *slog.Logger
+	// PerListener limits the genuine deliveries of a listener; Failures those of one address to one
+	// listener that were not genuine. Nil does not.
+	PerListener, Failures Limiter
+	// ClaimTTL is how long a delivery is remembered; NoETL is told the same window.
+	ClaimTTL time.Duration
 	// NewID returns a fresh id for deliveries that bring none.
 	NewID func() string
+}
+
+// Limiter limits events per key.
+type Limiter interface {
+	// Check counts one and MUST return the fault RateLimited if that is too many.
+	Check(key string) error
+	// Exhausted is Check without counting.
+	Exhausted(key string) error
 }
 
 // Service takes deliveries. It is safe for concurrent use.
 type Service struct{ Deps }
 
 // New makes the service.
-func New(d Deps) *Service { return &Service{Deps: d} }
+func New(d Deps) *Service {
+	if d.PerListener == nil {
+		d.PerListener = unlimited{}
+	}
+	if d.Failures == nil {
+		d.Failures = unlimited{}
+	}
+	return &Service{Deps: d}
+}
+
+type unlimited struct{}
+
+func (unlimited) Check(string) error     { return nil }
+func (unlimited) Exhausted(string) error { return nil }
 
 // DeliverRequest is a delivery as it came. Header names are in lower case.
 type DeliverRequest struct {
 	Listener string
 	Headers  map[string][]string
 	Body     []byte
+	Client   string // address of the sender, for limits
 	// TooLarge says that the body exceeded the limit of the door; Body is then empty.
 	TooLarge bool
 }
@@ -61,26 +92,93 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 	if in.TooLarge {
 		return DeliverResponse{}, s.rejected(label, reject(TooLarge, "the delivery is larger than this gateway accepts", nil))
 	}
-	if err := verify(listener.Verify, in); err != nil {
+	// Who sends rubbish to a listener is stopped alone; its partner is not.
+	stranger := label + " " + in.Client
+	if err := limited(s.Failures.Exhausted(stranger)); err != nil {
 		return DeliverResponse{}, s.rejected(label, err)
 	}
-	if listener.Dispatch.Playbook == "" {
-		return DeliverResponse{}, s.rejected(label, reject(Misconfigured, "this listener names no playbook to start", nil))
+	if err := s.verify(ctx, listener.Verify, in); err != nil {
+		if !fault.Outage(err) {
+			_ = s.Failures.Check(stranger) // counted; the next one is refused
+		}
+		return DeliverResponse{}, s.rejected(label, err)
 	}
-	message := envelope(listener, in, s.NewID)
-	request := noetlwire.ExecuteRequest{
-		Path: listener.Dispatch.Playbook, Workload: workload(listener, message, in.Body),
-		ResourceKind: noetlwire.KindPlaybook, ExecutionPool: listener.Dispatch.ExecutionPool,
+	if err := limited(s.PerListener.Check(label)); err != nil {
+		return DeliverResponse{}, s.rejected(label, err)
 	}
-	if parent, err := strconv.ParseInt(string(listener.SubscriptionID), 10, 64); err == nil {
-		request.ParentExecutionID = &parent
+	rules, err := parseBlock(listener.Directives)
+	if err != nil {
+		s.Logger.ErrorContext(ctx, "the listener's directives are malformed; none is applied", "listener", label, "reason", "bad_directives", "err", err)
 	}
-	started, err := s.Dispatcher.Execute(ctx, request)
+	message := read(listener, in, s.NewID)
+	plan := rules.resolve(message.channel)
+	request, err := s.request(listener, label, message, plan)
+	if err != nil {
+		return DeliverResponse{}, s.rejected(label, err)
+	}
+	id, again, err := s.once(ctx, label, explicitID(message, plan), func() (noetlwire.ExecuteResponse, error) { return s.Dispatcher.Execute(ctx, request) })
 	if err != nil {
 		return DeliverResponse{}, s.rejected(label, reject(DispatchError, "the delivery is genuine but its workflow could not be started: send it again", err))
 	}
+	if again {
+		s.Logger.InfoContext(ctx, "a delivery was repeated", "listener", label, "execution_id", id)
+		return DeliverResponse{ExecutionID: id}, nil
+	}
 	s.Observer.Dispatched(label)
-	return DeliverResponse{ExecutionID: string(started.ExecutionID)}, nil
+	if len(plan.applied) > 0 || plan.trace != nil {
+		s.Auditor.Applied(ctx, Audit{ExecutionID: id, MessageID: message.ID, Applied: plan.applied, Playbook: plan.playbook, Pool: plan.pool, Trace: plan.trace})
+	}
+	return DeliverResponse{ExecutionID: id}, nil
+}
+
+// request is what NoETL is asked.
+func (s *Service) request(l noetlwire.Listener, label string, m message, p plan) (noetlwire.ExecuteRequest, error) {
+	out := noetlwire.ExecuteRequest{
+		Path: l.Dispatch.Playbook, Workload: workload(l, m, p), ResourceKind: noetlwire.KindPlaybook, ExecutionPool: l.Dispatch.ExecutionPool, Trace: p.trace,
+	}
+	if p.playbook != "" {
+		out.Path = p.playbook
+	}
+	if p.pool != "" {
+		out.ExecutionPool = p.pool
+	}
+	if out.Path == "" {
+		return out, reject(Misconfigured, "this listener names no playbook to start", nil)
+	}
+	if parent, err := strconv.ParseInt(string(l.SubscriptionID), 10, 64); err == nil {
+		out.ParentExecutionID = &parent
+	}
+	if id := explicitID(m, p); id != "" {
+		key := label + ":" + id
+		if len(key) > maxDedupKey {
+			key = label + ":" + claimKey(label, id)
+		}
+		out.Dedup = &noetlwire.Dedup{Key: key, WindowSecs: int(s.ClaimTTL / time.Second)}
+	}
+	return out, nil
+}
+
+// maxDedupKey bounds the key that NoETL is given, in bytes; a longer one is hashed.
+const maxDedupKey = 256
+
+// explicitID is what the sender calls the delivery: the idempotency key if a directive reads one,
+// else the message's id. Two deliveries of the same bytes are two, unless their sender says not.
+func explicitID(m message, p plan) string {
+	if p.idempotency != "" {
+		return "key " + p.idempotency
+	}
+	if m.given != "" {
+		return "id " + m.given
+	}
+	return ""
+}
+
+// limited gives a limiter's fault the contract's reason.
+func limited(err error) error {
+	if err == nil {
+		return nil
+	}
+	return reject(RateLimited, "too many deliveries; try again later", nil).After(fault.Of(err).RetryAfter)
 }
 
 // unknownLabel stands for listeners that nobody configured: their names are the sender's.

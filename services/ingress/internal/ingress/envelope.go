@@ -2,8 +2,10 @@ package ingress
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/noetl/gateway/libs/contract/noetlwire"
@@ -31,9 +33,23 @@ type Metadata struct {
 	Mode   string `json:"mode"` // "push"
 }
 
-// envelope reads a verified webhook. Headers that carry credentials or the signature stay
-// behind: playbooks and their logs have no use for them.
-func envelope(l noetlwire.Listener, d DeliverRequest, newID func() string) Envelope {
+// message is a verified delivery, read: what playbooks see of it, the text of its body, what
+// directives may look at, and the id that its sender gave it, if any.
+type message struct {
+	Envelope
+	text    string
+	channel map[string]string
+	given   string
+}
+
+// read reads a verified delivery. Headers that carry credentials or the signature stay behind:
+// playbooks and their logs have no use for them, and directives must not see them either.
+func read(l noetlwire.Listener, d DeliverRequest, newID func() string) message {
+	if l.Source == sourcePubSub {
+		if m, ok := readPubSub(d.Body, newID); ok {
+			return m
+		}
+	}
 	headers := make(map[string]string, len(d.Headers))
 	for name, values := range d.Headers {
 		switch name {
@@ -42,15 +58,79 @@ func envelope(l noetlwire.Listener, d DeliverRequest, newID func() string) Envel
 		}
 		headers[name] = last(values)
 	}
-	id := headers["x-message-id"]
+	given := headers["x-message-id"]
+	id := given
 	if id == "" {
 		id = newID()
 	}
-	return Envelope{ID: id, Data: decodeBody(d.Body), Headers: headers, Attributes: map[string]string{}, Metadata: Metadata{Source: l.Source, Mode: "push"}}
+	return message{
+		Envelope: Envelope{ID: id, Data: decodeBody(d.Body), Headers: headers, Attributes: map[string]string{}, Metadata: Metadata{Source: l.Source, Mode: "push"}},
+		text:     string(d.Body), channel: headers, given: given,
+	}
 }
 
-// decodeBody returns the body as JSON, numbers untouched, and as a string if it is none.
+const sourcePubSub = "pubsub"
+
+// readPubSub unwraps what Pub/Sub posts (cloud.google.com/pubsub, "Receive push messages"). The
+// attributes of the message, in lower case, are what directives look at: the HTTP headers are
+// Google's own.
+func readPubSub(body []byte, newID func() string) (message, bool) {
+	var in struct {
+		Message *struct {
+			Data       string         `json:"data"`
+			ID         string         `json:"messageId"`
+			OldID      string         `json:"message_id"`
+			Attributes map[string]any `json:"attributes"`
+		} `json:"message"`
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	if dec.Decode(&in) != nil || in.Message == nil {
+		return message{}, false
+	}
+	data, err := base64.StdEncoding.DecodeString(in.Message.Data)
+	m := message{text: string(data), channel: map[string]string{}, given: in.Message.ID}
+	if err != nil { // as it is: whoever reads it will see what came
+		m.text = in.Message.Data
+	}
+	if m.given == "" {
+		m.given = in.Message.OldID
+	}
+	attributes := make(map[string]string, len(in.Message.Attributes))
+	for _, name := range slices.Sorted(maps.Keys(in.Message.Attributes)) {
+		text := attribute(in.Message.Attributes[name])
+		attributes[name], m.channel[strings.ToLower(name)] = text, text
+	}
+	m.Envelope = Envelope{ID: m.given, Headers: m.channel, Attributes: attributes, Metadata: Metadata{Source: sourcePubSub, Mode: "push"}}
+	if m.ID == "" {
+		m.ID = newID()
+	}
+	if err != nil {
+		m.Data = in.Message.Data
+	} else {
+		m.Data = decodeBody(data)
+	}
+	return m, true
+}
+
+// attribute writes an attribute as text; Pub/Sub's are strings.
+func attribute(v any) string {
+	if s, ok := v.(string); ok {
+		return s
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// decodeBody returns the body as JSON, numbers untouched, as a string if it is none, and null if
+// it is empty.
 func decodeBody(body []byte) any {
+	if len(body) == 0 {
+		return nil
+	}
 	if !json.Valid(body) { // a Decoder alone would not see what follows the first value
 		return string(body)
 	}
@@ -65,26 +145,31 @@ func decodeBody(body []byte) any {
 
 // workload is what the playbook is started with: the message, and its data merged in as the
 // listener says. Members of the message never overwrite ours.
-func workload(l noetlwire.Listener, e Envelope, body []byte) map[string]any {
+func workload(l noetlwire.Listener, m message, p plan) map[string]any {
 	w := map[string]any{}
 	switch l.Dispatch.PayloadFrom {
 	case payloadBody:
-		w["body"] = string(body)
+		w["body"] = m.text
 	case payloadAttributes:
-		for k, v := range e.Attributes {
+		for k, v := range m.Attributes {
 			w[k] = v
 		}
 	default: // message.json
-		if object, ok := e.Data.(map[string]any); ok {
+		if object, ok := m.Data.(map[string]any); ok {
 			maps.Copy(w, object)
 		} else {
-			w["body"] = e.Data
+			w["body"] = m.Data
 		}
 	}
 	// These tell a worker where to send what it found out. A partner does not decide that.
 	delete(w, "gateway_url")
 	delete(w, "callback_subject")
-	w["message"], w["subscription"], w["source"] = e, l.CatalogPath, l.Source
+	w["message"], w["subscription"], w["source"] = m.Envelope, l.CatalogPath, l.Source
+	for name, value := range map[string]string{"idempotency_key": p.idempotency, "content_type": p.contentType} {
+		if value != "" {
+			w[name] = value
+		}
+	}
 	return w
 }
 

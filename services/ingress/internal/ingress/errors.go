@@ -13,19 +13,31 @@ const (
 	BadSignature     Reason = "bad_signature"
 	MissingToken     Reason = "missing_token"
 	BadToken         Reason = "bad_token"
+	OIDCMalformed    Reason = "oidc_malformed"
+	OIDCUnknownKid   Reason = "oidc_unknown_kid"
+	OIDCBadSignature Reason = "oidc_bad_signature"
+	OIDCExpired      Reason = "oidc_expired"
+	OIDCInvalid      Reason = "oidc_invalid"
+	OIDCAudience     Reason = "oidc_wrong_audience"
+	OIDCAccount      Reason = "oidc_wrong_sa"
+	OIDCUnverified   Reason = "oidc_unverified_email"
 	Misconfigured    Reason = "misconfigured"
 	Unsupported      Reason = "unsupported"
 	UnknownListener  Reason = "unknown_listener"
 	ConfigError      Reason = "config_error"
+	JWKSError        Reason = "jwks_error"
 	DispatchError    Reason = "dispatch_error"
 	TooLarge         Reason = "too_large"
 	NotConfigured    Reason = "not_configured"
-	RateLimited      Reason = "rate_limited" // said by the door, before a listener is looked up
+	RateLimited      Reason = "rate_limited"
 )
 
 // Reasons returns every reason that a delivery can be counted with, for the metric's label set.
 func Reasons() []Reason {
-	return []Reason{MissingSignature, BadSignature, MissingToken, BadToken, Misconfigured, Unsupported, UnknownListener, ConfigError, DispatchError, TooLarge, NotConfigured}
+	return []Reason{
+		MissingSignature, BadSignature, MissingToken, BadToken, OIDCMalformed, OIDCUnknownKid, OIDCBadSignature, OIDCExpired, OIDCInvalid, OIDCAudience, OIDCAccount,
+		OIDCUnverified, Misconfigured, Unsupported, UnknownListener, ConfigError, JWKSError, DispatchError, TooLarge, NotConfigured, RateLimited,
+	}
 }
 
 // Status returns the status code that a rejection is answered with.
@@ -33,9 +45,9 @@ func (r Reason) Status() int { return r.kind().HTTPStatus() }
 
 func (r Reason) kind() fault.Kind {
 	switch r {
-	case MissingSignature, BadSignature, MissingToken, BadToken:
+	case MissingSignature, BadSignature, MissingToken, BadToken, OIDCMalformed, OIDCUnknownKid, OIDCBadSignature, OIDCExpired, OIDCInvalid:
 		return fault.Unauthenticated
-	case Misconfigured, Unsupported:
+	case Misconfigured, Unsupported, OIDCAudience, OIDCAccount, OIDCUnverified:
 		return fault.Denied
 	case UnknownListener:
 		return fault.NotFound
@@ -45,10 +57,13 @@ func (r Reason) kind() fault.Kind {
 		return fault.RateLimited
 	case NotConfigured:
 		return fault.Unavailable
-	default: // ConfigError, DispatchError
+	default: // ConfigError, JWKSError, DispatchError
 		return fault.BadGateway
 	}
 }
+
+// Reject makes the fault of a rejection, for adapters that verify.
+func Reject(r Reason, message string, cause error) error { return reject(r, message, cause) }
 
 // reject makes the fault of a rejection; its code is the reason.
 func reject(r Reason, message string, cause error) *fault.Error {

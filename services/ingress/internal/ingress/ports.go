@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"time"
 
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 )
@@ -25,4 +26,52 @@ type Observer interface {
 	Received(listener string)
 	Rejected(listener string, reason Reason)
 	Dispatched(listener string)
+}
+
+// TokenVerifier checks OpenID Connect tokens of Google, which Pub/Sub pushes with.
+type TokenVerifier interface {
+	// Verify checks signature, issuer, audience and times of a token. A refusal is a fault of
+	// [Reject] with one of the oidc reasons, or jwks_error when Google's keys cannot be had.
+	Verify(ctx context.Context, token, audience string) (Claims, error)
+}
+
+// Claims are what a verified token says of its sender.
+type Claims struct {
+	Email         string
+	EmailVerified bool
+}
+
+// ClaimStore remembers which deliveries were dispatched. All replicas share it.
+type ClaimStore interface {
+	// Claim takes a delivery for a while. Of all who claim the same at once exactly one gets
+	// ClaimTaken; a claim that is neither settled nor released by its lease may be taken again.
+	Claim(ctx context.Context, key string, lease time.Duration) (Claim, error)
+	// Settle records the execution of a claim that was taken.
+	Settle(ctx context.Context, c Claim, executionID string) error
+	// Release gives a claim up: the delivery may be dispatched again.
+	Release(ctx context.Context, c Claim) error
+}
+
+// ClaimState says how a claim went.
+type ClaimState uint8
+
+// The states of a claim.
+const (
+	ClaimTaken   ClaimState = iota // the caller dispatches
+	ClaimSettled                   // it was dispatched before; ExecutionID says as what
+	ClaimBusy                      // somebody else is dispatching it right now
+)
+
+// Claim is an answer of a [ClaimStore].
+type Claim struct {
+	Key         string
+	State       ClaimState
+	ExecutionID string
+	Revision    uint64 // of the store
+}
+
+// Auditor records what directives did, as well as it can.
+type Auditor interface {
+	// Applied MUST NOT block and MUST NOT fail the delivery.
+	Applied(ctx context.Context, a Audit)
 }

@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -17,8 +18,10 @@ const (
 )
 
 // verify decides whether the delivery comes from who knows the listener's secret.
-func verify(v noetlwire.Verify, d DeliverRequest) error {
+func (s *Service) verify(ctx context.Context, v noetlwire.Verify, d DeliverRequest) error {
 	switch v.Type {
+	case verifyPubSub:
+		return s.verifyPubSubOIDC(ctx, v, d)
 	case verifyHMAC:
 		return verifyHMACSHA256(v, d)
 	case verifyBearer:

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -28,11 +29,16 @@ type world struct {
 	*ingress.Service
 	noetl  *ingresstest.NoETL
 	counts *ingresstest.Counts
+	claims *ingresstest.Claims
+	audits *ingresstest.Audits
 }
 
 func newWorld() *world {
-	w := &world{noetl: ingresstest.NewNoETL(), counts: &ingresstest.Counts{}}
-	w.Service = ingress.New(ingress.Deps{Listeners: w.noetl, Dispatcher: w.noetl, Observer: w.counts, Logger: slog.New(slog.DiscardHandler), NewID: func() string { return "fresh-id" }})
+	w := &world{noetl: ingresstest.NewNoETL(), counts: &ingresstest.Counts{}, claims: &ingresstest.Claims{}, audits: &ingresstest.Audits{}}
+	w.Service = ingress.New(ingress.Deps{
+		Listeners: w.noetl, Dispatcher: w.noetl, Observer: w.counts, Logger: slog.New(slog.DiscardHandler), NewID: func() string { return "fresh-id" },
+		Tokens: ingresstest.Tokens{}, Claims: w.claims, Auditor: w.audits, ClaimTTL: time.Hour,
+	})
 	return w
 }
 
@@ -53,6 +59,7 @@ const body = `{"n":1}`
 func TestVerification(t *testing.T) {
 	good, otherBody := sign(secret, body), sign(secret, body+" ")
 	type headers = map[string][]string
+	pubsub := noetlwire.Verify{Type: "pubsub_oidc", Audience: "aud", ServiceAccount: "sa@x"}
 	for name, c := range map[string]struct {
 		verify  noetlwire.Verify
 		headers headers
@@ -88,7 +95,19 @@ func TestVerification(t *testing.T) {
 		"bearer with no secret":             {noetlwire.Verify{Type: "bearer"}, headers{"authorization": {""}}, ingress.Misconfigured},
 		"no type":                           {noetlwire.Verify{Secret: secret}, headers{"x-signature": {good}}, ingress.Unsupported},
 		"unknown type":                      {noetlwire.Verify{Type: "none", Secret: secret}, headers{"x-signature": {good}}, ingress.Unsupported},
-		"pubsub_oidc":                       {noetlwire.Verify{Type: "pubsub_oidc"}, nil, ingress.Unsupported},
+		"oidc":                              {pubsub, headers{"authorization": {"Bearer good:sa@x"}}, ""},
+		"oidc without a scheme":             {pubsub, headers{"authorization": {"good:sa@x"}}, ""},
+		"oidc missing":                      {pubsub, nil, ingress.MissingToken},
+		"oidc of another account":           {pubsub, headers{"authorization": {"Bearer good:other@x"}}, ingress.OIDCAccount},
+		"oidc of an account in other case":  {pubsub, headers{"authorization": {"Bearer good:SA@x"}}, ingress.OIDCAccount},
+		"oidc without an account":           {pubsub, headers{"authorization": {"Bearer good:"}}, ingress.OIDCUnverified},
+		"oidc not verified":                 {pubsub, headers{"authorization": {"Bearer unverified:sa@x"}}, ingress.OIDCUnverified},
+		"oidc expired":                      {pubsub, headers{"authorization": {"Bearer oidc_expired:"}}, ingress.OIDCExpired},
+		"oidc keys away":                    {pubsub, headers{"authorization": {"Bearer jwks_error:"}}, ingress.JWKSError},
+		"oidc for another audience":         {noetlwire.Verify{Type: "pubsub_oidc", Audience: "x", ServiceAccount: "sa@x"}, headers{"authorization": {"good:sa@x"}}, ingress.OIDCAudience},
+		"oidc too large":                    {pubsub, headers{"authorization": {"Bearer good:" + strings.Repeat("x", 9<<10)}}, ingress.OIDCMalformed},
+		"oidc with no audience":             {noetlwire.Verify{Type: "pubsub_oidc", ServiceAccount: "sa@x"}, headers{"authorization": {"good:sa@x"}}, ingress.Misconfigured},
+		"oidc with no account":              {noetlwire.Verify{Type: "pubsub_oidc", Audience: "aud"}, headers{"authorization": {"good:"}}, ingress.Misconfigured},
 	} {
 		w := newWorld()
 		w.noetl.Put(noetlwire.Listener{Listener: "l", Verify: c.verify, Dispatch: noetlwire.Dispatch{Playbook: "p"}})
@@ -168,6 +187,8 @@ func TestReasonsHaveTheContractsStatus(t *testing.T) {
 	want := map[ingress.Reason]int{
 		ingress.MissingSignature: 401, ingress.BadSignature: 401, ingress.MissingToken: 401, ingress.BadToken: 401, ingress.Misconfigured: 403, ingress.Unsupported: 403,
 		ingress.UnknownListener: 404, ingress.ConfigError: 502, ingress.DispatchError: 502, ingress.TooLarge: 413, ingress.NotConfigured: 503,
+		ingress.OIDCMalformed: 401, ingress.OIDCUnknownKid: 401, ingress.OIDCBadSignature: 401, ingress.OIDCExpired: 401, ingress.OIDCInvalid: 401,
+		ingress.OIDCAudience: 403, ingress.OIDCAccount: 403, ingress.OIDCUnverified: 403, ingress.JWKSError: 502, ingress.RateLimited: 429,
 	}
 	for _, r := range ingress.Reasons() {
 		if r.Status() != want[r] {
@@ -175,7 +196,7 @@ func TestReasonsHaveTheContractsStatus(t *testing.T) {
 		}
 		delete(want, r)
 	}
-	if len(want) != 0 || ingress.RateLimited.Status() != 429 {
+	if len(want) != 0 {
 		t.Errorf("not listed: %v", want)
 	}
 }

@@ -1,6 +1,7 @@
 package ingresstest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -35,7 +36,9 @@ type NoETL struct {
 	listeners map[string]noetlwire.Listener
 	started   []noetlwire.ExecuteRequest
 	asked     []string
+	audited   []json.RawMessage
 	fail      error
+	refuse    error // of executions
 }
 
 // NewNoETL makes one with the listener "orders" (hmac_sha256) and "hook" (bearer).
@@ -64,6 +67,20 @@ func (n *NoETL) Fail(err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.fail = err
+}
+
+// FailExecute makes every start return err, until it is nil.
+func (n *NoETL) FailExecute(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.refuse = err
+}
+
+// Audited returns the events that were posted, in order.
+func (n *NoETL) Audited() []json.RawMessage {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.audited)
 }
 
 // Started returns what was started, in order.
@@ -99,8 +116,8 @@ func (n *NoETL) Listener(_ context.Context, name string) (noetlwire.Listener, er
 func (n *NoETL) Execute(_ context.Context, in noetlwire.ExecuteRequest) (noetlwire.ExecuteResponse, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.fail != nil {
-		return noetlwire.ExecuteResponse{}, n.fail
+	if err := cmp.Or(n.fail, n.refuse); err != nil {
+		return noetlwire.ExecuteResponse{}, err
 	}
 	first, err := strconv.ParseInt(FirstExecution, 10, 64)
 	if err != nil {
@@ -129,6 +146,14 @@ func (n *NoETL) Handler() http.Handler {
 		}
 		l, err := n.Listener(r.Context(), r.PathValue("listener"))
 		answer(w, r, l, err)
+	})
+	mux.HandleFunc("POST /api/events", func(w http.ResponseWriter, r *http.Request) {
+		var event json.RawMessage
+		err := json.NewDecoder(r.Body).Decode(&event)
+		n.mu.Lock()
+		n.audited = append(n.audited, event)
+		n.mu.Unlock()
+		answer(w, r, map[string]string{"status": "ok"}, err)
 	})
 	mux.HandleFunc("POST /api/execute", func(w http.ResponseWriter, r *http.Request) {
 		dec := json.NewDecoder(r.Body)

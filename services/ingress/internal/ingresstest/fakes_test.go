@@ -62,3 +62,8 @@ func TestCountsObserve(t *testing.T) {
 		}
 	})
 }
+
+func TestClaims(t *testing.T) {
+	shared := &ingresstest.Claims{}
+	ingresstest.RunClaimStore(t, func(*testing.T) ingress.ClaimStore { return shared })
+}

@@ -21,6 +21,7 @@ type Set struct {
 	Vars         kit.Operation[noetlwire.ID, sandbox.VarsView]
 	List         kit.Operation[sandbox.ListRequest, sandbox.ListView]
 	Catalog      kit.Operation[struct{}, sandbox.CatalogView]
+	Resource     kit.Operation[sandbox.ResourceRequest, sandbox.Entry]
 	Record       kit.Operation[json.RawMessage, sandbox.RecordedView]
 	Audit        kit.Operation[sandbox.AuditRequest, sandbox.AuditView]
 	Listener     kit.Operation[string, noetlwire.Listener]
@@ -45,6 +46,7 @@ func New(s *sandbox.Service, o kit.Observer) Set {
 		Vars:         kit.Lift("noetl.vars", s.Vars, mw...),
 		List:         kit.Lift("noetl.list", s.List, mw...),
 		Catalog:      kit.Lift("noetl.catalog", s.Catalog, mw...),
+		Resource:     kit.Lift("noetl.resource", s.Resource, mw...),
 		Record:       kit.Lift("noetl.record_event", s.Record, mw...),
 		Audit:        kit.Lift("noetl.list_events", s.Audit, mw...),
 		Listener:     kit.Lift("noetl.listener", s.Listener, mw...),

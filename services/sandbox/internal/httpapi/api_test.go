@@ -258,3 +258,22 @@ func TestTokenErrorsAreThoseOfOAuth(t *testing.T) {
 		}
 	}
 }
+
+func TestACatalogEntryByItsID(t *testing.T) {
+	srv, c := newServer(t)
+	var list sandbox.CatalogView
+	if err := json.Unmarshal([]byte(send(t, c, "GET", srv.URL+"/api/catalog/list", "").body), &list); err != nil || len(list.Entries) == 0 {
+		t.Fatal(err)
+	}
+	want := list.Entries[0]
+	for _, body := range []string{`{"catalog_id":"` + string(want.CatalogID) + `"}`, `{"path":"` + want.Path + `","version":"latest"}`} {
+		got := send(t, c, "POST", srv.URL+"/api/catalog/resource", body)
+		var e sandbox.Entry
+		if err := json.Unmarshal([]byte(got.body), &e); err != nil || got.status != 200 || e.Path != want.Path || e.CatalogID != want.CatalogID {
+			t.Errorf("%s: %d %s", body, got.status, got.body)
+		}
+	}
+	if got := send(t, c, "POST", srv.URL+"/api/catalog/resource", `{"catalog_id":"1"}`); got.status != 404 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}

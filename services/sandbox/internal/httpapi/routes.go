@@ -47,7 +47,7 @@ func New(d Deps) http.Handler {
 	// The echo stands before what adds a request id: it shows what really arrived.
 	front := http.NewServeMux()
 	echoRoutes(front)
-	front.Handle("/", httpkit.Edge(d.Telemetry, "sandbox", mux))
+	front.Handle("/", httpkit.Edge(d.Telemetry, mux))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(SandboxHeader, SandboxNotice)
 		front.ServeHTTP(w, r)
@@ -70,6 +70,7 @@ func noetlRoutes(mux *http.ServeMux, d Deps) {
 	catalog := httpkit.Mount(ops.Catalog, decodeCatalog, httpkit.JSON)
 	mux.Handle("GET /api/catalog/list", catalog)
 	mux.Handle("POST /api/catalog/list", catalog)
+	mux.Handle("POST /api/catalog/resource", httpkit.Mount(ops.Resource, httpkit.DecodeJSON[sandbox.ResourceRequest](maxBody), httpkit.JSON))
 	mux.Handle("POST /api/events", httpkit.Mount(ops.Record, httpkit.DecodeJSON[json.RawMessage](maxBody), httpkit.JSON))
 	mux.Handle("GET /api/events", httpkit.Mount(ops.Audit, decodeAudit, httpkit.JSON))
 	mux.Handle("GET /api/internal/ingress/{listener}", httpkit.Mount(ops.Listener, decodeListener(d.InternalToken), httpkit.JSON))

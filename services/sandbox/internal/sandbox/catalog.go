@@ -72,3 +72,18 @@ func (s *Service) Catalog(context.Context, struct{}) (CatalogView, error) {
 	}
 	return v, nil
 }
+
+// ResourceRequest is the body of POST /api/catalog/resource: an id, or a path.
+type ResourceRequest struct {
+	CatalogID noetlwire.ID `json:"catalog_id"`
+	Path      string       `json:"path"`
+}
+
+// Resource returns one entry of the catalog, listed or not.
+func (s *Service) Resource(_ context.Context, in ResourceRequest) (Entry, error) {
+	p, err := s.catalog.find(in.Path, in.CatalogID)
+	if err != nil {
+		return Entry{}, err
+	}
+	return Entry{CatalogID: p.id, Path: p.path, Kind: noetlwire.KindPlaybook, Version: 1, Description: p.description, Variables: p.example}, nil
+}

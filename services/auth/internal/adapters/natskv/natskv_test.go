@@ -80,7 +80,7 @@ func TestRevocationsOutliveTheOutage(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartNATS(t)
 	first := newRevocations(server.JetStream(t))
-	if err := first.Revoke(t.Context(), "gone", authtest.Until()); err != nil {
+	if err := first.Revoke(t.Context(), auth.Token("gone").Key(), authtest.Until()); err != nil {
 		t.Fatal(err)
 	}
 	informed, ignorant := newRevocations(quickJetStream(t, server)), newRevocations(quickJetStream(t, server))
@@ -91,16 +91,16 @@ func TestRevocationsOutliveTheOutage(t *testing.T) {
 	if ignorant.Probe(t.Context()) == nil {
 		t.Error("the probe passes without a watch")
 	}
-	if revoked, err := informed.Revoked(t.Context(), "gone"); !revoked || err != nil {
+	if revoked, err := informed.Revoked(t.Context(), auth.Token("gone").Key()); !revoked || err != nil {
 		t.Errorf("a known revocation is forgotten in an outage: %t, %v", revoked, err)
 	}
-	if revoked, err := informed.Revoked(t.Context(), "other"); revoked || err != nil {
+	if revoked, err := informed.Revoked(t.Context(), auth.Token("other").Key()); revoked || err != nil {
 		t.Errorf("who saw the bucket must go on in an outage: %t, %v", revoked, err)
 	}
-	if revoked, err := ignorant.Revoked(t.Context(), "other"); err == nil {
+	if revoked, err := ignorant.Revoked(t.Context(), auth.Token("other").Key()); err == nil {
 		t.Errorf("who never saw the bucket guesses: %t", revoked)
 	}
-	if err := informed.Revoke(t.Context(), "other", authtest.Until()); !fault.Outage(err) {
+	if err := informed.Revoke(t.Context(), auth.Token("other").Key(), authtest.Until()); !fault.Outage(err) {
 		t.Errorf("a revocation that is not stored was confirmed: %v", err)
 	}
 }
@@ -128,7 +128,7 @@ func TestNoTokenIsStoredInOurBuckets(t *testing.T) {
 	server := testkit.StartNATS(t)
 	js := server.JetStream(t)
 	const token = "a-secret-token"
-	if err := newRevocations(js).Revoke(t.Context(), token, authtest.Until()); err != nil {
+	if err := newRevocations(js).Revoke(t.Context(), auth.Token(token).Key(), authtest.Until()); err != nil {
 		t.Fatal(err)
 	}
 	if err := natskv.NewSessionStore(js, 1).Create(t.Context(), token, auth.LocalSession{ExpiresAt: authtest.Until()}); err != nil {
@@ -169,7 +169,7 @@ func TestKeysExpireByThemselves(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartNATS(t)
 	js := server.JetStream(t)
-	if err := newRevocations(js).Revoke(t.Context(), "tok", time.Now().Add(-time.Hour)); err != nil {
+	if err := newRevocations(js).Revoke(t.Context(), auth.Token("tok").Key(), time.Now().Add(-time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	kv, err := js.KeyValue(t.Context(), authwire.RevokedBucket)

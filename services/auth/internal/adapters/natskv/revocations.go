@@ -33,18 +33,23 @@ var _ auth.Revocations = (*Revocations)(nil)
 // it. The bucket is asked each time; the memory answers when the bucket is away. It is safe
 // for concurrent use.
 type Revocations struct {
+	js     jetstream.JetStream
 	bucket *natskit.Lazy[jetstream.KeyValue]
 	logger *slog.Logger
 
 	mu       sync.Mutex
-	known    map[authwire.TokenKey]time.Time // to when it counts
-	complete bool                            // known holds all that the bucket held at some time
+	known    map[auth.Key]time.Time // to when it counts
+	users    map[authwire.UserKey]userMark
+	complete bool // known and users hold all that the bucket held at some time
 	overflow bool
 }
 
+// userMark is the end of all sessions of a user: when the bucket took it, and to when it counts.
+type userMark struct{ at, until time.Time }
+
 // NewRevocations makes the adapter; Run makes the bucket.
 func NewRevocations(js jetstream.JetStream, replicas int, logger *slog.Logger) *Revocations {
-	return &Revocations{logger: logger, known: make(map[authwire.TokenKey]time.Time), bucket: natskit.Bucket(js, jetstream.KeyValueConfig{
+	return &Revocations{js: js, logger: logger, known: map[auth.Key]time.Time{}, users: map[authwire.UserKey]userMark{}, bucket: natskit.Bucket(js, jetstream.KeyValueConfig{
 		Bucket: authwire.RevokedBucket, Description: "revoked sessions, by hash of the token (auth)", History: 1, Replicas: replicas,
 		Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
 	})}
@@ -56,7 +61,20 @@ type revocation struct {
 }
 
 // Revoke stores a revocation until a moment.
-func (r *Revocations) Revoke(ctx context.Context, t auth.Token, until time.Time) error {
+func (r *Revocations) Revoke(ctx context.Context, k auth.Key, until time.Time) error {
+	err := r.store(ctx, k.String(), until, false)
+	if err == nil {
+		r.remember(k, until)
+	}
+	return err
+}
+
+// RevokeUser stores the end of all sessions of a user. A later one replaces it.
+func (r *Revocations) RevokeUser(ctx context.Context, u authwire.UserKey, until time.Time) error {
+	return r.store(ctx, u.String(), until, true) // the memory learns its time from the watch
+}
+
+func (r *Revocations) store(ctx context.Context, name string, until time.Time, again bool) error {
 	value, err := json.Marshal(revocation{until.UTC()})
 	if err != nil {
 		return err
@@ -67,45 +85,75 @@ func (r *Revocations) Revoke(ctx context.Context, t auth.Token, until time.Time)
 	if err != nil {
 		return err
 	}
-	_, err = kv.Create(ctx, key(t), value, jetstream.KeyTTL(lifetime(until)))
+	if again {
+		return r.bucket.Failed(put(ctx, r.js, kv.Bucket(), name, value, until))
+	}
+	_, err = kv.Create(ctx, name, value, jetstream.KeyTTL(lifetime(until)))
 	if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
 		return r.bucket.Failed(err)
 	}
-	r.remember(authwire.KeyOf(string(t)), until)
 	return nil
 }
 
 // Revoked reports whether a token is revoked.
-func (r *Revocations) Revoked(ctx context.Context, t auth.Token) (bool, error) {
-	hit, complete := r.remembered(authwire.KeyOf(string(t)))
+func (r *Revocations) Revoked(ctx context.Context, k auth.Key) (bool, error) {
+	hit, complete := r.remembered(k)
 	if hit {
 		return true, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, opTimeout)
-	defer cancel()
-	kv, err := r.bucket.Get(ctx)
-	if err == nil {
-		var entry jetstream.KeyValueEntry
-		if entry, err = kv.Get(ctx, key(t)); err == nil {
-			r.note(entry)
-			return true, nil
-		}
-		if errors.Is(err, jetstream.ErrKeyNotFound) {
-			return false, nil
-		}
-		err = r.bucket.Failed(err)
-	}
+	entry, err := r.entry(ctx, k.String())
 	// While the bucket is away nobody can revoke, so what was seen of it is all there is. A
 	// process that never saw it must not guess.
 	if complete && fault.Outage(err) {
 		return false, nil
 	}
-	return false, err
+	return entry != nil, err
+}
+
+// UserRevoked returns when all sessions of the user with one of these keys were last ended.
+func (r *Revocations) UserRevoked(ctx context.Context, users []authwire.UserKey) (time.Time, error) {
+	var last time.Time
+	for _, key := range users {
+		at, complete := r.marked(key)
+		entry, err := r.entry(ctx, key.String())
+		switch {
+		case err != nil && (!complete || !fault.Outage(err)):
+			return time.Time{}, err
+		case err == nil && entry == nil: // it ran out
+			at = time.Time{}
+		case entry != nil:
+			at = entry.Created()
+		}
+		if at.After(last) {
+			last = at
+		}
+	}
+	return last, nil
+}
+
+// entry reads a key and notes what it says; nil if it is not there.
+func (r *Revocations) entry(ctx context.Context, name string) (jetstream.KeyValueEntry, error) {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	kv, err := r.bucket.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	entry, err := kv.Get(ctx, name)
+	switch {
+	case err == nil:
+		r.note(entry)
+		return entry, nil
+	case errors.Is(err, jetstream.ErrKeyNotFound):
+		return nil, nil //nolint:nilnil // not there is an answer
+	default:
+		return nil, r.bucket.Failed(err)
+	}
 }
 
 // Probe reports whether the revocations are followed, for readiness.
 func (r *Revocations) Probe(context.Context) error {
-	if _, complete := r.remembered(authwire.TokenKey{}); !complete {
+	if _, complete := r.remembered(auth.Key{}); !complete {
 		return fault.New(fault.Unavailable, "revocations_unknown", "the revoked sessions have not been read yet")
 	}
 	return nil
@@ -181,18 +229,21 @@ func (r *Revocations) check(ctx context.Context, kv jetstream.KeyValue) error {
 }
 
 func (r *Revocations) note(e jetstream.KeyValueEntry) {
-	k, ok := authwire.ParseTokenKey(e.Key())
-	if !ok || e.Operation() != jetstream.KeyValuePut {
+	if e.Operation() != jetstream.KeyValuePut {
 		return
 	}
 	var v revocation
 	if err := json.Unmarshal(e.Value(), &v); err != nil || v.Until.IsZero() {
 		v.Until = e.Created().Add(24 * time.Hour) // unreadable, but somebody revoked it
 	}
-	r.remember(k, v.Until)
+	if user, ok := authwire.ParseUserKey(e.Key()); ok {
+		r.mark(user, userMark{at: e.Created(), until: v.Until})
+	} else if k, ok := authwire.ParseTokenKey(e.Key()); ok {
+		r.remember(k, v.Until)
+	}
 }
 
-func (r *Revocations) remember(k authwire.TokenKey, until time.Time) {
+func (r *Revocations) remember(k auth.Key, until time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.known) >= maxKnown {
@@ -202,11 +253,30 @@ func (r *Revocations) remember(k authwire.TokenKey, until time.Time) {
 	r.known[k] = until
 }
 
-func (r *Revocations) remembered(k authwire.TokenKey) (hit, complete bool) {
+func (r *Revocations) mark(u authwire.UserKey, m userMark) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.users) >= maxKnown {
+		r.overflow = true
+		return
+	}
+	r.users[u] = m
+}
+
+func (r *Revocations) remembered(k auth.Key) (hit, complete bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	until, ok := r.known[k]
 	return ok && time.Now().Before(until), r.complete && !r.overflow
+}
+
+func (r *Revocations) marked(u authwire.UserKey) (at time.Time, complete bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m, ok := r.users[u]; ok && time.Now().Before(m.until) {
+		at = m.at
+	}
+	return at, r.complete && !r.overflow
 }
 
 func (r *Revocations) caughtUp() {
@@ -222,6 +292,11 @@ func (r *Revocations) forgetExpired() {
 	for k, until := range r.known {
 		if !now.Before(until) {
 			delete(r.known, k)
+		}
+	}
+	for u, m := range r.users {
+		if !now.Before(m.until) {
+			delete(r.users, u)
 		}
 	}
 }

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/services/auth/internal/auth"
@@ -117,9 +117,17 @@ func (s *SessionStore) Delete(ctx context.Context, t auth.Token) error {
 	return s.bucket.Failed(err)
 }
 
-func key(t auth.Token) string { return authwire.KeyOf(string(t)).String() }
+func key(t auth.Token) string { return t.Key().String() }
 
 // lifetime is how long a key must live to be there until a moment.
 func lifetime(until time.Time) time.Duration {
 	return max(minTTL, time.Until(until).Round(time.Second)+time.Second)
+}
+
+// put writes a key that lives until a moment over whatever is there, in one step: package
+// jetstream gives a time to live to new keys only, and a key that is deleted first would be away
+// for a moment. A bucket's keys are the subjects of its stream (NATS ADR-8).
+func put(ctx context.Context, js jetstream.JetStream, bucket, name string, value []byte, until time.Time) error {
+	_, err := js.PublishMsg(ctx, &nats.Msg{Subject: "$KV." + bucket + "." + name, Data: value}, jetstream.WithMsgTTL(lifetime(until)))
+	return err
 }

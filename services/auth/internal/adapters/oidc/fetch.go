@@ -31,17 +31,32 @@ const (
 	maxRedirects = 3
 )
 
-// fetch gets an issuer's keys (OpenID Connect Discovery 1.0, section 4).
-func fetch(ctx context.Context, client *http.Client, issuer string) ([]publicKey, error) {
-	var doc struct {
-		Issuer string `json:"issuer"`
-		JWKS   string `json:"jwks_uri"`
-	}
+// document is what is read of an issuer's metadata (OpenID Connect Discovery 1.0, section 3).
+type document struct {
+	Issuer        string   `json:"issuer"`
+	JWKS          string   `json:"jwks_uri"`
+	Authorization string   `json:"authorization_endpoint"`
+	Token         string   `json:"token_endpoint"`
+	TokenAuth     []string `json:"token_endpoint_auth_methods_supported"`
+}
+
+// discover gets an issuer's metadata (section 4).
+func discover(ctx context.Context, client *http.Client, issuer string) (document, error) {
+	var doc document
 	if err := get(ctx, client, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration", &doc); err != nil {
-		return nil, fmt.Errorf("discovery document: %w", err)
+		return doc, fmt.Errorf("discovery document: %w", err)
 	}
 	if doc.Issuer != issuer {
-		return nil, fmt.Errorf("the discovery document of %q is of the issuer %q", issuer, doc.Issuer)
+		return doc, fmt.Errorf("the discovery document of %q is of the issuer %q", issuer, doc.Issuer)
+	}
+	return doc, nil
+}
+
+// fetch gets an issuer's keys.
+func fetch(ctx context.Context, client *http.Client, issuer string) ([]publicKey, error) {
+	doc, err := discover(ctx, client, issuer)
+	if err != nil {
+		return nil, err
 	}
 	if err := trustworthy(doc.JWKS, issuer); err != nil {
 		return nil, fmt.Errorf("jwks_uri: %w", err)
@@ -173,10 +188,29 @@ func rsaKey(k jwk) (crypto.PublicKey, bool) {
 		return nil, false
 	}
 	key := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}
-	if bits := key.N.BitLen(); bits < minRSABits || bits > maxRSABits || key.E < 3 || key.E%2 == 0 {
+	if bits := key.N.BitLen(); bits < minRSABits || bits > maxRSABits || key.E < 3 || key.E%2 == 0 || roca(key.N) {
 		return nil, false
 	}
 	return key, true
+}
+
+// roca reports whether a modulus was made by the library whose keys can be factored
+// (CVE-2017-15361): modulo every small prime it is then a power of 65537.
+func roca(n *big.Int) bool {
+	for p := int64(3); p <= 167; p += 2 {
+		if !big.NewInt(p).ProbablyPrime(0) {
+			continue
+		}
+		rest, power, found := new(big.Int).Mod(n, big.NewInt(p)).Int64(), int64(1), false
+		for range p {
+			found = found || power == rest
+			power = power * 65537 % p
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
 }
 
 func ecKey(k jwk) (crypto.PublicKey, bool) {

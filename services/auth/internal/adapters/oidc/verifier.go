@@ -1,9 +1,12 @@
-// Package oidc verifies tokens of OpenID Connect issuers: ID tokens, and access tokens that
-// are JWTs (RFC 7519, RFC 8725, OpenID Connect Core section 3.1.3.7).
+// Package oidc verifies tokens of OpenID Connect issuers: ID tokens, access tokens that are JWTs,
+// and logout tokens (RFC 7519, RFC 8725, RFC 9068, OpenID Connect Core section 3.1.3.7,
+// Back-Channel Logout 1.0), and asks an issuer to sign browsers in.
 package oidc
 
 import (
 	"context"
+	"crypto"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -81,39 +84,39 @@ func checkIssuer(raw string) error {
 	}
 }
 
-// Verify checks a token and returns whose it is. domain, if not empty, must be the host of
-// the token's issuer.
-func (v *Verifier) Verify(ctx context.Context, token, domain string) (auth.Identity, error) {
+// verified is a token whose signature, issuer, audience and times are right.
+type verified struct {
+	header header
+	claims jwt.MapClaims
+}
+
+// verify checks what every kind of token must have.
+func (v *Verifier) verify(ctx context.Context, token, domain string, audiences []string) (verified, error) {
 	if len(token) > maxToken {
-		return auth.Identity{}, fault.New(fault.TooLarge, "token_too_large", "auth0_token may have at most 16384 bytes")
+		return verified{}, fault.New(fault.TooLarge, "token_too_large", "auth0_token may have at most 16384 bytes")
 	}
-	if domain != "" && !v.knowsDomain(domain) {
-		return auth.Identity{}, refuse("unknown_domain", "auth0_domain is not one of the identity providers accepted here", nil)
-	}
-	if len(v.audiences) == 0 { // the library takes none for any
-		return auth.Identity{}, refuse("no_audience", "no application is configured here", nil)
+	if len(audiences) == 0 { // the library takes none for any
+		return verified{}, refuse("no_audience", "no application is configured here", nil)
 	}
 	// A map, because a struct would take a claim of any case: "Email" is not "email".
-	c := jwt.MapClaims{}
-	var broken error // golang-jwt wraps the key function's error; ours must come through
-	parser := jwt.NewParser(
-		jwt.WithValidMethods([]string{"RS256", "ES256"}), jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway),
-		jwt.WithAudience(v.audiences...), jwt.WithTimeFunc(v.now), jwt.WithStrictDecoding())
-	_, err := parser.ParseWithClaims(token, c, func(t *jwt.Token) (any, error) {
-		key, err := v.key(ctx, t, c, domain)
-		broken = err
-		return key, err
+	var c jwt.MapClaims
+	h, err := verifySignature(token, func(h header, payload []byte) (crypto.PublicKey, error) {
+		if json.Unmarshal(payload, &c) != nil || c == nil {
+			return nil, jwt.ErrTokenMalformed
+		}
+		return v.key(ctx, h, c, domain)
 	})
-	if broken != nil {
-		return auth.Identity{}, broken
-	}
 	if err != nil {
-		return auth.Identity{}, explain(err)
+		return verified{}, explain(err)
+	}
+	rules := jwt.NewValidator(jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithAudience(audiences...), jwt.WithTimeFunc(v.now))
+	if err := rules.Validate(c); err != nil {
+		return verified{}, explain(err)
 	}
 	if expires, err := c.GetExpirationTime(); err != nil || expires == nil || !v.now().Before(expires.Time) {
-		return auth.Identity{}, explain(jwt.ErrTokenExpired)
+		return verified{}, explain(jwt.ErrTokenExpired)
 	}
-	return identity(c)
+	return verified{h, c}, nil
 }
 
 // identity reads what a session is made of.
@@ -133,7 +136,8 @@ func identity(c jwt.MapClaims) (auth.Identity, error) {
 	case string: // some issuers write the text
 		id.EmailVerified = verified == "true"
 	}
-	for _, s := range []string{id.Subject, id.Email, id.Name} {
+	id.SessionID = text("sid")
+	for _, s := range []string{id.Subject, id.Email, id.Name, id.SessionID} {
 		if len(s) > maxClaim {
 			return auth.Identity{}, refuse("bad_claims", "a claim of the token is longer than 512 bytes", nil)
 		}
@@ -149,7 +153,7 @@ const maxClaim = 512
 
 // key finds the key that must have signed the token. The issuer is read from the token here,
 // but only a key of that issuer's own set can make it count.
-func (v *Verifier) key(ctx context.Context, t *jwt.Token, c jwt.MapClaims, domain string) (any, error) {
+func (v *Verifier) key(ctx context.Context, h header, c jwt.MapClaims, domain string) (crypto.PublicKey, error) {
 	issuer, _ := c["iss"].(string)
 	set, known := v.issuers[issuer]
 	if !known {
@@ -158,12 +162,7 @@ func (v *Verifier) key(ctx context.Context, t *jwt.Token, c jwt.MapClaims, domai
 	if domain != "" && !sameHost(issuer, domain) {
 		return nil, refuse("wrong_issuer", "the token is not from the identity provider that auth0_domain names", nil)
 	}
-	// RFC 7515 section 4.1.11: what is critical must be understood, and we understand none.
-	if _, critical := t.Header["crit"]; critical {
-		return nil, refuse("critical_header", "the token has a critical header that is not understood here", nil)
-	}
-	kid, _ := t.Header["kid"].(string)
-	return set.key(ctx, kid, t.Method.Alg())
+	return set.key(ctx, h.kid, h.alg)
 }
 
 func (v *Verifier) knowsDomain(domain string) bool {
@@ -195,6 +194,8 @@ func explain(err error) error {
 	switch {
 	case errors.As(err, &f):
 		return f
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return err
 	case errors.Is(err, jwt.ErrTokenExpired):
 		return refuse("token_expired", "the token has expired: sign in again", err)
 	case errors.Is(err, jwt.ErrTokenNotValidYet), errors.Is(err, jwt.ErrTokenUsedBeforeIssued):

@@ -113,7 +113,7 @@ func TestVerifierTakesOneOfManyAudiences(t *testing.T) {
 	t.Parallel()
 	issuer := authtest.StartIssuer(t)
 	c := issuer.Claims("a@example.com", time.Now())
-	c["aud"] = []string{"elsewhere", "other-app"}
+	c["aud"], c["azp"] = []string{"elsewhere", "other-app"}, authtest.Audience
 	if _, err := newVerifier(t, nil, issuer).Verify(t.Context(), issuer.Sign(t, "rsa", c), ""); err != nil {
 		t.Fatal(err)
 	}

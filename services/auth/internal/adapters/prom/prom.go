@@ -28,7 +28,7 @@ func New(reg prometheus.Registerer, bypass bool) *Meter {
 		cache:   vec("noetl_gateway_session_cache_failed_total", "Failed uses of the session cache, by stage.", "stage"),
 		cancels: prometheus.NewCounter(prometheus.CounterOpts{Name: "noetl_gateway_auth_cancel_failed_total", Help: "Late auth executions that could not be canceled."}),
 	}
-	start(m.logins, auth.Success, auth.Refused, auth.Malformed, auth.Failed)
+	start(m.logins, auth.Success, auth.Refused, auth.Limited, auth.Malformed, auth.Failed)
 	start(m.checks, auth.Valid, auth.Absent, auth.Failed)
 	start(m.access, auth.Allowed, auth.Denied, auth.Absent, auth.Malformed, auth.Failed)
 	start(m.cache, auth.StageRead, auth.StageWrite, auth.StageRevoke)

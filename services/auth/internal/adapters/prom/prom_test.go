@@ -40,6 +40,7 @@ noetl_gateway_authz_total{outcome="invalid_request"} 0
 # TYPE noetl_gateway_login_total counter
 noetl_gateway_login_total{outcome="error"} 0
 noetl_gateway_login_total{outcome="invalid_request"} 0
+noetl_gateway_login_total{outcome="rate_limited"} 0
 noetl_gateway_login_total{outcome="refused"} 1
 noetl_gateway_login_total{outcome="success"} 0
 # HELP noetl_gateway_session_cache_failed_total Failed uses of the session cache, by stage.

@@ -48,3 +48,19 @@ func TestSilenceIsATimeout(t *testing.T) {
 		t.Errorf("err = %v, want Timeout: only it may mean that something was started", err)
 	}
 }
+
+func TestCatalogConformance(t *testing.T) {
+	edgetest.RunCatalog(t, func(t *testing.T) (edge.Catalog, *edgetest.NoETL) {
+		t.Helper()
+		behind := edgetest.NewNoETL(nil)
+		return connect(t, edgetest.NoETLServer(behind)), behind
+	})
+}
+
+func TestExecutionsConformance(t *testing.T) {
+	edgetest.RunExecutions(t, func(t *testing.T) (edge.Executions, *edgetest.NoETL) {
+		t.Helper()
+		behind := edgetest.NewNoETL(nil)
+		return connect(t, edgetest.NoETLServer(behind)), behind
+	})
+}

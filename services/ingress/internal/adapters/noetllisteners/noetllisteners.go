@@ -31,36 +31,62 @@ var _ ingress.ListenerSource = (*ListenerSource)(nil)
 type ListenerSource struct {
 	asker   Asker
 	ttl     time.Duration
+	stale   time.Duration
 	cache   *otter.Cache[string, answer]
 	flights singleflight.Group
 }
 
 type answer struct {
 	listener noetlwire.Listener
-	err      error // NotFound
-	until    time.Time
+	err      error     // NotFound
+	until    time.Time // fresh until then
+	stale    time.Time // and used until then while a new answer is fetched
 }
 
-// New makes the adapter; ttl is how long a found listener is used without asking again.
-func New(asker Asker, ttl time.Duration) (*ListenerSource, error) {
+// New makes the adapter. For ttl a found listener is used without asking again. For stale after
+// that it is still used, while it is asked for once in the background: senders do not wait for
+// NoETL, and an outage of that length is none for them. A listener that is gone or changed at
+// NoETL is therefore believed for at most ttl and one more delivery while NoETL answers.
+func New(asker Asker, ttl, stale time.Duration) (*ListenerSource, error) {
 	cache, err := otter.New(&otter.Options[string, answer]{MaximumSize: maxListeners})
 	if err != nil {
 		return nil, err
 	}
-	return &ListenerSource{asker: asker, ttl: ttl, cache: cache}, nil
+	return &ListenerSource{asker: asker, ttl: ttl, stale: stale, cache: cache}, nil
 }
 
 // Listener implements the port.
 func (s *ListenerSource) Listener(ctx context.Context, name string) (noetlwire.Listener, error) {
-	if a, ok := s.cache.GetIfPresent(name); ok && time.Now().Before(a.until) {
+	now := time.Now()
+	a, known := s.cache.GetIfPresent(name)
+	switch {
+	case known && now.Before(a.until):
+		return a.listener, a.err
+	case known && a.err == nil && now.Before(a.stale):
+		s.ask(ctx, name)
+		return a.listener, nil
+	}
+	select {
+	case <-ctx.Done():
+		return noetlwire.Listener{}, ctx.Err()
+	case r := <-s.ask(ctx, name):
+		a, _ := r.Val.(answer)
+		if r.Err != nil {
+			return noetlwire.Listener{}, r.Err
+		}
 		return a.listener, a.err
 	}
+}
+
+// ask asks NoETL, once for all who want to know the same at once.
+func (s *ListenerSource) ask(ctx context.Context, name string) <-chan singleflight.Result {
 	// The flight outlives the sender that started it: others wait for the same answer.
-	result := s.flights.DoChan(name, func() (any, error) {
+	return s.flights.DoChan(name, func() (any, error) {
 		fctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
 		defer cancel()
 		l, err := s.asker.Listener(fctx, name)
-		a := answer{listener: l, err: err, until: time.Now().Add(s.ttl)}
+		now := time.Now()
+		a := answer{listener: l, err: err, until: now.Add(s.ttl), stale: now.Add(s.ttl + s.stale)}
 		if kind, failed := fault.KindOf(err); failed {
 			if kind != fault.NotFound {
 				return a, err
@@ -70,16 +96,6 @@ func (s *ListenerSource) Listener(ctx context.Context, name string) (noetlwire.L
 		s.cache.Set(name, a)
 		return a, nil
 	})
-	select {
-	case <-ctx.Done():
-		return noetlwire.Listener{}, ctx.Err()
-	case r := <-result:
-		a, _ := r.Val.(answer)
-		if r.Err != nil {
-			return noetlwire.Listener{}, r.Err
-		}
-		return a.listener, a.err
-	}
 }
 
 // askTimeout bounds one question; senders have little patience (Slack: 3 s).

@@ -24,7 +24,7 @@ const ttl = 30 * time.Second
 
 func source(t *testing.T, asker noetllisteners.Asker) *noetllisteners.ListenerSource {
 	t.Helper()
-	s, err := noetllisteners.New(asker, ttl)
+	s, err := noetllisteners.New(asker, ttl, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,6 +123,47 @@ func TestAQuestionIsBounded(t *testing.T) {
 		}
 		if took := time.Since(begin); took != 5*time.Second {
 			t.Errorf("took %v", took)
+		}
+	})
+}
+
+func TestAStaleAnswerServesWhileANewOneIsFetched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := ingresstest.NewNoETL()
+		s, err := noetllisteners.New(n, ttl, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask := func() error {
+			_, err := s.Listener(t.Context(), "orders")
+			synctest.Wait() // what is asked in the background is answered
+			return err
+		}
+		if err := ask(); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(ttl) // the clock of the synctest bubble
+		n.Fail(fault.New(fault.BadGateway, "x", "x"))
+		if err := ask(); err != nil {
+			t.Errorf("NoETL is away for a moment: %v", err)
+		}
+		if got := len(n.Asked()); got != 2 {
+			t.Errorf("asked %d times", got)
+		}
+		n.Fail(nil)
+		if err := ask(); err != nil { // asks again
+			t.Error(err)
+		}
+		if err := ask(); err != nil { // fresh by now
+			t.Error(err)
+		}
+		if got := len(n.Asked()); got != 3 {
+			t.Errorf("asked %d times, want 3", got)
+		}
+		n.Fail(fault.New(fault.BadGateway, "x", "x"))
+		<-time.After(ttl + time.Minute) // the clock of the synctest bubble
+		if err := ask(); err == nil {
+			t.Error("older than it may be, and yet used")
 		}
 	})
 }

@@ -1,0 +1,95 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/services/auth/internal/auth"
+	"github.com/noetl/gateway/services/auth/internal/authtest"
+)
+
+// Fault 1 of the system that this replaces: the backend, which decodes claims and checks no
+// signature, was the only one to look at a token. The signatures themselves are checked in
+// adapters/oidc.
+func TestFault01TheBackendNeverSeesAnUnverifiedToken(t *testing.T) {
+	t.Parallel()
+	w := authtest.NewWorld()
+	_, err := w.Service.Login(t.Context(), auth.LoginRequest{Token: "eyJhbGciOiJub25lIn0.eyJpc3MiOiJpc3N1ZXIifQ."})
+	wantKind(t, err, fault.Unauthenticated)
+	if len(w.Backend.Grants()) != 0 {
+		t.Fatal("the backend was asked")
+	}
+}
+
+// Fault 2: a cached session counted past its end, there was no logout, and a revocation took up
+// to the cache's time to live.
+func TestFault02AnEndedSessionIsRefusedWhateverTheCacheSays(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*testing.T, *authtest.World){
+		"its time": func(*testing.T, *authtest.World) { <-time.After(time.Hour) },
+		"logout": func(t *testing.T, w *authtest.World) {
+			t.Helper()
+			if err := logout(t, w, "tok"); err != nil {
+				t.Error(err)
+			}
+		},
+		"all of the user's": func(t *testing.T, w *authtest.World) {
+			t.Helper()
+			if _, err := revoke(t, w, auth.RevokeRequest{Asker: "tok"}); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := authtest.NewWorld()
+				alice := authtest.Alice()
+				w.Backend.Add("tok", alice)
+				if _, err := resolve(t, w, "tok"); err != nil {
+					t.Fatal(err)
+				}
+				end(t, w)
+				w.Cache.Put("tok", auth.Record{Session: alice, Active: true}) // a cache that did not hear of it
+				if _, err := resolve(t, w, "tok"); !errors.Is(err, auth.ErrNoSession) {
+					t.Errorf("got %v", err)
+				}
+			})
+		})
+	}
+}
+
+// Fault 12: a deadline per hop, stacked, and a slow NoETL locked every user out.
+func TestFault12ASlowBackendDelaysNobodyWhoIsKnown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := authtest.NewWorld(func(r *auth.Rules) { r.Budget = 12 * time.Second })
+		w.Cache.Put("known", auth.Record{Session: authtest.Alice(), Active: true})
+		w.Backend.Validating = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		late := make(chan error, 100)
+		begin := time.Now()
+		for i := range cap(late) {
+			go func() {
+				_, err := resolve(t, w, auth.Token("unknown-"+string(rune('a'+i%26))))
+				late <- err
+			}()
+		}
+		synctest.Wait()
+		if _, err := resolve(t, w, "known"); err != nil || time.Since(begin) != 0 {
+			t.Errorf("who is known waited %s: %v", time.Since(begin), err)
+		}
+		for range cap(late) {
+			wantKind(t, <-late, fault.Unavailable)
+		}
+		if took := time.Since(begin); took != 12*time.Second {
+			t.Errorf("one deadline for all is 12 s, it took %s", took)
+		}
+		if n := w.Backend.Asked.Load(); n != 26 {
+			t.Errorf("%d questions about 26 tokens", n)
+		}
+	})
+}

@@ -1,0 +1,142 @@
+package authtest
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/services/auth/internal/auth"
+)
+
+// RunLogins is the conformance suite of [auth.Logins]. newPair makes two replicas of one store;
+// mark stores the end of all sessions of a user and returns its moment by the clock of the store.
+func RunLogins(t *testing.T, newPair func(*testing.T) (a, b auth.Logins, mark func() time.Time)) {
+	t.Helper()
+	id, email := authwire.UserKeyOf("id:7"), authwire.UserKeyOf("email:a@b")
+	record := auth.LoginRecord{Issuer: "https://i/", Subject: "s|1 *.>", SessionID: "sid", Users: []authwire.UserKey{id, email}, ExpiresAt: Until()}
+	t.Run("a login is read by the other replica", func(t *testing.T) {
+		a, b, _ := newPair(t)
+		must(t, a.Record(t.Context(), keyOf("tok"), record))
+		got, found, err := b.Get(t.Context(), keyOf("tok"))
+		if err != nil || !found || time.Since(got.At).Abs() > time.Minute || !got.ExpiresAt.Equal(record.ExpiresAt) || !cmp.Equal(got.Users, record.Users) {
+			t.Fatalf("got %+v, %t, %v", got, found, err)
+		}
+		if _, found, err := b.Get(t.Context(), keyOf("other")); found || err != nil {
+			t.Fatalf("got %t, %v", found, err)
+		}
+	})
+	t.Run("logins and ends of users are in one order", func(t *testing.T) {
+		a, b, mark := newPair(t)
+		must(t, a.Record(t.Context(), keyOf("tok"), record))
+		before, _, err := b.Get(t.Context(), keyOf("tok"))
+		must(t, err)
+		at := mark()
+		must(t, b.Record(t.Context(), keyOf("tok"), record)) // again, the same session
+		after, _, err := a.Get(t.Context(), keyOf("tok"))
+		if must(t, err); !before.At.Before(at) || !after.At.After(at) {
+			t.Fatalf("login %s, end %s, login %s", before.At, at, after.At)
+		}
+	})
+	t.Run("sessions are found by each of their marks and by nothing else", func(t *testing.T) {
+		a, b, _ := newPair(t)
+		second := record
+		second.SessionID, second.Users = "", []authwire.UserKey{email}
+		must(t, a.Record(t.Context(), keyOf("one"), record))
+		must(t, a.Record(t.Context(), keyOf("two"), second))
+		must(t, a.Record(t.Context(), keyOf("none"), auth.LoginRecord{ExpiresAt: Until()}))
+		for name, tc := range map[string]struct {
+			query auth.LoginQuery
+			want  int
+		}{
+			"id":                   {auth.LoginQuery{User: id}, 1},
+			"address":              {auth.LoginQuery{User: email}, 2},
+			"nobody":               {auth.LoginQuery{User: authwire.UserKeyOf("id:8")}, 0},
+			"subject":              {auth.LoginQuery{Issuer: record.Issuer, Subject: record.Subject}, 2},
+			"other issuer":         {auth.LoginQuery{Issuer: "https://j/", Subject: record.Subject}, 0},
+			"session":              {auth.LoginQuery{Issuer: record.Issuer, SessionID: "sid"}, 1},
+			"session of another":   {auth.LoginQuery{Issuer: "https://j/", SessionID: "sid"}, 0},
+			"wildcard":             {auth.LoginQuery{Issuer: record.Issuer, SessionID: "*"}, 0},
+			"session is not a sub": {auth.LoginQuery{Issuer: record.Issuer, Subject: "sid"}, 0},
+		} {
+			got, err := b.Find(t.Context(), tc.query)
+			if err != nil || len(got) != tc.want {
+				t.Errorf("%s: %+v, %v", name, got, err)
+			}
+			for _, k := range got {
+				if !k.ExpiresAt.Equal(record.ExpiresAt) || k.HasSessionID != (k.Key == keyOf("one")) || k.Key == keyOf("none") {
+					t.Errorf("%s: %+v", name, k)
+				}
+			}
+		}
+	})
+}
+
+// RunFlows is the conformance suite of [auth.Flows] and [auth.Spent]. newPair makes two replicas
+// of one store.
+func RunFlows(t *testing.T, newPair func(*testing.T) (a, b interface {
+	auth.Flows
+	auth.Spent
+}),
+) {
+	t.Helper()
+	flow := auth.Flow{Issuer: "https://i/", Binding: [32]byte{1, 2}, CallbackURL: "https://g/cb", ReturnTo: "/x?y=1"}
+	t.Run("a flow is read as it was, and taken once", func(t *testing.T) {
+		a, b := newPair(t)
+		must(t, a.Begin(t.Context(), "state", flow, time.Minute))
+		got, found, err := b.Get(t.Context(), "state")
+		if diff := cmp.Diff(flow, got); err != nil || !found || diff != "" {
+			t.Fatalf("%t %v %s", found, err, diff)
+		}
+		var taken atomic.Int32
+		var wg sync.WaitGroup
+		for i := range 20 {
+			store := []auth.Flows{a, b}[i%2]
+			wg.Go(func() {
+				ok, err := store.Take(t.Context(), "state")
+				if err != nil {
+					t.Error(err)
+				}
+				if ok {
+					taken.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if taken.Load() != 1 {
+			t.Errorf("it was taken %d times", taken.Load())
+		}
+		if _, found, err := b.Get(t.Context(), "state"); found || err != nil {
+			t.Errorf("it is still there: %t %v", found, err)
+		}
+	})
+	t.Run("an unknown or old flow is not there", func(t *testing.T) {
+		a, _ := newPair(t)
+		must(t, a.Begin(t.Context(), "old", flow, -time.Second))
+		for _, state := range []string{"old", "unknown", ""} {
+			if _, found, err := a.Get(t.Context(), state); found || err != nil {
+				t.Errorf("%q: %t %v", state, found, err)
+			}
+		}
+		if ok, err := a.Take(t.Context(), "unknown"); ok || err != nil {
+			t.Errorf("taken: %t %v", ok, err)
+		}
+	})
+	t.Run("an id is spent for both", func(t *testing.T) {
+		a, b := newPair(t)
+		if spent, err := b.IsSpent(t.Context(), "id\x00*"); spent || err != nil {
+			t.Fatalf("%t %v", spent, err)
+		}
+		must(t, a.Spend(t.Context(), "id\x00*", Until()))
+		must(t, b.Spend(t.Context(), "id\x00*", Until()))
+		if spent, err := b.IsSpent(t.Context(), "id\x00*"); !spent || err != nil {
+			t.Fatalf("%t %v", spent, err)
+		}
+		if spent, err := b.IsSpent(t.Context(), "other"); spent || err != nil {
+			t.Fatalf("%t %v", spent, err)
+		}
+	})
+}

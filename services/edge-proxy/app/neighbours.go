@@ -1,0 +1,40 @@
+package app
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/noetl"
+	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/fanoutevents"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
+)
+
+// frames returns the reader of event streams, and what it needs to run.
+func frames(near http.Handler, address string, tel *telemetry.Telemetry) (edge.Frames, []run.Component, error) {
+	base, err := url.Parse(address)
+	if err != nil {
+		return nil, nil, err
+	}
+	if near == nil {
+		return fanoutevents.New(base, noetl.Transport(tel)), nil, nil
+	}
+	local := fanoutevents.NewLocal(near)
+	return fanoutevents.New(&url.URL{Scheme: "http", Host: "event-fanout"}, local.Transport()), []run.Component{local}, nil
+}
+
+// neighbour returns the routes of another service: in this process, or over HTTP.
+func neighbour(near http.Handler, address, service string, host run.Host) (http.Handler, error) {
+	if near != nil {
+		return near, nil
+	}
+	base, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	host.Health.Add(httpkit.Check{Name: service, Probe: httpkit.ProbeURL(base.JoinPath("/healthz").String(), service)})
+	return httpapi.Forward(base, noetl.Transport(host.Telemetry), service, host.Telemetry.Logger), nil
+}

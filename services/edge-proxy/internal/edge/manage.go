@@ -1,0 +1,62 @@
+package edge
+
+import (
+	"context"
+	"strings"
+	"unicode"
+
+	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
+)
+
+// StatusRequest asks how an execution is doing.
+type StatusRequest struct {
+	Caller      Caller
+	ExecutionID string
+}
+
+// CancelRequest ends an execution and what it started.
+type CancelRequest struct {
+	Caller      Caller
+	ExecutionID string
+	Reason      string
+}
+
+// CancelResponse says that NoETL took the request.
+type CancelResponse struct {
+	ExecutionID string
+	Status      string
+}
+
+// maxReason bounds the reason of a cancellation, in bytes.
+const maxReason = 500
+
+// Status returns how an execution is doing.
+func (s *Service) Status(ctx context.Context, in StatusRequest) (noetlwire.Execution, error) {
+	if !noetlwire.Token(in.ExecutionID) {
+		return noetlwire.Execution{}, errBadExecutionID
+	}
+	out, err := s.Executions.Status(ctx, in.ExecutionID)
+	if err == nil && out.ExecutionID == "" {
+		out.ExecutionID = noetlwire.ID(in.ExecutionID)
+	}
+	return out, err
+}
+
+// Cancel ends an execution, and what it started. Whoever may see NoETL's API may do the same
+// through the proxy.
+func (s *Service) Cancel(ctx context.Context, in CancelRequest) (CancelResponse, error) {
+	if !noetlwire.Token(in.ExecutionID) {
+		return CancelResponse{}, errBadExecutionID
+	}
+	if len(in.Reason) > maxReason || strings.ContainsFunc(in.Reason, unicode.IsControl) {
+		return CancelResponse{}, fault.New(fault.Invalid, "bad_reason", "reason may have at most 500 bytes and no control characters")
+	}
+	if in.Reason == "" {
+		in.Reason = "cancelled by its user"
+	}
+	if err := s.Executions.Cancel(ctx, in.ExecutionID, in.Reason, true); err != nil {
+		return CancelResponse{}, err
+	}
+	return CancelResponse{ExecutionID: in.ExecutionID, Status: "cancelled"}, nil
+}

@@ -1,0 +1,145 @@
+package httpapi
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+)
+
+func (p *Proxy) modifyResponse(resp *http.Response) error {
+	upgraded := resp.StatusCode == http.StatusSwitchingProtocols
+	header := resp.Header
+	for name := range header {
+		if !edge.ForwardResponseHeader(name) && (!upgraded || !upgradeHeader(name)) {
+			delete(header, name)
+		}
+	}
+	delete(header, httpkit.RequestIDHeader) // ours are set already
+	delete(header, "X-Content-Type-Options")
+	if location := header.Get("Location"); location != "" {
+		header.Set("Location", p.publicLocation(resp.Request.URL, location))
+	}
+	if !upgraded {
+		resp.Body = p.bounded(resp)
+	}
+	return nil
+}
+
+// bounded ends an answer that falls silent. A stream may be silent for as long as it likes, and
+// ends when the gateway stops.
+func (p *Proxy) bounded(resp *http.Response) io.ReadCloser {
+	media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	switch {
+	case strings.EqualFold(strings.TrimSpace(media), "text/event-stream"):
+		if p.Closing == nil {
+			return resp.Body
+		}
+		b := &boundedBody{ReadCloser: resp.Body}
+		b.stop = context.AfterFunc(p.Closing, func() { _ = resp.Body.Close() })
+		return b
+	case p.Idle > 0 && resp.ContentLength != 0:
+		b := &boundedBody{ReadCloser: resp.Body, idle: p.Idle}
+		b.timer = time.AfterFunc(p.Idle, func() { _ = resp.Body.Close() })
+		return b
+	default:
+		return resp.Body
+	}
+}
+
+type boundedBody struct {
+	io.ReadCloser
+	timer *time.Timer
+	idle  time.Duration
+	stop  func() bool
+}
+
+// Read implements io.Reader.
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.timer != nil && err == nil {
+		b.timer.Reset(b.idle)
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *boundedBody) Close() error {
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+	if b.stop != nil {
+		b.stop()
+	}
+	return b.ReadCloser.Close()
+}
+
+// patientWriter bounds how long a client may take for a part of the answer: one that reads
+// nothing would hold a connection to NoETL for ever.
+type patientWriter struct {
+	http.ResponseWriter
+	conn     *http.ResponseController
+	buffered int
+}
+
+const writePatience = 60 * time.Second
+
+// bufferedAnswer is surely below net/http's own buffer: what fits does not wait for the client.
+const bufferedAnswer = 2 << 10
+
+// Write implements io.Writer.
+func (w *patientWriter) Write(p []byte) (int, error) {
+	if w.buffered += len(p); w.buffered <= bufferedAnswer {
+		return w.ResponseWriter.Write(p)
+	}
+	_ = w.conn.SetWriteDeadline(time.Now().Add(writePatience)) // not every writer has one
+	n, err := w.ResponseWriter.Write(p)
+	_ = w.conn.SetWriteDeadline(time.Time{}) // the connection may be used for another request
+	return n, err
+}
+
+// FlushError is found by http.ResponseController.
+func (w *patientWriter) FlushError() error {
+	_ = w.conn.SetWriteDeadline(time.Now().Add(writePatience))
+	defer func() { _ = w.conn.SetWriteDeadline(time.Time{}) }()
+	return w.conn.Flush()
+}
+
+// Unwrap is found by http.ResponseController.
+func (w *patientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// publicLocation turns a redirect inside NoETL's API into one inside /noetl/. One that leads
+// elsewhere on NoETL's host would give an internal address away, so only its path is kept.
+func (p *Proxy) publicLocation(from *url.URL, location string) string {
+	target, err := from.Parse(location)
+	if err != nil {
+		return edge.IncomingPrefix
+	}
+	prefix, ours := p.own[hostPort(target)]
+	if !ours {
+		return target.String()
+	}
+	path, ok := strings.CutPrefix(target.EscapedPath(), prefix+edge.UpstreamPrefix)
+	if !ok {
+		return edge.IncomingPrefix
+	}
+	public := url.URL{RawPath: edge.IncomingPrefix + path, RawQuery: target.RawQuery, Fragment: target.Fragment}
+	if public.Path, err = url.PathUnescape(public.RawPath); err != nil {
+		return edge.IncomingPrefix
+	}
+	return public.String()
+}
+
+// hostPort returns the authority of a URL so that two spellings of one compare equal.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return strings.ToLower(u.Hostname()) + ":" + port
+}

@@ -1,0 +1,172 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/sessions"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+)
+
+// GraphQL adds POST /graphql, and GET /graphql: a WebSocket, or the page to try it out.
+func (d *Doors) GraphQL(mux *http.ServeMux, graph, page http.Handler) {
+	mux.Handle("POST /graphql", d.Protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !acceptsGraphQL(r) {
+			httpkit.WriteJSON(w, http.StatusNotAcceptable, httpkit.ErrorBody{Error: "the answer is application/graphql-response+json or application/json", Code: "not_acceptable"})
+			return
+		}
+		// The body is read here, and not by gqlgen, so that one that is too large, breaks off or
+		// has another shape is answered as everywhere else, and not quoted back.
+		body, err := httpkit.ReadBody(r, d.MaxBody)
+		if err != nil {
+			httpkit.WriteError(r.Context(), w, err)
+			return
+		}
+		var shape struct {
+			Query         *string        `json:"query"`
+			OperationName *string        `json:"operationName"`
+			Variables     map[string]any `json:"variables"`
+			Extensions    map[string]any `json:"extensions"`
+		}
+		err = httpkit.CheckJSON(r, body, &shape)
+		if err == nil && (shape.Query == nil || *shape.Query == "") {
+			err = fault.New(fault.Invalid, "missing_query", "query must be a GraphQL document")
+		}
+		if err != nil {
+			httpkit.WriteError(r.Context(), w, err)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		graph.ServeHTTP(w, r)
+	})))
+	mux.Handle("GET /graphql", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			graph.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), tokenKey{}, sessions.TokenOf(r))))
+			return
+		}
+		page.ServeHTTP(w, r)
+	}))
+}
+
+// acceptsGraphQL reports whether a client takes what GraphQL is answered in.
+func acceptsGraphQL(r *http.Request) bool {
+	accept := r.Header.Values("Accept")
+	if len(accept) == 0 {
+		return true
+	}
+	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		media, params, err := mime.ParseMediaType(strings.TrimSpace(part))
+		if err != nil || params["q"] == "0" {
+			continue
+		}
+		switch media {
+		case "*/*", "application/*", "application/json", "application/graphql-response+json":
+			return true
+		}
+	}
+	return false
+}
+
+// maxProxyAnswer bounds the answer of one proxyRequest, in bytes: it is held in memory, where
+// /noetl/* streams.
+const maxProxyAnswer = 4 << 20
+
+// Request makes one call for a caller by every rule of the proxy, for GraphQL's proxyRequest. An
+// error says why there is no answer of NoETL, or of the proxy in its place.
+func (p *Proxy) Request(ctx context.Context, caller edge.Caller, method, endpoint string, body any) (status int, answer []byte, err error) {
+	rest, ok := strings.CutPrefix(endpoint, edge.UpstreamPrefix)
+	if !ok {
+		return 0, nil, fault.New(fault.Invalid, "bad_endpoint", "endpoint must start with /api/")
+	}
+	target, err := url.ParseRequestURI(edge.IncomingPrefix + rest)
+	if err != nil || target.Fragment != "" || strings.Contains(rest, "#") {
+		return 0, nil, fault.New(fault.Invalid, "bad_endpoint", "endpoint must be a path of NoETL's API, with its query")
+	}
+	// With the key, ReverseProxy tells of an answer that broke off.
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, http.ServerContextKey, (*http.Server)(nil)))
+	defer cancel()
+	var reader io.Reader = http.NoBody
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return 0, nil, fault.Wrap(err, fault.Invalid, "bad_body", "body cannot be written as JSON")
+		}
+		reader = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(ctx, strings.ToUpper(method), target.String(), reader)
+	if err != nil {
+		return 0, nil, fault.New(fault.Invalid, "bad_method", "method must be GET, POST, PUT, PATCH or DELETE")
+	}
+	r.URL, r.Header = target, http.Header{"Accept": {"application/json"}}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	got := &kept{header: http.Header{}, cancel: cancel}
+	func() {
+		defer func() {
+			switch cause := recover(); cause {
+			case nil:
+			case http.ErrAbortHandler: // how ReverseProxy says that the answer broke off
+				got.broken = true
+			default:
+				panic(cause)
+			}
+		}()
+		p.serve(got, r, caller)
+	}()
+	switch {
+	case got.tooLarge:
+		return 0, nil, fault.New(fault.BadGateway, "noetl_answer_too_large", "the answer is too large for GraphQL; use /noetl/*")
+	case got.stream:
+		return 0, nil, fault.New(fault.BadGateway, "noetl_stream", "the answer is an event stream; use /noetl/*")
+	case got.broken:
+		return 0, nil, fault.New(fault.BadGateway, "noetl_interrupted", "Proxy request failed: the answer broke off")
+	}
+	return got.status, got.body.Bytes(), nil
+}
+
+// kept is a response that is kept, up to its limit.
+type kept struct {
+	header                   http.Header
+	status                   int
+	body                     bytes.Buffer
+	cancel                   context.CancelFunc
+	tooLarge, stream, broken bool
+}
+
+// Header implements http.ResponseWriter.
+func (k *kept) Header() http.Header { return k.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (k *kept) WriteHeader(status int) {
+	if status < http.StatusOK {
+		return
+	}
+	k.status = status
+	if strings.HasPrefix(strings.ToLower(k.header.Get("Content-Type")), "text/event-stream") {
+		k.stream = true
+		k.cancel()
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (k *kept) Write(b []byte) (int, error) {
+	if k.status == 0 {
+		k.WriteHeader(http.StatusOK)
+	}
+	if k.stream || k.body.Len()+len(b) > maxProxyAnswer {
+		k.tooLarge = !k.stream
+		k.cancel()
+		return 0, io.ErrShortWrite
+	}
+	return k.body.Write(b)
+}

@@ -1,0 +1,164 @@
+package httpapi_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
+)
+
+// flaky answers what it is told to.
+type flaky struct {
+	calls atomic.Int64
+	err   atomic.Pointer[error]
+	fails atomic.Int64 // how many more calls fail
+}
+
+// RoundTrip implements http.RoundTripper.
+func (f *flaky) RoundTrip(r *http.Request) (*http.Response, error) {
+	f.calls.Add(1)
+	if err := f.err.Load(); err != nil && f.fails.Add(-1) >= 0 {
+		return nil, *err
+	}
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+}
+
+func (f *flaky) fail(err error, times int64) {
+	f.err.Store(&err)
+	f.fails.Store(times)
+	f.calls.Store(0)
+}
+
+var (
+	errDial  = &net.OpError{Op: "dial", Err: errors.New("refused")}
+	errReset = &net.OpError{Op: "read", Err: errors.New("reset")}
+)
+
+func call(t *testing.T, u *httpapi.Upstream, method, body string) error {
+	t.Helper()
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://noetl:1/api/x", reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := u.RoundTrip(req)
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	return err
+}
+
+func TestOnlyCallsThatNeverArrivedAndMayBeRepeatedAre(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, method, body string
+		err                error
+		calls              int64
+		ok                 bool
+	}{
+		{"a GET that did not arrive", "GET", "", errDial, 3, true},
+		{"a DELETE that did not arrive", "DELETE", "", errDial, 3, true},
+		{"a POST starts things", "POST", "", errDial, 1, false},
+		{"a PATCH is not idempotent", "PATCH", "", errDial, 1, false},
+		{"a body is gone", "PUT", "x", errDial, 1, false},
+		{"a GET that may have arrived", "GET", "", errReset, 1, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				next := &flaky{}
+				next.fail(c.err, 2)
+				err := call(t, httpapi.NewUpstream(next, "noetl:1"), c.method, c.body)
+				if next.calls.Load() != c.calls || (err == nil) != c.ok {
+					t.Errorf("%d calls, %v", next.calls.Load(), err)
+				}
+			})
+		})
+	}
+}
+
+func TestTheBreaker(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		next := &flaky{}
+		u := httpapi.NewUpstream(next, "noetl:1")
+		next.fail(errReset, 1000)
+		for range 19 {
+			_ = call(t, u, "POST", "")
+		}
+		if next.calls.Load() != 19 {
+			t.Fatalf("below its volume the breaker let %d of 19 through", next.calls.Load())
+		}
+		for range 20 {
+			_ = call(t, u, "POST", "")
+		}
+		if n := next.calls.Load(); n != 20 {
+			t.Errorf("%d calls reached a server that is away", n)
+		}
+		next.fail(errReset, 0) // it is back
+		<-time.After(4 * time.Second)
+		for range 10 {
+			if err := call(t, u, "POST", ""); err != nil {
+				t.Fatalf("it is back, and yet: %v", err)
+			}
+		}
+	})
+}
+
+func TestWhatClientsDoDoesNotOpenTheBreaker(t *testing.T) {
+	t.Parallel()
+	next := &flaky{}
+	next.fail(&http.MaxBytesError{Limit: 1}, 100)
+	u := httpapi.NewUpstream(next, "noetl:1")
+	for range 50 {
+		_ = call(t, u, "POST", "")
+	}
+	if next.calls.Load() != 50 {
+		t.Errorf("%d of 50 calls were let through", next.calls.Load())
+	}
+}
+
+func TestAnAnswerThatFallsSilentEnds(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	up := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/stream" {
+			w.Header().Set("Content-Type", "text/event-stream")
+		}
+		_, _ = io.WriteString(w, "data: begun\n\n")
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+		_, _ = io.WriteString(w, "data: end\n\n")
+	})
+	srv := front(t, up.URL, func(c *httpapi.ProxyConfig) { c.Idle = 100 * time.Millisecond })
+	get := func(path string) (string, error) {
+		resp, err := http.DefaultClient.Do(request(t, "GET", srv.URL+path, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		b, err := io.ReadAll(resp.Body)
+		return string(b), err
+	}
+	if b, err := get("/noetl/silent"); err == nil || strings.Contains(b, "end") {
+		t.Errorf("a silent answer: %q %v", b, err)
+	}
+	timer := time.AfterFunc(500*time.Millisecond, func() { close(release) })
+	defer timer.Stop()
+	if b, err := get("/noetl/stream"); err != nil || !strings.Contains(b, "end") {
+		t.Errorf("a stream may be silent: %q %v", b, err)
+	}
+}

@@ -1,0 +1,117 @@
+// Package natskv keeps in JetStream which deliveries were dispatched.
+package natskv
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/services/ingress/internal/ingress"
+)
+
+// Bucket holds the claims; only ingress uses it.
+const Bucket = "gateway_ingress_claims"
+
+var _ ingress.ClaimStore = (*ClaimStore)(nil)
+
+// ClaimStore is the adapter. It is safe for concurrent use.
+type ClaimStore struct {
+	bucket *natskit.Lazy[jetstream.KeyValue]
+}
+
+// record is the value of a claim. Without an execution it is a lease.
+type record struct {
+	ExecutionID string    `json:"execution_id,omitempty"`
+	Until       time.Time `json:"until,omitzero"`
+}
+
+// NewClaimStore makes the store; ttl is how long a dispatched delivery is remembered.
+func NewClaimStore(js jetstream.JetStream, ttl time.Duration, replicas int) *ClaimStore {
+	return &ClaimStore{bucket: natskit.Bucket(js, jetstream.KeyValueConfig{
+		Bucket: Bucket, Description: "Deliveries that the NoETL gateway dispatched.", TTL: ttl, Storage: jetstream.FileStorage, Replicas: replicas,
+	})}
+}
+
+// Claim implements the port.
+func (s *ClaimStore) Claim(ctx context.Context, key string, lease time.Duration) (ingress.Claim, error) {
+	claim := ingress.Claim{Key: key, State: ingress.ClaimBusy}
+	kv, err := s.bucket.Get(ctx)
+	if err != nil {
+		return claim, err
+	}
+	value, err := json.Marshal(record{Until: time.Now().Add(lease)})
+	if err != nil {
+		return claim, err
+	}
+	revision, err := kv.Create(ctx, key, value)
+	if err == nil {
+		claim.State, claim.Revision = ingress.ClaimTaken, revision
+		return claim, nil
+	}
+	if !errors.Is(err, jetstream.ErrKeyExists) {
+		return claim, s.bucket.Failed(err)
+	}
+	entry, err := kv.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return claim, nil // released this moment: ask again
+	}
+	if err != nil {
+		return claim, s.bucket.Failed(err)
+	}
+	var held record
+	if err := json.Unmarshal(entry.Value(), &held); err != nil {
+		held = record{} // nobody's: taken over below
+	}
+	switch {
+	case held.ExecutionID != "":
+		claim.State, claim.ExecutionID = ingress.ClaimSettled, held.ExecutionID
+		return claim, nil
+	case time.Now().Before(held.Until):
+		return claim, nil
+	}
+	// Whoever had the lease is gone. One of those who find out gets it.
+	if revision, err = kv.Update(ctx, key, value, entry.Revision()); err != nil {
+		if conflict(err) {
+			return claim, nil
+		}
+		return claim, s.bucket.Failed(err)
+	}
+	claim.State, claim.Revision = ingress.ClaimTaken, revision
+	return claim, nil
+}
+
+// Settle implements the port.
+func (s *ClaimStore) Settle(ctx context.Context, c ingress.Claim, executionID string) error {
+	kv, err := s.bucket.Get(ctx)
+	if err != nil {
+		return err
+	}
+	value, err := json.Marshal(record{ExecutionID: executionID})
+	if err != nil {
+		return err
+	}
+	_, err = kv.Update(ctx, c.Key, value, c.Revision)
+	return s.bucket.Failed(err)
+}
+
+// Release implements the port. A claim that somebody else has by now stays theirs.
+func (s *ClaimStore) Release(ctx context.Context, c ingress.Claim) error {
+	kv, err := s.bucket.Get(ctx)
+	if err != nil {
+		return err
+	}
+	if err := kv.Delete(ctx, c.Key, jetstream.LastRevision(c.Revision)); err != nil && !conflict(err) {
+		return s.bucket.Failed(err)
+	}
+	return nil
+}
+
+// conflict reports that the key has another revision than the caller saw.
+func conflict(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, jetstream.ErrKeyExists) || errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
+}
