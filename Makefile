@@ -73,4 +73,4 @@ $(GRAPHIQL)/assets/graphiql.min.js: $(GRAPHIQL)/package-lock.json
 	else echo "npm is not installed: GET /graphql will say that GraphiQL is not part of this build"; fi
 
 clean: ## remove what make made
-	@rm -rf bin dist .cache tests/artifacts
+	@rm -rf bin dist .cache tests/artifacts $(GRAPHIQL)/node_modules $(GRAPHIQL)/assets/*.js $(GRAPHIQL)/assets/*.css tests/clients/node_modules

@@ -139,7 +139,10 @@ func gateway(t *testing.T, upstream string) (p *stack.Proc, session string) {
 		t.Skip("benchmark NOT RUN: make bench runs it")
 	}
 	p = stack.Standalone(t, "AUTH_BACKEND=local", "NOETL_BASE_URL="+upstream, "LOG_LEVEL=warn", "GATEWAY_ENFORCE_ACCESS=off",
-		"GATEWAY_STREAMS_PER_USER=20000", "GATEWAY_SESSION_NEAR_TTL_SECS=3600", "GATEWAY_HEARTBEAT_INTERVAL_SECS=300")
+		// Limits are counted, and not reached.
+		"GATEWAY_STREAMS_PER_USER=50000", "GATEWAY_STREAMS_PER_SESSION=50000", "GATEWAY_STREAMS_PER_ADDRESS=50000", "GATEWAY_STREAMS_MAX=50000",
+		"GATEWAY_STREAM_RATE_ADDRESS_PER_MIN=100000000", "GATEWAY_RATE_ADDRESS_PER_MIN=1000000000", "GATEWAY_RATE_SESSION_PER_MIN=1000000000",
+		"GATEWAY_SESSION_NEAR_TTL_SECS=3600", "GATEWAY_HEARTBEAT_INTERVAL_SECS=300")
 	return p, stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 }
 
@@ -237,39 +240,6 @@ func dialStream(t *testing.T, base, session string) (net.Conn, string) {
 	_, rest, _ := strings.Cut(got.String(), `"clientId":"`)
 	client, _, _ := strings.Cut(rest, `"`)
 	return conn, client
-}
-
-const idleStreams = 5000
-
-func TestBenchIdleEventStream(t *testing.T) {
-	if !*measure {
-		t.Skip("benchmark NOT RUN: make bench runs it")
-	}
-	up, _ := part(t, "upstream")
-	bare, barePID := part(t, "bare", "UPSTREAM="+up)
-	p, session := gateway(t, up)
-	perStream := func(base string, pid int) float64 {
-		for range 50 { // whatever the first ones cost once
-			c, _ := dialStream(t, base, session)
-			defer func() { _ = c.Close() }()
-		}
-		<-time.After(2 * time.Second)
-		before := resident(t, pid)
-		conns := make([]net.Conn, idleStreams)
-		for i := range conns {
-			conns[i], _ = dialStream(t, base, session)
-		}
-		defer func() {
-			for _, c := range conns {
-				_ = c.Close()
-			}
-		}()
-		<-time.After(10 * time.Second) // garbage of the opening is collected and given back
-		return (resident(t, pid) - before) / idleStreams / 1024
-	}
-	usual := perStream(bare, barePID)
-	ours := perStream(p.Ready.Public, p.PID())
-	t.Logf("RESULT idle event stream, resident memory over %d streams: %.1f KB each : %.1f KB the usual way (handler waits in net/http) = %.2f", idleStreams, ours, usual, ours/usual)
 }
 
 func TestBenchFramesEndToEnd(t *testing.T) {

@@ -3,9 +3,11 @@ package app
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -111,6 +113,9 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	}
 	mux.Handle("/ingress/", ingress)
 	if cfg.ExposeInternal {
+		if near.Internal == nil && cfg.PublicURL != "" && strings.HasPrefix(cfg.CallbackURL+"/", strings.TrimRight(cfg.PublicURL, "/")+"/") {
+			return nil, errors.New("GATEWAY_CALLBACK_URL is this gateway's own GATEWAY_PUBLIC_URL: with GATEWAY_EXPOSE_INTERNAL it would forward callbacks to itself; set it to event-fanout's internal listener")
+		}
 		internal, err := neighbour(near.Internal, cfg.CallbackURL, "event-fanout", host)
 		if err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/ingress/internal/ingresstest"
 )
@@ -58,5 +59,26 @@ func TestAListenerHasALimit(t *testing.T) {
 	}
 	if !limited {
 		t.Error("no limit")
+	}
+}
+
+// The part of fault 11 (wire contract, section 13) that is closed so far: a repetition does not run
+// twice, and what could not be dispatched is answered so that its sender tries again, which works.
+func TestFault11ARepetitionRunsOnceAndAFailureCanBeRepeated(t *testing.T) {
+	t.Parallel()
+	w := boot(t)
+	w.noetl.FailExecute(fault.New(fault.Unavailable, "down", "down"))
+	headers := []string{"Authorization", "Bearer " + ingresstest.Secret, "X-Message-Id", "m1"}
+	if status, body := w.send("POST", "/ingress/hook", `{}`, headers...); status != 502 || !strings.Contains(body, `"dispatch_error"`) {
+		t.Errorf("%d %s", status, body)
+	}
+	w.noetl.FailExecute(nil)
+	for range 3 {
+		if status, body := w.send("POST", "/ingress/hook", `{}`, headers...); status != 202 || !strings.Contains(body, ingresstest.FirstExecution) {
+			t.Errorf("%d %s", status, body)
+		}
+	}
+	if n := len(w.noetl.Started()); n != 1 {
+		t.Errorf("%d started", n)
 	}
 }

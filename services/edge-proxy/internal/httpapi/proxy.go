@@ -138,7 +138,11 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, caller edge.Caller
 		httpkit.WriteError(ctx, w, err)
 		return
 	}
-	p.reverse.ServeHTTP(&patientWriter{ResponseWriter: w, conn: http.NewResponseController(w)}, r.WithContext(context.WithValue(ctx, tripKey{}, t)))
+	conn := http.NewResponseController(w)
+	if r.Body != nil && r.Body != http.NoBody {
+		_ = conn.EnableFullDuplex() // NoETL may answer before the body is at its end; HTTP/2 may always
+	}
+	p.reverse.ServeHTTP(&patientWriter{ResponseWriter: w, conn: conn}, r.WithContext(context.WithValue(ctx, tripKey{}, t)))
 }
 
 // look reads what decides where a call goes and whether it may: the path, and of few calls the

@@ -66,10 +66,10 @@ func RuntimeContract(version string, auth0 Auth0) http.Handler {
 	doc.Routes.Public = []string{
 		"GET /health", "GET /healthz", "GET /readyz", "GET /api/runtime/contract", "GET /sharding/preview",
 		"POST /api/auth/login", "POST /api/auth/validate", "POST /api/auth/check-access", "GET /graphql (the page)",
-		"POST /ingress/{listener} (signed by its sender)",
+		"GET /api/auth/browser/login", "GET /api/auth/browser/callback", "POST /api/auth/backchannel-logout", "POST /ingress/{listener} (signed by its sender)",
 	}
 	doc.Routes.Protected = []string{
-		"ANY /noetl/{path...}", "POST /graphql", "GET /graphql (graphql-transport-ws)", "POST /api/auth/logout",
+		"ANY /noetl/{path...}", "POST /graphql", "GET /graphql (graphql-transport-ws)", "POST /api/auth/logout", "POST /api/auth/revoke",
 		"GET /events?session_token=...", "POST /events/ticket", "GET /ws",
 	}
 	doc.Proxy = proxyContract{
