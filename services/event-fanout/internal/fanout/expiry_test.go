@@ -32,6 +32,9 @@ func TestEachStreamEndsWithItsOwnSession(t *testing.T) {
 			}
 			if i == 2 {
 				h.End(s) // its place in the order goes with it
+				if n := h.Scheduled(); n != i {
+					t.Errorf("%d streams are kept, want %d", n, i)
+				}
 			}
 		}
 		for minute := range 6 {

@@ -28,11 +28,15 @@ type WebSockets struct {
 	poller   *poller // nil where there is none
 }
 
+// messageTime is the default of [WebSocketLimits].
+const messageTime = 30 * time.Second
+
 // WebSocketLimits bound what one connection may cost.
 type WebSocketLimits struct {
 	MaxMessage int64         // bytes of one message from a client
 	PerMinute  int           // messages from a client, control frames included
 	Silence    time.Duration // a peer that says nothing for so long, pongs included, has gone
+	Message    time.Duration // for a message that has begun to arrive to be whole; 0 is 30 s
 }
 
 // readBuffer holds a small message; a larger one is read past it. It stays with an idle
@@ -43,6 +47,9 @@ const readBuffer = 288
 // streams does what both transports share. ctx gives its
 // values to commands; its end does not stop them.
 func NewWebSockets(ctx context.Context, streams *Events, origins Origins, limits WebSocketLimits) *WebSockets {
+	if limits.Message == 0 {
+		limits.Message = messageTime
+	}
 	poller, err := newPoller()
 	if err != nil { // then each connection has a goroutine that waits
 		poller = nil

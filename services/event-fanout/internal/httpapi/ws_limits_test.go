@@ -183,3 +183,36 @@ func TestAClientThatTakesNoAnswersIsCutOff(t *testing.T) {
 	}
 	testkit.Eventually(t, "the stream is gone", func() bool { return s.hub.Streams() == 0 })
 }
+
+// After a ping or a pong the connection is idle again: the time that a message may take must not
+// go on running, or every connection would end after its first pong.
+func TestAControlFrameIsNoBeginningOfAMessage(t *testing.T) {
+	t.Parallel()
+	s := newSockets(t, func(l *httpapi.WebSocketLimits) { l.Message = 200 * time.Millisecond })
+	for name, kind := range map[string]int{"ping": websocket.PingMessage, "pong": websocket.PongMessage} {
+		c := s.open("")
+		if err := c.WriteControl(kind, []byte("x"), time.Now().Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(600 * time.Millisecond) // longer than a message may take
+		if err := c.WriteMessage(websocket.TextMessage, []byte(`{"jsonrpc":"2.0","id":7,"method":"ping"}`)); err != nil {
+			t.Fatal(name, err)
+		}
+		if got := s.read(c); !strings.Contains(got, `"pong"`) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+func TestAMessageThatDoesNotEndIsCutOff(t *testing.T) {
+	t.Parallel()
+	s := newSockets(t, func(l *httpapi.WebSocketLimits) { l.Message = 200 * time.Millisecond })
+	c := s.open("")
+	if _, err := c.NetConn().Write([]byte{0x81, 0xfe}); err != nil { // the first two bytes of a longer frame
+		t.Fatal(err)
+	}
+	if _, _, err := c.ReadMessage(); err == nil {
+		t.Error("still open")
+	}
+	testkit.Eventually(t, "the stream is gone", func() bool { return s.hub.Streams() == 0 })
+}

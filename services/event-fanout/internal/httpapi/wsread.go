@@ -17,10 +17,9 @@ import (
 )
 
 const (
-	maxRunning  = 8                // commands of one connection under way
-	maxRefused  = 100              // messages beyond the rate in a row before the connection is closed
-	minBurst    = 20               // messages at once, whatever the rate
-	messageTime = 30 * time.Second // for a message that has begun to arrive whole
+	maxRunning = 8   // commands of one connection under way
+	maxRefused = 100 // messages beyond the rate in a row before the connection is closed
+	minBurst   = 20  // messages at once, whatever the rate
 )
 
 var errFlood = errors.New("too many messages")
@@ -60,7 +59,7 @@ func (c *wsConn) finish() {
 // next handles one frame, or one message of several, and reports whether another may come.
 // Control frames are handled here: the library would go on waiting for a message after one.
 func (c *wsConn) next() bool {
-	if err := c.socket.SetReadDeadline(time.Now().Add(messageTime)); err != nil {
+	if err := c.socket.SetReadDeadline(time.Now().Add(c.owner.limits.Message)); err != nil {
 		return false
 	}
 	head, err := c.reader.Peek(2)
