@@ -1,10 +1,12 @@
 package kit
 
 import (
+	"errors"
 	"math"
 	"time"
 
 	"github.com/maypok86/otter/v2"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
 	"github.com/noetl/gateway/libs/fault"
@@ -19,6 +21,30 @@ type Rates struct {
 	limit   rate.Limit
 	burst   int
 	buckets *otter.Cache[string, *rate.Limiter]
+	refused prometheus.Counter // nil counts nothing
+}
+
+// NewRefusals makes and registers the counter of what limits refused, by limit. Services that share
+// a registry share it.
+func NewRefusals(reg prometheus.Registerer) (*prometheus.CounterVec, error) {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "noetl_gateway_rate_limited_total", Help: "Events that a limit on how often refused, by limit.",
+	}, []string{"limit"})
+	err := reg.Register(c)
+	if known, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		if shared, ok := known.ExistingCollector.(*prometheus.CounterVec); ok {
+			return shared, nil
+		}
+	}
+	return c, err
+}
+
+// Count makes the limit count its refusals under a name, from 0. It returns r.
+func (r *Rates) Count(refusals *prometheus.CounterVec, limit string) *Rates {
+	if r != nil {
+		r.refused = refusals.WithLabelValues(limit)
+	}
+	return r
 }
 
 // maxRateKeys is how many keys are remembered: about 200 bytes each.
@@ -64,6 +90,9 @@ func (r *Rates) Exhausted(key string) error {
 }
 
 func (r *Rates) refusal(bucket *rate.Limiter) error {
+	if r.refused != nil {
+		r.refused.Inc()
+	}
 	missing := 1 - bucket.Tokens()
 	wait := time.Duration(math.Max(missing, 0) / float64(r.limit) * float64(time.Second))
 	return fault.New(fault.RateLimited, "too_many", "too many requests; try again later").After(max(wait, time.Second))

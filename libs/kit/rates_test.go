@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/kit"
 )
@@ -85,5 +87,37 @@ func TestExhaustedDoesNotCount(t *testing.T) {
 	}
 	if r.Check("a") != nil || r.Exhausted("a") == nil || r.Exhausted("b") != nil {
 		t.Error("one event empties a bucket of one")
+	}
+}
+
+func TestRefusalsAreCounted(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	first, err := kit.NewRefusals(reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := kit.NewRefusals(reg) // another service of the process
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := kit.NewRates(1, 1).Count(first, "address")
+	kit.NewRates(1, 1).Count(second, "session")
+	for range 3 {
+		_ = r.Check("a")
+	}
+	if kit.NewRates(0, 0).Count(first, "off") != nil {
+		t.Error("no limit became one")
+	}
+	families, err := reg.Gather()
+	if err != nil || len(families) != 1 {
+		t.Fatal(families, err)
+	}
+	got := map[string]float64{}
+	for _, m := range families[0].GetMetric() {
+		got[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+	}
+	if len(got) != 2 || got["address"] != 2 || got["session"] != 0 {
+		t.Errorf("%v", got)
 	}
 }

@@ -165,6 +165,19 @@ func (c *Client) Probe(ctx context.Context) error {
 // Do sends in as JSON to a path of NoETL, which starts with /api/, and decodes the answer
 // into out unless that is nil. The internal token is sent to /api/internal/ paths only.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
+	return c.send(ctx, c.owner(path), method, path, in, out)
+}
+
+// Event posts an event of an execution to the server that owns it.
+func (c *Client) Event(ctx context.Context, executionID string, event any) error {
+	base := c.base
+	if id, ok := shard.ParseID(executionID); ok && len(c.shards) > 0 {
+		base = c.shards.Base(id).String()
+	}
+	return c.send(ctx, base, http.MethodPost, "/api/events", event, nil)
+}
+
+func (c *Client) send(ctx context.Context, base, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
@@ -173,7 +186,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 		}
 		body = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.owner(path)+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, base+path, body)
 	if err != nil {
 		return err
 	}

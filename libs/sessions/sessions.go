@@ -81,7 +81,11 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{cfg: cfg, calls: natskit.NewClient(nc, tel), js: js, tel: tel, cache: cache, bad: kit.NewRates(cfg.BadRate, cfg.BadRate/6), cleared: map[authwire.UserKey]clearing{}, sweepAt: sweepMin}, nil
+	refusals, err := kit.NewRefusals(tel.Registry)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{cfg: cfg, calls: natskit.NewClient(nc, tel), js: js, tel: tel, cache: cache, bad: kit.NewRates(cfg.BadRate, cfg.BadRate/6).Count(refusals, "bad_session"), cleared: map[authwire.UserKey]clearing{}, sweepAt: sweepMin}, nil
 }
 
 // OnRevoked registers a function that is called for each revoked token, at least once: again

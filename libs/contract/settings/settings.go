@@ -88,7 +88,7 @@ transport.streams_per_user transport.write_timeout_secs
 server.tls_cert_file server.tls_key_file server.trusted_proxies
 limits.rate_address_per_min limits.rate_session_per_min limits.login_rate_address_per_min limits.auth_rate_address_per_min limits.bad_session_rate_address_per_min
 noetl.shards transport.ws_enabled transport.connection_timeout_secs auth0.redirect_uri
-transport.stream_rate_address_per_min transport.streams_per_address transport.streams_per_session transport.ws_max_message_bytes transport.ws_rate_per_min server.trusted_proxies
+transport.stream_rate_address_per_min transport.streams_per_address transport.streams_per_session transport.ws_max_message_bytes transport.ws_rate_per_min
 `)
 
 // Keys returns every known key of the settings file.

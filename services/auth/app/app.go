@@ -76,11 +76,15 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 	revocations := natskv.NewRevocations(js, replicas, tel.Logger)
 	host.Health.Add(httpkit.Check{Name: "revocations", Probe: revocations.Probe})
 
+	refusals, err := kit.NewRefusals(tel.Registry)
+	if err != nil {
+		return nil, err
+	}
 	a := &App{components: []run.Component{revocations}}
 	flows := natskv.NewFlows(js, replicas)
 	deps := auth.Deps{
 		Verifier: verifier, Revocations: revocations, Logins: natskv.NewLogins(js, replicas), Flows: flows, Spent: flows,
-		Limiter: kit.NewRates(cfg.LoginRate, cfg.LoginRate), Meter: meter, Logger: tel.Logger,
+		Limiter: kit.NewRates(cfg.LoginRate, cfg.LoginRate).Count(refusals, "account"), Meter: meter, Logger: tel.Logger,
 	}
 	if client, issuer := cfg.BrowserClient(), cfg.SignInIssuer(); client != "" && issuer != "" {
 		deps.Provider, err = oidc.NewProvider(oidc.ProviderConfig{Issuer: issuer, ClientID: client, Secret: cfg.ClientSecret, TTL: cfg.JWKSTTL}, &http.Client{})

@@ -92,10 +92,15 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	})
 	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "edge-proxy")}, cfg.NoETL.Timeout)
 
+	refusals, err := kit.NewRefusals(tel.Registry)
+	if err != nil {
+		return nil, err
+	}
+
 	// Routes.
 	doors := &httpapi.Doors{
-		Set: set, Sessions: session, MaxBody: cfg.MaxBody, PerSession: kit.NewRates(cfg.RateSession, cfg.RateSession/10),
-		Logins: kit.NewRates(cfg.RateLogin, cfg.RateLogin/2), AuthCalls: kit.NewRates(cfg.RateAuth, cfg.RateAuth/10),
+		Set: set, Sessions: session, MaxBody: cfg.MaxBody, PerSession: kit.NewRates(cfg.RateSession, cfg.RateSession/10).Count(refusals, "session"),
+		Logins: kit.NewRates(cfg.RateLogin, cfg.RateLogin/2).Count(refusals, "login"), AuthCalls: kit.NewRates(cfg.RateAuth, cfg.RateAuth/10).Count(refusals, "auth"),
 	}
 	mux := http.NewServeMux()
 	host.Health.Register(mux)
@@ -103,11 +108,11 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	doors.Browser(mux)
 	mux.Handle("GET /api/runtime/contract", httpapi.RuntimeContract(run.Version(), httpapi.Auth0(cfg.Auth0)))
 	mux.Handle("GET /sharding/preview", httpapi.ShardPreview())
-	events, err := neighbour(near.Events, cfg.EventsURL, "event-fanout", host)
+	events, err := neighbour(near.Events, cfg.EventsURL, "event-fanout", host) //nolint:contextcheck // each request has its own
 	if err != nil {
 		return nil, err
 	}
-	ingress, err := neighbour(near.Ingress, cfg.IngressURL, "ingress", host)
+	ingress, err := neighbour(near.Ingress, cfg.IngressURL, "ingress", host) //nolint:contextcheck // likewise
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +121,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		if near.Internal == nil && cfg.PublicURL != "" && strings.HasPrefix(cfg.CallbackURL+"/", strings.TrimRight(cfg.PublicURL, "/")+"/") {
 			return nil, errors.New("GATEWAY_CALLBACK_URL is this gateway's own GATEWAY_PUBLIC_URL: with GATEWAY_EXPOSE_INTERNAL it would forward callbacks to itself; set it to event-fanout's internal listener")
 		}
-		internal, err := neighbour(near.Internal, cfg.CallbackURL, "event-fanout", host)
+		internal, err := neighbour(near.Internal, cfg.CallbackURL, "event-fanout", host) //nolint:contextcheck // each request has its own
 		if err != nil {
 			return nil, err
 		}
@@ -152,7 +157,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		WebSocket: graphapi.WebSocket{AllowOrigin: httpapi.Origins(cors), Authenticate: doors.Authenticate},
 	}), graphiql.Page(mux))
 	public := httpapi.CORS(cors,
-		httpapi.PerAddress(kit.NewRates(cfg.RateAddress, cfg.RateAddress/10), httpapi.Public(httpkit.Routes(mux), proxy)))
+		httpapi.PerAddress(kit.NewRates(cfg.RateAddress, cfg.RateAddress/10).Count(refusals, "address"), httpapi.Public(httpkit.Routes(mux), proxy)))
 
 	events = httpapi.EndWith(closing, events)
 	for _, route := range []string{"GET /events", "POST /events/ticket", "GET /ws"} {

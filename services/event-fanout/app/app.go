@@ -109,7 +109,11 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	if err != nil {
 		return nil, err
 	}
-	doors := &httpapi.Doors{Opening: kit.NewRates(cfg.OpeningRate, cfg.OpeningRate/6)}
+	refusals, err := kit.NewRefusals(tel.Registry)
+	if err != nil {
+		return nil, err
+	}
+	doors := &httpapi.Doors{Opening: kit.NewRates(cfg.OpeningRate, cfg.OpeningRate/6).Count(refusals, "stream_opening")}
 	streams := &httpapi.Events{Set: set, Hub: hub, Sessions: session, Doors: doors, WriteTimeout: cfg.WriteTimeout, PeerTimeout: cfg.PeerTimeout}
 	if cfg.SSE {
 		publicMux.Handle("/events", streams) // the mux would take HEAD for GET
@@ -118,7 +122,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	if cfg.WebSocket {
 		publicMux.Handle("/ws", sockets)
 	}
-	publicMux.Handle("POST /events/ticket", &httpapi.Tickets{Set: set, Sessions: session, Doors: doors, Rate: kit.NewRates(ticketsPerMinute, ticketBurst)})
+	publicMux.Handle("POST /events/ticket", &httpapi.Tickets{Set: set, Sessions: session, Doors: doors, Rate: kit.NewRates(ticketsPerMinute, ticketBurst).Count(refusals, "ticket")})
 	a.public = proxies.Wrap(httpkit.Routes(publicMux))
 	a.internal = httpkit.Edge(tel, httpapi.Internal(set, cfg.InternalToken, undelivered))
 	internal, err := httpkit.Listen(ctx, cfg.InternalBind, cfg.InternalPort, "GATEWAY_INTERNAL_PORT")

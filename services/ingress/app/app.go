@@ -69,13 +69,18 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	if err != nil {
 		return nil, err
 	}
+	refusals, err := kit.NewRefusals(tel.Registry)
+	if err != nil {
+		return nil, err
+	}
 	keysCtx, endKeys := context.WithCancel(context.WithoutCancel(ctx))
 	auditor := noetlaudit.New(server, tel.Logger)
 	svc := ingress.New(ingress.Deps{
 		Listeners: listeners, Dispatcher: server, Observer: prom.New(tel.Registry), Logger: tel.Logger, NewID: uuid.NewString, Auditor: auditor,
 		Tokens: googleoidc.New(keysCtx, cfg.GoogleKeys, cfg.Google, noetl.Transport(tel), tel.Logger),
 		Claims: natskv.NewClaimStore(js, cfg.ClaimTTL, cfg.Process.NATS.Replicas), ClaimTTL: cfg.ClaimTTL,
-		PerListener: kit.NewRates(cfg.RatePerMin, cfg.RatePerMin/10), Failures: kit.NewRates(cfg.FailPerMin, cfg.FailPerMin/10),
+		PerListener: kit.NewRates(cfg.RatePerMin, cfg.RatePerMin/10).Count(refusals, "listener"),
+		Failures:    kit.NewRates(cfg.FailPerMin, cfg.FailPerMin/10).Count(refusals, "failed_delivery"),
 	})
 	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "ingress")}, cfg.Patience)
 

@@ -146,7 +146,7 @@ func ForwardRequestHeader(name string) bool {
 		return false
 	}
 	switch name {
-	case "Content-Type", "Content-Encoding", "Accept", "Traceparent", "Tracestate", "Baggage":
+	case "Content-Type", "Content-Encoding", "Accept", "Traceparent", "Tracestate":
 		return true
 	case "X-Session-Token", "X-Original-Url", "X-Rewrite-Url", "X-Original-Uri", "X-Original-Method",
 		"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "X-User", "X-Remote-User", "X-Client-Cert", "X-Noetl-User-Id":

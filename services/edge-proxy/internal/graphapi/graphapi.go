@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,7 +17,6 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
-	"github.com/99designs/gqlgen/graphql/handler/transport"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"go.opentelemetry.io/otel/trace"
@@ -51,11 +52,12 @@ type Deps struct {
 	WebSocket WebSocket
 }
 
-// Handler serves POST /graphql, and GET /graphql for WebSockets.
+// Handler serves POST /graphql, and GET /graphql for queries and WebSockets. A client that takes
+// [MediaResponse] names that type alone in Accept; any other is answered in application/json.
 func Handler(d Deps) http.Handler {
 	srv := handler.New(NewExecutableSchema(Config{Resolvers: &resolver{Deps: d}}))
 	srv.AddTransport(d.WebSocket.transport())
-	srv.AddTransport(transport.POST{})
+	srv.AddTransport(overHTTP{})
 	srv.SetQueryCache(lru.New[*ast.QueryDocument](cachedQueries))
 	srv.SetParserTokenLimit(maxTokens)
 	srv.Use(extension.Introspection{})
@@ -64,6 +66,107 @@ func Handler(d Deps) http.Handler {
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(func(context.Context, any) error { return fault.New(fault.Internal, "panic", "internal error") })
 	return d.WebSocket.bounded(srv)
+}
+
+// Media types of an answer (GraphQL over HTTP, "Media Types"). They differ in how a request is
+// refused before anything of it is executed: with 400, or, as clients from before the
+// specification have it, with 200. The errors are in the body either way.
+const (
+	MediaJSON     = "application/json"
+	MediaResponse = "application/graphql-response+json"
+)
+
+// overHTTP takes queries and mutations by GraphQL over HTTP. gqlgen's own transports answer a
+// refused request with 422 and "data": null, which neither media type has, and quote the body.
+type overHTTP struct{}
+
+var _ graphql.Transport = overHTTP{}
+
+// Supports implements graphql.Transport.
+func (overHTTP) Supports(r *http.Request) bool {
+	if r.Header.Get("Upgrade") != "" || r.Method == http.MethodGet {
+		return r.Header.Get("Upgrade") == ""
+	}
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return r.Method == http.MethodPost && err == nil && media == MediaJSON
+}
+
+// Do implements graphql.Transport.
+func (overHTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
+	ctx := r.Context()
+	refused := http.StatusOK
+	w.Header().Set("Content-Type", MediaJSON)
+	if r.Header.Get("Accept") == MediaResponse {
+		refused = http.StatusBadRequest
+		w.Header().Set("Content-Type", MediaResponse)
+	}
+	params, err := paramsOf(r)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, exec.DispatchError(ctx, gqlerror.List{gqlerror.WrapIfUnwrapped(err)}))
+		return
+	}
+	rc, errs := exec.CreateOperationContext(ctx, params)
+	ctx = graphql.WithOperationContext(ctx, rc)
+	switch {
+	case errs != nil:
+	case rc.Operation.Operation == ast.Subscription:
+		errs = gqlerror.List{gqlerror.WrapIfUnwrapped(fault.New(fault.Invalid, "subscription", "subscriptions are served over WebSocket: "+subprotocol))}
+	case rc.Operation.Operation == ast.Mutation && r.Method == http.MethodGet:
+		w.Header().Set("Allow", http.MethodPost)
+		refused = http.StatusMethodNotAllowed
+		errs = gqlerror.List{gqlerror.WrapIfUnwrapped(fault.New(fault.Invalid, "mutation_by_get", "mutations take POST"))}
+	}
+	if errs != nil {
+		refuse(w, refused, exec.DispatchError(ctx, errs))
+		return
+	}
+	responses, ctx := exec.DispatchOperation(ctx, rc)
+	if body, err := json.Marshal(responses(ctx)); err == nil { // or the resolvers made what is no JSON
+		_, _ = w.Write(body)
+	} else {
+		refuse(w, http.StatusInternalServerError, exec.DispatchError(ctx, gqlerror.List{gqlerror.WrapIfUnwrapped(err)}))
+	}
+}
+
+// paramsOf reads a request: the body of a POST, the query of a GET.
+func paramsOf(r *http.Request) (*graphql.RawParams, error) {
+	params := &graphql.RawParams{Headers: r.Header, ReadTime: graphql.TraceTiming{Start: graphql.Now()}}
+	defer func() { params.ReadTime.End = graphql.Now() }()
+	decode := func(from io.Reader, into any, what string) error {
+		d := json.NewDecoder(from)
+		d.UseNumber()
+		if err := d.Decode(into); err != nil {
+			return fault.Wrap(err, fault.Invalid, "bad_json", what+" must be a JSON object")
+		}
+		return nil
+	}
+	if r.Method == http.MethodPost {
+		return params, decode(r.Body, params, "the body")
+	}
+	query := r.URL.Query()
+	params.Query, params.OperationName = query.Get("query"), query.Get("operationName")
+	for name, into := range map[string]*map[string]any{"variables": &params.Variables, "extensions": &params.Extensions} {
+		if text := query.Get(name); text != "" {
+			if err := decode(strings.NewReader(text), into, name); err != nil {
+				return params, err
+			}
+		}
+	}
+	return params, nil
+}
+
+// refuse answers a request of which nothing was executed: it has no data, not even null
+// (GraphQL, section 7.1).
+func refuse(w http.ResponseWriter, status int, out *graphql.Response) {
+	body, err := json.Marshal(struct {
+		Errors     gqlerror.List  `json:"errors"`
+		Extensions map[string]any `json:"extensions,omitempty"`
+	}{out.Errors, out.Extensions})
+	if err != nil {
+		status, body = http.StatusInternalServerError, []byte(`{"errors":[{"message":"internal error"}]}`)
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
 }
 
 // present writes a fault as GraphQL has it. Errors of the query itself are gqlgen's and pass

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,6 +36,7 @@ type door struct {
 	noetl   *edgetest.NoETL
 	pending *edgetest.Pending
 	session bool
+	accept  string
 }
 
 func newDoor() *door {
@@ -53,7 +55,8 @@ func newDoor() *door {
 			return edge.Caller{Session: &authwire.Session{User: authwire.User{UserID: 7}}, Token: "secret-token"}, nil
 		},
 		WebSocket: graphapi.WebSocket{
-			AllowOrigin: func(r *http.Request) bool { return r.Header.Get("Origin") == "https://app.example.com" },
+			MaxPerAddress: maxPerAddress,
+			AllowOrigin:   func(r *http.Request) bool { return r.Header.Get("Origin") == "https://app.example.com" },
 			Authenticate: func(ctx context.Context, token string) (context.Context, error) {
 				if token != "secret-token" {
 					return ctx, fault.New(fault.Unauthenticated, "invalid_session", "log in again")
@@ -96,6 +99,9 @@ func (d *door) post(t *testing.T, body, contentType string) *httptest.ResponseRe
 	t.Helper()
 	req := httptest.NewRequestWithContext(t.Context(), "POST", "/graphql", strings.NewReader(body))
 	req.Header.Set("Content-Type", contentType)
+	if d.accept != "" {
+		req.Header.Set("Accept", d.accept)
+	}
 	rec := httptest.NewRecorder()
 	d.ServeHTTP(rec, req)
 	return rec
@@ -104,6 +110,8 @@ func (d *door) post(t *testing.T, body, contentType string) *httptest.ResponseRe
 // world is what a golden file may ask for beside its request.
 func (d *door) world(line string) {
 	switch line {
+	case "the client takes " + graphapi.MediaResponse:
+		d.accept = graphapi.MediaResponse
 	case "no session":
 		d.session = false
 	case "an execution runs":
@@ -168,6 +176,37 @@ func TestGolden(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A query may come by GET, and nothing that changes anything.
+func TestGETTakesQueriesAlone(t *testing.T) {
+	for name, c := range map[string]struct {
+		query      url.Values
+		status     int
+		body, kind string
+	}{
+		"query":             {url.Values{"query": {"{health}"}}, 200, `{"data":{"health":"ok"}}`, graphapi.MediaJSON},
+		"with variables":    {url.Values{"query": {"query Q($n:String!){__type(name:$n){name}}"}, "variables": {`{"n":"Frame"}`}, "operationName": {"Q"}}, 200, `"name":"Frame"`, graphapi.MediaJSON},
+		"mutation":          {url.Values{"query": {`mutation{executePlaybook(name:"demo/echo"){id}}`}}, 405, `"reason":"mutation_by_get"`, graphapi.MediaResponse},
+		"mutation, JSON":    {url.Values{"query": {`mutation{executePlaybook(name:"demo/echo"){id}}`}}, 405, `"reason":"mutation_by_get"`, graphapi.MediaJSON},
+		"subscription":      {url.Values{"query": {`subscription{frames{method}}`}}, 400, `"reason":"subscription"`, graphapi.MediaResponse},
+		"variables, text":   {url.Values{"query": {"{health}"}, "variables": {"x"}}, 400, `"reason":"bad_json"`, graphapi.MediaJSON},
+		"variables, a list": {url.Values{"query": {"{health}"}, "variables": {"[1]"}}, 400, `"reason":"bad_json"`, graphapi.MediaJSON},
+		"extensions, text":  {url.Values{"query": {"{health}"}, "extensions": {"1"}}, 400, `"reason":"bad_json"`, graphapi.MediaJSON},
+		"syntax":            {url.Values{"query": {"{"}}, 400, `"code":"GRAPHQL_PARSE_FAILED"`, graphapi.MediaResponse},
+	} {
+		d := newDoor()
+		req := httptest.NewRequestWithContext(t.Context(), "GET", "/graphql?"+c.query.Encode(), nil)
+		req.Header.Set("Accept", c.kind)
+		rec := httptest.NewRecorder()
+		d.ServeHTTP(rec, req)
+		if rec.Code != c.status || !strings.Contains(rec.Body.String(), c.body) || rec.Header().Get("Content-Type") != c.kind || len(d.noetl.Started()) != 0 {
+			t.Errorf("%s: %d %s %s, want %d %s", name, rec.Code, rec.Header(), rec.Body, c.status, c.body)
+		}
+		if c.status >= 400 && strings.Contains(rec.Body.String(), `"data"`) {
+			t.Errorf("%s: data in a refusal: %s", name, rec.Body)
+		}
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/noetl/gateway/libs/testkit"
 )
 
 // socket speaks graphql-transport-ws to a door.
@@ -58,7 +60,10 @@ func (s *socket) next() wsMessage {
 	return m
 }
 
-const protocol = "graphql-transport-ws"
+const (
+	protocol      = "graphql-transport-ws"
+	maxPerAddress = 5
+)
 
 func TestSubscribingToFrames(t *testing.T) {
 	t.Parallel()
@@ -115,7 +120,10 @@ func TestWebSocketsThatAreRefused(t *testing.T) {
 		for {
 			_, text, err := s.ReadMessage()
 			if err != nil {
-				break // closed
+				if refused := strings.Contains(begin, "connection_init"); refused && !websocket.IsCloseError(err, 4403) {
+					t.Errorf("%s: closed with %v", begin, err)
+				}
+				break
 			}
 			if strings.Contains(string(text), "connection_ack") || strings.Contains(string(text), "v1.2.3") {
 				t.Fatalf("%s was answered with %s", begin, text)
@@ -135,4 +143,42 @@ func TestAWebSocketThatSendsTooMuchIsClosed(t *testing.T) {
 	if _, text, err := s.ReadMessage(); err == nil {
 		t.Errorf("answered with %.100s", text)
 	}
+}
+
+func TestSocketsOfAnAddressAreLimited(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(newDoor())
+	t.Cleanup(srv.Close)
+	dialer := websocket.Dialer{Subprotocols: []string{protocol}, HandshakeTimeout: 5 * time.Second}
+	open := func() (*websocket.Conn, int) {
+		conn, resp, err := dialer.DialContext(t.Context(), strings.Replace(srv.URL, "http", "ws", 1), nil)
+		if err != nil {
+			if resp == nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			return nil, resp.StatusCode
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		return conn, http.StatusSwitchingProtocols
+	}
+	var first *websocket.Conn
+	opened := 0
+	for range maxPerAddress + 5 {
+		conn, status := open()
+		if conn == nil {
+			if status != http.StatusTooManyRequests {
+				t.Fatal(status)
+			}
+			break
+		}
+		if opened++; first == nil {
+			first = conn
+		}
+	}
+	if opened != maxPerAddress {
+		t.Errorf("%d were opened", opened)
+	}
+	_ = first.Close()
+	testkit.Eventually(t, "one that closed makes room", func() bool { conn, _ := open(); return conn != nil })
 }

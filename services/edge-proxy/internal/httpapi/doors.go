@@ -5,8 +5,10 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/sessions"
@@ -43,7 +45,31 @@ func (d *Doors) Authenticate(ctx context.Context, token string) (context.Context
 	if _, err := d.identify(ctx, token); err != nil {
 		return ctx, err
 	}
-	return context.WithValue(ctx, tokenKey{}, token), nil
+	live, end := context.WithCancel(context.WithValue(ctx, tokenKey{}, token))
+	go d.follow(live, token, end)
+	return live, nil
+}
+
+// sessionCheck is how often a WebSocket's session is looked at again. What it asks for is refused at
+// once when the session has ended, and its frames end then; this is for one that is idle.
+const sessionCheck = 15 * time.Second
+
+// follow ends a context soon after its session.
+func (d *Doors) follow(ctx context.Context, token string, end context.CancelFunc) {
+	defer end()
+	tick := time.NewTicker(sessionCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		_, err := d.Sessions.Resolve(ctx, token)
+		if kind, failed := fault.KindOf(err); failed && kind == fault.Unauthenticated {
+			return
+		}
+	}
 }
 
 // Doors builds the routes that clients call.
@@ -116,7 +142,7 @@ func (d *Doors) Auth(mux *http.ServeMux) {
 	mux.Handle("POST /api/auth/login", PerAddress(d.Logins, httpkit.Mount(d.Set.Login, decodeLogin, httpkit.JSON)))
 	mux.Handle("POST /api/auth/validate", PerAddress(d.AuthCalls, httpkit.Mount(d.Set.Validate, httpkit.DecodeJSON[authwire.ValidateRequest](maxAuthBody), httpkit.JSON)))
 	mux.Handle("POST /api/auth/check-access", PerAddress(d.AuthCalls, httpkit.Mount(d.Set.CheckAccess, httpkit.DecodeJSON[authwire.CheckAccessRequest](maxAuthBody), httpkit.JSON)))
-	mux.HandleFunc("POST /api/auth/logout", d.logout)
+	mux.Handle("POST /api/auth/logout", PerAddress(d.AuthCalls, http.HandlerFunc(d.logout)))
 }
 
 // decodeLogin fills in where the login comes from. A backend of a web app may say it for its

@@ -7,7 +7,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
@@ -109,6 +112,39 @@ func FuzzLogin(f *testing.F) {
 		rec := httptest.NewRecorder()
 		if h.ServeHTTP(rec, req); rec.Code >= 500 || !json.Valid(rec.Body.Bytes()) {
 			t.Errorf("%q: %d %s", body, rec.Code, rec.Body)
+		}
+	})
+}
+
+// ending is a session that ends.
+type ending struct{ over atomic.Bool }
+
+// Resolve implements httpapi.SessionResolver.
+func (e *ending) Resolve(context.Context, string) (*authwire.Session, error) {
+	if e.over.Load() {
+		return nil, fault.New(fault.Unauthenticated, "invalid_session", "over")
+	}
+	return &authwire.Session{}, nil
+}
+
+func TestAnIdleWebSocketEndsSoonAfterItsSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		session := &ending{}
+		d := &httpapi.Doors{Sessions: session}
+		ctx, err := d.Authenticate(t.Context(), "t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Minute) // the clock of the synctest bubble
+		synctest.Wait()
+		if ctx.Err() != nil {
+			t.Fatal("ended with a live session")
+		}
+		session.over.Store(true)
+		<-time.After(20 * time.Second) // the clock of the synctest bubble
+		synctest.Wait()
+		if ctx.Err() == nil {
+			t.Error("still open 20 s after its session")
 		}
 	})
 }

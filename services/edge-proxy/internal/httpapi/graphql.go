@@ -8,21 +8,20 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/sessions"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+	"github.com/noetl/gateway/services/edge-proxy/internal/graphapi"
 )
 
-// GraphQL adds POST /graphql, and GET /graphql: a WebSocket, or the page to try it out.
+// GraphQL adds POST /graphql, and GET /graphql: a WebSocket, a query, or the page to try it out.
 func (d *Doors) GraphQL(mux *http.ServeMux, graph, page http.Handler) {
-	mux.Handle("POST /graphql", d.Protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !acceptsGraphQL(r) {
-			httpkit.WriteJSON(w, http.StatusNotAcceptable, httpkit.ErrorBody{Error: "the answer is application/graphql-response+json or application/json", Code: "not_acceptable"})
-			return
-		}
+	mux.Handle("POST /graphql", d.Protect(negotiated(func(w http.ResponseWriter, r *http.Request) {
 		// The body is read here, and not by gqlgen, so that one that is too large, breaks off or
 		// has another shape is answered as everywhere else, and not quoted back.
 		body, err := httpkit.ReadBody(r, d.MaxBody)
@@ -48,32 +47,69 @@ func (d *Doors) GraphQL(mux *http.ServeMux, graph, page http.Handler) {
 		r.Header.Set("Content-Type", "application/json")
 		graph.ServeHTTP(w, r)
 	})))
+	query := d.Protect(negotiated(graph.ServeHTTP))
 	mux.Handle("GET /graphql", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Upgrade") != "" {
+		switch {
+		case r.Header.Get("Upgrade") != "":
 			graph.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), tokenKey{}, sessions.TokenOf(r))))
-			return
+		// A link to the page may hold a query too; a browser that follows it asks for HTML.
+		case r.Method == http.MethodGet && r.URL.Query().Has("query") && !namesHTML(r):
+			query.ServeHTTP(w, r)
+		default:
+			page.ServeHTTP(w, r)
 		}
-		page.ServeHTTP(w, r)
 	}))
 }
 
-// acceptsGraphQL reports whether a client takes what GraphQL is answered in.
-func acceptsGraphQL(r *http.Request) bool {
-	accept := r.Header.Values("Accept")
-	if len(accept) == 0 {
-		return true
+// negotiated leaves the media type of the answer as the only one in Accept.
+func negotiated(next http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		media := answerMedia(r.Header.Values("Accept"))
+		if media == "" {
+			httpkit.WriteJSON(w, http.StatusNotAcceptable, httpkit.ErrorBody{Error: "the answer is application/graphql-response+json or application/json", Code: "not_acceptable"})
+			return
+		}
+		r.Header.Set("Accept", media)
+		w.Header().Add("Vary", "Accept")
+		next(w, r)
+	})
+}
+
+// answerMedia chooses what a client likes best of what GraphQL is answered in (RFC 9110, section
+// 12.5.1), the earlier of equals; "" is neither. Who does not care gets application/json.
+func answerMedia(accept []string) string {
+	list := strings.Join(accept, ",")
+	if strings.TrimSpace(list) == "" {
+		return graphapi.MediaJSON
 	}
-	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+	best, weight, place := "", 0.0, 0
+	for _, offer := range []string{graphapi.MediaJSON, graphapi.MediaResponse} {
+		if q, at := liking(strings.Split(list, ","), offer); q > weight || (q == weight && q > 0 && at < place) {
+			best, weight, place = offer, q, at
+		}
+	}
+	return best
+}
+
+// liking returns the weight that a list gives a media type of application, and where in it: the
+// most specific entry counts.
+func liking(list []string, offer string) (weight float64, place int) {
+	level := 0
+	for i, part := range list {
 		media, params, err := mime.ParseMediaType(strings.TrimSpace(part))
-		if err != nil || params["q"] == "0" {
-			continue
-		}
-		switch media {
-		case "*/*", "application/*", "application/json", "application/graphql-response+json":
-			return true
+		if l := slices.Index([]string{"", "*/*", "application/*", offer}, media); err == nil && l > level {
+			level, place, weight = l, i, 1
+			if q, ok := params["q"]; ok {
+				weight, _ = strconv.ParseFloat(q, 64) // 0 of what is no number: not wanted
+			}
 		}
 	}
-	return false
+	return weight, place
+}
+
+// namesHTML reports whether a client asks for a page by name.
+func namesHTML(r *http.Request) bool {
+	return strings.Contains(strings.ToLower(strings.Join(r.Header.Values("Accept"), ",")), "text/html")
 }
 
 // maxProxyAnswer bounds the answer of one proxyRequest, in bytes: it is held in memory, where

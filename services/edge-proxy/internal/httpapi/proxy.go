@@ -277,6 +277,8 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.As(err, &tooLarge):
 		err = p.tooLarge()
+	case errors.Is(err, errBreaker):
+		err = errBreaker // with its Retry-After
 	case bodyBroke(r):
 		err = fault.Wrap(err, fault.Invalid, "body_unreadable", "the body could not be read to its end")
 	case errors.Is(err, context.Canceled):

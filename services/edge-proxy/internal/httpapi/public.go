@@ -105,14 +105,16 @@ func Public(routes, proxy http.Handler) http.Handler {
 	})
 }
 
-// hideToken moves a session token from the query, where EventSource has to put it, into a
-// header: the URL of a call is written into spans and logs.
+// hideToken takes a session token out of the query, where EventSource has to put it, since the
+// URL of a call is written into spans and logs. For the two routes that read it there it becomes a
+// header; on any other it never counted, and must not begin to.
 func hideToken(pr *httputil.ProxyRequest) {
 	token := pr.In.URL.Query().Get("session_token")
 	if token == "" {
 		return
 	}
-	if sessions.TokenOf(pr.In) == "" {
+	stream := pr.In.Method == http.MethodGet && (pr.In.URL.Path == "/events" || pr.In.URL.Path == "/ws")
+	if stream && sessions.TokenOf(pr.In) == "" {
 		pr.Out.Header.Set("Authorization", "Bearer "+token)
 	}
 	pr.Out.URL.RawQuery = withoutToken(pr.Out.URL.RawQuery, token)
@@ -137,11 +139,14 @@ func Forward(base *url.URL, transport http.RoundTripper, service string, logger 
 			pr.SetURL(base)
 			pr.Out.Host = pr.In.Host
 			hideToken(pr)
-			pr.Out.Header["X-Forwarded-For"] = nil
-			pr.SetXForwarded()
+			forwardedFor(pr)
 		},
 		ModifyResponse: func(resp *http.Response) error {
-			resp.Header.Del(httpkit.RequestIDHeader) // ours is set already
+			resp.Header.Del(httpkit.RequestIDHeader)           // ours is set already
+			if resp.StatusCode == http.StatusUpgradeRequired { // needs it (RFC 9110, section 15.5.22), and it is hop-by-hop
+				resp.Header.Set("Upgrade", "websocket")
+				resp.Header.Set("Connection", "Upgrade")
+			}
 			return nil
 		},
 		Transport: transport, FlushInterval: -1, BufferPool: &buffers{},

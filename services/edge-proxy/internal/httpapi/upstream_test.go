@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
 )
 
@@ -160,5 +161,39 @@ func TestAnAnswerThatFallsSilentEnds(t *testing.T) {
 	defer timer.Stop()
 	if b, err := get("/noetl/stream"); err != nil || !strings.Contains(b, "end") {
 		t.Errorf("a stream may be silent: %q %v", b, err)
+	}
+}
+
+// A stranger's X-Forwarded-For is not passed on to the other services; the client's address is.
+func TestForwardSaysWhoTheClientIs(t *testing.T) {
+	t.Parallel()
+	neighbour := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, strings.Join(r.Header.Values("X-Forwarded-For"), "|"))
+	})
+	h := httpapi.Forward(parse(t, neighbour.URL), http.DefaultTransport, "event-fanout", quiet())
+	for trusted, want := range map[string]string{"loopback": "198.51.100.7", "": "127.0.0.1"} {
+		proxies, err := httpkit.ParseProxies([]string{trusted})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := upstream(t, proxies.Wrap(h).ServeHTTP)
+		if got := send(t, "GET", srv.URL, "", "X-Forwarded-For", "1.2.3.4", "X-Forwarded-For", "198.51.100.7"); got.body != want {
+			t.Errorf("trusting %q: %s, want %s", trusted, got.body, want)
+		}
+	}
+}
+
+func TestAnOpenBreakerSaysWhenToComeAgain(t *testing.T) {
+	t.Parallel()
+	next := &flaky{}
+	next.fail(errReset, 1000)
+	srv := front(t, "http://noetl:1", func(c *httpapi.ProxyConfig) { c.Transport = httpapi.NewUpstream(next, "noetl:1") })
+	var got answer
+	for range 30 {
+		got = send(t, "POST", srv.URL+"/noetl/x", "")
+	}
+	got.refused(t, "open", http.StatusBadGateway, "noetl_unreachable")
+	if got.header.Get("Retry-After") == "" || strings.Contains(got.body, "noetl:1") {
+		t.Errorf("%v %s", got.header, got.body)
 	}
 }

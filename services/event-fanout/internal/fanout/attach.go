@@ -41,6 +41,12 @@ func (s *Service) Attach(ctx context.Context, in AttachRequest) (Attachment, err
 	owner := in.Session.Owner()
 	// A copy, because the stream would keep the whole URL that it is a part of.
 	a := Attachment{Client: Client{ID: strings.Clone(in.ClientID), Owner: owner}, Session: in.Session, SessionKey: in.SessionKey, Address: in.Address}
+	if a.Client.ID == "" && in.LastEventID != "" {
+		var err error
+		if a.Client.ID, err = s.clientOf(ctx, owner, in.LastEventID); err != nil {
+			return a, err
+		}
+	}
 	if a.Client.ID == "" {
 		a.Client.ID, a.Fresh = s.NewID(), true
 	} else if !noetlwire.Token(a.Client.ID) {
@@ -58,6 +64,9 @@ func (s *Service) Attach(ctx context.Context, in AttachRequest) (Attachment, err
 		return a, err
 	}
 	a.Epoch = window.Epoch
+	if _, _, known := ParseEventID(in.LastEventID); a.Fresh && known { // a new client where an old one was meant
+		a.Gap = frame.Notify(frame.MethodGap, frame.GapParams{LastEventID: in.LastEventID, Reason: "the client of that frame is not known any more"})
+	}
 	var pending []frame.Pending
 	if !a.Fresh {
 		if err := s.position(ctx, &a, window, in.LastEventID); err != nil {
@@ -69,6 +78,28 @@ func (s *Service) Attach(ctx context.Context, in AttachRequest) (Attachment, err
 	}
 	a.Init = frame.Init(s.hello(a.Client.ID, pending))
 	return a, nil
+}
+
+// clientOf finds the client by the id of a frame that it has seen: a browser's EventSource comes
+// again with the URL that it began with, so without the client id that it was given. It is ""
+// for a frame that is not kept, or is somebody else's: that is for nobody to know.
+func (s *Service) clientOf(ctx context.Context, owner, lastEventID string) (string, error) {
+	epoch, seq, known := ParseEventID(lastEventID)
+	if !known || seq == 0 {
+		return "", nil
+	}
+	window, err := s.Frames.Window(ctx)
+	if err != nil || epoch != window.Epoch || seq < window.First || seq > window.Last {
+		return "", err
+	}
+	client, err := s.Frames.Client(ctx, seq)
+	if err != nil || client == "" {
+		return "", err
+	}
+	if holder, err := s.Clients.Owner(ctx, client); err != nil || holder != owner {
+		return "", err
+	}
+	return client, nil
 }
 
 // Hello is what the first frame says, for a client that asks again.

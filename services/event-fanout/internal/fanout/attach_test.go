@@ -87,3 +87,43 @@ func TestTheFirstFrameListsABoundedNumberOfPendingRequests(t *testing.T) {
 		t.Errorf("%d listed, %v", n, err)
 	}
 }
+
+// A browser's EventSource comes again with the URL that it began with.
+func TestAStreamIsFoundByWhatItSawLast(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		user  int64
+		last  string
+		given func(w *world)
+		found bool
+	}{
+		"its own frame":         {7, "e1-5", nil, true},
+		"of somebody else":      {8, "e1-5", nil, false},
+		"one that aged":         {7, "e1-5", func(w *world) { w.frames.Age(6) }, false},
+		"of a log that is gone": {7, "e1-5", func(w *world) { w.frames.Reset() }, false},
+		"one that never was":    {7, "e1-99", nil, false},
+		"no frame at all":       {7, "e1-0", nil, false},
+		"no id of ours":         {7, "42", nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld()
+			if _, err := attach(t, w, 7, "c", ""); err != nil {
+				t.Fatal(err)
+			}
+			for n := range 10 {
+				w.append(t, "c", n)
+			}
+			if c.given != nil {
+				c.given(w)
+			}
+			a, err := attach(t, w, c.user, "", c.last)
+			if saysGap := a.Gap != nil; saysGap != (!c.found && strings.HasPrefix(c.last, "e1-")) {
+				t.Errorf("a gap is said: %v", saysGap)
+			}
+			if err != nil || (a.Client.ID == "c") != c.found || a.Fresh == c.found || (c.found && a.After != 5) {
+				t.Errorf("%+v %v, want found %v", a, err, c.found)
+			}
+		})
+	}
+}

@@ -41,6 +41,8 @@ type FrameLog interface {
 	// they are large. more MUST be true when there were others when it was asked; an answer
 	// that was cut short on its way is an error or has more set, never the end.
 	Since(ctx context.Context, client string, after uint64, limit int) (frames []Frame, more bool, err error)
+	// Client returns whose frame has that sequence, "" when none has or it is no longer kept.
+	Client(ctx context.Context, seq uint64) (string, error)
 	// Window returns what can be replayed.
 	Window(ctx context.Context) (Window, error)
 }

@@ -152,6 +152,23 @@ func (f *Frames) Since(ctx context.Context, client string, after uint64, limit i
 	return out, false, ctx.Err()
 }
 
+// Client implements the port.
+func (f *Frames) Client(ctx context.Context, seq uint64) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return "", f.err
+	}
+	for client, frames := range f.byClient {
+		for _, frame := range frames {
+			if frame.Seq == seq {
+				return client, ctx.Err()
+			}
+		}
+	}
+	return "", ctx.Err()
+}
+
 // Window implements the port.
 func (f *Frames) Window(context.Context) (fanout.Window, error) {
 	f.mu.Lock()

@@ -51,6 +51,14 @@ func RunFrameLog(t *testing.T, newLog func(*testing.T) fanout.FrameLog) {
 		if err != nil || more || bodies(got) != `["1" "2" "3"]` || got[0].Event != "e/1" || got[0].Seq == 0 {
 			t.Fatalf("%v %t %v", got, more, err)
 		}
+		for _, f := range got {
+			if client, err := l.Client(t.Context(), f.Seq); err != nil || client != "a" {
+				t.Errorf("the frame %d is of %q, %v", f.Seq, client, err)
+			}
+		}
+		if client, err := l.Client(t.Context(), 1<<40); err != nil || client != "" {
+			t.Errorf("no frame is of %q, %v", client, err)
+		}
 		rest, more, err := l.Since(t.Context(), "a", got[1].Seq, 10)
 		if err != nil || more || bodies(rest) != `["3"]` {
 			t.Fatalf("%v %t %v", rest, more, err)

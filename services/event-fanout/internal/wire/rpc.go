@@ -189,7 +189,9 @@ func AppendMessage(b []byte, id string, body []byte) []byte {
 	if id == "" || !ok || at < 0 || bytes.IndexByte(rest[:at], '"') >= 0 {
 		return append(b, body...)
 	}
-	at += len(notification) + len(paramsOpen)
+	if at += len(notification) + len(paramsOpen); at == len(body) { // cut short: not ours to mend
+		return append(b, body...)
+	}
 	b = append(b, body[:at]...)
 	b = append(b, `"_meta":{"eventId":"`...)
 	b = append(b, id...)

@@ -5,8 +5,12 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
+	"syscall"
 	"time"
+
+	"github.com/noetl/gateway/libs/httpkit"
 )
 
 // Local carries HTTP to a handler of the same process without a port: real connections over
@@ -28,7 +32,12 @@ func (*Local) Name() string { return "local event streams" }
 
 // Run serves until ctx ends.
 func (l *Local) Run(ctx context.Context) error {
-	srv := &http.Server{Handler: l.handler, ReadHeaderTimeout: 10 * time.Second}
+	srv := &http.Server{Handler: l.handler, ReadHeaderTimeout: 10 * time.Second, ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+		if own, ok := c.(loopback); ok && own.client.IsValid() {
+			return httpkit.WithClient(ctx, own.client)
+		}
+		return ctx
+	}}
 	defer context.AfterFunc(ctx, func() { _ = srv.Close() })()
 	if err := srv.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		return err
@@ -39,15 +48,20 @@ func (l *Local) Run(ctx context.Context) error {
 // Transport returns the way in.
 func (l *Local) Transport() http.RoundTripper {
 	return &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		ours, theirs := net.Pipe()
+		ours, theirs, err := pair()
+		if err != nil {
+			return nil, err
+		}
 		select {
-		case l.conns <- loopback{theirs}:
+		case l.conns <- loopback{theirs, httpkit.ClientOf(ctx)}:
 			return ours, nil
 		case <-l.closed:
-			return nil, net.ErrClosed
+			err = net.ErrClosed
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			err = ctx.Err()
 		}
+		_, _ = ours.Close(), theirs.Close()
+		return nil, err
 	}}
 }
 
@@ -70,7 +84,20 @@ func (l *Local) Close() error {
 // Addr implements net.Listener.
 func (*Local) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 
-// loopback says that it comes from this machine, as it does: a proxy that is believed.
-type loopback struct{ net.Conn }
+// loopback is a connection of this machine, for a client of whom the door knows the address. Each
+// serves one request.
+type loopback struct {
+	net.Conn
+	client netip.Addr
+}
 
+// SyscallConn implements syscall.Conn, so that the other side can be asked whether it is there.
+func (c loopback) SyscallConn() (syscall.RawConn, error) {
+	if sc, ok := c.Conn.(syscall.Conn); ok {
+		return sc.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// RemoteAddr implements net.Conn.
 func (loopback) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }

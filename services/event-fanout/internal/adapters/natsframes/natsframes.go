@@ -118,6 +118,22 @@ func (l *FrameLog) Since(ctx context.Context, client string, after uint64, limit
 	return frames, more, nil
 }
 
+// Client implements the port.
+func (l *FrameLog) Client(ctx context.Context, seq uint64) (string, error) {
+	s, err := l.stream.Get(ctx)
+	if err != nil {
+		return "", err
+	}
+	m, err := s.GetMsg(ctx, seq)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return "", nil
+	case err != nil:
+		return "", l.stream.Failed(err)
+	}
+	return strings.TrimPrefix(m.Subject, subjectPrefix), nil
+}
+
 // Window implements the port. The epoch is the stream's creation time: a stream that was
 // lost and made again has another.
 func (l *FrameLog) Window(ctx context.Context) (fanout.Window, error) {

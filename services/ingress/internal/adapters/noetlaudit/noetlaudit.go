@@ -4,7 +4,6 @@ package noetlaudit
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
@@ -14,7 +13,7 @@ var _ ingress.Auditor = (*Auditor)(nil)
 
 // Sender is the part of the NoETL client that this adapter uses.
 type Sender interface {
-	Do(ctx context.Context, method, path string, in, out any) error
+	Event(ctx context.Context, executionID string, event any) error
 }
 
 // Limits: an audit is worth a little patience and no more memory than this many of them.
@@ -101,11 +100,11 @@ func (a *Auditor) send(j job) {
 	if applied == nil {
 		applied = []ingress.Applied{}
 	}
-	err := a.sender.Do(ctx, http.MethodPost, "/api/events", event{
+	err := a.sender.Event(ctx, j.audit.ExecutionID, event{
 		ExecutionID: j.audit.ExecutionID, Step: "ingress", EventType: "subscription.message.directives_applied", Status: "APPLIED", WorkerID: "gateway",
 		Context: details{MessageID: j.audit.MessageID, Applied: applied, Route: route{optional(j.audit.Playbook), optional(j.audit.Pool)}, Trace: j.audit.Trace},
 		Meta:    map[string]string{"emitter": "gateway_ingress"},
-	}, nil)
+	})
 	if err != nil {
 		a.logger.WarnContext(ctx, "audit event not taken", "execution_id", j.audit.ExecutionID, "err", err)
 	}

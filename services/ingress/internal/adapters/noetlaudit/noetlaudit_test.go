@@ -22,15 +22,15 @@ type sender struct {
 	hold chan struct{}
 }
 
-// Do implements noetlaudit.Sender.
-func (s *sender) Do(_ context.Context, method, path string, in, _ any) error {
+// Event implements noetlaudit.Sender.
+func (s *sender) Event(_ context.Context, executionID string, in any) error {
 	if s.hold != nil {
 		<-s.hold
 	}
 	body, err := json.Marshal(in)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sent = append(s.sent, method+" "+path+" "+string(body))
+	s.sent = append(s.sent, executionID+" "+string(body))
 	return errors.Join(err, s.err)
 }
 
@@ -51,7 +51,7 @@ func TestTheEvent(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		want := []string{`POST /api/events {"execution_id":"582940187123449857","step":"ingress","event_type":"subscription.message.directives_applied","status":"APPLIED",` +
+		want := []string{`582940187123449857 {"execution_id":"582940187123449857","step":"ingress","event_type":"subscription.message.directives_applied","status":"APPLIED",` +
 			`"context":{"message_id":"m1","applied":[{"header":"x-route","controls":"dispatch.playbook","effective_value":"domain/billing"}],` +
 			`"route_override":{"playbook":"domain/billing","pool":null},"trace":{"traceparent":"00-x"}},"worker_id":"gateway","meta":{"emitter":"gateway_ingress"}}`}
 		if diff := cmp.Diff(want, s.sent); diff != "" {

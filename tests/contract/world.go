@@ -1,0 +1,117 @@
+package contract
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/noetl/gateway/tests/stack"
+)
+
+// World is a gateway that runs, with NoETL behind it. Requests go to its replicas in turn.
+type World struct {
+	Public, Internal, Admin []string
+	Fanout                  []string // admin listeners of those who hold streams
+	Issuer                  string
+	NoETL                   *NoETL
+	NATS                    *nats.Conn
+	JetStream               jetstream.JetStream
+	turn                    int
+	lingering               int // streams that nobody waits for to end
+	logins                  map[string]string
+}
+
+// common are the settings of every case: no limit gets in the way, and bounds are small enough
+// to be passed.
+func common(noetl string) []string {
+	return []string{
+		"NOETL_BASE_URL=" + noetl, "LOG_LEVEL=warn", "GATEWAY_ENFORCE_ACCESS=off", "CORS_ALLOWED_ORIGINS=https://app.example,https://*.preview.example",
+		"GATEWAY_MAX_BODY_BYTES=200000", "INGRESS_MAX_BODY_BYTES=200000", "AUTH_PLAYBOOK_TIMEOUT_SECS=4", "AUTH_ACCESS_CACHE_TTL_SECS=0",
+		"AUTH_LOGIN_RATE_ACCOUNT_PER_MIN=0", "GATEWAY_LOGIN_RATE_ADDRESS_PER_MIN=0", "GATEWAY_BAD_SESSION_RATE_ADDRESS_PER_MIN=0", "INGRESS_FAILURE_RATE_PER_MIN=0",
+		"GATEWAY_STREAM_RATE_ADDRESS_PER_MIN=0", "INGRESS_GOOGLE_JWKS_URL=" + noetl + "/google/keys",
+	}
+}
+
+// policy is who may do what when the case asks for AUTH_BACKEND=local; as the sandbox has it.
+const policy = `users:
+  admin@example.com: [admin, user]
+  demo@example.com: [user]
+  viewer@example.com: [viewer]
+roles:
+  admin:
+    allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}
+  user:
+    allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}
+  viewer:
+    allow: {execute: ["demo/*"], view: ["**"]}
+    deny: {execute: ["demo/fail"]}
+`
+
+// StartWorld starts one process, or two of each service.
+func StartWorld(tb testing.TB, split bool, settings ...string) *World {
+	tb.Helper()
+	w := &World{NoETL: StartNoETL(tb), logins: map[string]string{}}
+	file := filepath.Join(tb.TempDir(), "policy.yaml")
+	if err := os.WriteFile(file, []byte(policy), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	env := common(w.NoETL.URL)
+	for _, s := range settings {
+		env = append(env, strings.NewReplacer("${noetl}", w.NoETL.URL, "${policy}", file).Replace(s))
+	}
+	var address string
+	if split {
+		s := stack.StartSplit(tb, env...)
+		for i := range stack.Replicas {
+			w.Public = append(w.Public, s.Edge[i].Ready.Public)
+			w.Internal = append(w.Internal, s.Fanout[i].Ready.Internal)
+			w.Fanout = append(w.Fanout, s.Fanout[i].Ready.Admin)
+			w.Admin = append(w.Admin, s.Edge[i].Ready.Admin)
+		}
+		w.Issuer, address = s.Sandbox.Ready.Issuer, s.NATS.URL
+	} else {
+		p := stack.Standalone(tb, env...)
+		w.Public, w.Internal, w.Admin, w.Fanout = []string{p.Ready.Public}, []string{p.Ready.Internal}, []string{p.Ready.Admin}, []string{p.Ready.Admin}
+		w.Issuer, address = p.Ready.Issuer, p.Ready.NATS
+	}
+	w.NoETL.Sandbox(tb, strings.TrimSuffix(w.Issuer, "/oidc"))
+	nc, err := nats.Connect(address)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w.NATS, w.JetStream = nc, js
+	return w
+}
+
+// next returns the base URL of the replica whose turn it is.
+func (w *World) next(of []string) string {
+	w.turn++
+	return of[w.turn%len(of)]
+}
+
+// accounts are the names that cases have for the sandbox's people.
+var accounts = map[string]string{"session": "demo@example.com", "session2": "viewer@example.com", "admin": "admin@example.com"}
+
+// Login returns the session of demo (session), viewer (session2) or admin.
+func (w *World) Login(tb testing.TB, name string) string {
+	tb.Helper()
+	return w.login(tb, name)
+}
+
+// login returns the session of an account, made once.
+func (w *World) login(tb testing.TB, name string) string {
+	tb.Helper()
+	if w.logins[name] == "" {
+		w.logins[name] = stack.Login(tb, w.Public[0], w.Issuer, accounts[name])
+	}
+	return w.logins[name]
+}
