@@ -29,6 +29,7 @@ e2e: build ## black-box tests of the built binaries, and the browser test
 	@go test -count=1 -timeout 10m ./tests/...
 	@[ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 	  echo "SKIPPED tests/browser: no Chromium on this machine (Debian: apt-get install chromium)"
+	@command -v npm >/dev/null || echo "SKIPPED clients of tests/clients: no Node.js with npm on this machine (20 or newer)"
 
 check: fmt lint vuln ## format, vet, lint, architecture rules, known vulnerabilities
 
