@@ -73,6 +73,9 @@ func (h *Health) Serving(ctx context.Context) bool {
 	return true
 }
 
+// Whole runs all checks and reports whether all of them pass.
+func (h *Health) Whole(ctx context.Context) bool { return h.probe(ctx).Status == "ready" }
+
 // Status is the body of /readyz.
 type Status struct {
 	Status string                 `json:"status"` // ready, degraded, unready or draining

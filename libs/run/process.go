@@ -122,13 +122,24 @@ func CloseNATS(nc *nats.Conn) Component {
 	})
 }
 
-// Announce calls announce when the critical dependencies are there for the first time: the
-// moment to print the ready line.
+// neighbourPatience is how long the ready line waits for dependencies that are not critical: those
+// that start beside this process need a moment, and those that are away must not hold it up.
+const neighbourPatience = 2 * time.Second
+
+// Announce calls announce when the critical dependencies are there for the first time, and the
+// others are too or have had [neighbourPatience]: the moment to print the ready line.
 func Announce(health *httpkit.Health, announce func()) Component {
 	return Func("announcement", func(ctx context.Context) error {
 		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
 		for !health.Serving(ctx) {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+			}
+		}
+		for end := time.Now().Add(neighbourPatience); !health.Whole(ctx) && time.Now().Before(end); {
 			select {
 			case <-ctx.Done():
 				return nil
