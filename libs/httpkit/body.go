@@ -1,6 +1,7 @@
 package httpkit
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -37,23 +38,30 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.read += int64(n)
 	switch {
-	case err != nil:
-		b.end()
+	case errors.Is(err, io.EOF):
+		b.ended = true
+		_ = b.conn.SetReadDeadline(time.Time{}) // it could be set before
+	case err != nil: // the deadline stays: the server reads on after an answer, to use the connection again
 	case !b.ended:
-		_ = b.conn.SetReadDeadline(b.begin.Add(bodyGrace + time.Duration(b.read/bodyRate)*time.Second)) // it could be set before
+		_ = b.conn.SetReadDeadline(b.limit()) // likewise
 	}
 	return n, err
 }
 
-func (b *pacedBody) Close() error {
-	err := b.ReadCloser.Close()
-	b.end()
-	return err
-}
+// bodyRest is what the rest of a body may take that nobody wants: the server reads up to 256 KiB of
+// it before it sends the answer.
+const bodyRest = 2 * time.Second
 
-func (b *pacedBody) end() {
+func (b *pacedBody) Close() error {
 	if !b.ended {
 		b.ended = true
-		_ = b.conn.SetReadDeadline(time.Time{}) // likewise
+		if rest := time.Now().Add(bodyRest); rest.Before(b.limit()) {
+			_ = b.conn.SetReadDeadline(rest) // likewise
+		}
 	}
+	return b.ReadCloser.Close()
+}
+
+func (b *pacedBody) limit() time.Time {
+	return b.begin.Add(bodyGrace + time.Duration(b.read/bodyRate)*time.Second)
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -58,3 +59,26 @@ func TestNoBodyHasNoDeadline(t *testing.T) {
 		t.Errorf("a stream would be cut at %v", w.set)
 	}
 }
+
+// The server reads the rest of a small body before it answers: the deadline must outlive the handler's
+// interest, or a client that sends nothing holds its connection for ever.
+func TestABodyThatDoesNotComeKeepsItsDeadline(t *testing.T) {
+	t.Parallel()
+	for name, handler := range map[string]http.HandlerFunc{
+		"read":     func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) },
+		"not read": func(_ http.ResponseWriter, r *http.Request) { _ = r.Body.Close() },
+	} {
+		w := &deadlines{ResponseWriter: httptest.NewRecorder()}
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", io.MultiReader(strings.NewReader("x"), failing{}))
+		req.ContentLength = 1000
+		httpkit.Edge(telemetry.Nop("test"), handler).ServeHTTP(w, req)
+		if last := w.set[len(w.set)-1]; last.IsZero() {
+			t.Errorf("%s: the deadline went", name)
+		}
+	}
+}
+
+type failing struct{}
+
+// Read implements io.Reader.
+func (failing) Read([]byte) (int, error) { return 0, os.ErrDeadlineExceeded }

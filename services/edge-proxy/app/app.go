@@ -20,6 +20,7 @@ import (
 	"github.com/noetl/gateway/libs/sessions"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natsauth"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natspending"
+	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/nearmemory"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/noetlserver"
 	"github.com/noetl/gateway/services/edge-proxy/internal/config"
 	"github.com/noetl/gateway/services/edge-proxy/internal/console"
@@ -87,7 +88,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 
 	// The hexagon and its operations.
 	svc := edge.New(edge.Deps{
-		Auth: natsauth.New(calls), Near: session, Pending: natspending.New(calls), NoETL: upstream, Catalog: upstream, Executions: upstream, Frames: frames, Logger: tel.Logger, NewID: uuid.NewString,
+		Auth: natsauth.New(calls), Near: session, Pending: natspending.New(calls), NoETL: upstream, Catalog: upstream, Executions: upstream, Frames: frames, Hidden: nearmemory.NewHidden(), Logger: tel.Logger, NewID: uuid.NewString,
 		GatewayURL: cfg.CallbackURL, Reserved: []string{cfg.PlaybookLogin, cfg.PlaybookValidate, cfg.PlaybookAccess}, EnforceAccess: cfg.EnforceAccess == "execute", StartTimeout: cfg.NoETL.Timeout,
 	})
 	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "edge-proxy")}, cfg.NoETL.Timeout)
@@ -149,7 +150,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	closing, closeStreams := context.WithCancel(context.WithoutCancel(ctx))
 	cors := httpapi.CORSConfig{Origins: cfg.WebOrigins(), Credentials: cfg.CORSCredentials}
 	proxy := httpapi.NewProxy(httpapi.ProxyConfig{
-		Base: base, Shards: shards, MaxBody: cfg.MaxBody, Logger: tel.Logger, Identify: doors.Identify, Access: svc, Idle: cfg.ProxyTimeout, Closing: closing,
+		Base: base, Shards: shards, MaxBody: cfg.MaxBody, Logger: tel.Logger, Identify: doors.Identify, Live: session, Access: svc, Idle: cfg.ProxyTimeout, Closing: closing,
 		Transport: httpapi.NewUpstream(noetl.Transport(tel, noetl.WithHeaderTimeout(cfg.ProxyTimeout)), hosts...),
 	})
 	doors.GraphQL(mux, graphapi.Handler(graphapi.Deps{

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 )
 
@@ -127,5 +128,41 @@ func TestFault13TheTraceGoesOn(t *testing.T) {
 	got := w.send("GET", "/noetl/echo/x", "", "Authorization", "Bearer "+token, "Traceparent", "00-"+trace+"-00f067aa0ba902b7-01", "Tracestate", "a=b")
 	if !strings.Contains(got.body, "00-"+trace+"-") || !strings.Contains(got.body, `"Tracestate":["a=b"]`) {
 		t.Errorf("%s", got.body)
+	}
+}
+
+// The workload of an auth execution holds another person's token and the request id that guards
+// its answer: whoever could read it could answer for NoETL.
+func TestExecutionsOfTheAuthPlaybooksAreHidden(t *testing.T) {
+	t.Parallel()
+	w := boot(t)
+	token := w.auth.Add(authwire.User{UserID: 7})
+	secret, err := w.noetl.Execute(t.Context(), noetlwire.ExecuteRequest{Path: "api_integration/auth0/auth0_validate_session"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	open, err := w.noetl.Execute(t.Context(), noetlwire.ExecuteRequest{Path: "demo/echo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bearer := []string{"Authorization", "Bearer " + token, "Content-Type", "application/json"}
+	id := string(secret.ExecutionID)
+	for range 2 { // the second answer comes from memory
+		for _, path := range []string{"executions/" + id, "executions/" + id + "/status", "executions/" + id + "/events", "vars/" + id, "%65xecutions/" + id, "EXECUTIONS/" + id, "executions/%35" + id[1:], "executions/+" + id, "executions/0" + id} {
+			w.send("GET", "/noetl/"+path, "", bearer...).refused(t, path, 404, "no_such_execution")
+		}
+		w.send("POST", "/noetl/executions/"+id+"/cancel", "{}", bearer...).refused(t, "cancel", 404, "no_such_execution")
+		if got := w.send("POST", "/graphql", `{"query":"{execution(id:\"`+id+`\"){status}}"}`, bearer...); !strings.Contains(got.body, `"execution":null`) {
+			t.Errorf("graphql: %s", got.body)
+		}
+		if got := w.send("POST", "/graphql", `{"query":"mutation{proxyRequest(input:{method:\"GET\",endpoint:\"/api/executions/`+id+`\"}){success data}}"}`, bearer...); !strings.Contains(got.body, `"success":false`) || strings.Contains(got.body, "auth0_validate") {
+			t.Errorf("proxyRequest: %s", got.body)
+		}
+		if got := w.send("GET", "/noetl/executions/"+string(open.ExecutionID), "", bearer...); got.status != 200 || !strings.Contains(got.body, "demo/echo") {
+			t.Errorf("another's: %d %s", got.status, got.body)
+		}
+		if got := w.send("GET", "/noetl/executions/12345", "", bearer...); got.status != 404 {
+			t.Errorf("none: %d %s", got.status, got.body)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -12,6 +13,7 @@ import (
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/shard"
 )
 
 // Caller is who asks: a live session and its token.
@@ -139,6 +141,39 @@ func (s *Service) AuthorizeCatalog(ctx context.Context, caller Caller, catalogID
 	return s.Authorize(ctx, caller, path)
 }
 
+// AuthorizeRead hides the executions of the reserved playbooks: their workload holds other people's
+// tokens, and the request id by which anybody could answer for NoETL. What an execution runs does
+// not change, so it is asked for once. An id that is none is NoETL's to refuse.
+func (s *Service) AuthorizeRead(ctx context.Context, executionID string) error {
+	// However a server may spell a number; what is none names no execution.
+	id, ok := shard.ParseID(strings.ReplaceAll(executionID, "_", ""))
+	if len(s.Reserved) == 0 || !ok {
+		return nil
+	}
+	executionID = strconv.FormatInt(id, 10)
+	hidden, known := s.Hidden.Get(executionID)
+	if !known {
+		path, err := s.NoETL.PlaybookOf(ctx, executionID)
+		switch {
+		case err == nil:
+		case fault.Of(err).Code == CodeNoPath: // a NoETL that tells nobody what an execution runs
+		case !fault.Outage(err):
+			return nil // it refuses this id, and may say so itself
+		default:
+			return err
+		}
+		hidden = path != "" && s.reserved(path)
+		s.Hidden.Set(executionID, hidden)
+	}
+	if hidden {
+		return fault.New(fault.NotFound, "no_such_execution", "there is no such execution")
+	}
+	return nil
+}
+
+// CodeNoPath is the code of the fault of an answer that names no playbook.
+const CodeNoPath = "noetl_no_path"
+
 // reserved reports whether a path names a reserved playbook, however it is spelled.
 func (s *Service) reserved(path string) bool {
 	plain := plainPath(path)
@@ -257,6 +292,11 @@ func checkName(name string) error {
 	}
 	if len(name) > maxName {
 		return fault.New(fault.Invalid, "bad_name", "name may have at most 512 bytes")
+	}
+	for segment := range strings.FieldsFuncSeq(name, func(c rune) bool { return c == '/' || c == '\\' }) {
+		if plain := strings.TrimSpace(segment); len(plain) > 1 && strings.Trim(plain, ".") == "" {
+			return fault.New(fault.Invalid, "bad_name", "name must not hold dot segments")
+		}
 	}
 	for _, c := range name {
 		if unicode.IsControl(c) || c == unicode.ReplacementChar {

@@ -36,6 +36,9 @@ func (s *Service) Status(ctx context.Context, in StatusRequest) (noetlwire.Execu
 	if !noetlwire.Token(in.ExecutionID) {
 		return noetlwire.Execution{}, errBadExecutionID
 	}
+	if err := s.AuthorizeRead(ctx, in.ExecutionID); err != nil {
+		return noetlwire.Execution{}, err
+	}
 	out, err := s.Executions.Status(ctx, in.ExecutionID)
 	if err == nil && out.ExecutionID == "" {
 		out.ExecutionID = noetlwire.ID(in.ExecutionID)
@@ -48,6 +51,9 @@ func (s *Service) Status(ctx context.Context, in StatusRequest) (noetlwire.Execu
 func (s *Service) Cancel(ctx context.Context, in CancelRequest) (CancelResponse, error) {
 	if !noetlwire.Token(in.ExecutionID) {
 		return CancelResponse{}, errBadExecutionID
+	}
+	if err := s.AuthorizeRead(ctx, in.ExecutionID); err != nil {
+		return CancelResponse{}, err
 	}
 	if len(in.Reason) > maxReason || strings.ContainsFunc(in.Reason, unicode.IsControl) {
 		return CancelResponse{}, fault.New(fault.Invalid, "bad_reason", "reason may have at most 500 bytes and no control characters")

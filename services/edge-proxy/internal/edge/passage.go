@@ -70,7 +70,7 @@ type Start struct {
 // Starts tells what a call of an upstream path that [UpstreamPath] allowed would start, however
 // the path is spelled.
 func Starts(method, upstream string) Start {
-	if method != "POST" {
+	if method == "GET" || method == "HEAD" {
 		return Start{}
 	}
 	var plain, names []string
@@ -163,7 +163,8 @@ func ForwardResponseHeader(name string) bool {
 	case "Content-Type", "Content-Length", "Content-Encoding", "Cache-Control", "Etag", "Location", "Content-Disposition", "Retry-After":
 		return true
 	}
-	return strings.HasPrefix(name, "X-")
+	// Some servers in front take these as orders to serve a file of theirs.
+	return strings.HasPrefix(name, "X-") && !strings.HasPrefix(name, "X-Accel-") && name != "X-Sendfile" && name != "X-Lighttpd-Send-File"
 }
 
 // ExecutionInPath returns the execution that a path of NoETL is about: executions/{id} and
@@ -182,4 +183,21 @@ func ExecutionInPath(upstream string) (int64, bool) {
 // ExecutionInBody reports the paths whose body names the execution, in its member execution_id.
 func ExecutionInBody(upstream string) bool {
 	return upstream == UpstreamPrefix+"events" || upstream == UpstreamPrefix+"events/batch"
+}
+
+// ExecutionOf returns the text of the execution id in a path that is about one, however it is
+// spelled, and "" for other paths. It decides whether the caller may look.
+func ExecutionOf(upstream string) string {
+	segments := strings.SplitN(strings.TrimPrefix(upstream, UpstreamPrefix), "/", 3)
+	if len(segments) < 2 {
+		return ""
+	}
+	first, _ := fullyUnescape(segments[0])
+	switch strings.ToLower(segmentName(first)) {
+	case "executions", "execution", "vars":
+		id, _ := fullyUnescape(segments[1])
+		return segmentName(id)
+	default:
+		return ""
+	}
 }

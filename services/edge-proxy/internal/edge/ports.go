@@ -54,6 +54,12 @@ type NoETL interface {
 	PlaybookOf(ctx context.Context, executionID string) (string, error)
 }
 
+// Hidden remembers which executions are hidden. It MUST be safe for concurrent use and bounded.
+type Hidden interface {
+	Get(executionID string) (hidden, known bool)
+	Set(executionID string, hidden bool)
+}
+
 // Catalog tells what NoETL's catalog holds.
 type Catalog interface {
 	// PathOf returns the path of an entry: NotFound when there is none of that id. It MUST NOT

@@ -15,6 +15,7 @@ type Deps struct {
 	// Executions tells about executions and cancels them.
 	Executions Executions
 	Frames     Frames
+	Hidden     Hidden
 	Logger     *slog.Logger
 	// NewID returns a fresh unguessable request id: it is the workers' capability to answer.
 	NewID func() string

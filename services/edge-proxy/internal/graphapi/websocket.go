@@ -102,7 +102,9 @@ func (c WebSocket) bounded(next http.Handler) http.Handler {
 		defer open.leave(address) // the library's handler returns when the connection ends
 		r.Header.Set("Sec-WebSocket-Protocol", subprotocol)
 		v := &verdict{}
-		next.ServeHTTP(&meteredWriter{w, v}, r.WithContext(context.WithValue(r.Context(), verdictKey{}, v)))
+		metered := &meteredWriter{ResponseWriter: w, verdict: v}
+		defer metered.end() // the library forgets connections whose first message it cannot read
+		next.ServeHTTP(metered, r.WithContext(context.WithValue(r.Context(), verdictKey{}, v)))
 	})
 }
 
@@ -147,6 +149,13 @@ type verdictKey struct{}
 type meteredWriter struct {
 	http.ResponseWriter
 	verdict *verdict
+	conn    net.Conn
+}
+
+func (w *meteredWriter) end() {
+	if w.conn != nil {
+		_ = w.conn.Close() // mostly it is closed already
+	}
 }
 
 // Unwrap is found by http.ResponseController.
@@ -158,6 +167,7 @@ func (w *meteredWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	w.conn = conn
 	return &meteredConn{Conn: conn, verdict: w.verdict}, rw, nil
 }
 

@@ -111,7 +111,7 @@ func TestWebSocketsThatAreRefused(t *testing.T) {
 			t.Errorf("%v: %d", protocols, status)
 		}
 	}
-	for _, begin := range []string{`{"type":"connection_init"}`, `{"type":"connection_init","payload":{"Authorization":"Bearer wrong"}}`, `{"id":"1","type":"subscribe","payload":{"query":"{version}"}}`} {
+	for _, begin := range []string{`{"type":"connection_init","payload":[]}`, `{"type":"connection_init","payload":"x"}`, `[]`, `{"type":"connection_init"}`, `{"type":"connection_init","payload":{"Authorization":"Bearer wrong"}}`, `{"id":"1","type":"subscribe","payload":{"query":"{version}"}}`} {
 		s, status := dial(t, newDoor(), nil, protocol)
 		if s == nil {
 			t.Fatal(status)
@@ -120,7 +120,7 @@ func TestWebSocketsThatAreRefused(t *testing.T) {
 		for {
 			_, text, err := s.ReadMessage()
 			if err != nil {
-				if refused := strings.Contains(begin, "connection_init"); refused && !websocket.IsCloseError(err, 4403) {
+				if refused := strings.HasSuffix(begin, "init\"}") || strings.Contains(begin, "wrong"); refused && !websocket.IsCloseError(err, 4403) {
 					t.Errorf("%s: closed with %v", begin, err)
 				}
 				break

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 )
@@ -27,6 +28,8 @@ func (p *Proxy) modifyResponse(resp *http.Response) error {
 	}
 	if !upgraded {
 		resp.Body = p.bounded(resp)
+	} else if conn, ok := resp.Body.(io.ReadWriteCloser); ok {
+		resp.Body = &followedConn{ReadWriteCloser: conn, stop: p.follow(resp)}
 	}
 	return nil
 }
@@ -37,12 +40,7 @@ func (p *Proxy) bounded(resp *http.Response) io.ReadCloser {
 	media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	switch {
 	case strings.EqualFold(strings.TrimSpace(media), "text/event-stream"):
-		if p.Closing == nil {
-			return resp.Body
-		}
-		b := &boundedBody{ReadCloser: resp.Body}
-		b.stop = context.AfterFunc(p.Closing, func() { _ = resp.Body.Close() })
-		return b
+		return &boundedBody{ReadCloser: resp.Body, stop: p.follow(resp)}
 	case p.Idle > 0 && resp.ContentLength != 0:
 		b := &boundedBody{ReadCloser: resp.Body, idle: p.Idle}
 		b.timer = time.AfterFunc(p.Idle, func() { _ = resp.Body.Close() })
@@ -52,11 +50,60 @@ func (p *Proxy) bounded(resp *http.Response) io.ReadCloser {
 	}
 }
 
+// liveCheck is how often the session of a stream is looked at: it ends within about a second of
+// its session. The look is at this process's memory of sessions.
+const liveCheck = time.Second
+
+// follow ends a stream with its session, and when the gateway stops. The result ends the following.
+func (p *Proxy) follow(resp *http.Response) (stop func()) {
+	ctx, cancel := context.WithCancel(resp.Request.Context())
+	body, token := resp.Body, tripOf(resp.Request).caller.Token
+	var closing <-chan struct{}
+	if p.Closing != nil {
+		closing = p.Closing.Done()
+	}
+	go func() {
+		tick := time.NewTicker(liveCheck)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-closing:
+				_ = body.Close()
+				return
+			case <-tick.C:
+			}
+			if p.Live == nil {
+				continue
+			}
+			_, err := p.Live.Resolve(ctx, token)
+			if kind, failed := fault.KindOf(err); failed && kind == fault.Unauthenticated {
+				_ = body.Close()
+				return
+			}
+		}
+	}()
+	return cancel
+}
+
+// followedConn is the connection behind an upgrade.
+type followedConn struct {
+	io.ReadWriteCloser
+	stop func()
+}
+
+// Close implements io.Closer.
+func (c *followedConn) Close() error {
+	c.stop()
+	return c.ReadWriteCloser.Close()
+}
+
 type boundedBody struct {
 	io.ReadCloser
 	timer *time.Timer
 	idle  time.Duration
-	stop  func() bool
+	stop  func()
 }
 
 // Read implements io.Reader.
@@ -84,7 +131,30 @@ func (b *boundedBody) Close() error {
 type patientWriter struct {
 	http.ResponseWriter
 	conn     *http.ResponseController
+	header   http.Header
 	buffered int
+	begun    bool
+}
+
+// Header returns a header of the proxy's own, which is joined with what is set already when the
+// answer begins: ReverseProxy clears it after each informational answer of NoETL (1xx), and the
+// CORS headers and the request id would be gone.
+func (w *patientWriter) Header() http.Header { return w.header }
+
+// WriteHeader begins the answer. Informational ones are not passed on: their headers were never
+// checked, and no client of ours waits for them.
+func (w *patientWriter) WriteHeader(code int) {
+	if w.begun || code < http.StatusOK && code != http.StatusSwitchingProtocols {
+		return
+	}
+	w.begun = true
+	out := w.ResponseWriter.Header()
+	for name, values := range w.header {
+		if name != "Trailer" {
+			out[name] = values
+		}
+	}
+	w.ResponseWriter.WriteHeader(code)
 }
 
 const writePatience = 60 * time.Second
@@ -94,6 +164,7 @@ const bufferedAnswer = 2 << 10
 
 // Write implements io.Writer.
 func (w *patientWriter) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
 	if w.buffered += len(p); w.buffered <= bufferedAnswer {
 		return w.ResponseWriter.Write(p)
 	}
@@ -105,6 +176,7 @@ func (w *patientWriter) Write(p []byte) (int, error) {
 
 // FlushError is found by http.ResponseController.
 func (w *patientWriter) FlushError() error {
+	w.WriteHeader(http.StatusOK)
 	_ = w.conn.SetWriteDeadline(time.Now().Add(writePatience))
 	defer func() { _ = w.conn.SetWriteDeadline(time.Time{}) }()
 	return w.conn.Flush()

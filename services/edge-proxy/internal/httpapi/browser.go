@@ -2,10 +2,12 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"html/template"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -75,7 +77,15 @@ func (d *Doors) browserCallback(w http.ResponseWriter, r *http.Request) {
 // logout ends the caller's session and takes the cookies away, also those of a session that had
 // ended before.
 func (d *Doors) logout(w http.ResponseWriter, r *http.Request) {
-	_, err := d.Set.Logout.Call(r.Context(), authwire.LogoutRequest{SessionToken: sessions.TokenOf(r)})
+	token := sessions.TokenOf(r)
+	_, err := d.Set.Logout.Call(r.Context(), authwire.LogoutRequest{SessionToken: token})
+	for _, name := range []string{sessions.Cookie, sessions.HostCookie} { // a cookie that goes takes its session with it
+		if c, none := r.Cookie(name); none == nil && c.Value != "" && c.Value != token {
+			if _, also := d.Set.Logout.Call(r.Context(), authwire.LogoutRequest{SessionToken: c.Value}); fault.Outage(also) && err == nil {
+				err = also
+			}
+		}
+	}
 	if kind, failed := fault.KindOf(err); !failed || kind == fault.Unauthenticated {
 		for _, name := range []string{sessions.Cookie, sessions.HostCookie} {
 			if _, none := r.Cookie(name); none == nil {
@@ -94,16 +104,33 @@ func (d *Doors) logout(w http.ResponseWriter, r *http.Request) {
 
 // decodeRevoke reads whose sessions to end; the asker is who calls.
 func decodeRevoke(r *http.Request) (authwire.RevokeRequest, error) {
-	in, err := httpkit.DecodeJSON[struct {
-		SessionToken string      `json:"session_token"`
-		Session      string      `json:"session"`
-		UserID       authwire.ID `json:"user_id"`
-		Email        string      `json:"email"`
-	}](maxAuthBody)(r)
-	return authwire.RevokeRequest{
-		SessionToken: sessions.TokenOf(r), TargetToken: in.SessionToken, TargetSession: in.Session, UserID: in.UserID, Email: in.Email,
-	}, err
+	members, err := httpkit.DecodeJSON[map[string]json.RawMessage](maxAuthBody)(r)
+	if err != nil {
+		return authwire.RevokeRequest{}, err
+	}
+	out := authwire.RevokeRequest{SessionToken: sessions.TokenOf(r)}
+	into := map[string]any{"session_token": &out.TargetToken, "session": &out.TargetSession, "user_id": &out.UserID, "email": &out.Email}
+	for name, value := range members {
+		target, known := into[name]
+		if !known {
+			return out, errRevoke("there is no member " + strconv.Quote(shortened(name)))
+		}
+		if err := json.Unmarshal(value, target); err != nil || string(value) == "null" {
+			return out, errRevoke(name + " has the wrong type")
+		}
+		if text := strings.Trim(string(value), `"`); text == "" || strings.TrimSpace(text) != text {
+			return out, errRevoke(name + " is empty or has blanks around it")
+		}
+	}
+	return out, nil
 }
+
+// errRevoke refuses what could end other sessions than were meant: an empty object ends one's own.
+func errRevoke(what string) error {
+	return fault.New(fault.Invalid, "bad_selector", what+": say session_token, session, user_id or email, or send {} to end all sessions of your own")
+}
+
+func shortened(s string) string { return s[:min(len(s), 40)] }
 
 // backchannelLogout takes a logout token of an issuer (Back-Channel Logout 1.0, sections 2.5 to
 // 2.8). It is called by the issuer's server: no cookie and no page is involved.

@@ -219,3 +219,19 @@ func FuzzBrowserCallback(f *testing.F) {
 		}
 	})
 }
+
+func TestASelectorThatSelectsNothingEndsNothing(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{`{"email":""}`, `{"emial":"a@b"}`, `{"session_token":""}`, `{"email":" a@b"}`, `{"user_id":""}`, `{"email":null}`, `{"email":7}`, `[]`, `{"user_id":7,"x":1}`} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/auth/revoke", strings.NewReader(body))
+		if in, err := httpapi.DecodeRevoke(r); err == nil {
+			t.Errorf("%s: %+v", body, in)
+		}
+	}
+	for _, body := range []string{`{}`, `{"user_id":7}`, `{"user_id":"7"}`, `{"email":"a@b"}`} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/auth/revoke", strings.NewReader(body))
+		if _, err := httpapi.DecodeRevoke(r); err != nil {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+}

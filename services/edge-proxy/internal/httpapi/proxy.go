@@ -36,6 +36,8 @@ type Proxy struct {
 type Authorizer interface {
 	Authorize(ctx context.Context, caller edge.Caller, path string) error
 	AuthorizeRerun(ctx context.Context, caller edge.Caller, executionID string) error
+	// AuthorizeRead answers whether a caller may see anything of an execution.
+	AuthorizeRead(ctx context.Context, executionID string) error
 	// AuthorizeCatalog is Authorize for a catalog entry that is named by its id.
 	AuthorizeCatalog(ctx context.Context, caller edge.Caller, catalogID string) error
 }
@@ -53,6 +55,8 @@ type ProxyConfig struct {
 	Access Authorizer
 	// Idle is the longest silence within an answer that is no stream; 0 means no bound.
 	Idle time.Duration
+	// Live is asked whether a stream's session still is; nil asks nobody.
+	Live SessionResolver
 	// Closing ends the streams that are open when the gateway stops: their clients come back to
 	// another replica. Nil never does.
 	Closing context.Context
@@ -78,8 +82,10 @@ const methods = "GET, POST, PUT, PATCH, DELETE"
 type trip struct {
 	caller edge.Caller
 	path   string // escaped, at NoETL, without the prefix of its base URL
-	base   *url.URL
-	body   watchedBody
+	// execution is the one that the path is about, "" for none.
+	execution string
+	base      *url.URL
+	body      watchedBody
 }
 
 type tripKey struct{}
@@ -130,7 +136,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, caller edge.Caller
 		// server may ignore an Upgrade (RFC 9110, section 7.8), and so do we.
 		r.Header.Del("Upgrade")
 	}
-	t := &trip{caller: caller, path: path, base: p.Base, body: watchedBody{ReadCloser: r.Body}}
+	t := &trip{caller: caller, path: path, execution: edge.ExecutionOf(path), base: p.Base, body: watchedBody{ReadCloser: r.Body}}
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = http.MaxBytesReader(w, &t.body, p.MaxBody)
 	}
@@ -142,7 +148,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, caller edge.Caller
 	if r.Body != nil && r.Body != http.NoBody {
 		_ = conn.EnableFullDuplex() // NoETL may answer before the body is at its end; HTTP/2 may always
 	}
-	p.reverse.ServeHTTP(&patientWriter{ResponseWriter: w, conn: conn}, r.WithContext(context.WithValue(ctx, tripKey{}, t)))
+	p.reverse.ServeHTTP(&patientWriter{ResponseWriter: w, conn: conn, header: http.Header{}}, r.WithContext(context.WithValue(ctx, tripKey{}, t)))
 }
 
 // look reads what decides where a call goes and whether it may: the path, and of few calls the
@@ -153,6 +159,13 @@ func (p *Proxy) look(r *http.Request, t *trip) error {
 	case p.Access == nil:
 	case start.Execute:
 		if err := p.authorizeExecute(r, t.caller); err != nil {
+			return err
+		}
+	case t.execution != "" && start.Rerun == "":
+		if err := p.Access.AuthorizeRead(r.Context(), t.execution); err != nil {
+			if f := fault.Of(err); fault.Outage(err) {
+				return fault.Wrap(err, f.Kind, f.Code, "Proxy request failed: "+f.Message)
+			}
 			return err
 		}
 	case start.Rerun != "":

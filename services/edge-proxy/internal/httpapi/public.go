@@ -28,7 +28,7 @@ type CORSConfig struct {
 func CORS(c CORSConfig, next http.Handler) http.Handler {
 	options := cors.Options{
 		AllowedOrigins: c.Origins, AllowCredentials: c.Credentials,
-		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions},
+		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions},
 		AllowedHeaders: []string{
 			"Content-Type", "Authorization", "X-Session-Id", "X-Session-Token", "X-User-Id", "X-Request-Id", "Last-Event-Id", "Traceparent", "Tracestate",
 		},

@@ -197,3 +197,66 @@ func TestAnOpenBreakerSaysWhenToComeAgain(t *testing.T) {
 		t.Errorf("%v %s", got.header, got.body)
 	}
 }
+
+// A stream and an upgraded connection end with the session that opened them.
+func TestStreamsEndWithTheirSession(t *testing.T) {
+	t.Parallel()
+	up := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nbegun")
+			_, _ = io.Copy(io.Discard, conn)
+			_ = conn.Close()
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "begun")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	for name, upgrade := range map[string]string{"stream": "", "upgrade": "Connection: Upgrade\r\nUpgrade: websocket\r\n"} {
+		live := &ending{}
+		srv := front(t, up.URL, func(c *httpapi.ProxyConfig) { c.Live = live })
+		conn, err := net.Dial("tcp", strings.TrimPrefix(srv.URL, "http://")) //nolint:noctx // loopback
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		if _, err := io.WriteString(conn, "GET /noetl/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+token+"\r\n"+upgrade+"\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		var got strings.Builder
+		buf := make([]byte, 1024)
+		for !strings.Contains(got.String(), "begun") {
+			n, err := conn.Read(buf)
+			if err != nil {
+				t.Fatal(name, err, got.String())
+			}
+			got.Write(buf[:n])
+		}
+		live.over.Store(true)
+		begin := time.Now()
+		if _, err := io.Copy(io.Discard, conn); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !strings.Contains(err.Error(), "reset") {
+			t.Errorf("%s: %v after %v", name, err, time.Since(begin))
+		}
+	}
+}
+
+func TestInformationalAnswersTakeNoHeaderAway(t *testing.T) {
+	t.Parallel()
+	up := upstream(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Link", "</secret.css>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Set("X-From", "noetl")
+		_, _ = io.WriteString(w, "ok")
+	})
+	got := send(t, "GET", front(t, up.URL).URL+"/noetl/x", "", "Origin", origin)
+	if got.status != 200 || got.body != "ok" || got.header.Get("Access-Control-Allow-Origin") != origin || got.header.Get("X-Request-Id") == "" || got.header.Get("X-From") != "noetl" || got.header.Get("Link") != "" {
+		t.Errorf("%d %v", got.status, got.header)
+	}
+}

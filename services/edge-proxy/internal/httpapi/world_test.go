@@ -65,6 +65,14 @@ func (a *access) AuthorizeRerun(_ context.Context, c edge.Caller, id string) err
 	return a.ask("rerun "+id, id == "1" && c.Token == token)
 }
 
+// AuthorizeRead implements httpapi.Authorizer: the execution 666 is hidden.
+func (a *access) AuthorizeRead(_ context.Context, id string) error {
+	if id == "666" {
+		return fault.New(fault.NotFound, "no_such_execution", "no")
+	}
+	return nil
+}
+
 // AuthorizeCatalog implements httpapi.Authorizer.
 func (a *access) AuthorizeCatalog(_ context.Context, c edge.Caller, id string) error {
 	return a.ask("catalog "+id, id == "1" && c.Token == token)

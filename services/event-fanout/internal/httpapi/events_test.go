@@ -124,6 +124,7 @@ func TestLimitsAreSaidBeforeTheStreamOpens(t *testing.T) {
 	for range 2 {
 		testkit.OpenEvents(t, srv.URL, "t", nil).ClientID(t)
 	}
+	testkit.Eventually(t, "both are in the hub", func() bool { return events.Hub.Streams() == 2 })
 	if _, status, err := testkit.DialEvents(t, srv.URL, "t", nil); status != http.StatusTooManyRequests || err != nil {
 		t.Errorf("third stream: %d %v", status, err)
 	}

@@ -29,7 +29,7 @@ func (s *Server) PlaybookOf(ctx context.Context, executionID string) (string, er
 		return "", err
 	}
 	if out.Path == "" {
-		return "", fault.New(fault.BadGateway, "noetl_bad_answer", "NoETL did not say which playbook that execution runs")
+		return "", fault.New(fault.BadGateway, edge.CodeNoPath, "NoETL did not say which playbook that execution runs")
 	}
 	return out.Path, nil
 }
