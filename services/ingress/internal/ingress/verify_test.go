@@ -225,3 +225,22 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// The example of GitHub's documentation ("Validating webhook deliveries"): a signature that nobody
+// here made.
+func TestGitHubsOwnExample(t *testing.T) {
+	const key, signature = "It's a Secret to Everybody", "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+	w := newWorld()
+	w.noetl.Put(noetlwire.Listener{
+		Listener: "l", Verify: noetlwire.Verify{Type: "hmac_sha256", Header: "X-Hub-Signature-256", Secret: key}, Dispatch: noetlwire.Dispatch{Playbook: "p"},
+	})
+	send := func(body string) ingress.Reason {
+		return w.reason(t, ingress.DeliverRequest{Listener: "l", Headers: map[string][]string{"x-hub-signature-256": {signature}}, Body: []byte(body)})
+	}
+	if got := send("Hello, World!"); got != "" {
+		t.Errorf("%q", got)
+	}
+	if got := send("Hello, World"); got != ingress.BadSignature {
+		t.Errorf("%q", got)
+	}
+}

@@ -1,0 +1,33 @@
+package googleoidc_test
+
+import (
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// A token that another implementation made, and not the library that verifies it.
+func TestATokenSignedByGoJose(t *testing.T) {
+	t.Parallel()
+	g := newGoogle(t, "k1", "k2")
+	v := g.verifier(t)
+	sign := func(kid, key string) string {
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: g.keys[key], KeyID: kid}}, (&jose.SignerOptions{}).WithType("JWT"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := jwt.Signed(signer).Claims(map[string]any(claims())).Serialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	got, err := v.Verify(t.Context(), sign("k1", "k1"), audience)
+	if err != nil || got.Email != "push@acme.iam.gserviceaccount.com" || !got.EmailVerified {
+		t.Errorf("%+v %v", got, err)
+	}
+	if _, err := v.Verify(t.Context(), sign("k1", "k2"), audience); reason(err) != "oidc_bad_signature" {
+		t.Errorf("another key under this name: %v", err)
+	}
+}
