@@ -15,6 +15,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
@@ -88,6 +89,25 @@ type replica struct {
 	public, internal string
 	stop             func()
 	health           *httpkit.Health
+	registry         *prometheus.Registry
+}
+
+// holds waits until the replica counts so many streams: a stream is counted a moment after its first
+// frame was written.
+func (r *replica) holds(t *testing.T, streams float64) {
+	t.Helper()
+	testkit.Eventually(t, "the streams are counted", func() bool {
+		families, err := r.registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == "noetl_gateway_streams" {
+				return f.GetMetric()[0].GetGauge().GetValue() == streams
+			}
+		}
+		return false
+	})
 }
 
 // replica starts an event-fanout; extra settings are NAME=value.
@@ -105,7 +125,7 @@ func (w *world) replica(settings ...string) *replica {
 	}
 	stop := w.start(a.Components()...)
 	testkit.Eventually(w.t, "event-fanout serves", func() bool { return health.Serving(context.Background()) })
-	return &replica{public: a.Ready().Public, internal: a.Ready().Internal, stop: stop, health: health}
+	return &replica{public: a.Ready().Public, internal: a.Ready().Internal, stop: stop, health: health, registry: host.Telemetry.Registry}
 }
 
 func (w *world) host() run.Host {

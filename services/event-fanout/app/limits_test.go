@@ -32,6 +32,7 @@ func TestStreamsPerSessionAreLimited(t *testing.T) {
 	first.ClientID(t)
 	ws, _ := w.wsDial(a.public, "", token) // both transports count
 	w.wsUntil(ws, "clientId")
+	a.holds(t, 2)
 	if !w.limited(a.public, bearer(token), "for this session") {
 		t.Error("a third stream of the session opened")
 	}
@@ -48,6 +49,7 @@ func TestStreamsPerAddressAreLimited(t *testing.T) {
 	w := newWorld(t)
 	a := w.replica("GATEWAY_STREAMS_PER_ADDRESS=1")
 	testkit.OpenEvents(t, a.public, w.login(7, time.Hour), nil).ClientID(t) // from 127.0.0.1, by nobody's word
+	a.holds(t, 1)
 	if !w.limited(a.public, bearer(w.login(8, time.Hour)), "for this address") {
 		t.Error("a second stream of the address opened")
 	}
