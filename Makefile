@@ -8,18 +8,35 @@ TOOLS    := $(CURDIR)/.cache/bin
 LINT     := $(TOOLS)/golangci-lint-$(shell cat .golangci-lint-version)
 VULN     := v1.5.0
 
-.PHONY: help run build test e2e check lint fmt vuln bench fuzz gen clean assets
+PROGRAMS := auth edge-proxy event-fanout ingress sandbox noetl-gateway
+
+.PHONY: help run up down build dist images third-party test e2e test-containers check check-deploy lint fmt vuln bench fuzz gen clean assets
 
 help: ## list the verbs
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 run: build ## build, then run the whole gateway with a sandbox NoETL; prints where to go
 	@exec bin/noetl-gateway dev
+
+up: images third-party ## build and start the split stack in containers (docker-compose.yml); prints where to go
+	@GATEWAY_VERSION=$(VERSION) deployments/up
+
+down: ## stop it and remove what it left: containers, networks, volumes
+	@deployments/up down
 
 build: assets ## static binaries in bin/
 	@CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/ \
 	  ./services/standalone/cmd/noetl-gateway ./services/auth/cmd/auth ./services/edge-proxy/cmd/edge-proxy \
 	  ./services/event-fanout/cmd/event-fanout ./services/ingress/cmd/ingress ./services/sandbox/cmd/sandbox
+
+dist: build ## the file systems of the images in dist/
+	@deployments/docker/dist $(PROGRAMS)
+
+images: dist ## the images of all programs, without a registry
+	@deployments/docker/images $(VERSION) $(PROGRAMS)
+
+third-party: ## the images of others: pulled, or built from source where they cannot be
+	@deployments/docker/third-party auto
 
 test: build ## everything that needs no Docker: unit, conformance, component (race detector), end to end, browser
 	@go test -race -timeout 10m $(filter-out $(CURDIR)/tests/...,$(PACKAGES))

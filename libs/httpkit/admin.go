@@ -6,6 +6,7 @@ import (
 	"net/http/pprof"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,7 +29,7 @@ type Check struct {
 type Health struct {
 	mu       sync.Mutex
 	checks   []Check
-	draining bool
+	draining atomic.Bool
 
 	probing sync.Mutex // held while the checks run
 	last    Status
@@ -52,10 +53,17 @@ next:
 }
 
 // Drain makes the process not ready, for good: the first step of stopping.
-func (h *Health) Drain() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.draining = true
+func (h *Health) Drain() { h.draining.Store(true) }
+
+// Retire makes a draining process end each connection with the answer it gives, so that clients
+// that keep connections open go elsewhere before the listener closes (RFC 9112, section 9.6).
+func (h *Health) Retire(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Serving runs the critical checks only and reports whether all of them pass.
@@ -104,9 +112,7 @@ func (h *Health) Readiness(ctx context.Context) Status {
 		h.asked = time.Now()
 	}
 	s := h.last
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.draining {
+	if h.draining.Load() {
 		s.Status = "draining"
 	}
 	return s

@@ -43,6 +43,9 @@ func Address(raw string) string {
 	return u.Scheme + "://" + u.Host
 }
 
+// inboxPrefix is where the replies to all connections of the gateway arrive.
+const inboxPrefix = "_INBOX_GATEWAY."
+
 // syncQueue is how many messages a synchronous subscription holds: more than the largest
 // batch that is asked for at once.
 const syncQueue = 1024
@@ -50,9 +53,12 @@ const syncQueue = 1024
 // Connect returns a connection that reconnects for ever, also when no server is there yet:
 // a gateway that starts before NATS must not crash. Extra options are for tests and for the
 // in-process server of standalone.
+//
+// Replies arrive under _INBOX_GATEWAY.<name>: a NATS user can be allowed its own and nobody else's,
+// and who may hear all of _INBOX, as most clients may, hears none of ours.
 func Connect(cfg Config, name string, logger *slog.Logger, extra ...nats.Option) (*nats.Conn, error) {
 	opts := []nats.Option{
-		nats.Name(name), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
+		nats.Name(name), nats.CustomInboxPrefix(inboxPrefix + name), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
 		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 250*time.Millisecond),
 		nats.Timeout(2 * time.Second), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
 		nats.DrainTimeout(5 * time.Second),

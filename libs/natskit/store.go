@@ -3,7 +3,9 @@ package natskit
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -99,10 +101,34 @@ func Bucket(js jetstream.JetStream, cfg jetstream.KeyValueConfig) *Lazy[jetstrea
 	})
 }
 
-// Stream opens a stream of ours and makes it if it is missing; the configuration of an
-// existing one is brought up to date.
-func Stream(js jetstream.JetStream, cfg jetstream.StreamConfig) *Lazy[jetstream.Stream] {
-	return NewLazy(func(ctx context.Context) (jetstream.Stream, error) { return js.CreateOrUpdateStream(ctx, cfg) })
+// Stream opens a stream of ours and makes it if it is missing. The limits of an existing one are
+// brought up to date; where this user may not do that (deployments/nats allows no service to
+// change a stream) it is used as it is, and the logger says so.
+func Stream(js jetstream.JetStream, cfg jetstream.StreamConfig, logger *slog.Logger) *Lazy[jetstream.Stream] {
+	bound := BoundStream(js, cfg)
+	return NewLazy(func(ctx context.Context) (jetstream.Stream, error) {
+		s, err := bound.open(ctx)
+		if err != nil || current(s.CachedInfo().Config, cfg) {
+			return s, err
+		}
+		uctx, cancel := context.WithTimeout(ctx, updatePatience)
+		defer cancel()
+		updated, err := js.UpdateStream(uctx, cfg)
+		if err != nil {
+			logger.WarnContext(ctx, "the stream keeps settings that differ from this configuration: an operator has to change it", "stream", cfg.Name, "err", err)
+			return s, ctx.Err()
+		}
+		return updated, nil
+	})
+}
+
+// updatePatience is short because a server answers a forbidden request with silence.
+const updatePatience = time.Second
+
+// current reports whether a stream has the limits that settings can change.
+func current(have, want jetstream.StreamConfig) bool {
+	return have.MaxAge == want.MaxAge && have.MaxBytes == want.MaxBytes && have.MaxMsgsPerSubject == want.MaxMsgsPerSubject &&
+		have.Duplicates == want.Duplicates && have.Replicas == want.Replicas
 }
 
 // BoundStream opens a stream that belongs to somebody else as it is, and makes it with cfg

@@ -26,14 +26,22 @@ type AdminConfig struct {
 
 // ProcessConfig holds the settings that every process has.
 type ProcessConfig struct {
-	Log   telemetry.Config
-	NATS  natskit.Config
-	Admin AdminConfig
+	Log        telemetry.Config
+	NATS       natskit.Config
+	Admin      AdminConfig
+	DrainDelay time.Duration `env:"GATEWAY_DRAIN_DELAY_SECS" file:"server.drain_delay_secs" default:"0" unit:"s" doc:"time between not ready and the closing of the listeners, for a load balancer to look elsewhere, at most 60 s"`
 }
+
+// maxDrainDelay bounds the delay: an orchestrator's patience is 30 s unless it is told.
+const maxDrainDelay = time.Minute
 
 // Validate reports what is wrong with the settings.
 func (c ProcessConfig) Validate() error {
-	return errors.Join(c.Log.Validate(), c.NATS.Validate(), config.Port("GATEWAY_ADMIN_PORT", c.Admin.Port))
+	problems := []error{c.Log.Validate(), c.NATS.Validate(), config.Port("GATEWAY_ADMIN_PORT", c.Admin.Port)}
+	if c.DrainDelay < 0 || c.DrainDelay > maxDrainDelay {
+		problems = append(problems, fmt.Errorf("GATEWAY_DRAIN_DELAY_SECS=%s: must be 0 to 60 s", c.DrainDelay))
+	}
+	return errors.Join(problems...)
 }
 
 // AdminURL returns where the health verb asks.
@@ -92,8 +100,8 @@ func Serve(ctx context.Context, service string, cfg ProcessConfig, stdout io.Wri
 		CloseNATS(nc),
 	}
 	components = append(components, part.Components()...)
-	components = append(components, Announce(health, func() { ready.Print(stdout) }), DrainFirst(health))
-	return All(ctx, tel.Logger, DrainTimeout, components...)
+	components = append(components, Announce(health, func() { ready.Print(stdout) }), DrainFirst(health, cfg.DrainDelay))
+	return All(ctx, tel.Logger, DrainTimeout+cfg.DrainDelay, components...)
 }
 
 // Flush is the component that sends buffered telemetry when everything else has stopped:
@@ -152,12 +160,14 @@ func Announce(health *httpkit.Health, announce func()) Component {
 	})
 }
 
-// DrainFirst is the component that makes the process not ready before anything else stops:
-// list it last.
-func DrainFirst(health *httpkit.Health) Component {
+// DrainFirst is the component that makes the process not ready before anything else stops, and
+// holds the rest up for delay: what balances load needs a moment to see it, and until then sends
+// what must be served. List it last.
+func DrainFirst(health *httpkit.Health, delay time.Duration) Component {
 	return Func("readiness", func(ctx context.Context) error {
 		<-ctx.Done()
 		health.Drain()
+		<-time.After(delay)
 		return nil
 	})
 }

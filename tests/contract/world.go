@@ -64,6 +64,7 @@ func StartWorld(tb testing.TB, split bool, settings ...string) *World {
 		env = append(env, strings.NewReplacer("${noetl}", w.NoETL.URL, "${policy}", file).Replace(s))
 	}
 	var address string
+	var as []nats.Option
 	if split {
 		s := stack.StartSplit(tb, env...)
 		for i := range stack.Replicas {
@@ -73,13 +74,14 @@ func StartWorld(tb testing.TB, split bool, settings ...string) *World {
 			w.Admin = append(w.Admin, s.Edge[i].Ready.Admin)
 		}
 		w.Issuer, address = s.Sandbox.Ready.Issuer, s.NATS.URL
+		as = append(as, nats.UserInfo("admin", stack.Password("admin")))
 	} else {
 		p := stack.Standalone(tb, env...)
 		w.Public, w.Internal, w.Admin, w.Fanout = []string{p.Ready.Public}, []string{p.Ready.Internal}, []string{p.Ready.Admin}, []string{p.Ready.Admin}
 		w.Issuer, address = p.Ready.Issuer, p.Ready.NATS
 	}
 	w.NoETL.Sandbox(tb, strings.TrimSuffix(w.Issuer, "/oidc"))
-	nc, err := nats.Connect(address)
+	nc, err := nats.Connect(address, as...)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -23,23 +23,28 @@ type Split struct {
 // StartSplit starts everything; env are settings for every process, and win.
 func StartSplit(tb testing.TB, env ...string) *Split {
 	tb.Helper()
-	s := &Split{NATS: StartNATS(tb)}
+	s := &Split{NATS: StartGuardedNATS(tb)}
 	base := []string{"NATS_URL=" + s.NATS.URL, "NOETL_INTERNAL_API_TOKEN=sandbox-internal-token", "LOG_LEVEL=info"}
-	s.Sandbox = Start(tb, "sandbox", nil, append(base, env...)...)
+	s.Sandbox = Start(tb, "sandbox", nil, as("noetl", append(base, env...))...)
 	s.env = append(append(base, "NOETL_BASE_URL="+s.Sandbox.Ready.NoETL), env...)
 	for i := range Replicas {
-		s.Fanout[i] = Start(tb, "event-fanout", nil, s.env...)
+		s.Fanout[i] = Start(tb, "event-fanout", nil, as("event-fanout", s.env)...)
 	}
 	callback := "GATEWAY_CALLBACK_URL=" + balance(tb, s.Fanout[0].Ready.Internal, s.Fanout[1].Ready.Internal)
 	for i := range Replicas {
-		s.Auth[i] = Start(tb, "auth", nil, append([]string{callback, "AUTH_ISSUERS=" + s.Sandbox.Ready.Issuer, "AUTH_AUDIENCES=noetl-console"}, s.env...)...)
-		s.Ingress[i] = Start(tb, "ingress", nil, s.env...)
-		s.Edge[i] = Start(tb, "edge-proxy", nil, append([]string{
+		s.Auth[i] = Start(tb, "auth", nil, as("auth", append([]string{callback, "AUTH_ISSUERS=" + s.Sandbox.Ready.Issuer, "AUTH_AUDIENCES=noetl-console"}, s.env...))...)
+		s.Ingress[i] = Start(tb, "ingress", nil, as("ingress", s.env)...)
+		s.Edge[i] = Start(tb, "edge-proxy", nil, as("edge-proxy", append([]string{
 			callback, "GATEWAY_EVENTS_URL=" + s.Fanout[i].Ready.Public, "GATEWAY_INGRESS_URL=" + s.Ingress[i].Ready.Public,
 			"GATEWAY_CONSOLE=true", "GATEWAY_CONSOLE_SANDBOX=true", "GATEWAY_CONSOLE_ISSUER=" + s.Sandbox.Ready.Issuer,
-		}, s.env...)...)
+		}, s.env...))...)
 	}
 	return s
+}
+
+// as adds the NATS user of a service to its settings.
+func as(user string, env []string) []string {
+	return append([]string{"NATS_USER=" + user, "NATS_PASSWORD=" + Password(user)}, env...)
 }
 
 // Standalone starts noetl-gateway dev in a data folder of its own.

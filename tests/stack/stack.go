@@ -165,8 +165,12 @@ func (p *Proc) PID() int { return p.cmd.Process.Pid }
 // NATS is a nats-server process that can be killed and started again on the same port and data.
 type NATS struct {
 	*Proc
-	URL  string
-	args []string
+	URL      string
+	args     []string
+	env      []string
+	user     string // of the connections that see whether it is there; empty for none
+	history  string // what its earlier processes wrote
+	tolerant bool
 }
 
 // natsBinary builds nats-server from the module once per test binary.
@@ -197,10 +201,15 @@ func (n *NATS) Restart(tb testing.TB) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	n.Proc = launch(tb, "nats-server", exec.Command(binary, n.args...)) //nolint:noctx // its life is the test's
+	if n.Proc != nil {
+		n.history += n.Logs() + "\n"
+	}
+	cmd := exec.Command(binary, n.args...) //nolint:noctx // its life is the test's
+	cmd.Env = append(os.Environ(), n.env...)
+	n.Proc = launch(tb, "nats-server", cmd)
 	deadline := time.Now().Add(15 * time.Second)
 	for {
-		nc, err := nats.Connect(n.URL)
+		nc, err := nats.Connect(n.URL, nats.UserInfo(n.user, Password(n.user)))
 		if err == nil {
 			nc.Close()
 			return

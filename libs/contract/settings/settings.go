@@ -14,7 +14,7 @@ import (
 var names = strings.Fields(`
 ROUTER_PORT GATEWAY_PORT GATEWAY_BIND GATEWAY_PUBLIC_URL GATEWAY_CONFIG GATEWAY_ENV
 GATEWAY_INTERNAL_PORT GATEWAY_INTERNAL_BIND GATEWAY_INTERNAL_TOKEN GATEWAY_CALLBACK_URL GATEWAY_EXPOSE_INTERNAL
-GATEWAY_ADMIN_PORT GATEWAY_ADMIN_BIND GATEWAY_DATA_DIR GATEWAY_NATS_PORT
+GATEWAY_ADMIN_PORT GATEWAY_ADMIN_BIND GATEWAY_DRAIN_DELAY_SECS AUTH_ISSUER_CONNECT_TO GATEWAY_DATA_DIR GATEWAY_NATS_PORT
 GATEWAY_EVENTS_URL GATEWAY_INGRESS_URL GATEWAY_CONSOLE GATEWAY_CONSOLE_ISSUER GATEWAY_CONSOLE_CLIENT_ID GATEWAY_CONSOLE_SANDBOX
 GATEWAY_MAX_BODY_BYTES GATEWAY_PROXY_TIMEOUT_SECS GATEWAY_ENFORCE_ACCESS GATEWAY_TRUSTED_PROXIES
 NOETL_BASE_URL NOETL_TIMEOUT_SECS NOETL_INTERNAL_API_TOKEN
@@ -69,7 +69,7 @@ func Ours(name string) bool {
 //nolint:gochecknoglobals // a constant table
 var keys = strings.Fields(`
 auth.audiences auth.backend auth.bypass auth.issuers auth.jwks_cooldown_secs auth.jwks_ttl_secs auth.max_concurrent_logins auth.policy_file
-auth.session_max_hours auth.login_rate_account_per_min auth.access_cache_ttl_secs auth.admin_roles auth.client_id auth.client_secret auth.browser_issuer
+auth.session_max_hours auth.issuer_connect_to server.drain_delay_secs auth.login_rate_account_per_min auth.access_cache_ttl_secs auth.admin_roles auth.client_id auth.client_secret auth.browser_issuer
 auth0.audience auth0.client_id auth0.domain
 auth_playbooks.check_access auth_playbooks.login auth_playbooks.session_db_credential auth_playbooks.timeout_secs auth_playbooks.validate_session
 cors.allow_credentials cors.allowed_origins

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -67,8 +66,12 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 		tel.Logger.Warn("AUTHENTICATION IS OFF: every session token is the development user", "setting", "GATEWAY_AUTH_BYPASS")
 	}
 
-	// Not traced: the trace context of our callers is nothing for an issuer to see.
-	verifier, err := oidc.New(oidc.Config{Issuers: cfg.Issuers(), Audiences: cfg.Audiences(), TTL: cfg.JWKSTTL, Cooldown: cfg.JWKSCool}, &http.Client{})
+	connectTo, err := cfg.IssuerConnectTo()
+	if err != nil {
+		return nil, err
+	}
+	issuers := oidc.Client(connectTo)
+	verifier, err := oidc.New(oidc.Config{Issuers: cfg.Issuers(), Audiences: cfg.Audiences(), TTL: cfg.JWKSTTL, Cooldown: cfg.JWKSCool}, issuers)
 	if err != nil {
 		return nil, fmt.Errorf("AUTH_ISSUERS: %w", err)
 	}
@@ -87,7 +90,7 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 		Limiter: kit.NewRates(cfg.LoginRate, cfg.LoginRate).Count(refusals, "account"), Meter: meter, Logger: tel.Logger,
 	}
 	if client, issuer := cfg.BrowserClient(), cfg.SignInIssuer(); client != "" && issuer != "" {
-		deps.Provider, err = oidc.NewProvider(oidc.ProviderConfig{Issuer: issuer, ClientID: client, Secret: cfg.ClientSecret, TTL: cfg.JWKSTTL}, &http.Client{})
+		deps.Provider, err = oidc.NewProvider(oidc.ProviderConfig{Issuer: issuer, ClientID: client, Secret: cfg.ClientSecret, TTL: cfg.JWKSTTL}, issuers)
 		if err != nil {
 			return nil, fmt.Errorf("AUTH_BROWSER_ISSUER: %w", err)
 		}

@@ -165,7 +165,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		mux.Handle(route, events)
 	}
 	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe}, httpkit.Check{Name: "auth", Probe: natskit.ProbeService(nc, "auth")})
-	door := httpkit.NewServer("public listener", ln, httpkit.Edge(tel, proxies.Wrap(public)), tel.Logger, closeStreams).WithTLS(tlsConfig)
+	door := httpkit.NewServer("public listener", ln, httpkit.Edge(tel, host.Health.Retire(proxies.Wrap(public))), tel.Logger, closeStreams).WithTLS(tlsConfig)
 	commands := natskit.NewService(nc, tel, "edge-proxy", run.Version(), natsapi.Endpoints(set, session)...)
 	address := httpkit.URL(ln)
 	if tlsConfig != nil {

@@ -124,7 +124,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	}
 	publicMux.Handle("POST /events/ticket", &httpapi.Tickets{Set: set, Sessions: session, Doors: doors, Rate: kit.NewRates(ticketsPerMinute, ticketBurst).Count(refusals, "ticket")})
 	a.public = proxies.Wrap(httpkit.Routes(publicMux))
-	a.internal = httpkit.Edge(tel, httpapi.Internal(set, cfg.InternalToken, undelivered))
+	a.internal = httpkit.Edge(tel, host.Health.Retire(httpapi.Internal(set, cfg.InternalToken, undelivered)))
 	internal, err := httpkit.Listen(ctx, cfg.InternalBind, cfg.InternalPort, "GATEWAY_INTERNAL_PORT")
 	if err != nil {
 		return nil, err
@@ -160,7 +160,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		run.Func("streams", func(ctx context.Context) error { <-ctx.Done(); drain(); return nil }),
 	}
 	if public != nil {
-		a.components = append(a.components, httpkit.NewServer("stream listener", public, httpkit.Edge(tel, a.public), tel.Logger, drain))
+		a.components = append(a.components, httpkit.NewServer("stream listener", public, httpkit.Edge(tel, host.Health.Retire(a.public)), tel.Logger, drain))
 	}
 	return a, nil
 }

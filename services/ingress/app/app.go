@@ -99,7 +99,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		return nil, err
 	}
 	a.ready.Public = httpkit.URL(ln)
-	a.components = append(a.components, httpkit.NewServer("ingress listener", ln, httpkit.Edge(tel, a.public), tel.Logger, nil))
+	a.components = append(a.components, httpkit.NewServer("ingress listener", ln, httpkit.Edge(tel, host.Health.Retire(a.public)), tel.Logger, nil))
 	return a, nil
 }
 

@@ -87,9 +87,9 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 	p.components = append(p.components, run.Announce(p.health, func() {
 		p.ready.Print(stdout)
 		p.hint(hints)
-	}), run.DrainFirst(p.health))
+	}), run.DrainFirst(p.health, p.cfg.Process.DrainDelay))
 	p.dir, p.embedded, p.conns = nil, nil, nil // the components own them from here
-	return run.All(ctx, tel.Logger, run.DrainTimeout, p.components...)
+	return run.All(ctx, tel.Logger, run.DrainTimeout+p.cfg.Process.DrainDelay, p.components...)
 }
 
 // openStore takes the data folder and starts NATS in it, unless the user has a server.

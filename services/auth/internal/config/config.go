@@ -4,6 +4,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -30,6 +31,7 @@ type Config struct {
 	IssuerURLs  []string      `env:"AUTH_ISSUERS" file:"auth.issuers" doc:"issuer URLs whose tokens are accepted, comma list, exactly as in the token; https, http for this machine only"`
 	AudienceIDs []string      `env:"AUTH_AUDIENCES" file:"auth.audiences" doc:"accepted audiences, comma list; at least one is needed, here or in the auth0 settings"`
 	PolicyFile  string        `env:"AUTH_POLICY_FILE" file:"auth.policy_file" doc:"YAML file of users, roles and grants; needed for the backend local, read again when it changes"`
+	ConnectTo   []string      `env:"AUTH_ISSUER_CONNECT_TO" file:"auth.issuer_connect_to" doc:"where to connect for an issuer's host and port instead of there, as host:port=host:port, comma list, for an issuer that has another address inside the network; names in URLs and certificates stay the issuer's"`
 	MaxHours    int           `env:"AUTH_SESSION_MAX_HOURS" file:"auth.session_max_hours" default:"24" doc:"longest session in hours, 1 to 8760; a login that asks for more gets this"`
 	JWKSTTL     time.Duration `env:"AUTH_JWKS_TTL_SECS" file:"auth.jwks_ttl_secs" default:"3600" unit:"s" doc:"how long an issuer's keys are used before they are fetched again"`
 	JWKSCool    time.Duration `env:"AUTH_JWKS_COOLDOWN_SECS" file:"auth.jwks_cooldown_secs" default:"30" unit:"s" doc:"shortest time between two fetches of an issuer's keys, whatever tokens ask for"`
@@ -91,6 +93,8 @@ func (c Config) Validate() error {
 	// Without an audience a token that was issued for any other application would log in here.
 	check(bypass || len(c.Issuers()) > 0, "no identity provider: set AUTH_ISSUERS or GATEWAY_AUTH0_DOMAIN")
 	check(bypass || len(c.Audiences()) > 0, "no accepted audience: set AUTH_AUDIENCES, GATEWAY_AUTH0_AUDIENCE or GATEWAY_AUTH0_CLIENT_ID")
+	_, err = c.IssuerConnectTo()
+	problems = append(problems, err)
 	check(c.MaxHours >= 1 && c.MaxHours <= 8760, "AUTH_SESSION_MAX_HOURS=%d: must be 1 to 8760", c.MaxHours)
 	check(c.MaxLogins >= 1, "AUTH_MAX_CONCURRENT_LOGINS=%d: must be at least 1", c.MaxLogins)
 	check(c.LoginRate >= 0, "AUTH_LOGIN_RATE_ACCOUNT_PER_MIN=%d: must be 0 or more", c.LoginRate)
@@ -119,6 +123,27 @@ func (c Config) Issuers() []string {
 		list = append(list, "https://"+c.Auth0Domain+"/")
 	}
 	return unique(list)
+}
+
+// IssuerConnectTo returns where to connect to instead of an issuer's host and port. Without TLS
+// whoever answers there is believed, so that is for development.
+func (c Config) IssuerConnectTo() (map[string]string, error) {
+	out := make(map[string]string, len(c.ConnectTo))
+	for _, pair := range c.ConnectTo {
+		from, to, _ := strings.Cut(pair, "=")
+		for _, address := range []string{from, to} {
+			if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
+				return nil, fmt.Errorf("AUTH_ISSUER_CONNECT_TO=%q: must be host:port=host:port", pair)
+			}
+		}
+		out[from] = to
+	}
+	for _, issuer := range c.Issuers() {
+		if len(out) > 0 && strings.HasPrefix(issuer, "http:") && c.Env != "development" {
+			return nil, fmt.Errorf("AUTH_ISSUER_CONNECT_TO with the issuer %s, which has no TLS: that is refused unless GATEWAY_ENV=development", issuer)
+		}
+	}
+	return out, nil
 }
 
 // Audiences returns the accepted audiences, each once.

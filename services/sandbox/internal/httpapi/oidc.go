@@ -89,6 +89,7 @@ func (o oidc) token(w http.ResponseWriter, r *http.Request) {
 		}
 		tokens, err = o.iss.Password(issuer.PasswordRequest{
 			Email: email, Password: form.Get("password"), ClientID: form.Get("client_id"), Nonce: form.Get("nonce"), ExpiresIn: form.Get("expires_in"),
+			ClockSkew: form.Get("clock_skew"),
 		})
 	case "":
 		err = &issuer.Error{Code: issuer.InvalidRequest, Description: "grant_type is required"}

@@ -47,7 +47,10 @@ func New(d Deps) http.Handler {
 	// The echo stands before what adds a request id: it shows what really arrived.
 	front := http.NewServeMux()
 	echoRoutes(front)
-	front.Handle("/", httpkit.Edge(d.Telemetry, mux))
+	behaving := &faults{next: mux}
+	mux.HandleFunc("GET "+faultsPath, behaving.set)
+	mux.HandleFunc("PUT "+faultsPath, behaving.set)
+	front.Handle("/", httpkit.Edge(d.Telemetry, behaving))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(SandboxHeader, SandboxNotice)
 		front.ServeHTTP(w, r)

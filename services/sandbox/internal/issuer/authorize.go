@@ -132,5 +132,5 @@ func (i *Issuer) Redeem(in RedeemRequest) (Tokens, error) {
 	if subtle.ConstantTimeCompare([]byte(challenge), []byte(g.request.Challenge)) != 1 {
 		return Tokens{}, refuse(InvalidGrant, "code_verifier does not match the code_challenge")
 	}
-	return i.tokens(g.account, in.ClientID, g.request.Nonce, g.authTime, in.ExpiresIn)
+	return i.tokens(g.account, in.ClientID, g.request.Nonce, g.authTime, in.ExpiresIn, "")
 }

@@ -16,6 +16,7 @@ type PasswordRequest struct {
 	ClientID  string // empty means ClientID
 	Nonce     string
 	ExpiresIn string
+	ClockSkew string // seconds by which the issuer's clock goes ahead for this token, for tests; below zero it is behind
 }
 
 // Tokens is the answer of the token endpoint.
@@ -44,7 +45,7 @@ func (i *Issuer) Password(in PasswordRequest) (Tokens, error) {
 	if !ok {
 		return Tokens{}, refuse(InvalidGrant, "the address or the password is wrong")
 	}
-	return i.tokens(account, in.ClientID, in.Nonce, time.Now(), in.ExpiresIn)
+	return i.tokens(account, in.ClientID, in.Nonce, time.Now(), in.ExpiresIn, in.ClockSkew)
 }
 
 // idClaims are the claims of an id token, accessClaims those of an access token (RFC 9068).
@@ -68,16 +69,17 @@ const scope = "openid profile email"
 
 // tokens signs both tokens. A lifetime below zero makes tokens that expired that long ago,
 // for tests; their iat lies an hour before.
-func (i *Issuer) tokens(a Account, client, nonce string, authTime time.Time, expiresIn string) (Tokens, error) {
-	life := TokenLife
-	if expiresIn != "" {
-		seconds, err := strconv.ParseInt(expiresIn, 10, 32)
-		life = time.Duration(seconds) * time.Second
-		if err != nil || life.Abs() > maxTokenLife {
-			return Tokens{}, refuse(InvalidRequest, "expires_in must be a number of seconds, within a week of now")
-		}
+func (i *Issuer) tokens(a Account, client, nonce string, authTime time.Time, expiresIn, clockSkew string) (Tokens, error) {
+	life, err := seconds("expires_in", expiresIn, TokenLife)
+	if err != nil {
+		return Tokens{}, err
 	}
-	now := time.Now()
+	skew, err := seconds("clock_skew", clockSkew, 0)
+	if err != nil {
+		return Tokens{}, err
+	}
+	now := time.Now().Add(skew)
+	authTime = authTime.Add(skew)
 	issued, expires := now, now.Add(life)
 	if !expires.After(now) {
 		issued = expires.Add(-TokenLife)
@@ -98,6 +100,19 @@ func (i *Issuer) tokens(a Account, client, nonce string, authTime time.Time, exp
 		return Tokens{}, err
 	}
 	return Tokens{AccessToken: access, IDToken: id, TokenType: "Bearer", ExpiresIn: int64(life / time.Second), Scope: scope}, nil
+}
+
+// seconds reads a form field that holds a number of seconds, within a week.
+func seconds(name, text string, unset time.Duration) (time.Duration, error) {
+	if text == "" {
+		return unset, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	d := time.Duration(n) * time.Second
+	if err != nil || d.Abs() > maxTokenLife {
+		return 0, refuse(InvalidRequest, name+" must be a number of seconds, within a week of now")
+	}
+	return d, nil
 }
 
 func (i *Issuer) sign(typ string, claims jwt.Claims) (string, error) {

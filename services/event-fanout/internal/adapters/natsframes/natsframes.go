@@ -62,7 +62,7 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*FrameLog, error)
 		Subjects: []string{subjectPrefix + "*"}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld,
 		MaxAge: cfg.TTL, MaxBytes: cfg.MaxBytes, MaxMsgsPerSubject: cfg.MaxPerClient, Duplicates: min(dedupWindow, cfg.TTL), AllowDirect: true, Replicas: cfg.Replicas,
 		RePublish: &jetstream.RePublish{Source: subjectPrefix + "*", Destination: LivePrefix + "{{wildcard(1)}}"},
-	})}, nil
+	}, tel.Logger)}, nil
 }
 
 // Append implements the port. The trace context goes along, so that the frame's way to the
