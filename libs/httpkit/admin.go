@@ -107,7 +107,8 @@ const readinessAge = 500 * time.Millisecond
 func (h *Health) Readiness(ctx context.Context) Status {
 	h.probing.Lock()
 	defer h.probing.Unlock()
-	if time.Since(h.asked) >= readinessAge {
+	// Whoever balances load must hear of a stop at once, not after a dependency's time-out.
+	if time.Since(h.asked) >= readinessAge && !h.draining.Load() {
 		h.last = h.probe(context.WithoutCancel(ctx)) // the answer is not this caller's alone
 		h.asked = time.Now()
 	}

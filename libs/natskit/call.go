@@ -26,6 +26,35 @@ type Client struct {
 // NewClient makes a client.
 func NewClient(nc *nats.Conn, tel *telemetry.Telemetry) *Client { return &Client{nc: nc, tel: tel} }
 
+// silence is how long a call waits before it asks whether NATS itself still answers, and how long
+// NATS may take to say so: a server that hangs keeps its connections, and says nothing.
+const silence = 2 * time.Second
+
+var errSilent = errors.New("NATS does not answer")
+
+// watched returns a context that ends when NATS does not answer any more. It costs a timer; only
+// calls that are slow send anything.
+func (c *Client) watched(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch *time.Timer
+	started := make(chan struct{})
+	watch = time.AfterFunc(silence, func() {
+		<-started
+		fctx, stop := context.WithTimeout(ctx, silence)
+		defer stop()
+		if err := c.nc.FlushWithContext(fctx); err != nil && ctx.Err() == nil {
+			cancel(errSilent)
+			return
+		}
+		watch.Reset(silence)
+	})
+	close(started)
+	return ctx, func() {
+		watch.Stop()
+		cancel(context.Canceled)
+	}
+}
+
 // defaultCall bounds a call whose context has no deadline.
 const defaultCall = 5 * time.Second
 
@@ -60,10 +89,15 @@ func (c *Client) Do(ctx context.Context, service, subject string, data []byte) (
 	defer span.End()
 	msg := &nats.Msg{Subject: subject, Data: data, Header: Inject(ctx, c.tel.Propagator(), nats.Header{})}
 	setDeadline(ctx, msg.Header)
-	resp, err := c.nc.RequestMsgWithContext(ctx, msg)
-	if err == nil {
+	wctx, stop := c.watched(ctx)
+	defer stop()
+	resp, err := c.nc.RequestMsgWithContext(wctx, msg)
+	switch {
+	case err == nil:
 		err = decodeError(resp)
-	} else {
+	case errors.Is(context.Cause(wctx), errSilent):
+		err = callError(service, errSilent)
+	default:
 		err = callError(service, err)
 	}
 	if err != nil {

@@ -60,7 +60,7 @@ type node struct {
 }
 
 // world is a network with the gateway on it: NATS with the users of deployments/nats, the sandbox
-// as NoETL and issuer, replicas of the four services, and Caddy in front, as in docker-compose.yml.
+// as NoETL and issuer, replicas of the four services, and HAProxy in front, as in docker-compose.yml.
 type world struct {
 	t       *testing.T
 	docker  *client.Client
@@ -81,7 +81,7 @@ var services = []string{"auth", "event-fanout", "ingress", "edge-proxy"} //nolin
 type setup struct {
 	replicas  int
 	jaeger    bool
-	issuer    bool // an issuer of its own, so that it can be taken away alone
+	issuer    bool                         // an issuer of its own, so that it can be taken away alone
 	extra     map[string]string            // settings of every service
 	of        map[string]map[string]string // and of one
 	natsMount string                       // a Docker volume for NATS's data
@@ -158,7 +158,7 @@ func start(t *testing.T, s setup) *world {
 	if t.Failed() {
 		t.FailNow()
 	}
-	w.front = w.run("front", "caddy:2.10.2", 8090, testcontainers.WithFiles(file("deployments/caddy/Caddyfile", "/etc/caddy/Caddyfile")),
+	w.front = w.run("front", "haproxy:2.6", 8090, testcontainers.WithFiles(file("deployments/haproxy/haproxy.cfg", "/usr/local/etc/haproxy/haproxy.cfg")),
 		testcontainers.WithWaitStrategy(wait.ForHTTP("/readyz").WithPort("8090/tcp")))
 	w.public = w.front.address(8090)
 	testkit.Eventually(t, "the gateway is ready as a whole", func() bool {

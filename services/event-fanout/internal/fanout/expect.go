@@ -8,7 +8,8 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 )
 
-// Expect registers a pending request. It is called before NoETL is, so no answer can be early.
+// Expect registers a pending request. It is called before NoETL is, so no answer can be early. It
+// is idempotent: who got no answer may ask again.
 func (s *Service) Expect(ctx context.Context, in fanoutwire.ExpectRequest) (fanoutwire.ExpectResponse, error) {
 	var none fanoutwire.ExpectResponse
 	if !noetlwire.Token(in.RequestID) {
@@ -31,10 +32,19 @@ func (s *Service) Expect(ctx context.Context, in fanoutwire.ExpectRequest) (fano
 		return none, err
 	}
 	r := Request{ID: in.RequestID, ClientID: in.ClientID, SessionKey: in.SessionKey, PlaybookPath: in.PlaybookPath, CreatedAt: s.Now(), Since: since}
-	if err := s.Requests.Add(ctx, r); err != nil {
+	if err := s.Requests.Add(ctx, r); err != nil && !s.same(ctx, r, err) {
 		return none, err
 	}
 	return none, s.Pending.Add(ctx, in.ClientID, in.RequestID)
+}
+
+// same reports whether a request that exists is the one that is to be added.
+func (s *Service) same(ctx context.Context, r Request, err error) bool {
+	if kind, _ := fault.KindOf(err); kind != fault.Conflict {
+		return false
+	}
+	there, err := s.Requests.Get(ctx, r.ID)
+	return err == nil && there.ClientID == r.ClientID && there.SessionKey == r.SessionKey && there.ExecutionID == "" && !there.Done
 }
 
 // Bind says which execution a request became, and delivers the events of that execution that

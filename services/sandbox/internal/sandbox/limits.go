@@ -13,7 +13,7 @@ const (
 	maxDedup          = 10_000 // deduplication keys
 	maxDedupWindow    = 24 * time.Hour
 	defaultList       = 50
-	maxList           = 500
+	maxList           = 10000
 
 	// A gateway that restarts comes back within minutes; a broken one must not hold
 	// deliveries for ever.

@@ -1,7 +1,11 @@
 package natspending_test
 
 import (
+	"context"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/fault"
@@ -27,5 +31,30 @@ func TestNobodyServesIsAnOutage(t *testing.T) {
 	port := natspending.New(natskit.NewClient(testkit.StartNATS(t).Connect(t), telemetry.Nop("test")))
 	if err := port.Expect(t.Context(), fanoutwire.ExpectRequest{RequestID: "r1"}); !fault.Outage(err) || fault.Of(err).Code != "event-fanout_away" {
 		t.Errorf("err = %v", err)
+	}
+}
+
+// NATS hands a call to a replica that is gone until it finds out: the next try reaches another.
+func TestAReplicaThatNeverAnswersIsNotWaitedForLong(t *testing.T) {
+	t.Parallel()
+	n := testkit.StartNATS(t)
+	nc, calls := n.Connect(t), 0
+	sub, err := nc.QueueSubscribe(fanoutwire.SubjectExpect, "replicas", func(m *nats.Msg) {
+		if calls++; calls > 1 {
+			_ = m.Respond([]byte("{}"))
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sub.Unsubscribe() })
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	port, begin := natspending.New(natskit.NewClient(n.Connect(t), telemetry.Nop("test"))), time.Now()
+	if err := port.Expect(ctx, fanoutwire.ExpectRequest{RequestID: "r1"}); err != nil || time.Since(begin) > 4*time.Second {
+		t.Errorf("after %v: %v", time.Since(begin), err)
 	}
 }

@@ -1,0 +1,132 @@
+package natskit_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/libs/testkit"
+)
+
+// frozen forwards to a server until it is frozen: then its connections stay open and nothing
+// passes, as with a server that hangs.
+func frozen(t *testing.T, target string) (address string, freeze func()) {
+	t.Helper()
+	var lc net.ListenConfig
+	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var conns sync.WaitGroup
+	pass := func(to, from net.Conn) {
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := from.Read(buf)
+			select {
+			case <-stop:
+				_, _ = io.Copy(io.Discard, from) // until the other side has had enough
+				return
+			default:
+			}
+			if err != nil {
+				_ = to.Close()
+				return
+			}
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+	}
+	var open []net.Conn
+	var mu sync.Mutex
+	conns.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			var d net.Dialer
+			server, err := d.DialContext(context.Background(), "tcp", u.Host)
+			if err != nil {
+				_ = c.Close()
+				continue
+			}
+			mu.Lock()
+			open = append(open, c, server)
+			mu.Unlock()
+			conns.Go(func() { pass(server, c) })
+			conns.Go(func() { pass(c, server) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = ln.Close()
+		mu.Lock()
+		for _, c := range open {
+			_ = c.Close()
+		}
+		mu.Unlock()
+		conns.Wait()
+	})
+	return "nats://" + ln.Addr().String(), sync.OnceFunc(func() { close(stop) })
+}
+
+// A server that hangs keeps the connection: the call must end long before its deadline.
+func TestACallEndsSoonWhenNATSHangs(t *testing.T) {
+	t.Parallel()
+	n := testkit.StartNATS(t)
+	serve(t, n, func(context.Context, string) (string, error) { return "ok", nil })
+	address, freeze := frozen(t, n.URL())
+	nc, err := natskit.Connect(natskit.Config{URL: address, Replicas: 1}, "hanging", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	c := natskit.NewClient(nc, telemetry.Nop("test"))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	testkit.Eventually(t, "a call passes", func() bool {
+		_, err := natskit.Call[string, string](ctx, c, "svc", "op", "in")
+		return err == nil
+	})
+	freeze()
+	begin := time.Now()
+	_, err = natskit.Call[string, string](ctx, c, "svc", "op", "in")
+	if took := time.Since(begin); !fault.Outage(err) || took > 10*time.Second {
+		t.Errorf("after %v: %v", took, err)
+	}
+	if f, ok := errors.AsType[*fault.Error](err); !ok || f.Code != "nats_unavailable" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A callee that takes long is waited for: NATS answers, so all is well.
+func TestASlowCalleeIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	call, _ := serve(t, testkit.StartNATS(t), func(ctx context.Context, _ string) (string, error) {
+		select {
+		case <-time.After(5 * time.Second):
+			return "late", nil
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if got, err := call(ctx, "in"); err != nil || got != "late" {
+		t.Errorf("%q, %v", got, err)
+	}
+}

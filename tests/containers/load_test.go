@@ -1,0 +1,493 @@
+//go:build containers
+
+package containers_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/noetl/gateway/tests/stack"
+)
+
+// load is people and a partner at steady work: four pages with an event stream each, which start
+// demo/echo every 250 ms and wait for the result; a partner that delivers every 200 ms and
+// repeats what was not accepted; somebody who asks every 200 ms whether a session is valid.
+type load struct {
+	w       *world
+	session string
+	pages   []*page
+	stop    context.CancelFunc
+	senders sync.WaitGroup
+	streams sync.WaitGroup
+	close   context.CancelFunc
+
+	mu         sync.Mutex
+	f          figures
+	deliveries map[string]string    // message id → execution id, of those accepted
+	success    map[string]time.Time // kind of work → its last success
+	slowest    map[string]time.Duration
+	unclear    map[string]int
+	base       int // executions of demo/webhook before
+}
+
+// figures are what became of the work.
+type figures struct {
+	Sent, Accepted, Refused, Unclear int // calls to start a playbook
+	Delivered, Repeated, Lost        int // results of the accepted ones
+	Deliveries, DeliveriesAccepted   int // of the partner; Deliveries are different ones
+	DeliveriesTwice, DeliveriesLost  int
+	Checks, ChecksFailed, Denied     int // session checks; Denied were told 401 or invalid
+	Reconnects                       int
+}
+
+// page is one browser page.
+type page struct {
+	l          *load
+	client     string
+	lastID     string
+	mu         sync.Mutex
+	wanted     map[string]time.Time // request id → when it was accepted
+	executions map[string]string    // request id → execution id
+	notices    map[string]int       // what a stream says that is neither a frame nor a ping
+	got        map[string]int       // request id → results that came
+	frames     map[string]int       // event id → times it came
+}
+
+const pages = 4
+
+func startLoad(w *world) *load {
+	w.t.Helper()
+	l := &load{
+		w: w, session: w.login("demo@example.com"), deliveries: map[string]string{}, success: map[string]time.Time{}, slowest: map[string]time.Duration{},
+		unclear: map[string]int{}, base: len(w.executions("demo/webhook")),
+	}
+	var sending, streaming context.Context
+	sending, l.stop = context.WithCancel(w.t.Context())
+	streaming, l.close = context.WithCancel(w.t.Context())
+	for range pages {
+		p := &page{l: l, wanted: map[string]time.Time{}, executions: map[string]string{}, notices: map[string]int{}, got: map[string]int{}, frames: map[string]int{}}
+		l.pages = append(l.pages, p)
+		attached := make(chan struct{})
+		l.streams.Go(func() { p.follow(streaming, sync.OnceFunc(func() { close(attached) })) })
+		select {
+		case <-attached:
+		case <-time.After(20 * time.Second):
+			w.t.Fatal("an event stream did not open")
+		}
+		l.every(sending, 250*time.Millisecond, p.execute)
+	}
+	n := 0
+	l.every(sending, 200*time.Millisecond, func(ctx context.Context) {
+		l.mu.Lock()
+		n++
+		id := fmt.Sprintf("%s-%d", w.net.Name[:8], l.base+n)
+		l.f.Deliveries++
+		l.mu.Unlock()
+		l.deliver(ctx, id)
+	})
+	l.every(sending, 200*time.Millisecond, l.check)
+	return l
+}
+
+// every runs work at a steady rate, each piece by itself, at most 64 at once: beyond that the
+// rate drops, as it does where people wait.
+func (l *load) every(ctx context.Context, interval time.Duration, work func(context.Context)) {
+	l.senders.Go(func() {
+		slots := make(chan struct{}, 64)
+		tick := time.NewTicker(interval)
+		defer tick.Stop()
+		var under sync.WaitGroup
+		defer under.Wait()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			select {
+			case slots <- struct{}{}:
+				under.Go(func() {
+					defer func() { <-slots }()
+					work(ctx)
+				})
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+}
+
+// reached is what answered, and how.
+type reached struct {
+	code int
+	body string
+	err  error
+}
+
+// clear reports an answer of the gateway itself: JSON with a code.
+func (r reached) clear() bool {
+	var e struct{ Code string }
+	return r.err == nil && json.Unmarshal([]byte(r.body), &e) == nil && e.Code != ""
+}
+
+func (r reached) String() string {
+	if r.err != nil {
+		text := r.err.Error()
+		return text[strings.LastIndex(text, ": ")+1:]
+	}
+	return fmt.Sprintf("%d %.120s", r.code, r.body)
+}
+
+// patience is how long people wait for an answer.
+const patience = 30 * time.Second
+
+// client is what browsers have: kept connections, which are not shared with the test's own calls.
+var httpClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}} //nolint:gochecknoglobals // one pool for all
+
+func (l *load) call(kind, method, target, body string, headers ...string) reached {
+	// Not the sender's context: what was begun is waited for, also when the sending ends.
+	ctx, cancel := context.WithTimeout(l.w.t.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, target, strings.NewReader(body))
+	if err != nil {
+		return reached{err: err}
+	}
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	begin := time.Now()
+	resp, err := httpClient.Do(req)
+	r := reached{err: err}
+	if err == nil {
+		var answer []byte
+		answer, r.err = io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		r.code, r.body = resp.StatusCode, string(bytes.TrimSpace(answer))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if took := time.Since(begin); took > l.slowest[kind] {
+		l.slowest[kind] = took
+	}
+	return r
+}
+
+func (l *load) worked(kind string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.success[kind] = time.Now()
+}
+
+// since reports whether every kind of work has succeeded after a moment.
+func (l *load) since(t time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, kind := range []string{"execute", "deliver", "check", "result"} {
+		if !l.success[kind].After(t) {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *page) execute(context.Context) {
+	p.l.mu.Lock()
+	p.l.f.Sent++
+	p.l.mu.Unlock()
+	p.mu.Lock()
+	client := p.client
+	p.mu.Unlock()
+	r := p.l.call("execute", http.MethodPost, p.l.w.public+"/graphql", stack.ExecuteBody(client, "demo/echo", `{"n":1}`), "Authorization", "Bearer "+p.l.session)
+	var reply struct {
+		Data   struct{ ExecutePlaybook stack.Started }
+		Errors []struct {
+			Extensions struct{ Code string }
+		}
+	}
+	_ = json.Unmarshal([]byte(r.body), &reply)
+	switch started := reply.Data.ExecutePlaybook; {
+	case r.err == nil && r.code == http.StatusOK && started.ExecutionID != "":
+		p.mu.Lock()
+		p.wanted[started.RequestID] = time.Now()
+		p.executions[started.RequestID] = started.ExecutionID
+		p.mu.Unlock()
+		p.l.count(func(f *figures) { f.Accepted++ })
+		p.l.worked("execute")
+	case r.clear() && r.code >= 500, r.err == nil && len(reply.Errors) > 0 && reply.Errors[0].Extensions.Code != "":
+		p.l.count(func(f *figures) { f.Refused++ })
+	default:
+		p.l.odd("execute", r)
+		p.l.count(func(f *figures) { f.Unclear++ })
+	}
+	if r.code == http.StatusUnauthorized || r.code == http.StatusForbidden {
+		p.l.count(func(f *figures) { f.Denied++ })
+	}
+}
+
+// deliver sends one delivery until it is accepted, always with the same id, as partners do.
+func (l *load) deliver(ctx context.Context, id string) {
+	body := `{"order":"` + id + `"}`
+	mac := hmac.New(sha256.New, []byte("sandbox-secret"))
+	mac.Write([]byte(body))
+	for try := 0; ; try++ {
+		r := l.call("deliver", http.MethodPost, l.w.public+"/ingress/orders", body, "X-Message-Id", id, "X-Signature", "sha256="+hex.EncodeToString(mac.Sum(nil)))
+		var accepted struct {
+			ExecutionID string `json:"execution_id"`
+		}
+		if r.err == nil && r.code/100 == 2 && json.Unmarshal([]byte(r.body), &accepted) == nil && accepted.ExecutionID != "" {
+			l.mu.Lock()
+			l.deliveries[id] = accepted.ExecutionID
+			l.f.DeliveriesAccepted++
+			l.mu.Unlock()
+			l.worked("deliver")
+			return
+		}
+		if !r.clear() {
+			l.odd("deliver", r)
+		}
+		if r.code == http.StatusUnauthorized || try > 200 {
+			return
+		}
+		select {
+		case <-time.After(300 * time.Millisecond):
+		case <-l.w.t.Context().Done():
+			return
+		}
+	}
+}
+
+func (l *load) check(context.Context) {
+	r := l.call("check", http.MethodPost, l.w.public+"/api/auth/validate", `{"session_token":"`+l.session+`"}`)
+	l.count(func(f *figures) { f.Checks++ })
+	switch {
+	case r.err == nil && r.code == http.StatusOK && strings.Contains(r.body, `"valid":true`):
+		l.worked("check")
+	case r.err == nil && (r.code == http.StatusUnauthorized || strings.Contains(r.body, `"valid":false`)):
+		l.count(func(f *figures) { f.Denied++ })
+	default:
+		if !r.clear() {
+			l.odd("check", r)
+		}
+		l.count(func(f *figures) { f.ChecksFailed++ })
+	}
+}
+
+func (l *load) count(add func(*figures)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	add(&l.f)
+}
+
+func (l *load) odd(kind string, r reached) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unclear[kind+": "+r.String()]++
+}
+
+// follow keeps an event stream open as EventSource does: with the id of the last event.
+func (p *page) follow(ctx context.Context, attached func()) {
+	for first := true; ctx.Err() == nil; first = false {
+		if !first {
+			p.l.count(func(f *figures) { f.Reconnects++ })
+			select {
+			case <-time.After(200 * time.Millisecond):
+			case <-ctx.Done():
+				return
+			}
+		}
+		p.read(ctx, attached)
+	}
+}
+
+func (p *page) read(ctx context.Context, attached func()) {
+	query := url.Values{}
+	p.mu.Lock()
+	if p.client != "" {
+		query.Set("client_id", p.client)
+	}
+	last := p.lastID
+	p.mu.Unlock()
+	rctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	req, err := http.NewRequestWithContext(rctx, http.MethodGet, p.l.w.public+"/events?"+query.Encode(), nil)
+	if err != nil {
+		return
+	}
+	req.Header.Set("Authorization", "Bearer "+p.l.session)
+	if last != "" {
+		req.Header.Set("Last-Event-ID", last)
+	}
+	// A stream that says nothing, not even a ping, is taken for dead.
+	silence := time.AfterFunc(45*time.Second, cancel)
+	defer silence.Stop()
+	resp, err := httpClient.Do(req)
+	if err != nil {
+		return
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		if resp.StatusCode == http.StatusUnauthorized {
+			p.l.count(func(f *figures) { f.Denied++ })
+		}
+		return
+	}
+	lines := bufio.NewReader(resp.Body)
+	var id, name, data string
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return
+		}
+		silence.Reset(45 * time.Second)
+		switch field, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), ": "); field {
+		case "id":
+			id = value
+		case "event":
+			name = value
+		case "data":
+			data += value
+		case "":
+			p.take(id, name, data)
+			if name == "message" {
+				attached()
+			}
+			id, name, data = "", "", ""
+		}
+	}
+}
+
+// take notes a frame.
+func (p *page) take(id, name, data string) {
+	var m struct {
+		Result struct {
+			ClientID string `json:"clientId"`
+		}
+		Params struct {
+			RequestID string `json:"requestId"`
+		}
+	}
+	_ = json.Unmarshal([]byte(data), &m)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if m.Result.ClientID != "" {
+		if p.client != "" && m.Result.ClientID != p.client {
+			p.l.odd("stream", reached{body: "came back as another client"})
+		}
+		p.client = m.Result.ClientID
+	}
+	if id != "" {
+		p.lastID = id
+		p.frames[id]++
+		if p.frames[id] > 1 && name != "message" {
+			p.l.count(func(f *figures) { f.Repeated++ })
+			p.l.odd("repeated frame", reached{body: name})
+		}
+	}
+	if !strings.HasPrefix(name, "playbook/") && name != "message" && name != "ping" {
+		p.notices[name+" "+data]++
+	}
+	if name == "playbook/result" {
+		p.got[m.Params.RequestID]++
+		if p.got[m.Params.RequestID] > 1 {
+			p.l.count(func(f *figures) { f.Repeated++ })
+			p.l.odd("repeated result", reached{body: name})
+		}
+		p.l.worked("result")
+	}
+}
+
+// missing returns how many accepted executions have no result yet.
+func (l *load) missing() (missing, delivered int) {
+	for _, p := range l.pages {
+		p.mu.Lock()
+		for id := range p.wanted {
+			if p.got[id] == 0 {
+				missing++
+			} else {
+				delivered++
+			}
+		}
+		p.mu.Unlock()
+	}
+	return missing, delivered
+}
+
+// finish ends the sending, waits for what is due, and returns the figures.
+func (l *load) finish(wait time.Duration) figures {
+	l.w.t.Helper()
+	l.stop()
+	l.senders.Wait()
+	deadline := time.Now().Add(wait)
+	for {
+		missing, _ := l.missing()
+		if missing == 0 || time.Now().After(deadline) {
+			break
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+	<-time.After(500 * time.Millisecond) // what would come twice, comes now
+	l.close()
+	l.streams.Wait()
+	started := l.w.executions("demo/webhook")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.f.Lost, l.f.Delivered = l.missing()
+	known := map[string]bool{}
+	for _, id := range l.deliveries {
+		known[id] = true
+	}
+	for id := range known {
+		if !started[id] {
+			l.f.DeliveriesLost++
+		}
+	}
+	l.f.DeliveriesTwice = len(started) - l.base - l.f.Deliveries
+	return l.f
+}
+
+// explain logs what is known of the results that did not come.
+func (l *load) explain() {
+	for i, p := range l.pages {
+		p.mu.Lock()
+		for id, at := range p.wanted {
+			if p.got[id] == 0 {
+				l.w.t.Logf("page %d (client %s, last event %s) never got the result of request %s, execution %s, accepted at %s", i, p.client, p.lastID, id, p.executions[id], at.UTC().Format(time.RFC3339Nano))
+				a, err := stack.Try(l.w.t, http.MethodGet, l.w.sandbox.address(8082)+"/api/executions/"+p.executions[id], nil)
+				l.w.t.Logf("  NoETL: %d %.600s (%v)", a.Code, a.Body, err)
+			}
+		}
+		for text, n := range p.notices {
+			l.w.t.Logf("page %d was told %d times: %s", i, n, text)
+		}
+		p.mu.Unlock()
+	}
+}
+
+// executions returns the ids of the sandbox's executions of a playbook.
+func (w *world) executions(path string) map[string]bool {
+	w.t.Helper()
+	a := stack.Do(w.t, http.MethodGet, w.sandbox.address(8082)+"/api/executions?limit=10000&path="+url.QueryEscape(path), nil)
+	list := stack.Decode[struct {
+		Executions []struct {
+			ExecutionID json.Number `json:"execution_id"`
+		}
+	}](w.t, a).Executions
+	out := map[string]bool{}
+	for _, e := range list {
+		out[e.ExecutionID.String()] = true
+	}
+	return out
+}
