@@ -67,12 +67,32 @@ func recovering() Middleware {
 	}
 }
 
+// Described is what an input or output of an operation may implement to be found in traces: names
+// and values in turn, such as an execution id. Never what is a secret or lets somebody act: a
+// request id is a worker's capability.
+type Described interface{ Describe() []string }
+
+func describe(span trace.Span, v any) {
+	d, ok := v.(Described)
+	if !ok || !span.IsRecording() {
+		return
+	}
+	pairs := d.Describe()
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			span.SetAttributes(attribute.String(pairs[i], pairs[i+1]))
+		}
+	}
+}
+
 func tracing(tracer trace.Tracer) Middleware {
 	return func(op string, next endpoint.Endpoint) endpoint.Endpoint {
 		return func(ctx context.Context, in any) (any, error) {
 			ctx, span := tracer.Start(ctx, op)
 			defer span.End()
+			describe(span, in)
 			out, err := next(ctx, in)
+			describe(span, out)
 			if err != nil {
 				f := fault.Of(err)
 				span.SetAttributes(attribute.String("error.type", f.Kind.String()), attribute.String("noetl.fault.code", f.Code))

@@ -41,8 +41,9 @@ func (t *Telemetry) Serve(next http.Handler) http.Handler {
 		watched := &watchedWriter{ResponseWriter: w}
 		defer func() {
 			if r.Pattern != "" {
-				span.SetName(r.Pattern)
-				span.SetAttributes(semconv.HTTPRoute(r.Pattern))
+				route := r.Pattern[strings.IndexByte(r.Pattern, ' ')+1:] // a pattern may begin with the method
+				span.SetName(method + " " + route)
+				span.SetAttributes(semconv.HTTPRoute(route))
 			}
 			code := watched.status()
 			span.SetAttributes(semconv.HTTPResponseStatusCode(code))

@@ -138,8 +138,8 @@ type reached struct {
 
 // clear reports an answer of the gateway itself: JSON with a code.
 func (r reached) clear() bool {
-	var e struct{ Code string }
-	return r.err == nil && json.Unmarshal([]byte(r.body), &e) == nil && e.Code != ""
+	var e struct{ Code, Reason string } // reason is ingress's (wire contract, section 9)
+	return r.err == nil && json.Unmarshal([]byte(r.body), &e) == nil && e.Code+e.Reason != ""
 }
 
 func (r reached) String() string {

@@ -31,6 +31,9 @@ type BindRequest struct {
 	ExecutionID string `json:"execution_id"`
 }
 
+// Describe is what traces show of it: not the request id, which lets whoever knows it answer.
+func (in BindRequest) Describe() []string { return []string{"noetl.execution.id", in.ExecutionID} }
+
 // BindResponse is empty.
 type BindResponse struct{}
 

@@ -19,6 +19,14 @@ type Result struct {
 	Error       *frame.Error
 }
 
+// Describe is what traces show of it, if it is an id at all.
+func (r Result) Describe() []string {
+	if !noetlwire.Token(r.ExecutionID) {
+		return nil
+	}
+	return []string{"noetl.execution.id", r.ExecutionID}
+}
+
 func (r Result) failed() bool {
 	return strings.EqualFold(r.Status, frame.StatusFailed) || r.Error != nil
 }

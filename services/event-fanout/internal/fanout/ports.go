@@ -147,6 +147,9 @@ type Event struct {
 	Payload     []byte
 }
 
+// Describe is what traces show of it.
+func (e Event) Describe() []string { return []string{"noetl.execution.id", e.ExecutionID} }
+
 // EventLog is NoETL's log of lifecycle events.
 type EventLog interface {
 	// Last returns the sequence of the newest event, 0 for none.

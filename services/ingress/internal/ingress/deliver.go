@@ -75,6 +75,17 @@ type DeliverResponse struct {
 	ExecutionID string
 }
 
+// Describe is what traces show of it.
+func (d DeliverRequest) Describe() []string {
+	if !validName(d.Listener) {
+		return nil
+	}
+	return []string{"noetl.listener", d.Listener}
+}
+
+// Describe is what traces show of it.
+func (d DeliverResponse) Describe() []string { return []string{"noetl.execution.id", d.ExecutionID} }
+
 // Deliver verifies a delivery and starts its workflow.
 func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverResponse, error) {
 	if !validName(in.Listener) {

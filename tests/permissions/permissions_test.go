@@ -1,0 +1,283 @@
+// Package permissions_test proves deployments/nats/accounts.conf: each service's NATS user may do
+// what its service does, and nothing with what belongs to another. That the services work with it
+// is shown by every test that starts a split stack: the server of [stack.StartSplit] has these
+// users, and a violation fails the test.
+package permissions_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/noetl/gateway/libs/testkit"
+	"github.com/noetl/gateway/tests/stack"
+)
+
+// owners says whose each bucket and stream is, and who else may read it: read-only, as far as
+// watching goes.
+var owners = map[string]struct{ writers, readers []string }{ //nolint:gochecknoglobals // a constant table
+	"KV_sessions":               {writers: []string{"auth", "noetl"}},
+	"KV_gateway_auth_sessions":  {writers: []string{"auth"}},
+	"KV_gateway_auth_logins":    {writers: []string{"auth"}},
+	"KV_gateway_auth_flows":     {writers: []string{"auth"}},
+	"KV_gateway_revoked":        {writers: []string{"auth"}, readers: []string{"edge-proxy", "event-fanout"}},
+	"KV_requests":               {writers: []string{"event-fanout"}},
+	"KV_gateway_clients":        {writers: []string{"event-fanout"}},
+	"KV_gateway_routes":         {writers: []string{"event-fanout"}},
+	"KV_gateway_tickets":        {writers: []string{"event-fanout"}},
+	"GATEWAY_FRAMES":            {writers: []string{"event-fanout"}},
+	"NOETL_EVENTS":              {writers: []string{"noetl"}, readers: []string{"event-fanout"}},
+	"KV_gateway_ingress_claims": {writers: []string{"ingress"}},
+}
+
+// callers says who may ask what.
+var callers = map[string][]string{ //nolint:gochecknoglobals // a constant table
+	"gateway.auth.v1.login":       {"edge-proxy"},
+	"gateway.auth.v1.resolve":     {"edge-proxy", "event-fanout"},
+	"gateway.auth.v1.revoke":      {"edge-proxy"},
+	"gateway.auth.v1.callback.x":  {"event-fanout"},
+	"gateway.fanout.v1.expect":    {"edge-proxy"},
+	"gateway.fanout.v1.bind":      {"edge-proxy"},
+	"gateway.edge.v1.execute":     {"event-fanout"},
+	"gateway.frames.somebody":     {"event-fanout"},
+	"gateway.live.somebody":       {"event-fanout"},
+	"noetl.callbacks.x":           {"noetl"},
+	"noetl.events.a.b.1.0":        {"noetl"},
+	"$JS.API.STREAM.LIST":         {},
+	"$JS.API.STREAM.NAMES":        {},
+	"$SYS.REQ.ACCOUNT.PING.CONNZ": {},
+}
+
+// listeners says who may hear what.
+var listeners = map[string][]string{ //nolint:gochecknoglobals // a constant table
+	"gateway.auth.v1.login":               {"auth"},
+	"gateway.auth.v1.>":                   {"auth"},
+	"gateway.fanout.v1.expect":            {"event-fanout"},
+	"gateway.edge.v1.execute":             {"edge-proxy"},
+	"gateway.live.*":                      {"event-fanout"},
+	"gateway.frames.*":                    {},
+	"noetl.callbacks.*":                   {"auth", "event-fanout", "noetl"},
+	"$KV.sessions.>":                      {},
+	"$KV.>":                               {},
+	"_INBOX.>":                            {"noetl"},
+	"_INBOX_GATEWAY.>":                    {},
+	"_INBOX_GATEWAY.gateway-auth.>":       {"auth"},
+	"_INBOX_GATEWAY.gateway-edge-proxy.>": {"edge-proxy"},
+	"$JS.API.>":                           {},
+	">":                                   {},
+	"_INBOX_GATEWAY.gateway-ingress.>":    {"ingress"},
+}
+
+// users are the users of programs.
+var users = []string{"auth", "edge-proxy", "event-fanout", "ingress", "noetl"} //nolint:gochecknoglobals // a constant list
+
+// connection is a user's, and collects what the server refuses.
+type connection struct {
+	*nats.Conn
+	refused chan string
+}
+
+func dial(t *testing.T, n *stack.NATS, user string) connection {
+	t.Helper()
+	c := connection{refused: make(chan string, 64)}
+	c.Conn = n.Dial(t, user, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		if errors.Is(err, nats.ErrPermissionViolation) {
+			c.refused <- err.Error()
+		}
+	}))
+	return c
+}
+
+// allowed reports whether the server took what do sent: it answers in order, so what it refuses it
+// has refused before it answers a flush.
+func (c connection) allowed(t *testing.T, do func()) bool {
+	t.Helper()
+	for len(c.refused) > 0 {
+		<-c.refused
+	}
+	do()
+	if err := c.FlushTimeout(5 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	// The error comes through a queue of the client's own.
+	select {
+	case <-c.refused:
+		return false
+	case <-time.After(50 * time.Millisecond):
+		return true
+	}
+}
+
+func TestEachUserMayDoItsOwnAndNothingElse(t *testing.T) {
+	t.Parallel()
+	n := stack.StartGuardedNATS(t)
+	n.TolerateViolations()
+	for _, user := range users {
+		t.Run(user, func(t *testing.T) {
+			t.Parallel()
+			c := dial(t, n, user)
+			check := func(what string, want bool, do func()) {
+				t.Helper()
+				if got := c.allowed(t, do); got != want {
+					t.Errorf("%s may %s: %v, want %v", user, what, got, want)
+				}
+			}
+			for subject, who := range callers {
+				check("publish to "+subject, slices.Contains(who, user), func() { _ = c.Publish(subject, nil) })
+			}
+			for subject, who := range listeners {
+				check("subscribe to "+subject, slices.Contains(who, user), func() {
+					sub, err := c.SubscribeSync(subject)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_ = sub.Unsubscribe()
+				})
+			}
+			for stream, own := range owners {
+				writes, reads := slices.Contains(own.writers, user), slices.Contains(own.readers, user)
+				publish := func(what, subject string, want bool) {
+					t.Helper()
+					check(what+" "+stream, want, func() { _ = c.PublishMsg(&nats.Msg{Subject: subject, Reply: "_INBOX_GATEWAY.gateway-" + user + ".x"}) })
+				}
+				if bucket, ok := strings.CutPrefix(stream, "KV_"); ok {
+					publish("write to", "$KV."+bucket+".somebody", writes)
+					publish("read from", "$JS.API.DIRECT.GET."+stream+".$KV."+bucket+".somebody", writes)
+				}
+				publish("ask for the state of", "$JS.API.STREAM.INFO."+stream, writes || reads)
+				publish("change", "$JS.API.STREAM.UPDATE."+stream, false)
+				publish("delete", "$JS.API.STREAM.DELETE."+stream, false)
+				if !reads && stream != "KV_gateway_revoked" { // watched by its owner too
+					publish("consume", "$JS.API.CONSUMER.CREATE."+stream+".x.y", false)
+				}
+			}
+		})
+	}
+}
+
+// What the table says, tried with a client library against a bucket that is there: ingress cannot
+// read a session, nor get at it by a stream of its own.
+func TestIngressCannotReadSessions(t *testing.T) {
+	t.Parallel()
+	n := stack.StartGuardedNATS(t)
+	n.TolerateViolations()
+	admin, err := jetstream.New(n.Dial(t, "admin", nats.CustomInboxPrefix("_INBOX")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := admin.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "sessions"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.PutString(t.Context(), "token", "whose"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "gateway_ingress_claims"}); err != nil {
+		t.Fatal(err)
+	}
+	for user, reads := range map[string]bool{"auth": true, "ingress": false, "edge-proxy": false, "event-fanout": false} {
+		js, err := jetstream.New(n.Dial(t, user))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		var got string
+		if kv, err := js.KeyValue(ctx, "sessions"); err == nil {
+			if entry, err := kv.Get(ctx, "token"); err == nil {
+				got = string(entry.Value())
+			}
+		}
+		if (got == "whose") != reads {
+			t.Errorf("%s reads %q from sessions", user, got)
+		}
+	}
+
+	// A stream that ingress may make, made to copy another: it is there already, so it is refused.
+	js, err := jetstream.New(n.Dial(t, "ingress"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	spy := jetstream.StreamConfig{Name: "KV_gateway_ingress_claims", Sources: []*jetstream.StreamSource{{Name: "KV_sessions"}}}
+	for what, try := range map[string]func(context.Context) error{
+		"create": func(ctx context.Context) error { _, err := js.CreateStream(ctx, spy); return err },
+		"update": func(ctx context.Context) error { _, err := js.UpdateStream(ctx, spy); return err },
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		if err := try(ctx); err == nil {
+			t.Errorf("%s: ingress made its stream a copy of the sessions", what)
+		}
+	}
+	s, err := admin.Stream(t.Context(), "KV_gateway_ingress_claims")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sources := s.CachedInfo().Config.Sources; len(sources) != 0 {
+		t.Errorf("the stream copies %+v", sources)
+	}
+}
+
+// Replies go to the one who asked: another user can neither hear them nor answer in its place.
+func TestAnswersAreForTheOneWhoAsked(t *testing.T) {
+	t.Parallel()
+	n := stack.StartGuardedNATS(t)
+	n.TolerateViolations()
+	auth, edge, ingress := dial(t, n, "auth"), dial(t, n, "edge-proxy"), dial(t, n, "ingress")
+	_, err := auth.Subscribe("gateway.auth.v1.resolve", func(m *nats.Msg) { _ = m.Respond([]byte("the session of " + string(m.Data))) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := auth.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	m, err := edge.Request("gateway.auth.v1.resolve", []byte("somebody"), 2*time.Second)
+	if err != nil || string(m.Data) != "the session of somebody" {
+		t.Fatalf("%v %v", m, err)
+	}
+	if ingress.allowed(t, func() { _ = ingress.Publish(m.Subject, []byte("a session of mine")) }) {
+		t.Error("ingress may answer in auth's place")
+	}
+	// An answer that was not asked for.
+	if auth.allowed(t, func() { _ = auth.Publish("_INBOX_GATEWAY.gateway-edge-proxy.invented", nil) }) {
+		t.Error("auth may answer what it was not asked")
+	}
+}
+
+// The server refuses who has no name or the wrong password.
+func TestNobodyComesInWithoutAPassword(t *testing.T) {
+	t.Parallel()
+	n := stack.StartGuardedNATS(t)
+	for name, option := range map[string]nats.Option{
+		"nobody": nats.Name("nobody"), "a guess": nats.UserInfo("auth", "auth"), "another's password": nats.UserInfo("auth", stack.Password("ingress")), "unknown": nats.UserInfo("root", stack.Password("admin")),
+	} {
+		nc, err := nats.Connect(n.URL, option)
+		if err == nil {
+			nc.Close()
+			t.Errorf("%s came in", name)
+		} else if !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A service that is told nothing of its rights says what is wrong and does not give up: the operator
+// mends the permissions, not the service.
+func TestAServiceWithTheWrongUserSaysSo(t *testing.T) {
+	t.Parallel()
+	n := stack.StartGuardedNATS(t)
+	n.TolerateViolations()
+	p := stack.Launch(t, "event-fanout", nil, "NATS_URL="+n.URL, "NATS_USER=ingress", "NATS_PASSWORD="+stack.Password("ingress"))
+	testkit.Eventually(t, "the log names the subject that is refused", func() bool {
+		return strings.Contains(strings.ToLower(p.Logs()), "permissions violation") && strings.Contains(p.Logs(), "$JS.API")
+	})
+	if logs := p.Logs(); strings.Contains(logs, stack.Password("ingress")) {
+		t.Errorf("the password is in the log: %.200s", logs)
+	}
+}
