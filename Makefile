@@ -10,7 +10,7 @@ VULN     := v1.5.0
 
 PROGRAMS := auth edge-proxy event-fanout ingress sandbox noetl-gateway
 
-.PHONY: help run up down build dist images third-party test e2e test-containers check check-deploy lint fmt vuln bench fuzz gen clean assets
+.PHONY: help run up down build dist images third-party test e2e test-containers reliability check check-deploy lint fmt vuln bench fuzz gen clean assets
 
 help: ## list the verbs
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -47,6 +47,17 @@ e2e: build ## black-box tests of the built binaries, and the browser test
 	@[ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 	  echo "SKIPPED tests/browser: no Chromium on this machine (Debian: apt-get install chromium)"
 	@command -v npm >/dev/null || echo "SKIPPED clients of tests/clients: no Node.js with npm on this machine (20 or newer)"
+
+test-containers: images third-party ## the images on a Docker network: main job, traces in Jaeger, faults under load, the compose stack
+	@GATEWAY_VERSION=$(VERSION) go test -tags containers -count=1 -timeout 30m -v ./tests/containers | \
+	  grep -E '^(=== RUN|--- |    --- |ok|FAIL|PASS|panic)|_test.go:|^\s+\|'; exit $${PIPESTATUS[0]}
+
+reliability: images third-party ## the fault tests, and their figures into docs/reliability.md
+	@GATEWAY_VERSION=$(VERSION) go test -tags containers -count=1 -timeout 30m -run TestFaults ./tests/containers -args -write-table
+
+check-deploy: build ## the Helm chart, the alert rules and their tests, the Compose file
+	@deployments/helm/check
+	@deployments/prometheus/check
 
 check: fmt lint vuln ## format, vet, lint, architecture rules, known vulnerabilities
 

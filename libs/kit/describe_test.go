@@ -2,7 +2,6 @@ package kit_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"slices"
 	"testing"
@@ -27,7 +26,7 @@ func (s started) Describe() []string { return []string{"noetl.execution.id", s.i
 func TestSpansDescribeTheirOperation(t *testing.T) {
 	recorder := tracetest.NewSpanRecorder()
 	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder)).Tracer("test")
-	o := kit.Observer{Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Tracer: tracer, Duration: kit.NewDuration(prometheus.NewRegistry(), "test")}
+	o := kit.Observer{Logger: slog.New(slog.DiscardHandler), Tracer: tracer, Duration: kit.NewDuration(prometheus.NewRegistry(), "test")}
 	op := kit.Lift("test.op", func(_ context.Context, in asked) (started, error) { return started{in.playbook + "-1"}, nil }, kit.Standard(o, kit.Limits{})...)
 	for _, playbook := range []string{"demo", ""} {
 		if _, err := op.Call(t.Context(), asked{playbook}); err != nil {

@@ -102,6 +102,16 @@ func shot(ctx context.Context, t *testing.T, name string) {
 	}
 }
 
+// gateway returns the origin of the page under test: GATEWAY_PAGE names one that runs already with a
+// sandbox, else it is a standalone that ends with the test.
+func gateway(t *testing.T) string {
+	t.Helper()
+	if page := os.Getenv("GATEWAY_PAGE"); page != "" {
+		return strings.TrimSuffix(page, "/")
+	}
+	return strings.Replace(stack.Standalone(t).Ready.Public, "127.0.0.1", "localhost", 1)
+}
+
 // signIn goes through the issuer's page, as a person does.
 func signIn(ctx context.Context, t *testing.T, page, user string) {
 	t.Helper()
@@ -128,9 +138,7 @@ func text(ctx context.Context, t *testing.T, selector string) string {
 
 func TestAPersonRunsAPlaybookAndSeesTheResult(t *testing.T) {
 	ctx := open(t)
-	p := stack.Standalone(t)
-	page := strings.Replace(p.Ready.Public, "127.0.0.1", "localhost", 1)
-	signIn(ctx, t, page, "demo@example.com")
+	signIn(ctx, t, gateway(t), "demo@example.com")
 	if who := text(ctx, t, id("user")); !strings.Contains(who, "demo@example.com") {
 		t.Errorf("signed in as %q", who)
 	}
@@ -189,8 +197,7 @@ func TestAPersonRunsAPlaybookAndSeesTheResult(t *testing.T) {
 
 func TestAViewerIsToldThatAPlaybookIsNotTheirs(t *testing.T) {
 	ctx := open(t)
-	p := stack.Standalone(t)
-	signIn(ctx, t, strings.Replace(p.Ready.Public, "127.0.0.1", "localhost", 1), "viewer@example.com")
+	signIn(ctx, t, gateway(t), "viewer@example.com")
 	run(ctx, t, "demo/fail", `{}`)
 	do(ctx, t, "the refusal is shown", chromedp.WaitVisible(id("alert")))
 	if got := text(ctx, t, id("alert")); !strings.Contains(strings.ToLower(got), "may not") {

@@ -51,8 +51,7 @@ func TestGraphiQL(t *testing.T) {
 func TestBrowserLoginWithACookie(t *testing.T) {
 	t.Parallel()
 	ctx := open(t)
-	p := stack.Standalone(t)
-	public := strings.Replace(p.Ready.Public, "127.0.0.1", "localhost", 1) // browsers take Secure cookies of localhost over plain HTTP
+	public := gateway(t) // as localhost: browsers take Secure cookies of localhost over plain HTTP
 	do(ctx, t, "begin", chromedp.Navigate(public+"/api/auth/browser/login?return_to=/health"), chromedp.WaitVisible(`#password`))
 	do(ctx, t, "sign in", chromedp.SendKeys(`#email`, "demo@example.com"), chromedp.SendKeys(`#password`, "demo"), chromedp.Click(id("login-submit")))
 	var at string

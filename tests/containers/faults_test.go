@@ -3,7 +3,6 @@
 package containers_test
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,7 +19,7 @@ import (
 )
 
 // write makes TestFaults replace the table in docs/reliability.md: `make reliability`.
-var write = flag.Bool("write-table", false, "write the figures into docs/reliability.md") //nolint:gochecknoglobals // a flag
+var write = flag.Bool("write-table", false, "write the figures into docs/reliability.md")
 
 // trouble is one thing that goes wrong, and right again.
 type trouble struct {
@@ -123,6 +123,7 @@ func troubles() []trouble {
 		trouble{
 			name: "issuer down for 10 s", during: 10 * time.Second, recovery: 20 * time.Second, spared: []string{"execute", "check"},
 			begin: func(t *testing.T, w *world) {
+				t.Helper()
 				// Tokens that it gave before still log in: its keys are known.
 				token := stack.IDToken(t, w.issuer.address(8082)+"/oidc", "viewer@example.com")
 				w.issuer.cut()
@@ -152,19 +153,17 @@ type row struct {
 // that a good session is bad, and everything works again without a restart.
 func TestFaults(t *testing.T) {
 	w := start(t, setup{replicas: 2, issuer: true, extra: map[string]string{"GATEWAY_HEARTBEAT_INTERVAL_SECS": "5"}})
-	var rows []row
 	for _, f := range troubles() {
 		t.Run(f.name, func(t *testing.T) {
 			outer := w.t
 			w.t = t
 			defer func() { w.t = outer }()
-			rows = append(rows, w.suffer(t, f))
+			found.add(w.suffer(t, f))
 		})
 	}
 	if logs := w.nats.logs(); strings.Contains(logs, "Violation") {
 		t.Error("a service did what its NATS user may not")
 	}
-	report(t, rows)
 }
 
 // suffer has one trouble under load and checks what must hold.
@@ -223,44 +222,52 @@ func (w *world) suffer(t *testing.T, f trouble) row {
 	return row{f.name, out, recovered, l.slowest["execute"]}
 }
 
+// table collects the rows of all tests; TestMain reports them.
+type table struct {
+	mu   sync.Mutex
+	rows []row
+}
+
+var found table
+
+func (t *table) add(r row) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rows = append(t.rows, r)
+}
+
 // report prints the table, keeps it beside the tests, and with -write-table puts it into the page.
-func report(t *testing.T, rows []row) {
-	t.Helper()
+func (t *table) report() error {
+	if len(t.rows) == 0 {
+		return nil
+	}
 	var b strings.Builder
 	b.WriteString("| Trouble | Calls | accepted | refused clearly | cut off | results | lost | twice | deliveries | started | lost or twice | session checks failed | streams reopened | works again after | slowest call |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
-	for _, r := range rows {
+	for _, r := range t.rows {
 		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d of %d | %d | %.1f s | %.1f s |\n", r.Name, r.Sent, r.Accepted, r.Refused, r.Unclear, r.Delivered, r.Lost, r.Repeated,
 			r.Deliveries, r.DeliveriesAccepted, r.DeliveriesLost+max(0, r.DeliveriesTwice), r.ChecksFailed, r.Checks, r.Reconnects, r.Recovery.Seconds(), r.Slowest.Seconds())
 	}
-	t.Logf("\n%s", b.String())
+	_, _ = fmt.Fprint(os.Stdout, "\n", b.String())
 	dir := filepath.Join(stack.Root(), "tests", "artifacts")
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		t.Fatal(err)
+		return err
 	}
-	raw, err := json.MarshalIndent(rows, "", " ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range map[string][]byte{"faults.md": []byte(b.String()), "faults.json": raw} {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(filepath.Join(dir, "faults.md"), []byte(b.String()), 0o600); err != nil {
+		return err
 	}
 	if !*write {
-		return
+		return nil
 	}
 	page := filepath.Join(stack.Root(), "docs", "reliability.md")
 	text, err := os.ReadFile(page)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	before, rest, ok1 := strings.Cut(string(text), "<!-- table -->\n")
 	_, after, ok2 := strings.Cut(rest, "<!-- /table -->")
 	if !ok1 || !ok2 {
-		t.Fatalf("%s has no place for the table", page)
+		return fmt.Errorf("%s has no place for the table", page)
 	}
-	if err := os.WriteFile(page, []byte(before+"<!-- table -->\n"+b.String()+"<!-- /table -->"+after), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	return os.WriteFile(page, []byte(before+"<!-- table -->\n"+b.String()+"<!-- /table -->"+after), 0o644)
 }

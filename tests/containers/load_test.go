@@ -89,13 +89,13 @@ func startLoad(w *world) *load {
 		l.every(sending, 250*time.Millisecond, p.execute)
 	}
 	n := 0
-	l.every(sending, 200*time.Millisecond, func(ctx context.Context) {
+	l.every(sending, 200*time.Millisecond, func() {
 		l.mu.Lock()
 		n++
 		id := fmt.Sprintf("%s-%d", w.net.Name[:8], l.base+n)
 		l.f.Deliveries++
 		l.mu.Unlock()
-		l.deliver(ctx, id)
+		l.deliver(id)
 	})
 	l.every(sending, 200*time.Millisecond, l.check)
 	return l
@@ -103,7 +103,7 @@ func startLoad(w *world) *load {
 
 // every runs work at a steady rate, each piece by itself, at most 64 at once: beyond that the
 // rate drops, as it does where people wait.
-func (l *load) every(ctx context.Context, interval time.Duration, work func(context.Context)) {
+func (l *load) every(ctx context.Context, interval time.Duration, work func()) {
 	l.senders.Go(func() {
 		slots := make(chan struct{}, 64)
 		tick := time.NewTicker(interval)
@@ -120,7 +120,7 @@ func (l *load) every(ctx context.Context, interval time.Duration, work func(cont
 			case slots <- struct{}{}:
 				under.Go(func() {
 					defer func() { <-slots }()
-					work(ctx)
+					work()
 				})
 			case <-ctx.Done():
 				return
@@ -154,7 +154,7 @@ func (r reached) String() string {
 const patience = 30 * time.Second
 
 // client is what browsers have: kept connections, which are not shared with the test's own calls.
-var httpClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}} //nolint:gochecknoglobals // one pool for all
+var httpClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}}
 
 func (l *load) call(kind, method, target, body string, headers ...string) reached {
 	// Not the sender's context: what was begun is waited for, also when the sending ends.
@@ -203,7 +203,7 @@ func (l *load) since(t time.Time) bool {
 	return true
 }
 
-func (p *page) execute(context.Context) {
+func (p *page) execute() {
 	p.l.mu.Lock()
 	p.l.f.Sent++
 	p.l.mu.Unlock()
@@ -238,7 +238,7 @@ func (p *page) execute(context.Context) {
 }
 
 // deliver sends one delivery until it is accepted, always with the same id, as partners do.
-func (l *load) deliver(ctx context.Context, id string) {
+func (l *load) deliver(id string) {
 	body := `{"order":"` + id + `"}`
 	mac := hmac.New(sha256.New, []byte("sandbox-secret"))
 	mac.Write([]byte(body))
@@ -269,7 +269,7 @@ func (l *load) deliver(ctx context.Context, id string) {
 	}
 }
 
-func (l *load) check(context.Context) {
+func (l *load) check() {
 	r := l.call("check", http.MethodPost, l.w.public+"/api/auth/validate", `{"session_token":"`+l.session+`"}`)
 	l.count(func(f *figures) { f.Checks++ })
 	switch {

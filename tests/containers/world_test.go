@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -32,10 +33,15 @@ func TestMain(m *testing.M) {
 	// containers are reached over loopback, whatever the library takes this machine for.
 	for name, value := range map[string]string{"TESTCONTAINERS_RYUK_DISABLED": "true", "TESTCONTAINERS_HOST_OVERRIDE": "127.0.0.1"} {
 		if os.Getenv(name) == "" {
-			_ = os.Setenv(name, value) //nolint:usetesting // there is no test yet
+			_ = os.Setenv(name, value)
 		}
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := found.report(); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // docker connects to the engine, and fails the test with what to do when there is none.
@@ -75,16 +81,16 @@ type world struct {
 }
 
 // services are the four, in the order in which they start.
-var services = []string{"auth", "event-fanout", "ingress", "edge-proxy"} //nolint:gochecknoglobals // a constant list
+var services = []string{"auth", "event-fanout", "ingress", "edge-proxy"}
 
 // setup is how a world differs from the usual one.
 type setup struct {
-	replicas  int
-	jaeger    bool
-	issuer    bool                         // an issuer of its own, so that it can be taken away alone
-	extra     map[string]string            // settings of every service
-	of        map[string]map[string]string // and of one
-	natsMount string                       // a Docker volume for NATS's data
+	replicas int
+	jaeger   bool
+	issuer   bool                         // an issuer of its own, so that it can be taken away alone
+	extra    map[string]string            // settings of every service
+	of       map[string]map[string]string // and of one
+	natsDisk string                       // a folder of this machine for NATS's data
 }
 
 // version is the tag of the images under test.
@@ -100,8 +106,8 @@ func version() string {
 const issuerURL = "http://localhost:8082/oidc"
 
 const (
-	internalToken = "container-test-internal-token" //nolint:gosec // of the test alone
-	callbackToken = "container-test-callback-token" //nolint:gosec // likewise
+	internalToken = "container-test-internal-token"
+	callbackToken = "container-test-callback-token"
 )
 
 // start brings a world up, and down with the test.
@@ -115,17 +121,15 @@ func start(t *testing.T, s setup) *world {
 	if w.net, err = network.New(t.Context()); err != nil {
 		t.Fatalf("making a network: %v", err)
 	}
-	t.Cleanup(func() { _ = w.net.Remove(context.Background()) }) //nolint:usetesting // the test's is over by then
+	t.Cleanup(func() { _ = w.net.Remove(context.Background()) })
 
-	w.startNATS(s.natsMount)
+	w.startNATS(s.natsDisk)
 	settings := map[string]string{
 		"NATS_URL": "nats://nats:4222", "LOG_FORMAT": "json", "LOG_LEVEL": "info", "GATEWAY_DRAIN_DELAY_SECS": "3",
 		"NOETL_INTERNAL_API_TOKEN": internalToken, "GATEWAY_INTERNAL_TOKEN": callbackToken,
 		"NOETL_BASE_URL": "http://sandbox:8082", "GATEWAY_CALLBACK_URL": "http://event-fanout:8091", "GATEWAY_PUBLIC_URL": "http://localhost:8090",
 	}
-	for k, v := range s.extra {
-		settings[k] = v
-	}
+	maps.Copy(settings, s.extra)
 	if s.jaeger {
 		w.jaeger = w.run("jaeger", "jaegertracing/all-in-one:1.62.0", 16686, testcontainers.WithCmd("--collector.otlp.enabled=true"),
 			testcontainers.WithWaitStrategy(wait.ForHTTP("/").WithPort("16686/tcp")))
@@ -177,7 +181,7 @@ func file(from, to string) testcontainers.ContainerFile {
 	return testcontainers.ContainerFile{HostFilePath: filepath.Join(stack.Root(), from), ContainerFilePath: to, FileMode: 0o444}
 }
 
-func (w *world) startNATS(volume string) {
+func (w *world) startNATS(disk string) {
 	w.t.Helper()
 	passwords := map[string]string{}
 	for _, user := range stack.Users {
@@ -188,8 +192,8 @@ func (w *world) startNATS(volume string) {
 		testcontainers.WithFiles(file("deployments/nats/nats.conf", "/etc/nats/nats.conf"), file("deployments/nats/accounts.conf", "/etc/nats/accounts.conf")),
 		testcontainers.WithWaitStrategy(wait.ForListeningPort("4222/tcp")), testcontainers.WithExposedPorts("8222/tcp"),
 	}
-	if volume != "" {
-		opts = append(opts, testcontainers.WithMounts(testcontainers.VolumeMount(volume, "/data")))
+	if disk != "" {
+		opts = append(opts, testcontainers.WithHostConfigModifier(func(hc *container.HostConfig) { hc.Binds = []string{disk + ":/data"} }))
 	}
 	w.nats = w.run("nats", "nats:2.15.2", 4222, opts...)
 }
@@ -224,7 +228,7 @@ func (w *world) run(name, image string, port int, opts ...testcontainers.Contain
 			if w.t.Failed() {
 				w.t.Logf("---- %s\n%s", name, tail(n.logs(), 60))
 			}
-			_ = c.Terminate(context.Background(), testcontainers.StopTimeout(0)) //nolint:usetesting // the test's is over by then
+			_ = c.Terminate(context.Background(), testcontainers.StopTimeout(0))
 		})
 	}
 	if err != nil {
@@ -244,7 +248,7 @@ func (quiet) Log(...any)          {}
 // address returns the base URL of a published port.
 func (n *node) address(port int) string {
 	n.w.t.Helper()
-	p, err := n.MappedPort(context.Background(), nat.Port(fmt.Sprintf("%d/tcp", port))) //nolint:usetesting // also asked while a test ends
+	p, err := n.MappedPort(context.Background(), nat.Port(fmt.Sprintf("%d/tcp", port)))
 	if err != nil {
 		n.w.t.Fatalf("%s: port %d: %v", n.name, port, err)
 	}
@@ -255,7 +259,7 @@ func (n *node) logs() string {
 	if n.Container == nil {
 		return ""
 	}
-	r, err := n.Logs(context.Background()) //nolint:usetesting // also asked when the test is over
+	r, err := n.Logs(context.Background())
 	if err != nil {
 		return err.Error()
 	}
@@ -278,13 +282,12 @@ func (n *node) kill() {
 }
 
 // stop ends it as an orchestrator does: SIGTERM, and 20 s.
-func (n *node) stop() time.Duration {
+func (n *node) stop() {
 	n.w.t.Helper()
-	begin, patience := time.Now(), 20
+	patience := 20
 	if err := n.w.docker.ContainerStop(n.w.t.Context(), n.GetContainerID(), container.StopOptions{Timeout: &patience}); err != nil {
 		n.w.t.Fatalf("stopping %s: %v", n.name, err)
 	}
-	return time.Since(begin)
 }
 
 // resume starts it again and waits until it is ready.
@@ -300,7 +303,7 @@ func (n *node) resume() {
 func (n *node) awaitReady() {
 	n.w.t.Helper()
 	testkit.Eventually(n.w.t, n.name+" is ready", func() bool {
-		p, err := n.MappedPort(context.Background(), "9090/tcp") //nolint:usetesting // as above
+		p, err := n.MappedPort(context.Background(), "9090/tcp")
 		if err != nil {
 			return false
 		}

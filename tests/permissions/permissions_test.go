@@ -21,7 +21,7 @@ import (
 
 // owners says whose each bucket and stream is, and who else may read it: read-only, as far as
 // watching goes.
-var owners = map[string]struct{ writers, readers []string }{ //nolint:gochecknoglobals // a constant table
+var owners = map[string]struct{ writers, readers []string }{
 	"KV_sessions":               {writers: []string{"auth", "noetl"}},
 	"KV_gateway_auth_sessions":  {writers: []string{"auth"}},
 	"KV_gateway_auth_logins":    {writers: []string{"auth"}},
@@ -37,7 +37,7 @@ var owners = map[string]struct{ writers, readers []string }{ //nolint:gochecknog
 }
 
 // callers says who may ask what.
-var callers = map[string][]string{ //nolint:gochecknoglobals // a constant table
+var callers = map[string][]string{
 	"gateway.auth.v1.login":       {"edge-proxy"},
 	"gateway.auth.v1.resolve":     {"edge-proxy", "event-fanout"},
 	"gateway.auth.v1.revoke":      {"edge-proxy"},
@@ -55,7 +55,7 @@ var callers = map[string][]string{ //nolint:gochecknoglobals // a constant table
 }
 
 // listeners says who may hear what.
-var listeners = map[string][]string{ //nolint:gochecknoglobals // a constant table
+var listeners = map[string][]string{
 	"gateway.auth.v1.login":               {"auth"},
 	"gateway.auth.v1.>":                   {"auth"},
 	"gateway.fanout.v1.expect":            {"event-fanout"},
@@ -75,7 +75,7 @@ var listeners = map[string][]string{ //nolint:gochecknoglobals // a constant tab
 }
 
 // users are the users of programs.
-var users = []string{"auth", "edge-proxy", "event-fanout", "ingress", "noetl"} //nolint:gochecknoglobals // a constant list
+var users = []string{"auth", "edge-proxy", "event-fanout", "ingress", "noetl"}
 
 // connection is a user's, and collects what the server refuses.
 type connection struct {

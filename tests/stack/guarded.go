@@ -11,7 +11,7 @@ import (
 )
 
 // Users are the NATS users of deployments/nats/accounts.conf.
-var Users = []string{"auth", "edge-proxy", "event-fanout", "ingress", "noetl", "admin", "sys"} //nolint:gochecknoglobals // a constant list
+var Users = []string{"auth", "edge-proxy", "event-fanout", "ingress", "noetl", "admin", "sys"}
 
 // Password returns the password of a NATS user in the tests.
 func Password(user string) string { return "test-password-of-" + user }

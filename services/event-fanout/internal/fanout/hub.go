@@ -26,13 +26,14 @@ type HubConfig struct {
 // Hub holds the live streams of one process. It is safe for concurrent use; [Hub.Run] must be
 // running for heartbeats.
 type Hub struct {
-	cfg     HubConfig
-	log     FrameLog
-	feed    LiveFeed
-	clients ClientStore
-	logger  *slog.Logger
-	readers chan struct{}
-	base    context.Context // of reads by streams, which belong to no request
+	cfg      HubConfig
+	log      FrameLog
+	feed     LiveFeed
+	clients  ClientStore
+	logger   *slog.Logger
+	readers  chan struct{}
+	base     context.Context // of reads by streams, which belong to no request
+	resynced chan struct{}   // the feed was interrupted, and perhaps the log is another
 
 	mu        sync.Mutex
 	closing   bool
@@ -72,7 +73,7 @@ const maxReaders = 64
 // NewHub makes a hub. ctx gives its values to the reads of streams; its end does not stop them.
 func NewHub(ctx context.Context, cfg HubConfig, log FrameLog, feed LiveFeed, clients ClientStore, logger *slog.Logger) *Hub {
 	return &Hub{
-		cfg: cfg, log: log, feed: feed, clients: clients, logger: logger, readers: make(chan struct{}, maxReaders), base: context.WithoutCancel(ctx),
+		cfg: cfg, log: log, feed: feed, clients: clients, logger: logger, readers: make(chan struct{}, maxReaders), base: context.WithoutCancel(ctx), resynced: make(chan struct{}, 1),
 		groups: map[string]*group{}, bySession: map[authwire.TokenKey][]*Stream{}, byOwner: map[string]int{}, byAddress: map[string]int{},
 	}
 }
@@ -198,6 +199,41 @@ func (h *Hub) Resync() {
 	for _, s := range h.all() {
 		s.resync()
 	}
+	select {
+	case h.resynced <- struct{}{}:
+	default: // it will be looked at anyway
+	}
+}
+
+// watchLog ends the streams whose log is gone, after an interruption: a log that was made anew
+// counts from the beginning, so they would wait for ever, and nobody knows their clients any more.
+// The clients come back and are told what they may have missed.
+func (h *Hub) watchLog(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.resynced:
+		}
+		window, err := h.log.Window(ctx)
+		for ; err != nil; window, err = h.log.Window(ctx) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(logRetry):
+			}
+		}
+		ended := 0
+		for _, s := range h.all() {
+			if s.epoch != window.Epoch {
+				s.end(EndGone)
+				ended++
+			}
+		}
+		if ended > 0 {
+			h.logger.WarnContext(ctx, "the store of frames was made anew: its streams were ended, for their clients to come back", "streams", ended)
+		}
+	}
 }
 
 // Streams returns how many streams are open.
@@ -209,6 +245,9 @@ func (h *Hub) Streams() int {
 
 // Run sends heartbeats until ctx ends.
 func (h *Hub) Run(ctx context.Context) error {
+	var watching sync.WaitGroup
+	watching.Go(func() { h.watchLog(ctx) })
+	defer watching.Wait()
 	tick := time.NewTicker(max(h.cfg.Heartbeat/wheelSlots, time.Millisecond))
 	defer tick.Stop()
 	for slot := 0; ; slot = (slot + 1) % wheelSlots {

@@ -187,3 +187,37 @@ func TestAStreamSurvivesAnOutageOfTheLog(t *testing.T) {
 		h.Drain(t.Context())
 	})
 }
+
+// A NATS server that came back empty has another log, which counts from the beginning: whoever
+// waits for frames after the old one's end would wait for ever.
+func TestStreamsOfALogThatIsGoneAreEnded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		h := w.hub(nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = h.Run(ctx) }()
+		conn, _ := w.stream(t, h, 7, "", "")
+		w.append(t, "client-1", 1)
+		synctest.Wait()
+		h.Resync() // an interruption alone ends nothing
+		synctest.Wait()
+		if conn.Closed() {
+			t.Fatal("a stream was ended although its log is the same")
+		}
+		w.frames.Reset()
+		h.Resync()
+		synctest.Wait()
+		if !conn.Closed() || h.Streams() != 0 {
+			t.Fatal("a stream waits at a place that is no more")
+		}
+		again, _ := w.stream(t, h, 7, "client-1", "")
+		w.append(t, "client-1", 1)
+		synctest.Wait()
+		if again.Closed() || len(again.Sent()) == 0 {
+			t.Errorf("the client that came back got %+v", again.Sent())
+		}
+		cancel()
+		h.Drain(t.Context())
+	})
+}

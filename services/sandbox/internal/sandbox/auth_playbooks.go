@@ -28,7 +28,7 @@ func (s *Service) authPlaybooks() []*playbook {
 }
 
 func (s *Service) loginSteps(w Workload) ([]step, error) {
-	hours, err := w.number("session_duration_hours", defaultSessionHours, 0, maxSessionHours)
+	hours, err := w.number("session_duration_hours", defaultSessionHours, maxSessionHours)
 	if err != nil {
 		return nil, err
 	}

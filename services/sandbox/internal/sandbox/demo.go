@@ -38,7 +38,7 @@ func echoSteps(w Workload) ([]step, error) {
 }
 
 func progressSteps(w Workload) ([]step, error) {
-	ms, err := w.number("step_ms", 300, 0, 60_000)
+	ms, err := w.number("step_ms", 300, 60_000)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func failSteps(w Workload) ([]step, error) {
 }
 
 func slowSteps(w Workload) ([]step, error) {
-	seconds, err := w.number("seconds", 3, 0, 60)
+	seconds, err := w.number("seconds", 3, 60)
 	if err != nil {
 		return nil, err
 	}
@@ -76,8 +76,14 @@ func slowSteps(w Workload) ([]step, error) {
 }
 
 func webhookSteps(w Workload) ([]step, error) {
+	ms, err := w.number("step_ms", 0, 60_000)
+	if err != nil {
+		return nil, err
+	}
 	return []step{
-		{"receive", "the delivery is here", returning(nil)},
+		{"receive", "the delivery is here", func(ctx context.Context) (any, error) {
+			return nil, pause(ctx, time.Duration(ms*float64(time.Millisecond)))
+		}},
 		{"record", "the delivery is recorded", returning(w.variables())},
 	}, nil
 }

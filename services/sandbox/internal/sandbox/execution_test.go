@@ -228,7 +228,7 @@ func TestTheStoreIsBounded(t *testing.T) {
 		if err != nil || list.Count != 2 || list.Executions[0].ExecutionID != ids[8] {
 			t.Errorf("newest first: %+v, %v", list, err)
 		}
-		_, err = b.List(t.Context(), sandbox.ListRequest{Limit: 501})
+		_, err = b.List(t.Context(), sandbox.ListRequest{Limit: 10001})
 		wantKind(t, err, fault.Invalid)
 	})
 }

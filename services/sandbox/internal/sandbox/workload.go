@@ -58,15 +58,15 @@ func (w Workload) text(key string) string {
 	}
 }
 
-// number returns a numeric member within bounds; templating may have made it a string.
-func (w Workload) number(key string, fallback, least, most float64) (float64, error) {
+// number returns a numeric member of 0 to most; templating may have made it a string.
+func (w Workload) number(key string, fallback, most float64) (float64, error) {
 	v, ok := w[key]
 	if !ok || v == nil || v == "" {
 		return fallback, nil
 	}
 	n, err := strconv.ParseFloat(w.text(key), 64)
-	if err != nil || math.IsNaN(n) || n < least || n > most {
-		return 0, fmt.Errorf("variable %s must be a number from %v to %v", key, least, most)
+	if err != nil || math.IsNaN(n) || n < 0 || n > most {
+		return 0, fmt.Errorf("variable %s must be a number from 0 to %v", key, most)
 	}
 	return n, nil
 }
