@@ -173,6 +173,7 @@ func (h *Health) Register(mux *http.ServeMux) {
 func Admin(h *Health, reg *prometheus.Registry) http.Handler {
 	mux := http.NewServeMux()
 	h.Register(mux)
+	reg.MustRegister(newChecks(h))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)

@@ -51,10 +51,14 @@ type ExecuteResponse struct {
 func (in ExecuteRequest) Describe() []string { return []string{"noetl.playbook.path", in.Name} }
 
 // Describe is what traces show of it.
-func (in RerunRequest) Describe() []string { return []string{"noetl.execution.rerun_of", in.ExecutionID} }
+func (in RerunRequest) Describe() []string {
+	return []string{"noetl.execution.rerun_of", in.ExecutionID}
+}
 
 // Describe is what traces show of it.
-func (out ExecuteResponse) Describe() []string { return []string{"noetl.execution.id", out.ExecutionID} }
+func (out ExecuteResponse) Describe() []string {
+	return []string{"noetl.execution.id", out.ExecutionID}
+}
 
 // maxName bounds the path of a playbook, in bytes.
 const maxName = 512
