@@ -98,7 +98,7 @@ func TestStatusOfBadInput(t *testing.T) {
 		{"GET", "/api/executions/abc/status", ``, 400},
 		{"GET", "/api/executions/123/status", ``, 404},
 		{"GET", "/api/executions?limit=-1", ``, 400},
-		{"GET", "/api/executions?limit=501", ``, 400},
+		{"GET", "/api/executions?limit=10001", ``, 400},
 		{"POST", "/api/executions/123/cancel", ``, 404},
 		{"POST", "/api/executions/123/rerun", `{}`, 404},
 		{"POST", "/api/events", `{"event_type":""}`, 400},
