@@ -74,3 +74,10 @@ type Executions interface {
 	// Cancel ends an execution and what it started.
 	Cancel(ctx context.Context, executionID, reason string, cascade bool) error
 }
+
+// Frames is the way back to a client.
+type Frames interface {
+	// Open MUST end the channel when ctx ends, the session ends, or the stream breaks. It returns
+	// the faults of event-fanout as they are.
+	Open(ctx context.Context, in FramesRequest) (<-chan Frame, error)
+}

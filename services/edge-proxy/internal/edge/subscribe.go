@@ -16,13 +16,6 @@ type Frame struct {
 	Params any
 }
 
-// Frames is the way back to a client.
-type Frames interface {
-	// Open MUST end the channel when ctx ends, the session ends, or the stream breaks. It returns
-	// the faults of event-fanout as they are.
-	Open(ctx context.Context, in FramesRequest) (<-chan Frame, error)
-}
-
 // Subscribe opens the caller's event stream.
 func (s *Service) Subscribe(ctx context.Context, in FramesRequest) (<-chan Frame, error) {
 	return s.Frames.Open(ctx, in)

@@ -91,7 +91,7 @@ func (c WebSocket) bounded(next http.Handler) http.Handler {
 		}
 		if !websocket.IsWebSocketUpgrade(r) || !speaks(r) {
 			w.Header().Set("Sec-WebSocket-Protocol", subprotocol)
-			http.Error(w, `{"error":"this WebSocket speaks `+subprotocol+`"}`, http.StatusBadRequest)
+			httpkit.WriteError(r.Context(), w, fault.New(fault.Invalid, "unknown_subprotocol", "this WebSocket speaks "+subprotocol))
 			return
 		}
 		address := httpkit.AddressKey(httpkit.ClientOf(r.Context()))

@@ -29,14 +29,6 @@ type Deps struct {
 	NewID func() string
 }
 
-// Limiter limits events per key.
-type Limiter interface {
-	// Check counts one and MUST return the fault RateLimited if that is too many.
-	Check(key string) error
-	// Exhausted is Check without counting.
-	Exhausted(key string) error
-}
-
 // Service takes deliveries. It is safe for concurrent use.
 type Service struct{ Deps }
 

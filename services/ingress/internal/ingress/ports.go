@@ -75,3 +75,11 @@ type Auditor interface {
 	// Applied MUST NOT block and MUST NOT fail the delivery.
 	Applied(ctx context.Context, a Audit)
 }
+
+// Limiter limits events per key.
+type Limiter interface {
+	// Check counts one and MUST return the fault RateLimited if that is too many.
+	Check(key string) error
+	// Exhausted is Check without counting.
+	Exhausted(key string) error
+}
