@@ -3,6 +3,7 @@ package natskit_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,5 +86,32 @@ func TestABucketIsMadeAgainAfterALoss(t *testing.T) {
 	}
 	if err := put(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Who may change a stream brings its limits up to date; nothing else of it is touched.
+func TestAStreamsLimitsAreBroughtUpToDate(t *testing.T) {
+	t.Parallel()
+	js, err := jetstream.New(testkit.StartNATS(t).Connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := jetstream.StreamConfig{Name: "FRAMES", Subjects: []string{"frames.*"}, MaxAge: time.Hour, Replicas: 1}
+	for _, age := range []time.Duration{time.Hour, time.Hour, 2 * time.Hour} {
+		cfg.MaxAge = age
+		s, err := natskit.Stream(js, cfg, slog.New(slog.DiscardHandler)).Get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := js.Publish(t.Context(), "frames.a", nil); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := s.Info(t.Context()); err != nil || info.Config.MaxAge != age {
+			t.Errorf("age %v, want %v (%v)", info.Config.MaxAge, age, err)
+		}
+	}
+	s, err := js.Stream(t.Context(), "FRAMES")
+	if err != nil || s.CachedInfo().State.Msgs != 3 {
+		t.Errorf("the messages are not all there: %v", err)
 	}
 }

@@ -281,3 +281,25 @@ func TestAServiceWithTheWrongUserSaysSo(t *testing.T) {
 		t.Errorf("the password is in the log: %.200s", logs)
 	}
 }
+
+// A service may not change a stream: with another limit it goes on with the stream as it is, and
+// says what the operator has to do.
+func TestAChangedLimitIsTheOperatorsToApply(t *testing.T) {
+	t.Parallel()
+	n := stack.StartGuardedNATS(t)
+	n.TolerateViolations()
+	env := []string{"NATS_URL=" + n.URL, "NATS_USER=event-fanout", "NATS_PASSWORD=" + stack.Password("event-fanout")}
+	stack.Start(t, "event-fanout", nil, env...).Kill()
+	p := stack.Start(t, "event-fanout", nil, append(env, "GATEWAY_FRAME_TTL_SECS=600")...)
+	if logs := p.Logs(); !strings.Contains(logs, "an operator has to change it") || !strings.Contains(logs, "GATEWAY_FRAMES") {
+		t.Errorf("the log does not say so:\n%s", logs)
+	}
+	admin, err := jetstream.New(n.Dial(t, "admin", nats.CustomInboxPrefix("_INBOX")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := admin.Stream(t.Context(), "GATEWAY_FRAMES")
+	if err != nil || s.CachedInfo().Config.MaxAge != 30*time.Minute {
+		t.Errorf("the stream was changed: %v", err)
+	}
+}
