@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -34,13 +35,17 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Address returns the servers of the URL without credentials, for people to read.
+// Address returns the servers of a comma list of URLs without credentials, for people to read.
 func Address(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" {
-		return ""
+	var servers []string
+	for one := range strings.SplitSeq(raw, ",") {
+		u, err := url.Parse(strings.TrimSpace(one))
+		if err != nil || u.Host == "" {
+			return ""
+		}
+		servers = append(servers, u.Scheme+"://"+u.Host)
 	}
-	return u.Scheme + "://" + u.Host
+	return strings.Join(servers, ",")
 }
 
 // inboxPrefix is where the replies to all connections of the gateway arrive.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.opentelemetry.io/otel/attribute"
@@ -93,7 +94,7 @@ func Setup(ctx context.Context, service, version string, cfg Config, logs io.Wri
 		return nil, fmt.Errorf("telemetry: OTLP exporter: %w", err)
 	}
 	res, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithFromEnv(),
-		resource.WithAttributes(semconv.ServiceName("noetl-gateway-"+service), semconv.ServiceVersion(version), attribute.String("service.namespace", "noetl-gateway")))
+		resource.WithAttributes(semconv.ServiceName("noetl-gateway-"+service), semconv.ServiceVersion(version), attribute.String("service.namespace", "noetl-gateway"), semconv.ServiceInstanceID(uuid.NewString())))
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: resource: %w", err)
 	}

@@ -16,6 +16,9 @@ import (
 // is away for longer may have lost a key to somebody.
 const maxStale = 24 * time.Hour
 
+// retryAfter is what callers are told while there are no keys.
+const retryAfter = 5 * time.Second
+
 // keySet holds the keys of one issuer. It is safe for concurrent use.
 type keySet struct {
 	issuer        string
@@ -55,7 +58,7 @@ func (s *keySet) key(ctx context.Context, kid, alg string) (crypto.PublicKey, er
 		return k, nil
 	}
 	if failed != nil {
-		return nil, fault.Wrap(failed, fault.Unavailable, "issuer_unavailable", "the identity provider's keys cannot be fetched; try again").After(5 * time.Second)
+		return nil, fault.Wrap(failed, fault.Unavailable, "issuer_unavailable", "the identity provider's keys cannot be fetched; try again").After(retryAfter)
 	}
 	return nil, refuse("unknown_key", "the token is signed with a key that its issuer does not publish", nil)
 }
@@ -88,7 +91,11 @@ func (s *keySet) refresh(ctx context.Context) error {
 	flight := s.flights.DoChan("", func() (any, error) {
 		s.mu.Lock()
 		now := s.now()
-		if !s.tried.IsZero() && now.Sub(s.tried) < s.cooldown {
+		cooldown := s.cooldown
+		if s.fetched.IsZero() { // nobody can log in: ask as often as those who wait are told to
+			cooldown = min(cooldown, retryAfter)
+		}
+		if !s.tried.IsZero() && now.Sub(s.tried) < cooldown {
 			defer s.mu.Unlock()
 			return nil, s.failed
 		}

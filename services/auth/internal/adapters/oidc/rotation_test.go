@@ -104,3 +104,24 @@ func TestTokenWithoutKeyIDNeedsASingleKey(t *testing.T) {
 	_, err := v.Verify(t.Context(), issuer.Sign(t, "", issuer.Claims("a@example.com", clock.Now())), "")
 	wantCode(t, err, fault.Unauthenticated, "unknown_key")
 }
+
+// Who starts before its issuer must not lock people out for the whole cool-down: while there are no
+// keys at all, they are asked for as often as callers are told to come back, and no more.
+func TestWithoutAnyKeysTheIssuerIsAskedSooner(t *testing.T) {
+	t.Parallel()
+	issuer, clock := authtest.StartIssuer(t), newClock()
+	v := newVerifier(t, clock.Now, issuer)
+	verify := func() error {
+		_, err := v.Verify(t.Context(), issuer.Sign(t, "rsa", issuer.Claims("a@example.com", clock.Now())), "")
+		return err
+	}
+	issuer.Down.Store(true)
+	wantCode(t, verify(), fault.Unavailable, "issuer_unavailable")
+	issuer.Down.Store(false)
+	clock.Advance(4 * time.Second)
+	wantCode(t, verify(), fault.Unavailable, "issuer_unavailable")
+	clock.Advance(time.Second)
+	if err := verify(); err != nil {
+		t.Errorf("after the time that callers were told: %v", err)
+	}
+}
