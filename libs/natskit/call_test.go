@@ -176,7 +176,8 @@ func TestAServiceOutlivesARestartOfTheServer(t *testing.T) {
 func TestAddressHoldsNoCredentials(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"nats://u:p@a:4222, nats://u:p@b:4222": "nats://a:4222,nats://b:4222", "nats://a:4222,": "", "nats://u:secret@h:4222": "nats://h:4222", "x": "", "": "", "%": ""} {
+		"nats://u:p@a:4222, nats://u:p@b:4222": "nats://a:4222,nats://b:4222", "nats://a:4222,": "", "nats://u:secret@h:4222": "nats://h:4222", "x": "", "": "", "%": "",
+	} {
 		if got := natskit.Address(in); got != want {
 			t.Errorf("%s: %s", in, got)
 		}
