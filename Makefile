@@ -18,7 +18,7 @@ help: ## list the verbs
 run: build ## build, then run the whole gateway with a sandbox NoETL; prints where to go
 	@exec bin/noetl-gateway dev
 
-up: images third-party ## build and start the split stack in containers (docker-compose.yml); prints where to go
+up: images third-party ## build and start the split stack in containers; CLUSTER=1, SETTINGS=file, FRONT_PORT=… (docs/compose.md)
 	@GATEWAY_VERSION=$(VERSION) deployments/up
 
 down: ## stop it and remove what it left: containers, networks, volumes
