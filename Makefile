@@ -53,7 +53,7 @@ test-containers: images third-party ## the images on a Docker network: main job,
 	  grep -E '^(=== RUN|--- |    --- |ok|FAIL|PASS|panic)|_test.go:|^\s+\|'; exit $${PIPESTATUS[0]}
 
 reliability: images third-party ## the fault tests, and their figures into docs/reliability.md
-	@GATEWAY_VERSION=$(VERSION) go test -tags containers -count=1 -timeout 30m -run TestFaults ./tests/containers -args -write-table
+	@GATEWAY_VERSION=$(VERSION) go test -tags containers -count=1 -timeout 30m -run 'TestFaults|TestDiskFull' ./tests/containers -args -write-table
 
 check-deploy: build ## the Helm chart, the alert rules and their tests, the Compose file
 	@deployments/helm/check
