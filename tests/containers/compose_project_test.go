@@ -56,7 +56,7 @@ func ports(t *testing.T, n int) []string {
 	t.Helper()
 	var list []string
 	for len(list) < n {
-		port := strconv.Itoa(20000 + rand.IntN(12000))  //nolint:gosec // any will do
+		port := strconv.Itoa(20000 + rand.IntN(12000))
 		ln, err := net.Listen("tcp", "127.0.0.1:"+port) //nolint:noctx // closed at once
 		if err != nil {
 			continue
