@@ -31,8 +31,9 @@ type Health struct {
 	checks   []Check
 	draining atomic.Bool
 
+	last Status // guarded by mu
+
 	probing sync.Mutex // held while the checks run
-	last    Status
 	asked   time.Time
 }
 
@@ -105,18 +106,29 @@ const readinessAge = 500 * time.Millisecond
 
 // Readiness runs all checks at once, or returns what they said a moment ago.
 func (h *Health) Readiness(ctx context.Context) Status {
-	h.probing.Lock()
-	defer h.probing.Unlock()
 	// Whoever balances load must hear of a stop at once, not after a dependency's time-out.
-	if time.Since(h.asked) >= readinessAge && !h.draining.Load() {
-		h.last = h.probe(context.WithoutCancel(ctx)) // the answer is not this caller's alone
-		h.asked = time.Now()
+	if !h.draining.Load() {
+		h.refresh(ctx)
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	s := h.last
 	if h.draining.Load() {
 		s.Status = "draining"
 	}
 	return s
+}
+
+func (h *Health) refresh(ctx context.Context) {
+	h.probing.Lock()
+	defer h.probing.Unlock()
+	if time.Since(h.asked) < readinessAge {
+		return
+	}
+	s := h.probe(context.WithoutCancel(ctx)) // the answer is not this caller's alone
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.last, h.asked = s, time.Now()
 }
 
 func (h *Health) probe(ctx context.Context) Status {

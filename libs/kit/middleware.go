@@ -72,6 +72,9 @@ func recovering() Middleware {
 // request id is a worker's capability.
 type Described interface{ Describe() []string }
 
+// maxDescribed bounds a value, in bytes.
+const maxDescribed = 512
+
 func describe(span trace.Span, v any) {
 	d, ok := v.(Described)
 	if !ok || !span.IsRecording() {
@@ -79,8 +82,8 @@ func describe(span trace.Span, v any) {
 	}
 	pairs := d.Describe()
 	for i := 0; i+1 < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			span.SetAttributes(attribute.String(pairs[i], pairs[i+1]))
+		if v := pairs[i+1]; v != "" && len(v) <= maxDescribed { // what a caller made up may have any length
+			span.SetAttributes(attribute.String(pairs[i], v))
 		}
 	}
 }

@@ -40,13 +40,19 @@ func (c *Client) watched(ctx context.Context) (context.Context, context.CancelFu
 	started := make(chan struct{})
 	watch = time.AfterFunc(silence, func() {
 		<-started
-		fctx, stop := context.WithTimeout(ctx, silence)
-		defer stop()
-		if err := c.nc.FlushWithContext(fctx); err != nil && ctx.Err() == nil {
-			cancel(errSilent)
+		if ctx.Err() != nil {
 			return
 		}
-		watch.Reset(silence)
+		fctx, stop := context.WithTimeout(ctx, silence)
+		defer stop()
+		err := c.nc.FlushWithContext(fctx)
+		switch {
+		case ctx.Err() != nil: // the call has ended meanwhile, and nobody stops this timer again
+		case err != nil:
+			cancel(errSilent)
+		default:
+			watch.Reset(silence)
+		}
 	})
 	close(started)
 	return ctx, func() {

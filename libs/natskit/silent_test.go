@@ -3,11 +3,11 @@ package natskit_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,8 +18,8 @@ import (
 )
 
 // frozen forwards to a server until it is frozen: then its connections stay open and nothing
-// passes, as with a server that hangs.
-func frozen(t *testing.T, target string) (address string, freeze func()) {
+// passes, as with a server that hangs. swallowed tells how many bytes did not pass.
+func frozen(t *testing.T, target string) (address string, freeze func(), swallowed *atomic.Int64) {
 	t.Helper()
 	var lc net.ListenConfig
 	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -31,6 +31,7 @@ func frozen(t *testing.T, target string) (address string, freeze func()) {
 		t.Fatal(err)
 	}
 	stop := make(chan struct{})
+	swallowed = &atomic.Int64{}
 	var conns sync.WaitGroup
 	pass := func(to, from net.Conn) {
 		buf := make([]byte, 32<<10)
@@ -38,7 +39,10 @@ func frozen(t *testing.T, target string) (address string, freeze func()) {
 			n, err := from.Read(buf)
 			select {
 			case <-stop:
-				_, _ = io.Copy(io.Discard, from) // until the other side has had enough
+				for err == nil { // until the other side has had enough
+					swallowed.Add(int64(n))
+					n, err = from.Read(buf)
+				}
 				return
 			default:
 			}
@@ -81,7 +85,7 @@ func frozen(t *testing.T, target string) (address string, freeze func()) {
 		mu.Unlock()
 		conns.Wait()
 	})
-	return "nats://" + ln.Addr().String(), sync.OnceFunc(func() { close(stop) })
+	return "nats://" + ln.Addr().String(), sync.OnceFunc(func() { close(stop) }), swallowed
 }
 
 // A server that hangs keeps the connection: the call must end long before its deadline.
@@ -89,7 +93,7 @@ func TestACallEndsSoonWhenNATSHangs(t *testing.T) {
 	t.Parallel()
 	n := testkit.StartNATS(t)
 	serve(t, n, func(context.Context, string) (string, error) { return "ok", nil })
-	address, freeze := frozen(t, n.URL())
+	address, freeze, _ := frozen(t, n.URL())
 	nc, err := natskit.Connect(natskit.Config{URL: address, Replicas: 1}, "hanging", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -128,5 +132,41 @@ func TestASlowCalleeIsWaitedFor(t *testing.T) {
 	defer cancel()
 	if got, err := call(ctx, "in"); err != nil || got != "late" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A call that is given up while NATS is being asked leaves nothing behind that asks on.
+func TestACallThatIsGivenUpAsksNoMore(t *testing.T) {
+	t.Parallel()
+	n := testkit.StartNATS(t)
+	serve(t, n, func(context.Context, string) (string, error) { return "ok", nil })
+	address, freeze, swallowed := frozen(t, n.URL())
+	nc, err := natskit.Connect(natskit.Config{URL: address, Replicas: 1}, "hanging", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	c := natskit.NewClient(nc, telemetry.Nop("test"))
+	testkit.Eventually(t, "a call passes", func() bool {
+		_, err := natskit.Call[string, string](t.Context(), c, "svc", "op", "in")
+		return err == nil
+	})
+	freeze()
+	ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond) // it is being asked from 2 s on
+	defer cancel()
+	var calls sync.WaitGroup
+	for range 50 { // each may end at the very moment at which it is told that NATS is silent
+		calls.Go(func() {
+			if _, err := natskit.Call[string, string](ctx, c, "svc", "op", "in"); err == nil {
+				t.Error("a call passed through a server that hangs")
+			}
+		})
+	}
+	calls.Wait()
+	before := swallowed.Load()
+	<-time.After(7 * time.Second)
+	// The connection itself asks every 5 s, with 6 bytes; who goes on asking does it every 2 s.
+	if sent := swallowed.Load() - before; sent > 2*6 {
+		t.Errorf("%d bytes were sent in 7 s after the last call had ended", sent)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -125,9 +126,16 @@ func Stream(js jetstream.JetStream, cfg jetstream.StreamConfig, logger *slog.Log
 // updatePatience is short because a server answers a forbidden request with silence.
 const updatePatience = time.Second
 
-// current reports whether a stream has the limits that settings can change.
+// current reports whether a stream has the limits that settings can change, and what a release may.
 func current(have, want jetstream.StreamConfig) bool {
-	return have.MaxAge == want.MaxAge && have.MaxBytes == want.MaxBytes && have.MaxMsgsPerSubject == want.MaxMsgsPerSubject &&
+	republish := func(c jetstream.StreamConfig) jetstream.RePublish {
+		if c.RePublish == nil {
+			return jetstream.RePublish{}
+		}
+		return *c.RePublish
+	}
+	return slices.Equal(have.Subjects, want.Subjects) && have.AllowDirect == want.AllowDirect && republish(have) == republish(want) &&
+		have.MaxAge == want.MaxAge && have.MaxBytes == want.MaxBytes && have.MaxMsgsPerSubject == want.MaxMsgsPerSubject &&
 		have.Duplicates == want.Duplicates && have.Replicas == want.Replicas
 }
 

@@ -20,7 +20,6 @@ import (
 
 // From nothing to a browser that has signed in, then more replicas, then nothing again.
 func TestTheComposeStack(t *testing.T) {
-	t.Parallel()
 	p := newProject(t)
 	out := p.up()
 	for _, want := range []string{p.page(), "demo@example.com", "http://localhost:" + p.sandbox, "http://localhost:" + p.jaeger} {
@@ -80,7 +79,6 @@ func TestTheComposeStack(t *testing.T) {
 // Three NATS servers: the one that leads is killed, and the main job goes on, on a stream that was
 // open before, too.
 func TestTheComposeStackOnANATSCluster(t *testing.T) {
-	t.Parallel()
 	p := newProject(t, "CLUSTER=1")
 	p.up()
 	leader := p.whole()
@@ -113,7 +111,6 @@ func TestTheComposeStackOnANATSCluster(t *testing.T) {
 // The example for a NoETL elsewhere, with a stand-in that is no part of the project: it is reached
 // through the machine, as it reaches the gateway and NATS.
 func TestTheComposeStackWithANoETLElsewhere(t *testing.T) {
-	t.Parallel()
 	machine, natsPort := bridgeAddress(t), ports(t, 1)[0]
 	p := newProject(t, "SETTINGS="+filepath.Join(stack.Root(), "deployments", "examples", "noetl.env"))
 	rendered := func() string { return p.run(true, nil, "compose", "config") }

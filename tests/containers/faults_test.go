@@ -110,6 +110,11 @@ func troubles() []trouble {
 			begin: func(_ *testing.T, w *world) { w.nats.pause() }, end: func(w *world) { w.nats.unpause() },
 		},
 		trouble{
+			name: "network cut between event-fanout, one of two, and NATS for 20 s", during: 20 * time.Second, recovery: 20 * time.Second,
+			begin: func(_ *testing.T, w *world) { w.service["event-fanout"][0].cutFrom(w.nats, "-A") },
+			end:   func(w *world) { w.service["event-fanout"][0].cutFrom(w.nats, "-D") },
+		},
+		trouble{
 			name: "network cut between event-fanout, one of two, and the rest for 10 s", during: 10 * time.Second, recovery: 20 * time.Second, cutOff: true,
 			begin: func(_ *testing.T, w *world) { w.service["event-fanout"][0].cut() }, end: func(w *world) { w.service["event-fanout"][0].rejoin() },
 		},

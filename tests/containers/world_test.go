@@ -9,7 +9,9 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -338,6 +340,24 @@ func (n *node) rejoin() {
 	n.w.t.Helper()
 	if err := n.w.docker.NetworkConnect(n.w.t.Context(), n.w.net.ID, n.GetContainerID(), &dockernet.EndpointSettings{Aliases: []string{n.name}}); err != nil {
 		n.w.t.Fatalf("connecting %s: %v", n.name, err)
+	}
+}
+
+// cutFrom drops what the container sends to another one, in its own network namespace; how is -A to
+// begin and -D to end it. Only root may.
+func (n *node) cutFrom(other *node, how string) {
+	n.w.t.Helper()
+	state, err := n.State(n.w.t.Context())
+	if err != nil {
+		n.w.t.Fatal(err)
+	}
+	ip, err := other.ContainerIP(n.w.t.Context())
+	if err != nil {
+		n.w.t.Fatal(err)
+	}
+	cmd := exec.CommandContext(n.w.t.Context(), "nsenter", "-t", strconv.Itoa(state.Pid), "-n", "iptables", how, "OUTPUT", "-d", ip, "-j", "DROP")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		n.w.t.Fatalf("cutting %s off from %s: %v %s (it takes root)", n.name, other.name, err, out)
 	}
 }
 

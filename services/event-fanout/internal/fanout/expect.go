@@ -93,10 +93,11 @@ func (s *Service) Abandon(ctx context.Context, in fanoutwire.AbandonRequest) (fa
 		}
 		return none, err
 	}
-	if err := s.Requests.Remove(ctx, r.ID); err != nil {
+	// The request goes last: as long as it is there, who asks again finds what is left to do.
+	if err := s.forget(ctx, r); err != nil {
 		return none, err
 	}
-	return none, s.forget(ctx, r)
+	return none, s.Requests.Remove(ctx, r.ID)
 }
 
 // forget takes a request out of both indexes.
