@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 )
@@ -50,10 +49,6 @@ func (p *Proxy) bounded(resp *http.Response) io.ReadCloser {
 	}
 }
 
-// liveCheck is how often the session of a stream is looked at: it ends within about a second of
-// its session. The look is at this process's memory of sessions.
-const liveCheck = time.Second
-
 // follow ends a stream with its session, and when the gateway stops. The result ends the following.
 func (p *Proxy) follow(resp *http.Response) (stop func()) {
 	ctx, cancel := context.WithCancel(resp.Request.Context())
@@ -63,25 +58,9 @@ func (p *Proxy) follow(resp *http.Response) (stop func()) {
 		closing = p.Closing.Done()
 	}
 	go func() {
-		tick := time.NewTicker(liveCheck)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-closing:
-				_ = body.Close()
-				return
-			case <-tick.C:
-			}
-			if p.Live == nil {
-				continue
-			}
-			_, err := p.Live.Resolve(ctx, token)
-			if kind, failed := fault.KindOf(err); failed && kind == fault.Unauthenticated {
-				_ = body.Close()
-				return
-			}
+		whileLive(ctx, p.Live, token, closing)
+		if ctx.Err() == nil {
+			_ = body.Close()
 		}
 	}()
 	return cancel

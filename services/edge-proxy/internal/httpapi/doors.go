@@ -5,10 +5,8 @@ import (
 	"context"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
-	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/sessions"
@@ -46,30 +44,11 @@ func (d *Doors) Authenticate(ctx context.Context, token string) (context.Context
 		return ctx, err
 	}
 	live, end := context.WithCancel(context.WithValue(ctx, tokenKey{}, token))
-	go d.follow(live, token, end)
+	go func() {
+		defer end()
+		whileLive(live, d.Sessions, token, nil)
+	}()
 	return live, nil
-}
-
-// sessionCheck is how often a WebSocket's session is looked at again. What it asks for is refused at
-// once when the session has ended, and its frames end then; this is for one that is idle.
-const sessionCheck = 15 * time.Second
-
-// follow ends a context soon after its session.
-func (d *Doors) follow(ctx context.Context, token string, end context.CancelFunc) {
-	defer end()
-	tick := time.NewTicker(sessionCheck)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		_, err := d.Sessions.Resolve(ctx, token)
-		if kind, failed := fault.KindOf(err); failed && kind == fault.Unauthenticated {
-			return
-		}
-	}
 }
 
 // Doors builds the routes that clients call.
