@@ -135,8 +135,8 @@ func (r *rendering) routes() (problems []string) {
 	}
 	expected := map[string]string{
 		"/": "edge-proxy", "/graphql": "edge-proxy", "/noetl/executions/1": "edge-proxy", "/api/auth/login": "edge-proxy", "/api/subscriptions/firestore": "edge-proxy",
-		"/api/internal/callback": "edge-proxy", "/events/ticket": "edge-proxy", "/wsx": "edge-proxy", "/ingressed": "edge-proxy", "/metrics": "edge-proxy",
-		"/ws": direct("webSocket", "event-fanout"), "/events": direct("events", "event-fanout"), "/ingress/orders": direct("deliveries", "ingress"),
+		"/api/internal/callback": "edge-proxy", "/wsx": "edge-proxy", "/ingressed": "edge-proxy", "/metrics": "edge-proxy",
+		"/ws": direct("webSocket", "event-fanout"), "/events": direct("events", "event-fanout"), "/events/ticket": direct("events", "event-fanout"), "/eventsx": "edge-proxy", "/ingress/orders": direct("deliveries", "ingress"),
 	}
 	doors := map[string]int{"edge-proxy": 8090, "event-fanout": 8092, "ingress": 8093}
 	tables := r.table()

@@ -18,6 +18,7 @@ import (
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/sessions"
+	"github.com/noetl/gateway/libs/weborigin"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natsauth"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natspending"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/nearmemory"
@@ -119,7 +120,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	}
 	mux.Handle("/ingress/", ingress)
 	if cfg.ExposeInternal {
-		if near.Internal == nil && cfg.PublicURL != "" && strings.HasPrefix(cfg.CallbackURL+"/", strings.TrimRight(cfg.PublicURL, "/")+"/") {
+		if near.Internal == nil && cfg.Web.PublicURL != "" && strings.HasPrefix(cfg.CallbackURL+"/", strings.TrimRight(cfg.Web.PublicURL, "/")+"/") {
 			return nil, errors.New("GATEWAY_CALLBACK_URL is this gateway's own GATEWAY_PUBLIC_URL: with GATEWAY_EXPOSE_INTERNAL it would forward callbacks to itself; set it to event-fanout's internal listener")
 		}
 		internal, err := neighbour(near.Internal, cfg.CallbackURL, "event-fanout", host) //nolint:contextcheck // each request has its own
@@ -148,16 +149,16 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		hosts = append(hosts, s.Host)
 	}
 	closing, closeStreams := context.WithCancel(context.WithoutCancel(ctx))
-	cors := httpapi.CORSConfig{Origins: cfg.WebOrigins(), Credentials: cfg.CORSCredentials}
+	origins := weborigin.New(cfg.Web, http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch)
 	proxy := httpapi.NewProxy(httpapi.ProxyConfig{
 		Base: base, Shards: shards, MaxBody: cfg.MaxBody, Logger: tel.Logger, Identify: doors.Identify, Live: session, Access: svc, Idle: cfg.ProxyTimeout, Closing: closing,
 		Transport: httpapi.NewUpstream(noetl.Transport(tel, noetl.WithHeaderTimeout(cfg.ProxyTimeout)), hosts...),
 	})
 	doors.GraphQL(mux, graphapi.Handler(graphapi.Deps{
 		Set: set, Caller: doors.CallerOf, Subscribe: svc.Subscribe, Proxy: proxy.Request, Version: run.Version(),
-		WebSocket: graphapi.WebSocket{AllowOrigin: httpapi.Origins(cors), Authenticate: doors.Authenticate},
+		WebSocket: graphapi.WebSocket{AllowOrigin: origins.AllowWebSocket, Authenticate: doors.Authenticate},
 	}), graphiql.Page(mux))
-	public := httpapi.CORS(cors,
+	public := origins.Wrap(
 		httpapi.PerAddress(kit.NewRates(cfg.RateAddress, cfg.RateAddress/10).Count(refusals, "address"), httpapi.Public(httpkit.Routes(mux), proxy)))
 
 	events = httpapi.EndWith(closing, events)

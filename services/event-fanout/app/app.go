@@ -19,6 +19,7 @@ import (
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/sessions"
+	"github.com/noetl/gateway/libs/weborigin"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsedge"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsevents"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsframes"
@@ -114,11 +115,12 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		return nil, err
 	}
 	doors := &httpapi.Doors{Opening: kit.NewRates(cfg.OpeningRate, cfg.OpeningRate/6).Count(refusals, "stream_opening")}
-	streams := &httpapi.Events{Set: set, Hub: hub, Sessions: session, Doors: doors, WriteTimeout: cfg.WriteTimeout, PeerTimeout: cfg.PeerTimeout}
+	origins := weborigin.New(cfg.Web, http.MethodGet, http.MethodHead, http.MethodPost)
+	streams := &httpapi.Events{Set: set, Hub: hub, Sessions: session, Doors: doors, Origins: origins, WriteTimeout: cfg.WriteTimeout, PeerTimeout: cfg.PeerTimeout}
 	if cfg.SSE {
 		publicMux.Handle("/events", streams) // the mux would take HEAD for GET
 	}
-	sockets := httpapi.NewWebSockets(ctx, streams, cfg.WebOrigins(), httpapi.WebSocketLimits{MaxMessage: cfg.WSMaxMessage, PerMinute: cfg.WSRate, Silence: cfg.Silence()})
+	sockets := httpapi.NewWebSockets(ctx, streams, httpapi.WebSocketLimits{MaxMessage: cfg.WSMaxMessage, PerMinute: cfg.WSRate, Silence: cfg.Silence()})
 	if cfg.WebSocket {
 		publicMux.Handle("/ws", sockets)
 	}
@@ -160,7 +162,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		run.Func("streams", func(ctx context.Context) error { <-ctx.Done(); drain(); return nil }),
 	}
 	if public != nil {
-		a.components = append(a.components, httpkit.NewServer("stream listener", public, httpkit.Edge(tel, host.Health.Retire(a.public)), tel.Logger, drain))
+		a.components = append(a.components, httpkit.NewServer("stream listener", public, httpkit.Edge(tel, host.Health.Retire(origins.Wrap(a.public))), tel.Logger, drain))
 	}
 	return a, nil
 }

@@ -49,6 +49,7 @@ own default. Names that the chart sets may not be in `settings` too: which of th
 {{- if or (eq .name "edge-proxy") (eq .name "event-fanout") }}
 {{- /* Unset would mean the program's default, which lets pages of localhost call with cookies. */}}
 {{- $_ := set $set "CORS_ALLOWED_ORIGINS" (join "," ($v.cors.allowedOrigins | default (list (trimSuffix "/" $v.publicUrl)))) }}
+{{- $_ := set $set "CORS_ALLOW_CREDENTIALS" $v.cors.allowCredentials }}
 {{- end }}
 {{- if ne .name "auth" }}
 {{- $_ := mergeOverwrite $set (dict "GATEWAY_BIND" $v.bindAddress "GATEWAY_TRUSTED_PROXIES" (join "," $svc.trustedProxies)) }}
@@ -67,7 +68,6 @@ own default. Names that the chart sets may not be in `settings` too: which of th
   "GATEWAY_EVENTS_URL" (printf "http://%s-event-fanout:8092" $fullname)
   "GATEWAY_INGRESS_URL" (printf "http://%s-ingress:8093" $fullname)
   "GATEWAY_ENFORCE_ACCESS" $v.auth.enforceAccess
-  "CORS_ALLOW_CREDENTIALS" $v.cors.allowCredentials
   "GATEWAY_EXPOSE_INTERNAL" $v.callbacks.exposePublicly
 ) }}
 {{- if $v.edgeTls.existingSecret }}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/noetl/gateway/libs/config"
@@ -14,6 +12,7 @@ import (
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/sessions"
+	"github.com/noetl/gateway/libs/weborigin"
 )
 
 // Config holds the settings.
@@ -22,6 +21,7 @@ type Config struct {
 	NoETL            noetl.Config
 	Sessions         sessions.Config
 	TLS              httpkit.TLSConfig
+	Web              weborigin.Config
 	Port             int      `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8090" doc:"public listener; 0 picks a free port"`
 	Bind             string   `env:"GATEWAY_BIND" file:"server.bind" default:"0.0.0.0" doc:"address of the public listener"`
 	TrustedProxies   []string `env:"GATEWAY_TRUSTED_PROXIES" file:"server.trusted_proxies" doc:"networks, addresses, loopback or private: proxies whose X-Forwarded-For is believed; without them every limit per address counts the peer"`
@@ -30,15 +30,12 @@ type Config struct {
 	RateLogin        int      `env:"GATEWAY_LOGIN_RATE_ADDRESS_PER_MIN" file:"limits.login_rate_address_per_min" default:"60" doc:"logins per minute and client address, half of it at once; 0 does not limit"`
 	RateAuth         int      `env:"GATEWAY_AUTH_RATE_ADDRESS_PER_MIN" file:"limits.auth_rate_address_per_min" default:"1200" doc:"other calls to /api/auth per minute and client address, a tenth of it at once; 0 does not limit"`
 	Auth0            Auth0
-	PublicURL        string        `env:"GATEWAY_PUBLIC_URL" file:"server.public_url" doc:"origin that clients use, if a proxy is in front"`
 	CallbackURL      string        `env:"GATEWAY_CALLBACK_URL" file:"server.callback_url" default:"http://127.0.0.1:8091" doc:"event-fanout's workers' listener as workers reach it; sent to NoETL as gateway_url"`
 	EventsURL        string        `env:"GATEWAY_EVENTS_URL" file:"server.events_url" default:"http://127.0.0.1:8092" doc:"event-fanout's stream listener"`
 	IngressURL       string        `env:"GATEWAY_INGRESS_URL" file:"server.ingress_url" default:"http://127.0.0.1:8093" doc:"ingress's listener"`
 	ExposeInternal   bool          `env:"GATEWAY_EXPOSE_INTERNAL" file:"server.expose_internal" default:"false" doc:"serve the workers' callback routes on the public listener too, as the old gateway did"`
 	MaxBody          int64         `env:"GATEWAY_MAX_BODY_BYTES" file:"server.max_body_bytes" default:"10485760" doc:"largest request body, in bytes"`
 	ProxyTimeout     time.Duration `env:"GATEWAY_PROXY_TIMEOUT_SECS" file:"noetl.proxy_timeout_secs" default:"300" unit:"s" doc:"longest wait for NoETL to begin its answer to a proxied call; the answer itself may stream without end"`
-	Origins          []string      `env:"CORS_ALLOWED_ORIGINS" file:"cors.allowed_origins" default:"http://localhost:8080,http://localhost:8090,http://localhost:3000" doc:"web origins that may call"`
-	CORSCredentials  bool          `env:"CORS_ALLOW_CREDENTIALS" file:"cors.allow_credentials" default:"true" doc:"allow cookies from those origins"`
 	EnforceAccess    string        `env:"GATEWAY_ENFORCE_ACCESS" file:"server.enforce_access" default:"off" doc:"off, or execute: ask the auth service before a playbook is executed"`
 	PlaybookLogin    string        `env:"AUTH_PLAYBOOK_LOGIN" file:"auth_playbooks.login" default:"api_integration/auth0/auth0_login" doc:"playbook of a login; nobody may start it through the gateway"`
 	PlaybookValidate string        `env:"AUTH_PLAYBOOK_VALIDATE_SESSION" file:"auth_playbooks.validate_session" default:"api_integration/auth0/auth0_validate_session" doc:"playbook of a session check, likewise"`
@@ -68,7 +65,7 @@ func Load(environ []string, defaults ...config.Default) (Config, error) {
 
 // Validate reports everything that is wrong with the settings.
 func (c Config) Validate() error {
-	problems := []error{c.Process.Validate(), c.NoETL.Validate(), c.TLS.Validate(), config.Port("ROUTER_PORT (or GATEWAY_PORT)", c.Port)}
+	problems := []error{c.Process.Validate(), c.NoETL.Validate(), c.TLS.Validate(), c.Web.Validate(), config.Port("ROUTER_PORT (or GATEWAY_PORT)", c.Port)}
 	for _, u := range []struct{ name, value string }{{"GATEWAY_CALLBACK_URL", c.CallbackURL}, {"GATEWAY_EVENTS_URL", c.EventsURL}, {"GATEWAY_INGRESS_URL", c.IngressURL}} {
 		if parsed, err := url.Parse(u.value); err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
 			problems = append(problems, fmt.Errorf("%s=%q must be an http or https URL", u.name, u.value))
@@ -86,31 +83,5 @@ func (c Config) Validate() error {
 	if c.EnforceAccess != "off" && c.EnforceAccess != "execute" {
 		problems = append(problems, fmt.Errorf("GATEWAY_ENFORCE_ACCESS=%q must be off or execute", c.EnforceAccess))
 	}
-	if c.PublicURL != "" && !isOrigin(strings.TrimRight(c.PublicURL, "/")) {
-		problems = append(problems, fmt.Errorf("GATEWAY_PUBLIC_URL=%q must be an origin such as https://gateway.example.com", c.PublicURL))
-	}
-	for _, origin := range c.Origins {
-		switch {
-		case origin == "*" && c.CORSCredentials:
-			problems = append(problems, errors.New("CORS_ALLOWED_ORIGINS=* with CORS_ALLOW_CREDENTIALS would let any web page act for a logged-in user: list the origins"))
-		case origin != "*" && !isOrigin(strings.Replace(origin, "://*.", "://any.", 1)):
-			problems = append(problems, fmt.Errorf("CORS_ALLOWED_ORIGINS: %q must be an origin such as https://app.example.com, without a path or a slash at the end; https://*.example.com stands for all below", origin))
-		}
-	}
 	return errors.Join(problems...)
-}
-
-// isOrigin reports whether s is what a browser sends as Origin: scheme, host and port, no more.
-func isOrigin(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && s == u.Scheme+"://"+u.Host && !strings.Contains(s, "*")
-}
-
-// WebOrigins returns the web origins that may call: those listed, and the gateway's own as
-// browsers see it.
-func (c Config) WebOrigins() []string {
-	if c.PublicURL == "" {
-		return c.Origins
-	}
-	return append(slices.Clone(c.Origins), strings.TrimRight(c.PublicURL, "/"))
 }

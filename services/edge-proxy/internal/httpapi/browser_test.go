@@ -14,6 +14,7 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/libs/weborigin"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
 	"github.com/noetl/gateway/services/edge-proxy/internal/endpoints"
@@ -35,7 +36,7 @@ func browserDoors(t *testing.T) (http.Handler, *edgetest.Auth, *near) {
 	doors := &httpapi.Doors{Set: set, Sessions: sessions{}, MaxBody: maxBody}
 	doors.Auth(mux)
 	doors.Browser(mux)
-	return httpapi.CORS(httpapi.CORSConfig{Origins: []string{origin}, Credentials: true}, mux), auth, n
+	return weborigin.New(weborigin.Config{Origins: []string{origin}, Credentials: true}, "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH").Wrap(mux), auth, n
 }
 
 func ask(t *testing.T, h http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {

@@ -19,6 +19,7 @@ import (
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/libs/weborigin"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
 )
@@ -94,7 +95,7 @@ func front(t *testing.T, upstream string, change ...func(*httpapi.ProxyConfig)) 
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", httpkit.NotFound)
-	h := httpapi.CORS(httpapi.CORSConfig{Origins: []string{origin}, Credentials: true}, httpapi.Public(mux, httpapi.NewProxy(cfg)))
+	h := weborigin.New(weborigin.Config{Origins: []string{origin}, Credentials: true}, "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH").Wrap(httpapi.Public(mux, httpapi.NewProxy(cfg)))
 	srv := httptest.NewServer(httpkit.Edge(tel, h))
 	t.Cleanup(srv.Close)
 	return srv

@@ -4,19 +4,20 @@ package config
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/sessions"
+	"github.com/noetl/gateway/libs/weborigin"
 )
 
 // Config holds the settings.
 type Config struct {
 	Process      run.ProcessConfig
 	Sessions     sessions.Config
+	Web          weborigin.Config
 	Port         int    `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8092" doc:"listener for event streams, behind edge-proxy; 0 picks a free port"`
 	Bind         string `env:"GATEWAY_BIND" file:"server.bind" default:"0.0.0.0" doc:"address of that listener"`
 	InternalPort int    `env:"GATEWAY_INTERNAL_PORT" file:"server.internal_port" default:"8091" doc:"listener for workers' callbacks; 0 picks a free port"`
@@ -38,8 +39,6 @@ type Config struct {
 	WSMaxMessage   int64         `env:"GATEWAY_WS_MAX_MESSAGE_BYTES" file:"transport.ws_max_message_bytes" default:"524288" doc:"largest message that a client may send over a WebSocket"`
 	WSRate         int           `env:"GATEWAY_WS_RATE_PER_MIN" file:"transport.ws_rate_per_min" default:"600" doc:"messages that a client may send over one WebSocket per minute, a sixth of them at once"`
 	Proxies        []string      `env:"GATEWAY_TRUSTED_PROXIES" file:"server.trusted_proxies" default:"loopback,private" doc:"networks whose X-Forwarded-For is believed; edge-proxy is in front, so by default any private address"`
-	Origins        []string      `env:"CORS_ALLOWED_ORIGINS" file:"cors.allowed_origins" default:"http://localhost:8080,http://localhost:8090,http://localhost:3000" doc:"web origins that may open a WebSocket, besides this host's own"`
-	PublicURL      string        `env:"GATEWAY_PUBLIC_URL" file:"server.public_url" doc:"origin that clients use, if a proxy is in front"`
 	FrameTTL       time.Duration `env:"GATEWAY_FRAME_TTL_SECS" file:"nats.frame_ttl_secs" default:"1800" unit:"s" doc:"how long frames are kept for replay, 60 s to 12 h"`
 	FrameMaxBytes  int64         `env:"GATEWAY_FRAME_MAX_BYTES" file:"nats.frame_max_bytes" default:"1073741824" doc:"bytes of stored frames together; the oldest go first"`
 	FramePerClient int64         `env:"GATEWAY_FRAME_MAX_PER_CLIENT" file:"nats.frame_max_per_client" default:"10000" doc:"stored frames per client; the oldest go first"`
@@ -62,7 +61,7 @@ func Load(environ []string, defaults ...config.Default) (Config, error) {
 
 // Validate reports everything that is wrong with the settings.
 func (c Config) Validate() error {
-	problems := []error{c.Process.Validate(), config.Port("GATEWAY_PORT", c.Port), config.Port("GATEWAY_INTERNAL_PORT", c.InternalPort)}
+	problems := []error{c.Process.Validate(), c.Web.Validate(), config.Port("GATEWAY_PORT", c.Port), config.Port("GATEWAY_INTERNAL_PORT", c.InternalPort)}
 	positive := func(name string, ok bool) {
 		if !ok {
 			problems = append(problems, fmt.Errorf("%s must be above 0", name))
@@ -95,15 +94,6 @@ func (c Config) Validate() error {
 		problems = append(problems, errors.New("GATEWAY_FRAME_TTL_SECS must be 60 to 43200"))
 	}
 	return errors.Join(problems...)
-}
-
-// WebOrigins returns the web origins that may open a WebSocket: those listed, and the gateway's
-// own as browsers see it.
-func (c Config) WebOrigins() []string {
-	if c.PublicURL == "" {
-		return c.Origins
-	}
-	return append(slices.Clone(c.Origins), c.PublicURL)
 }
 
 // Silence is how long a WebSocket may be silent: two pings go unanswered before it counts.

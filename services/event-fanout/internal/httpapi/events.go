@@ -12,6 +12,7 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/sessions"
+	"github.com/noetl/gateway/libs/weborigin"
 	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
@@ -28,7 +29,8 @@ type Events struct {
 	Hub          *fanout.Hub
 	Sessions     SessionResolver
 	Doors        *Doors
-	WriteTimeout time.Duration // longest wait for a client to take what is written
+	Origins      *weborigin.Rules // whose pages may open streams
+	WriteTimeout time.Duration    // longest wait for a client to take what is written
 	// PeerTimeout is how long what was sent may stay unacknowledged before the peer counts as gone.
 	PeerTimeout time.Duration
 }
@@ -39,6 +41,10 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet { // the mux sends HEAD here too
 		w.Header().Set("Allow", http.MethodGet)
 		httpkit.WriteJSON(w, http.StatusMethodNotAllowed, httpkit.ErrorBody{Error: "this path takes GET", Code: "method_not_allowed"})
+		return
+	}
+	if !e.Origins.AllowStream(r) {
+		httpkit.WriteError(ctx, w, weborigin.Denied())
 		return
 	}
 	attachment, token, err := e.attach(ctx, r)

@@ -18,6 +18,7 @@ import (
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/testkit"
+	"github.com/noetl/gateway/libs/weborigin"
 	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanouttest"
@@ -51,7 +52,7 @@ func newEventsWith(checks int64, commands fanout.Commands) (*httpapi.Events, *fa
 	r := &resolver{}
 	r.left.Store(checks)
 	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(prometheus.NewRegistry(), "test")})
-	return &httpapi.Events{Set: set, Hub: hub, Sessions: r, WriteTimeout: 200 * time.Millisecond}, frames
+	return &httpapi.Events{Set: set, Hub: hub, Sessions: r, WriteTimeout: 200 * time.Millisecond, Origins: weborigin.New(weborigin.Config{Origins: []string{"https://app.example.com", "https://*.wild.example"}}, http.MethodGet)}, frames
 }
 
 func TestHTTP2StreamsGoOnAndEnd(t *testing.T) {

@@ -21,7 +21,6 @@ import (
 // the client.
 type WebSockets struct {
 	streams  *Events
-	origins  Origins
 	limits   WebSocketLimits
 	base     context.Context // of commands, which outlive the request that opened the connection
 	upgrader websocket.Upgrader
@@ -46,7 +45,7 @@ const readBuffer = 288
 // NewWebSockets makes the handler; [WebSockets.Run] must be running for messages to be read.
 // streams does what both transports share. ctx gives its
 // values to commands; its end does not stop them.
-func NewWebSockets(ctx context.Context, streams *Events, origins Origins, limits WebSocketLimits) *WebSockets {
+func NewWebSockets(ctx context.Context, streams *Events, limits WebSocketLimits) *WebSockets {
 	if limits.Message == 0 {
 		limits.Message = messageTime
 	}
@@ -55,7 +54,7 @@ func NewWebSockets(ctx context.Context, streams *Events, origins Origins, limits
 		poller = nil
 	}
 	return &WebSockets{
-		streams: streams, origins: origins, limits: limits, base: context.WithoutCancel(ctx), poller: poller,
+		streams: streams, limits: limits, base: context.WithoutCancel(ctx), poller: poller,
 		upgrader: websocket.Upgrader{
 			WriteBufferSize: 4 << 10, WriteBufferPool: &sync.Pool{},
 			CheckOrigin: func(*http.Request) bool { return true }, // was checked, with an answer of ours
@@ -128,7 +127,7 @@ func (s *WebSockets) handshake(w http.ResponseWriter, r *http.Request) bool {
 	case r.Header.Get("Sec-Websocket-Version") != "13":
 		w.Header().Set("Sec-Websocket-Version", "13")
 		return refuse(http.StatusUpgradeRequired, "websocket_version", "version 13 of the WebSocket protocol is spoken here")
-	case !s.origins.Allow(r):
+	case !s.streams.Origins.AllowWebSocket(r):
 		return refuse(http.StatusForbidden, "origin_denied", "this web origin may not open a WebSocket; CORS_ALLOWED_ORIGINS lists those that may")
 	}
 	return true

@@ -1,4 +1,4 @@
-package httpapi
+package weborigin
 
 import (
 	"net/http"
@@ -35,6 +35,21 @@ func sameSite(r *http.Request) bool {
 		_, err := r.Cookie(sessions.HostCookie)
 		return err != nil
 	default: // cross-site, same-site, and what comes after us
+		return false
+	}
+}
+
+// AllowStream reports whether a cookie may open an event stream with this request. Nobody else's
+// page could read it, but it would count against the limits of the session. An older browser
+// sends neither header with a GET to the page's own origin, so their absence is no reason.
+func (r *Rules) AllowStream(req *http.Request) bool {
+	if sessions.CookieOf(req) == "" || (!r.everybody && req.Header.Get("Origin") != "" && r.listed(req)) {
+		return true
+	}
+	switch req.Header.Get("Sec-Fetch-Site") {
+	case "same-origin", "none", "":
+		return ownOrigin(req)
+	default:
 		return false
 	}
 }

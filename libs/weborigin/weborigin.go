@@ -1,0 +1,100 @@
+package weborigin
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/rs/cors"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/httpkit"
+)
+
+// Rules are the settings made ready. They do not change.
+type Rules struct {
+	handler   *cors.Cors
+	listed    func(*http.Request) bool
+	everybody bool
+	allow     string // Allow of an OPTIONS request that is no preflight
+}
+
+// New makes the rules for routes that take those methods.
+func New(c Config, methods ...string) *Rules {
+	origins := c.all()
+	options := cors.Options{
+		AllowedOrigins: origins, AllowCredentials: c.Credentials, AllowedMethods: methods,
+		AllowedHeaders: []string{
+			"Content-Type", "Authorization", "X-Session-Id", "X-Session-Token", "X-User-Id", "X-Request-Id", "Last-Event-Id", "Traceparent", "Tracestate",
+		},
+		ExposedHeaders: []string{httpkit.RequestIDHeader, "Retry-After", "Location", "Etag", "Content-Disposition"},
+		MaxAge:         600,
+	}
+	if len(origins) == 0 { // the library takes an empty list for "all"
+		options.AllowOriginFunc = func(string) bool { return false }
+	}
+	r := &Rules{handler: cors.New(options), everybody: slices.Contains(origins, everybody), allow: strings.Join(append(slices.Clone(methods), http.MethodOptions), ", ")}
+	r.listed = r.handler.OriginAllowed
+	return r
+}
+
+// Wrap answers preflights and marks every answer, errors of ours included: a 502 without the
+// header would show in browsers as a CORS problem (wire contract, section 1).
+func (r *Rules) Wrap(next http.Handler) http.Handler {
+	marked := r.handler.Handler(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodOptions { // not a preflight, and yet needs no session
+			w.Header().Set("Allow", r.allow)
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		if byCookie(req) && !sameSite(req) && (r.everybody || !r.listed(req)) {
+			httpkit.WriteError(req.Context(), w, Denied())
+			return
+		}
+		next.ServeHTTP(w, req)
+	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if asked := req.Header.Get(askedHeaders); asked != "" {
+			req.Header.Set(askedHeaders, sorted(asked))
+		}
+		marked.ServeHTTP(w, req)
+	})
+}
+
+// Denied is the fault of a page that may not use the cookie.
+func Denied() error {
+	return fault.New(fault.Denied, "origin_denied", "this web origin may not use the session cookie; CORS_ALLOWED_ORIGINS lists those that may")
+}
+
+// AllowWebSocket reports whether the request may open a WebSocket: a browser asks nobody before
+// (RFC 6455, section 10.2). No Origin means no browser; a page of the gateway's own host may.
+func (r *Rules) AllowWebSocket(req *http.Request) bool {
+	if len(req.Header.Values("Origin")) > 1 {
+		return false
+	}
+	return ownOrigin(req) || r.listed(req)
+}
+
+const askedHeaders = "Access-Control-Request-Headers"
+
+// sorted writes a list of header names as browsers do (Fetch, section 4.8): in lower case and
+// in order. The CORS library takes no other, and not every client is a browser.
+func sorted(list string) string {
+	names := strings.Split(strings.ToLower(list), ",")
+	for i := range names {
+		names[i] = strings.TrimSpace(names[i])
+	}
+	slices.Sort(names)
+	return strings.Join(names, ",")
+}
+
+// ownOrigin reports whether a request comes from a page of this gateway, or from no browser.
+func ownOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") && strings.EqualFold(u.Host, r.Host)
+}
