@@ -49,7 +49,16 @@ func TestNATSKilledAndStartedAgain(t *testing.T) {
 		t.Errorf("the result after the outage: %s", last)
 	}
 	// What was stored before the outage is still there, once, for who asks from the start.
-	again := testkit.OpenEvents(t, b, session, url.Values{"client_id": {client}, "last_event_id": {seen[0].ID}})
+	// The other replica comes back to NATS when it does, and says 503 until then.
+	var again *testkit.EventStream
+	testkit.Eventually(t, "streams open at the other replica", func() bool {
+		opened, status, err := testkit.DialEvents(t, b, session, url.Values{"client_id": {client}, "last_event_id": {seen[0].ID}})
+		if err != nil || (opened == nil && status != http.StatusServiceUnavailable) {
+			t.Fatalf("a stream at the other replica: %d %v", status, err)
+		}
+		again = opened
+		return opened != nil
+	})
 	again.ClientID(t)
 	replay := append(again.Until(t, "playbook/result"), again.Until(t, "playbook/result")...)
 	want := append(seen[1:], got...)
