@@ -20,11 +20,11 @@ type Rules struct {
 	allow     string // Allow of an OPTIONS request that is no preflight
 }
 
-// New makes the rules for routes that take those methods.
+// New makes the rules for routes that take those methods; HEAD goes with GET.
 func New(c Config, methods ...string) *Rules {
 	origins := c.all()
 	options := cors.Options{
-		AllowedOrigins: origins, AllowCredentials: c.Credentials, AllowedMethods: methods,
+		AllowedOrigins: origins, AllowCredentials: c.Credentials, AllowedMethods: append(slices.Clone(methods), http.MethodHead),
 		AllowedHeaders: []string{
 			"Content-Type", "Authorization", "X-Session-Id", "X-Session-Token", "X-User-Id", "X-Request-Id", "Last-Event-Id", "Traceparent", "Tracestate",
 		},

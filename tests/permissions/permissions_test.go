@@ -276,9 +276,10 @@ func TestAChangedLimitIsTheOperatorsToApply(t *testing.T) {
 	env := []string{"NATS_URL=" + n.URL, "NATS_USER=event-fanout", "NATS_PASSWORD=" + stack.Password("event-fanout")}
 	stack.Start(t, "event-fanout", nil, env...).Kill()
 	p := stack.Start(t, "event-fanout", nil, append(env, "GATEWAY_FRAME_TTL_SECS=600")...)
-	if logs := p.Logs(); !strings.Contains(logs, "an operator has to change it") || !strings.Contains(logs, "GATEWAY_FRAMES") {
-		t.Errorf("the log does not say so:\n%s", logs)
-	}
+	testkit.Eventually(t, "the log says so", func() bool {
+		logs := p.Logs()
+		return strings.Contains(logs, "an operator has to change it") && strings.Contains(logs, "GATEWAY_FRAMES")
+	})
 	admin, err := jetstream.New(n.Dial(t, "admin", nats.CustomInboxPrefix("_INBOX")))
 	if err != nil {
 		t.Fatal(err)

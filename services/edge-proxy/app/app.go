@@ -149,7 +149,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		hosts = append(hosts, s.Host)
 	}
 	closing, closeStreams := context.WithCancel(context.WithoutCancel(ctx))
-	origins := weborigin.New(cfg.Web, http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch)
+	origins := weborigin.New(cfg.Web, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete)
 	proxy := httpapi.NewProxy(httpapi.ProxyConfig{
 		Base: base, Shards: shards, MaxBody: cfg.MaxBody, Logger: tel.Logger, Identify: doors.Identify, Live: session, Access: svc, Idle: cfg.ProxyTimeout, Closing: closing,
 		Transport: httpapi.NewUpstream(noetl.Transport(tel, noetl.WithHeaderTimeout(cfg.ProxyTimeout)), hosts...),

@@ -115,7 +115,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		return nil, err
 	}
 	doors := &httpapi.Doors{Opening: kit.NewRates(cfg.OpeningRate, cfg.OpeningRate/6).Count(refusals, "stream_opening")}
-	origins := weborigin.New(cfg.Web, http.MethodGet, http.MethodHead, http.MethodPost)
+	origins := weborigin.New(cfg.Web, http.MethodGet, http.MethodPost)
 	streams := &httpapi.Events{Set: set, Hub: hub, Sessions: session, Doors: doors, Origins: origins, WriteTimeout: cfg.WriteTimeout, PeerTimeout: cfg.PeerTimeout}
 	if cfg.SSE {
 		publicMux.Handle("/events", streams) // the mux would take HEAD for GET

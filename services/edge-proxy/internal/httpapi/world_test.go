@@ -95,7 +95,7 @@ func front(t *testing.T, upstream string, change ...func(*httpapi.ProxyConfig)) 
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", httpkit.NotFound)
-	h := weborigin.New(weborigin.Config{Origins: []string{origin}, Credentials: true}, "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH").Wrap(httpapi.Public(mux, httpapi.NewProxy(cfg)))
+	h := weborigin.New(weborigin.Config{Origins: []string{origin}, Credentials: true}, "GET", "POST", "PUT", "PATCH", "DELETE").Wrap(httpapi.Public(mux, httpapi.NewProxy(cfg)))
 	srv := httptest.NewServer(httpkit.Edge(tel, h))
 	t.Cleanup(srv.Close)
 	return srv
