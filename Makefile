@@ -51,7 +51,8 @@ e2e: build ## black-box tests of the built binaries, and the browser test
 	  echo "SKIPPED tests/browser: no Chromium on this machine (Debian: apt-get install chromium)"
 	@command -v npm >/dev/null || echo "SKIPPED clients of tests/clients: no Node.js with npm on this machine (20 or newer)"
 
-test-containers: images third-party ## the images on a Docker network: main job, traces in Jaeger, faults under load, the compose stack
+test-containers: images ## the images on a Docker network: main job, traces in Jaeger, faults under load, the compose stack
+	@deployments/docker/third-party auto nats jaeger haproxy prometheus
 	@GATEWAY_VERSION=$(VERSION) go test -tags containers -count=1 -timeout 30m -v ./tests/containers | \
 	  grep -E '^(=== RUN|--- |    --- |ok|FAIL|PASS|panic)|_test.go:|^\s+\|'; exit $${PIPESTATUS[0]}
 

@@ -39,15 +39,16 @@ import (
 // project is a stack of docker-compose.yml, started as make up does, with names, ports and a .env
 // of its own.
 type project struct {
-	t       *testing.T
-	docker  *client.Client
-	name    string
-	envFile string
-	env     []string // settings on top of the environment
-	front   string   // ports
-	sandbox string
-	jaeger  string
-	call    string
+	t          *testing.T
+	docker     *client.Client
+	name       string
+	envFile    string
+	env        []string // settings on top of the environment
+	front      string   // ports
+	sandbox    string
+	jaeger     string
+	prometheus string
+	call       string
 }
 
 // ports picks free ports of this machine, below those that the kernel and Docker hand out by
@@ -69,15 +70,15 @@ func ports(t *testing.T, n int) []string {
 
 func newProject(t *testing.T, settings ...string) *project {
 	t.Helper()
-	free := ports(t, 4)
+	free := ports(t, 5)
 	p := &project{
 		t: t, docker: docker(t), envFile: filepath.Join(t.TempDir(), "stack.env"),
-		front: free[0], sandbox: free[1], jaeger: free[2], call: free[3],
+		front: free[0], sandbox: free[1], jaeger: free[2], call: free[3], prometheus: free[4],
 	}
 	p.name = "gateway-test-" + p.front
 	p.env = append([]string{
 		"COMPOSE_PROJECT_NAME=" + p.name, "GATEWAY_VERSION=" + version(),
-		"FRONT_PORT=" + p.front, "SANDBOX_PUBLISHED_PORT=" + p.sandbox, "JAEGER_PORT=" + p.jaeger, "CALLBACK_PORT=" + p.call,
+		"FRONT_PORT=" + p.front, "SANDBOX_PUBLISHED_PORT=" + p.sandbox, "JAEGER_PORT=" + p.jaeger, "CALLBACK_PORT=" + p.call, "PROMETHEUS_PORT=" + p.prometheus,
 	}, settings...)
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -4,6 +4,7 @@ package containers_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,7 @@ func TestTheComposeStack(t *testing.T) {
 			t.Errorf("make up does not say %s:\n%s", want, out)
 		}
 	}
+	metrics := p.monitor()
 	p.hardened()
 	p.browse()
 
@@ -72,6 +74,22 @@ func TestTheComposeStack(t *testing.T) {
 	if services := stack.Do(t, http.MethodGet, "http://localhost:"+p.jaeger+"/api/services", nil); !strings.Contains(services.Body, "edge-proxy") {
 		t.Errorf("Jaeger knows %s", services.Body)
 	}
+	metrics.finds(map[string]int{"event-fanout": 3, "edge-proxy": 2, "auth": 2, "ingress": 2, "jaeger": 1})
+	// What was missing while Prometheus looked for it was pending, no more.
+	within40s(t, "no alert is pending while nothing is wrong", func() bool {
+		states := slices.Collect(maps.Values(metrics.alerts()))
+		if slices.Contains(states, "firing") {
+			t.Error("an alert fired while nothing was wrong")
+		}
+		return !slices.ContainsFunc(states, func(s string) bool { return s != "inactive" })
+	})
+	for _, c := range p.containers("ingress") {
+		if err := p.docker.ContainerStop(t.Context(), c.ID, container.StopOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	within40s(t, "an alert is about to say that ingress is missing", func() bool { return metrics.alerts()["GatewayServiceMissing"] == "pending" })
+	metrics.shows()
 	p.run(true, nil, "down")
 	p.gone()
 }
