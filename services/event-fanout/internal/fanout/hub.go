@@ -205,15 +205,22 @@ func (h *Hub) Resync() {
 	}
 }
 
-// watchLog ends the streams whose log is gone, after an interruption: a log that was made anew
-// counts from the beginning, so they would wait for ever, and nobody knows their clients any more.
-// The clients come back and are told what they may have missed.
+// watchLog ends the streams whose log is gone: a log that was made anew counts from the beginning,
+// so they would wait for ever, and nobody knows their clients any more. The clients come back and
+// are told what they may have missed. It looks after an interruption, and once in a heartbeat for a
+// log that somebody deleted without one.
 func (h *Hub) watchLog(ctx context.Context) {
+	tick := time.NewTicker(max(h.cfg.Heartbeat, time.Millisecond))
+	defer tick.Stop()
+	epoch := ""
 	for {
+		interrupted := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-h.resynced:
+			interrupted = true
+		case <-tick.C:
 		}
 		window, err := h.log.Window(ctx)
 		for ; err != nil; window, err = h.log.Window(ctx) {
@@ -223,16 +230,24 @@ func (h *Hub) watchLog(ctx context.Context) {
 			case <-time.After(logRetry):
 			}
 		}
-		ended := 0
-		for _, s := range h.all() {
-			if s.epoch != window.Epoch {
-				s.end(EndGone)
-				ended++
-			}
+		if window.Epoch != epoch || interrupted {
+			h.endOthers(ctx, window.Epoch)
 		}
-		if ended > 0 {
-			h.logger.WarnContext(ctx, "the store of frames was made anew: its streams were ended, for their clients to come back", "streams", ended)
+		epoch = window.Epoch
+	}
+}
+
+// endOthers ends the streams of every log but one.
+func (h *Hub) endOthers(ctx context.Context, epoch string) {
+	ended := 0
+	for _, s := range h.all() {
+		if s.epoch != epoch {
+			s.end(EndGone)
+			ended++
 		}
+	}
+	if ended > 0 {
+		h.logger.WarnContext(ctx, "the store of frames was made anew: its streams were ended, for their clients to come back", "streams", ended)
 	}
 }
 
