@@ -217,7 +217,7 @@ func TestStreamsOfALogThatIsGoneAreEnded(t *testing.T) {
 		if again.Closed() || len(again.Sent()) == 0 {
 			t.Errorf("the client that came back got %+v", again.Sent())
 		}
-		w.frames.Reset() // deleted by somebody: the feed goes on as if nothing had happened
+		w.frames.Reset()          // deleted by somebody: the feed goes on as if nothing had happened
 		<-time.After(time.Minute) // two heartbeats of the bubble's clock
 		synctest.Wait()
 		if !again.Closed() {
