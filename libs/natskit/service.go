@@ -93,12 +93,35 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	err = svc.Stop()
+	Settle(s.nc)
 	flights.Wait()
 	if err != nil && s.nc.IsConnected() {
 		return fmt.Errorf("stopping the NATS service: %w", err)
 	}
 	return nil
 }
+
+// Settle is for after the drain of subscriptions: it waits until what the server sent before it knew
+// of that has reached their handlers, for [settleTime] at most. Drain and micro's Stop do not wait,
+// and what they leave behind would be lost with the process.
+func Settle(nc *nats.Conn) {
+	if !nc.IsConnected() || nc.FlushTimeout(settleTime) != nil {
+		return // nothing comes from there
+	}
+	handled := make(chan struct{})
+	if nc.Barrier(func() { close(handled) }) != nil {
+		return
+	}
+	select {
+	case <-handled:
+	case <-time.After(settleTime):
+	}
+	// A subscription that has nothing queued takes no part in the barrier, and may be about to call its handler.
+	<-time.After(20 * time.Millisecond)
+}
+
+// settleTime is well within what a process has to stop.
+const settleTime = time.Second
 
 // handle runs one request. The operation's own middleware recovers from panics in use cases;
 // this one covers the transport.

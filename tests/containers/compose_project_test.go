@@ -229,15 +229,28 @@ func (p *project) result(stream *testkit.EventStream, session, client string) {
 	}
 }
 
+// believes checks whether the gateway takes the word of whoever is before the front for who the client is.
+func (p *project) believes(session string, want bool) {
+	p.t.Helper()
+	a := stack.Do(p.t, http.MethodGet, p.page()+"/noetl/echo", nil, "Authorization", "Bearer "+session, "X-Forwarded-For", "203.0.113.9")
+	if a.Code != http.StatusOK || !strings.Contains(a.Body, "x-forwarded-for") || strings.Contains(a.Body, "203.0.113.9") != want {
+		p.t.Errorf("a call that somebody says comes from 203.0.113.9, who is believed: %v: %d %s", want, a.Code, a.Body)
+	}
+}
+
 func (p *project) deliver(order string) {
+	p.t.Helper()
+	if a, err := p.tryDeliver(order); err != nil || a.Code != http.StatusAccepted {
+		p.t.Errorf("delivery %s: %d %s %v", order, a.Code, a.Body, err)
+	}
+}
+
+func (p *project) tryDeliver(order string) (stack.Answer, error) {
 	p.t.Helper()
 	body := `{"order":"` + order + `"}`
 	mac := hmac.New(sha256.New, []byte("sandbox-secret"))
 	mac.Write([]byte(body))
-	a, err := stack.Try(p.t, http.MethodPost, p.page()+"/ingress/orders", body, "X-Signature", "sha256="+hex.EncodeToString(mac.Sum(nil)))
-	if err != nil || a.Code != http.StatusAccepted {
-		p.t.Errorf("delivery %s: %d %s %v", order, a.Code, a.Body, err)
-	}
+	return stack.Try(p.t, http.MethodPost, p.page()+"/ingress/orders", body, "X-Signature", "sha256="+hex.EncodeToString(mac.Sum(nil)))
 }
 
 // bridgeAddress is what host.docker.internal is in containers: this machine on Docker's bridge.
@@ -304,15 +317,15 @@ func (p *project) browse() {
 }
 
 // within40s is Eventually for what takes elections: at most 40 s.
-func within40s(t *testing.T, what string, condition func() bool) {
+func withinAMinute(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline, tick := time.After(40*time.Second), time.NewTicker(200*time.Millisecond)
+	deadline, tick := time.After(time.Minute), time.NewTicker(200*time.Millisecond)
 	defer tick.Stop()
 	for !condition() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("waited 40 s in vain for: %s", what)
+			t.Fatalf("waited a minute in vain for: %s", what)
 		}
 	}
 }
@@ -326,7 +339,7 @@ func (p *project) whole() (leader string) {
 			p.t.Logf("not whole on three servers: %v", behind)
 		}
 	}()
-	within40s(p.t, "every stream on three servers", func() bool {
+	withinAMinute(p.t, "every stream on three servers", func() bool {
 		leader, behind = p.streams()
 		return len(behind) == 0
 	})

@@ -83,7 +83,7 @@ func rolling(service string) trouble {
 				n.stop()
 				n.resume()
 				n.awaitReady()
-				<-time.After(3 * time.Second) // the front has to see it too: minReadySeconds of the Helm chart
+				<-time.After(5 * time.Second) // the front has to see it too: minReadySeconds of the Helm chart
 			}
 		},
 		end: nothing,
@@ -197,6 +197,11 @@ func (w *world) suffer(t *testing.T, f trouble) row {
 	for text, n := range l.unclear {
 		t.Logf("%4d × %s", n, text)
 	}
+	if len(f.spared) > 0 {
+		for text, n := range l.refusals {
+			t.Logf("%4d × %s", n, text)
+		}
+	}
 	if out.Lost > 0 {
 		l.explain()
 	}
@@ -241,8 +246,9 @@ func (t *table) add(r row) {
 	t.rows = append(t.rows, r)
 }
 
-// report prints the table, keeps it beside the tests, and with -write-table puts it into the page.
-func (t *table) report() error {
+// report prints the table, keeps it beside the tests, and with -write-table puts it into the page,
+// if all held.
+func (t *table) report(held bool) error {
 	if len(t.rows) == 0 {
 		return nil
 	}
@@ -261,7 +267,7 @@ func (t *table) report() error {
 	if err := os.WriteFile(filepath.Join(dir, "faults.md"), []byte(b.String()), 0o600); err != nil {
 		return err
 	}
-	if !*write {
+	if !*write || !held {
 		return nil
 	}
 	page := filepath.Join(stack.Root(), "docs", "reliability.md")

@@ -37,7 +37,8 @@ type load struct {
 	deliveries map[string]string    // message id → execution id, of those accepted
 	success    map[string]time.Time // kind of work → its last success
 	slowest    map[string]time.Duration
-	unclear    map[string]int
+	unclear    map[string]int // what came in the place of an answer
+	refusals   map[string]int
 	base       int // executions of demo/webhook before
 }
 
@@ -57,7 +58,7 @@ func startLoad(w *world) *load {
 	w.t.Helper()
 	l := &load{
 		w: w, session: w.login("demo@example.com"), deliveries: map[string]string{}, success: map[string]time.Time{}, slowest: map[string]time.Duration{},
-		unclear: map[string]int{}, base: len(w.executions("demo/webhook")),
+		unclear: map[string]int{}, refusals: map[string]int{}, base: len(w.executions("demo/webhook")),
 	}
 	var sending, streaming context.Context
 	sending, l.stop = context.WithCancel(w.t.Context())
@@ -133,7 +134,7 @@ func (r reached) String() string {
 		text := r.err.Error()
 		return text[strings.LastIndex(text, ": ")+1:]
 	}
-	return fmt.Sprintf("%d %.120s", r.code, r.body)
+	return fmt.Sprintf("%d %.240s", r.code, r.body)
 }
 
 // patience is how long people wait for an answer.
@@ -207,9 +208,7 @@ func (l *load) deliver(id string) {
 			l.worked("deliver")
 			return
 		}
-		if !r.clear() {
-			l.odd("deliver", r)
-		}
+		l.failed("deliver", r)
 		if r.code == http.StatusUnauthorized || try > 200 {
 			return
 		}
@@ -230,9 +229,7 @@ func (l *load) check() {
 	case r.err == nil && (r.code == http.StatusUnauthorized || strings.Contains(r.body, `"valid":false`)):
 		l.count(func(f *figures) { f.Denied++ })
 	default:
-		if !r.clear() {
-			l.odd("check", r)
-		}
+		l.failed("check", r)
 		l.count(func(f *figures) { f.ChecksFailed++ })
 	}
 }
@@ -241,6 +238,20 @@ func (l *load) count(add func(*figures)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	add(&l.f)
+}
+
+func (l *load) failed(kind string, r reached) {
+	if r.clear() {
+		l.refused(kind, r)
+	} else {
+		l.odd(kind, r)
+	}
+}
+
+func (l *load) refused(kind string, r reached) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refusals[kind+": "+r.String()]++
 }
 
 func (l *load) odd(kind string, r reached) {

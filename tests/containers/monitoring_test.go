@@ -52,7 +52,7 @@ func (m prometheus) finds(want map[string]int) {
 	m.t.Helper()
 	var got map[string]int
 	defer func() { m.t.Logf("scraped: %v", got) }()
-	within40s(m.t, "Prometheus scrapes every replica", func() bool {
+	withinAMinute(m.t, "Prometheus scrapes every replica", func() bool {
 		var found struct {
 			Targets []struct {
 				Labels map[string]string `json:"labels"`
@@ -81,7 +81,7 @@ func (m prometheus) alerts() map[string]string {
 	}
 	want := strings.Count(string(text), "- alert: ")
 	states := map[string]string{}
-	within40s(m.t, "all alerts have been evaluated", func() bool {
+	withinAMinute(m.t, "all alerts have been evaluated", func() bool {
 		var loaded struct {
 			Groups []struct {
 				Rules []struct {
@@ -136,13 +136,14 @@ func (m prometheus) shows() {
 	defer func() {
 		m.t.Logf("%d expressions of the dashboards; nothing to show: %q", len(questions), empty)
 	}()
-	within40s(m.t, "every panel has something to show", func() bool {
+	withinAMinute(m.t, "every panel has something to show", func() bool {
 		empty = nil
 		for expr, title := range questions {
 			var found struct {
 				Result []any `json:"result"`
 			}
-			if m.get("/api/v1/query?query="+url.QueryEscape(expr), &found) && len(found.Result) == 0 && !slices.Contains(unseen, title) {
+			answered := m.get("/api/v1/query?query="+url.QueryEscape(expr), &found)
+			if (!answered || len(found.Result) == 0) && !slices.Contains(unseen, title) {
 				empty = append(empty, title)
 			}
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/noetl/gateway/tests/stack"
 )
 
-// Clocks differ. Up to a minute is forgiven, which is what issuers and their clients are told to
+// Clocks differ. A token from up to a minute ahead is forgiven, which is what issuers and their clients are told to
 // allow (RFC 7519, section 4.1.4: "usually no more than a few minutes"); beyond it the token is
 // refused with a reason, and nothing else is.
 func TestTokensOfAnIssuerWhoseClockIsWrong(t *testing.T) {

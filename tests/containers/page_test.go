@@ -53,6 +53,7 @@ func (p *page) execute() {
 		p.l.worked("execute")
 	case r.clear() && r.code >= 500, r.err == nil && len(reply.Errors) > 0 && reply.Errors[0].Extensions.Code != "":
 		p.l.count(func(f *figures) { f.Refused++ })
+		p.l.refused("execute", r)
 	default:
 		p.l.odd("execute", r)
 		p.l.count(func(f *figures) { f.Unclear++ })

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 		}
 	}
 	code := m.Run()
-	if err := found.report(); err != nil {
+	if err := found.report(code == 0); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
@@ -292,7 +292,7 @@ func (n *node) stop() {
 	}
 }
 
-// resume starts it again and waits until it is ready.
+// resume starts it again; awaitReady waits until it is ready.
 func (n *node) resume() {
 	n.w.t.Helper()
 	if err := n.w.docker.ContainerStart(n.w.t.Context(), n.GetContainerID(), container.StartOptions{}); err != nil {

@@ -152,6 +152,19 @@ func (r *rendering) routes() (problems []string) {
 			}
 		}
 	}
+	if at(r.merged(), "edgeTls", "existingSecret") != "" {
+		for _, o := range r.of("Ingress") { // its annotations say one protocol for all its backends
+			var to []string
+			for _, rule := range list(at(o, "spec", "rules")) {
+				for _, p := range list(at(rule, "http", "paths")) {
+					to = append(to, text(p, "backend", "service", "name"))
+				}
+			}
+			if slices.Contains(to, "gateway-edge-proxy") && len(slices.Compact(slices.Sorted(slices.Values(to)))) > 1 {
+				problems = append(problems, fmt.Sprintf("Ingress %s speaks TLS to %v", text(o, "metadata", "name"), to))
+			}
+		}
+	}
 	enabled := at(r.merged(), "ingress", "enabled") == true || at(r.merged(), "gatewayApi", "enabled") == true
 	if enabled != (len(tables) > 0) {
 		problems = append(problems, "no routes, or some that nobody asked for")

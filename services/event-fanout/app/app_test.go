@@ -123,7 +123,7 @@ func (w *world) replica(settings ...string) *replica {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	stop := w.start(a.Components()...)
+	stop := w.start(append([]run.Component{run.CloseNATS(host.NATS)}, a.Components()...)...)
 	testkit.Eventually(w.t, "event-fanout serves", func() bool { return health.Serving(context.Background()) })
 	return &replica{public: a.Ready().Public, internal: a.Ready().Internal, stop: stop, health: health, registry: host.Telemetry.Registry}
 }

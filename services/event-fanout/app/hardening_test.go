@@ -1,7 +1,9 @@
 package app_test
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -98,5 +100,49 @@ func TestDrainEndsStreams(t *testing.T) {
 	}
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("stopping took %v", took)
+	}
+}
+
+// A result that a worker publishes is nobody's to send again: a replica that stops hands on what it
+// was given before it closes its connection.
+func TestAReplicaThatStopsLosesNoPublishedResult(t *testing.T) {
+	t.Parallel()
+	const results = 100
+	w := newWorld(t)
+	a := w.replica()
+	s := testkit.OpenEvents(t, a.public, w.login(7, time.Hour), nil)
+	client := s.ClientID(t)
+	for round := range 2 {
+		b := w.replica()
+		for i := range results {
+			w.expect(fmt.Sprintf("r%d-%d", round, i), client)
+		}
+		for i := range results {
+			if i == results/2 {
+				go b.stop()
+			}
+			id := fmt.Sprintf("r%d-%d", round, i)
+			if err := w.nc.Publish("noetl.callbacks."+id, []byte(`{"request_id":"`+id+`","status":"completed","result":{}}`)); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.nc.Flush(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := map[string]bool{}
+		for len(got) < results {
+			if e := s.Next(t); e.Name == "playbook/result" {
+				var body struct {
+					Params struct {
+						RequestID string `json:"requestId"`
+					} `json:"params"`
+				}
+				if err := json.Unmarshal([]byte(e.Data), &body); err != nil || got[body.Params.RequestID] {
+					t.Fatalf("%v %s", err, e.Data)
+				}
+				got[body.Params.RequestID] = true
+			}
+		}
+		b.stop()
 	}
 }

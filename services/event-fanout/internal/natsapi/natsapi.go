@@ -60,6 +60,7 @@ func (c *Callbacks) Run(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	_ = sub.Drain() // fails only when the connection is closed
+	natskit.Settle(c.nc)
 	for range calls {
 		slots <- struct{}{}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 )
@@ -28,8 +29,11 @@ const firstTry = 1500 * time.Millisecond
 func again(ctx context.Context, call func(context.Context) error) error {
 	first, cancel := context.WithTimeout(ctx, firstTry)
 	defer cancel()
+	begin := time.Now()
 	err := call(first)
-	if err == nil || first.Err() == nil || ctx.Err() != nil {
+	// The replica has the deadline too, and may say that it ran out before it does here.
+	late := first.Err() != nil || fault.Outage(err) && time.Since(begin) > firstTry/2
+	if err == nil || !late || ctx.Err() != nil {
 		return err
 	}
 	return call(ctx)

@@ -34,27 +34,42 @@ func TestNobodyServesIsAnOutage(t *testing.T) {
 	}
 }
 
-// NATS hands a call to a replica that is gone until it finds out: the next try reaches another.
-func TestAReplicaThatNeverAnswersIsNotWaitedForLong(t *testing.T) {
+// NATS hands a call to a replica that is gone until it finds out, and a replica whose own calls to
+// NATS take too long says so just before the time is up: the next try reaches another.
+func TestAReplicaThatIsLateIsNotWaitedForLong(t *testing.T) {
 	t.Parallel()
-	n := testkit.StartNATS(t)
-	nc, calls := n.Connect(t), 0
-	sub, err := nc.QueueSubscribe(fanoutwire.SubjectExpect, "replicas", func(m *nats.Msg) {
-		if calls++; calls > 1 {
-			_ = m.Respond([]byte("{}"))
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = sub.Unsubscribe() })
-	if err := nc.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	port, begin := natspending.New(natskit.NewClient(n.Connect(t), telemetry.Nop("test"))), time.Now()
-	if err := port.Expect(ctx, fanoutwire.ExpectRequest{RequestID: "r1"}); err != nil || time.Since(begin) > 4*time.Second {
-		t.Errorf("after %v: %v", time.Since(begin), err)
+	for name, first := range map[string]func(*nats.Msg){
+		"silent": func(*nats.Msg) {},
+		"late": func(m *nats.Msg) {
+			time.AfterFunc(1400*time.Millisecond, func() {
+				_ = m.RespondMsg(&nats.Msg{Header: nats.Header{"Nats-Service-Error-Code": {fault.Unavailable.String()}, "Nats-Service-Error": {"try again"}}})
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := testkit.StartNATS(t)
+			nc, calls := n.Connect(t), 0
+			sub, err := nc.QueueSubscribe(fanoutwire.SubjectExpect, "replicas", func(m *nats.Msg) {
+				if calls++; calls > 1 {
+					_ = m.Respond([]byte("{}"))
+				} else {
+					first(m)
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = sub.Unsubscribe() })
+			if err := nc.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			port, begin := natspending.New(natskit.NewClient(n.Connect(t), telemetry.Nop("test"))), time.Now()
+			if err := port.Expect(ctx, fanoutwire.ExpectRequest{RequestID: "r1"}); err != nil || time.Since(begin) > 4*time.Second {
+				t.Errorf("after %v: %v", time.Since(begin), err)
+			}
+		})
 	}
 }
