@@ -42,18 +42,18 @@ third-party: ## the images of others: pulled, or built from source where they ca
 
 test: build ## everything that needs no Docker: unit, conformance, component (race detector), end to end, browser
 	@$(if $(RACE),,[ -z "$$CI" ] || { echo "no C compiler for the race detector"; exit 1; }; echo "race detector NOT RUN: no C compiler on this machine (Debian: apt-get install gcc)")
-	@go test $(RACE) -timeout 10m $(filter-out $(CURDIR)/tests/...,$(PACKAGES))
+	@tests/in-memory go test $(RACE) -timeout 10m $(filter-out $(CURDIR)/tests/...,$(PACKAGES))
 	@$(MAKE) --no-print-directory e2e
 
 e2e: build ## black-box tests of the built binaries, and the browser test
-	@go test -count=1 -timeout 10m ./tests/...
+	@tests/in-memory go test -count=1 -timeout 10m ./tests/...
 	@[ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 	  echo "SKIPPED tests/browser: no Chromium on this machine (Debian: apt-get install chromium)"
 	@command -v npm >/dev/null || echo "SKIPPED clients of tests/clients: no Node.js with npm on this machine (20 or newer)"
 
 test-containers: images ## the images on a Docker network: main job, traces in Jaeger, faults under load, the compose stack
 	@deployments/docker/third-party auto nats jaeger haproxy prometheus
-	@GATEWAY_VERSION=$(VERSION) go test -tags containers -count=1 -timeout 30m -v ./tests/containers | \
+	@GATEWAY_VERSION=$(VERSION) tests/in-memory go test -tags containers -count=1 -timeout 30m -v ./tests/containers | \
 	  grep -E '^(=== RUN|--- |    --- |ok|FAIL|PASS|panic)|_test.go:|^\s+\|'; exit $${PIPESTATUS[0]}
 
 reliability: images third-party ## the fault tests, and their figures into docs/reliability.md

@@ -125,6 +125,9 @@ func start(t *testing.T, s setup) *world {
 	}
 	t.Cleanup(func() { _ = w.net.Remove(context.Background()) })
 
+	if s.natsDisk == "" && os.Getenv("TESTS_IN_MEMORY") != "" && os.Getuid() == 0 { // NATS writes as root there
+		s.natsDisk = t.TempDir()
+	}
 	w.startNATS(s.natsDisk)
 	settings := map[string]string{
 		"NATS_URL": "nats://nats:4222", "LOG_FORMAT": "json", "LOG_LEVEL": "info", "GATEWAY_DRAIN_DELAY_SECS": "3",
