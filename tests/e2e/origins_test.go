@@ -23,6 +23,9 @@ func TestPagesOfOtherOriginsOpenStreams(t *testing.T) {
 		{"straight to event-fanout", s.Fanout[0].Ready.Public, session},
 		{"one process", alone.Ready.Public, stack.Login(t, alone.Ready.Public, alone.Ready.Issuer, "demo@example.com")},
 	} {
+		ticket := stack.Decode[struct {
+			Ticket string `json:"ticket"`
+		}](t, stack.Do(t, http.MethodPost, door.base+"/events/ticket", nil, bearer(door.session)...)).Ticket
 		by, cookie := bearer(door.session), []string{"Cookie", "session_token=" + door.session}
 		for _, c := range []struct {
 			what, method, path, from string
@@ -38,6 +41,7 @@ func TestPagesOfOtherOriginsOpenStreams(t *testing.T) {
 			{"a path that is none", http.MethodGet, "/events/none", listed, by, 404},
 			{"a foreign page with a token", http.MethodGet, "/events", foreign, by, 200},
 			{"a foreign page by cookie", http.MethodGet, "/events", foreign, cookie, 403},
+			{"a foreign page with a ticket, and the cookie", http.MethodGet, "/events?ticket=" + ticket, foreign, cookie, 200},
 			{"a foreign page's ticket by cookie", http.MethodPost, "/events/ticket", foreign, cookie, 403},
 			{"a foreign preflight", http.MethodOptions, "/events/ticket", foreign, []string{"Access-Control-Request-Method", "POST"}, 204},
 		} {
