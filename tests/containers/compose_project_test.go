@@ -82,8 +82,8 @@ func newProject(t *testing.T, settings ...string) *project {
 	}, settings...)
 	t.Cleanup(func() {
 		if t.Failed() {
-			for line := range strings.Lines(p.run(false, nil, "compose", "logs", "--no-color", "--tail", "25")) {
-				if !strings.HasPrefix(line, "jaeger") {
+			for line := range strings.Lines(p.run(false, nil, "compose", "logs", "--no-color", "--tail", "12")) {
+				if !strings.HasPrefix(line, "jaeger") && !strings.HasPrefix(line, "prometheus") {
 					t.Log(strings.TrimSpace(line))
 				}
 			}
