@@ -91,13 +91,13 @@ func TestTheComposeStack(t *testing.T) {
 		}
 		return states["GatewayServiceMissing"] == "inactive"
 	})
+	metrics.shows()
 	for _, c := range p.containers("ingress") {
 		if err := p.docker.ContainerStop(t.Context(), c.ID, container.StopOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	withinAMinute(t, "an alert is about to say that ingress is missing", func() bool { return metrics.alerts()["GatewayServiceMissing"] == "pending" })
-	metrics.shows()
 	p.run(true, nil, "down")
 	p.gone()
 }
