@@ -83,7 +83,7 @@ func rolling(service string) trouble {
 				n.stop()
 				n.resume()
 				n.awaitReady()
-				<-time.After(5 * time.Second) // the front has to see it too: minReadySeconds of the Helm chart
+				<-time.After(3 * time.Second) // the front has to see it too; the Helm chart gives it 5 s and more (minReadySeconds)
 			}
 		},
 		end: nothing,

@@ -154,7 +154,7 @@ func TestTerminateDrainsEveryService(t *testing.T) {
 			stream.ClientID(t)
 		}
 		code, took := c.stop.Terminate(t)
-		if code != 0 || took > 8*time.Second {
+		if code != 0 || took > 5*time.Second {
 			t.Errorf("%s: exit code %d after %v", name, code, took)
 		}
 		if stream != nil {
