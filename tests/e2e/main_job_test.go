@@ -150,11 +150,12 @@ func checkProgressRun(t *testing.T, events []testkit.Event, started stack.Starte
 	if got, want := toJSON(t, progress), `[0.2,0.4,0.6,0.8,1]`; got != want {
 		t.Errorf("progress %s, want %s", got, want)
 	}
-	want := `["step.exit:prepare","step.exit:extract","step.exit:transform","step.exit:load","step.exit:report","playbook.completed:"]`
+	want := `["step.enter:prepare","step.exit:prepare","step.enter:extract","step.exit:extract","step.enter:transform","step.exit:transform",` +
+		`"step.enter:load","step.exit:load","step.enter:report","step.exit:report","playbook.completed:"]`
 	if got := toJSON(t, states); got != want {
 		t.Errorf("states %s, want %s", got, want)
 	}
-	if last := events[len(events)-1]; last.Name != "playbook/result" || len(events) != 12 {
+	if last := events[len(events)-1]; last.Name != "playbook/result" || len(events) != 17 {
 		t.Errorf("%d frames, the last is %s: %s", len(events), last.Name, testkit.Names(events))
 	}
 }

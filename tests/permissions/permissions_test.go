@@ -32,7 +32,11 @@ var owners = map[string]struct{ writers, readers []string }{
 	"KV_gateway_routes":         {writers: []string{"event-fanout"}},
 	"KV_gateway_tickets":        {writers: []string{"event-fanout"}},
 	"GATEWAY_FRAMES":            {writers: []string{"event-fanout"}},
+	"GATEWAY_LIFECYCLE":         {writers: []string{"event-fanout"}},
+	"KV_gateway_sources":        {writers: []string{"event-fanout"}},
 	"NOETL_EVENTS":              {writers: []string{"noetl"}, readers: []string{"event-fanout"}},
+	"noetl_events":              {writers: []string{"noetl"}, readers: []string{"event-fanout"}},
+	"noetl_commands":            {writers: []string{"noetl"}},
 	"KV_gateway_ingress_claims": {writers: []string{"ingress"}},
 }
 
@@ -47,10 +51,12 @@ var callers = map[string][]string{
 	"gateway.edge.v1.execute":     {"event-fanout"},
 	"gateway.frames.somebody":     {"event-fanout"},
 	"gateway.live.somebody":       {"event-fanout"},
+	"gateway.lifecycle.5":         {"event-fanout"},
+	"gateway.fanout.settle.x":     {"event-fanout"},
 	"noetl.callbacks.x":           {"noetl"},
 	"noetl.events.a.b.1.0":        {"noetl"},
 	"$JS.API.STREAM.LIST":         {},
-	"$JS.API.STREAM.NAMES":        {},
+	"$JS.API.STREAM.NAMES":        {"event-fanout"}, // it finds NoETL's streams by their subjects
 	"$SYS.REQ.ACCOUNT.PING.CONNZ": {},
 }
 
@@ -61,6 +67,8 @@ var listeners = map[string][]string{
 	"gateway.fanout.v1.expect":            {"event-fanout"},
 	"gateway.edge.v1.execute":             {"edge-proxy"},
 	"gateway.live.*":                      {"event-fanout"},
+	"gateway.fanout.settle.*":             {"event-fanout"},
+	"gateway.lifecycle.*":                 {},
 	"gateway.frames.*":                    {},
 	"noetl.callbacks.*":                   {"auth", "event-fanout", "noetl"},
 	"$KV.sessions.>":                      {},
@@ -129,7 +137,9 @@ func TestEachUserMayDoItsOwnAndNothingElse(t *testing.T) {
 				publish("ask for the state of", "$JS.API.STREAM.INFO."+stream, writes || reads)
 				publish("change", "$JS.API.STREAM.UPDATE."+stream, false)
 				publish("delete", "$JS.API.STREAM.DELETE."+stream, false)
-				if !reads && stream != "KV_gateway_revoked" { // watched by its owner too
+				ofNoETL := strings.HasPrefix(strings.ToLower(stream), "noetl_")
+				publish("make", "$JS.API.STREAM.CREATE."+stream, writes)
+				if !reads && stream != "KV_gateway_revoked" && !(ofNoETL && writes) { // watched by its owner too
 					publish("consume", "$JS.API.CONSUMER.CREATE."+stream+".x.y", false)
 				}
 			}

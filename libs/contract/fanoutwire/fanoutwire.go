@@ -9,6 +9,10 @@ const (
 	SubjectAbandon = "gateway.fanout.v1.abandon"
 )
 
+// SubjectSettle, with the name of a source of lifecycle events after it, reaches the replica that reads
+// that source.
+const SubjectSettle = "gateway.fanout.settle."
+
 // ExpectRequest registers a pending request before NoETL is called, so that no answer can
 // come before somebody knows whom it is for.
 type ExpectRequest struct {
@@ -19,6 +23,9 @@ type ExpectRequest struct {
 	// SessionKey is the hash of the session token, never the token.
 	SessionKey   string `json:"session_key"`
 	PlaybookPath string `json:"playbook_path"`
+	// Attempt is the same when a registration is repeated because its answer did not come, and another
+	// for another request: callers may choose request ids, and must not get one that is taken.
+	Attempt string `json:"attempt,omitempty"`
 }
 
 // ExpectResponse is empty.

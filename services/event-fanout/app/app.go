@@ -19,13 +19,17 @@ import (
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/sessions"
+	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/weborigin"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/eventfeed"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsedge"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsevents"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsframes"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natskv"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslifecycle"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslive"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsrelay"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/prom"
 	"github.com/noetl/gateway/services/event-fanout/internal/config"
 	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
@@ -78,8 +82,11 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	feed := natslive.New(nc)
 	clients := natskv.NewClientStore(js, cfg.Process.NATS.Replicas)
 	routes := natskv.NewRoutes(js, cfg.RequestTTL, cfg.Process.NATS.Replicas)
-	subjects := natsevents.NewSubjects(cfg.UpdatesPrefix)
-	events := natsevents.New(js, cfg.UpdatesStream, subjects, cfg.Process.NATS.Replicas)
+	lifecycle, err := natslifecycle.New(nc, natslifecycle.Config{TTL: cfg.LifecycleTTL, MaxBytes: cfg.LifecycleBytes, Replicas: cfg.Process.NATS.Replicas}, tel)
+	if err != nil {
+		return nil, err
+	}
+	settler := natsrelay.NewSettler(nc)
 	session, err := sessions.New(nc, cfg.Sessions, tel)
 	if err != nil {
 		return nil, err
@@ -89,9 +96,13 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	svc := fanout.New(fanout.Deps{
 		Frames: frames, Feed: feed, Clients: clients, Requests: natskv.NewRequestStore(js, cfg.RequestBucket, cfg.RequestTTL, cfg.Process.NATS.Replicas),
 		Tickets: natskv.NewTicketStore(js, cfg.Process.NATS.Replicas), Commands: natsedge.New(nc, tel),
-		Routes: natskv.RouteIndex{Routes: routes}, Pending: natskv.PendingIndex{Routes: routes}, Events: events, Relay: natsrelay.New(nc, tel),
+		Routes: natskv.RouteIndex{Routes: routes}, Pending: natskv.PendingIndex{Routes: routes}, Lifecycle: lifecycle, Settler: settler, Relay: natsrelay.New(nc, tel),
 		Logger: tel.Logger, NewID: uuid.NewString, Now: time.Now, Forwarded: cfg.Forwarded, Version: run.Version(),
 	})
+	intakes, err := intakes(cfg, js, svc, settler, tel)
+	if err != nil {
+		return nil, err
+	}
 	hub := fanout.NewHub(ctx, fanout.HubConfig{
 		Heartbeat: cfg.Heartbeat, QueueFrames: cfg.QueueFrames, QueueBytes: cfg.QueueBytes, MaxStreams: cfg.MaxStreams, StreamsPerUser: cfg.PerUser,
 		StreamsPerSession: cfg.PerSession, StreamsPerAddress: cfg.PerAddress,
@@ -140,8 +151,9 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		a.ready.Public = httpkit.URL(public)
 	}
 
-	consumer := natsapi.NewConsumer(events, subjects, set, tel)
-	host.Health.Add(httpkit.Check{Name: "event_feed", Critical: true, Probe: consumer.Probe},
+	consumer := natsapi.NewConsumer(lifecycle, natslifecycle.Decode, set, tel)
+	host.Health.Add(httpkit.Check{Name: "event_feed", Tell: func(ctx context.Context) (string, error) { return fanout.TellSources(ctx, intakes) }},
+		httpkit.Check{Name: "lifecycle_log", Critical: true, Probe: consumer.Probe},
 		httpkit.Check{Name: "frame_store", Critical: true, Probe: func(ctx context.Context) error { _, err := frames.Window(ctx); return err }})
 
 	drain := func() { // once more is harmless: streams that were not hijacked end with the listener
@@ -156,15 +168,46 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		run.Func("websocket messages", sockets.Run),
 		run.Func("memory", func(ctx context.Context) error { return giveBack(ctx, hub.Streams, debug.FreeOSMemory) }),
 		consumer,
+		run.Func("finished requests", svc.Retire),
 		natsapi.NewCallbacks(nc, cfg.CallbackPrefix, svc, tel),
 		natskit.NewService(nc, tel, "event-fanout", run.Version(), natsapi.Endpoints(set)...),
 		httpkit.NewServer("internal listener", internal, a.internal, tel.Logger, nil),
 		run.Func("streams", func(ctx context.Context) error { <-ctx.Done(); drain(); return nil }),
 	}
+	for _, intake := range intakes {
+		a.components = append(a.components, intake)
+	}
 	if public != nil {
 		a.components = append(a.components, httpkit.NewServer("stream listener", public, httpkit.Edge(tel, host.Health.Retire(origins.Wrap(a.public))), tel.Logger, drain))
 	}
 	return a, nil
+}
+
+// intakes makes one intake for each source of lifecycle events: NoETL's streams, and its event feed
+// where it has one.
+func intakes(cfg Config, js jetstream.JetStream, svc *fanout.Service, settler *natsrelay.Settler, tel *telemetry.Telemetry) ([]*fanout.Intake, error) {
+	types := fanout.Wanted(cfg.Forwarded)
+	sources := []fanout.LifecycleSource{natsevents.New(js, natsevents.Config{
+		Stream: cfg.UpdatesStream, Prefix: cfg.UpdatesPrefix, Types: types, Names: natsevents.WellKnown(), FirstLook: cfg.RequestTTL,
+	}, tel.Logger)}
+	feeds, err := cfg.Feeds()
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range feeds {
+		sources = append(sources, eventfeed.New(f.Address, f.Shard))
+	}
+	leases := natskv.NewLeases(js, uuid.NewString(), cfg.Process.NATS.Replicas)
+	meter := prom.NewIntake(tel.Registry)
+	var list []*fanout.Intake
+	for _, source := range sources {
+		intake := fanout.NewIntake(fanout.IntakeDeps{
+			From: source, Leases: leases, Ingest: svc.Ingest, Meter: meter, Serve: settler.Serve, Logger: tel.Logger,
+		})
+		settler.Ask(intake)
+		list = append(list, intake)
+	}
+	return list, nil
 }
 
 // Tickets that one session may ask for: a page needs one for each stream that it opens.

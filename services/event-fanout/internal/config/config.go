@@ -4,9 +4,11 @@ package config
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/sessions"
@@ -45,9 +47,12 @@ type Config struct {
 	RequestBucket  string        `env:"NATS_REQUEST_BUCKET" file:"nats.request_bucket" default:"requests" doc:"bucket of pending requests"`
 	RequestTTL     time.Duration `env:"NATS_REQUEST_TTL_SECS" file:"nats.request_ttl_secs" default:"1800" unit:"s" doc:"how long a request may be pending"`
 	CallbackPrefix string        `env:"NATS_CALLBACK_SUBJECT_PREFIX" file:"nats.callback_subject_prefix" default:"noetl.callbacks" doc:"subject prefix of callbacks over NATS"`
-	UpdatesPrefix  string        `env:"NATS_UPDATES_SUBJECT_PREFIX" file:"nats.updates_subject_prefix" default:"noetl.events." doc:"subject prefix of lifecycle events"`
-	UpdatesStream  string        `env:"NATS_UPDATES_STREAM" file:"nats.updates_stream" default:"NOETL_EVENTS" doc:"stream of lifecycle events"`
-	Forwarded      []string      `env:"GATEWAY_FORWARDED_EVENTS" file:"transport.forwarded_events" default:"step.exit,playbook.completed,playbook.failed,calendar.event.touched" doc:"event types that clients see"`
+	UpdatesPrefix  string        `env:"NATS_UPDATES_SUBJECT_PREFIX" file:"nats.updates_subject_prefix" default:"noetl.events." doc:"subject prefix of NoETL's lifecycle events; noetl.events. and playbooks.executions. are looked for in any case"`
+	UpdatesStream  string        `env:"NATS_UPDATES_STREAM" file:"nats.updates_stream" doc:"name of NoETL's stream of lifecycle events; empty: it is found by its subjects. It is only read"`
+	FeedAddresses  []string      `env:"NOETL_EVENT_FEED_ADDR" file:"noetl.event_feed_addr" doc:"event feed of a NoETL without NATS (server 3.60 and later): host:port, or a comma list of them, one for each shard in order or as shard@host:port"`
+	LifecycleTTL   time.Duration `env:"GATEWAY_LIFECYCLE_TTL_SECS" file:"nats.lifecycle_ttl_secs" default:"1800" unit:"s" doc:"how long the gateway keeps lifecycle events: longer than NoETL takes to answer a start, 60 s to 12 h"`
+	LifecycleBytes int64         `env:"GATEWAY_LIFECYCLE_MAX_BYTES" file:"nats.lifecycle_max_bytes" default:"268435456" doc:"bytes of kept lifecycle events together; the oldest go first"`
+	Forwarded      []string      `env:"GATEWAY_FORWARDED_EVENTS" file:"transport.forwarded_events" default:"step.enter,step.exit,command.failed,playbook.completed,playbook.failed,playbook.cancelled,calendar.event.touched" doc:"event types that clients see"`
 }
 
 // Load reads the settings and checks them. defaults replace those of the tags.
@@ -89,11 +94,33 @@ func (c Config) Validate() error {
 	positive("GATEWAY_FRAME_MAX_BYTES", c.FrameMaxBytes > 0)
 	positive("GATEWAY_FRAME_MAX_PER_CLIENT", c.FramePerClient > 0)
 	positive("NATS_REQUEST_TTL_SECS", c.RequestTTL > 0)
+	positive("GATEWAY_LIFECYCLE_MAX_BYTES", c.LifecycleBytes > 0)
+	if c.LifecycleTTL < time.Minute || c.LifecycleTTL > 12*time.Hour {
+		problems = append(problems, errors.New("GATEWAY_LIFECYCLE_TTL_SECS must be 60 to 43200"))
+	}
+	if _, err := c.Feeds(); err != nil {
+		problems = append(problems, err)
+	}
+	for _, name := range c.Forwarded {
+		if !plainType(name) {
+			problems = append(problems, fmt.Errorf("GATEWAY_FORWARDED_EVENTS: %q is not an event type such as step.exit", name))
+		}
+	}
 	// A client id must stay its owner's for longer than its frames are kept.
 	if c.FrameTTL < time.Minute || c.FrameTTL > 12*time.Hour {
 		problems = append(problems, errors.New("GATEWAY_FRAME_TTL_SECS must be 60 to 43200"))
 	}
 	return errors.Join(problems...)
+}
+
+// plainType reports whether an event type can be a part of a NATS subject: it becomes a filter.
+func plainType(name string) bool {
+	for token := range strings.SplitSeq(name, ".") {
+		if !noetlwire.Token(token) {
+			return false
+		}
+	}
+	return true
 }
 
 // Silence is how long a WebSocket may be silent: two pings go unanswered before it counts.

@@ -27,7 +27,7 @@ type Set struct {
 	Callback kit.Operation[CallbackRequest, bool]
 	Complete kit.Operation[fanout.Result, fanout.Delivery]
 	Progress kit.Operation[fanout.Progress, struct{}]
-	Route    kit.Operation[fanout.Event, struct{}]
+	Route    kit.Operation[fanout.LifecycleEvent, struct{}]
 
 	IssueTicket  kit.Operation[string, fanout.Ticket]
 	RedeemTicket kit.Operation[string, string]
@@ -39,6 +39,10 @@ type Set struct {
 
 // deadline bounds an operation: each is a few round trips to NATS.
 const deadline = 5 * time.Second
+
+// reportDeadline bounds what a worker reports: it may have to wait until another replica goes on reading
+// the events from before it.
+const reportDeadline = 15 * time.Second
 
 // commandDeadline bounds what goes on to NoETL, which may take its time to answer.
 const commandDeadline = 60 * time.Second
@@ -53,6 +57,7 @@ const (
 func New(svc *fanout.Service, o kit.Observer) Set {
 	client := kit.Standard(o, kit.Limits{Deadline: deadline, Concurrency: clientCalls})
 	worker := kit.Standard(o, kit.Limits{Deadline: deadline, Concurrency: workerCalls})
+	report := kit.Standard(o, kit.Limits{Deadline: reportDeadline, Concurrency: workerCalls})
 	command := kit.Standard(o, kit.Limits{Deadline: commandDeadline, Concurrency: clientCalls})
 	return Set{
 		IssueTicket:  kit.Lift("fanout.issue-ticket", svc.IssueTicket, client...),
@@ -64,16 +69,16 @@ func New(svc *fanout.Service, o kit.Observer) Set {
 
 		Attach:  kit.Lift("fanout.attach", svc.Attach, client...),
 		Expect:  kit.Lift("fanout.expect", svc.Expect, worker...),
-		Bind:    kit.Lift("fanout.bind", svc.Bind, worker...),
+		Bind:    kit.Lift("fanout.bind", svc.Bind, report...),
 		Abandon: kit.Lift("fanout.abandon", svc.Abandon, worker...),
 		Callback: kit.Lift("fanout.callback", func(ctx context.Context, in CallbackRequest) (bool, error) {
 			return svc.Callback(ctx, in.Result, in.Body)
-		}, worker...),
-		Complete: kit.Lift("fanout.complete", svc.Complete, worker...),
+		}, report...),
+		Complete: kit.Lift("fanout.complete", svc.Complete, report...),
 		Progress: kit.Lift("fanout.progress", func(ctx context.Context, in fanout.Progress) (struct{}, error) {
 			return struct{}{}, svc.Progress(ctx, in)
-		}, worker...),
-		Route: kit.Lift("fanout.route", func(ctx context.Context, in fanout.Event) (struct{}, error) {
+		}, report...),
+		Route: kit.Lift("fanout.route", func(ctx context.Context, in fanout.LifecycleEvent) (struct{}, error) {
 			return struct{}{}, svc.Route(ctx, in)
 		}, kit.Standard(o, kit.Limits{Deadline: deadline})...),
 	}

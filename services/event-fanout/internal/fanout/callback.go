@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"strings"
@@ -52,19 +53,19 @@ func (s *Service) Complete(ctx context.Context, in Result) (Delivery, error) {
 	if err != nil {
 		return Delivery{}, err
 	}
+	if r.ExecutionID != "" && in.ExecutionID != "" && in.ExecutionID != r.ExecutionID {
+		return Delivery{}, errBoundElsewhere()
+	}
 	if r.Done {
 		return Delivery{Connected: true, Repeated: true}, nil
 	}
-	switch {
-	case r.ExecutionID != "":
-		// What we bound counts, not what a worker says. It is bound again because the one who
-		// binds it on another replica may not have come to its route yet.
-		r, err = s.bind(ctx, r.ID, r.ExecutionID)
-	case in.ExecutionID != "": // the worker was faster than the answer of execute
-		r, err = s.bind(ctx, r.ID, in.ExecutionID)
-	}
-	if err != nil {
-		return Delivery{}, err
+	settled := s.settle(ctx)
+	// A worker may be faster than the answer of execute: then it says which execution it is. It is
+	// bound again because the one who binds it on another replica may not have come to its route yet.
+	if execution := cmp.Or(r.ExecutionID, in.ExecutionID); execution != "" {
+		if r, err = s.bind(ctx, r.ID, execution); err != nil {
+			return Delivery{}, err
+		}
 	}
 	if err := s.storeResult(ctx, r, in); err != nil {
 		return Delivery{}, err
@@ -73,7 +74,10 @@ func (s *Service) Complete(ctx context.Context, in Result) (Delivery, error) {
 	if r, err = s.Requests.Finish(ctx, r.ID); err != nil {
 		return Delivery{}, err
 	}
-	if err := s.forget(ctx, r); err != nil {
+	if err := s.Pending.Delete(ctx, r.ClientID, r.ID); err != nil {
+		return Delivery{}, err
+	}
+	if err := s.leave(ctx, r, settled); err != nil {
 		return Delivery{}, err
 	}
 	connected, err := s.Feed.Present(ctx, r.ClientID)
@@ -90,8 +94,10 @@ func (s *Service) storeResult(ctx context.Context, r Request, in Result) error {
 		final.EventType, final.Status = EventFailed, "failed"
 		params.Status, params.Data, params.Error = frame.StatusFailed, nil, resultError(in)
 	}
-	if err := s.storeState(ctx, Route{RequestID: r.ID, ClientID: r.ClientID}, final, 0); err != nil {
-		return err
+	if r.Ended != final.EventType { // else the frame came with the lifecycle event
+		if err := s.storeState(ctx, Route{RequestID: r.ID, ClientID: r.ClientID}, final, ""); err != nil {
+			return err
+		}
 	}
 	dedup := "result:" + r.ID
 	err := s.Frames.Append(ctx, r.ClientID, NewFrame{Event: frame.MethodResult, DedupID: dedup, Body: frame.Notify(frame.MethodResult, params)})

@@ -34,6 +34,10 @@ func errBadExecutionID() error {
 	return fault.New(fault.Invalid, "bad_execution_id", "execution_id must be a number, or up to 64 letters, digits, - or _")
 }
 
+func errBoundElsewhere() error {
+	return fault.New(fault.Conflict, "bound_elsewhere", "this request_id belongs to another execution_id")
+}
+
 func errTooManyStreams(what string) error {
 	return fault.New(fault.RateLimited, "too_many_streams", "too many open event streams for this "+what+": close some").After(5 * time.Second)
 }
@@ -44,6 +48,21 @@ func errDraining() error {
 
 func errBadTicket() error {
 	return fault.New(fault.Unauthenticated, "bad_ticket", "the ticket is unknown, used or expired: get another from POST /events/ticket")
+}
+
+// ErrCannotTell is the answer of a source that does not tell how far it is.
+func ErrCannotTell() error {
+	return fault.New(fault.Unavailable, "source_cannot_tell", "this source of lifecycle events does not tell how far it is")
+}
+
+// ErrNotReading is the answer of a replica that does not read a source.
+func ErrNotReading() error {
+	return fault.New(fault.Unavailable, "source_not_read_here", "another replica reads this source of lifecycle events")
+}
+
+// ErrNoSource says that nothing feeds the gateway with lifecycle events.
+func ErrNoSource() error {
+	return fault.New(fault.Unavailable, "no_event_source", "there is no source of lifecycle events")
 }
 
 // ErrSubscriptionsAway is the answer to subscriptions where no watcher is configured.

@@ -2,6 +2,8 @@ package fanout
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
@@ -27,11 +29,9 @@ func (s *Service) Expect(ctx context.Context, in fanoutwire.ExpectRequest) (fano
 	case owner != in.Owner:
 		return none, errNotOwner()
 	}
-	since, err := s.Events.Last(ctx)
-	if err != nil {
-		return none, err
+	r := Request{
+		ID: in.RequestID, ClientID: in.ClientID, SessionKey: in.SessionKey, PlaybookPath: in.PlaybookPath, CreatedAt: s.Now(), Attempt: in.Attempt,
 	}
-	r := Request{ID: in.RequestID, ClientID: in.ClientID, SessionKey: in.SessionKey, PlaybookPath: in.PlaybookPath, CreatedAt: s.Now(), Since: since}
 	if err := s.Requests.Add(ctx, r); err != nil && !s.same(ctx, r, err) {
 		return none, err
 	}
@@ -44,7 +44,7 @@ func (s *Service) same(ctx context.Context, r Request, err error) bool {
 		return false
 	}
 	there, err := s.Requests.Get(ctx, r.ID)
-	return err == nil && there.ClientID == r.ClientID && there.SessionKey == r.SessionKey && there.ExecutionID == "" && !there.Done
+	return err == nil && there.ClientID == r.ClientID && there.SessionKey == r.SessionKey && there.Attempt == r.Attempt && there.ExecutionID == "" && !there.Done
 }
 
 // Bind says which execution a request became, and delivers the events of that execution that
@@ -61,18 +61,21 @@ func (s *Service) Bind(ctx context.Context, in fanoutwire.BindRequest) (fanoutwi
 	return none, err
 }
 
+// bind binds, puts the request where events find it, and delivers what the log has.
 func (s *Service) bind(ctx context.Context, requestID, executionID string) (Request, error) {
 	r, err := s.Requests.Bind(ctx, requestID, executionID)
-	if err != nil || r.Done {
+	switch {
+	case err != nil:
+		return r, err
+	case r.ExecutionID != executionID:
+		return r, errBoundElsewhere()
+	case r.Done || r.Ended != "":
+		return r, nil
+	}
+	if err := s.Routes.Put(ctx, executionID, Route{RequestID: r.ID, ClientID: r.ClientID}); err != nil {
 		return r, err
 	}
-	if r.ExecutionID != executionID {
-		return r, fault.New(fault.Conflict, "bound_elsewhere", "this request belongs to another execution")
-	}
-	if err := s.Routes.Put(ctx, executionID, Route{RequestID: r.ID, ClientID: r.ClientID, Through: r.Since}); err != nil {
-		return r, err
-	}
-	if err := s.advance(ctx, executionID, 0); err != nil {
+	if err := s.catchUp(ctx, executionID, requestID); err != nil {
 		return r, err
 	}
 	// The result may have come meanwhile, on another replica, and its clean-up before our Put.
@@ -80,7 +83,35 @@ func (s *Service) bind(ctx context.Context, requestID, executionID string) (Requ
 	if err != nil || !now.Done {
 		return now, err
 	}
-	return now, s.Routes.Delete(ctx, executionID, requestID)
+	return now, s.leave(ctx, now, s.settle(ctx))
+}
+
+// leave takes a finished request out of the index of its execution. Where events come, it stays until
+// the one that ends the execution: a server may tell of a step half a second after a worker told of the
+// result, and the page wants to see it. Where none come, it stays for a while, in case they do yet.
+func (s *Service) leave(ctx context.Context, r Request, settled error) error {
+	if r.ExecutionID == "" || !errors.Is(settled, ErrNoSource()) {
+		return nil
+	}
+	if s.retiring.add(retired{r.ExecutionID, r.ID, s.Now().Add(retireAfter)}) {
+		return nil
+	}
+	return s.Routes.Delete(ctx, r.ExecutionID, r.ID)
+}
+
+// settlePatience is how long a report waits for the events from before it: longer than it takes
+// another replica to go on reading after the death of the one that did.
+const settlePatience = 6 * time.Second
+
+// settle waits until what NoETL told before is in the log, as far as that can be known.
+func (s *Service) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settlePatience)
+	defer cancel()
+	err := s.Settler.Settle(ctx)
+	if err != nil && !errors.Is(err, ErrNoSource()) {
+		s.Logger.DebugContext(ctx, "lifecycle events may come later than what is reported", "err", err)
+	}
+	return err
 }
 
 // Abandon forgets a request whose execution did not start.

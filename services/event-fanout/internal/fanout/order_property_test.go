@@ -28,9 +28,9 @@ func TestStateFramesAreInEventOrderEachOnce(t *testing.T) {
 			for r := range requests {
 				w.expect(t, replicas[0], fmt.Sprint("r", r), fmt.Sprint("c", r), "")
 			}
-			var events []fanout.Event
+			var events []fanout.LifecycleEvent
 			for n := range steps {
-				events = append(events, w.events.Publish("55", fmt.Sprintf(`{"event_type":"step.exit","step":"s%02d"}`, n)))
+				events = append(events, w.events.Publish("55", "step.exit", fmt.Sprintf("s%02d", n)))
 			}
 			var jobs []func() error
 			for _, e := range append(slices.Clone(events), events...) { // each is redelivered once
@@ -71,10 +71,12 @@ func TestStateFramesAreInEventOrderEachOnce(t *testing.T) {
 				if ends := len(told) - steps; r > 0 && (ends != 2 || told[len(told)-1] != "result:COMPLETED") {
 					t.Errorf("request %d: the result is not the one last frame: %v", r, told)
 				}
-				routes, _ := w.routes.ByExecution(t.Context(), "55")
-				if len(routes) != 1 || routes[0].RequestID != "r0" {
-					t.Errorf("routes of ended requests are left: %+v", routes)
-				}
+			}
+			if err := replicas[0].Route(t.Context(), w.events.Publish("55", fanout.EventCompleted, "")); err != nil {
+				t.Fatal(err)
+			}
+			if routes, _ := w.routes.ByExecution(t.Context(), "55"); len(routes) != 0 {
+				t.Errorf("routes of an ended execution are left: %+v", routes)
 			}
 		})
 	}
@@ -90,7 +92,7 @@ func BenchmarkRoute(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			e := w.events.Publish("7", `{"event_type":"step.exit","step":"s"}`)
+			e := w.events.Publish("7", "step.exit", "s")
 			for b.Loop() {
 				if err := s.Route(b.Context(), e); err != nil {
 					b.Fatal(err)

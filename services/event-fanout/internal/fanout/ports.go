@@ -88,9 +88,12 @@ type Request struct {
 	ExecutionID  string // "" until bound
 	PlaybookPath string
 	CreatedAt    time.Time
-	// Since is the last sequence of the event log before the request was made: its events come after.
-	Since uint64
-	Done  bool
+	// Attempt tells a repeated registration from another request that chose the same id.
+	Attempt string
+	// Ended is the type of the lifecycle event that ended its execution, "" as long as none has.
+	Ended string
+	// Done is set when its result was stored.
+	Done bool
 }
 
 // RequestStore keeps pending requests for a limited time.
@@ -104,6 +107,9 @@ type RequestStore interface {
 	// Finish marks the request done; it stays known until it ages out, so that a repeated
 	// callback can be told from an unknown one. It returns the request as it is then.
 	Finish(ctx context.Context, id string) (Request, error)
+	// End notes that its execution has ended, unless that is noted already or the request is done.
+	// It returns the request as it is then.
+	End(ctx context.Context, id, eventType string) (Request, error)
 	// Remove forgets a request.
 	Remove(ctx context.Context, id string) error
 }
@@ -122,6 +128,8 @@ type Route struct {
 type RouteIndex interface {
 	// Put adds the route of a bound request; an existing one is kept.
 	Put(ctx context.Context, executionID string, r Route) error
+	// Get returns one route; found is false when there is none.
+	Get(ctx context.Context, executionID, requestID string) (r Route, found bool, err error)
 	// ByExecution returns the routes of an execution.
 	ByExecution(ctx context.Context, executionID string) ([]Route, error)
 	// Advance stores r.Through if the route is still as it was read; otherwise it does nothing.
@@ -140,23 +148,78 @@ type PendingIndex interface {
 	Delete(ctx context.Context, clientID, requestID string) error
 }
 
-// Event is a lifecycle event in the event log.
-type Event struct {
-	Seq         uint64
-	ExecutionID string // as the subject has it
-	Payload     []byte
-}
-
-// Describe is what traces show of it.
-func (e Event) Describe() []string { return []string{"noetl.execution.id", e.ExecutionID} }
-
-// EventLog is NoETL's log of lifecycle events.
-type EventLog interface {
-	// Last returns the sequence of the newest event, 0 for none.
-	Last(ctx context.Context) (uint64, error)
+// LifecycleLog is the gateway's own log of lifecycle events, by execution. It is all that routing
+// and catching up read.
+type LifecycleLog interface {
+	// Append stores events in their order. It MUST be durable before it returns nil, and MUST store
+	// an event once whose ID was stored within the last ten minutes. What was stored before an error
+	// MUST be a beginning of the batch, so that the batch can be given again.
+	Append(ctx context.Context, events []LifecycleEvent) error
 	// After returns up to limit events of an execution after a sequence, in order; more as in
 	// [FrameLog].Since.
-	After(ctx context.Context, executionID string, seq uint64, limit int) (events []Event, more bool, err error)
+	After(ctx context.Context, executionID string, seq uint64, limit int) (events []LifecycleEvent, more bool, err error)
+}
+
+// LifecycleSource is one place from which a NoETL tells what happens. It never changes anything there.
+type LifecycleSource interface {
+	// Name MUST be the same in every replica: the lease and the cursor are kept under it.
+	Name() string
+	// Optional reports whether the source may be missing for good: it is looked for without anybody
+	// having asked for it.
+	Optional() bool
+	// Read calls take for each batch after the cursor, in the source's order, until ctx ends or
+	// reading breaks; it waits for a source that is not there yet. A batch counts as read when take
+	// has returned nil; with an error of take, Read MUST end with it. report is told what is being
+	// read whenever that changes. Neither function is called concurrently.
+	Read(ctx context.Context, cursor Cursor, report func(SourceState), take func(context.Context, SourceBatch) error) error
+	// Settle returns nil when what the source held when it was asked has gone through take. It returns
+	// ErrNoSource when there is nothing to read, another error when the source cannot tell or ctx ends.
+	Settle(ctx context.Context) error
+}
+
+// Cursor is how far a source was read: one position for each of its parts. It belongs to the source.
+type Cursor map[string]string
+
+// SourceBatch is what a source hands on: events, and the position of a part after them.
+type SourceBatch struct {
+	Part     string
+	Position string
+	Events   []SourceEvent
+}
+
+// SourceRecord is what the replicas know of a source: who reads it, how far, and what it reports.
+type SourceRecord struct {
+	Holder string      `json:"holder"` // "" when nobody reads it
+	Cursor Cursor      `json:"cursor,omitempty"`
+	State  SourceState `json:"state"`
+}
+
+// Leases let one replica at a time read a source.
+type Leases interface {
+	// Acquire returns when this process holds the lease. A holder that died MUST lose it within
+	// three seconds, whatever the clocks of the machines say.
+	Acquire(ctx context.Context, name string) (Lease, error)
+	// Peek returns the record, the zero value when there is none.
+	Peek(ctx context.Context, name string) (SourceRecord, error)
+}
+
+// Lease is what a holder has. Its methods MUST NOT be called concurrently.
+type Lease interface {
+	// Record is what the holder before left.
+	Record() SourceRecord
+	// Save stores the record and keeps the lease; the fault Conflict says that it is lost. It MUST be
+	// called every second.
+	Save(ctx context.Context, r SourceRecord) error
+	// Release leaves the lease, with the last record, to whoever asks next.
+	Release(ctx context.Context)
+}
+
+// Settler asks whoever reads the sources whether all that they held has reached the log.
+type Settler interface {
+	// Settle returns nil when every event that NoETL had told of when it was called is in the log. It
+	// returns ErrNoSource when nothing feeds the log, and another error when nobody can say how far it is.
+	// It MUST return when ctx ends.
+	Settle(ctx context.Context) error
 }
 
 // CallbackRelay brings a callback to a gateway replica that waits for it (the auth flows).

@@ -9,7 +9,6 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
-	"github.com/noetl/gateway/libs/fault"
 )
 
 // Progress is a worker's word on how far it is.
@@ -26,8 +25,9 @@ func (s *Service) Progress(ctx context.Context, in Progress) error {
 	if !noetlwire.Token(in.RequestID) {
 		return errBadRequestID()
 	}
-	if math.IsNaN(in.Progress) || in.Progress < 0 || in.Progress > 1 {
-		return fault.New(fault.Invalid, "bad_progress", "progress must be a number from 0 to 1")
+	// Workers send percents, and templates nonsense: the nearest that a client can show.
+	if in.Progress = max(0, min(1, in.Progress)); math.IsNaN(in.Progress) {
+		in.Progress = 0
 	}
 	r, err := s.Requests.Get(ctx, in.RequestID)
 	if err != nil {
@@ -36,8 +36,12 @@ func (s *Service) Progress(ctx context.Context, in Progress) error {
 	if r.Done {
 		return errRequestNotFound()
 	}
+	if r.ExecutionID != "" && in.ExecutionID != "" && in.ExecutionID != r.ExecutionID {
+		return errBoundElsewhere()
+	}
 	if r.ExecutionID != "" { // what happened before the report comes before it
-		if err := s.advance(ctx, r.ExecutionID, 0); err != nil {
+		_ = s.settle(ctx) // the report goes on either way
+		if err := s.catchUp(ctx, r.ExecutionID, r.ID); err != nil {
 			return err
 		}
 	}

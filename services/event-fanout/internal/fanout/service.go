@@ -10,17 +10,18 @@ import (
 
 // Deps are the ports of the service.
 type Deps struct {
-	Frames   FrameLog
-	Feed     LiveFeed
-	Clients  ClientStore
-	Requests RequestStore
-	Routes   RouteIndex
-	Pending  PendingIndex
-	Events   EventLog
-	Relay    CallbackRelay
-	Tickets  TicketStore
-	Commands Commands
-	Logger   *slog.Logger
+	Frames    FrameLog
+	Feed      LiveFeed
+	Clients   ClientStore
+	Requests  RequestStore
+	Routes    RouteIndex
+	Pending   PendingIndex
+	Lifecycle LifecycleLog
+	Settler   Settler
+	Relay     CallbackRelay
+	Tickets   TicketStore
+	Commands  Commands
+	Logger    *slog.Logger
 	// NewID returns a fresh unguessable client id.
 	NewID func() string
 	// Now returns the time of day.
@@ -37,6 +38,8 @@ type Service struct {
 	locks   [256]sync.Mutex
 	seed    maphash.Seed
 	reports reports
+	// retiring are finished requests that no event will take out of the index.
+	retiring retiring
 }
 
 // New makes the service.

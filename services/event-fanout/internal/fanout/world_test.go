@@ -22,7 +22,8 @@ type world struct {
 	requests *fanouttest.Requests
 	routes   *fanouttest.Routes
 	pending  *fanouttest.Pending
-	events   *fanouttest.Events
+	events   *fanouttest.Lifecycle
+	settler  *fanouttest.Settler
 	relay    *fanouttest.Relay
 	tickets  *fanouttest.Tickets
 	commands *fanouttest.Commands
@@ -32,16 +33,16 @@ type world struct {
 func newWorld() *world {
 	return &world{
 		frames: fanouttest.NewFrames(), clients: fanouttest.NewClients(), requests: fanouttest.NewRequests(),
-		routes: fanouttest.NewRoutes(), pending: fanouttest.NewPending(), events: fanouttest.NewEvents(), relay: fanouttest.NewRelay(),
+		routes: fanouttest.NewRoutes(), pending: fanouttest.NewPending(), events: fanouttest.NewLifecycle(), settler: &fanouttest.Settler{}, relay: fanouttest.NewRelay(),
 		tickets: fanouttest.NewTickets(), commands: fanouttest.NewCommands(),
 	}
 }
 
 func (w *world) service() *fanout.Service {
 	return fanout.New(fanout.Deps{
-		Frames: w.frames, Feed: w.frames, Clients: w.clients, Requests: w.requests, Routes: w.routes, Pending: w.pending, Events: w.events, Relay: w.relay, Tickets: w.tickets, Commands: w.commands,
+		Frames: w.frames, Feed: w.frames, Clients: w.clients, Requests: w.requests, Routes: w.routes, Pending: w.pending, Lifecycle: w.events, Settler: w.settler, Relay: w.relay, Tickets: w.tickets, Commands: w.commands,
 		Logger: slog.New(slog.DiscardHandler), NewID: func() string { return fmt.Sprintf("client-%d", w.ids.Add(1)) }, Now: time.Now,
-		Forwarded: []string{"step.exit", fanout.EventCompleted, fanout.EventFailed}, Version: "test",
+		Forwarded: []string{"step.exit", fanout.EventCompleted, fanout.EventFailed, fanout.EventCancelled}, Version: "test",
 	})
 }
 

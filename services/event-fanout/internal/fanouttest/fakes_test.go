@@ -19,9 +19,10 @@ func TestFakesKeepTheirPorts(t *testing.T) {
 	fanouttest.RunRequestStore(t, func(*testing.T) fanout.RequestStore { return fanouttest.NewRequests() })
 	fanouttest.RunRouteIndex(t, func(*testing.T) fanout.RouteIndex { return fanouttest.NewRoutes() })
 	fanouttest.RunPendingIndex(t, func(*testing.T) fanout.PendingIndex { return fanouttest.NewPending() })
-	fanouttest.RunEventLog(t, func(*testing.T) (fanout.EventLog, func(string, string)) {
-		l := fanouttest.NewEvents()
-		return l, func(execution, payload string) { l.Publish(execution, payload) }
+	fanouttest.RunLifecycleLog(t, func(*testing.T) fanout.LifecycleLog { return fanouttest.NewLifecycle() })
+	fanouttest.RunLeases(t, func(*testing.T) (a, b fanout.Leases, die func(string)) {
+		l := fanouttest.NewLeases()
+		return l, l.As("b"), l.Expire
 	})
 	fanouttest.RunCallbackRelay(t, func(*testing.T) (fanout.CallbackRelay, func(string, func([]byte))) {
 		r := fanouttest.NewRelay()

@@ -43,69 +43,6 @@ func (x *Pending) Delete(_ context.Context, clientID, requestID string) error {
 	return nil
 }
 
-var _ fanout.EventLog = (*Events)(nil)
-
-// Events is an event log in memory.
-type Events struct {
-	mu   sync.Mutex
-	log  []fanout.Event
-	page int
-	err  error
-}
-
-// NewEvents makes an empty log.
-func NewEvents() *Events { return &Events{} }
-
-// Page makes After return at most n events.
-func (l *Events) Page(n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.page = n
-}
-
-// Fail makes every call fail with err, until Fail(nil).
-func (l *Events) Fail(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.err = err
-}
-
-// Publish appends an event and returns it.
-func (l *Events) Publish(executionID, payload string) fanout.Event {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e := fanout.Event{Seq: uint64(len(l.log) + 1), ExecutionID: executionID, Payload: []byte(payload)}
-	l.log = append(l.log, e)
-	return e
-}
-
-// Last implements the port.
-func (l *Events) Last(context.Context) (uint64, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return uint64(len(l.log)), l.err
-}
-
-// After implements the port.
-func (l *Events) After(_ context.Context, executionID string, seq uint64, limit int) ([]fanout.Event, bool, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.page > 0 {
-		limit = min(limit, l.page)
-	}
-	var out []fanout.Event
-	for _, e := range l.log[min(seq, uint64(len(l.log))):] {
-		if e.ExecutionID != executionID {
-			continue
-		}
-		if len(out) == limit {
-			return out, true, l.err
-		}
-		out = append(out, e)
-	}
-	return out, false, l.err
-}
-
 var _ fanout.CallbackRelay = (*Relay)(nil)
 
 // Relay is a relay in memory.

@@ -112,6 +112,15 @@ func (s *Requests) Finish(_ context.Context, id string) (fanout.Request, error) 
 	return s.change(id, func(r *fanout.Request) { r.Done = true })
 }
 
+// End implements the port.
+func (s *Requests) End(_ context.Context, id, eventType string) (fanout.Request, error) {
+	return s.change(id, func(r *fanout.Request) {
+		if !r.Done && r.Ended == "" {
+			r.Ended = eventType
+		}
+	})
+}
+
 // Remove implements the port.
 func (s *Requests) Remove(_ context.Context, id string) error {
 	s.mu.Lock()
@@ -149,6 +158,14 @@ func (x *Routes) set(executionID string, r fanout.Route) {
 	x.revision++
 	r.Revision = x.revision
 	x.m[executionID][r.RequestID] = r
+}
+
+// Get implements the port.
+func (x *Routes) Get(_ context.Context, executionID, requestID string) (fanout.Route, bool, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	r, found := x.m[executionID][requestID]
+	return r, found, nil
 }
 
 // ByExecution implements the port.

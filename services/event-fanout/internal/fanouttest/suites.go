@@ -271,7 +271,7 @@ func RunClientStore(t *testing.T, newStore func(*testing.T) fanout.ClientStore) 
 // RunRequestStore is the conformance suite of [fanout.RequestStore].
 func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore) {
 	t.Helper()
-	r := fanout.Request{ID: "r", ClientID: "c", SessionKey: "hash", PlaybookPath: "demo/echo", Since: 1<<63 + 7}
+	r := fanout.Request{ID: "r", ClientID: "c", SessionKey: "hash", PlaybookPath: "demo/echo", Attempt: "first"}
 	t.Run("a request is added once", func(t *testing.T) {
 		t.Parallel()
 		s := newStore(t)
@@ -320,8 +320,32 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		})
 		wg.Wait()
 		got, err := s.Get(t.Context(), "r")
-		if err != nil || len(seen) != 1 || !seen[got.ExecutionID] || !got.Done || got.Since != r.Since {
+		if err != nil || len(seen) != 1 || !seen[got.ExecutionID] || !got.Done || got.Attempt != r.Attempt {
 			t.Fatalf("%+v %v %v", got, seen, err)
+		}
+	})
+	t.Run("the first end counts, and none after the result", func(t *testing.T) {
+		t.Parallel()
+		s := newStore(t)
+		must(t, s.Add(t.Context(), r))
+		for range 2 {
+			for _, end := range []string{fanout.EventCancelled, fanout.EventCompleted} {
+				if got, err := s.End(t.Context(), "r", end); err != nil || got.Ended != fanout.EventCancelled {
+					t.Fatalf("%+v %v", got, err)
+				}
+			}
+		}
+		other := r
+		other.ID = "done"
+		must(t, s.Add(t.Context(), other))
+		if _, err := s.Finish(t.Context(), "done"); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.End(t.Context(), "done", fanout.EventCompleted); err != nil || got.Ended != "" {
+			t.Fatalf("%+v %v", got, err)
+		}
+		if _, err := s.End(t.Context(), "x", fanout.EventCompleted); !isKind(err, fault.NotFound) {
+			t.Fatal(err)
 		}
 	})
 	t.Run("a removed one is forgotten, repeatably", func(t *testing.T) {

@@ -26,8 +26,15 @@ func RunRouteIndex(t *testing.T, newIndex func(*testing.T) fanout.RouteIndex) {
 		must(t, x.Put(t.Context(), "1", fanout.Route{RequestID: "r", ClientID: "c", Through: 5}))
 		must(t, x.Put(t.Context(), "1", fanout.Route{RequestID: "r", ClientID: "c", Through: 1}))
 		must(t, x.Put(t.Context(), "11", fanout.Route{RequestID: "r", ClientID: "d"}))
-		if r := one(t, x, "1"); r.RequestID != "r" || r.ClientID != "c" || r.Through != 5 {
+		r := one(t, x, "1")
+		if r.RequestID != "r" || r.ClientID != "c" || r.Through != 5 {
 			t.Fatalf("%+v", r)
+		}
+		if same, found, err := x.Get(t.Context(), "1", "r"); same != r || !found || err != nil {
+			t.Fatalf("%+v %t %v, not %+v", same, found, err, r)
+		}
+		if _, found, err := x.Get(t.Context(), "1", "other"); found || err != nil {
+			t.Fatal(found, err)
 		}
 		if routes, err := x.ByExecution(t.Context(), "none"); len(routes) != 0 || err != nil {
 			t.Fatal(routes, err)
@@ -97,47 +104,6 @@ func RunPendingIndex(t *testing.T, newIndex func(*testing.T) fanout.PendingIndex
 		must(t, x.Add(t.Context(), "c", "last"))
 		if got, err := x.List(t.Context(), "c"); err != nil || !slices.Equal(got, []string{"last"}) {
 			t.Fatal(got, err)
-		}
-	})
-}
-
-// RunEventLog is the conformance suite of [fanout.EventLog]. publish stores an event of an
-// execution.
-func RunEventLog(t *testing.T, newLog func(*testing.T) (log fanout.EventLog, publish func(execution, payload string))) {
-	t.Helper()
-	t.Run("events come back in order and page by page, each execution its own", func(t *testing.T) {
-		t.Parallel()
-		log, publish := newLog(t)
-		if last, err := log.Last(t.Context()); last != 0 || err != nil {
-			t.Fatal(last, err)
-		}
-		for i := range 7 {
-			publish("582940187123449857", strconv.Itoa(i))
-			publish("2", "other")
-		}
-		var got []string
-		through, pages := uint64(0), 0
-		for more := true; more; pages++ {
-			var events []fanout.Event
-			var err error
-			if events, more, err = log.After(t.Context(), "582940187123449857", through, 3); err != nil || len(events) > 3 {
-				t.Fatal(len(events), err)
-			}
-			for _, e := range events {
-				if e.Seq <= through || e.ExecutionID != "582940187123449857" {
-					t.Fatalf("%+v after %d", e, through)
-				}
-				got, through = append(got, string(e.Payload)), e.Seq
-			}
-		}
-		if want := []string{"0", "1", "2", "3", "4", "5", "6"}; !slices.Equal(got, want) || pages < 3 {
-			t.Fatalf("got %v in %d pages", got, pages)
-		}
-		if last, err := log.Last(t.Context()); last < through || err != nil {
-			t.Fatal(last, err)
-		}
-		if events, more, err := log.After(t.Context(), "none", 0, 3); len(events) != 0 || more || err != nil {
-			t.Fatal(events, more, err)
 		}
 	})
 }

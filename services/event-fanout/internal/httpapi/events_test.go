@@ -45,7 +45,7 @@ func newEventsWith(checks int64, commands fanout.Commands) (*httpapi.Events, *fa
 	frames, clients := fanouttest.NewFrames(), fanouttest.NewClients()
 	svc := fanout.New(fanout.Deps{
 		Frames: frames, Feed: frames, Clients: clients, Requests: fanouttest.NewRequests(), Routes: fanouttest.NewRoutes(), Pending: fanouttest.NewPending(),
-		Events: fanouttest.NewEvents(), Relay: fanouttest.NewRelay(), Tickets: fanouttest.NewTickets(), Commands: commands,
+		Lifecycle: fanouttest.NewLifecycle(), Settler: &fanouttest.Settler{}, Relay: fanouttest.NewRelay(), Tickets: fanouttest.NewTickets(), Commands: commands,
 		Logger: tel.Logger, NewID: func() string { return "client" }, Now: time.Now,
 	})
 	hub := fanout.NewHub(context.Background(), fanout.HubConfig{Heartbeat: time.Minute, QueueFrames: 8, QueueBytes: 1 << 16, MaxStreams: 9, StreamsPerUser: 2}, frames, frames, clients, slog.New(slog.DiscardHandler))

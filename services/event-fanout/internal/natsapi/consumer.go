@@ -14,47 +14,57 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/telemetry"
-	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsevents"
 	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
-// consumerName is the durable consumer that all replicas share, so that what is published
-// while none of them runs is handled by the next that does.
+// consumerName is the durable consumer of the log of lifecycle events. All replicas share it, so that
+// routing is shared, and what is there while none of them runs is routed by the next that does.
 const consumerName = "gateway-event-fanout"
 
 // Limits of the consumer.
 const (
 	maxAckPending = 2048             // events under way in all replicas together
-	routers       = 64               // events handled at once by one replica
+	routers       = 64               // events handled concurrently by one replica
 	ackWait       = 15 * time.Second // a replica that dies gives its events up after this
 	retryDelay    = 500 * time.Millisecond
-	stopWait      = time.Second // for the feed to hand over what it has when the process stops
+	stopWait      = time.Second // for the consumer to hand over what it has when the process stops
 )
+
+// Log is where lifecycle events are consumed from: package natslifecycle has it.
+type Log interface {
+	// Stream returns the stream of the log.
+	Stream(ctx context.Context) (jetstream.Stream, error)
+	// Failed tells the log of an error met with it, and returns it as a fault.
+	Failed(err error) error
+}
+
+// Decode reads an event of the log.
+type Decode func(data []byte, header nats.Header, seq uint64) (fanout.LifecycleEvent, error)
 
 // Consumer feeds lifecycle events to the service. It is a run.Component.
 type Consumer struct {
-	log      *natsevents.EventLog
-	subjects natsevents.Subjects
+	log      Log
+	decode   Decode
 	set      endpoints.Set
 	tel      *telemetry.Telemetry
 	restarts *prometheus.CounterVec
 	running  chan struct{} // holds a token while the consumer runs
 }
 
-// restartReasons is the closed label set of noetl_gateway_event_feed_reconnect_total.
+// restartReasons is the closed label set of noetl_gateway_lifecycle_consumer_restart_total.
 func restartReasons() []string { return []string{"open_failed", "consumer_lost"} }
 
 // NewConsumer makes the consumer.
-func NewConsumer(log *natsevents.EventLog, subjects natsevents.Subjects, set endpoints.Set, tel *telemetry.Telemetry) *Consumer {
+func NewConsumer(log Log, decode Decode, set endpoints.Set, tel *telemetry.Telemetry) *Consumer {
 	restarts := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "noetl_gateway_event_feed_reconnect_total", Help: "Times that the feed of lifecycle events was opened again, by reason.",
+		Name: "noetl_gateway_lifecycle_consumer_restart_total", Help: "Times that the consumer of the gateway's log of lifecycle events was opened again, by reason.",
 	}, []string{"reason"})
 	for _, r := range restartReasons() {
 		restarts.WithLabelValues(r)
 	}
 	tel.Registry.MustRegister(restarts)
-	return &Consumer{log: log, subjects: subjects, set: set, tel: tel, restarts: restarts, running: make(chan struct{}, 1)}
+	return &Consumer{log: log, decode: decode, set: set, tel: tel, restarts: restarts, running: make(chan struct{}, 1)}
 }
 
 // Name returns the component's name.
@@ -63,7 +73,7 @@ func (c *Consumer) Name() string { return "lifecycle consumer" }
 // Probe reports whether events are being consumed, for readiness.
 func (c *Consumer) Probe(context.Context) error {
 	if len(c.running) == 0 {
-		return fault.New(fault.Unavailable, "event_feed_down", "lifecycle events are not being consumed")
+		return fault.New(fault.Unavailable, "lifecycle_consumer_down", "lifecycle events are not being routed to clients")
 	}
 	return nil
 }
@@ -83,7 +93,7 @@ func (c *Consumer) once(ctx context.Context) {
 		return
 	}
 	c.restarts.WithLabelValues(reason).Inc()
-	c.tel.Logger.WarnContext(ctx, "lifecycle events are not being consumed, trying again", "reason", reason, "err", err)
+	c.tel.Logger.WarnContext(ctx, "lifecycle events are not being routed to clients, trying again", "reason", reason, "err", err)
 	select {
 	case <-ctx.Done():
 	case <-time.After(retryDelay):
@@ -99,8 +109,7 @@ func (c *Consumer) consume(ctx context.Context) (reason string, err error) {
 	}
 	consumer, err := stream.CreateOrUpdateConsumer(octx, jetstream.ConsumerConfig{
 		Durable: consumerName, Description: "Lifecycle events for the NoETL gateway's clients.",
-		FilterSubject: c.subjects.All(), AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxAckPending: maxAckPending,
-		DeliverPolicy: jetstream.DeliverNewPolicy, // only for the first replica ever: before it nobody waited
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxAckPending: maxAckPending, DeliverPolicy: jetstream.DeliverAllPolicy,
 	})
 	if err != nil {
 		return "open_failed", c.log.Failed(err)
@@ -152,7 +161,12 @@ func (c *Consumer) handle(ctx context.Context, m jetstream.Msg) {
 		return
 	}
 	ctx = natskit.Extract(ctx, c.tel.Propagator(), m.Headers())
-	_, err = c.set.Route.Call(ctx, fanout.Event{Seq: meta.Sequence.Stream, ExecutionID: c.subjects.ExecutionID(m.Subject()), Payload: m.Data()})
+	event, err := c.decode(m.Data(), m.Headers(), meta.Sequence.Stream)
+	if err != nil {
+		_ = m.TermWithReason("unreadable") // it will not become readable
+		return
+	}
+	_, err = c.set.Route.Call(ctx, event)
 	switch {
 	case err == nil:
 		err = m.Ack()

@@ -14,9 +14,9 @@ import (
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/testkit"
-	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsevents"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsframes"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natskv"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslifecycle"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslive"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsrelay"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
@@ -26,8 +26,9 @@ import (
 type router struct {
 	svc    *fanout.Service
 	nc     *nats.Conn
-	js     jetstream.JetStream
+	log    *natslifecycle.Log
 	routes natskv.RouteIndex
+	events int
 }
 
 func newRouter(tb testing.TB) *router {
@@ -42,12 +43,16 @@ func newRouter(tb testing.TB) *router {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	lifecycle, err := natslifecycle.New(nc, natslifecycle.Config{TTL: time.Hour, MaxBytes: 1 << 30, Replicas: 1}, tel)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	index := natskv.NewRoutes(js, time.Hour, 1)
 	clients := natskv.NewClientStore(js, 1)
-	r := &router{nc: nc, js: js, routes: natskv.RouteIndex{Routes: index}}
+	r := &router{nc: nc, log: lifecycle, routes: natskv.RouteIndex{Routes: index}}
 	r.svc = fanout.New(fanout.Deps{
 		Frames: frames, Feed: natslive.New(nc), Clients: clients, Requests: natskv.NewRequestStore(js, "requests", time.Hour, 1), Routes: r.routes,
-		Pending: natskv.PendingIndex{Routes: index}, Events: natsevents.New(js, "NOETL_EVENTS", natsevents.NewSubjects("noetl.events."), 1), Relay: natsrelay.New(nc, tel),
+		Pending: natskv.PendingIndex{Routes: index}, Lifecycle: lifecycle, Settler: natsrelay.NewSettler(nc), Relay: natsrelay.New(nc, tel),
 		Logger: tel.Logger, NewID: uuid.NewString, Now: time.Now, Forwarded: []string{"step.exit"},
 	})
 	if _, err := clients.Claim(tb.Context(), fanout.Client{ID: "c", Owner: "id:7"}); err != nil {
@@ -79,13 +84,15 @@ func (r *router) pend(tb testing.TB, n int) {
 	wg.Wait()
 }
 
-// route publishes one event and routes it.
+// route stores one event in the log and routes it.
 func (r *router) route(ctx context.Context, tb testing.TB, execution string) {
 	tb.Helper()
-	payload := []byte(`{"event_type":"step.exit","execution_id":"` + execution + `","step":"s"}`)
-	ack, err := r.js.Publish(ctx, "noetl.events.t.o."+execution+".0", payload)
+	r.events++
+	e := fanout.LifecycleEvent{ID: execution + "." + strconv.Itoa(r.events), State: fanout.State{ExecutionID: execution, EventType: "step.exit", StepName: "s", Status: "ok", At: "2026-01-02T03:04:05Z"}}
+	err := r.log.Append(ctx, []fanout.LifecycleEvent{e})
 	if err == nil {
-		err = r.svc.Route(ctx, fanout.Event{Seq: ack.Sequence, ExecutionID: execution, Payload: payload})
+		e.Seq = uint64(r.events)
+		err = r.svc.Route(ctx, e)
 	}
 	if err != nil {
 		tb.Fatal(err)

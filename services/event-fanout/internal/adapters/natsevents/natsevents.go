@@ -1,177 +1,324 @@
-// Package natsevents reads NoETL's stream of lifecycle events.
+// Package natsevents reads the JetStream streams to which NoETL publishes lifecycle events. They are
+// NoETL's: this package finds them by their subjects, waits for them, and never makes, changes or
+// deletes one.
 package natsevents
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"math"
+	"log/slog"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 
-	"github.com/noetl/gateway/libs/contract/noetlwire"
-	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
-// Subjects knows where in a subject the execution id is: third after the prefix in today's
-// shape (tenant, org, execution, shard), first in the legacy one (playbooks.executions.).
-type Subjects struct {
-	prefix  string
-	idFirst bool
+// Config says what to read.
+type Config struct {
+	Stream string   // name of the stream; "" finds it by its subjects
+	Prefix string   // subject prefix, with or without a trailing dot; the known ones are tried too
+	Types  []string // event types to read, in every spelling
+	Names  []string // streams to look for where this NATS user may not list them
+	// FirstLook is how far back the first reader ever begins.
+	FirstLook time.Duration
 }
 
-// NewSubjects reads the prefix setting, with or without its trailing dot.
-func NewSubjects(prefix string) Subjects {
-	prefix = strings.TrimRight(prefix, ".") + "."
-	return Subjects{prefix: prefix, idFirst: strings.HasSuffix(prefix, "executions.")}
+// WellKnown returns the names that servers give their streams.
+func WellKnown() []string { return []string{"noetl_events", "NOETL_EVENTS"} }
+
+var _ fanout.LifecycleSource = (*Source)(nil)
+
+// Source is the JetStream adapter. It is safe for concurrent use, but for Read.
+type Source struct {
+	js     jetstream.JetStream
+	cfg    Config
+	known  []Subjects
+	logger *slog.Logger
+
+	look chan struct{} // asks for a look for streams now
+
+	mu      sync.Mutex
+	looked  chan struct{} // closed, and replaced, after each look
+	last    time.Time     // when the last look began, zero for none since reading began
+	readers map[string]*reader
+
+	cannotList time.Time // listing streams failed then
 }
 
-// All matches every event.
-func (s Subjects) All() string { return s.prefix + ">" }
-
-// ExecutionID returns the id in a subject, "" if there is none.
-func (s Subjects) ExecutionID(subject string) string {
-	rest, ok := strings.CutPrefix(subject, s.prefix)
-	if !ok {
-		return ""
-	}
-	tokens := strings.Split(rest, ".")
-	at := 2
-	if s.idFirst {
-		at = 0
-	}
-	if at >= len(tokens) || !noetlwire.Token(tokens[at]) {
-		return ""
-	}
-	return tokens[at]
+// New makes the source.
+func New(js jetstream.JetStream, cfg Config, logger *slog.Logger) *Source {
+	return &Source{js: js, cfg: cfg, known: all(cfg.Prefix), logger: logger, look: make(chan struct{}, 1), looked: make(chan struct{})}
 }
 
-// of returns the subjects of one execution. The legacy shape may end with the id.
-func (s Subjects) of(executionID string) []string {
-	if s.idFirst {
-		return []string{s.prefix + executionID, s.prefix + executionID + ".>"}
-	}
-	return []string{s.prefix + "*.*." + executionID + ".>"}
-}
+// Name implements the port.
+func (s *Source) Name() string { return "jetstream" }
 
-var _ fanout.EventLog = (*EventLog)(nil)
+// How often the streams are looked for: while there is none, and while one is read, to notice that
+// another took its place.
+const (
+	lookSoon    = 500 * time.Millisecond
+	lookAgain   = 2 * time.Second
+	lookTimeout = 5 * time.Second
+	// listAgain is when listing streams is tried again after it was answered with silence.
+	listAgain = 5 * time.Second
+)
 
-// EventLog is the JetStream adapter. It is safe for concurrent use.
-type EventLog struct {
-	js       jetstream.JetStream
-	name     string
-	subjects Subjects
-	stream   *natskit.Lazy[jetstream.Stream]
-}
+// Optional implements the port.
+func (s *Source) Optional() bool { return s.cfg.Stream == "" }
 
-// New makes the log on a stream that belongs to NoETL; it is made as NoETL would only if it
-// does not exist.
-func New(js jetstream.JetStream, name string, subjects Subjects, replicas int) *EventLog {
-	return &EventLog{js: js, name: name, subjects: subjects, stream: natskit.BoundStream(js, jetstream.StreamConfig{
-		Name: name, Subjects: []string{subjects.All()}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
-		MaxAge: 24 * time.Hour, AllowDirect: true, Replicas: replicas,
-	})}
-}
-
-// Stream returns the stream, for the consumer.
-func (l *EventLog) Stream(ctx context.Context) (jetstream.Stream, error) { return l.stream.Get(ctx) }
-
-// Failed tells the log of an error met by the consumer.
-func (l *EventLog) Failed(err error) error { return l.stream.Failed(err) }
-
-// Last implements the port.
-func (l *EventLog) Last(ctx context.Context) (uint64, error) {
-	s, err := l.stream.Get(ctx)
-	if err != nil {
-		return 0, err
-	}
-	info, err := s.Info(ctx)
-	if err != nil {
-		return 0, l.stream.Failed(err)
-	}
-	return info.State.LastSeq, nil
-}
-
-// After implements the port: a batched direct get per subject, or single gets where the
-// stream's owner has not allowed direct access.
-func (l *EventLog) After(ctx context.Context, executionID string, seq uint64, limit int) (events []fanout.Event, more bool, err error) {
-	s, err := l.stream.Get(ctx)
-	if err != nil {
-		return nil, false, err
-	}
-	read := l.batch
-	if !s.CachedInfo().Config.AllowDirect {
-		read = func(ctx context.Context, subject string, seq uint64, limit int) ([]fanout.Event, bool, error) {
-			return l.oneByOne(ctx, s, subject, seq, limit)
+// Read implements the port. The parts of the cursor are streams.
+func (s *Source) Read(ctx context.Context, cursor fanout.Cursor, report func(fanout.SourceState), take func(context.Context, fanout.SourceBatch) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	broken := make(chan error, 1)
+	var reading sync.WaitGroup
+	var taking sync.Mutex
+	one := func(ctx context.Context, b fanout.SourceBatch) error {
+		taking.Lock()
+		defer taking.Unlock()
+		if err := take(ctx, b); err != nil {
+			return err
 		}
+		cursor[b.Part] = b.Position
+		return nil
 	}
-	complete := uint64(math.MaxUint64) // through here every subject was read to its end
-	for _, subject := range l.subjects.of(executionID) {
-		found, rest, err := read(ctx, subject, seq, limit)
+	if cursor == nil {
+		cursor = fanout.Cursor{}
+	}
+	defer func() {
+		cancel()
+		reading.Wait()
+		s.reset()
+	}()
+	for {
+		began := time.Now()
+		streams, err := s.find(ctx)
 		if err != nil {
-			return nil, false, err
+			return err
 		}
-		if rest {
-			more, complete = true, min(complete, found[len(found)-1].Seq)
+		s.keep(streams)
+		for _, info := range streams {
+			if s.has(info) {
+				continue
+			}
+			taking.Lock()
+			position := cursor[info.Config.Name]
+			taking.Unlock()
+			r, err := s.open(ctx, info, position)
+			if err != nil {
+				return err
+			}
+			reading.Go(func() {
+				if err := r.run(one); err != nil {
+					select {
+					case broken <- err:
+					default:
+					}
+				}
+			})
 		}
-		events = append(events, found...)
+		taking.Lock() // report is not called concurrently with take
+		report(s.state())
+		taking.Unlock()
+		s.found(began)
+		wait := lookAgain
+		if len(streams) == 0 {
+			wait = lookSoon
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case err := <-broken:
+			timer.Stop()
+			return err
+		case <-s.look:
+			timer.Stop()
+		case <-timer.C:
+		}
 	}
-	slices.SortFunc(events, func(a, b fanout.Event) int { return cmp.Compare(a.Seq, b.Seq) })
-	if at := slices.IndexFunc(events, func(e fanout.Event) bool { return e.Seq > complete }); at >= 0 {
-		events = events[:at]
-	}
-	if len(events) > limit {
-		events, more = events[:limit], true
-	}
-	for i := range events {
-		events[i].ExecutionID = executionID
-	}
-	return events, more, nil
 }
 
-// maxRead bounds one read, in bytes.
-const maxRead = 4 << 20
+// found tells whoever waits that it is known what there is to read.
+func (s *Source) found(began time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = began
+	close(s.looked)
+	s.looked = make(chan struct{})
+}
 
-func (l *EventLog) batch(ctx context.Context, subject string, seq uint64, limit int) (events []fanout.Event, more bool, err error) {
-	messages, err := jetstreamext.GetBatch(ctx, l.js, l.name, limit,
-		jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchSeq(seq+1), jetstreamext.GetBatchMaxBytes(maxRead))
+// reset forgets the readers, which have ended.
+func (s *Source) reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.readers, s.last = nil, time.Time{}
+}
+
+// find returns the streams that hold events, "stream not found" being none.
+func (s *Source) find(ctx context.Context) ([]*jetstream.StreamInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	names, err := s.names(ctx)
 	if err != nil {
-		return nil, false, l.stream.Failed(err)
+		return nil, natskit.Outage(err)
 	}
-	for m, err := range messages {
-		switch {
-		case errors.Is(err, jetstreamext.ErrNoMessages):
-			return nil, false, nil
-		case err != nil:
-			return nil, false, l.stream.Failed(err)
-		}
-		more = m.Header.Get("Nats-Num-Pending") != "0"
-		events = append(events, fanout.Event{Seq: m.Sequence, Payload: m.Data})
-	}
-	if len(events) == 0 { // the iterator ends without a word when NATS does not answer
-		return nil, false, fault.New(fault.Unavailable, "event_log_silent", "a part of the gateway is unavailable; try again")
-	}
-	return events, more, nil
-}
-
-func (l *EventLog) oneByOne(ctx context.Context, s jetstream.Stream, subject string, seq uint64, limit int) ([]fanout.Event, bool, error) {
-	var events []fanout.Event
-	for len(events) < limit {
-		m, err := s.GetMsg(ctx, seq+1, jetstream.WithGetMsgSubject(subject))
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return events, false, nil
+	var streams []*jetstream.StreamInfo
+	for _, name := range names {
+		stream, err := s.js.Stream(ctx, name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			continue
 		}
 		if err != nil {
-			return nil, false, l.stream.Failed(err)
+			return nil, natskit.Outage(err)
 		}
-		events = append(events, fanout.Event{Seq: m.Sequence, Payload: m.Data})
-		seq = m.Sequence
+		if info := stream.CachedInfo(); len(s.filters(info)) > 0 {
+			streams = append(streams, info)
+		}
 	}
-	return events, true, nil
+	return streams, nil
+}
+
+func (s *Source) names(ctx context.Context) ([]string, error) {
+	if s.cfg.Stream != "" {
+		return []string{s.cfg.Stream}, nil
+	}
+	if !s.cannotList.IsZero() && time.Since(s.cannotList) < listAgain {
+		return s.cfg.Names, nil
+	}
+	var names []string
+	for _, subjects := range s.known {
+		lctx, cancel := context.WithTimeout(ctx, time.Second) // a server answers a forbidden request with silence
+		list := s.js.StreamNames(lctx, jetstream.WithStreamListSubject(subjects.All()))
+		for name := range list.Name() {
+			names = append(names, name)
+		}
+		err := list.Err()
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && s.js.Conn().IsConnected() {
+			s.cannotList = time.Now()
+			s.logger.InfoContext(ctx, "streams cannot be listed, looking for NoETL's by name", "names", s.cfg.Names, "err", err)
+			return s.cfg.Names, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+func (s *Source) filters(info *jetstream.StreamInfo) []string {
+	var filters []string
+	for _, subjects := range s.known {
+		filters = append(filters, subjects.Filters(s.cfg.Types)...)
+	}
+	return narrow(filters, info.Config.Subjects)
+}
+
+// executionID returns the id in a subject, by the first of the known prefixes that it has.
+func (s *Source) executionID(subject string) string {
+	for _, subjects := range s.known {
+		if strings.HasPrefix(subject, subjects.prefix) {
+			return subjects.ExecutionID(subject)
+		}
+	}
+	return ""
+}
+
+// keep ends the readers of streams that are gone, or that were replaced under their name.
+func (s *Source) keep(streams []*jetstream.StreamInfo) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, r := range s.readers {
+		there := slices.ContainsFunc(streams, func(i *jetstream.StreamInfo) bool { return incarnation(i) == r.incarnation })
+		if !there {
+			s.logger.Warn("a stream of lifecycle events is gone", "stream", name)
+			r.cancel()
+			delete(s.readers, name)
+		}
+	}
+}
+
+func (s *Source) has(info *jetstream.StreamInfo) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.readers[info.Config.Name]
+	return ok
+}
+
+func (s *Source) state() fanout.SourceState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for name := range s.readers {
+		names = append(names, name)
+	}
+	if len(names) == 0 {
+		return fanout.SourceState{Problem: "there is no JetStream stream with NoETL's lifecycle events"}
+	}
+	slices.Sort(names)
+	return fanout.SourceState{Reading: "JetStream stream " + strings.Join(names, ", ")}
+}
+
+// Settle implements the port. Servers make their streams when they first publish, so where there was none
+// it is looked again.
+func (s *Source) Settle(ctx context.Context) error {
+	readers, err := s.reading(ctx)
+	if err != nil {
+		return err
+	}
+	if len(readers) == 0 {
+		return fanout.ErrNoSource()
+	}
+	for _, r := range readers {
+		if err := r.settle(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reading returns the readers of all streams there are now.
+func (s *Source) reading(ctx context.Context) ([]*reader, error) {
+	asked := time.Now()
+	for {
+		s.mu.Lock()
+		readers := slices.Collect(maps.Values(s.readers))
+		last, looked := s.last, s.looked
+		s.mu.Unlock()
+		if !last.IsZero() && (len(readers) > 0 || !last.Before(asked)) {
+			return readers, nil
+		}
+		select {
+		case s.look <- struct{}{}:
+		default:
+		}
+		select {
+		case <-looked:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// traceOf returns the trace context that a message carries.
+func traceOf(h nats.Header) map[string]string {
+	var trace map[string]string
+	for _, name := range []string{"traceparent", "tracestate"} {
+		if v := h.Get(name); v != "" {
+			if trace == nil {
+				trace = map[string]string{}
+			}
+			trace[name] = v
+		}
+	}
+	return trace
 }

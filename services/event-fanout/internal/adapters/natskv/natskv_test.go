@@ -30,6 +30,12 @@ func TestStoresConform(t *testing.T) {
 		t.Helper()
 		return natskv.PendingIndex{Routes: natskv.NewRoutes(testkit.StartNATS(t).JetStream(t), time.Hour, 1)}
 	})
+	fanouttest.RunLeases(t, func(t *testing.T) (a, b fanout.Leases, die func(string)) {
+		t.Helper()
+		n := testkit.StartNATS(t)
+		// A holder dies by not renewing any more, which is what the suite does next.
+		return natskv.NewLeases(n.JetStream(t), "a", 1), natskv.NewLeases(n.JetStream(t), "b", 1), func(string) {}
+	})
 	fanouttest.RunTicketStore(t, func(t *testing.T) (fanout.TicketStore, fanout.TicketStore) {
 		t.Helper()
 		n := testkit.StartNATS(t)
@@ -42,7 +48,7 @@ func TestTheRecordOfARequestIsTheContracts(t *testing.T) {
 	t.Parallel()
 	js := testkit.StartNATS(t).JetStream(t)
 	s := natskv.NewRequestStore(js, "requests", time.Hour, 1)
-	r := fanout.Request{ID: "r", ClientID: "c", SessionKey: "hash", PlaybookPath: "p", CreatedAt: time.Unix(0, 0).UTC(), Since: 3}
+	r := fanout.Request{ID: "r", ClientID: "c", SessionKey: "hash", PlaybookPath: "p", CreatedAt: time.Unix(0, 0).UTC(), Attempt: "a"}
 	if err := s.Add(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +60,7 @@ func TestTheRecordOfARequestIsTheContracts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"client_id":"c","session_token":"hash","execution_id":"","playbook_path":"p","created_at":"1970-01-01T00:00:00Z","since":3}`
+	want := `{"client_id":"c","session_token":"hash","execution_id":"","playbook_path":"p","created_at":"1970-01-01T00:00:00Z","attempt":"a"}`
 	if got := strings.TrimSpace(string(e.Value())); got != want {
 		t.Errorf("got %s", got)
 	}

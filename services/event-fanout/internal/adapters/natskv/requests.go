@@ -31,7 +31,8 @@ type requestRecord struct {
 	ExecutionID  noetlwire.ID `json:"execution_id"`
 	PlaybookPath string       `json:"playbook_path"`
 	CreatedAt    time.Time    `json:"created_at"`
-	Since        uint64       `json:"since"`
+	Attempt      string       `json:"attempt,omitempty"`
+	Ended        string       `json:"ended,omitempty"`
 	Done         bool         `json:"done,omitempty"`
 }
 
@@ -83,7 +84,7 @@ func (s *RequestStore) get(ctx context.Context, id string) (fanout.Request, uint
 	}
 	return fanout.Request{
 		ID: id, ClientID: rec.ClientID, SessionKey: rec.SessionToken, ExecutionID: string(rec.ExecutionID),
-		PlaybookPath: rec.PlaybookPath, CreatedAt: rec.CreatedAt, Since: rec.Since, Done: rec.Done,
+		PlaybookPath: rec.PlaybookPath, CreatedAt: rec.CreatedAt, Attempt: rec.Attempt, Ended: rec.Ended, Done: rec.Done,
 	}, entry.Revision(), nil
 }
 
@@ -104,6 +105,17 @@ func (s *RequestStore) Finish(ctx context.Context, id string) (fanout.Request, e
 		changed := !r.Done
 		r.Done = true
 		return changed
+	})
+}
+
+// End implements the port.
+func (s *RequestStore) End(ctx context.Context, id, eventType string) (fanout.Request, error) {
+	return s.change(ctx, id, func(r *fanout.Request) bool {
+		if r.Done || r.Ended != "" {
+			return false
+		}
+		r.Ended = eventType
+		return true
 	})
 }
 
@@ -146,6 +158,6 @@ func conflict(err error) bool {
 func encodeRequest(r fanout.Request) ([]byte, error) {
 	return json.Marshal(requestRecord{ //nolint:gosec // the member holds a hash; see requestRecord
 		ClientID: r.ClientID, SessionToken: r.SessionKey, ExecutionID: noetlwire.ID(r.ExecutionID),
-		PlaybookPath: r.PlaybookPath, CreatedAt: r.CreatedAt, Since: r.Since, Done: r.Done,
+		PlaybookPath: r.PlaybookPath, CreatedAt: r.CreatedAt, Attempt: r.Attempt, Ended: r.Ended, Done: r.Done,
 	})
 }

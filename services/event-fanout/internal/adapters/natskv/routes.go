@@ -62,6 +62,26 @@ func (x RouteIndex) Put(ctx context.Context, executionID string, r fanout.Route)
 	return nil
 }
 
+// Get implements the port.
+func (x RouteIndex) Get(ctx context.Context, executionID, requestID string) (fanout.Route, bool, error) {
+	kv, err := x.bucket.Get(ctx)
+	if err != nil {
+		return fanout.Route{}, false, err
+	}
+	entry, err := kv.Get(ctx, routeKey(executionID, requestID))
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return fanout.Route{}, false, nil
+	}
+	if err != nil {
+		return fanout.Route{}, false, x.bucket.Failed(err)
+	}
+	var rec routeRecord
+	if err := json.Unmarshal(entry.Value(), &rec); err != nil {
+		return fanout.Route{}, false, err
+	}
+	return fanout.Route{RequestID: requestID, ClientID: rec.ClientID, Through: rec.Through, Revision: entry.Revision()}, true, nil
+}
+
 // ByExecution implements the port.
 func (x RouteIndex) ByExecution(ctx context.Context, executionID string) ([]fanout.Route, error) {
 	var routes []fanout.Route

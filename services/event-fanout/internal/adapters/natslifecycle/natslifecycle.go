@@ -1,0 +1,144 @@
+// Package natslifecycle keeps lifecycle events in the JetStream stream GATEWAY_LIFECYCLE, one subject
+// per execution. The stream is the gateway's own; NoETL's are only read (package natsevents).
+package natslifecycle
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/noetl/gateway/libs/contract/frame"
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+)
+
+// Names in NATS.
+const (
+	StreamName    = "GATEWAY_LIFECYCLE"
+	subjectPrefix = "gateway.lifecycle."
+)
+
+// dedupWindow is how long an event's id is remembered; the port asks for ten minutes.
+const dedupWindow = 10 * time.Minute
+
+// Config bounds the log.
+type Config struct {
+	TTL      time.Duration // how long an event is kept
+	MaxBytes int64         // bytes of all events together; the oldest go first
+	Replicas int
+}
+
+var _ fanout.LifecycleLog = (*Log)(nil)
+
+// Log is the JetStream adapter. It is safe for concurrent use.
+type Log struct {
+	js     jetstream.JetStream
+	stream *natskit.Lazy[jetstream.Stream]
+}
+
+// New makes the log; the stream is created when it is first needed.
+func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*Log, error) {
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(publishTimeout))
+	if err != nil {
+		return nil, err
+	}
+	return &Log{js: js, stream: natskit.Stream(js, jetstream.StreamConfig{
+		Name: StreamName, Description: "Lifecycle events of NoETL's executions, for the gateway's clients.",
+		Subjects: []string{subjectPrefix + "*"}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		Discard: jetstream.DiscardOld, MaxAge: cfg.TTL, MaxBytes: cfg.MaxBytes, MaxMsgsPerSubject: -1, Duplicates: min(dedupWindow, cfg.TTL),
+		AllowDirect: true, Replicas: cfg.Replicas,
+	}, tel.Logger)}, nil
+}
+
+// publishTimeout bounds the acknowledgement of one event.
+const publishTimeout = 5 * time.Second
+
+// Append implements the port. The events are sent one behind the other and acknowledged together: one
+// connection keeps their order, and a server that stops taking them stores none of the later ones.
+func (l *Log) Append(ctx context.Context, events []fanout.LifecycleEvent) error {
+	if _, err := l.stream.Get(ctx); err != nil {
+		return err
+	}
+	acks := make([]jetstream.PubAckFuture, 0, len(events))
+	for _, e := range events {
+		msg, err := encode(e)
+		if err != nil {
+			return err
+		}
+		ack, err := l.js.PublishMsgAsync(msg, jetstream.WithMsgID(e.ID), jetstream.WithExpectStream(StreamName))
+		if err != nil {
+			return l.stream.Failed(err)
+		}
+		acks = append(acks, ack)
+	}
+	for _, ack := range acks {
+		select {
+		case <-ack.Ok():
+		case err := <-ack.Err():
+			return l.stream.Failed(err)
+		case <-ctx.Done():
+			return natskit.Outage(ctx.Err())
+		}
+	}
+	return nil
+}
+
+// After implements the port.
+func (l *Log) After(ctx context.Context, executionID string, seq uint64, limit int) ([]fanout.LifecycleEvent, bool, error) {
+	if _, err := l.stream.Get(ctx); err != nil {
+		return nil, false, err
+	}
+	messages, more, err := natskit.Backlog(ctx, l.js, StreamName, subjectPrefix+executionID, seq, limit, maxRead)
+	if err != nil {
+		return nil, false, l.stream.Failed(err)
+	}
+	events := make([]fanout.LifecycleEvent, 0, len(messages))
+	for _, m := range messages {
+		e, err := Decode(m.Data, m.Header, m.Sequence)
+		if err != nil {
+			return nil, false, err
+		}
+		events = append(events, e)
+	}
+	return events, more, nil
+}
+
+// maxRead bounds one read, in bytes.
+const maxRead = 1 << 20
+
+// Stream returns the stream, for the consumer that routes events.
+func (l *Log) Stream(ctx context.Context) (jetstream.Stream, error) { return l.stream.Get(ctx) }
+
+// Failed tells the log of an error met by the consumer.
+func (l *Log) Failed(err error) error { return l.stream.Failed(err) }
+
+func encode(e fanout.LifecycleEvent) (*nats.Msg, error) {
+	data, err := json.Marshal(e.State.Params())
+	if err != nil {
+		return nil, err
+	}
+	msg := &nats.Msg{Subject: subjectPrefix + e.State.ExecutionID, Data: data, Header: nats.Header{}}
+	for _, name := range slices.Sorted(maps.Keys(e.Trace)) {
+		msg.Header.Set(name, e.Trace[name])
+	}
+	return msg, nil
+}
+
+// Decode reads a message of the log.
+func Decode(data []byte, header nats.Header, seq uint64) (fanout.LifecycleEvent, error) {
+	var p frame.StateParams
+	if err := json.Unmarshal(data, &p); err != nil {
+		return fanout.LifecycleEvent{}, err
+	}
+	s := fanout.State{ExecutionID: p.ExecutionID, EventType: p.EventType, Status: p.Status, At: p.At}
+	if p.StepName != nil {
+		s.StepName = *p.StepName
+	}
+	return fanout.LifecycleEvent{Seq: seq, ID: header.Get(jetstream.MsgIDHeader), State: s}, nil
+}

@@ -1,0 +1,225 @@
+package fanout
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/noetl/gateway/libs/fault"
+)
+
+// Intake copies what one source tells into the log of lifecycle events. Of all replicas one does it
+// at a time, so that the order of the source is the order of the log; another goes on where it was
+// when it dies. It is a run.Component.
+type Intake struct {
+	IntakeDeps
+
+	mu      sync.Mutex
+	holding bool
+	record  SourceRecord // as this process knows it while it holds the lease
+}
+
+// IntakeMeter counts how often reading a source began again.
+type IntakeMeter interface {
+	// Reconnected counts an end of reading: an error, or an end in good order.
+	Reconnected(failed bool)
+}
+
+// IntakeDeps is what an intake needs.
+type IntakeDeps struct {
+	From   LifecycleSource
+	Leases Leases
+	Ingest func(context.Context, []SourceEvent) error
+	Meter  IntakeMeter
+	// Serve makes the other replicas find settle as long as this one reads the source; nil for none.
+	Serve  func(source string, settle func(context.Context) error) (stop func())
+	Logger *slog.Logger
+}
+
+// NewIntake makes the intake of a source.
+func NewIntake(d IntakeDeps) *Intake {
+	d.Logger = d.Logger.With("source", d.From.Name())
+	if d.Serve == nil {
+		d.Serve = func(string, func(context.Context) error) func() { return func() {} }
+	}
+	return &Intake{IntakeDeps: d}
+}
+
+// Name returns the component's name.
+func (i *Intake) Name() string { return "lifecycle source " + i.From.Name() }
+
+// Source returns the name of the source.
+func (i *Intake) Source() string { return i.From.Name() }
+
+// renewEvery is how often a holder shows that it lives.
+const renewEvery = 500 * time.Millisecond
+
+// loseAfter is how long a holder that cannot renew its lease goes on. It is shorter than others wait.
+const loseAfter = 1500 * time.Millisecond
+
+// leaseTimeout bounds one call about a lease.
+const leaseTimeout = time.Second
+
+// Run reads the source whenever this process holds its lease, until ctx ends.
+func (i *Intake) Run(ctx context.Context) error {
+	wait := newBackoff()
+	for ctx.Err() == nil {
+		lease, err := i.Leases.Acquire(ctx, i.From.Name())
+		if err != nil {
+			i.Logger.DebugContext(ctx, "the lease cannot be had, trying again", "err", err)
+			pause(ctx, wait.NextBackOff())
+			continue
+		}
+		wait.Reset()
+		i.hold(ctx, lease)
+	}
+	return nil
+}
+
+// newBackoff is how long to wait between tries: soon at first, then rarely, never in step.
+func newBackoff() *backoff.ExponentialBackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval = 250*time.Millisecond, 10*time.Second
+	return b
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// hold reads the source until ctx ends or the lease is lost.
+func (i *Intake) hold(ctx context.Context, lease Lease) {
+	i.mu.Lock()
+	before := lease.Record() // its state stands until the source reports another
+	i.holding, i.record = true, SourceRecord{Cursor: maps.Clone(before.Cursor), State: before.State}
+	if i.record.Cursor == nil {
+		i.record.Cursor = Cursor{}
+	}
+	i.mu.Unlock()
+	defer i.Serve(i.From.Name(), i.Settle)()
+	rctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var renewing sync.WaitGroup
+	renewing.Go(func() {
+		defer cancel()
+		i.renew(rctx, lease)
+	})
+	i.read(rctx)
+	cancel()
+	renewing.Wait()
+	i.mu.Lock()
+	i.holding = false
+	record := i.record
+	i.mu.Unlock()
+	fctx, done := context.WithTimeout(context.WithoutCancel(ctx), leaseTimeout)
+	defer done()
+	if err := lease.Save(fctx, record); err == nil { // the last position, for the next holder
+		lease.Release(fctx)
+	}
+}
+
+// renew keeps the lease until ctx ends; it returns when the lease is lost.
+func (i *Intake) renew(ctx context.Context, lease Lease) {
+	tick := time.NewTicker(renewEvery)
+	defer tick.Stop()
+	for renewed := time.Now(); ; {
+		i.mu.Lock()
+		record := i.record
+		record.Cursor = maps.Clone(record.Cursor)
+		i.mu.Unlock()
+		sctx, cancel := context.WithTimeout(ctx, leaseTimeout)
+		err := lease.Save(sctx, record)
+		cancel()
+		kind, failed := fault.KindOf(err)
+		switch {
+		case !failed:
+			renewed = time.Now()
+		case ctx.Err() != nil:
+			return
+		case kind == fault.Conflict, time.Since(renewed) > loseAfter:
+			i.Logger.InfoContext(ctx, "another replica reads the source, or may soon", "err", err)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// read reads until ctx ends, and begins again whenever reading breaks.
+func (i *Intake) read(ctx context.Context) {
+	wait := newBackoff()
+	for ctx.Err() == nil {
+		i.mu.Lock()
+		cursor := maps.Clone(i.record.Cursor)
+		i.mu.Unlock()
+		err := i.From.Read(ctx, cursor, i.report, func(ctx context.Context, b SourceBatch) error {
+			if err := i.Ingest(ctx, b.Events); err != nil {
+				return err
+			}
+			wait.Reset()
+			i.mu.Lock()
+			i.record.Cursor[b.Part] = b.Position
+			i.mu.Unlock()
+			return nil
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		i.Meter.Reconnected(err != nil)
+		next := wait.NextBackOff()
+		i.Logger.WarnContext(ctx, "reading lifecycle events ended, trying again", "after", next, "err", err)
+		pause(ctx, next)
+	}
+}
+
+// report notes what the source reads, and says so once for each change.
+func (i *Intake) report(state SourceState) {
+	i.mu.Lock()
+	known := i.record.State
+	if known.Reading == state.Reading && known.Problem == state.Problem && !known.Since.IsZero() {
+		i.mu.Unlock()
+		return
+	}
+	state.Since = time.Now().UTC()
+	i.record.State = state
+	i.mu.Unlock()
+	if state.Problem != "" {
+		i.Logger.Warn("lifecycle source", "reading", state.Reading, "problem", state.Problem)
+		return
+	}
+	i.Logger.Info("lifecycle source", "reading", state.Reading)
+}
+
+// Settle waits until what the source held has gone to the log. It is for the process that reads it.
+func (i *Intake) Settle(ctx context.Context) error {
+	i.mu.Lock()
+	holding := i.holding
+	i.mu.Unlock()
+	if !holding {
+		return ErrNotReading()
+	}
+	return i.From.Settle(ctx)
+}
+
+// Record returns what is known of the source, whichever replica reads it.
+func (i *Intake) Record(ctx context.Context) (SourceRecord, error) {
+	i.mu.Lock()
+	holding, record := i.holding, i.record
+	i.mu.Unlock()
+	if holding {
+		return record, nil
+	}
+	return i.Leases.Peek(ctx, i.From.Name())
+}

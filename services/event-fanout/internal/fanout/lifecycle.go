@@ -1,0 +1,110 @@
+package fanout
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/noetl/gateway/libs/contract/frame"
+	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
+)
+
+// LifecycleEvent is an event of NoETL in the form in which the gateway keeps it, whatever server
+// it came from and whatever address that server gave it (ADR 0022).
+type LifecycleEvent struct {
+	// Seq is its place in the log; 0 until it is stored.
+	Seq uint64
+	// ID tells two events apart. The same event has the same id from whichever source it came.
+	ID    string
+	State State
+	// Trace is the trace context that came with it, by header name; nil for none.
+	Trace map[string]string
+}
+
+// Describe is what traces show of it.
+func (e LifecycleEvent) Describe() []string {
+	return []string{"noetl.execution.id", e.State.ExecutionID}
+}
+
+// SourceEvent is an event as a source has it.
+type SourceEvent struct {
+	// ID identifies it within its source, for payloads that have no event id of their own.
+	ID string
+	// ExecutionID is what its address says, "" for nothing. The payload's own counts.
+	ExecutionID string
+	Payload     []byte
+	Trace       map[string]string
+}
+
+// Ingest writes to the log what clients may see of a batch, and the end of every execution. The
+// order of the batch is kept. It is idempotent.
+func (s *Service) Ingest(ctx context.Context, batch []SourceEvent) error {
+	var events []LifecycleEvent
+	for _, e := range batch {
+		state, id, err := ParseState(e.Payload, e.ExecutionID)
+		if err != nil || !s.wants(state.EventType) || !noetlwire.Token(state.ExecutionID) {
+			continue // not for clients: other producers write to these streams too
+		}
+		if state.At == "" {
+			state.At = frame.Time(s.Now())
+		}
+		if id == "" {
+			id = e.ID
+		}
+		events = append(events, LifecycleEvent{ID: state.ExecutionID + "." + id, State: state, Trace: e.Trace})
+	}
+	if len(events) == 0 {
+		return nil
+	}
+	return s.Lifecycle.Append(ctx, events)
+}
+
+// wants reports whether the log keeps events of a type.
+func (s *Service) wants(eventType string) bool { return Ends(eventType) || s.forwards(eventType) }
+
+// Wanted returns the types that the log keeps, in every spelling, for sources that can read by type.
+func Wanted(forwarded []string) []string {
+	var types []string
+	for _, t := range slices.Concat(forwarded, []string{EventCompleted, EventFailed, EventCancelled}) {
+		types = append(append(types, t), Spellings(t)...)
+	}
+	slices.Sort(types)
+	return slices.Compact(types)
+}
+
+// SourceState says what a source reads; it is what readiness tells.
+type SourceState struct {
+	// Reading names what is read, such as "JetStream stream noetl_events"; "" for nothing.
+	Reading string `json:"reading,omitempty"`
+	// Problem says why nothing is read, or not all of it; "" for none.
+	Problem string    `json:"problem,omitempty"`
+	Since   time.Time `json:"since"`
+}
+
+// TellSources says what feeds the gateway and since when, for readiness. It is an error when nothing
+// does, or when a source cannot be read.
+func TellSources(ctx context.Context, intakes []*Intake) (string, error) {
+	var told, problems []string
+	for _, i := range intakes {
+		record, err := i.Record(ctx)
+		state := record.State
+		switch {
+		case err != nil:
+			return "", err
+		case state.Reading != "":
+			told = append(told, state.Reading+" since "+state.Since.Format(time.RFC3339))
+		case i.From.Optional():
+		case state.Problem != "":
+			problems = append(problems, state.Problem)
+		}
+	}
+	if len(problems) > 0 || len(told) == 0 {
+		if len(told) == 0 {
+			problems = append([]string{"no source"}, problems...)
+		}
+		return "", fault.New(fault.Unavailable, "no_event_source", "lifecycle events: "+strings.Join(append(problems, told...), "; "))
+	}
+	return strings.Join(told, "; "), nil
+}

@@ -1,0 +1,240 @@
+package fanout_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+)
+
+// route ingests what a source has and routes what the log got from it.
+func (w *world) route(t *testing.T, s *fanout.Service, events ...fanout.SourceEvent) {
+	t.Helper()
+	before := len(w.events.All())
+	if err := s.Ingest(t.Context(), events); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range w.events.All()[before:] {
+		if err := s.Route(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func source(id, payload string) fanout.SourceEvent {
+	return fanout.SourceEvent{ID: id, Payload: []byte(payload)}
+}
+
+func TestIngestKeepsWhatClientsSeeAndEveryEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	s := w.service()
+	w.route(
+		t, s,
+		source("1", `{"event_type":"step.exit","execution_id":582940187123449857,"event_id":7,"step":"a","created_at":"2026-01-28T22:11:41"}`),
+		source("2", `{"event_type":"step.enter","execution_id":1,"step":"not forwarded here"}`),
+		source("3", `no event`),
+		source("4", `{"event_type":"step.exit","execution_id":"not one.token"}`),
+		source("5", `{"event_type":"execution.cancelled","execution_id":1,"created_at":"2026-01-28T22:11:41"}`),
+		source("6", `{"event_type":"step.exit","execution_id":582940187123449857,"event_id":7,"step":"a","created_at":"2026-01-28T22:11:41"}`),
+		fanout.SourceEvent{ID: "7", ExecutionID: "9", Payload: []byte(`{"event_type":"step.exit","step":"b","at":"2026-01-28T22:11:41Z"}`), Trace: map[string]string{"traceparent": "x"}},
+	)
+	want := []fanout.LifecycleEvent{
+		{Seq: 1, ID: "582940187123449857.7", State: fanout.State{ExecutionID: "582940187123449857", EventType: "step.exit", StepName: "a", Status: "running", At: "2026-01-28T22:11:41Z"}},
+		{Seq: 2, ID: "1.5", State: fanout.State{ExecutionID: "1", EventType: "playbook.cancelled", Status: "cancelled", At: "2026-01-28T22:11:41Z"}},
+		{Seq: 3, ID: "9.7", State: fanout.State{ExecutionID: "9", EventType: "step.exit", StepName: "b", Status: "running", At: "2026-01-28T22:11:41Z"}, Trace: map[string]string{"traceparent": "x"}},
+	}
+	if diff := cmp.Diff(want, w.events.All()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWantedNamesEverySpelling(t *testing.T) {
+	t.Parallel()
+	want := []string{"execution.cancelled", "playbook.cancelled", "playbook.completed", "playbook.failed", "playbook_cancelled", "playbook_completed", "playbook_failed", "step.exit"}
+	if diff := cmp.Diff(want, fanout.Wanted([]string{"step.exit", "playbook.completed"})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAnExecutionThatEndsWithoutACallbackIsNoLongerPending(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{fanout.EventCompleted, fanout.EventFailed, fanout.EventCancelled} {
+		for name, order := range map[string]func(t *testing.T, w *world, s *fanout.Service, event fanout.SourceEvent){
+			"bound before": func(t *testing.T, w *world, s *fanout.Service, event fanout.SourceEvent) {
+				t.Helper()
+				w.expect(t, s, "r", "c", "55")
+				w.route(t, s, event)
+			},
+			"bound after": func(t *testing.T, w *world, s *fanout.Service, event fanout.SourceEvent) {
+				t.Helper()
+				w.expect(t, s, "r", "c", "")
+				w.route(t, s, event)
+				if _, err := s.Bind(t.Context(), fanoutwire.BindRequest{RequestID: "r", ExecutionID: "55"}); err != nil {
+					t.Fatal(err)
+				}
+			},
+		} {
+			t.Run(end+" "+name, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld()
+				s := w.service()
+				order(t, w, s, source("1", `{"event_type":"`+end+`","execution_id":"55"}`))
+				if ids, _ := w.pending.List(t.Context(), "c"); len(ids) != 0 {
+					t.Errorf("still pending: %v", ids)
+				}
+				if routes, _ := w.routes.ByExecution(t.Context(), "55"); len(routes) != 0 {
+					t.Errorf("still routed: %+v", routes)
+				}
+				// A late callback is delivered all the same, with its own end if that is another one.
+				for range 2 {
+					if _, err := s.Complete(t.Context(), fanout.Result{RequestID: "r", ExecutionID: "55", Status: "COMPLETED"}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				want := []string{end, "playbook.completed", "result:COMPLETED"}
+				if end == fanout.EventCompleted {
+					want = []string{end, "result:COMPLETED"}
+				}
+				if diff := cmp.Diff(want, w.told(t, "c")); diff != "" {
+					t.Error(diff)
+				}
+				if routes, _ := w.routes.ByExecution(t.Context(), "55"); len(routes) != 0 {
+					t.Errorf("routed again: %+v", routes)
+				}
+			})
+		}
+	}
+}
+
+// Events that come after the result must find its request, and its end must take it out: the Rust server
+// publishes them up to half a second late.
+func TestEventsThatAreLateFindTheRequestOfAResult(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	s := w.service()
+	w.expect(t, s, "r", "c", "55")
+	if _, err := s.Complete(t.Context(), fanout.Result{RequestID: "r", Status: "COMPLETED"}); err != nil {
+		t.Fatal(err)
+	}
+	w.route(t, s, source("1", `{"event_type":"step.exit","execution_id":"55","step":"late"}`), source("2", `{"event_type":"playbook.completed","execution_id":"55"}`))
+	if diff := cmp.Diff([]string{"playbook.completed", "result:COMPLETED", "late"}, w.told(t, "c")); diff != "" {
+		t.Error(diff)
+	}
+	if routes, _ := w.routes.ByExecution(t.Context(), "55"); len(routes) != 0 {
+		t.Errorf("still routed: %+v", routes)
+	}
+}
+
+// Without a source nothing will come that could take it out: it goes a while after its result, and events
+// that come in between still find it.
+func TestWithoutASourceAResultTakesItsRequestOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		s := w.service()
+		w.settler.Fail(fanout.ErrNoSource())
+		for _, r := range []string{"r", "q"} {
+			w.expect(t, s, r, "c"+r, "55")
+			if _, err := s.Complete(t.Context(), fanout.Result{RequestID: r, Status: "COMPLETED"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Retire(ctx) }()
+		<-time.After(50 * time.Second)
+		w.route(t, s, source("1", `{"event_type":"step.exit","execution_id":"55","step":"late"}`))
+		if diff := cmp.Diff([]string{"playbook.completed", "result:COMPLETED", "late"}, w.told(t, "cr")); diff != "" {
+			t.Error(diff)
+		}
+		<-time.After(20 * time.Second)
+		if routes, _ := w.routes.ByExecution(t.Context(), "55"); len(routes) != 0 {
+			t.Errorf("still routed: %+v", routes)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What NoETL told before a report comes before it, also when the log gets it only now.
+func TestReportsWaitForTheEventsFromBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	s := w.service()
+	w.expect(t, s, "r", "c", "55")
+	steps := 0
+	w.settler.Before(func() {
+		steps++
+		if err := s.Ingest(t.Context(), []fanout.SourceEvent{source(fmt.Sprint(steps), fmt.Sprintf(`{"event_type":"step.exit","execution_id":"55","step":"s%d"}`, steps))}); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := s.Progress(t.Context(), fanout.Progress{RequestID: "r", Message: "half"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Complete(t.Context(), fanout.Result{RequestID: "r", Status: "COMPLETED"}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"s1", "half", "s2", "playbook.completed", "result:COMPLETED"}, w.told(t, "c")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAReportOfAnotherExecutionIsAConflict(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	s := w.service()
+	w.expect(t, s, "r", "c", "55")
+	_, callback := s.Complete(t.Context(), fanout.Result{RequestID: "r", ExecutionID: "56", Status: "COMPLETED"})
+	progress := s.Progress(t.Context(), fanout.Progress{RequestID: "r", ExecutionID: "56"})
+	for _, err := range []error{callback, progress} {
+		if kind, _ := fault.KindOf(err); kind != fault.Conflict {
+			t.Errorf("got %v", err)
+		}
+	}
+	if told := w.told(t, "c"); len(told) != 0 {
+		t.Errorf("told %v", told)
+	}
+}
+
+// A report costs the same however many requests wait for its execution, and an event is read from the
+// log once for all of them.
+func TestCostOfAReportAndOfAnEvent(t *testing.T) {
+	t.Parallel()
+	cost := func(requests int) (report, event int) {
+		w := newWorld()
+		s := w.service()
+		for i := range requests {
+			w.expect(t, s, fmt.Sprint("r", i), fmt.Sprint("c", i), "55")
+		}
+		before := w.events.Reads()
+		if err := s.Progress(t.Context(), fanout.Progress{RequestID: "r0", Message: "half"}); err != nil {
+			t.Fatal(err)
+		}
+		between := w.events.Reads()
+		w.route(t, s, source("1", `{"event_type":"step.exit","execution_id":"55","step":"s"}`))
+		for i := range requests {
+			if told := w.told(t, fmt.Sprint("c", i)); !slices.Contains(told, "s") {
+				t.Fatalf("request %d: %v", i, told)
+			}
+		}
+		return between - before, w.events.Reads() - between
+	}
+	if report, event := cost(1); report != 1 || event != 1 {
+		t.Errorf("one request: %d reads for a report, %d for an event", report, event)
+	}
+	if report, event := cost(100); report != 1 || event != 1 {
+		t.Errorf("100 requests: %d reads for a report, %d for an event", report, event)
+	}
+}

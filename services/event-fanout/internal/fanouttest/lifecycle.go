@@ -1,0 +1,314 @@
+package fanouttest
+
+import (
+	"context"
+	"maps"
+	"strconv"
+	"sync"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+)
+
+var _ fanout.LifecycleLog = (*Lifecycle)(nil)
+
+// Lifecycle is a log of lifecycle events in memory.
+type Lifecycle struct {
+	mu    sync.Mutex
+	log   []fanout.LifecycleEvent
+	known map[string]bool
+	page  int
+	err   error
+	reads int
+}
+
+// NewLifecycle makes an empty log.
+func NewLifecycle() *Lifecycle { return &Lifecycle{known: map[string]bool{}} }
+
+// Page makes After return at most n events.
+func (l *Lifecycle) Page(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.page = n
+}
+
+// Fail makes every call fail with err, until Fail(nil).
+func (l *Lifecycle) Fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+}
+
+// Reads returns how often After was called.
+func (l *Lifecycle) Reads() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.reads
+}
+
+// All returns what the log holds.
+func (l *Lifecycle) All() []fanout.LifecycleEvent {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]fanout.LifecycleEvent(nil), l.log...)
+}
+
+// Publish appends an event of an execution and returns it.
+func (l *Lifecycle) Publish(executionID, eventType, step string) fanout.LifecycleEvent {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.add(fanout.LifecycleEvent{
+		ID:    executionID + "." + strconv.Itoa(len(l.log)),
+		State: fanout.State{ExecutionID: executionID, EventType: eventType, StepName: step, Status: "ok", At: "2026-01-02T03:04:05Z"},
+	})
+}
+
+func (l *Lifecycle) add(e fanout.LifecycleEvent) fanout.LifecycleEvent {
+	e.Seq = uint64(len(l.log) + 1)
+	l.known[e.ID] = true
+	l.log = append(l.log, e)
+	return e
+}
+
+// Append implements the port.
+func (l *Lifecycle) Append(_ context.Context, events []fanout.LifecycleEvent) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return l.err
+	}
+	for _, e := range events {
+		if !l.known[e.ID] {
+			l.add(e)
+		}
+	}
+	return nil
+}
+
+// After implements the port.
+func (l *Lifecycle) After(_ context.Context, executionID string, seq uint64, limit int) ([]fanout.LifecycleEvent, bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reads++
+	if l.page > 0 {
+		limit = min(limit, l.page)
+	}
+	var out []fanout.LifecycleEvent
+	for _, e := range l.log[min(seq, uint64(len(l.log))):] {
+		if e.State.ExecutionID != executionID {
+			continue
+		}
+		if len(out) == limit {
+			return out, true, l.err
+		}
+		out = append(out, e)
+	}
+	return out, false, l.err
+}
+
+var _ fanout.Settler = (*Settler)(nil)
+
+// Settler says that all has arrived, or fails.
+type Settler struct {
+	mu     sync.Mutex
+	before func()
+	err    error
+}
+
+// Before calls f whenever it is asked.
+func (s *Settler) Before(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.before = f
+}
+
+// Fail makes Settle fail with err, until Fail(nil).
+func (s *Settler) Fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+// Settle implements the port.
+func (s *Settler) Settle(context.Context) error {
+	s.mu.Lock()
+	before, err := s.before, s.err
+	s.mu.Unlock()
+	if before != nil {
+		before()
+	}
+	return err
+}
+
+var _ fanout.Leases = (*Leases)(nil)
+
+// Leases is a store of leases in memory. A lease that was not renewed is free once [Leases.Expire] was
+// called: the suite of the real adapter covers the waiting.
+type Leases struct {
+	mu      *sync.Mutex
+	records map[string]*leaseEntry
+	holder  string
+}
+
+type leaseEntry struct {
+	record fanout.SourceRecord
+	free   chan struct{} // closed when nobody holds it
+	beat   int
+}
+
+// NewLeases makes an empty store.
+func NewLeases() *Leases {
+	return &Leases{mu: &sync.Mutex{}, records: map[string]*leaseEntry{}, holder: "a"}
+}
+
+// As returns the same store for another process.
+func (l *Leases) As(holder string) *Leases {
+	return &Leases{mu: l.mu, records: l.records, holder: holder}
+}
+
+// Expire frees a lease as if its holder had died.
+func (l *Leases) Expire(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.free(l.entry(name))
+}
+
+func (l *Leases) entry(name string) *leaseEntry {
+	e := l.records[name]
+	if e == nil {
+		e = &leaseEntry{free: make(chan struct{})}
+		close(e.free)
+		l.records[name] = e
+	}
+	return e
+}
+
+func (*Leases) free(e *leaseEntry) {
+	e.record.Holder = ""
+	select {
+	case <-e.free:
+	default:
+		close(e.free)
+	}
+}
+
+// Acquire implements the port.
+func (l *Leases) Acquire(ctx context.Context, name string) (fanout.Lease, error) {
+	for {
+		l.mu.Lock()
+		e := l.entry(name)
+		if e.record.Holder == "" {
+			e.record.Holder, e.free = l.holder, make(chan struct{})
+			e.beat++
+			record := e.record
+			record.Cursor = maps.Clone(record.Cursor)
+			l.mu.Unlock()
+			return &lease{leases: l, name: name, record: record, beat: e.beat}, nil
+		}
+		free := e.free
+		l.mu.Unlock()
+		select {
+		case <-free:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Peek implements the port.
+func (l *Leases) Peek(_ context.Context, name string) (fanout.SourceRecord, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.entry(name).record, nil
+}
+
+type lease struct {
+	leases *Leases
+	name   string
+	record fanout.SourceRecord
+	beat   int
+}
+
+// Record implements the port.
+func (x *lease) Record() fanout.SourceRecord { return x.record }
+
+// Save implements the port.
+func (x *lease) Save(_ context.Context, r fanout.SourceRecord) error {
+	x.leases.mu.Lock()
+	defer x.leases.mu.Unlock()
+	e := x.leases.entry(x.name)
+	if e.beat != x.beat || e.record.Holder != x.leases.holder {
+		return fault.New(fault.Conflict, "lease_lost", "another replica holds the lease")
+	}
+	r.Holder, r.Cursor = x.leases.holder, maps.Clone(r.Cursor)
+	e.record, x.record = r, r
+	return nil
+}
+
+// Release implements the port.
+func (x *lease) Release(context.Context) {
+	x.leases.mu.Lock()
+	defer x.leases.mu.Unlock()
+	if e := x.leases.entry(x.name); e.beat == x.beat {
+		x.leases.free(e)
+	}
+}
+
+var _ fanout.LifecycleSource = (*Source)(nil)
+
+// Source is a source in memory: one part, whose positions are numbers.
+type Source struct {
+	mu      sync.Mutex
+	events  []fanout.SourceEvent
+	changed chan struct{}
+	broken  chan error
+}
+
+// NewSource makes an empty source.
+func NewSource() *Source { return &Source{changed: make(chan struct{}), broken: make(chan error, 1)} }
+
+// Publish adds an event.
+func (s *Source) Publish(payload string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = append(s.events, fanout.SourceEvent{ID: strconv.Itoa(len(s.events) + 1), Payload: []byte(payload)})
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// Break makes reading end with err.
+func (s *Source) Break(err error) { s.broken <- err }
+
+// Name implements the port.
+func (s *Source) Name() string { return "memory" }
+
+// Settle implements the port.
+func (s *Source) Settle(context.Context) error { return nil }
+
+// Optional implements the port.
+func (*Source) Optional() bool { return false }
+
+// Read implements the port.
+func (s *Source) Read(ctx context.Context, cursor fanout.Cursor, report func(fanout.SourceState), take func(context.Context, fanout.SourceBatch) error) error {
+	report(fanout.SourceState{Reading: "memory"})
+	at, _ := strconv.Atoi(cursor["all"])
+	for {
+		s.mu.Lock()
+		batch, changed := s.events[min(at, len(s.events)):], s.changed
+		s.mu.Unlock()
+		if len(batch) > 0 {
+			at += len(batch)
+			if err := take(ctx, fanout.SourceBatch{Part: "all", Position: strconv.Itoa(at), Events: batch}); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-s.broken:
+			return err
+		case <-changed:
+		}
+	}
+}
