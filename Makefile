@@ -74,6 +74,8 @@ fmt: $(LINT) ## fail on unformatted files
 	@out=$$($(LINT) fmt --diff $(MODULES)); test -z "$$out" || { echo "$$out"; exit 1; }
 
 lint: $(LINT) ## vet, linters and the architecture rules of .golangci.yml
+	@for m in $(MODULES); do (cd $$m && GOWORK=off go list -deps -test ./... >/dev/null) || \
+	  { echo "$$m lacks a module of go.work: run GOWORK=off go mod tidy there"; exit 1; }; done
 	@go vet $(PACKAGES)
 	@$(LINT) run $(PACKAGES)
 

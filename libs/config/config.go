@@ -2,7 +2,7 @@
 // prints the table of what it read.
 //
 // Tags of a field: env (comma list, first name wins, required), file (dotted key in the
-// settings file), default, unit ("s", "ms": a bare number is that unit), secret ("true"),
+// settings file, comma list likewise), default, unit ("s", "ms": a bare number is that unit), secret ("true"),
 // doc, table (of a list that a file may hold as tables: the two keys of a table, which become
 // name=value). Field types: string, bool, int, int64, time.Duration, []string (comma list), and
 // structs of these. Precedence: environment, file, default.
@@ -36,7 +36,7 @@ const FileSetting = "GATEWAY_CONFIG"
 // Setting is one row of the table.
 type Setting struct {
 	Names   []string // environment names, preferred first
-	Key     string   // key in the file, "" if only the environment may set it
+	Keys    []string // keys in the file, preferred first; none if only the environment may set it
 	Default string
 	Unit    string
 	Secret  bool
@@ -74,9 +74,10 @@ func Load(into any, environ []string, defaults ...Default) error {
 				text = d.Value
 			}
 		}
-		if row.Key != "" {
-			if v, ok := fileValues[row.Key]; ok {
-				text, from = v, row.Key
+		for _, key := range row.Keys {
+			if v, ok := fileValues[key]; ok {
+				text, from = v, key
+				break
 			}
 		}
 		for _, name := range row.Names {
@@ -113,7 +114,7 @@ func describe(v reflect.Value) ([]Setting, error) {
 		switch {
 		case tagged:
 			rows = append(rows, Setting{
-				Names: strings.Split(env, ","), Key: field.Tag.Get("file"), Default: field.Tag.Get("default"),
+				Names: strings.Split(env, ","), Keys: split(field.Tag.Get("file")), Default: field.Tag.Get("default"),
 				Unit: field.Tag.Get("unit"), Secret: field.Tag.Get("secret") == "true", Doc: field.Tag.Get("doc"), table: field.Tag.Get("table"), value: value,
 			})
 		case field.Type.Kind() == reflect.Struct:
@@ -128,6 +129,14 @@ func describe(v reflect.Value) ([]Setting, error) {
 		}
 	}
 	return rows, nil
+}
+
+// split reads a comma list of a tag; an empty tag is none.
+func split(tag string) []string {
+	if tag == "" {
+		return nil
+	}
+	return strings.Split(tag, ",")
 }
 
 // serviceLink matches what Kubernetes puts into the environment of every pod in the namespace
@@ -147,23 +156,52 @@ func hint(name string) string {
 	return ""
 }
 
-// unknown finds settings with a prefix of ours that no service knows: a typo must not be
-// a silently ignored limit.
+// unknown finds settings with a prefix of ours that no service knows, and those that are nearly one that
+// some service reads: a typo must not be a silently ignored limit.
 func unknown(env map[string]string) []error {
 	var problems []error
 	for name, value := range env {
-		if settings.Ours(name) && !settings.Known(name) && !isServiceLink(name, value) {
+		switch {
+		case settings.Known(name) || settings.Retired(name) || isServiceLink(name, value):
+		case settings.Ours(name):
 			problems = append(problems, fmt.Errorf("unknown setting %s%s", name, hint(name)))
+		default:
+			if near, ok := settings.NearMiss(name); ok {
+				problems = append(problems, fmt.Errorf("unknown setting %s; did you mean %s?", name, near))
+			}
 		}
 	}
 	sort.Slice(problems, func(i, j int) bool { return problems[i].Error() < problems[j].Error() })
 	return problems
 }
 
-func readFile(path string, rows []Setting) (map[string]string, error) {
-	if path == "" {
-		return nil, nil
+// Retired returns the settings of an environment and its file that earlier gateways had and that have no
+// meaning here, for a warning: nothing is ignored silently.
+func Retired(environ []string) []string {
+	var names []string
+	path := ""
+	for _, kv := range environ {
+		name, value, _ := strings.Cut(kv, "=")
+		if settings.Retired(name) {
+			names = append(names, name)
+		}
+		if name == FileSetting {
+			path = value
+		}
 	}
+	if k, err := load(path); path != "" && err == nil {
+		for _, key := range k.Keys() {
+			if settings.Retired(key) {
+				names = append(names, key)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// load reads a settings file by the ending of its name.
+func load(path string) (*koanf.Koanf, error) {
 	var parser koanf.Parser
 	switch strings.ToLower(filepath.Ext(path)) {
 	case ".toml":
@@ -179,10 +217,24 @@ func readFile(path string, rows []Setting) (map[string]string, error) {
 	if err := k.Load(file.Provider(path), parser); err != nil {
 		return nil, fmt.Errorf("%s=%q: %w", FileSetting, path, err)
 	}
+	return k, nil
+}
+
+func readFile(path string, rows []Setting) (map[string]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	k, err := load(path)
+	if err != nil {
+		return nil, err
+	}
 	values := make(map[string]string)
 	var problems []error
 	for _, key := range k.Keys() {
-		known := settings.Known(key) || settings.KnownKey(key) || slices.ContainsFunc(rows, func(r Setting) bool { return r.Key == key })
+		known := settings.Known(key) || settings.KnownKey(key) || slices.ContainsFunc(rows, func(r Setting) bool { return slices.Contains(r.Keys, key) })
+		if settings.Retired(key) {
+			continue
+		}
 		if !known {
 			problems = append(problems, fmt.Errorf("%s: unknown key %q%s", path, key, hint(key)))
 			continue
@@ -211,7 +263,7 @@ func element(v any, key string, rows []Setting) string {
 		return fmt.Sprint(v)
 	}
 	for _, row := range rows {
-		if row.Key != key || row.table == "" {
+		if !slices.Contains(row.Keys, key) || row.table == "" {
 			continue
 		}
 		name, value, _ := strings.Cut(row.table, ",")

@@ -162,3 +162,28 @@ func TestAListOfTables(t *testing.T) {
 		t.Errorf("a table with other keys: %v %v", c.Shards, err)
 	}
 }
+
+func TestNamesOfEarlierGateways(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "gateway.toml")
+	if err := os.WriteFile(path, []byte("internal_api_token = \"x\"\n[kv]\nsession_bucket = \"s\"\n[nats]\nusername = \"file\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var c struct {
+		User  string `env:"NATS_USERNAME,NATS_USER" file:"nats.username,nats.user"`
+		Token string `env:"NOETL_INTERNAL_API_TOKEN" file:"noetl.internal_api_token,internal_api_token"`
+	}
+	environ := []string{"GATEWAY_CONFIG=" + path, "NOETL_KV_ADDR=ehdb:9107", "PATH=/bin"}
+	if err := config.Load(&c, environ); err != nil || c.User != "file" || c.Token != "x" {
+		t.Errorf("%+v %v", c, err)
+	}
+	if diff := cmp.Diff([]string{"NOETL_KV_ADDR", "kv.session_bucket"}, config.Retired(environ)); diff != "" {
+		t.Error(diff)
+	}
+	if err := config.Load(&c, []string{"NATS_USER=old"}); err != nil || c.User != "old" {
+		t.Errorf("%+v %v", c, err)
+	}
+	if err := config.Load(&c, []string{"NATS_ULR=nats://x"}); err == nil || err.Error() != "unknown setting NATS_ULR; did you mean NATS_URL?" {
+		t.Errorf("a near miss: %v", err)
+	}
+}

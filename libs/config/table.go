@@ -48,9 +48,9 @@ func Table(w io.Writer, effective bool, structs ...any) error {
 		if value != "" {
 			value = "`" + value + "`"
 		}
-		key := r.Key
-		if key != "" {
-			key = "`" + key + "`"
+		key := ""
+		if len(r.Keys) > 0 {
+			key = "`" + strings.Join(r.Keys, "`, `") + "`"
 		}
 		if _, err := fmt.Fprintf(w, "| `%s` | %s | %s | %s |\n", strings.Join(r.Names, "`, `"), key, value, r.Doc); err != nil {
 			return err

@@ -24,12 +24,10 @@ type Rates struct {
 	refused prometheus.Counter // nil counts nothing
 }
 
-// NewRefusals makes and registers the counter of what limits refused, by limit. Services that share
-// a registry share it.
-func NewRefusals(reg prometheus.Registerer) (*prometheus.CounterVec, error) {
-	c := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "noetl_gateway_rate_limited_total", Help: "Events that a limit on how often refused, by limit.",
-	}, []string{"limit"})
+// SharedCounter makes and registers a counter, or returns the one of that name that another service of the
+// same process registered.
+func SharedCounter(reg prometheus.Registerer, opts prometheus.CounterOpts, labels ...string) (*prometheus.CounterVec, error) {
+	c := prometheus.NewCounterVec(opts, labels)
 	err := reg.Register(c)
 	if known, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
 		if shared, ok := known.ExistingCollector.(*prometheus.CounterVec); ok {
@@ -37,6 +35,14 @@ func NewRefusals(reg prometheus.Registerer) (*prometheus.CounterVec, error) {
 		}
 	}
 	return c, err
+}
+
+// NewRefusals makes and registers the counter of what limits refused, by limit. Services that share
+// a registry share it.
+func NewRefusals(reg prometheus.Registerer) (*prometheus.CounterVec, error) {
+	return SharedCounter(reg, prometheus.CounterOpts{
+		Name: "noetl_gateway_rate_limited_total", Help: "Events that a limit on how often refused, by limit.",
+	}, "limit")
 }
 
 // Count makes the limit count its refusals under a name, from 0. It returns r.

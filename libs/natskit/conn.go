@@ -21,7 +21,7 @@ import (
 // Config holds the settings of a connection; every service embeds it.
 type Config struct {
 	URL      string `env:"NATS_URL" file:"nats.url" default:"nats://127.0.0.1:4222" secret:"true" doc:"NATS servers, comma list; credentials may sit in the URL"`
-	User     string `env:"NATS_USER" file:"nats.user" doc:"user name, if not in the URL"`
+	User     string `env:"NATS_USERNAME,NATS_USER" file:"nats.username,nats.user" doc:"user name, if not in the URL"`
 	Password string `env:"NATS_PASSWORD" file:"nats.password" secret:"true" doc:"password, if not in the URL"`
 	Creds    string `env:"NATS_CREDS" file:"nats.creds" doc:"path of a credentials file"`
 	Replicas int    `env:"GATEWAY_NATS_REPLICAS" file:"nats.replicas" default:"1" doc:"replicas of the streams and buckets that are created, 1 to 5"`

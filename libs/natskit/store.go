@@ -86,6 +86,13 @@ func missing(err error) bool {
 	return false
 }
 
+// LostRace reports whether a compare-and-set lost: somebody else wrote first.
+func LostRace(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, jetstream.ErrKeyExists) ||
+		(errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence)
+}
+
 // Bucket opens a key-value bucket that exists as it is, whoever made it, and else makes it.
 // Several replicas may race to make it.
 func Bucket(js jetstream.JetStream, cfg jetstream.KeyValueConfig) *Lazy[jetstream.KeyValue] {

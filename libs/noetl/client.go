@@ -27,7 +27,7 @@ type Config struct {
 	BaseURL       string        `env:"NOETL_BASE_URL" file:"noetl.base_url" default:"http://localhost:8082" doc:"base URL of noetl-server, without /api"`
 	Timeout       time.Duration `env:"NOETL_TIMEOUT_SECS" file:"noetl.timeout_secs" default:"120" unit:"s" doc:"longest wait for an answer of NoETL"`
 	Shards        []string      `env:"GATEWAY_SHARDS" file:"noetl.shards" table:"shard_index,base_url" doc:"noetl-servers by shard, as index=URL: 0=http://noetl-0:8082,1=http://noetl-1:8082; calls about one execution go to the server that owns it"`
-	InternalToken string        `env:"NOETL_INTERNAL_API_TOKEN" file:"noetl.internal_api_token" secret:"true" doc:"bearer token for NoETL's /api/internal routes"`
+	InternalToken string        `env:"NOETL_INTERNAL_API_TOKEN" file:"noetl.internal_api_token,internal_api_token" secret:"true" doc:"bearer token for NoETL's /api/internal routes"`
 }
 
 // Validate reports what is wrong with the settings.

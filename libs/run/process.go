@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"strconv"
@@ -84,6 +85,7 @@ func Serve(ctx context.Context, service string, cfg ProcessConfig, stdout io.Wri
 		return err
 	}
 	health := &httpkit.Health{}
+	WarnRetired(ctx, tel.Logger, config.Environ())
 	components := []Component{
 		Flush(tel), httpkit.NewServer("admin listener", admin, httpkit.Admin(health, reg), tel.Logger, nil),
 	}
@@ -104,6 +106,13 @@ func Serve(ctx context.Context, service string, cfg ProcessConfig, stdout io.Wri
 	components = append(components, part.Components()...)
 	components = append(components, Announce(health, func() { ready.Print(stdout) }), DrainFirst(health, cfg.DrainDelay))
 	return All(ctx, tel.Logger, DrainTimeout+cfg.DrainDelay, components...)
+}
+
+// WarnRetired names the settings of earlier gateways that have no meaning here, in one warning.
+func WarnRetired(ctx context.Context, logger *slog.Logger, environ []string) {
+	if names := config.Retired(environ); len(names) > 0 {
+		logger.WarnContext(ctx, "settings of earlier gateways that have no meaning here", "settings", names)
+	}
 }
 
 // Flush is the component that sends buffered telemetry when everything else has stopped:

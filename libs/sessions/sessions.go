@@ -18,6 +18,7 @@ import (
 	"github.com/maypok86/otter/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
@@ -52,7 +53,13 @@ type entry struct {
 	freshUntil int64             // Unix nanoseconds
 	graceUntil int64
 	expires    int64
+	// endedUntil is how long a session past its end is refused without asking again: auth said that it
+	// was not prolonged. 0 is that nobody asked.
+	endedUntil int64
 }
+
+// endedFor is how long that is believed.
+const endedFor = 10 * time.Second
 
 // Client checks sessions. It is safe for concurrent use; [Client.Run] must be running for
 // revocations to arrive.
@@ -63,6 +70,7 @@ type Client struct {
 	tel     *telemetry.Telemetry
 	cache   *otter.Cache[authwire.TokenKey, *entry]
 	bad     *kit.Rates
+	missing prometheus.Counter // calls without any token
 	flights singleflight.Group
 
 	mu        sync.Mutex
@@ -85,7 +93,27 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{cfg: cfg, calls: natskit.NewClient(nc, tel), js: js, tel: tel, cache: cache, bad: kit.NewRates(cfg.BadRate, cfg.BadRate/6).Count(refusals, "bad_session"), cleared: map[authwire.UserKey]clearing{}, sweepAt: sweepMin}, nil
+	missing, err := missingTokens(tel.Registry)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{
+		cfg: cfg, calls: natskit.NewClient(nc, tel), js: js, tel: tel, cache: cache, missing: missing,
+		bad:     kit.NewRates(cfg.BadRate, cfg.BadRate/6).Count(refusals, "bad_session"),
+		cleared: map[authwire.UserKey]clearing{}, sweepAt: sweepMin,
+	}, nil
+}
+
+// missingTokens makes the counter of calls that brought no token: the one outcome of a session check that
+// auth does not see. In one process with auth it is a series of auth's counter.
+func missingTokens(reg prometheus.Registerer) (prometheus.Counter, error) {
+	checks, err := kit.SharedCounter(reg, prometheus.CounterOpts{
+		Name: "noetl_gateway_session_check_total", Help: "Session checks, by outcome.",
+	}, "outcome")
+	if err != nil {
+		return nil, err
+	}
+	return checks.WithLabelValues("missing_token"), nil
 }
 
 // OnRevoked registers a function that is called for each revoked token, at least once: again
@@ -100,6 +128,7 @@ func (c *Client) OnRevoked(f func(authwire.TokenKey)) {
 // is Unauthenticated for what is no session, Unavailable when nobody can tell.
 func (c *Client) Resolve(ctx context.Context, token string) (*authwire.Session, error) {
 	if token == "" {
+		c.missing.Inc()
 		return nil, errMissing
 	}
 	if len(token) > maxToken {
@@ -110,13 +139,14 @@ func (c *Client) Resolve(ctx context.Context, token string) (*authwire.Session, 
 	cached, ok := c.cache.GetIfPresent(key)
 	if ok {
 		switch {
-		case cached.session == nil || now >= cached.expires:
+		case cached.session == nil || now < cached.endedUntil:
 			return nil, errInvalid
-		case now < cached.freshUntil:
+		case now < cached.freshUntil && now < cached.expires:
 			return cached.session, nil
 		}
 	}
 	if cached != nil {
+		// Also past the end that is known: sessions are prolonged, and only the authority knows.
 		return c.ask(ctx, key, token, cached)
 	}
 	// A token that nobody knows here may cost NoETL an execution: who invents them by the hundred
@@ -165,9 +195,7 @@ func (c *Client) ask(ctx context.Context, key authwire.TokenKey, token string, c
 		}
 	}
 	if kind, _ := fault.KindOf(err); kind == fault.Unauthenticated {
-		if cached != nil {
-			c.cache.Invalidate(key)
-		}
+		c.end(key, cached)
 		return nil, errInvalid
 	}
 	// Also when auth is merely too busy: a flood of bad tokens must not lock out who is known.
@@ -177,13 +205,32 @@ func (c *Client) ask(ctx context.Context, key authwire.TokenKey, token string, c
 	return nil, err
 }
 
+// end notes that a cached session is none any more. One that ran out is remembered for a while: its page
+// may ask again and again.
+func (c *Client) end(key authwire.TokenKey, cached *entry) {
+	switch {
+	case cached == nil:
+	case cached.session != nil && time.Now().UnixNano() >= cached.expires:
+		ended := *cached
+		ended.endedUntil = time.Now().Add(endedFor).UnixNano()
+		c.cache.Compute(key, func(old *entry, found bool) (*entry, otter.ComputeOp) {
+			if found && old != cached { // somebody knows better by now
+				return old, otter.CancelOp
+			}
+			return &ended, otter.WriteOp
+		})
+	default:
+		c.cache.Invalidate(key)
+	}
+}
+
 // known returns a session that was cached when the question was asked, unless it was revoked
 // or ran out while nobody answered.
 func (c *Client) known(key authwire.TokenKey, cached *entry) (*authwire.Session, error) {
 	if now, ok := c.cache.GetIfPresent(key); ok {
 		cached = now
 	}
-	if cached.session == nil || time.Now().UnixNano() >= cached.expires || c.endedMeanwhile(cached.session) {
+	if now := time.Now().UnixNano(); cached.session == nil || now >= cached.expires || now < cached.endedUntil || c.endedMeanwhile(cached.session) {
 		return nil, errInvalid
 	}
 	return cached.session, nil
@@ -201,6 +248,9 @@ const askTimeout = 13 * time.Second
 func (c *Client) store(key authwire.TokenKey, s *authwire.Session) *entry {
 	now := time.Now()
 	fresh := &entry{session: s, freshUntil: now.Add(c.cfg.NearTTL).UnixNano(), graceUntil: now.Add(c.cfg.NearTTL + c.cfg.Grace).UnixNano(), expires: s.ExpiresAt.UnixNano()}
+	if fresh.expires <= now.UnixNano() {
+		fresh.endedUntil = now.Add(endedFor).UnixNano()
+	}
 	got, _ := c.cache.Compute(key, func(old *entry, found bool) (*entry, otter.ComputeOp) {
 		if found && old.session == nil {
 			return old, otter.CancelOp

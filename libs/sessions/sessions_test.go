@@ -163,8 +163,53 @@ func TestWhatIsNoSession(t *testing.T) {
 	if k := w.kind(t, "short"); k != "ok" {
 		t.Error(k)
 	}
-	w.set(func() (authwire.Session, error) { return live(time.Hour), nil })
+	w.set(func() (authwire.Session, error) { return live(-time.Second), nil })
 	testkit.Eventually(t, "the entry is refused past its end", func() bool { return w.kind(t, "short") == "unauthenticated" })
+	asked := w.asked.Load()
+	for range 20 {
+		if k := w.kind(t, "short"); k != "unauthenticated" {
+			t.Errorf("an ended session: %s", k)
+		}
+	}
+	if n := w.asked.Load() - asked; n != 0 {
+		t.Errorf("auth was asked %d times more about an ended session", n)
+	}
+}
+
+// Past the end that is known auth is asked, once for all: sessions are prolonged, and only it knows.
+func TestAProlongedSessionGoesOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour, time.Hour)
+	w.set(func() (authwire.Session, error) { return live(300 * time.Millisecond), nil })
+	if k := w.kind(t, "tok"); k != "ok" {
+		t.Fatal(k)
+	}
+	w.set(func() (authwire.Session, error) { return live(time.Hour), nil })
+	testkit.Eventually(t, "auth is asked again", func() bool {
+		if k := w.kind(t, "tok"); k != "ok" {
+			t.Fatalf("a prolonged session: %s", k)
+		}
+		return w.asked.Load() == 2
+	})
+	for range 20 {
+		w.kind(t, "tok")
+	}
+	if n := w.asked.Load(); n != 2 {
+		t.Errorf("auth was asked %d times", n)
+	}
+	// An outage ends no session, and opens none.
+	w.set(func() (authwire.Session, error) { return live(200 * time.Millisecond), nil })
+	w.kind(t, "other")
+	w.set(func() (authwire.Session, error) {
+		return authwire.Session{}, fault.New(fault.Unavailable, "x", "x")
+	})
+	testkit.Eventually(t, "past its end nobody can tell", func() bool {
+		k := w.kind(t, "other")
+		if k == "unauthenticated" {
+			t.Fatal("an outage ended the session")
+		}
+		return k == "unavailable"
+	})
 }
 
 // An outage is never "not logged in", and never an open door.

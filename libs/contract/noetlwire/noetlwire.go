@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 )
 
 // ID is an execution id: a 64-bit snowflake, held as text so that it never passes through a
@@ -129,17 +130,51 @@ type Dispatch struct {
 	ExecutionPool string `json:"execution_pool,omitempty"`
 }
 
-// Execution is what NoETL tells about an execution; GET /api/executions/{id} and …/status give
-// some of it each.
+// Execution is what NoETL tells about an execution; GET /api/executions/{id} and …/status give some of it
+// each, and every generation gives some of it.
 type Execution struct {
 	ExecutionID ID              `json:"execution_id"`
 	Path        string          `json:"path,omitempty"`
 	Name        string          `json:"name,omitempty"`
 	Status      string          `json:"status,omitempty"`
+	CurrentStep string          `json:"current_step,omitempty"`
 	Error       json.RawMessage `json:"error,omitempty"`
 	Result      json.RawMessage `json:"result,omitempty"`
 	Completed   *bool           `json:"completed,omitempty"`
 	Failed      *bool           `json:"failed,omitempty"`
+	IsCancelled *bool           `json:"is_cancelled,omitempty"`
 	StartTime   string          `json:"start_time,omitempty"`
 	EndTime     string          `json:"end_time,omitempty"`
+}
+
+// State is how an execution is doing, in the words of the Rust server.
+type State string
+
+// The states. Another word of a server is a State too.
+const (
+	Running   State = "RUNNING"
+	Completed State = "COMPLETED"
+	Failed    State = "FAILED"
+	Cancelled State = "CANCELLED"
+)
+
+// Ended reports whether nothing more happens in the execution.
+func (s State) Ended() bool { return s == Completed || s == Failed || s == Cancelled }
+
+// State returns the word that the server said, or what its flags mean: the Python server says no word.
+func (e Execution) State() State {
+	yes := func(b *bool) bool { return b != nil && *b }
+	switch {
+	case e.Status != "":
+		return State(strings.ToUpper(e.Status))
+	case yes(e.IsCancelled):
+		return Cancelled
+	case yes(e.Failed):
+		return Failed
+	case yes(e.Completed):
+		return Completed
+	case e.Completed == nil && e.Failed == nil:
+		return ""
+	}
+	return Running
 }

@@ -22,3 +22,22 @@ func TestNearest(t *testing.T) {
 		t.Error("prefixes or sections changed")
 	}
 }
+
+func TestNearMissesOfSharedPrefixes(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"NATS_ULR": "NATS_URL", "NATS_USRENAME": "NATS_USERNAME", "NATS_PASWORD": "NATS_PASSWORD", "NOETL_BASE_ULR": "NOETL_BASE_URL", "LOG_LEVLE": "LOG_LEVEL",
+		"CORS_ALLOWED_ORIGIN": "CORS_ALLOWED_ORIGINS", "OTEL_EXPORTER_OTLP_ENDPIONT": "OTEL_EXPORTER_OTLP_ENDPOINT", "NOETL_EVENT_FEED_ADR": "NOETL_EVENT_FEED_ADDR",
+		"NATS_URL": "", "NATS_USER": "", "OTEL_SERVICE_NAME": "", "NATS_CLUSTER": "", "NATS_HOST": "", "NOETL_NATS_URL": "", "NOETL_PUBLIC_SERVER_URL": "", "LOG_FILE": "",
+		"NOETL_HOST": "", "NATS_STREAM": "", "PATH": "", "NTAS_URL": "",
+	} {
+		if got, ok := settings.NearMiss(name); got != want || ok != (want != "") {
+			t.Errorf("%s: %q %t, want %q", name, got, ok, want)
+		}
+	}
+	for _, name := range []string{"NOETL_KV_ADDR", "kv.session_bucket", "RUST_LOG"} {
+		if !settings.Retired(name) || settings.Known(name) {
+			t.Errorf("%s", name)
+		}
+	}
+}

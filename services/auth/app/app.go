@@ -95,35 +95,51 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 			return nil, fmt.Errorf("AUTH_BROWSER_ISSUER: %w", err)
 		}
 	}
-	switch cfg.Backend {
-	case config.BackendLocal:
-		policy, err := policyfile.Open(cfg.PolicyFile, tel.Logger)
-		if err != nil {
-			return nil, err
-		}
-		a.components = append(a.components, policy)
-		deps.Backend = auth.NewLocal(natskv.NewSessionStore(js, replicas), policy)
-	default:
-		client := noetl.New(cfg.NoETL, tel)
-		host.Health.Add(httpkit.Check{Name: "noetl", Probe: client.Probe})
-		deps.Cache = natskv.NewSessionCache(js, cfg.SessionBucket, cfg.SessionTTL, replicas)
-		if cfg.Backend == config.BackendSync {
-			deps.Backend = noetlauth.NewSync(client, cfg.DBCredential)
-			break
-		}
-		playbook := noetlauth.NewPlaybook(client, natscallback.New(host.NATS, cfg.CallbackPrefix), noetlauth.PlaybookConfig{
-			Login: cfg.PlaybookLogin, Validate: cfg.PlaybookValidate, Access: cfg.PlaybookAccess,
-			DBCredential: cfg.DBCredential, CallbackURL: cfg.CallbackURL,
-		}, meter, tel.Logger)
-		a.components = append(a.components, playbook)
-		deps.Backend = playbook
+	backends, err := a.backends(cfg, host, js, meter)
+	if err != nil {
+		return nil, err
 	}
-
+	deps.Backend = backends
+	if who, err := cfg.Backends(); err != nil {
+		return nil, err
+	} else if who.Login != config.BackendLocal {
+		deps.Cache = natskv.NewSessionCache(js, cfg.SessionBucket, cfg.SessionTTL, replicas)
+	}
 	set := endpoints.New(auth.New(deps, rules),
 		kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "auth")},
 		endpoints.Limits{Budget: cfg.Timeout, Logins: cfg.MaxLogins})
 	a.components = append(a.components, natsapi.New(host.NATS, tel, run.Version(), set))
 	return a, nil
+}
+
+// backends has each operation answered by the backend that is configured for it.
+func (a *App) backends(cfg Config, host run.Host, js jetstream.JetStream, meter *prom.Meter) (*auth.Backends, error) {
+	who, err := cfg.Backends()
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]auth.Backend{}
+	if who.Uses(config.BackendLocal) {
+		policy, err := policyfile.Open(cfg.PolicyFile, host.Telemetry.Logger)
+		if err != nil {
+			return nil, err
+		}
+		a.components = append(a.components, policy)
+		known[config.BackendLocal] = auth.NewLocal(natskv.NewSessionStore(js, cfg.NATS.Replicas), policy)
+	}
+	if who.Uses(config.BackendSync) || who.Uses(config.BackendPlaybook) {
+		client := noetl.New(cfg.NoETL, host.Telemetry)
+		host.Health.Add(httpkit.Check{Name: "noetl", Probe: client.Probe})
+		routes := noetlauth.NewSync(client, cfg.DBCredential)
+		playbook := noetlauth.NewPlaybook(client, natscallback.New(host.NATS, cfg.CallbackPrefix), routes, noetlauth.PlaybookConfig{
+			Login: cfg.PlaybookLogin, Validate: cfg.PlaybookValidate, Access: cfg.PlaybookAccess,
+			DBCredential: cfg.DBCredential, CallbackURL: cfg.CallbackURL,
+		}, meter, host.Telemetry.Logger)
+		a.components = append(a.components, playbook)
+		known[config.BackendSync], known[config.BackendPlaybook] = routes, playbook
+	}
+	host.Telemetry.Logger.Info("auth backends", "login", who.Login, "validate", who.Validate, "access", who.Access)
+	return &auth.Backends{ForLogin: known[who.Login], ForValidate: known[who.Validate], ForAccess: known[who.Access]}, nil
 }
 
 // Run is the life of the split process.

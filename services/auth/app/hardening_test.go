@@ -241,7 +241,7 @@ func TestMetricsStartAtZeroAndCount(t *testing.T) {
 	w := newWorld(t, "local")
 	r := w.start(t)
 	for _, name := range []string{
-		`noetl_gateway_login_total{outcome="success"}`, `noetl_gateway_login_total{outcome="refused"}`, `noetl_gateway_session_check_total{outcome="valid"}`,
+		`noetl_gateway_login_total{outcome="succeeded"}`, `noetl_gateway_login_total{outcome="not_authenticated"}`, `noetl_gateway_session_check_total{outcome="ok"}`,
 		`noetl_gateway_authz_total{outcome="denied"}`, `noetl_gateway_session_cache_failed_total{stage="read"}`, `noetl_gateway_auth_cancel_failed_total`, `noetl_gateway_auth_bypass_enabled{mode="development"}`,
 	} {
 		if got := metric(t, r, name); got != 0 {
@@ -251,7 +251,7 @@ func TestMetricsStartAtZeroAndCount(t *testing.T) {
 	r.mustLogin(t, w.issuer.Token(t, "viewer@example.com"))
 	_, err := r.login(t, authwire.LoginRequest{Auth0Token: "forged"})
 	wantKind(t, err, fault.Unauthenticated)
-	for _, outcome := range []string{"success", "refused"} {
+	for _, outcome := range []string{"succeeded", "not_authenticated"} {
 		if got := metric(t, r, `noetl_gateway_login_total{outcome="`+outcome+`"}`); got != 1 {
 			t.Errorf("%s is %v", outcome, got)
 		}

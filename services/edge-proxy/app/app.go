@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -154,10 +155,17 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		Base: base, Shards: shards, MaxBody: cfg.MaxBody, Logger: tel.Logger, Identify: doors.Identify, Live: session, Access: svc, Idle: cfg.ProxyTimeout, Closing: closing,
 		Transport: httpapi.NewUpstream(noetl.Transport(tel, noetl.WithHeaderTimeout(cfg.ProxyTimeout)), hosts...),
 	})
-	doors.GraphQL(mux, graphapi.Handler(graphapi.Deps{
-		Set: set, Caller: doors.CallerOf, Subscribe: svc.Subscribe, Proxy: proxy.Request, Version: run.Version(),
+	graph := graphapi.New(graphapi.Deps{
+		Set: set, Caller: doors.CallerOf, Subscribe: svc.Subscribe, Proxy: proxy.Request,
+		Version: run.Version(), Logger: tel.Logger,
 		WebSocket: graphapi.WebSocket{AllowOrigin: origins.AllowWebSocket, Authenticate: doors.Authenticate},
-	}), graphiql.Page(mux))
+	})
+	drainSockets := func() { // a second call waits for what the first has begun
+		dctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), socketDrain)
+		defer cancel()
+		graph.Drain(dctx)
+	}
+	doors.GraphQL(mux, graph, graphiql.Page(mux))
 	public := origins.Wrap(
 		httpapi.PerAddress(kit.NewRates(cfg.RateAddress, cfg.RateAddress/10).Count(refusals, "address"), httpapi.Public(httpkit.Routes(mux), proxy)))
 
@@ -166,14 +174,31 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		mux.Handle(route, events)
 	}
 	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe}, httpkit.Check{Name: "auth", Probe: natskit.ProbeService(nc, "auth")})
-	door := httpkit.NewServer("public listener", ln, httpkit.Edge(tel, host.Health.Retire(proxies.Wrap(public))), tel.Logger, closeStreams).WithTLS(tlsConfig)
+	stop := func() {
+		closeStreams()
+		drainSockets()
+	}
+	sockets := run.Func("GraphQL sockets", func(ctx context.Context) error {
+		<-ctx.Done()
+		drainSockets()
+		return nil
+	})
+	handler := httpkit.Edge(tel, host.Health.Retire(proxies.Wrap(public)))
+	listener := httpkit.NewServer("public listener", ln, handler, tel.Logger, stop).WithTLS(tlsConfig)
 	commands := natskit.NewService(nc, tel, "edge-proxy", run.Version(), natsapi.Endpoints(set, session)...)
 	address := httpkit.URL(ln)
 	if tlsConfig != nil {
 		address = httpkit.SecureURL(ln)
 	}
-	return &App{components: append(local, session, commands, door), ready: run.Ready{Public: address, NoETL: cfg.NoETL.BaseURL}}, nil
+	return &App{
+		components: append(local, session, commands, sockets, listener),
+		ready:      run.Ready{Public: address, NoETL: cfg.NoETL.BaseURL},
+	}, nil
 }
+
+// socketDrain is how long GraphQL's sockets may take to end when the process stops. It runs beside
+// the drain of the listener, which knows nothing of connections that were upgraded.
+const socketDrain = 6 * time.Second
 
 // Components returns the parts to run, in start order.
 func (a *App) Components() []run.Component { return a.components }

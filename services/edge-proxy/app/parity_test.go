@@ -13,6 +13,7 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
 )
 
@@ -38,6 +39,11 @@ func TestCommandsOverNATS(t *testing.T) {
 	calls := natskit.NewClient(w.nats.Connect(t), telemetry.Nop("event-fanout"))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
+	testkit.Eventually(t, "the last of the subjects answers", func() bool { // NATS is no part of serving HTTP
+		_, err := natskit.Call[edgewire.CancelRequest, edgewire.CancelResponse](
+			ctx, calls, "edge-proxy", edgewire.SubjectCancel, edgewire.CancelRequest{})
+		return !fault.Outage(err)
+	})
 	in := edgewire.ExecuteRequest{SessionToken: token, ClientID: "c1", Name: "demo/echo", Variables: json.RawMessage(`{"n":9007199254740993}`)}
 	out, err := natskit.Call[edgewire.ExecuteRequest, edgewire.ExecuteResponse](ctx, calls, "edge-proxy", edgewire.SubjectExecute, in)
 	if err != nil || out.ExecutionID != edgetest.FirstExecution || out.RequestID == "" {

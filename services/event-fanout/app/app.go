@@ -105,8 +105,8 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	}
 	hub := fanout.NewHub(ctx, fanout.HubConfig{
 		Heartbeat: cfg.Heartbeat, QueueFrames: cfg.QueueFrames, QueueBytes: cfg.QueueBytes, MaxStreams: cfg.MaxStreams, StreamsPerUser: cfg.PerUser,
-		StreamsPerSession: cfg.PerSession, StreamsPerAddress: cfg.PerAddress,
-	}, frames, feed, clients, tel.Logger)
+		StreamsPerSession: cfg.PerSession, StreamsPerAddress: cfg.PerAddress, Recheck: cfg.SessionRecheck,
+	}, frames, feed, clients, session, tel.Logger)
 	session.OnRevoked(hub.EndSession)
 	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "event-fanout")})
 	undelivered := prometheus.NewCounter(prometheus.CounterOpts{Name: "noetl_gateway_callback_undelivered_total", Help: "Callbacks that nobody waited for."})

@@ -20,6 +20,12 @@ var (
 	errPermissionUnknown = fault.New(fault.Invalid, "bad_permission", "permission_type must be execute, view, edit or modify")
 )
 
+// ErrBackendDown returns the fault for a backend that says that it cannot answer: its database is
+// unavailable, or its playbook ended without an answer. It says nothing about the session.
+func ErrBackendDown(cause error) error {
+	return fault.Wrap(cause, fault.Unavailable, "auth_backend_down", "the login backend cannot answer now; try again").After(5 * time.Second)
+}
+
 // ErrLate returns the fault for a backend that missed the deadline.
 func ErrLate(cause error) error {
 	return fault.Wrap(cause, fault.Unavailable, "auth_backend_slow", "the login backend did not answer in time; try again").After(2 * time.Second)

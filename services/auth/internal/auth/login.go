@@ -77,7 +77,9 @@ func (s *Service) open(ctx context.Context, g Grant) (Opened, error) {
 		return Opened{}, late(err)
 	}
 	s.absent.remove(opened.Token)
-	s.fill(ctx, opened.Token, opened.Session)
+	if err := s.Cache.Fill(ctx, opened.Token, opened.Session); err != nil { // it costs a question later
+		s.cacheFailed(ctx, StageLogin, err)
+	}
 	return opened, nil
 }
 

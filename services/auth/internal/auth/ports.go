@@ -166,12 +166,14 @@ type Record struct {
 // SessionCache is the cache that the replicas and the login playbooks share.
 //
 // Get MUST report an absent or unreadable record as not found, unreadable with an error too.
-// Fill MUST NOT replace a record that is there: it may be the mark that Deactivate left.
+// Fill MUST NOT replace a record that is there: it may be the mark that Deactivate left. Renew does, but
+// never that mark.
 // Deactivate MUST leave a record with Active false, also where there was none. Tokens are
 // legal.
 type SessionCache interface {
 	Get(ctx context.Context, t Token) (Record, bool, error)
 	Fill(ctx context.Context, t Token, s Session) error
+	Renew(ctx context.Context, t Token, s Session) error
 	Deactivate(ctx context.Context, t Token, s Session) error
 }
 
@@ -224,8 +226,8 @@ type Meter interface {
 // Outcome is how an operation ended.
 type Outcome string
 
-// The outcomes. Success, Refused, Limited, Malformed and Failed are those of a login; Valid, Absent and
-// Failed of a session check; Allowed, Denied, Absent, Malformed and Failed of an access check.
+// The outcomes. Success, Refused, Limited, Malformed and Failed are those of a login; Valid, Absent, Missing,
+// Bypassed and Failed of a session check; Allowed, Denied, Absent, Malformed and Failed of an access check.
 const (
 	Success   Outcome = "success"
 	Refused   Outcome = "refused"
@@ -234,6 +236,8 @@ const (
 	Failed    Outcome = "error"
 	Valid     Outcome = "valid"
 	Absent    Outcome = "invalid"
+	Missing   Outcome = "missing"
+	Bypassed  Outcome = "bypass"
 	Allowed   Outcome = "allowed"
 	Denied    Outcome = "denied"
 )
@@ -243,7 +247,8 @@ type Stage string
 
 // The stages.
 const (
-	StageRead   Stage = "read"
-	StageWrite  Stage = "write"
-	StageRevoke Stage = "revoke"
+	StageRead     Stage = "read"
+	StageLogin    Stage = "login"    // writing a session that a login opened
+	StageValidate Stage = "validate" // writing a session that the backend knew
+	StageRevoke   Stage = "revoke"
 )

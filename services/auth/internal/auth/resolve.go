@@ -15,7 +15,7 @@ type ResolveRequest struct{ Token Token }
 // nobody can tell.
 func (s *Service) Resolve(ctx context.Context, in ResolveRequest) (Session, error) {
 	session, err := s.resolve(ctx, in.Token)
-	s.Meter.SessionCheck(checkOutcome(err))
+	s.Meter.SessionCheck(s.checkOutcome(in.Token, err))
 	return session, err
 }
 
@@ -39,15 +39,17 @@ func (s *Service) resolve(ctx context.Context, t Token) (Session, error) {
 	return s.notCleared(ctx, t, session)
 }
 
+// find returns the cached session, or asks the backend: also when the cached one has run out, because
+// sessions are prolonged at the backend and nobody tells the cache.
 func (s *Service) find(ctx context.Context, t Token) (Session, error) {
 	record, found, err := s.Cache.Get(ctx, t)
 	if err != nil {
 		s.cacheFailed(ctx, StageRead, err) // the backend can still tell
 	}
-	if found {
-		if !record.Active || !record.Session.Live(time.Now()) {
-			return Session{}, ErrNoSession
-		}
+	switch {
+	case found && !record.Active:
+		return Session{}, ErrNoSession
+	case found && record.Session.Live(time.Now()):
 		return record.Session, nil
 	}
 	return s.validate(ctx, t)
@@ -82,7 +84,9 @@ func (s *Service) ask(ctx context.Context, t Token) (Session, error) {
 		s.absent.add(t)
 		return Session{}, ErrNoSession
 	}
-	s.fill(ctx, t, session)
+	if err := s.Cache.Renew(ctx, t, session); err != nil { // it costs a question later
+		s.cacheFailed(ctx, StageValidate, err)
+	}
 	// A logout may have come while the backend was asked.
 	if err := s.notRevoked(ctx, t); err != nil {
 		return Session{}, err
@@ -123,13 +127,6 @@ func (s *Service) notCleared(ctx context.Context, t Token, session Session) (Ses
 	return session, nil
 }
 
-// fill puts a session into the cache. A failure costs a question to the backend later.
-func (s *Service) fill(ctx context.Context, t Token, session Session) {
-	if err := s.Cache.Fill(ctx, t, session); err != nil {
-		s.cacheFailed(ctx, StageWrite, err)
-	}
-}
-
 func (s *Service) cacheFailed(ctx context.Context, stage Stage, err error) {
 	s.Meter.CacheFailed(stage)
 	s.Logger.WarnContext(ctx, "session cache failed", "stage", string(stage), "err", err)
@@ -143,9 +140,13 @@ func late(err error) error {
 	return err
 }
 
-func checkOutcome(err error) Outcome {
+func (s *Service) checkOutcome(t Token, err error) Outcome {
 	kind, failed := fault.KindOf(err)
 	switch {
+	case s.rules.Bypass != nil:
+		return Bypassed
+	case t == "":
+		return Missing
 	case !failed:
 		return Valid
 	case kind == fault.Unauthenticated:

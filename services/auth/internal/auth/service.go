@@ -73,6 +73,7 @@ type noCache struct{}
 
 func (noCache) Get(context.Context, Token) (Record, bool, error) { return Record{}, false, nil }
 func (noCache) Fill(context.Context, Token, Session) error       { return nil }
+func (noCache) Renew(context.Context, Token, Session) error      { return nil }
 func (noCache) Deactivate(context.Context, Token, Session) error { return nil }
 
 var _ LoginLimiter = noLimit{}

@@ -14,7 +14,7 @@ type ValidateResponse struct{ Session *Session }
 // Validate is [Service.Resolve] for callers to whom "no session" is an answer and no error.
 func (s *Service) Validate(ctx context.Context, in ValidateRequest) (ValidateResponse, error) {
 	session, err := s.resolve(ctx, in.Token)
-	s.Meter.SessionCheck(checkOutcome(err))
+	s.Meter.SessionCheck(s.checkOutcome(in.Token, err))
 	switch {
 	case errors.Is(err, ErrNoSession):
 		return ValidateResponse{}, nil

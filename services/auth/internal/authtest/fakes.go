@@ -131,6 +131,20 @@ func (c *SessionCache) Get(_ context.Context, t auth.Token) (auth.Record, bool, 
 	return r, ok, nil
 }
 
+// Renew writes a live record over a live one.
+func (c *SessionCache) Renew(_ context.Context, t auth.Token, s auth.Session) error {
+	if c.Down.Load() {
+		return Away()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old, ok := c.records[t]; ok && !old.Active {
+		return nil
+	}
+	c.records[t] = auth.Record{Session: s, Active: true}
+	return nil
+}
+
 // Fill writes a live record unless there is one.
 func (c *SessionCache) Fill(_ context.Context, t auth.Token, s auth.Session) error {
 	if c.Down.Load() {

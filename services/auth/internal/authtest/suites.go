@@ -45,6 +45,24 @@ func RunSessionCache(t *testing.T, newCache func(*testing.T) auth.SessionCache) 
 			t.Fatalf("an ended session came back: %+v %t %v", got, found, err)
 		}
 	})
+	t.Run("renewing replaces a session, and no ended one", func(t *testing.T) {
+		c := newCache(t)
+		later := Alice()
+		later.ExpiresAt = later.ExpiresAt.Add(time.Hour)
+		must(t, c.Renew(t.Context(), "new", later))
+		must(t, c.Fill(t.Context(), "tok", Alice()))
+		must(t, c.Renew(t.Context(), "tok", later))
+		for _, token := range []auth.Token{"new", "tok"} {
+			if got, found, err := c.Get(t.Context(), token); !found || err != nil || !got.Active || !got.Session.ExpiresAt.Equal(later.ExpiresAt) {
+				t.Fatalf("%s: %+v %t %v", token, got, found, err)
+			}
+		}
+		must(t, c.Deactivate(t.Context(), "tok", later))
+		must(t, c.Renew(t.Context(), "tok", later))
+		if got, found, err := c.Get(t.Context(), "tok"); !found || err != nil || got.Active {
+			t.Fatalf("an ended session came back: %+v %t %v", got, found, err)
+		}
+	})
 	t.Run("deactivating replaces what is there", func(t *testing.T) {
 		c := newCache(t)
 		must(t, c.Fill(t.Context(), "tok", Alice()))

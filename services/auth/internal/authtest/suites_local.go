@@ -46,7 +46,7 @@ func RunMeter(t *testing.T, newMeter func(*testing.T) (m auth.Meter, count func(
 			m.Login(auth.Success)
 			m.SessionCheck(auth.Absent)
 			m.Access(auth.Denied)
-			m.CacheFailed(auth.StageWrite)
+			m.CacheFailed(auth.StageLogin)
 		})
 	}
 	wg.Wait()
@@ -60,7 +60,7 @@ func RunMeter(t *testing.T, newMeter func(*testing.T) (m auth.Meter, count func(
 		{"check", string(auth.Valid), 0},
 		{"access", string(auth.Denied), 50},
 		{"access", string(auth.Allowed), 0},
-		{"cache", string(auth.StageWrite), 50},
+		{"cache", string(auth.StageLogin), 50},
 		{"cache", string(auth.StageRead), 0},
 	} {
 		if got := count(c.operation, c.outcome); got != c.want {

@@ -27,7 +27,15 @@ type Config struct {
 	run.ProcessConfig
 	NoETL noetl.Config
 
-	Backend     string        `env:"AUTH_BACKEND" file:"auth.backend" default:"playbook" doc:"who answers: playbook (NoETL auth playbooks), sync (NoETL auth routes) or local (no NoETL: a policy file)"`
+	Backend string `env:"AUTH_BACKEND" file:"auth.backend" default:"playbook" doc:"who answers: playbook (NoETL auth playbooks), sync (NoETL auth routes) or local (no NoETL: a policy file)"`
+	// One operation each; the three after them are today's names for the same.
+	BackendLogin    string `env:"AUTH_BACKEND_LOGIN" file:"auth.backend_login" doc:"who answers logins, if not AUTH_BACKEND"`
+	BackendValidate string `env:"AUTH_BACKEND_VALIDATE" file:"auth.backend_validate" doc:"who answers session checks, likewise"`
+	BackendAccess   string `env:"AUTH_BACKEND_ACCESS" file:"auth.backend_access" doc:"who answers access checks, likewise"`
+	AuthSync        bool   `env:"NOETL_AUTH_SYNC" file:"noetl.auth_sync" default:"false" doc:"today's name: true is sync for logins and session checks"`
+	AuthzSync       bool   `env:"NOETL_AUTHZ_SYNC" file:"noetl.authz_sync" default:"false" doc:"today's name: true is sync for access checks"`
+	ViaPlaybook     bool   `env:"GATEWAY_SESSION_VALIDATE_VIA_PLAYBOOK" file:"auth_playbooks.session_validate_via_playbook" default:"true" doc:"today's name: false is sync for session checks"`
+
 	IssuerURLs  []string      `env:"AUTH_ISSUERS" file:"auth.issuers" doc:"issuer URLs whose tokens are accepted, comma list, exactly as in the token; https, http for this machine only"`
 	AudienceIDs []string      `env:"AUTH_AUDIENCES" file:"auth.audiences" doc:"accepted audiences, comma list; at least one is needed, here or in the auth0 settings"`
 	PolicyFile  string        `env:"AUTH_POLICY_FILE" file:"auth.policy_file" doc:"YAML file of users, roles and grants; needed for the backend local, read again when it changes"`
@@ -83,9 +91,10 @@ func (c Config) Validate() error {
 			problems = append(problems, fmt.Errorf(format, args...))
 		}
 	}
-	check(c.Backend == BackendPlaybook || c.Backend == BackendSync || c.Backend == BackendLocal, "AUTH_BACKEND=%q: must be playbook, sync or local", c.Backend)
-	check(c.Backend != BackendLocal || c.PolicyFile != "", "AUTH_POLICY_FILE must be set for AUTH_BACKEND=local")
-	if c.Backend != BackendLocal {
+	backends, err := c.Backends()
+	problems = append(problems, err)
+	check(!backends.Uses(BackendLocal) || c.PolicyFile != "", "AUTH_POLICY_FILE must be set for the backend local")
+	if backends.Uses(BackendPlaybook) || backends.Uses(BackendSync) {
 		problems = append(problems, c.NoETL.Validate())
 	}
 	bypass, err := c.BypassOn()

@@ -82,11 +82,29 @@ func Flat(body []byte) (Answer, error) {
 	return a, nil
 }
 
-// Opened reads the answer to a login: a session, Unauthenticated with the reason, or
-// ErrMalformed.
-func (a Answer) Opened() (auth.Opened, error) {
+// outage is the fault for an answer in which NoETL says that it failed itself.
+func (a Answer) outage() error { return auth.ErrBackendDown(fmt.Errorf("NoETL: %s", a.Reason)) }
+
+// tokenRefused is what NoETL says beside the reason when it does not take a token. Any other error of a
+// login is its own: "Failed to create session" with its database unavailable.
+const tokenRefused = "Token validation failed"
+
+// refusedLogin reports whether a failed login is a verdict on the person. A playbook refuses in words of
+// its own; that its database failed it says in NoETL's.
+func (a Answer) refusedLogin(byPlaybook bool) bool {
+	if a.Data.text("message") == tokenRefused {
+		return true
+	}
+	return byPlaybook && !strings.EqualFold(a.Reason, "Database error") && !strings.EqualFold(a.Data.text("message"), "Failed to create session")
+}
+
+// Opened reads the answer to a login: a session, Unauthenticated with the reason, an outage of NoETL's,
+// or ErrMalformed. byPlaybook is whether a playbook gave it, or a route of NoETL's.
+func (a Answer) Opened(byPlaybook bool) (auth.Opened, error) {
 	token, status := a.Data.text("session_token"), strings.ToLower(a.Data.text("status"))
 	switch {
+	case !a.OK && !a.refusedLogin(byPlaybook):
+		return auth.Opened{}, a.outage()
 	case !a.OK, status != "" && status != "authenticated" && status != "success" && status != "ok":
 		reason := a.Reason
 		if reason == "" {
@@ -106,12 +124,14 @@ func (a Answer) Opened() (auth.Opened, error) {
 	return auth.Opened{Token: auth.Token(token), Session: session}, nil
 }
 
-// Session reads the answer to a validation: a session, ErrNoSession, or ErrMalformed. An
-// error status without a verdict says nothing about the session and is malformed.
+// Session reads the answer to a validation: a session, ErrNoSession, an outage of NoETL's, or
+// ErrMalformed. An error status says nothing about the session, whatever stands beside it.
 func (a Answer) Session() (auth.Session, error) {
 	valid, ok := truth(a.Data["valid"])
 	switch {
-	case !ok, valid && !a.OK:
+	case !a.OK:
+		return auth.Session{}, a.outage()
+	case !ok:
 		return auth.Session{}, malformed("validation without a verdict")
 	case !valid:
 		return auth.Session{}, auth.ErrNoSession
@@ -119,10 +139,13 @@ func (a Answer) Session() (auth.Session, error) {
 	return a.session()
 }
 
-// Decision reads the answer to an access question, or returns ErrMalformed.
+// Decision reads the answer to an access question, or returns an outage of NoETL's or ErrMalformed.
 func (a Answer) Decision() (auth.Decision, error) {
+	if !a.OK {
+		return auth.Decision{}, a.outage()
+	}
 	allowed, ok := truth(a.Data["allowed"])
-	if !ok || allowed && !a.OK {
+	if !ok {
 		return auth.Decision{}, malformed("access answer without a decision")
 	}
 	d := auth.Decision{Allowed: allowed, Message: a.Reason}

@@ -139,7 +139,7 @@ func TestLoginAnswers(t *testing.T) {
 			a, err := wire.CallbackAnswer([]byte(tc.body))
 			var opened auth.Opened
 			if err == nil {
-				opened, err = a.Opened()
+				opened, err = a.Opened(true)
 			}
 			kind, failed := fault.KindOf(err)
 			if failed == tc.ok || failed && kind != tc.kind {
@@ -149,6 +149,35 @@ func TestLoginAnswers(t *testing.T) {
 				t.Fatalf("got %+v", opened.Session)
 			}
 		})
+	}
+}
+
+// A route of NoETL's answers an outage of its database as it answers a refusal, but for the words. The
+// answers are those of server 3.54.
+func TestLoginAnswersOfTheRoute(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]fault.Kind{
+		`{"status":"error","data":{"error":"Invalid JWT format","message":"Token validation failed"}}`: fault.Unauthenticated,
+		`{"status":"error","data":{"error":"Database error","message":"Failed to create session"}}`:    fault.Unavailable,
+		`{"status":"error","data":{}}`:                   fault.Unavailable,
+		`{"status":"error","error":"pool timed out"}`:    fault.Unavailable,
+		`{"status":"success","data":{"status":"error"}}`: fault.Unauthenticated,
+	} {
+		a, err := wire.RouteAnswer([]byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = a.Opened(false)
+		if f := fault.Of(err); f.Kind != want || (want == fault.Unavailable) != (f.RetryAfter > 0) {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	a, err := wire.CallbackAnswer([]byte(`{"status":"error","data":{"error":"Database error","message":"Failed to create session"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Opened(true); fault.Of(err).Kind != fault.Unavailable {
+		t.Errorf("a playbook whose database is unavailable: %v", err)
 	}
 }
 
@@ -166,7 +195,7 @@ func TestReasonIsShortAndOnOneLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = a.Opened()
+	_, err = a.Opened(true)
 	if m := fault.Of(err).Message; len(m) > 300 || m[:6] != "bad   " {
 		t.Fatalf("the reason is %q", m)
 	}
@@ -175,19 +204,20 @@ func TestReasonIsShortAndOnOneLine(t *testing.T) {
 func TestAccessAnswers(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
-		`{"status":"success","data":{"allowed":true}}`:                       "yes",
-		`{"status":"success","data":{"allowed":"True","user":{"id":"5"}}}`:   "yes",
-		`{"status":"success","data":{"allowed":false}}`:                      "no",
-		`{"status":"error","data":{"allowed":false}}`:                        "no",
-		`{"status":"error","data":{"allowed":true}}`:                         "malformed",
-		`{"status":"success","data":{"allowed":"maybe"}}`:                    "malformed",
-		`{"status":"success","data":{"allowed":1}}`:                          "malformed",
-		`{"status":"success","data":{"allowed":null}}`:                       "malformed",
-		`{"status":"success","data":{}}`:                                     "malformed",
-		`{"status":"success"}`:                                               "malformed",
-		`{"status":"success","allowed":true}`:                                "malformed",
-		`{"status":"success","data":{"Allowed":true}}`:                       "malformed",
-		`{"status":"success","data":{"allowed":true,"user":{"user_id":{}}}}`: "malformed",
+		`{"status":"success","data":{"allowed":true}}`:                                                         "yes",
+		`{"status":"success","data":{"allowed":"True","user":{"id":"5"}}}`:                                     "yes",
+		`{"status":"success","data":{"allowed":false}}`:                                                        "no",
+		`{"status":"error","data":{"allowed":false}}`:                                                          "outage",
+		`{"status":"error","data":{"allowed":true}}`:                                                           "outage",
+		`{"status":"error","data":{"error":"Database error: pool timed out","message":"Access check failed"}}`: "outage",
+		`{"status":"success","data":{"allowed":"maybe"}}`:                                                      "malformed",
+		`{"status":"success","data":{"allowed":1}}`:                                                            "malformed",
+		`{"status":"success","data":{"allowed":null}}`:                                                         "malformed",
+		`{"status":"success","data":{}}`:                                                                       "malformed",
+		`{"status":"success"}`:                                                                                 "malformed",
+		`{"status":"success","allowed":true}`:                                                                  "malformed",
+		`{"status":"success","data":{"Allowed":true}}`:                                                         "malformed",
+		`{"status":"success","data":{"allowed":true,"user":{"user_id":{}}}}`:                                   "malformed",
 	} {
 		a, err := wire.CallbackAnswer([]byte(body))
 		if err != nil {
@@ -196,6 +226,8 @@ func TestAccessAnswers(t *testing.T) {
 		got := "malformed"
 		if d, err := a.Decision(); err == nil {
 			got = map[bool]string{true: "yes", false: "no"}[d.Allowed]
+		} else if fault.Of(err).Kind == fault.Unavailable {
+			got = "outage"
 		} else if !errors.Is(err, auth.ErrMalformed) {
 			t.Errorf("%s: %v", body, err)
 		}
@@ -208,15 +240,15 @@ func TestAccessAnswers(t *testing.T) {
 func TestValidationAnswers(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]error{
-		`{"status":"ok","valid":true,"user":{"user_id":1},"expires_at":null}`: nil,
-		`{"status":"success","data":{"valid":"True","user":{"user_id":1}}}`:   nil,
-		`{"status":"ok","valid":false}`:                                       auth.ErrNoSession,
-		`{"status":"error","valid":false,"error":"expired"}`:                  auth.ErrNoSession,
-		`{"status":"success","data":{"valid":"False"}}`:                       auth.ErrNoSession,
-		`{"status":"error","error":"database is down"}`:                       auth.ErrMalformed,
-		`{"status":"error","valid":true,"user":{"user_id":1}}`:                auth.ErrMalformed,
-		`{"status":"ok","valid":true}`:                                        auth.ErrMalformed,
-		`{"status":"ok"}`:                                                     auth.ErrMalformed,
+		`{"status":"ok","valid":true,"user":{"user_id":1},"expires_at":null}`:                                            nil,
+		`{"status":"success","data":{"valid":"True","user":{"user_id":1}}}`:                                              nil,
+		`{"status":"ok","valid":false}`:                                                                                  auth.ErrNoSession,
+		`{"status":"error","valid":false,"error":"Database error: pool timed out while waiting for an open connection"}`: auth.ErrBackendDown(nil),
+		`{"status":"error","valid":true,"user":{"user_id":1}}`:                                                           auth.ErrBackendDown(nil),
+		`{"status":"success","data":{"valid":"False"}}`:                                                                  auth.ErrNoSession,
+		`{"status":"error","error":"database is down"}`:                                                                  auth.ErrBackendDown(nil),
+		`{"status":"ok","valid":true}`:                                                                                   auth.ErrMalformed,
+		`{"status":"ok"}`:                                                                                                auth.ErrMalformed,
 	} {
 		a, err := wire.Flat([]byte(body))
 		if err == nil {
@@ -237,7 +269,7 @@ func FuzzAnswer(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			if o, err := a.Opened(); err == nil && (o.Token == "" || !o.Session.User.Known() || o.Session.ExpiresAt.IsZero()) {
+			if o, err := a.Opened(true); err == nil && (o.Token == "" || !o.Session.User.Known() || o.Session.ExpiresAt.IsZero()) {
 				t.Fatalf("half a session was opened: %+v", o)
 			}
 			if s, err := a.Session(); err == nil && !s.User.Known() {

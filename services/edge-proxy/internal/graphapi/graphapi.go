@@ -1,5 +1,6 @@
-// Package graphapi is the GraphQL door of edge-proxy (wire contract, section 3). The schema is
-// in schema.graphql; generated.go and models_generated.go are made from it by `make gen`.
+// Package graphapi serves GraphQL for edge-proxy, over HTTP and over WebSocket (wire contract,
+// section 3). The schema is in schema.graphql; generated.go and models_generated.go are made from
+// it by `make gen`.
 package graphapi
 
 import (
@@ -7,8 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"mime"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -41,22 +44,30 @@ type CallerOf func(context.Context) (edge.Caller, error)
 // its place, answered.
 type Proxy func(ctx context.Context, caller edge.Caller, method, endpoint string, body any) (status int, answer []byte, err error)
 
-// Deps is what the door needs.
+// Deps is what the API needs.
 type Deps struct {
 	Set       endpoints.Set
 	Caller    CallerOf
 	Subscribe func(context.Context, edge.FramesRequest) (<-chan edge.Frame, error)
 	Proxy     Proxy
 	Version   string
-	// WebSocket serves graphql-transport-ws; its zero value allows no origin of a browser.
+	Logger    *slog.Logger
 	WebSocket WebSocket
 }
 
-// Handler serves POST /graphql, and GET /graphql for queries and WebSockets. A client that takes
-// [MediaResponse] names that type alone in Accept; any other is answered in application/json.
-func Handler(d Deps) http.Handler {
+// API is the handler of /graphql.
+type API struct {
+	http.Handler
+	sockets *sockets
+}
+
+// New makes the handler of POST /graphql, and of GET /graphql for queries and WebSockets. A client
+// that takes [MediaResponse] names that type alone in Accept; any other is answered in
+// application/json.
+func New(d Deps) *API {
 	srv := handler.New(NewExecutableSchema(Config{Resolvers: &resolver{Deps: d}}))
-	srv.AddTransport(d.WebSocket.transport())
+	ws := newOverWebSocket(d.WebSocket, d.Logger)
+	srv.AddTransport(ws)
 	srv.AddTransport(overHTTP{})
 	srv.SetQueryCache(lru.New[*ast.QueryDocument](cachedQueries))
 	srv.SetParserTokenLimit(maxTokens)
@@ -64,9 +75,16 @@ func Handler(d Deps) http.Handler {
 	srv.Use(selectionLimit{}) // before the next one, see there
 	srv.Use(extension.FixedComplexityLimit(maxComplexity))
 	srv.SetErrorPresenter(present)
-	srv.SetRecoverFunc(func(context.Context, any) error { return fault.New(fault.Internal, "panic", "internal error") })
-	return d.WebSocket.bounded(srv)
+	srv.SetRecoverFunc(func(ctx context.Context, p any) error {
+		d.Logger.ErrorContext(ctx, "GraphQL resolver panicked", "panic", p, "stack", string(debug.Stack()))
+		return fault.New(fault.Internal, "panic", "internal error")
+	})
+	return &API{Handler: srv, sockets: &ws.open}
 }
+
+// Drain ends the WebSockets because the process stops: their clients connect again, elsewhere. It
+// returns when they have ended or ctx has. Until then queries and mutations under way may finish.
+func (a *API) Drain(ctx context.Context) { a.sockets.drain(ctx) }
 
 // Media types of an answer (GraphQL over HTTP, "Media Types"). They differ in how a request is
 // refused before anything of it is executed: with 400, or, as clients from before the

@@ -30,33 +30,38 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/graphapi"
 )
 
-// door is the GraphQL door over fakes.
-type door struct {
-	http.Handler
+// api is the handler over fakes.
+type api struct {
+	*graphapi.API
 	noetl   *edgetest.NoETL
 	pending *edgetest.Pending
 	session bool
 	accept  string
 }
 
-func newDoor() *door {
-	d := &door{noetl: edgetest.NewNoETL(nil), pending: edgetest.NewPending(nil), session: true}
+// newAPI makes an api; change may change what it is made of.
+func newAPI(change ...func(*graphapi.Deps)) *api {
+	a := &api{noetl: edgetest.NewNoETL(nil), pending: edgetest.NewPending(nil), session: true}
 	svc := edge.New(edge.Deps{
-		Auth: &edgetest.Auth{}, Pending: d.pending, NoETL: d.noetl, Executions: d.noetl, Logger: slog.New(slog.DiscardHandler), NewID: func() string { return "r1" },
+		Auth: &edgetest.Auth{}, Pending: a.pending, NoETL: a.noetl, Executions: a.noetl,
+		Logger: slog.New(slog.DiscardHandler), NewID: func() string { return "r1" },
 		GatewayURL: "http://fanout:8091", StartTimeout: time.Minute,
 	})
-	o := kit.Observer{Logger: slog.New(slog.DiscardHandler), Tracer: noop.NewTracerProvider().Tracer(""), Duration: kit.NewDuration(prometheus.NewRegistry(), "edge-proxy")}
-	d.Handler = graphapi.Handler(graphapi.Deps{
-		Set: endpoints.New(svc, o, time.Minute), Version: "v1.2.3", Subscribe: d.subscribe, Proxy: d.proxy,
+	o := kit.Observer{
+		Logger: slog.New(slog.DiscardHandler), Tracer: noop.NewTracerProvider().Tracer(""),
+		Duration: kit.NewDuration(prometheus.NewRegistry(), "edge-proxy"),
+	}
+	deps := graphapi.Deps{
+		Set: endpoints.New(svc, o, time.Minute), Version: "v1.2.3", Subscribe: a.subscribe, Proxy: a.proxy,
+		Logger: slog.New(slog.DiscardHandler),
 		Caller: func(context.Context) (edge.Caller, error) {
-			if !d.session {
+			if !a.session {
 				return edge.Caller{}, fault.New(fault.Unauthenticated, "missing_session", "a session is required")
 			}
 			return edge.Caller{Session: &authwire.Session{User: authwire.User{UserID: 7}}, Token: "secret-token"}, nil
 		},
 		WebSocket: graphapi.WebSocket{
-			MaxPerAddress: maxPerAddress,
-			AllowOrigin:   func(r *http.Request) bool { return r.Header.Get("Origin") == "https://app.example.com" },
+			AllowOrigin: func(r *http.Request) bool { return r.Header.Get("Origin") == "https://app.example.com" },
 			Authenticate: func(ctx context.Context, token string) (context.Context, error) {
 				if token != "secret-token" {
 					return ctx, fault.New(fault.Unauthenticated, "invalid_session", "log in again")
@@ -64,12 +69,16 @@ func newDoor() *door {
 				return ctx, nil
 			},
 		},
-	})
-	return d
+	}
+	for _, c := range change {
+		c(&deps)
+	}
+	a.API = graphapi.New(deps)
+	return a
 }
 
 // proxy answers with what it was asked.
-func (d *door) proxy(_ context.Context, caller edge.Caller, method, endpoint string, body any) (int, []byte, error) {
+func (a *api) proxy(_ context.Context, caller edge.Caller, method, endpoint string, body any) (int, []byte, error) {
 	switch endpoint {
 	case "/api/refused":
 		return 400, []byte(`{"error":"the path must not contain dot segments"}`), nil
@@ -83,7 +92,7 @@ func (d *door) proxy(_ context.Context, caller edge.Caller, method, endpoint str
 }
 
 // subscribe sends three frames and ends.
-func (d *door) subscribe(_ context.Context, in edge.FramesRequest) (<-chan edge.Frame, error) {
+func (a *api) subscribe(_ context.Context, in edge.FramesRequest) (<-chan edge.Frame, error) {
 	if in.ClientID == "foreign" {
 		return nil, fault.New(fault.Denied, "foreign_client", "this client id belongs to somebody else")
 	}
@@ -95,37 +104,37 @@ func (d *door) subscribe(_ context.Context, in edge.FramesRequest) (<-chan edge.
 	return frames, nil
 }
 
-func (d *door) post(t *testing.T, body, contentType string) *httptest.ResponseRecorder {
+func (a *api) post(t *testing.T, body, contentType string) *httptest.ResponseRecorder {
 	t.Helper()
 	req := httptest.NewRequestWithContext(t.Context(), "POST", "/graphql", strings.NewReader(body))
 	req.Header.Set("Content-Type", contentType)
-	if d.accept != "" {
-		req.Header.Set("Accept", d.accept)
+	if a.accept != "" {
+		req.Header.Set("Accept", a.accept)
 	}
 	rec := httptest.NewRecorder()
-	d.ServeHTTP(rec, req)
+	a.ServeHTTP(rec, req)
 	return rec
 }
 
 // world is what a golden file may ask for beside its request.
-func (d *door) world(line string) {
+func (a *api) world(line string) {
 	switch line {
 	case "the client takes " + graphapi.MediaResponse:
-		d.accept = graphapi.MediaResponse
+		a.accept = graphapi.MediaResponse
 	case "no session":
-		d.session = false
+		a.session = false
 	case "an execution runs":
-		_, _ = d.noetl.Execute(context.Background(), noetlwire.ExecuteRequest{Path: "demo/echo"})
+		_, _ = a.noetl.Execute(context.Background(), noetlwire.ExecuteRequest{Path: "demo/echo"})
 	case "NoETL refuses":
-		d.noetl.Fail(fault.New(fault.Invalid, "noetl_422", "NoETL: unknown playbook"))
+		a.noetl.Fail(fault.New(fault.Invalid, "noetl_422", "NoETL: unknown playbook"))
 	case "NoETL is away":
-		d.noetl.Fail(fault.Wrap(errors.New("dial tcp 10.0.0.1:8082: refused"), fault.BadGateway, "noetl_unreachable", "NoETL cannot be reached"))
+		a.noetl.Fail(fault.Wrap(errors.New("dial tcp 10.0.0.1:8082: refused"), fault.BadGateway, "noetl_unreachable", "NoETL cannot be reached"))
 	case "NoETL is busy":
-		d.noetl.Fail(fault.New(fault.RateLimited, "busy", "too many").After(3 * time.Second))
+		a.noetl.Fail(fault.New(fault.RateLimited, "busy", "too many").After(3 * time.Second))
 	case "something breaks":
-		d.noetl.Fail(errors.New("secret internal text 10.0.0.1"))
+		a.noetl.Fail(errors.New("secret internal text 10.0.0.1"))
 	case "something panics":
-		d.noetl.During = func(context.Context) { panic("secret internal text") }
+		a.noetl.During = func(context.Context) { panic("secret internal text") }
 	}
 }
 
@@ -144,13 +153,13 @@ func TestGolden(t *testing.T) {
 			}
 			head, rest, _ := strings.Cut(string(text), "\n--- request\n")
 			request, want, _ := strings.Cut(rest, "\n--- NoETL is asked\n")
-			d := newDoor()
+			a := newAPI()
 			for line := range strings.SplitSeq(head, "\n") {
-				d.world(strings.TrimPrefix(line, "given: "))
+				a.world(strings.TrimPrefix(line, "given: "))
 			}
-			rec := d.post(t, request, "application/json")
+			rec := a.post(t, request, "application/json")
 			var asked, reply bytes.Buffer
-			for _, r := range d.noetl.Started() {
+			for _, r := range a.noetl.Started() {
 				b, err := json.Marshal(r)
 				if err != nil {
 					t.Fatal(err)
@@ -196,12 +205,12 @@ func TestGETTakesQueriesAlone(t *testing.T) {
 		"extensions, text":  {url.Values{"query": {"{health}"}, "extensions": {"1"}}, 400, `"reason":"bad_json"`, graphapi.MediaJSON},
 		"syntax":            {url.Values{"query": {"{"}}, 400, `"code":"GRAPHQL_PARSE_FAILED"`, graphapi.MediaResponse},
 	} {
-		d := newDoor()
+		a := newAPI()
 		req := httptest.NewRequestWithContext(t.Context(), "GET", "/graphql?"+c.query.Encode(), nil)
 		req.Header.Set("Accept", c.kind)
 		rec := httptest.NewRecorder()
-		d.ServeHTTP(rec, req)
-		if rec.Code != c.status || !strings.Contains(rec.Body.String(), c.body) || rec.Header().Get("Content-Type") != c.kind || len(d.noetl.Started()) != 0 {
+		a.ServeHTTP(rec, req)
+		if rec.Code != c.status || !strings.Contains(rec.Body.String(), c.body) || rec.Header().Get("Content-Type") != c.kind || len(a.noetl.Started()) != 0 {
 			t.Errorf("%s: %d %s %s, want %d %s", name, rec.Code, rec.Header(), rec.Body, c.status, c.body)
 		}
 		if c.status >= 400 && strings.Contains(rec.Body.String(), `"data"`) {
@@ -211,7 +220,7 @@ func TestGETTakesQueriesAlone(t *testing.T) {
 }
 
 func TestIntrospection(t *testing.T) {
-	rec := newDoor().post(t, `{"query":"query IntrospectionQuery{__schema{queryType{name} mutationType{name} types{kind name fields(includeDeprecated:true){name args{name type{kind name ofType{kind name ofType{name}}}} type{kind name ofType{kind name}}} enumValues{name}} directives{name locations args{name}}}}"}`, "application/json")
+	rec := newAPI().post(t, `{"query":"query IntrospectionQuery{__schema{queryType{name} mutationType{name} types{kind name fields(includeDeprecated:true){name args{name type{kind name ofType{kind name ofType{name}}}} type{kind name ofType{kind name}}} enumValues{name}} directives{name locations args{name}}}}"}`, "application/json")
 	for _, want := range []string{`"executePlaybook"`, `"rerunExecution"`, `"JSON"`, `"ExecutableResourceKind"`, `"agent"`, `"clientId"`} {
 		if !strings.Contains(rec.Body.String(), want) {
 			t.Errorf("no %s in %d %.300s", want, rec.Code, rec.Body)
@@ -236,10 +245,10 @@ func TestQueriesAreBounded(t *testing.T) {
 		"deep": deep, "too many tokens": "{" + strings.Repeat("health ", 2001) + "}", "too complex": "mutation{" + strings.Join(many, " ") + "}",
 		"fragments that multiply": fragments, "a number beyond a float": "mutation{executePlaybook(name:\\\"x\\\",variables:{a:[{b:1e999}]}){id}}", "a loop of fragments": "query{...a} fragment a on Query{...b} fragment b on Query{...a}",
 	} {
-		d := newDoor()
+		a := newAPI()
 		begin := time.Now()
-		rec := d.post(t, `{"query":"`+query+`"}`, "application/json")
-		if !strings.Contains(rec.Body.String(), `"errors"`) || rec.Code >= 500 || len(d.noetl.Started()) != 0 {
+		rec := a.post(t, `{"query":"`+query+`"}`, "application/json")
+		if !strings.Contains(rec.Body.String(), `"errors"`) || rec.Code >= 500 || len(a.noetl.Started()) != 0 {
 			t.Errorf("%s: %d %.200s", name, rec.Code, rec.Body)
 		}
 		if took := time.Since(begin); took > 5*time.Second {
@@ -251,9 +260,9 @@ func TestQueriesAreBounded(t *testing.T) {
 // A page on another origin may send these without a preflight.
 func TestOnlyJSONIsTaken(t *testing.T) {
 	for _, contentType := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""} {
-		d := newDoor()
-		rec := d.post(t, `{"query":"mutation{executePlaybook(name:\"x\"){id}}"}`, contentType)
-		if rec.Code < 400 || rec.Code >= 500 || len(d.noetl.Started()) != 0 || !json.Valid(rec.Body.Bytes()) {
+		a := newAPI()
+		rec := a.post(t, `{"query":"mutation{executePlaybook(name:\"x\"){id}}"}`, contentType)
+		if rec.Code < 400 || rec.Code >= 500 || len(a.noetl.Started()) != 0 || !json.Valid(rec.Body.Bytes()) {
 			t.Errorf("%q: %d %s", contentType, rec.Code, rec.Body)
 		}
 	}
@@ -272,7 +281,7 @@ func FuzzRequest(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		rec := newDoor().post(t, body, "application/json")
+		rec := newAPI().post(t, body, "application/json")
 		if rec.Code >= 500 || !json.Valid(rec.Body.Bytes()) {
 			t.Errorf("%q: %d %s", body, rec.Code, rec.Body)
 		}

@@ -16,8 +16,10 @@ const maxSelections = 2000
 
 // selectionLimit refuses queries whose fragments multiply: gqlgen's complexity limit walks a
 // fragment each time it is spread, so that a hundred fragments that each spread the next one
-// twice would keep a processor busy for ever. It also refuses numbers that gqlgen panics at. It
-// must be used before that limit.
+// twice would keep a processor busy forever. It also refuses numbers that gqlgen panics at, and
+// subscriptions of several streams that gqlgen takes for a defect of ours: its validation looks at
+// the names of fields, where GraphQL (section 5.2.4.1) has their response names. It must be used
+// before that limit.
 type selectionLimit struct{}
 
 var (
@@ -42,6 +44,11 @@ func (selectionLimit) MutateOperationContext(_ context.Context, op *graphql.Oper
 	}
 	if s.badNumber != "" {
 		return gqlerror.WrapIfUnwrapped(fault.New(fault.Invalid, "bad_number", "the number "+s.badNumber[:min(len(s.badNumber), 40)]+" does not fit a literal: pass it in a variable"))
+	}
+	if op.Operation.Operation == ast.Subscription &&
+		len(graphql.CollectFields(op, op.Operation.SelectionSet, subscriptionImplementors)) != 1 {
+		return gqlerror.WrapIfUnwrapped(
+			fault.New(fault.Invalid, "one_stream", "a subscription selects exactly one field"))
 	}
 	return nil
 }

@@ -2,129 +2,144 @@ package graphapi
 
 import (
 	"bufio"
-	"cmp"
 	"context"
-	"encoding/binary"
-	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/99designs/gqlgen/graphql/handler/transport"
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/gorilla/websocket"
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 )
 
-// WebSocket is what the graphql-transport-ws door needs (github.com/enisdenjo/graphql-ws,
-// PROTOCOL.md).
+// subprotocol is the only one that is spoken: github.com/enisdenjo/graphql-ws, PROTOCOL.md.
+const subprotocol = "graphql-transport-ws"
+
+// WebSocket configures GraphQL over WebSocket.
 type WebSocket struct {
 	// AllowOrigin decides about a browser's origin; nil allows none.
 	AllowOrigin func(*http.Request) bool
 	// Authenticate puts the token that came with connection_init into the context, or fails.
-	// token is "" if none came: the upgrade request may have had one.
+	// token is "" if none came: the upgrade request may have had one. The context that it
+	// returns ends with the session, and the socket with it.
 	Authenticate func(ctx context.Context, token string) (context.Context, error)
-	// MaxPerAddress bounds the connections of one client address; 0 is 200.
-	MaxPerAddress int
+	// Limits bound what clients can make a socket cost.
+	Limits SocketLimits
 }
 
-// Limits of a connection: who opens one must authenticate soon, and all that a client may send
-// over it is bounded, since the library reads a message of any size. A client that needs more
-// connects again.
-const (
-	initTimeout  = 10 * time.Second
-	pingInterval = 30 * time.Second
-	maxReceived  = 8 << 20
+// overWebSocket is GraphQL over WebSocket. gqlgen's own transport cannot be used: it closes with
+// codes that the protocol does not have, sends complete after error, knows no limit on messages,
+// operations or writes, and takes the older graphql-ws too.
+type overWebSocket struct {
+	WebSocket
+	open     sockets
+	upgrader websocket.Upgrader
+	logger   *slog.Logger
+}
 
-	maxSockets          = 10_000
-	maxSocketsOfAddress = 200
-	socketPause         = 5 * time.Second
-)
+var _ graphql.Transport = (*overWebSocket)(nil)
 
-// subprotocol is the only one that is spoken; the library would take the older graphql-ws too.
-const subprotocol = "graphql-transport-ws"
-
-func (c WebSocket) transport() transport.Websocket {
-	return transport.Websocket{
-		Upgrader: websocket.Upgrader{
-			ReadBufferSize: 1 << 10, WriteBufferSize: 1 << 10, Subprotocols: []string{subprotocol},
-			CheckOrigin: func(r *http.Request) bool {
-				return r.Header.Get("Origin") == "" || c.AllowOrigin != nil && c.AllowOrigin(r)
+func newOverWebSocket(config WebSocket, logger *slog.Logger) *overWebSocket {
+	config.Limits = config.Limits.withDefaults()
+	return &overWebSocket{
+		WebSocket: config, logger: logger,
+		open: sockets{
+			limits: config.Limits, from: map[string]int{}, running: map[*socket]struct{}{}, empty: make(chan struct{}),
+		},
+		upgrader: websocket.Upgrader{
+			ReadBufferSize: 1 << 10, WriteBufferSize: 4 << 10, WriteBufferPool: &sync.Pool{},
+			Subprotocols: []string{subprotocol},
+			CheckOrigin:  func(*http.Request) bool { return true }, // handshake has checked it, with an answer of ours
+			Error: func(w http.ResponseWriter, r *http.Request, _ int, err error) {
+				httpkit.WriteError(r.Context(), w, fault.Wrap(err, fault.Invalid, "bad_handshake",
+					"this is no WebSocket handshake (RFC 6455, section 4.2.1)"))
 			},
 		},
-		InitTimeout: initTimeout, PingPongInterval: pingInterval,
-		InitFunc: func(ctx context.Context, payload transport.InitPayload) (context.Context, *transport.InitPayload, error) {
-			live, err := c.Authenticate(ctx, tokenOf(payload))
-			if v, ok := ctx.Value(verdictKey{}).(*verdict); ok && err != nil {
-				v.refused.Store(true)
-			}
-			return live, nil, err
-		},
 	}
 }
 
-// tokenOf finds a session token where clients of GraphQL put one.
-func tokenOf(payload transport.InitPayload) string {
-	if scheme, token, ok := strings.Cut(payload.Authorization(), " "); ok && strings.EqualFold(scheme, "bearer") {
-		return strings.TrimSpace(token)
+// Supports implements graphql.Transport.
+func (*overWebSocket) Supports(r *http.Request) bool { return r.Header.Get("Upgrade") != "" }
+
+// Do implements graphql.Transport. It returns when the socket and everything that it started
+// have ended.
+func (t *overWebSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
+	ctx := r.Context()
+	if err := t.handshake(w, r); err != nil {
+		httpkit.WriteError(ctx, w, err)
+		return
 	}
-	for _, name := range []string{"session_token", "sessionToken", "x-session-token", "X-Session-Token"} {
-		if token := payload.GetString(name); token != "" {
-			return token
-		}
+	address := httpkit.AddressKey(httpkit.ClientOf(ctx))
+	if err := t.open.enter(address); err != nil {
+		httpkit.WriteError(ctx, w, err)
+		return
 	}
-	return ""
+	defer t.open.leave(address)
+	ws, err := t.upgrader.Upgrade(hijacker{w}, r, w.Header().Clone())
+	if err != nil {
+		return // it was answered, or the peer is gone
+	}
+	s := newSocket(ctx, ws, t, exec, r.Header)
+	t.open.add(s)
+	defer t.open.remove(s)
+	s.run() //nolint:contextcheck // it has the request's
 }
 
-// bounded refuses WebSockets that do not speak the subprotocol and bounds the others.
-func (c WebSocket) bounded(next http.Handler) http.Handler {
-	open := &sockets{from: map[string]int{}, most: cmp.Or(c.MaxPerAddress, maxSocketsOfAddress)}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Upgrade") == "" {
-			next.ServeHTTP(w, r)
-			return
-		}
-		if !websocket.IsWebSocketUpgrade(r) || !speaks(r) {
-			w.Header().Set("Sec-WebSocket-Protocol", subprotocol)
-			httpkit.WriteError(r.Context(), w, fault.New(fault.Invalid, "unknown_subprotocol", "this WebSocket speaks "+subprotocol))
-			return
-		}
-		address := httpkit.AddressKey(httpkit.ClientOf(r.Context()))
-		if !open.enter(address) {
-			httpkit.WriteError(r.Context(), w, fault.New(fault.RateLimited, "too_many_sockets", "too many GraphQL WebSockets are open; close some").After(socketPause))
-			return
-		}
-		defer open.leave(address) // the library's handler returns when the connection ends
-		r.Header.Set("Sec-WebSocket-Protocol", subprotocol)
-		v := &verdict{}
-		metered := &meteredWriter{ResponseWriter: w, verdict: v}
-		defer metered.end() // the library forgets connections whose first message it cannot read
-		next.ServeHTTP(metered, r.WithContext(context.WithValue(r.Context(), verdictKey{}, v)))
-	})
+// handshake returns why an upgrade is refused. The upgrader checks the rest of it.
+func (t *overWebSocket) handshake(w http.ResponseWriter, r *http.Request) error {
+	switch {
+	case !websocket.IsWebSocketUpgrade(r) || !slices.Contains(websocket.Subprotocols(r), subprotocol):
+		w.Header().Set("Sec-WebSocket-Protocol", subprotocol)
+		return fault.New(fault.Invalid, "unknown_subprotocol", "this WebSocket speaks "+subprotocol)
+	case r.Header.Get("Origin") != "" && (t.AllowOrigin == nil || !t.AllowOrigin(r)):
+		return fault.New(fault.Denied, "origin_denied",
+			"this web origin may not open a WebSocket; CORS_ALLOWED_ORIGINS lists those that may")
+	}
+	return nil
 }
 
-// sockets counts what is open. Each holds two goroutines and some buffers, authenticated or not.
+// hijacker finds the server's connection through any wrapper of the ResponseWriter.
+type hijacker struct{ http.ResponseWriter }
+
+// Hijack implements http.Hijacker.
+func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(h.ResponseWriter).Hijack()
+}
+
+// sockets are those that are open.
 type sockets struct {
-	mu   sync.Mutex
-	all  int
-	from map[string]int
-	most int // of one address
+	limits SocketLimits
+
+	mu       sync.Mutex
+	all      int
+	from     map[string]int // by address
+	running  map[*socket]struct{}
+	draining bool
+	empty    chan struct{} // closed when the last one has ended and no other may begin
 }
 
-func (s *sockets) enter(address string) bool {
+// socketPause is when a client that had too many sockets may try again.
+const socketPause = 5 * time.Second
+
+// enter counts a socket that is about to open.
+func (s *sockets) enter(address string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.all >= maxSockets || s.from[address] >= s.most {
-		return false
+	switch {
+	case s.draining:
+		return fault.New(fault.Unavailable, "stopping", "the gateway restarts: connect again")
+	case s.all >= s.limits.Sockets || s.from[address] >= s.limits.SocketsPerAddress:
+		return fault.New(fault.RateLimited, "too_many_sockets",
+			"too many GraphQL WebSockets are open; close some").After(socketPause)
 	}
 	s.all++
 	s.from[address]++
-	return true
+	return nil
 }
 
 func (s *sockets) leave(address string) {
@@ -134,70 +149,47 @@ func (s *sockets) leave(address string) {
 	if s.from[address]--; s.from[address] == 0 {
 		delete(s.from, address)
 	}
-}
-
-func speaks(r *http.Request) bool {
-	return slices.Contains(websocket.Subprotocols(r), subprotocol)
-}
-
-// verdict is what became of connection_init.
-type verdict struct{ refused atomic.Bool }
-
-type verdictKey struct{}
-
-// meteredWriter hands out a connection that counts.
-type meteredWriter struct {
-	http.ResponseWriter
-	verdict *verdict
-	conn    net.Conn
-}
-
-func (w *meteredWriter) end() {
-	if w.conn != nil {
-		_ = w.conn.Close() // mostly it is closed already
+	if s.draining && s.all == 0 {
+		close(s.empty)
 	}
 }
 
-// Unwrap is found by http.ResponseController.
-func (w *meteredWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// Hijack implements http.Hijacker.
-func (w *meteredWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
+// add lets drain find a socket.
+func (s *sockets) add(one *socket) {
+	s.mu.Lock()
+	s.running[one] = struct{}{}
+	draining := s.draining
+	s.mu.Unlock()
+	if draining {
+		one.drain()
 	}
-	w.conn = conn
-	return &meteredConn{Conn: conn, verdict: w.verdict}, rw, nil
 }
 
-var errReceivedTooMuch = errors.New("the client sent more than one connection may")
-
-type meteredConn struct {
-	net.Conn
-	verdict  *verdict
-	received atomic.Int64
+func (s *sockets) remove(one *socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.running, one)
 }
 
-// forbidden is the close code of graphql-transport-ws for a connection_init that is not accepted.
-// The library closes with 1000, which clients take for an end in good order.
-const forbidden = 4403
-
-// Write implements net.Conn.
-func (c *meteredConn) Write(p []byte) (int, error) {
-	const closeFrame = 0x80 | websocket.CloseMessage // whole and, from a server, not masked (RFC 6455, section 5.5.1)
-	if c.verdict.refused.Load() && len(p) >= 4 && p[0] == closeFrame && binary.BigEndian.Uint16(p[2:]) == websocket.CloseNormalClosure {
-		p = slices.Clone(p)
-		binary.BigEndian.PutUint16(p[2:], forbidden)
+// drain refuses new sockets, ends the open ones, and returns when they have ended or ctx has.
+func (s *sockets) drain(ctx context.Context) {
+	s.mu.Lock()
+	if !s.draining {
+		s.draining = true
+		if s.all == 0 {
+			close(s.empty)
+		}
 	}
-	return c.Conn.Write(p)
-}
-
-// Read implements net.Conn.
-func (c *meteredConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if c.received.Add(int64(n)) > maxReceived {
-		return 0, errReceivedTooMuch
+	open := make([]*socket, 0, len(s.running))
+	for one := range s.running {
+		open = append(open, one)
 	}
-	return n, err
+	s.mu.Unlock()
+	for _, one := range open {
+		one.drain()
+	}
+	select {
+	case <-s.empty:
+	case <-ctx.Done():
+	}
 }

@@ -14,6 +14,7 @@ import (
 type AttachRequest struct {
 	Session     *authwire.Session
 	SessionKey  authwire.TokenKey
+	Token       string // of the session; the stream asks for its end with it
 	ClientID    string // "" for a new identity
 	LastEventID string // "" for none
 	Address     string // of the client, for the limit per address
@@ -24,6 +25,7 @@ type Attachment struct {
 	Client     Client
 	Session    *authwire.Session
 	SessionKey authwire.TokenKey
+	Token      string
 	Address    string
 	Init       []byte
 	// Gap is a notification to send after Init when history is gone for good; nil for none.
@@ -40,7 +42,7 @@ type Attachment struct {
 func (s *Service) Attach(ctx context.Context, in AttachRequest) (Attachment, error) {
 	owner := in.Session.Owner()
 	// A copy, because the stream would keep the whole URL that it is a part of.
-	a := Attachment{Client: Client{ID: strings.Clone(in.ClientID), Owner: owner}, Session: in.Session, SessionKey: in.SessionKey, Address: in.Address}
+	a := Attachment{Client: Client{ID: strings.Clone(in.ClientID), Owner: owner}, Session: in.Session, SessionKey: in.SessionKey, Token: strings.Clone(in.Token), Address: in.Address}
 	if a.Client.ID == "" && in.LastEventID != "" {
 		var err error
 		if a.Client.ID, err = s.clientOf(ctx, owner, in.LastEventID); err != nil {

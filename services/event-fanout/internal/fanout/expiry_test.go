@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanouttest"
 )
@@ -53,6 +54,114 @@ func TestEachStreamEndsWithItsOwnSession(t *testing.T) {
 		}
 		if n := h.Streams(); n != 0 {
 			t.Errorf("%d streams are left", n)
+		}
+	})
+}
+
+// opened is a stream whose session the authority knows under the token.
+func opened(t *testing.T, w *world, h *fanout.Hub, token string, end time.Time) *fanouttest.Conn {
+	t.Helper()
+	w.sessions.Set(token, end)
+	a, err := w.service().Attach(t.Context(), fanout.AttachRequest{
+		Session: &authwire.Session{User: authwire.User{UserID: 7}, ExpiresAt: end}, SessionKey: authwire.KeyOf(token), Token: token,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := &fanouttest.Conn{}
+	if _, err := h.Open(a, conn); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func TestAProlongedSessionKeepsItsStreams(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		h := w.hub(nil)
+		conn := opened(t, w, h, "tok", time.Now().Add(time.Minute))
+		for range 5 {
+			<-time.After(50 * time.Second)
+			w.sessions.Set("tok", time.Now().Add(time.Minute))
+		}
+		<-time.After(30 * time.Second)
+		if conn.Closed() {
+			t.Fatal("the stream ended with the end that was known first")
+		}
+		if n := w.sessions.Asked(); n > 6 {
+			t.Errorf("the authority was asked %d times", n)
+		}
+		<-time.After(31 * time.Second)
+		if !conn.Closed() || len(conn.Sent("session/expired")) != 1 {
+			t.Errorf("closed %t, said %v", conn.Closed(), conn.Sent("session/expired"))
+		}
+	})
+}
+
+func TestAShortenedSessionEndsItsStreams(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		h := w.hub(func(c *fanout.HubConfig) { c.Recheck = time.Minute })
+		conn := opened(t, w, h, "tok", time.Now().Add(8*time.Hour))
+		w.sessions.Set("tok", time.Now().Add(10*time.Minute))
+		<-time.After(9 * time.Minute)
+		if conn.Closed() {
+			t.Fatal("the stream ended too early")
+		}
+		<-time.After(61 * time.Second)
+		if !conn.Closed() || len(conn.Sent("session/expired")) != 1 {
+			t.Errorf("closed %t, said %v", conn.Closed(), conn.Sent("session/expired"))
+		}
+		// One that is none any more, although no revocation told so.
+		conn = opened(t, w, h, "gone", time.Now().Add(8*time.Hour))
+		w.sessions.Set("gone", time.Now())
+		<-time.After(76 * time.Second)
+		if !conn.Closed() {
+			t.Error("the stream of a session that is none any more is open")
+		}
+	})
+}
+
+// Nobody can tell: before the end that is known the stream goes on, at that end it ends without a word
+// about the session, for its client to come back.
+func TestAnOutageOfTheAuthorityEndsNoSession(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		h := w.hub(func(c *fanout.HubConfig) { c.Recheck = time.Minute })
+		conn := opened(t, w, h, "tok", time.Now().Add(10*time.Minute))
+		w.sessions.Fail(fault.New(fault.Unavailable, "auth_away", "down"))
+		<-time.After(9 * time.Minute)
+		if conn.Closed() {
+			t.Fatal("the stream ended during an outage")
+		}
+		<-time.After(61 * time.Second)
+		if !conn.Closed() || len(conn.Sent("session/expired")) != 0 {
+			t.Errorf("closed %t, said %v", conn.Closed(), conn.Sent("session/expired"))
+		}
+		if n := h.Scheduled(); n != 0 {
+			t.Errorf("%d streams are scheduled", n)
+		}
+	})
+}
+
+// A stream that ends while the authority is asked is not scheduled again.
+func TestAStreamThatEndsMeanwhileIsForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		h := w.hub(func(c *fanout.HubConfig) { c.Recheck = time.Minute })
+		for i := range 100 {
+			conn := opened(t, w, h, string(rune('a'+i)), time.Now().Add(8*time.Hour))
+			time.AfterFunc(time.Duration(45+i%31)*time.Second, conn.Break)
+		}
+		h.Resync()
+		<-time.After(2 * time.Minute)
+		h.Drain(t.Context())
+		if n, m := h.Scheduled(), h.Streams(); n != 0 || m != 0 {
+			t.Errorf("%d scheduled, %d open", n, m)
 		}
 	})
 }

@@ -21,6 +21,9 @@ type HubConfig struct {
 	// StreamsPerSession and StreamsPerAddress likewise; 0 is no limit.
 	StreamsPerSession int
 	StreamsPerAddress int
+	// Recheck is how often the authority is asked about the session of an open stream, and the longest that
+	// a stream outlives a session that was shortened; 0 asks only at the end that is known.
+	Recheck time.Duration
 }
 
 // Hub holds the live streams of one process. It is safe for concurrent use; [Hub.Run] must be
@@ -30,8 +33,10 @@ type Hub struct {
 	log      FrameLog
 	feed     LiveFeed
 	clients  ClientStore
+	sessions Sessions
 	logger   *slog.Logger
 	readers  chan struct{}
+	asking   chan struct{}
 	base     context.Context // of reads by streams, which belong to no request
 	resynced chan struct{}   // the feed was interrupted, and perhaps the log is another
 
@@ -71,9 +76,10 @@ const (
 const maxReaders = 64
 
 // NewHub makes a hub. ctx gives its values to the reads of streams; its end does not stop them.
-func NewHub(ctx context.Context, cfg HubConfig, log FrameLog, feed LiveFeed, clients ClientStore, logger *slog.Logger) *Hub {
+func NewHub(ctx context.Context, cfg HubConfig, log FrameLog, feed LiveFeed, clients ClientStore, sessions Sessions, logger *slog.Logger) *Hub {
 	return &Hub{
-		cfg: cfg, log: log, feed: feed, clients: clients, logger: logger, readers: make(chan struct{}, maxReaders), base: context.WithoutCancel(ctx), resynced: make(chan struct{}, 1),
+		cfg: cfg, log: log, feed: feed, clients: clients, sessions: sessions, logger: logger,
+		readers: make(chan struct{}, maxReaders), asking: make(chan struct{}, maxAsking), base: context.WithoutCancel(ctx), resynced: make(chan struct{}, 1),
 		groups: map[string]*group{}, bySession: map[authwire.TokenKey][]*Stream{}, byOwner: map[string]int{}, byAddress: map[string]int{},
 	}
 }
@@ -83,7 +89,7 @@ func NewHub(ctx context.Context, cfg HubConfig, log FrameLog, feed LiveFeed, cli
 // the caller's to close.
 func (h *Hub) Open(a Attachment, conn Conn) (*Stream, error) {
 	s := &Stream{
-		hub: h, client: a.Client, sessionKey: a.SessionKey, address: a.Address, expiresAt: a.Session.ExpiresAt.UnixNano(), conn: conn,
+		hub: h, client: a.Client, sessionKey: a.SessionKey, token: a.Token, address: a.Address, expiresAt: a.Session.ExpiresAt.UnixNano(), conn: conn,
 		epoch: a.Epoch, accepted: a.After, written: a.After, saved: a.After, replay: true,
 	}
 	// Held so that nobody who finds the stream in the hub uses it before it is whole.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/edgewire"
 )
 
@@ -58,6 +59,13 @@ type LiveFeed interface {
 	Follow(client string, deliver func(f Frame, previous uint64), alive func() bool) (stop func(), err error)
 	// Present reports whether any replica follows the client, with somebody there.
 	Present(ctx context.Context, client string) (bool, error)
+}
+
+// Sessions is the authority on sessions.
+type Sessions interface {
+	// Resolve returns the session of a token as it is now: the fault Unauthenticated when it is none any
+	// more, an outage when nobody can tell.
+	Resolve(ctx context.Context, token string) (*authwire.Session, error)
 }
 
 // Client is a client id and whose it is.

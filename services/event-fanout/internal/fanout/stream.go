@@ -56,8 +56,10 @@ type Stream struct {
 	group      *group
 	client     Client
 	sessionKey authwire.TokenKey
+	token      string
 	address    string
-	expiresAt  int64 // Unix nanoseconds
+	expiresAt  int64 // end of the session as last heard, Unix nanoseconds; guarded by the hub's mutex
+	askAt      int64 // when the authority is asked about it, likewise
 	conn       Conn
 	epoch      string
 	slot, at   int32 // place on the heartbeat wheel

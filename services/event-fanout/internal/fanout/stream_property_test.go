@@ -138,7 +138,7 @@ func TestAnAnnouncedFrameThatACopyOfTheLogDoesNotHaveYetIsReadLater(t *testing.T
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		lag := &laggingLog{Frames: w.frames}
-		h := fanout.NewHub(t.Context(), fanout.HubConfig{Heartbeat: time.Minute, QueueFrames: 8, QueueBytes: 1 << 16, MaxStreams: 9, StreamsPerUser: 9}, lag, w.frames, w.clients, w.service().Logger)
+		h := fanout.NewHub(t.Context(), fanout.HubConfig{Heartbeat: time.Minute, QueueFrames: 8, QueueBytes: 1 << 16, MaxStreams: 9, StreamsPerUser: 9}, lag, w.frames, w.clients, w.sessions, w.service().Logger)
 		conn, a := w.stream(t, h, 7, "", "")
 		synctest.Wait()
 		lag.set(true)

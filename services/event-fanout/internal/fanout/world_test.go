@@ -24,6 +24,7 @@ type world struct {
 	pending  *fanouttest.Pending
 	events   *fanouttest.Lifecycle
 	settler  *fanouttest.Settler
+	sessions *fanouttest.Sessions
 	relay    *fanouttest.Relay
 	tickets  *fanouttest.Tickets
 	commands *fanouttest.Commands
@@ -33,7 +34,7 @@ type world struct {
 func newWorld() *world {
 	return &world{
 		frames: fanouttest.NewFrames(), clients: fanouttest.NewClients(), requests: fanouttest.NewRequests(),
-		routes: fanouttest.NewRoutes(), pending: fanouttest.NewPending(), events: fanouttest.NewLifecycle(), settler: &fanouttest.Settler{}, relay: fanouttest.NewRelay(),
+		routes: fanouttest.NewRoutes(), pending: fanouttest.NewPending(), events: fanouttest.NewLifecycle(), settler: &fanouttest.Settler{}, sessions: fanouttest.NewSessions(), relay: fanouttest.NewRelay(),
 		tickets: fanouttest.NewTickets(), commands: fanouttest.NewCommands(),
 	}
 }
@@ -51,7 +52,7 @@ func (w *world) hub(edit func(*fanout.HubConfig)) *fanout.Hub {
 	if edit != nil {
 		edit(&cfg)
 	}
-	return fanout.NewHub(context.Background(), cfg, w.frames, w.frames, w.clients, slog.New(slog.DiscardHandler))
+	return fanout.NewHub(context.Background(), cfg, w.frames, w.frames, w.clients, w.sessions, slog.New(slog.DiscardHandler))
 }
 
 // stream attaches a client and opens a stream on a fake connection.

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
@@ -41,6 +44,55 @@ func (x *Pending) Delete(_ context.Context, clientID, requestID string) error {
 	defer x.mu.Unlock()
 	x.m[clientID] = slices.DeleteFunc(slices.Clone(x.m[clientID]), func(id string) bool { return id == requestID })
 	return nil
+}
+
+var _ fanout.Sessions = (*Sessions)(nil)
+
+// Sessions is an authority in memory. A token that it was told nothing of is no session.
+type Sessions struct {
+	mu    sync.Mutex
+	ends  map[string]time.Time
+	err   error
+	asked int
+}
+
+// NewSessions makes an authority that knows no session.
+func NewSessions() *Sessions { return &Sessions{ends: map[string]time.Time{}} }
+
+// Set makes a session end then.
+func (s *Sessions) Set(token string, end time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ends[token] = end
+}
+
+// Fail makes every question fail with err, until Fail(nil).
+func (s *Sessions) Fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+// Asked returns how often it was asked.
+func (s *Sessions) Asked() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
+
+// Resolve implements the port.
+func (s *Sessions) Resolve(_ context.Context, token string) (*authwire.Session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked++
+	if s.err != nil {
+		return nil, s.err
+	}
+	end, ok := s.ends[token]
+	if !ok || !time.Now().Before(end) {
+		return nil, fault.New(fault.Unauthenticated, "invalid_session", "no such session")
+	}
+	return &authwire.Session{ExpiresAt: end}, nil
 }
 
 var _ fanout.CallbackRelay = (*Relay)(nil)

@@ -117,7 +117,7 @@ func (e *Events) attach(ctx context.Context, r *http.Request) (a fanout.Attachme
 	if last == "" {
 		last = query.Get("last_event_id")
 	}
-	a, err = e.Set.Attach.Call(ctx, fanout.AttachRequest{Session: session, SessionKey: key, ClientID: query.Get("client_id"), LastEventID: last, Address: address})
+	a, err = e.Set.Attach.Call(ctx, fanout.AttachRequest{Session: session, SessionKey: key, Token: token, ClientID: query.Get("client_id"), LastEventID: last, Address: address})
 	return a, token, err
 }
 

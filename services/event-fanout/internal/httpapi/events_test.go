@@ -48,7 +48,7 @@ func newEventsWith(checks int64, commands fanout.Commands) (*httpapi.Events, *fa
 		Lifecycle: fanouttest.NewLifecycle(), Settler: &fanouttest.Settler{}, Relay: fanouttest.NewRelay(), Tickets: fanouttest.NewTickets(), Commands: commands,
 		Logger: tel.Logger, NewID: func() string { return "client" }, Now: time.Now,
 	})
-	hub := fanout.NewHub(context.Background(), fanout.HubConfig{Heartbeat: time.Minute, QueueFrames: 8, QueueBytes: 1 << 16, MaxStreams: 9, StreamsPerUser: 2}, frames, frames, clients, slog.New(slog.DiscardHandler))
+	hub := fanout.NewHub(context.Background(), fanout.HubConfig{Heartbeat: time.Minute, QueueFrames: 8, QueueBytes: 1 << 16, MaxStreams: 9, StreamsPerUser: 2}, frames, frames, clients, fanouttest.NewSessions(), slog.New(slog.DiscardHandler))
 	r := &resolver{}
 	r.left.Store(checks)
 	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(prometheus.NewRegistry(), "test")})

@@ -90,8 +90,7 @@ func (f *Flows) Take(ctx context.Context, state string) (bool, error) {
 		}
 		err = kv.Purge(ctx, hashed("f", state), jetstream.LastRevision(entry.Revision()), jetstream.PurgeTTL(markerTTL))
 		taken = err == nil
-		var refused *jetstream.APIError
-		if errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+		if natskit.LostRace(err) {
 			return nil // somebody else was first
 		}
 		return err

@@ -44,7 +44,7 @@ func TestPlaybookConforms(t *testing.T) {
 		t.Helper()
 		server := testkit.StartNATS(t)
 		n := authtest.StartNoETL(t, server.Connect(t))
-		return noetlauth.NewPlaybook(client(n.URL), natscallback.New(server.Connect(t), "noetl.callbacks."), playbookConfig(), prom.New(telemetry.Nop("auth").Registry, false), slog.New(slog.DiscardHandler)), grantFor(t)
+		return noetlauth.NewPlaybook(client(n.URL), natscallback.New(server.Connect(t), "noetl.callbacks."), nil, playbookConfig(), prom.New(telemetry.Nop("auth").Registry, false), slog.New(slog.DiscardHandler)), grantFor(t)
 	})
 }
 
@@ -66,6 +66,8 @@ type fake struct {
 	failed   int
 	execute  func(context.Context) (noetlwire.ExecuteResponse, error)
 	cancel   error
+	status   func() (noetlwire.Execution, error)
+	second   auth.Backend
 }
 
 func (f *fake) Expect(context.Context, string) (noetlauth.Expectation, error) {
@@ -103,8 +105,15 @@ func (f *fake) CancelFailed() {
 	f.failed++
 }
 
+func (f *fake) Status(context.Context, string) (noetlwire.Execution, error) {
+	if f.status == nil {
+		return noetlwire.Execution{Status: "RUNNING"}, nil
+	}
+	return f.status()
+}
+
 func (f *fake) playbook() *noetlauth.Playbook {
-	return noetlauth.NewPlaybook(f, f, playbookConfig(), f, slog.New(slog.DiscardHandler))
+	return noetlauth.NewPlaybook(f, f, f.second, playbookConfig(), f, slog.New(slog.DiscardHandler))
 }
 
 func runs(context.Context) (noetlwire.ExecuteResponse, error) {
@@ -191,6 +200,99 @@ func TestSilentPlaybookIsCanceled(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// unanswered is a playbook that ends without an answer, as the one that came with Python NoETL 2.x does
+// for a token that it does not know. Its status says so from the start; in between it may say otherwise.
+func unanswered(said ...noetlwire.Execution) *fake {
+	var mu sync.Mutex
+	return &fake{execute: runs, status: func() (noetlwire.Execution, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		s := said[0]
+		if len(said) > 1 {
+			said = said[1:]
+		}
+		return s, nil
+	}}
+}
+
+func flags(completed, failed bool, step string) noetlwire.Execution {
+	return noetlwire.Execution{Completed: &completed, Failed: &failed, CurrentStep: step}
+}
+
+func TestAPlaybookThatEndsWithoutAnAnswerIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	backend := authtest.NewBackend()
+	backend.Add("known", authtest.Alice())
+	for name, c := range map[string]struct {
+		said   []noetlwire.Execution
+		second auth.Backend
+		token  auth.Token
+		want   error
+		within time.Duration
+	}{
+		"python, unknown token":   {[]noetlwire.Execution{flags(true, false, "start")}, backend, "unknown", auth.ErrNoSession, 3 * time.Second},
+		"the route opens nothing": {[]noetlwire.Execution{flags(true, false, "start")}, backend, "known", auth.ErrBackendDown(nil), 3 * time.Second},
+		"nobody to ask":           {[]noetlwire.Execution{flags(false, true, "start")}, nil, "unknown", auth.ErrBackendDown(nil), 3 * time.Second},
+		"rust, failed":            {[]noetlwire.Execution{{Status: "FAILED"}}, backend, "unknown", auth.ErrNoSession, 3 * time.Second},
+		"said so between steps":   {[]noetlwire.Execution{flags(true, false, "a"), flags(false, false, "b"), flags(true, false, "b"), flags(true, false, "c")}, backend, "unknown", auth.ErrNoSession, 4 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := unanswered(c.said...)
+				f.second = c.second
+				ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
+				defer cancel()
+				begin := time.Now()
+				_, err := f.playbook().Validate(ctx, c.token)
+				if !errors.Is(err, c.want) || time.Since(begin) > c.within {
+					t.Fatalf("after %s: %v", time.Since(begin), err)
+				}
+				if len(f.canceled) != 0 {
+					t.Errorf("canceled what had ended: %v", f.canceled)
+				}
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		f := unanswered(flags(true, false, "start"))
+		ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
+		defer cancel()
+		if _, err := f.playbook().Login(ctx, auth.Grant{}); fault.Of(err).Kind != fault.Unavailable || fault.Of(err).RetryAfter == 0 {
+			t.Errorf("login: %v", err)
+		}
+		if _, err := f.playbook().Access(ctx, auth.AccessQuestion{}); fault.Of(err).Kind != fault.Unavailable {
+			t.Errorf("access: %v", err)
+		}
+	})
+}
+
+// An answer that comes a moment after its execution has ended is still taken.
+func TestAnAnswerAfterTheEndIsTaken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := unanswered(flags(true, false, "start"))
+		time.AfterFunc(1500*time.Millisecond, func() { f.answers <- []byte(`{"status":"success","data":{"valid":false}}`) })
+		if _, err := f.playbook().Validate(t.Context(), "tok"); !errors.Is(err, auth.ErrNoSession) {
+			t.Fatal(err)
+		}
+	})
+}
+
+// Playbooks and routes cast the address for Postgres: none is 0.0.0.0, as today's gateway has it.
+func TestAnUnknownAddressIsTheOneThatNoETLKnows(t *testing.T) {
+	t.Parallel()
+	f := &fake{}
+	f.execute = func(ctx context.Context) (noetlwire.ExecuteResponse, error) {
+		f.answers <- []byte(`{"status":"error"}`)
+		return runs(ctx)
+	}
+	_, _ = f.playbook().Login(t.Context(), auth.Grant{})
+	if w := f.started[0].Workload; w["client_ip"] != "0.0.0.0" || w["client_user_agent"] != "unknown" {
+		t.Errorf("%v", w)
 	}
 }
 

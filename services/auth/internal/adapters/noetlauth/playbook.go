@@ -3,6 +3,7 @@
 package noetlauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -32,9 +33,10 @@ type Expectation struct {
 	Stop    func()
 }
 
-// Executor starts and cancels executions; libs/noetl does.
+// Executor starts, watches and cancels executions; libs/noetl does.
 type Executor interface {
 	Execute(ctx context.Context, in noetlwire.ExecuteRequest) (noetlwire.ExecuteResponse, error)
+	Status(ctx context.Context, executionID string) (noetlwire.Execution, error)
 	Cancel(ctx context.Context, executionID, reason string, cascade bool) error
 }
 
@@ -62,6 +64,7 @@ var _ auth.Backend = (*Playbook)(nil)
 // component that lets cancellations finish when the process stops.
 type Playbook struct {
 	noetl     Executor
+	second    auth.Backend // whom an unanswered session check is put to; nil for nobody
 	callbacks Callbacks
 	cfg       PlaybookConfig
 	meter     CancelMeter
@@ -69,28 +72,40 @@ type Playbook struct {
 	late      sync.WaitGroup
 }
 
-// NewPlaybook makes the backend.
-func NewPlaybook(noetl Executor, callbacks Callbacks, cfg PlaybookConfig, meter CancelMeter, logger *slog.Logger) *Playbook {
-	return &Playbook{noetl: noetl, callbacks: callbacks, cfg: cfg, meter: meter, logger: logger}
+// NewPlaybook makes the backend. second is whom a session check is put to whose playbook ended without an
+// answer, nil for nobody; only its "no session" counts.
+func NewPlaybook(noetl Executor, callbacks Callbacks, second auth.Backend, cfg PlaybookConfig, meter CancelMeter, logger *slog.Logger) *Playbook {
+	return &Playbook{noetl: noetl, callbacks: callbacks, second: second, cfg: cfg, meter: meter, logger: logger}
 }
 
 // Login runs the login playbook.
 func (p *Playbook) Login(ctx context.Context, g auth.Grant) (auth.Opened, error) {
 	a, err := p.ask(ctx, p.cfg.Login, map[string]any{
 		"auth0_token": g.Token, "auth0_refresh_token": g.RefreshToken, "auth0_domain": domainOf(g),
-		"session_duration_hours": g.Duration.Hours(), "client_ip": g.ClientIP, "client_user_agent": g.UserAgent,
+		"session_duration_hours": g.Duration.Hours(),
+		"client_ip":              cmp.Or(g.ClientIP, unknownIP), "client_user_agent": cmp.Or(g.UserAgent, "unknown"),
 	})
 	if err != nil {
-		return auth.Opened{}, err
+		return auth.Opened{}, unanswered(err)
 	}
-	return a.Opened()
+	return a.Opened(true)
 }
 
-// Validate runs the validation playbook.
+// unknownIP is the address that playbooks and routes of NoETL take for none: they cast it for Postgres.
+const unknownIP = "0.0.0.0"
+
+// Validate runs the validation playbook. The one that came with Python NoETL 2.x ends without an answer for
+// a token that it does not know; then NoETL's own route may still say that there is no such session. It
+// opens nothing: who is in is the playbook's to say.
 func (p *Playbook) Validate(ctx context.Context, t auth.Token) (auth.Session, error) {
 	a, err := p.ask(ctx, p.cfg.Validate, map[string]any{"session_token": string(t), "db_credential": p.cfg.DBCredential})
+	if errors.Is(err, errUnanswered) && p.second != nil {
+		if _, second := p.second.Validate(ctx, t); errors.Is(second, auth.ErrNoSession) {
+			return auth.Session{}, second
+		}
+	}
 	if err != nil {
-		return auth.Session{}, err
+		return auth.Session{}, unanswered(err)
 	}
 	return a.Session()
 }
@@ -99,7 +114,7 @@ func (p *Playbook) Validate(ctx context.Context, t auth.Token) (auth.Session, er
 func (p *Playbook) Access(ctx context.Context, q auth.AccessQuestion) (auth.Decision, error) {
 	a, err := p.ask(ctx, p.cfg.Access, map[string]any{"session_token": string(q.Token), "playbook_path": q.Path, "action": string(q.Permission)})
 	if err != nil {
-		return auth.Decision{}, err
+		return auth.Decision{}, unanswered(err)
 	}
 	return a.Decision()
 }
@@ -109,19 +124,22 @@ type started struct {
 	err error
 }
 
-// ask runs a playbook and waits for its callback, all within ctx. An execution whose answer
-// nobody waits for any more is canceled.
+// ask runs a playbook and waits for its callback, all within ctx. An execution whose answer nobody waits
+// for any more is canceled; one that has ended without an answer is not waited for.
 func (p *Playbook) ask(ctx context.Context, path string, workload map[string]any) (wire.Answer, error) {
 	requestID := uuid.NewString()
 	expected, err := p.callbacks.Expect(ctx, requestID)
 	if err != nil {
-		return wire.Answer{}, ended(ctx, err)
+		return wire.Answer{}, late(ctx, err)
 	}
 	defer expected.Stop()
 	workload["callback_subject"], workload["request_id"], workload["gateway_url"] = p.callbacks.Subject(requestID), requestID, p.cfg.CallbackURL
 	starting := p.start(ctx, path, workload)
 	waiting := starting
 	var execution string
+	var ended <-chan struct{}
+	wctx, stop := context.WithCancel(ctx)
+	defer stop()
 	for {
 		select {
 		case body := <-expected.Answers: // it may come before the start is confirmed
@@ -131,11 +149,65 @@ func (p *Playbook) ask(ctx context.Context, path string, workload map[string]any
 				return wire.Answer{}, upstream(s.err)
 			}
 			execution, waiting = s.id, nil
+			ended = p.watch(wctx, execution)
+		case <-ended:
+			p.logger.WarnContext(ctx, "an auth playbook ended without an answer: AUTH_BACKEND_VALIDATE=sync asks NoETL's route instead",
+				"reason", "no_callback", "playbook", path, "execution_id", execution)
+			return wire.Answer{}, errUnanswered
 		case <-ctx.Done():
 			p.abandon(ctx, execution, waiting)
-			return wire.Answer{}, ended(ctx, ctx.Err())
+			return wire.Answer{}, late(ctx, ctx.Err())
 		}
 	}
+}
+
+// errUnanswered says that a playbook ended and no answer came.
+var errUnanswered = errors.New("the playbook ended without an answer")
+
+// unanswered turns it into the fault that callers see.
+func unanswered(err error) error {
+	if errors.Is(err, errUnanswered) {
+		return auth.ErrBackendDown(err)
+	}
+	return err
+}
+
+// How an execution is watched. Its answer comes after it has ended by as much as a callback takes, and a
+// server may say between two steps that it has ended: it must say so for a while.
+const (
+	watchAfter = 500 * time.Millisecond
+	watchEvery = 300 * time.Millisecond
+	endedFor   = 1200 * time.Millisecond
+)
+
+// watch closes the channel when the execution has ended for long enough for its answer to have come.
+func (p *Playbook) watch(ctx context.Context, execution string) <-chan struct{} {
+	out := make(chan struct{})
+	go func() {
+		timer := time.NewTimer(watchAfter)
+		defer timer.Stop()
+		var since time.Time
+		var said string
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-timer.C:
+			}
+			s, err := p.noetl.Status(ctx, execution)
+			switch state := s.State(); {
+			case err != nil || !state.Ended(): // it may be that nobody can tell; the deadline holds
+				since = time.Time{}
+			case since.IsZero() || said != s.CurrentStep:
+				since, said = time.Now(), s.CurrentStep
+			case time.Since(since) >= endedFor:
+				close(out)
+				return
+			}
+			timer.Reset(watchEvery)
+		}
+	}()
+	return out
 }
 
 func (p *Playbook) start(ctx context.Context, path string, workload map[string]any) <-chan started {
@@ -197,8 +269,8 @@ func domainOf(g auth.Grant) string {
 	return hostOf(g.Identity.Issuer)
 }
 
-// ended is the fault for a wait that ended without an answer.
-func ended(ctx context.Context, err error) error {
+// late is the fault for a wait that ended without an answer.
+func late(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
 		return auth.ErrLate(err)
 	}

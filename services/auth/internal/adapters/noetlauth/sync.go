@@ -1,6 +1,7 @@
 package noetlauth
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -41,7 +42,7 @@ func NewSync(noetl Caller, credential string) *Sync {
 
 // Login asks the login route. It has no member for the duration: NoETL decides it.
 func (s *Sync) Login(ctx context.Context, g auth.Grant) (auth.Opened, error) {
-	body, err := s.call(ctx, routeLogin, map[string]any{"auth0_token": g.Token, "auth0_domain": domainOf(g), "client_ip": g.ClientIP})
+	body, err := s.call(ctx, routeLogin, map[string]any{"auth0_token": g.Token, "auth0_domain": domainOf(g), "client_ip": cmp.Or(g.ClientIP, unknownIP)})
 	if refused(err) {
 		return auth.Opened{}, fault.Wrap(err, fault.Unauthenticated, "login_refused", "the login was refused")
 	}
@@ -52,7 +53,7 @@ func (s *Sync) Login(ctx context.Context, g auth.Grant) (auth.Opened, error) {
 	if err != nil {
 		return auth.Opened{}, err
 	}
-	return a.Opened()
+	return a.Opened(false)
 }
 
 // Validate asks the session route.

@@ -80,7 +80,7 @@ func (l *Leases) put(ctx context.Context, name string, r leaseRecord, revision u
 	} else {
 		revision, err = kv.Update(ctx, name, value, revision)
 	}
-	if conflict(err) {
+	if natskit.LostRace(err) {
 		return 0, fault.Wrap(err, fault.Conflict, "lease_lost", "another replica holds the lease")
 	}
 	return revision, l.bucket.Failed(err)

@@ -134,7 +134,7 @@ func (s *RequestStore) change(ctx context.Context, id string, edit func(*fanout.
 		if err != nil {
 			return r, err
 		}
-		if _, err = kv.Update(ctx, id, value, revision); !conflict(err) {
+		if _, err = kv.Update(ctx, id, value, revision); !natskit.LostRace(err) {
 			return r, s.bucket.Failed(err)
 		}
 	}
@@ -147,12 +147,6 @@ func (s *RequestStore) Remove(ctx context.Context, id string) error {
 		return err
 	}
 	return s.bucket.Failed(kv.Purge(ctx, id))
-}
-
-// conflict reports whether a compare-and-set lost.
-func conflict(err error) bool {
-	var api *jetstream.APIError
-	return errors.Is(err, jetstream.ErrKeyExists) || (errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence)
 }
 
 func encodeRequest(r fanout.Request) ([]byte, error) {

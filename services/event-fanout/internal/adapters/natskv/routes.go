@@ -108,7 +108,7 @@ func (x RouteIndex) Advance(ctx context.Context, executionID string, r fanout.Ro
 	if err != nil {
 		return err
 	}
-	if _, err := kv.Update(ctx, routeKey(executionID, r.RequestID), value, r.Revision); err != nil && !conflict(err) {
+	if _, err := kv.Update(ctx, routeKey(executionID, r.RequestID), value, r.Revision); err != nil && !natskit.LostRace(err) {
 		return x.bucket.Failed(err)
 	}
 	return nil

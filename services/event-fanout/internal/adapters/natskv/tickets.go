@@ -55,7 +55,7 @@ func (s *TicketStore) Take(ctx context.Context, name string) ([]byte, error) {
 		return nil, s.bucket.Failed(err)
 	}
 	err = kv.Delete(ctx, name, jetstream.LastRevision(entry.Revision()))
-	if conflict(err) {
+	if natskit.LostRace(err) {
 		return nil, gone
 	}
 	if err != nil {

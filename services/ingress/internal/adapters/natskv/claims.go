@@ -75,7 +75,7 @@ func (s *ClaimStore) Claim(ctx context.Context, key string, lease time.Duration)
 	}
 	// Whoever had the lease is gone. One of those who find out gets it.
 	if revision, err = kv.Update(ctx, key, value, entry.Revision()); err != nil {
-		if conflict(err) {
+		if natskit.LostRace(err) {
 			return claim, nil
 		}
 		return claim, s.bucket.Failed(err)
@@ -104,14 +104,8 @@ func (s *ClaimStore) Release(ctx context.Context, c ingress.Claim) error {
 	if err != nil {
 		return err
 	}
-	if err := kv.Delete(ctx, c.Key, jetstream.LastRevision(c.Revision)); err != nil && !conflict(err) {
+	if err := kv.Delete(ctx, c.Key, jetstream.LastRevision(c.Revision)); err != nil && !natskit.LostRace(err) {
 		return s.bucket.Failed(err)
 	}
 	return nil
-}
-
-// conflict reports that the key has another revision than the caller saw.
-func conflict(err error) bool {
-	var api *jetstream.APIError
-	return errors.Is(err, jetstream.ErrKeyExists) || errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
 }
