@@ -59,6 +59,9 @@ func Token(s string) bool {
 // was started, and sending it again cannot start anything twice.
 const CodeUnreachable = "noetl_unreachable"
 
+// CodeNoPath is the code of the fault of an answer that does not say which playbook an execution runs.
+const CodeNoPath = "noetl_no_path"
+
 // ResourceKind values of an execution.
 const (
 	KindPlaybook = "playbook"
