@@ -25,8 +25,8 @@ const (
 	maxAge          = 24 * time.Hour
 	maxBytes        = 256 << 20 // the servers' has none, but the sandbox must not fill a disk
 	publishTimeout  = 3 * time.Second
-	// maxPayload is what the Rust server leaves out: a row that is larger. The Python server keeps such
-	// results elsewhere.
+	// maxPayload is the largest row that the Rust server publishes; it leaves out what is larger. The Python
+	// server keeps large results elsewhere and publishes where.
 	maxPayload = 900 << 10
 	// remembered is how many events are known to be stored, where the stream does not know it.
 	remembered = 10_000
@@ -145,6 +145,10 @@ func (p *Publisher) message(ctx context.Context, e sandbox.Event) (*nats.Msg, []
 		subject, payload, opts = p.cfg.Prefix+"default.default."+string(e.ExecutionID)+".0", wire.PythonPayload, nil
 	}
 	data, err := json.Marshal(payload(e))
+	if p.cfg.Generation == sandbox.Python && len(data) > maxPayload {
+		e.Result = map[string]any{"ref": "noetl://execution/" + string(e.ExecutionID) + "/result/" + e.Node}
+		data, err = json.Marshal(payload(e))
+	}
 	if err != nil {
 		return &nats.Msg{}, nil, fault.Wrap(err, fault.Invalid, "bad_event", "the event cannot be written as JSON")
 	}

@@ -218,7 +218,7 @@ func TestTheStreamOfAnotherGenerationIsInTheWay(t *testing.T) {
 	}
 }
 
-func TestRowsThatAreTooLargeAreLeftOut(t *testing.T) {
+func TestResultsThatAreTooLargeAreLeftOut(t *testing.T) {
 	for g, stream := range withNATS() {
 		n := testkit.StartNATS(t)
 		p := newPublisher(t, n, g)
@@ -229,7 +229,11 @@ func TestRowsThatAreTooLargeAreLeftOut(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := messages(t, n, stream); len(got) != 1 {
+		got := messages(t, n, stream)
+		switch {
+		case g == sandbox.Rust && len(got) == 1: // the whole row
+		case g == sandbox.Python && len(got) == 2 && bytes.Contains(got[1].Data, []byte(`"ref":"noetl://execution/`)):
+		default:
 			t.Errorf("%s: %d messages", g, len(got))
 		}
 	}
