@@ -29,6 +29,14 @@ type Encoder[Out any] func(context.Context, http.ResponseWriter, Out) error
 
 // Mount puts an operation behind go-kit's HTTP server. Errors go through [WriteError].
 func Mount[In, Out any](op kit.Operation[In, Out], decode Decoder[In], encode Encoder[Out]) http.Handler {
+	return MountWith(op, decode, encode, WriteError)
+}
+
+// MountWith is [Mount] for an API whose errors have another shape.
+func MountWith[In, Out any](
+	op kit.Operation[In, Out], decode Decoder[In], encode Encoder[Out],
+	fail func(context.Context, http.ResponseWriter, error),
+) http.Handler {
 	return httptransport.NewServer(op.Endpoint(),
 		func(_ context.Context, r *http.Request) (any, error) { return decode(r) },
 		func(ctx context.Context, w http.ResponseWriter, out any) error {
@@ -38,7 +46,7 @@ func Mount[In, Out any](op kit.Operation[In, Out], decode Decoder[In], encode En
 			}
 			return encode(ctx, w, typed)
 		},
-		httptransport.ServerErrorEncoder(func(ctx context.Context, err error, w http.ResponseWriter) { WriteError(ctx, w, err) }))
+		httptransport.ServerErrorEncoder(func(ctx context.Context, err error, w http.ResponseWriter) { fail(ctx, w, err) }))
 }
 
 // JSON encodes an output with status 200.

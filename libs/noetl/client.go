@@ -111,26 +111,23 @@ func (c *Client) Execute(ctx context.Context, in noetlwire.ExecuteRequest) (noet
 	return out, checkID(out)
 }
 
-// Rerun starts an execution again with another workload.
-func (c *Client) Rerun(ctx context.Context, executionID string, workload map[string]any) (noetlwire.ExecuteResponse, error) {
-	var out noetlwire.ExecuteResponse
-	if !noetlwire.Token(executionID) { // PathEscape leaves dot segments alone
-		return out, errExecutionID()
-	}
-	in := noetlwire.RerunRequest{Workload: workload, ResourceKind: noetlwire.KindPlaybook}
-	if err := c.Do(ctx, http.MethodPost, "/api/executions/"+url.PathEscape(executionID)+"/rerun", in, &out); err != nil {
-		return out, err
-	}
-	return out, checkID(out)
-}
-
-// Cancel ends an execution and, with cascade, what it started.
+// Cancel ends an execution and, with cascade, what it started. To cancel what has ended is no error: it was
+// to stop, and it did. The Rust server refuses that.
 func (c *Client) Cancel(ctx context.Context, executionID, reason string, cascade bool) error {
 	if !noetlwire.Token(executionID) {
 		return errExecutionID()
 	}
-	return c.Do(ctx, http.MethodPost, "/api/executions/"+url.PathEscape(executionID)+"/cancel", noetlwire.CancelRequest{Reason: reason, Cascade: cascade}, nil)
+	in := noetlwire.CancelRequest{Reason: reason, Cascade: cascade}
+	err := c.Do(ctx, http.MethodPost, "/api/executions/"+url.PathEscape(executionID)+"/cancel", in, nil)
+	if f := fault.Of(err); f != nil && f.Code == code(http.StatusUnprocessableEntity) &&
+		strings.Contains(f.Message, ended) {
+		return nil
+	}
+	return err
 }
+
+// ended is how the Rust server begins to say in which state an execution has ended.
+const ended = "Cannot cancel execution in "
 
 // Listener fetches the configuration of an ingress listener. NotFound means that NoETL has
 // none of that name; Unavailable with code internal_token_unset that this gateway may not ask.
@@ -178,17 +175,39 @@ func (c *Client) Event(ctx context.Context, executionID string, event any) error
 }
 
 func (c *Client) send(ctx context.Context, base, method, path string, in, out any) error {
+	resp, err := c.ask(ctx, base, method, path, in)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := readAnswer(resp)
+	switch {
+	case err != nil:
+		return err
+	case resp.StatusCode < 200 || resp.StatusCode > 299:
+		return statusFault(resp.StatusCode, answer)
+	case out == nil:
+		return nil
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return badAnswer(err)
+	}
+	return nil
+}
+
+// ask sends a request; the caller closes the answer.
+func (c *Client) ask(ctx context.Context, base, method, path string, in any) (*http.Response, error) {
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
-			return fault.Wrap(err, fault.Invalid, "bad_workload", "the variables cannot be written as JSON")
+			return nil, fault.Wrap(err, fault.Invalid, "bad_workload", "the variables cannot be written as JSON")
 		}
 		body = bytes.NewReader(b)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, base+path, body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
 	if in != nil {
@@ -199,24 +218,25 @@ func (c *Client) send(ctx context.Context, base, method, path string, in, out an
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return unreachable(err)
+		return nil, unreachable(err)
 	}
-	defer func() { _ = resp.Body.Close() }()
+	return resp, nil
+}
+
+// readAnswer reads an answer to its end.
+func readAnswer(resp *http.Response) ([]byte, error) {
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return unreachable(err)
+		return nil, unreachable(err)
 	case len(answer) > maxAnswer:
-		return fault.New(fault.BadGateway, "noetl_answer_too_large", "NoETL sent an answer that is too large")
-	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return statusFault(resp.StatusCode, answer)
-	case out == nil:
-		return nil
+		return nil, fault.New(fault.BadGateway, "noetl_answer_too_large", "NoETL sent an answer that is too large")
 	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		return fault.Wrap(err, fault.BadGateway, "noetl_bad_answer", "NoETL sent an answer that could not be understood")
-	}
-	return nil
+	return answer, nil
+}
+
+func badAnswer(err error) error {
+	return fault.Wrap(err, fault.BadGateway, "noetl_bad_answer", "NoETL sent an answer that could not be understood")
 }
 
 // owner returns the base URL of the server that a path belongs to.
@@ -328,8 +348,11 @@ func statusFault(status int, answer []byte) error {
 			message = "NoETL: " + reason
 		}
 	}
-	return fault.New(kind, "noetl_"+strconv.Itoa(status), message)
+	return fault.New(kind, code(status), message)
 }
+
+// code is the code of the fault of a status.
+func code(status int) string { return "noetl_" + strconv.Itoa(status) }
 
 // reasonOf finds the text of an error answer: {"error": "…"}, or FastAPI's {"detail": "…"}.
 func reasonOf(answer []byte) string {

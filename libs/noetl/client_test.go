@@ -17,10 +17,10 @@ import (
 	"github.com/noetl/gateway/libs/telemetry"
 )
 
-func client(t *testing.T, h http.HandlerFunc, timeout time.Duration) (*noetl.Client, string) {
-	t.Helper()
+func client(tb testing.TB, h http.HandlerFunc, timeout time.Duration) (*noetl.Client, string) {
+	tb.Helper()
 	srv := httptest.NewServer(h)
-	t.Cleanup(srv.Close)
+	tb.Cleanup(srv.Close)
 	return noetl.New(noetl.Config{BaseURL: srv.URL + "/", Timeout: timeout, InternalToken: "internal-secret"}, telemetry.Nop("t")), srv.URL
 }
 

@@ -72,7 +72,8 @@ type Part interface {
 }
 
 // Serve is the life of a split process: telemetry, NATS, admin listener and one service.
-// It returns when ctx ends or something fails; the ready line goes to stdout.
+// It returns when ctx ends or something fails; the ready line goes to stdout. Without a URL of NATS
+// there is none, and the host's connection is nil.
 func Serve(ctx context.Context, service string, cfg ProcessConfig, stdout io.Writer, build func(context.Context, Host) (Part, error)) error {
 	reg := telemetry.NewRegistry(Version())
 	tel, err := telemetry.Setup(ctx, service, Version(), cfg.Log, os.Stderr, reg)
@@ -83,24 +84,25 @@ func Serve(ctx context.Context, service string, cfg ProcessConfig, stdout io.Wri
 	if err != nil {
 		return err
 	}
-	nc, err := natskit.Connect(cfg.NATS, "gateway-"+service, tel.Logger)
-	if err != nil {
-		return err
-	}
 	health := &httpkit.Health{}
 	WarnRetired(ctx, tel.Logger, config.Environ())
-	health.Add(httpkit.Check{Name: "nats", Critical: true, Probe: natskit.Probe(nc)})
+	components := []Component{
+		Flush(tel), httpkit.NewServer("admin listener", admin, httpkit.Admin(health, reg), tel.Logger, nil),
+	}
+	var nc *nats.Conn
+	if cfg.NATS.URL != "" {
+		if nc, err = natskit.Connect(cfg.NATS, "gateway-"+service, tel.Logger); err != nil {
+			return err
+		}
+		components = append(components, CloseNATS(nc))
+		health.Add(httpkit.Check{Name: "nats", Critical: true, Probe: natskit.Probe(nc)})
+	}
 	part, err := build(ctx, Host{Telemetry: tel, NATS: nc, Health: health})
 	if err != nil {
 		return err
 	}
 	ready := part.Ready()
 	ready.Admin, ready.NATS = httpkit.URL(admin), natskit.Address(cfg.NATS.URL)
-	components := []Component{
-		Flush(tel),
-		httpkit.NewServer("admin listener", admin, httpkit.Admin(health, reg), tel.Logger, nil),
-		CloseNATS(nc),
-	}
 	components = append(components, part.Components()...)
 	components = append(components, Announce(health, func() { ready.Print(stdout) }), DrainFirst(health, cfg.DrainDelay))
 	return All(ctx, tel.Logger, DrainTimeout+cfg.DrainDelay, components...)

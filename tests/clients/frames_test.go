@@ -106,8 +106,11 @@ func (r *run) complete(t *testing.T) {
 	if want := []float64{0.2, 0.4, 0.6, 0.8, 1}; !slices.Equal(r.progress, want) {
 		t.Errorf("progress %v, want %v", r.progress, want)
 	}
-	want := []string{"step.exit:prepare", "step.exit:extract", "step.exit:transform", "step.exit:load", "step.exit:report", "playbook.completed:"}
-	if !slices.Equal(r.states, want) {
+	var want []string
+	for _, step := range []string{"prepare", "extract", "transform", "load", "report"} {
+		want = append(want, "step.enter:"+step, "step.exit:"+step)
+	}
+	if want = append(want, "playbook.completed:playbook"); !slices.Equal(r.states, want) {
 		t.Errorf("states %v, want %v", r.states, want)
 	}
 	if r.frames != len(r.progress)+len(r.states)+1 || !strings.Contains(string(r.result), "five steps") {

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -316,7 +315,7 @@ func (l *load) explain() {
 		for id, at := range p.wanted {
 			if p.got[id] == 0 {
 				l.w.t.Logf("page %d (client %s, last event %s) never got the result of request %s, execution %s, accepted at %s", i, p.client, p.lastID, id, p.executions[id], at.UTC().Format(time.RFC3339Nano))
-				a, err := stack.Try(l.w.t, http.MethodGet, l.w.sandbox.address(8082)+"/api/executions/"+p.executions[id], nil)
+				a, err := stack.Try(l.w.t, http.MethodGet, l.w.sandbox.address(8082)+"/sandbox/executions/"+p.executions[id], nil)
 				l.w.t.Logf("  NoETL: %d %.600s (%v)", a.Code, a.Body, err)
 			}
 		}
@@ -330,15 +329,9 @@ func (l *load) explain() {
 // executions returns the ids of the sandbox's executions of a playbook.
 func (w *world) executions(path string) map[string]bool {
 	w.t.Helper()
-	a := stack.Do(w.t, http.MethodGet, w.sandbox.address(8082)+"/api/executions?limit=10000&path="+url.QueryEscape(path), nil)
-	list := stack.Decode[struct {
-		Executions []struct {
-			ExecutionID json.Number `json:"execution_id"`
-		}
-	}](w.t, a).Executions
 	out := map[string]bool{}
-	for _, e := range list {
-		out[e.ExecutionID.String()] = true
+	for _, id := range stack.Executions(w.t, w.sandbox.address(8082), path) {
+		out[id] = true
 	}
 	return out
 }

@@ -67,7 +67,7 @@ func TestAuthStartsWhileTheIssuerIsAway(t *testing.T) {
 	if a := login(); a.Code != http.StatusServiceUnavailable || !strings.Contains(a.Body, `"code":"`) {
 		t.Errorf("a login without the issuer: %d %s", a.Code, a.Body)
 	}
-	if a := stack.Do(t, http.MethodGet, w.public+"/noetl/catalog/list", nil, "Authorization", "Bearer "+session); a.Code != http.StatusOK {
+	if a := stack.Do(t, http.MethodPost, w.public+"/noetl/catalog/list", "{}", "Authorization", "Bearer "+session); a.Code != http.StatusOK {
 		t.Errorf("a good session without the issuer: %d %s", a.Code, a.Body)
 	}
 	w.issuer.rejoin()

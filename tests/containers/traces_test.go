@@ -255,7 +255,7 @@ func TestTracesInJaeger(t *testing.T) {
 	// Errors are marked where they happen, and on the way out; refusals are no errors of ours.
 	const brokenTrace, refusedTrace = "40000000000000000000000000000004", "50000000000000000000000000000005"
 	stack.Do(t, http.MethodPut, w.sandbox.address(8082)+"/sandbox/faults", `{"mode":"error"}`)
-	stack.Do(t, http.MethodGet, w.public+"/noetl/catalog/list", nil, append(parentOf(brokenTrace), "Authorization", "Bearer "+session)...)
+	stack.Do(t, http.MethodPost, w.public+"/noetl/catalog/list", "{}", append(parentOf(brokenTrace), "Authorization", "Bearer "+session)...)
 	stack.Do(t, http.MethodPost, w.public+"/graphql", stack.ExecuteBody(client, "demo/echo", `{}`), append(parentOf(brokenTrace), "Authorization", "Bearer "+session)...)
 	stack.Do(t, http.MethodPut, w.sandbox.address(8082)+"/sandbox/faults", `{"mode":""}`)
 	forged := stack.Do(t, http.MethodPost, w.public+"/ingress/orders", body, append(parentOf(refusedTrace), "X-Signature", "sha256="+strings.Repeat("0", 64))...)

@@ -220,7 +220,7 @@ func TestFault04NothingIsLostWhileClientsOrReplicasAreAway(t *testing.T) {
 			states = append(states, m.Params.Type+" "+m.Params.Step)
 		}
 	}
-	if got := strings.Join(states, ", "); !strings.HasSuffix(got, "step.exit wait, playbook.completed ") {
+	if got := strings.Join(states, ", "); !strings.HasSuffix(got, "step.exit wait, playbook.completed playbook") {
 		t.Errorf("states: %s", got)
 	}
 }

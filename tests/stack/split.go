@@ -27,7 +27,7 @@ func StartSplit(tb testing.TB, env ...string) *Split {
 	s := &Split{NATS: StartGuardedNATS(tb)}
 	base := []string{"NATS_URL=" + s.NATS.URL, "NOETL_INTERNAL_API_TOKEN=sandbox-internal-token", "LOG_LEVEL=info"}
 	s.Sandbox = Start(tb, "sandbox", nil, as("noetl", append(base, env...))...)
-	s.env = append(append(base, "NOETL_BASE_URL="+s.Sandbox.Ready.NoETL), env...)
+	s.env = append(append(base, "NOETL_BASE_URL="+s.Sandbox.Ready.NoETL), append(feedOf(s.Sandbox, env), env...)...)
 	for i := range Replicas {
 		s.Fanout[i] = Start(tb, "event-fanout", nil, as("event-fanout", s.env)...)
 	}

@@ -59,6 +59,9 @@ func Token(s string) bool {
 // was started, and sending it again cannot start anything twice.
 const CodeUnreachable = "noetl_unreachable"
 
+// CodeNoPath is the code of the fault of an answer that does not say which playbook an execution runs.
+const CodeNoPath = "noetl_no_path"
+
 // ResourceKind values of an execution.
 const (
 	KindPlaybook = "playbook"
@@ -145,6 +148,8 @@ type Execution struct {
 	IsCancelled *bool           `json:"is_cancelled,omitempty"`
 	StartTime   string          `json:"start_time,omitempty"`
 	EndTime     string          `json:"end_time,omitempty"`
+	// CompletionInferred says that Completed is a guess: no command is pending, which is so between two steps too.
+	CompletionInferred bool `json:"completion_inferred,omitempty"`
 }
 
 // State is how an execution is doing, in the words of the Rust server.

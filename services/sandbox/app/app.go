@@ -19,6 +19,7 @@ import (
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/callback"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/directory"
+	"github.com/noetl/gateway/services/sandbox/internal/adapters/feedlog"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/natsevents"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/sandbox/internal/config"
@@ -39,45 +40,71 @@ func Load(environ []string, defaults ...settings.Default) (Config, error) {
 
 // App is a sandbox with an open listener.
 type App struct {
-	service *sandbox.Service
-	server  *httpkit.Server
-	ready   run.Ready
+	components []run.Component
+	ready      run.Ready
+	feed       string
 }
 
-// New opens the listener and builds everything behind it. It does not need NATS to be there.
+// New opens the listener and builds everything behind it. It does not need NATS to be there, and in a
+// generation without NATS uses no connection.
 func New(ctx context.Context, cfg Config, host run.Host) (*App, error) {
-	tel := host.Telemetry
-	js, err := jetstream.New(host.NATS)
-	if err != nil {
-		return nil, fmt.Errorf("sandbox: JetStream: %w", err)
+	tel, generation := host.Telemetry, sandbox.Generation(cfg.Generation)
+	deps := sandbox.Deps{
+		Generation: generation, Lag: cfg.EventLag, Logger: tel.Logger, Directory: sandbox.NewDirectory(),
+		Callbacks: callback.New(
+			callback.Config{Generation: generation, Hosts: cfg.CallbackHosts, Token: cfg.CallbackToken}, tel,
+		),
+	}
+	api := httpapi.Deps{Generation: generation, Rerun: cfg.Rerun, InternalToken: cfg.InternalToken, Telemetry: tel}
+	app := &App{}
+	if generation.HasNATS() {
+		js, err := jetstream.New(host.NATS)
+		if err != nil {
+			return nil, fmt.Errorf("sandbox: JetStream: %w", err)
+		}
+		publisher := natsevents.New(js, eventStream(cfg), tel)
+		app.components = append(app.components, publisher)
+		deps.Events, deps.Sessions = publisher, natskv.New(js, cfg.SessionBucket, cfg.SessionTTL, cfg.Process.NATS.Replicas)
+	} else {
+		log := feedlog.New()
+		deps.Events, api.Feed = log, log
 	}
 	ln, err := httpkit.Listen(ctx, cfg.Bind, cfg.Port, "SANDBOX_PORT")
 	if err != nil {
 		return nil, err
 	}
+	if api.Feed != nil {
+		app.feed = strings.TrimPrefix(httpkit.URL(ln), "http://")
+	}
 	base, issuerURL := addresses(cfg, ln)
-
-	people := sandbox.NewDirectory()
-	iss, err := issuer.New(issuerURL, cfg.RedirectURIs, directory.New(people))
-	if err != nil {
+	if api.Issuer, err = issuer.New(issuerURL, cfg.RedirectURIs, directory.New(deps.Directory)); err != nil {
 		_ = ln.Close()
 		return nil, fmt.Errorf("sandbox: signing key: %w", err)
 	}
-	service := sandbox.New(sandbox.Deps{
-		Events:    natsevents.New(js, natsevents.Config{Stream: cfg.EventStream, Prefix: cfg.EventSubjects, Replicas: cfg.Process.NATS.Replicas}, tel),
-		Callbacks: callback.New(callback.Config{Hosts: cfg.CallbackHosts, Token: cfg.CallbackToken}, tel),
-		Sessions:  natskv.New(js, cfg.SessionBucket, cfg.SessionTTL, cfg.Process.NATS.Replicas),
-		Directory: people,
-		Logger:    tel.Logger,
-	})
-	observer := kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "sandbox")}
-
+	service := sandbox.New(deps)
 	closing := make(chan struct{})
-	handler := httpapi.New(httpapi.Deps{
-		Operations: endpoints.New(service, observer), Issuer: iss, InternalToken: cfg.InternalToken, Telemetry: tel, Closing: closing,
-	})
-	server := httpkit.NewServer("sandbox listener", ln, handler, tel.Logger, sync.OnceFunc(func() { close(closing) }))
-	return &App{service: service, server: server, ready: run.Ready{NoETL: base, Issuer: issuerURL}}, nil
+	api.Closing = closing
+	api.Operations = endpoints.New(
+		service, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "sandbox")},
+	)
+	server := httpkit.NewServer(
+		"sandbox listener", ln, httpapi.New(api), tel.Logger, sync.OnceFunc(func() { close(closing) }),
+	)
+	app.components = append(app.components, service, server)
+	app.ready = run.Ready{NoETL: base, Issuer: issuerURL}
+	return app, nil
+}
+
+// eventStream is where events go: as the settings say, or else as servers of the generation do.
+func eventStream(cfg Config) natsevents.Config {
+	c := natsevents.Config{
+		Generation: sandbox.Generation(cfg.Generation), Stream: cfg.EventStream, Prefix: cfg.EventSubjects,
+		Replicas: cfg.Process.NATS.Replicas,
+	}
+	if c.Stream == "" {
+		c.Stream = natsevents.DefaultStream(c.Generation)
+	}
+	return c
 }
 
 // addresses returns the base URL and the issuer's. The issuer is localhost, not 127.0.0.1:
@@ -103,13 +130,19 @@ func addresses(cfg Config, ln net.Listener) (base, issuerURL string) {
 }
 
 // Components returns what runs, in start order.
-func (a *App) Components() []run.Component { return []run.Component{a.service, a.server} }
+func (a *App) Components() []run.Component { return a.components }
+
+// FeedAddress returns host:port of the event feed as seen from this machine, "" in a generation without one.
+func (a *App) FeedAddress() string { return a.feed }
 
 // Ready returns the addresses that this service has.
 func (a *App) Ready() run.Ready { return a.ready }
 
 // Run is the life of the sandbox as a process of its own.
 func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
+	if !sandbox.Generation(cfg.Generation).HasNATS() {
+		cfg.Process.NATS.URL = ""
+	}
 	return run.Serve(ctx, "sandbox", cfg.Process, stdout, func(ctx context.Context, host run.Host) (run.Part, error) { return New(ctx, cfg, host) })
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,21 +30,26 @@ import (
 	"github.com/noetl/gateway/services/sandbox/app"
 )
 
-// boot starts the whole service on a NATS server of the test.
-func boot(t *testing.T, n *testkit.NATS) run.Ready {
+// boot starts the whole service on a NATS server of the test; nil is none.
+func boot(t *testing.T, n *testkit.NATS, settings ...string) run.Ready {
 	t.Helper()
-	cfg, err := app.Load([]string{"SANDBOX_PORT=0"})
+	cfg, err := app.Load(append([]string{"SANDBOX_PORT=0"}, settings...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	tel := telemetry.Nop("sandbox")
+	host := run.Host{Telemetry: telemetry.Nop("sandbox"), Health: &httpkit.Health{}}
+	tel := host.Telemetry
 	tel.Tracers = sdktrace.NewTracerProvider()
-	nc, err := natskit.Connect(natskit.Config{URL: n.URL(), Replicas: 1}, "sandbox-test", slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
+	if n != nil {
+		host.NATS, err = natskit.Connect(
+			natskit.Config{URL: n.URL(), Replicas: 1}, "sandbox-test", slog.New(slog.DiscardHandler),
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(host.NATS.Close)
 	}
-	t.Cleanup(nc.Close)
-	a, err := app.New(t.Context(), cfg, run.Host{Telemetry: tel, NATS: nc, Health: &httpkit.Health{}})
+	a, err := app.New(t.Context(), cfg, host)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +123,9 @@ func newRecorder(t *testing.T) *recorder {
 	g := &recorder{}
 	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := post{path: strings.TrimPrefix(r.URL.Path, "/api/internal/"), trace: r.Header.Get("Traceparent")}
-		if err := json.NewDecoder(r.Body).Decode(&p.body); err != nil {
+		dec := json.NewDecoder(r.Body)
+		dec.UseNumber()
+		if err := dec.Decode(&p.body); err != nil {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
@@ -139,16 +147,20 @@ func (g *recorder) got() []post {
 }
 
 type lifecycle struct {
-	Type   string      `json:"event_type"`
-	ID     json.Number `json:"execution_id"`
-	Step   *string     `json:"step_name"`
-	Status string      `json:"status"`
+	Type string      `json:"event_type"`
+	ID   json.Number `json:"execution_id"`
+	Node string      `json:"node_name"`
 }
 
-// events reads NOETL_EVENTS from its start.
+// shown reports whether clients of a gateway see events of the type.
+func shown(kind string) bool {
+	return strings.HasPrefix(kind, "step.") || strings.HasPrefix(kind, "playbook")
+}
+
+// events reads noetl_events from its start, as far as clients see it.
 func events(t *testing.T, js jetstream.JetStream) (lines []string, traces []string, ids []string) {
 	t.Helper()
-	s, err := js.Stream(t.Context(), "NOETL_EVENTS")
+	s, err := js.Stream(t.Context(), "noetl_events")
 	if err != nil {
 		return nil, nil, nil
 	}
@@ -161,28 +173,27 @@ func events(t *testing.T, js jetstream.JetStream) (lines []string, traces []stri
 		if err := json.Unmarshal(m.Data, &e); err != nil {
 			t.Fatal(err)
 		}
-		step := ""
-		if e.Step != nil {
-			step = *e.Step
+		if !shown(e.Type) {
+			continue
 		}
-		lines, traces, ids = append(lines, e.Type+" "+step), append(traces, m.Header.Get("traceparent")), append(ids, e.ID.String())
+		lines, traces, ids = append(lines, e.Type+" "+e.Node), append(
+			traces, m.Header.Get("traceparent"),
+		), append(ids, e.ID.String())
 	}
 	return lines, traces, ids
 }
 
 func wantedEvents() []string {
-	want := []string{"playbook.started "}
+	want := []string{"playbook_started demo/progress"}
 	for _, s := range []string{"prepare", "extract", "transform", "load", "report"} {
 		want = append(want, "step.enter "+s, "step.exit "+s)
 	}
-	return append(want, "playbook.completed ")
+	return append(want, "playbook.completed playbook")
 }
 
 type started struct {
 	ID     string `json:"execution_id"`
 	Status string `json:"status"`
-	Name   string `json:"name"`
-	Path   string `json:"path"`
 }
 
 func TestProgressReachesTheGatewayAndJetStream(t *testing.T) {
@@ -202,16 +213,19 @@ func TestProgressReachesTheGatewayAndJetStream(t *testing.T) {
 	status := call(t, http.MethodPost, ready.NoETL+"/api/execute", map[string]any{
 		"path": "demo/progress", "workload": map[string]any{"step_ms": 1, "request_id": "r-1", "gateway_url": g.URL}, "resource_kind": "playbook",
 	}, &out, "Traceparent", "00-"+trace+"-00f067aa0ba902b7-01")
-	if status != 200 || out.Status != "started" || out.Name != "progress" || out.Path != "demo/progress" {
+	if status != 200 || out.Status != "started" {
 		t.Fatalf("%d %+v", status, out)
 	}
 	testkit.Eventually(t, "six callbacks", func() bool { return len(g.got()) == 6 })
 	for i, p := range g.got() {
 		want := map[bool]string{true: "progress", false: "callback/async"}[i < 5]
-		if p.path != want || p.body["request_id"] != "r-1" || p.body["execution_id"] != out.ID || !strings.Contains(p.trace, trace) {
+		if p.path != want || p.body["request_id"] != "r-1" || !strings.Contains(p.trace, trace) {
 			t.Errorf("callback %d: %+v", i, p)
 		}
-		if i < 5 && p.body["progress"] != float64(i+1)/5 {
+		if id := p.body["execution_id"]; i == 0 && id != nil || i > 0 && id != json.Number(out.ID) {
+			t.Errorf("callback %d: execution %v", i, id)
+		}
+		if i < 5 && p.body["progress"] != json.Number(strconv.FormatFloat(float64(i+1)/5, 'g', -1, 64)) {
 			t.Errorf("progress %d: %v", i, p.body["progress"])
 		}
 	}
@@ -232,7 +246,7 @@ func TestProgressReachesTheGatewayAndJetStream(t *testing.T) {
 	}
 	var detail struct{ Status, Callback string }
 	testkit.Eventually(t, "the callback to be noted", func() bool {
-		call(t, http.MethodGet, ready.NoETL+"/api/executions/"+out.ID, nil, &detail)
+		call(t, http.MethodGet, ready.NoETL+"/sandbox/executions/"+out.ID, nil, &detail)
 		return detail.Callback == "delivered" && detail.Status == "COMPLETED"
 	})
 }
@@ -309,7 +323,8 @@ func TestLoginThroughTheIssuer(t *testing.T) {
 		t.Fatal(err)
 	}
 	entry, err := kv.Get(t.Context(), token)
-	if err != nil || !strings.Contains(string(entry.Value()), `"user_id":"1001"`) || !strings.Contains(string(entry.Value()), `"roles":"{user}"`) {
+	if err != nil || !strings.Contains(string(entry.Value()), `"user_id":1001`) ||
+		!strings.Contains(string(entry.Value()), `"roles":["user"]`) {
 		t.Errorf("record %v, %v", entry, err)
 	}
 }
@@ -356,7 +371,7 @@ func TestTheDefaultInternalTokenOpensTheListeners(t *testing.T) {
 	if l.Verify["type"] != "hmac_sha256" || l.Verify["header"] != "X-Signature" || l.Dispatch["playbook"] != "demo/webhook" || l.Source != "webhook" || l.SubscriptionID == "" {
 		t.Errorf("%+v", l)
 	}
-	if status := call(t, http.MethodGet, ready.NoETL+"/api/internal/ingress/orders", nil, nil); status != 401 {
+	if status := call(t, http.MethodGet, ready.NoETL+"/api/internal/ingress/orders", nil, nil); status != 403 {
 		t.Errorf("without a token: %d", status)
 	}
 }

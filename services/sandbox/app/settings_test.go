@@ -33,7 +33,8 @@ func TestABusyPortIsNamed(t *testing.T) {
 func TestSettingsAreChecked(t *testing.T) {
 	for _, bad := range []string{
 		"SANDBOX_PORT=70000", "SANDBOX_PORTS=1", "SANDBOX_ISSUER=http://localhost:1", "SANDBOX_ISSUER=localhost/oidc", "SANDBOX_CALLBACK_HOSTS=http://x",
-		"SANDBOX_REDIRECT_URIS=/cb", "NATS_UPDATES_SUBJECT_PREFIX=noetl.events", "SANDBOX_PUBLIC_URL=x",
+		"SANDBOX_GENERATION=java", "SANDBOX_EVENT_LAG_MS=60001", "SANDBOX_RERUN=perhaps", "SANDBOX_REDIRECT_URIS=/cb",
+		"NATS_UPDATES_SUBJECT_PREFIX=noetl.events", "SANDBOX_PUBLIC_URL=x",
 	} {
 		name, _, _ := strings.Cut(bad, "=")
 		if _, err := app.Load([]string{bad}); err == nil || !strings.Contains(err.Error(), name) {

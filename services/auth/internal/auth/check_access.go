@@ -61,6 +61,9 @@ func (s *Service) checkAccess(ctx context.Context, in CheckAccessRequest) (Check
 	if decision.User != nil && decision.User.Known() {
 		user = *decision.User
 	}
+	if user.ID == session.User.ID && len(user.Roles) == 0 { // NoETL's decisions name no roles
+		user.Roles = session.User.Roles
+	}
 	out := CheckAccessResponse{Allowed: decision.Allowed, User: &user, Message: decision.Message}
 	if !decision.Allowed {
 		return out, Denied, nil

@@ -2,6 +2,8 @@ package auth_test
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,6 +47,25 @@ func TestCheckAccess(t *testing.T) {
 				t.Fatalf("got %+v, %v", out, err)
 			}
 		})
+	}
+}
+
+// NoETL says who asked and not in which roles; the session knows.
+func TestADecisionThatNamesNoRoles(t *testing.T) {
+	t.Parallel()
+	w := authtest.NewWorld()
+	alice := authtest.Alice().User
+	w.Backend.Add("tok", authtest.Alice())
+	bare := auth.User{ID: alice.ID, Email: alice.Email}
+	for _, who := range []auth.User{bare, {ID: 9}} {
+		w.Backend.Decide = func(auth.AccessQuestion) (auth.Decision, error) {
+			return auth.Decision{Allowed: true, User: &who}, nil
+		}
+		in := auth.CheckAccessRequest{Token: "tok", Path: fmt.Sprint("demo/", who.ID), Permission: auth.View}
+		out, err := w.Service.CheckAccess(t.Context(), in)
+		if err != nil || out.User == nil || slices.Equal(out.User.Roles, alice.Roles) != (who.ID == alice.ID) {
+			t.Errorf("%d: %+v, %v", who.ID, out.User, err)
+		}
 	}
 }
 

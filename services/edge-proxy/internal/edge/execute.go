@@ -208,7 +208,7 @@ func (s *Service) AuthorizeRead(ctx context.Context, executionID string) error {
 		path, err := s.NoETL.PlaybookOf(ctx, executionID)
 		switch {
 		case err == nil:
-		case fault.Of(err).Code == CodeNoPath: // a NoETL that tells nobody what an execution runs
+		case fault.Of(err).Code == noetlwire.CodeNoPath: // a NoETL that tells nobody what an execution runs
 		case !fault.Outage(err):
 			return nil // it refuses this id, and may say so itself
 		default:
@@ -222,9 +222,6 @@ func (s *Service) AuthorizeRead(ctx context.Context, executionID string) error {
 	}
 	return nil
 }
-
-// CodeNoPath is the code of the fault of an answer that names no playbook.
-const CodeNoPath = "noetl_no_path"
 
 // reserved reports whether a path names a reserved playbook, however it is spelled.
 func (s *Service) reserved(path string) bool {

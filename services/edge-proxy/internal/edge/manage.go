@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/noetl/gateway/libs/contract/noetlwire"
@@ -40,10 +41,44 @@ func (s *Service) Status(ctx context.Context, in StatusRequest) (noetlwire.Execu
 		return noetlwire.Execution{}, err
 	}
 	out, err := s.Executions.Status(ctx, in.ExecutionID)
-	if err == nil && out.ExecutionID == "" {
+	if err != nil {
+		return out, err
+	}
+	if out.ExecutionID == "" {
 		out.ExecutionID = noetlwire.ID(in.ExecutionID)
 	}
-	return out, err
+	state := out.State()
+	if out.Status == "" && out.CompletionInferred && state == noetlwire.Completed && !quiet(out.EndTime) {
+		state = noetlwire.Running
+	}
+	return told(out, state), nil
+}
+
+// inferredAfter is how long nothing must have happened in an execution before it is believed to be
+// complete where its server only infers that.
+const inferredAfter = 2 * time.Second
+
+// quiet reports whether the last thing happened long ago.
+func quiet(endTime string) bool {
+	at, err := time.Parse(time.RFC3339, endTime)
+	return err != nil || time.Since(at) > inferredAfter
+}
+
+// told is an execution in the words and in the flags, of which each generation of servers tells only one.
+func told(out noetlwire.Execution, state noetlwire.State) noetlwire.Execution {
+	out.Status = string(state)
+	if out.Completed == nil && state != "" {
+		completed := state == noetlwire.Completed
+		out.Completed = &completed
+	}
+	if out.Failed == nil && state != "" {
+		failed := state == noetlwire.Failed
+		out.Failed = &failed
+	}
+	if running := false; state == noetlwire.Running {
+		out.Completed, out.Failed = &running, &running
+	}
+	return out
 }
 
 // Cancel ends an execution, and what it started. Whoever may see NoETL's API may do the same

@@ -5,16 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/services/sandbox/internal/sandbox"
 )
 
 // Config is every setting of the sandbox.
 type Config struct {
 	Process       run.ProcessConfig
+	Generation    string        `env:"SANDBOX_GENERATION" file:"sandbox.generation" default:"rust" doc:"which NoETL it looks like: python (2.x), rust (3.x before 3.60) or feed (3.60 and later, without NATS)"`
+	EventLag      time.Duration `env:"SANDBOX_EVENT_LAG_MS" file:"sandbox.event_lag_ms" default:"0" unit:"ms" doc:"how long a lifecycle event is there before it is published, at most 60 s; the Rust server lags up to 500 ms. Above 0, results overtake events"`
+	Rerun         bool          `env:"SANDBOX_RERUN" file:"sandbox.rerun" default:"true" doc:"whether POST /api/executions/{id}/rerun is there; no server that was read has it"`
 	Port          int           `env:"SANDBOX_PORT" file:"sandbox.port" default:"8082" doc:"listener of the NoETL look-alike and the issuer; 0 picks a free port"`
 	Bind          string        `env:"SANDBOX_BIND" file:"sandbox.bind" default:"127.0.0.1" doc:"address of the listener; the accounts and secrets of the sandbox are public knowledge, so keep it on loopback or in a private network"`
 	PublicURL     string        `env:"SANDBOX_PUBLIC_URL" file:"sandbox.public_url" doc:"base URL under which others reach the sandbox; empty means loopback and the actual port"`
@@ -25,9 +30,12 @@ type Config struct {
 	CallbackToken string        `env:"GATEWAY_INTERNAL_TOKEN" file:"server.internal_token" secret:"true" doc:"token that callbacks to the gateway carry as Authorization: Bearer; empty means none"`
 	SessionBucket string        `env:"NATS_SESSION_BUCKET" file:"nats.session_bucket" default:"sessions" doc:"key-value bucket that the login playbook writes sessions to"`
 	SessionTTL    time.Duration `env:"NATS_SESSION_CACHE_TTL_SECS" file:"nats.session_cache_ttl_secs" default:"300" unit:"s" doc:"TTL of that bucket, if it has to be made"`
-	EventStream   string        `env:"NATS_UPDATES_STREAM" file:"nats.updates_stream" default:"NOETL_EVENTS" doc:"JetStream stream of the lifecycle events"`
+	EventStream   string        `env:"NATS_UPDATES_STREAM" file:"nats.updates_stream" doc:"JetStream stream of the lifecycle events; empty means the generation's: NOETL_EVENTS or noetl_events"`
 	EventSubjects string        `env:"NATS_UPDATES_SUBJECT_PREFIX" file:"nats.updates_subject_prefix" default:"noetl.events." doc:"subject prefix of the lifecycle events, with its trailing dot"`
 }
+
+// maxEventLag bounds the lag: what waits is kept in memory.
+const maxEventLag = time.Minute
 
 // Load reads the settings from the environment and the file that it names; defaults replace
 // those of the tags.
@@ -62,8 +70,14 @@ func (c Config) Validate() error {
 	if c.InternalToken == "" {
 		errs = append(errs, errors.New("NOETL_INTERNAL_API_TOKEN must not be empty"))
 	}
-	if c.EventStream == "" || c.SessionBucket == "" {
-		errs = append(errs, errors.New("NATS_UPDATES_STREAM and NATS_SESSION_BUCKET must not be empty"))
+	if c.SessionBucket == "" {
+		errs = append(errs, errors.New("NATS_SESSION_BUCKET must not be empty"))
+	}
+	if !slices.Contains(sandbox.Generations(), sandbox.Generation(c.Generation)) {
+		errs = append(errs, fmt.Errorf("SANDBOX_GENERATION=%q: must be python, rust or feed", c.Generation))
+	}
+	if c.EventLag < 0 || c.EventLag > maxEventLag {
+		errs = append(errs, fmt.Errorf("SANDBOX_EVENT_LAG_MS=%s: must be 0 to 60 s", c.EventLag))
 	}
 	if p := c.EventSubjects; len(p) < 2 || !strings.HasSuffix(p, ".") || strings.ContainsAny(p, " *>") {
 		errs = append(errs, fmt.Errorf("NATS_UPDATES_SUBJECT_PREFIX=%q: must be a subject without wildcards that ends in a dot", p))

@@ -12,18 +12,23 @@ import (
 
 // Set holds every operation.
 type Set struct {
-	Execute      kit.Operation[sandbox.ExecuteRequest, noetlwire.ExecuteResponse]
-	Rerun        kit.Operation[sandbox.RerunRequest, noetlwire.ExecuteResponse]
+	Execute      kit.Operation[sandbox.ExecuteRequest, sandbox.Started]
+	Batch        kit.Operation[sandbox.BatchRequest, sandbox.BatchView]
+	Rerun        kit.Operation[sandbox.RerunRequest, sandbox.Started]
 	Cancel       kit.Operation[sandbox.CancelRequest, sandbox.CancelView]
-	Status       kit.Operation[noetlwire.ID, sandbox.StatusView]
-	Detail       kit.Operation[noetlwire.ID, sandbox.DetailView]
-	Events       kit.Operation[noetlwire.ID, sandbox.EventsView]
-	Vars         kit.Operation[noetlwire.ID, sandbox.VarsView]
-	List         kit.Operation[sandbox.ListRequest, sandbox.ListView]
-	Catalog      kit.Operation[struct{}, sandbox.CatalogView]
+	Status       kit.Operation[noetlwire.ID, sandbox.View]
+	Detail       kit.Operation[noetlwire.ID, sandbox.View]
+	Events       kit.Operation[noetlwire.ID, sandbox.View]
+	Vars         kit.Operation[noetlwire.ID, sandbox.View]
+	List         kit.Operation[sandbox.ListRequest, []sandbox.View]
+	Catalog      kit.Operation[sandbox.CatalogRequest, []sandbox.Entry]
 	Resource     kit.Operation[sandbox.ResourceRequest, sandbox.Entry]
+	Register     kit.Operation[sandbox.RegisterRequest, sandbox.Entry]
+	Delete       kit.Operation[sandbox.ResourceRequest, sandbox.Entry]
+	Restore      kit.Operation[sandbox.ResourceRequest, sandbox.Entry]
 	Record       kit.Operation[json.RawMessage, sandbox.RecordedView]
 	Audit        kit.Operation[sandbox.AuditRequest, sandbox.AuditView]
+	Session      kit.Operation[sandbox.ChangeSessionRequest, sandbox.SessionView]
 	Listener     kit.Operation[string, noetlwire.Listener]
 	SyncLogin    kit.Operation[sandbox.SyncLoginRequest, sandbox.SyncAnswer]
 	SyncValidate kit.Operation[sandbox.SyncValidateRequest, sandbox.SyncValidateAnswer]
@@ -38,17 +43,22 @@ func New(s *sandbox.Service, o kit.Observer) Set {
 	mw := kit.Standard(o, limits())
 	return Set{
 		Execute:      kit.Lift("noetl.execute", s.Execute, mw...),
+		Batch:        kit.Lift("noetl.execute_batch", s.Batch, mw...),
 		Rerun:        kit.Lift("noetl.rerun", s.Rerun, mw...),
 		Cancel:       kit.Lift("noetl.cancel", s.Cancel, mw...),
-		Status:       kit.Lift("noetl.status", s.Status, mw...),
-		Detail:       kit.Lift("noetl.detail", s.Detail, mw...),
-		Events:       kit.Lift("noetl.execution_events", s.Events, mw...),
-		Vars:         kit.Lift("noetl.vars", s.Vars, mw...),
+		Status:       kit.Lift("noetl.status", s.Look, mw...),
+		Detail:       kit.Lift("noetl.detail", s.Look, mw...),
+		Events:       kit.Lift("noetl.execution_events", s.Look, mw...),
+		Vars:         kit.Lift("noetl.vars", s.Look, mw...),
 		List:         kit.Lift("noetl.list", s.List, mw...),
 		Catalog:      kit.Lift("noetl.catalog", s.Catalog, mw...),
 		Resource:     kit.Lift("noetl.resource", s.Resource, mw...),
+		Register:     kit.Lift("noetl.register", s.Register, mw...),
+		Delete:       kit.Lift("noetl.catalog_delete", s.Delete, mw...),
+		Restore:      kit.Lift("noetl.catalog_restore", s.Restore, mw...),
 		Record:       kit.Lift("noetl.record_event", s.Record, mw...),
 		Audit:        kit.Lift("noetl.list_events", s.Audit, mw...),
+		Session:      kit.Lift("noetl.change_session", s.ChangeSession, mw...),
 		Listener:     kit.Lift("noetl.listener", s.Listener, mw...),
 		SyncLogin:    kit.Lift("noetl.auth_login", s.SyncLogin, mw...),
 		SyncValidate: kit.Lift("noetl.auth_validate", s.SyncValidate, mw...),

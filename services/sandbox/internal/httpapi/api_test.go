@@ -14,6 +14,7 @@ import (
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/directory"
+	"github.com/noetl/gateway/services/sandbox/internal/adapters/feedlog"
 	"github.com/noetl/gateway/services/sandbox/internal/endpoints"
 	"github.com/noetl/gateway/services/sandbox/internal/httpapi"
 	"github.com/noetl/gateway/services/sandbox/internal/issuer"
@@ -23,21 +24,37 @@ import (
 
 const internalToken = "internal-token-of-the-test"
 
-// newServer serves the API on fakes; redirects are not followed.
+// newServer serves the API of the Rust server on fakes; redirects are not followed.
 func newServer(t *testing.T) (*httptest.Server, *http.Client) {
 	t.Helper()
-	people := sandbox.NewDirectory()
+	return newServerOf(t, sandbox.Rust, true)
+}
+
+func newServerOf(tb testing.TB, g sandbox.Generation, rerun bool) (*httptest.Server, *http.Client) {
+	tb.Helper()
+	people, tel, closing := sandbox.NewDirectory(), telemetry.Nop("sandbox"), make(chan struct{})
 	iss, err := issuer.New("http://localhost:8082/oidc", nil, directory.New(people))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	svc := sandbox.New(sandbox.Deps{Events: &sandboxtest.Events{}, Callbacks: &sandboxtest.Callbacks{}, Sessions: &sandboxtest.Sessions{}, Directory: people, Logger: slog.New(slog.DiscardHandler)})
-	tel := telemetry.Nop("sandbox")
-	srv := httptest.NewServer(httpapi.New(httpapi.Deps{
-		Operations: endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "sandbox")}),
-		Issuer:     iss, InternalToken: internalToken, Telemetry: tel, Closing: make(chan struct{}),
-	}))
-	t.Cleanup(srv.Close)
+	deps := sandbox.Deps{
+		Generation: g, Events: &sandboxtest.Events{}, Callbacks: &sandboxtest.Callbacks{}, Sessions: &sandboxtest.Sessions{},
+		Directory: people, Logger: slog.New(slog.DiscardHandler),
+	}
+	api := httpapi.Deps{
+		Generation: g, Rerun: rerun, Issuer: iss, InternalToken: internalToken, Telemetry: tel, Closing: closing,
+	}
+	if g == sandbox.Feed {
+		log := feedlog.New()
+		deps.Events, api.Feed = log, log
+	}
+	api.Operations = endpoints.New(
+		sandbox.New(deps),
+		kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "sandbox")},
+	)
+	srv := httptest.NewServer(httpapi.New(api))
+	tb.Cleanup(srv.Close)
+	tb.Cleanup(func() { close(closing) })
 	return srv, &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
@@ -52,6 +69,9 @@ func send(t *testing.T, c *http.Client, method, target, body string, headers ...
 	req, err := http.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	for i := 0; i+1 < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
@@ -88,25 +108,28 @@ func TestStatusOfBadInput(t *testing.T) {
 		want               int
 	}{
 		{"POST", "/api/execute", `{`, 400},
-		{"POST", "/api/execute", `[]`, 400},
-		{"POST", "/api/execute", ``, 400},
-		{"POST", "/api/execute", `{"path":7}`, 400},
-		{"POST", "/api/execute", `{"path":"demo/echo","workload":[1]}`, 400},
+		{"POST", "/api/execute", `[]`, 422},
+		{"POST", "/api/execute", ``, 415},
+		{"POST", "/api/execute", `{"path":7}`, 422},
+		{"POST", "/api/execute", `{}`, 422},
+		{"POST", "/api/execute", `{"path":"demo/echo","workload":[1]}`, 422},
+		{"POST", "/api/execute", `{"path":"demo/echo","parent_execution_id":"12"}`, 422},
 		{"POST", "/api/execute", `{"path":"demo/none"}`, 404},
 		{"POST", "/api/execute", `{"path":"demo/echo","workload":null}`, 200},
 		{"POST", "/api/execute", `{"path":"demo/echo","workload":{"a":"` + strings.Repeat("x", 11<<20) + `"}}`, 413},
 		{"GET", "/api/executions/abc/status", ``, 400},
 		{"GET", "/api/executions/123/status", ``, 404},
 		{"GET", "/api/executions?limit=-1", ``, 400},
-		{"GET", "/api/executions?limit=10001", ``, 400},
+		{"GET", "/api/executions?limit=10001", ``, 422},
 		{"POST", "/api/executions/123/cancel", ``, 404},
 		{"POST", "/api/executions/123/rerun", `{}`, 404},
-		{"POST", "/api/events", `{"event_type":""}`, 400},
-		{"POST", "/api/events", `"x"`, 400},
+		{"POST", "/api/events", `{"event_type":""}`, 422},
+		{"POST", "/api/events", `"x"`, 422},
 		{"POST", "/api/events", `{"event_type":"x"}`, 200},
 		{"GET", "/api/vars/1", ``, 404},
 		{"GET", "/api/nothing", ``, 404},
-		{"DELETE", "/api/execute", ``, 404},
+		{"GET", "/api/executions//status", ``, 404},
+		{"DELETE", "/api/execute", ``, 405},
 		{"GET", "/api/stream?n=x", ``, 400},
 		{"GET", "/api/slow?ms=99999999", ``, 400},
 		{"GET", "/nothing", ``, 404},
@@ -116,10 +139,6 @@ func TestStatusOfBadInput(t *testing.T) {
 		got := send(t, c, tc.method, srv.URL+tc.path, tc.body)
 		if got.status != tc.want {
 			t.Errorf("%s %s %.60s: %d %s", tc.method, tc.path, tc.body, got.status, got.body)
-		}
-		var e struct{ Error string }
-		if tc.want >= 400 && (json.Unmarshal([]byte(got.body), &e) != nil || e.Error == "") {
-			t.Errorf("%s %s: body %q", tc.method, tc.path, got.body)
 		}
 	}
 }
@@ -154,22 +173,27 @@ func TestStreamArrivesLineByLine(t *testing.T) {
 
 func TestCatalogListsOnlyTheDemos(t *testing.T) {
 	srv, c := newServer(t)
-	for _, method := range []string{"GET", "POST"} {
-		got := send(t, c, method, srv.URL+"/api/catalog/list", `{"resource_type":"Playbook"}`)
-		var v sandbox.CatalogView
-		if err := json.Unmarshal([]byte(got.body), &v); err != nil {
-			t.Fatal(err)
+	got := send(t, c, "POST", srv.URL+"/api/catalog/list", `{"resource_type":"Playbook"}`)
+	var v struct {
+		Entries []struct {
+			Path, Kind, Description string
+			Version                 int
+			Variables               map[string]any
 		}
-		var paths []string
-		for _, e := range v.Entries {
-			paths = append(paths, e.Path)
-			if e.Kind != "playbook" || e.Version != 1 || e.Description == "" || len(e.Variables) == 0 {
-				t.Errorf("%+v", e)
-			}
+	}
+	if err := json.Unmarshal([]byte(got.body), &v); err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, e := range v.Entries {
+		paths = append(paths, e.Path)
+		if e.Kind != "playbook" || e.Version != 1 || e.Description == "" || len(e.Variables) == 0 {
+			t.Errorf("%+v", e)
 		}
-		if s := strings.Join(paths, " "); s != "demo/echo demo/progress demo/fail demo/slow demo/webhook" {
-			t.Errorf("paths %s", s)
-		}
+	}
+	const want = "demo/echo demo/progress demo/fail demo/slow demo/webhook demo/silent demo/large demo/odd"
+	if s := strings.Join(paths, " "); s != want {
+		t.Errorf("paths %s", s)
 	}
 }
 
@@ -178,7 +202,7 @@ func TestAuditEventsCanBeListed(t *testing.T) {
 	for _, kind := range []string{"a", "b", "a"} {
 		send(t, c, "POST", srv.URL+"/api/events", `{"event_type":"`+kind+`","execution_id":9007199254740993}`)
 	}
-	got := send(t, c, "GET", srv.URL+"/api/events?event_type=a&execution_id=9007199254740993", "")
+	got := send(t, c, "GET", srv.URL+"/sandbox/events?event_type=a&execution_id=9007199254740993", "")
 	if strings.Count(got.body, "9007199254740993") != 2 || !strings.Contains(got.body, `"count":2`) {
 		t.Error(got.body)
 	}
@@ -261,15 +285,22 @@ func TestTokenErrorsAreThoseOfOAuth(t *testing.T) {
 
 func TestACatalogEntryByItsID(t *testing.T) {
 	srv, c := newServer(t)
-	var list sandbox.CatalogView
-	if err := json.Unmarshal([]byte(send(t, c, "GET", srv.URL+"/api/catalog/list", "").body), &list); err != nil || len(list.Entries) == 0 {
+	type entry struct {
+		CatalogID string `json:"catalog_id"`
+		Path      string
+	}
+	var list struct{ Entries []entry }
+	if err := json.Unmarshal([]byte(send(t, c, "POST", srv.URL+"/api/catalog/list", "{}").body), &list); err != nil ||
+		len(list.Entries) == 0 {
 		t.Fatal(err)
 	}
 	want := list.Entries[0]
-	for _, body := range []string{`{"catalog_id":"` + string(want.CatalogID) + `"}`, `{"path":"` + want.Path + `","version":"latest"}`} {
+	for _, body := range []string{
+		`{"catalog_id":"` + want.CatalogID + `"}`, `{"path":"` + want.Path + `","version":"latest"}`,
+	} {
 		got := send(t, c, "POST", srv.URL+"/api/catalog/resource", body)
-		var e sandbox.Entry
-		if err := json.Unmarshal([]byte(got.body), &e); err != nil || got.status != 200 || e.Path != want.Path || e.CatalogID != want.CatalogID {
+		var e entry
+		if err := json.Unmarshal([]byte(got.body), &e); err != nil || got.status != 200 || e != want {
 			t.Errorf("%s: %d %s", body, got.status, got.body)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/noetl/gateway/libs/testkit"
 )
 
 func TestTheNoETLRoutesMisbehaveOnDemand(t *testing.T) {
@@ -12,9 +14,12 @@ func TestTheNoETLRoutesMisbehaveOnDemand(t *testing.T) {
 	behave := func(body string) int {
 		return send(t, c, http.MethodPut, srv.URL+"/sandbox/faults", body, "Content-Type", "application/json").status
 	}
-	list := func() answer { return send(t, c, http.MethodGet, srv.URL+"/api/catalog/list", "") }
+	list := func() answer { return send(t, c, http.MethodPost, srv.URL+"/api/catalog/list", "{}") }
 
-	for _, bad := range []string{`{"mode":"odd"}`, `{"mode":"slow"}`, `{"mode":"slow","delay_ms":300001}`, `{"mode":"error","delay_ms":1}`, `[]`} {
+	for _, bad := range []string{
+		`{"mode":"odd"}`, `{"mode":"slow"}`, `{"mode":"slow","delay_ms":300001}`, `{"mode":"error","delay_ms":1}`, `[]`,
+		`{"mode":"answer_late"}`, `{"mode":"answer_late","delay_ms":60001}`, `{"mode":"database","delay_ms":-1}`,
+	} {
 		if got := behave(bad); got != http.StatusBadRequest {
 			t.Errorf("%s: %d", bad, got)
 		}
@@ -51,5 +56,24 @@ func TestATokenOfAnIssuerWhoseClockGoesWrong(t *testing.T) {
 	}
 	if got := send(t, c, http.MethodPost, srv.URL+"/oidc/token", form+"soon", "Content-Type", "application/x-www-form-urlencoded"); got.status != http.StatusBadRequest {
 		t.Errorf("no number: %+v", got)
+	}
+}
+
+func TestAnAnswerThatComesLate(t *testing.T) {
+	srv, c := newServer(t)
+	send(t, c, http.MethodPut, srv.URL+"/sandbox/faults", `{"mode":"answer_late","delay_ms":200}`)
+	begin := time.Now()
+	answered := make(chan answer, 1)
+	go func() { answered <- send(t, c, http.MethodPost, srv.URL+"/api/execute", `{"path":"demo/echo"}`) }()
+	testkit.Eventually(t, "the execution ends before its start is answered", func() bool {
+		return strings.Contains(send(t, c, http.MethodGet, srv.URL+"/api/executions", "").body, `"COMPLETED"`)
+	})
+	if took := time.Since(begin); took > 190*time.Millisecond {
+		t.Errorf("the other routes are late, too: %v", took)
+	}
+	got := <-answered
+	if took := time.Since(begin); got.status != http.StatusOK || !strings.Contains(got.body, `"status":"started"`) ||
+		took < 200*time.Millisecond {
+		t.Errorf("%d %s after %v", got.status, got.body, took)
 	}
 }

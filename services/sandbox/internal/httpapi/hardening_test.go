@@ -9,8 +9,8 @@ import (
 func TestListenersNeedTheInternalToken(t *testing.T) {
 	srv, c := newServer(t)
 	for header, want := range map[string]int{
-		"": 401, "Bearer": 401, "Bearer ": 401, "Bearer x": 401, "Basic " + internalToken: 401, internalToken: 401,
-		"Bearer " + internalToken + "x": 401, "Bearer " + internalToken: 200, "bearer " + internalToken: 200,
+		"": 403, "Bearer": 403, "Bearer ": 403, "Bearer x": 403, "Basic " + internalToken: 403, internalToken: 403,
+		"Bearer " + internalToken + "x": 403, "Bearer " + internalToken: 200, "bearer " + internalToken: 200,
 	} {
 		got := send(t, c, "GET", srv.URL+"/api/internal/ingress/orders", "", "Authorization", header)
 		if got.status != want {

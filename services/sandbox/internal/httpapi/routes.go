@@ -1,27 +1,29 @@
-// Package httpapi is the one listener of the sandbox: the NoETL API, the issuer and a page
-// that says what this is.
+// Package httpapi is the one listener of the sandbox: the NoETL API, its event feed, the issuer, what
+// tests turn and look at, and a page that says what this is.
 package httpapi
 
 import (
-	"crypto/subtle"
-	"encoding/json"
+	"context"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
+	"time"
 
-	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/services/sandbox/internal/endpoints"
 	"github.com/noetl/gateway/services/sandbox/internal/issuer"
 	"github.com/noetl/gateway/services/sandbox/internal/sandbox"
+	"github.com/noetl/gateway/services/sandbox/internal/wire"
 )
 
 // maxBody bounds the body of every NoETL route, in bytes.
 const maxBody = 10 << 20
 
-// SandboxHeader is on every response, so that no client takes the sandbox for a NoETL server.
+// SandboxHeader is on every response but the feed's, so that no client takes the sandbox for a NoETL server.
 const SandboxHeader = "X-NoETL-Sandbox"
 
 // SandboxNotice is its value.
@@ -29,7 +31,11 @@ const SandboxNotice = "development-and-tests-only"
 
 // Deps is what the handler needs.
 type Deps struct {
+	Generation sandbox.Generation
+	// Rerun makes POST /api/executions/{id}/rerun be there, which it is in no server that was read.
+	Rerun         bool
 	Operations    endpoints.Set
+	Feed          Feed // nil in a generation without one
 	Issuer        *issuer.Issuer
 	InternalToken string
 	Telemetry     *telemetry.Telemetry
@@ -39,52 +45,79 @@ type Deps struct {
 
 // New returns the handler of the listener.
 func New(d Deps) http.Handler {
+	a := api{Deps: d, began: time.Now(), mux: http.NewServeMux(), problem: wire.Problem}
+	a.mount()
+	behaving := &faults{api: a}
+	log := &requests{}
 	mux := http.NewServeMux()
-	noetlRoutes(mux, d)
-	probeRoutes(mux, d.Closing)
+	mux.Handle("/api/", behaving)
+	a.controlRoutes(mux, behaving, log)
 	oidcRoutes(mux, d)
 	pageRoutes(mux, d.Issuer)
-	// The echo stands before what adds a request id: it shows what really arrived.
+	// The echo stands before what adds a request id: it shows what really arrived. The feed's head is a
+	// fixed text.
 	front := http.NewServeMux()
 	echoRoutes(front)
-	behaving := &faults{next: mux}
-	mux.HandleFunc("GET "+faultsPath, behaving.set)
-	mux.HandleFunc("PUT "+faultsPath, behaving.set)
-	front.Handle("/", httpkit.Edge(d.Telemetry, behaving))
+	if d.Feed != nil {
+		front.HandleFunc("/feed", func(w http.ResponseWriter, r *http.Request) { serveFeed(w, r, d.Feed, d.Closing) })
+	}
+	front.Handle("/", httpkit.Edge(d.Telemetry, mux))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		log.note(r)
 		w.Header().Set(SandboxHeader, SandboxNotice)
+		if strings.HasPrefix(r.URL.Path, "/api/") && !strings.HasPrefix(r.URL.Path, "/api/echo") && !clean(r) {
+			a.fail(r.Context(), w, errNoRoute()) // servers do not clean paths, and a mux would
+			return
+		}
 		front.ServeHTTP(w, r)
 	})
 }
 
-func noetlRoutes(mux *http.ServeMux, d Deps) {
-	ops := d.Operations
-	mux.HandleFunc("GET /api/health", func(w http.ResponseWriter, _ *http.Request) {
-		httpkit.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok", "service": "noetl-sandbox"})
-	})
-	mux.Handle("POST /api/execute", httpkit.Mount(ops.Execute, httpkit.DecodeJSON[sandbox.ExecuteRequest](maxBody), httpkit.JSON))
-	mux.Handle("GET /api/executions", httpkit.Mount(ops.List, decodeList, httpkit.JSON))
-	mux.Handle("GET /api/executions/{id}", httpkit.Mount(ops.Detail, decodeID, httpkit.JSON))
-	mux.Handle("GET /api/executions/{id}/status", httpkit.Mount(ops.Status, decodeID, httpkit.JSON))
-	mux.Handle("GET /api/executions/{id}/events", httpkit.Mount(ops.Events, decodeID, httpkit.JSON))
-	mux.Handle("POST /api/executions/{id}/cancel", httpkit.Mount(ops.Cancel, decodeCancel, httpkit.JSON))
-	mux.Handle("POST /api/executions/{id}/rerun", httpkit.Mount(ops.Rerun, decodeRerun, httpkit.JSON))
-	mux.Handle("GET /api/vars/{id}", httpkit.Mount(ops.Vars, decodeID, httpkit.JSON))
-	catalog := httpkit.Mount(ops.Catalog, decodeCatalog, httpkit.JSON)
-	mux.Handle("GET /api/catalog/list", catalog)
-	mux.Handle("POST /api/catalog/list", catalog)
-	mux.Handle("POST /api/catalog/resource", httpkit.Mount(ops.Resource, httpkit.DecodeJSON[sandbox.ResourceRequest](maxBody), httpkit.JSON))
-	mux.Handle("POST /api/events", httpkit.Mount(ops.Record, httpkit.DecodeJSON[json.RawMessage](maxBody), httpkit.JSON))
-	mux.Handle("GET /api/events", httpkit.Mount(ops.Audit, decodeAudit, httpkit.JSON))
-	mux.Handle("GET /api/internal/ingress/{listener}", httpkit.Mount(ops.Listener, decodeListener(d.InternalToken), httpkit.JSON))
-	mux.Handle("POST /api/auth/login", httpkit.Mount(ops.SyncLogin, httpkit.DecodeJSON[sandbox.SyncLoginRequest](httpkit.DefaultMaxBody), httpkit.JSON))
-	mux.Handle("POST /api/auth/session/validate", httpkit.Mount(ops.SyncValidate, httpkit.DecodeJSON[sandbox.SyncValidateRequest](httpkit.DefaultMaxBody), httpkit.JSON))
-	mux.Handle("POST /api/auth/check-playbook-access", httpkit.Mount(ops.SyncAccess, httpkit.DecodeJSON[sandbox.SyncAccessRequest](httpkit.DefaultMaxBody), httpkit.JSON))
-	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		httpkit.WriteError(r.Context(), w, fault.New(fault.NotFound, "no_such_route", "the sandbox has no such route: "+r.Method+" "+short(r.URL.Path)))
-	})
+// api is the NoETL API of one generation.
+type api struct {
+	Deps
+	began   time.Time
+	mux     *http.ServeMux
+	problem func(sandbox.Generation, error) wire.Answer
 }
 
+// says is the API with other words for what goes wrong.
+func (a api) says(problem func(sandbox.Generation, error) wire.Answer) api {
+	a.problem = problem
+	return a
+}
+
+// ServeHTTP answers as a server of the generation does, also where it has no such route.
+func (a api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := a.missing(r); err != nil {
+		a.fail(r.Context(), w, err)
+		return
+	}
+	a.mux.ServeHTTP(w, r)
+}
+
+// missing reports why a request has no route, nil if it has one.
+func (a api) missing(r *http.Request) error {
+	h, pattern := a.mux.Handler(r)
+	if pattern != "" {
+		return nil
+	}
+	verdict := held{header: http.Header{}}
+	if h.ServeHTTP(&verdict, r); verdict.code == http.StatusMethodNotAllowed {
+		return fault.New(fault.NotFound, wire.CodeWrongMethod, "Method Not Allowed")
+	}
+	return errNoRoute()
+}
+
+func errNoRoute() error { return fault.New(fault.NotFound, wire.CodeNoRoute, "Not Found") }
+
+// clean reports whether a path was sent in the form that a mux has it in.
+func clean(r *http.Request) bool {
+	sent := r.URL.EscapedPath()
+	return path.Clean(sent) == strings.TrimSuffix(sent, "/")
+}
+
+// short is a text that strangers sent, for an answer or a log line.
 func short(s string) string {
 	if len(s) > 120 {
 		return s[:120] + "…"
@@ -92,81 +125,140 @@ func short(s string) string {
 	return s
 }
 
-func decodeID(r *http.Request) (noetlwire.ID, error) {
-	id := noetlwire.ID(r.PathValue("id"))
-	if _, err := strconv.ParseInt(string(id), 10, 64); err != nil {
-		return "", fault.New(fault.Invalid, "bad_execution_id", "an execution id is a whole number of 64 bits")
+func (a api) fail(_ context.Context, w http.ResponseWriter, err error) {
+	f := fault.Of(err)
+	httpkit.RetryAfter(w, f)
+	write(w, a.problem(a.Generation, f))
+}
+
+func write(w http.ResponseWriter, a wire.Answer) {
+	if a.ContentType != "" {
+		w.Header().Set("Content-Type", a.ContentType)
 	}
-	return id, nil
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.Body)))
+	w.WriteHeader(a.Status)
+	_, _ = w.Write(a.Body) // the peer may be gone
 }
 
-func decodeCancel(r *http.Request) (sandbox.CancelRequest, error) {
-	id, err := decodeID(r)
-	if err != nil {
-		return sandbox.CancelRequest{}, err
-	}
-	in, err := optionalJSON[sandbox.CancelRequest](r)
-	in.ExecutionID = id
-	return in, err
+// lift mounts an operation; shape makes its output what the generation answers.
+func lift[In, Out any](a api, op kit.Operation[In, Out], decode httpkit.Decoder[In], shape func(Out) any) http.Handler {
+	return httpkit.MountWith(op, decode, func(_ context.Context, w http.ResponseWriter, out Out) error {
+		write(w, wire.JSON(http.StatusOK, shape(out)))
+		return nil
+	}, a.fail)
 }
 
-func decodeRerun(r *http.Request) (sandbox.RerunRequest, error) {
-	id, err := decodeID(r)
-	if err != nil {
-		return sandbox.RerunRequest{}, err
-	}
-	in, err := optionalJSON[sandbox.RerunRequest](r)
-	in.ExecutionID = id
-	return in, err
+// plain is the shape of an output that is the same in every generation.
+func plain[Out any](out Out) any { return out }
+
+// in says which generations have a route.
+type in uint8
+
+const (
+	python in = 1 << iota
+	rust      // before 3.60
+	feed
+	newer = rust | feed
+	every = python | newer
+)
+
+func (a api) has(g in) bool {
+	is := map[sandbox.Generation]in{sandbox.Python: python, sandbox.Rust: rust, sandbox.Feed: feed}[a.Generation]
+	return g&is != 0
 }
 
-// optionalJSON decodes a body, or none.
-func optionalJSON[T any](r *http.Request) (T, error) {
-	if r.ContentLength == 0 {
-		var none T
-		return none, nil
-	}
-	return httpkit.DecodeJSON[T](maxBody)(r)
+// route is a row of the table.
+type route struct {
+	in      in
+	pattern string
+	handler http.Handler
 }
 
-// decodeCatalog accepts any filter and ignores it: the catalog is small.
-func decodeCatalog(r *http.Request) (struct{}, error) {
-	if r.Method == http.MethodGet || r.ContentLength == 0 {
-		return struct{}{}, nil
-	}
-	_, err := httpkit.DecodeJSON[map[string]any](maxBody)(r)
-	return struct{}{}, err
-}
-
-func decodeList(r *http.Request) (sandbox.ListRequest, error) {
-	q := r.URL.Query()
-	limit, err := limitOf(q.Get("limit"))
-	return sandbox.ListRequest{Path: q.Get("path"), Status: strings.ToUpper(q.Get("status")), Limit: limit}, err
-}
-
-func decodeAudit(r *http.Request) (sandbox.AuditRequest, error) {
-	q := r.URL.Query()
-	limit, err := limitOf(q.Get("limit"))
-	return sandbox.AuditRequest{EventType: q.Get("event_type"), ExecutionID: noetlwire.ID(q.Get("execution_id")), Limit: limit}, err
-}
-
-func limitOf(text string) (int, error) {
-	if text == "" {
-		return 0, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		return 0, fault.New(fault.Invalid, "bad_limit", "limit must be a whole number above 0")
-	}
-	return n, nil
-}
-
-func decodeListener(token string) httpkit.Decoder[string] {
-	return func(r *http.Request) (string, error) {
-		scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		if !strings.EqualFold(scheme, "bearer") || subtle.ConstantTimeCompare([]byte(given), []byte(token)) != 1 {
-			return "", fault.New(fault.Unauthenticated, "bad_internal_token", "Authorization: Bearer with the internal API token (NOETL_INTERNAL_API_TOKEN) is required")
+func (a api) mount() {
+	probeRoutes(a.mux, a.Closing)
+	rows := append(a.executionRoutes(), a.catalogRoutes()...)
+	rows = append(append(rows, a.authRoutes()...), a.otherRoutes()...)
+	for _, row := range append(rows, a.pythonRoutes()...) {
+		if a.has(row.in) {
+			a.mux.Handle(row.pattern, row.handler)
 		}
-		return r.PathValue("listener"), nil
+	}
+}
+
+func (a api) executionRoutes() []route {
+	ops, g := a.Operations, a.Generation
+	rerun := in(0)
+	if a.Rerun {
+		rerun = every
+	}
+	const one = "/api/executions/{id}"
+	return []route{
+		{every, "GET /api/health", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			write(w, wire.JSON(http.StatusOK, wire.Health(g, "connected", int64(time.Since(a.began).Seconds()))))
+		})},
+		{every, "POST /api/execute", lift(a, ops.Execute, a.decodeExecute, plain)},
+		{newer, "POST /api/execute/batch", lift(a, ops.Batch, decodeBody[sandbox.BatchRequest](a), plain)},
+		{every, "GET /api/executions", lift(a, ops.List, decodeList, func(v []sandbox.View) any { return wire.List(g, v) })},
+		{every, "GET " + one, a.paged(func(p wire.Page) http.Handler {
+			return lift(a, ops.Detail, decodeID, func(v sandbox.View) any { return wire.Detail(g, v, p) })
+		})},
+		{every, "GET " + one + "/status", lift(a.says(wire.StatusProblem), ops.Status, decodeID, func(v sandbox.View) any {
+			return wire.Status(g, v)
+		})},
+		{python, "GET " + one + "/events", a.paged(func(p wire.Page) http.Handler {
+			return lift(a, ops.Events, decodeID, func(v sandbox.View) any { return wire.Events(v, p) })
+		})},
+		{every, "GET " + one + "/cancellation-check", lift(a, ops.Status, decodeID, func(v sandbox.View) any {
+			return wire.CancellationCheck(g, v)
+		})},
+		{every, "POST " + one + "/cancel", lift(a, ops.Cancel, a.decodeCancel, func(v sandbox.CancelView) any {
+			return wire.Cancelled(g, v)
+		})},
+		{
+			python, "POST " + one + "/stop",
+			lift(a, ops.Cancel, a.decodeCancel, func(v sandbox.CancelView) any { return wire.Cancelled(g, v) }),
+		},
+		{rerun, "POST " + one + "/rerun", lift(a, ops.Rerun, decodeRerun, plain)},
+		{every, "GET /api/vars/{id}", lift(a, ops.Vars, decodeID, func(v sandbox.View) any { return wire.Variables(g, v) })},
+		{every, "POST /api/events", lift(a, ops.Record, decodeBody[rawBody](a), plain)},
+	}
+}
+
+func (a api) catalogRoutes() []route {
+	ops, g := a.Operations, a.Generation
+	resource := decodeBody[sandbox.ResourceRequest](a)
+	entry := func(e sandbox.Entry) any { return wire.Entry(g, e) }
+	word := func(w string) func(sandbox.Entry) any {
+		return func(e sandbox.Entry) any { return wire.Registered(e, w) }
+	}
+	return []route{
+		{
+			every, "POST /api/catalog/list",
+			lift(a, ops.Catalog, decodeBody[sandbox.CatalogRequest](a), func(all []sandbox.Entry) any {
+				return wire.Catalog(g, all)
+			}),
+		},
+		{every, "POST /api/catalog/resource", lift(a, ops.Resource, resource, entry)},
+		{
+			every, "POST /api/catalog/register",
+			lift(a, ops.Register, decodeBody[sandbox.RegisterRequest](a), word("registered")),
+		},
+		{feed, "POST /api/catalog/delete", lift(a, ops.Delete, resource, word("deleted"))},
+		{feed, "POST /api/catalog/restore", lift(a, ops.Restore, resource, word("restored"))},
+		{every, "GET /api/catalog/{path...}", http.HandlerFunc(a.catalogPath)},
+	}
+}
+
+func (a api) authRoutes() []route {
+	ops, g := a.Operations, a.Generation
+	return []route{
+		{every, "POST /api/auth/session/validate", lift(a, ops.SyncValidate, decodeBody[sandbox.SyncValidateRequest](a),
+			func(v sandbox.SyncValidateAnswer) any { return wire.Session(g, v) })},
+		{newer, "POST /api/auth/login", lift(a, ops.SyncLogin, decodeBody[sandbox.SyncLoginRequest](a), plain)},
+		{
+			newer, "POST /api/auth/check-playbook-access",
+			lift(a, ops.SyncAccess, decodeBody[sandbox.SyncAccessRequest](a), plain),
+		},
+		{newer, "GET /api/internal/ingress/{listener}", a.internal(lift(a, ops.Listener, decodeListener, plain))},
 	}
 }

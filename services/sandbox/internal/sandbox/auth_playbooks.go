@@ -2,9 +2,7 @@ package sandbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"strconv"
 
 	"github.com/noetl/gateway/libs/fault"
 )
@@ -16,14 +14,21 @@ const (
 	PathCheckAccess = "api_integration/auth0/check_playbook_access"
 )
 
-// authPlaybooks returns the playbooks that answer the auth service. Their answers have the
-// loose shapes of section 2 on purpose: ids and booleans as text, roles as a Postgres array
-// or as JSON in a string.
+// authPlaybooks returns the playbooks that answer the auth service, in the shapes in which real ones do.
 func (s *Service) authPlaybooks() []*playbook {
 	return []*playbook{
-		{path: PathLogin, replies: true, description: "Logs a person in by an OIDC token.", steps: s.loginSteps},
-		{path: PathValidate, replies: true, description: "Tells whose session a token is.", steps: s.validateSteps},
-		{path: PathCheckAccess, replies: true, description: "Decides about access to a playbook.", steps: s.accessSteps},
+		{
+			path: PathLogin, replies: true, refusal: "Token validation failed",
+			description: "Logs a person in by an OIDC token.", steps: s.loginSteps,
+		},
+		{
+			path: PathValidate, replies: true, refusal: "Session validation failed",
+			description: "Tells whose session a token is.", steps: s.validateSteps,
+		},
+		{
+			path: PathCheckAccess, replies: true, refusal: "Access check failed",
+			description: "Decides about access to a playbook.", steps: s.accessSteps,
+		},
 	}
 }
 
@@ -47,59 +52,69 @@ func (s *Service) loginSteps(w Workload) ([]step, error) {
 		{"cache_session", "the session is cached", func(ctx context.Context) (any, error) {
 			s.cacheSession(ctx, ses)
 			return map[string]any{
-				"status": "authenticated", "session_token": ses.token, "expires_at": postgresTime(ses.expires),
-				"user": map[string]any{
-					"user_id": strconv.FormatInt(ses.user.ID, 10), "email": ses.user.Email, "display_name": ses.user.Name, "roles": postgresArray(ses.user.Roles),
-				},
+				"status": "authenticated", "session_token": ses.token, "expires_at": postgresTime(s.deps.Generation, ses.expires),
+				"user": syncUser(ses.user),
 			}, nil
 		}},
 	}, nil
 }
 
-// cacheSession writes the session for the gateway to find. Best effort: without the record
-// the gateway asks the validate playbook.
+// cacheSession writes the session for the gateway to find, where there is NATS. Best effort: without the
+// record the gateway asks the validate playbook.
 func (s *Service) cacheSession(ctx context.Context, ses session) {
+	if s.deps.Sessions == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, sessionPatience)
 	defer cancel()
-	err := s.deps.Sessions.Put(ctx, SessionRecord{
-		SessionToken: ses.token, UserID: strconv.FormatInt(ses.user.ID, 10), Email: ses.user.Email, DisplayName: ses.user.Name,
-		ExpiresAt: postgresTime(ses.expires), IsActive: true, Roles: postgresArray(ses.user.Roles),
-	})
-	if err != nil {
+	if err := s.deps.Sessions.Put(ctx, s.record(ses, true)); err != nil {
 		s.deps.Logger.WarnContext(ctx, "the session was not cached", "reason", fault.Of(err).Code, "err", err)
 	}
 }
 
+// record is a session as the login playbook writes it to NATS.
+func (s *Service) record(ses session, active bool) SessionRecord {
+	return SessionRecord{
+		SessionToken: ses.token, UserID: ses.user.ID, Email: ses.user.Email, DisplayName: ses.user.Name,
+		ExpiresAt: postgresTime(s.deps.Generation, ses.expires), IsActive: active, Roles: ses.user.Roles,
+	}
+}
+
+// validateSteps answers through the callback. On the Python server no condition of the playbook fits a
+// token that is none: the execution comes to a dead end and nobody hears of it.
 func (s *Service) validateSteps(w Workload) ([]step, error) {
-	return []step{{"look_up", "the session is looked up", func(context.Context) (any, error) {
-		ses, ok := s.deps.Directory.parseSession(w.text("session_token"))
-		if !ok {
-			return map[string]any{"valid": "False", "user": nil, "expires_at": nil, "message": "the session is invalid or expired"}, nil
+	return []step{{"start", "the session is looked for", func(ctx context.Context) (any, error) {
+		ses, ok := s.session(w.text("session_token"))
+		switch {
+		case ok:
+			return map[string]any{
+				"valid": true, "user": syncUser(ses.user), "expires_at": postgresTime(s.deps.Generation, ses.expires),
+				"message": "Session is valid",
+			}, nil
+		case s.deps.Generation == Python:
+			if err := pause(ctx, deadEndTime); err != nil {
+				return nil, err
+			}
+			return nil, errDeadEnd
 		}
-		return map[string]any{"valid": "True", "user": jsonUser(ses.user), "expires_at": ses.expires.Format("2006-01-02T15:04:05")}, nil
+		return map[string]any{"valid": false, "message": "Session not found or expired"}, nil
 	}}}, nil
 }
 
 func (s *Service) accessSteps(w Workload) ([]step, error) {
-	return []step{{"decide", "the grants are looked up", func(context.Context) (any, error) {
-		ses, ok := s.deps.Directory.parseSession(w.text("session_token"))
-		if !ok {
-			return map[string]any{"allowed": "False", "user": nil, "message": "the session is invalid or expired"}, nil
-		}
-		allowed := ses.user.May(w.text("action"), w.text("playbook_path"))
-		word := "False"
-		if allowed {
-			word = "True"
-		}
-		return map[string]any{"allowed": word, "user": jsonUser(ses.user), "message": verdict(allowed)}, nil
+	return []step{{"decide", "the grants are looked for", func(context.Context) (any, error) {
+		d := s.decide(w.text("session_token"), w.text("action"), w.text("playbook_path"))
+		d["playbook_path"], d["permission_type"] = w.text("playbook_path"), w.text("action")
+		return d, nil
 	}}}, nil
 }
 
-// jsonUser is a user whose roles are a JSON array in a string.
-func jsonUser(u User) map[string]any {
-	roles, err := json.Marshal(u.Roles)
-	if err != nil {
-		roles = []byte("[]") // strings always encode
+// decide says whether the holder of a token may do something with a playbook.
+func (s *Service) decide(token, action, path string) map[string]any {
+	ses, ok := s.session(token)
+	if !ok || !ses.user.May(action, path) {
+		return map[string]any{"allowed": false, "message": "Access denied"}
 	}
-	return map[string]any{"user_id": strconv.FormatInt(u.ID, 10), "email": u.Email, "display_name": u.Name, "roles": string(roles)}
+	user := map[string]any{"display_name": ses.user.Name, "email": ses.user.Email, "user_id": ses.user.ID}
+	return map[string]any{"allowed": true, "message": "Access granted to " + action + " playbook", "user": user}
 }

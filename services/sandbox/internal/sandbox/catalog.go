@@ -1,58 +1,87 @@
 package sandbox
 
 import (
+	"bufio"
 	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
 
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 )
 
-// playbook is one built-in playbook.
+// playbook is one entry of the catalog: one version of a built-in or registered playbook.
 type playbook struct {
 	id          noetlwire.ID
 	path        string
+	version     int
+	kind        string // as in the catalog, lower case
+	content     string
 	description string
 	example     map[string]any
+	created     time.Time
 	listed      bool
+	deleted     bool
 	// replies marks the auth playbooks: they answer the gateway call that waits, and send
-	// neither progress nor a result.
+	// neither progress nor a result. refusal is what they say when they fail.
 	replies bool
+	refusal string
+	// silent marks a playbook that calls nobody back.
+	silent bool
 	// steps plans an execution. An error fails it in a step named start.
 	steps func(Workload) ([]step, error)
 }
 
-func (p *playbook) name() string { return path.Base(p.path) }
-
-// Entry is one playbook of the catalog as clients see it; Variables is an example.
+// Entry is one entry of the catalog.
 type Entry struct {
-	CatalogID   noetlwire.ID   `json:"catalog_id"`
-	Path        string         `json:"path"`
-	Kind        string         `json:"kind"`
-	Version     int            `json:"version"`
-	Description string         `json:"description"`
-	Variables   map[string]any `json:"variables"`
+	CatalogID   noetlwire.ID
+	Path        string
+	Kind        string
+	Version     int
+	Content     string
+	Description string
+	Variables   map[string]any // an example
+	Created     time.Time
 }
 
-// CatalogView is the answer to /api/catalog/list.
-type CatalogView struct {
-	Entries []Entry `json:"entries"`
+func (p *playbook) entry() Entry {
+	return Entry{p.id, p.path, p.kind, p.version, p.content, p.description, p.example, p.created}
 }
 
-type catalog struct{ playbooks []*playbook }
+// catalog is safe for concurrent use.
+type catalog struct {
+	mu         sync.Mutex
+	playbooks  []*playbook // oldest version first
+	registered int
+	bytes      int
+}
 
 func newCatalog(s *Service) *catalog {
 	c := &catalog{playbooks: slices.Concat(demoPlaybooks(), s.authPlaybooks())}
 	for i, p := range c.playbooks {
 		p.id = noetlwire.ID(strconv.FormatInt(1<<60+int64(2*i+1), 10)) // ids look like NoETL's
+		p.version, p.kind, p.created = 1, noetlwire.KindPlaybook, time.Now().UTC()
+		p.content = fmt.Sprintf(
+			"apiVersion: noetl.io/v2\nkind: Playbook\nmetadata:\n  name: %s\n  path: %s\n", path.Base(p.path), p.path,
+		)
 	}
 	return c
 }
 
+// find returns the entry with an id, or else the latest version of a path.
 func (c *catalog) find(path string, id noetlwire.ID) (*playbook, error) {
-	for _, p := range c.playbooks {
-		if (path != "" && p.path == path) || (path == "" && p.id == id) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range slices.Backward(c.playbooks) {
+		if !p.deleted && ((path != "" && p.path == path) || (path == "" && p.id == id)) {
 			return p, nil
 		}
 	}
@@ -62,18 +91,31 @@ func (c *catalog) find(path string, id noetlwire.ID) (*playbook, error) {
 	return nil, errNoPlaybook(path)
 }
 
-// Catalog lists the playbooks that people run.
-func (s *Service) Catalog(context.Context, struct{}) (CatalogView, error) {
-	var v CatalogView
-	for _, p := range s.catalog.playbooks {
-		if p.listed {
-			v.Entries = append(v.Entries, Entry{CatalogID: p.id, Path: p.path, Kind: noetlwire.KindPlaybook, Version: 1, Description: p.description, Variables: p.example})
-		}
-	}
-	return v, nil
+// CatalogRequest is the body of POST /api/catalog/list.
+type CatalogRequest struct {
+	ResourceType string `json:"resource_type"`
 }
 
-// ResourceRequest is the body of POST /api/catalog/resource: an id, or a path.
+// Catalog lists the playbooks that people run, each in its latest version.
+func (s *Service) Catalog(_ context.Context, in CatalogRequest) ([]Entry, error) {
+	s.catalog.mu.Lock()
+	defer s.catalog.mu.Unlock()
+	entries, at := []Entry{}, map[string]int{}
+	for _, p := range s.catalog.playbooks {
+		i, known := at[p.path]
+		switch {
+		case !p.listed || p.deleted || in.ResourceType != "" && !strings.EqualFold(in.ResourceType, p.kind):
+		case known:
+			entries[i] = p.entry()
+		default:
+			at[p.path] = len(entries)
+			entries = append(entries, p.entry())
+		}
+	}
+	return entries, nil
+}
+
+// ResourceRequest names one entry of the catalog: by its id, or by a path.
 type ResourceRequest struct {
 	CatalogID noetlwire.ID `json:"catalog_id"`
 	Path      string       `json:"path"`
@@ -85,5 +127,112 @@ func (s *Service) Resource(_ context.Context, in ResourceRequest) (Entry, error)
 	if err != nil {
 		return Entry{}, err
 	}
-	return Entry{CatalogID: p.id, Path: p.path, Kind: noetlwire.KindPlaybook, Version: 1, Description: p.description, Variables: p.example}, nil
+	return p.entry(), nil
+}
+
+// RegisterRequest is the body of POST /api/catalog/register. Content is YAML, or that in base64.
+type RegisterRequest struct {
+	Content      string `json:"content"`
+	ResourceType string `json:"resource_type"`
+}
+
+// Register puts another version of a playbook into the catalog. What is started by its path from now on
+// returns its variables, and does nothing else.
+func (s *Service) Register(_ context.Context, in RegisterRequest) (Entry, error) {
+	content := in.Content
+	if decoded, err := base64.StdEncoding.DecodeString(strings.TrimSpace(content)); err == nil && utf8.Valid(decoded) &&
+		len(decoded) > 0 {
+		content = string(decoded)
+	}
+	where := pathIn(content)
+	if where == "" {
+		return Entry{}, invalid("bad_content", "content must be a playbook in YAML with metadata.path or metadata.name")
+	}
+	kind := strings.ToLower(in.ResourceType)
+	if kind == "" {
+		kind = noetlwire.KindPlaybook
+	}
+	p := &playbook{
+		id: s.ids.next(), path: where, version: 1, kind: kind, content: content,
+		description: "Registered here; returns the variables that it is given.", created: time.Now().UTC(), listed: true,
+		steps: echoSteps,
+	}
+	c := s.catalog
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, old := range c.playbooks {
+		if old.path == where {
+			p.version = max(p.version, old.version+1)
+		}
+	}
+	c.playbooks = append(c.playbooks, p)
+	c.registered++
+	c.bytes += len(content)
+	for c.registered > maxRegistered || c.bytes > maxContent && c.registered > 1 {
+		first := len(c.playbooks) - c.registered
+		c.bytes -= len(c.playbooks[first].content)
+		c.playbooks = slices.Delete(c.playbooks, first, first+1)
+		c.registered--
+	}
+	return p.entry(), nil
+}
+
+// Delete hides the latest version of a playbook, and Restore shows it again.
+func (s *Service) Delete(_ context.Context, in ResourceRequest) (Entry, error) {
+	return s.hide(in, true)
+}
+
+// Restore undoes Delete.
+func (s *Service) Restore(_ context.Context, in ResourceRequest) (Entry, error) {
+	return s.hide(in, false)
+}
+
+func (s *Service) hide(in ResourceRequest, hide bool) (Entry, error) {
+	s.catalog.mu.Lock()
+	defer s.catalog.mu.Unlock()
+	for _, p := range slices.Backward(s.catalog.playbooks) {
+		if p.deleted != hide && (in.Path != "" && p.path == in.Path || in.Path == "" && p.id == in.CatalogID) {
+			p.deleted = hide
+			return p.entry(), nil
+		}
+	}
+	return Entry{}, errNoPlaybook(in.Path + string(in.CatalogID))
+}
+
+// yamlPath finds metadata.path, and yamlName the name that stands for it.
+var (
+	yamlPath = regexp.MustCompile(`^\s*path:\s*["']?([^"'#\s]+)`)
+	yamlName = regexp.MustCompile(`^\s*name:\s*["']?([^"'#\s]+)`)
+)
+
+// maxPath bounds the path of a playbook, in bytes.
+const maxPath = 512
+
+// pathIn returns the path that a playbook in YAML or JSON says it has, "" for none. The sandbox reads no
+// more of it.
+func pathIn(content string) string {
+	var asJSON struct {
+		Metadata struct{ Path, Name string }
+	}
+	if json.Unmarshal([]byte(content), &asJSON) == nil && asJSON.Metadata.Path != "" {
+		return bounded(asJSON.Metadata.Path)
+	}
+	name := ""
+	lines := bufio.NewScanner(strings.NewReader(content))
+	for lines.Scan() {
+		if m := yamlPath.FindStringSubmatch(lines.Text()); m != nil {
+			return bounded(m[1])
+		}
+		if m := yamlName.FindStringSubmatch(lines.Text()); m != nil && name == "" {
+			name = m[1]
+		}
+	}
+	return bounded(name)
+}
+
+func bounded(path string) string {
+	if len(path) > maxPath || !utf8.ValidString(path) {
+		return ""
+	}
+	return path
 }

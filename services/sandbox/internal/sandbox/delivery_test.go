@@ -17,7 +17,7 @@ func TestTheResultWaitsForTheEvents(t *testing.T) {
 		<-time.After(time.Minute) // the clock of the synctest bubble
 		synctest.Wait()
 		if v := b.detail(t, id); v.Status != sandbox.StatusCompleted || v.Callback != "pending" {
-			t.Errorf("while NATS is away: %+v", v)
+			t.Errorf("while NATS is unavailable: %+v", v)
 		}
 		if sent := b.callbacks.Sent(); len(sent) != 1 || sent[0].Form != sandbox.FormProgress {
 			t.Errorf("sent %+v", sent)
@@ -25,7 +25,8 @@ func TestTheResultWaitsForTheEvents(t *testing.T) {
 		b.events.Down(false)
 		<-time.After(5 * time.Second)
 		synctest.Wait()
-		if got := b.events.Stored(); len(got) != 4 || got[0] != "playbook.started  started" || got[3] != "playbook.completed  completed" {
+		got := b.events.Stored()
+		if got[0] != "playbook_started demo/echo STARTED" || got[len(got)-1] != "playbook.completed playbook COMPLETED" {
 			t.Errorf("events %q", got)
 		}
 		if sent := b.callbacks.Sent(); len(sent) != 2 || sent[1].Form != sandbox.FormResult {

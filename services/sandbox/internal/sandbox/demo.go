@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -29,6 +30,19 @@ func demoPlaybooks() []*playbook {
 		{
 			path: "demo/webhook", listed: true, description: "Returns what the webhook brought. The listeners orders and hookbearer start it.",
 			example: map[string]any{"order_id": "A-1001", "total": 15}, steps: webhookSteps,
+		},
+		{
+			path: "demo/silent", listed: true, silent: true, description: "Two steps that report nothing, and no result.",
+			example: map[string]any{"step_ms": 0}, steps: silentSteps,
+		},
+		{
+			path: "demo/large", listed: true, description: "Returns data of the given bytes of JSON, 12 MiB at most.",
+			example: map[string]any{"bytes": defaultLarge}, steps: largeSteps,
+		},
+		{
+			path: "demo/odd", listed: true,
+			description: "Reports and returns what is no UTF-8, lone surrogates, NUL, U+2028 and depth levels of nesting.",
+			example:     map[string]any{"depth": defaultDepth}, steps: oddSteps,
 		},
 	}
 }
@@ -86,6 +100,49 @@ func webhookSteps(w Workload) ([]step, error) {
 		}},
 		{"record", "the delivery is recorded", returning(w.variables())},
 	}, nil
+}
+
+func silentSteps(w Workload) ([]step, error) {
+	ms, err := w.number("step_ms", 0, 60_000)
+	if err != nil {
+		return nil, err
+	}
+	wait := func(ctx context.Context) (any, error) {
+		return nil, pause(ctx, time.Duration(ms*float64(time.Millisecond)))
+	}
+	return []step{{"first", "", wait}, {"second", "", wait}}, nil
+}
+
+// Bounds of demo/large and demo/odd: what a caller may have a callback grow to.
+const (
+	defaultLarge = 2 << 20
+	maxLarge     = 12 << 20
+	defaultDepth = 1000
+	maxDepth     = 9000 // encoding/json reads 10,000 levels
+)
+
+func largeSteps(w Workload) ([]step, error) {
+	n, err := w.number("bytes", defaultLarge, maxLarge)
+	if err != nil {
+		return nil, err
+	}
+	return []step{{"fill", "a large result", func(context.Context) (any, error) {
+		const around = `{"text":""}`
+		return map[string]any{"text": strings.Repeat("x", max(0, int(n)-len(around)))}, nil
+	}}}, nil
+}
+
+// oddSteps reports and returns JSON as workers in other languages write it, and as no encoder of Go would.
+func oddSteps(w Workload) ([]step, error) {
+	n, err := w.number("depth", defaultDepth, maxDepth)
+	if err != nil {
+		return nil, err
+	}
+	depth := int(n)
+	data := Verbatim(`{"latin1":"caf` + "\xe9" + `","surrogate":"\ud800 and \udc00","nul":"a\u0000b","separators":"` +
+		"\u2028\u2029" +
+		`","escaped":"\u2028","big":9007199254740993,"deep":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `}`)
+	return []step{{"odd", "caf\xe9 \u2028 \x00", returning(data)}}, nil
 }
 
 func returning(v any) func(context.Context) (any, error) {

@@ -8,11 +8,11 @@ import (
 )
 
 func errNoPlaybook(name string) error {
-	return fault.New(fault.NotFound, "playbook_not_found", fmt.Sprintf("no playbook %.100q in the catalog; see /api/catalog/list", name))
+	return fault.New(fault.NotFound, "playbook_not_found", fmt.Sprintf("Playbook not found: %.100s", name))
 }
 
 func errNoExecution(id string) error {
-	return fault.New(fault.NotFound, "execution_not_found", fmt.Sprintf("no execution %.64q; the sandbox keeps the latest %d", id, maxExecutions))
+	return fault.New(fault.NotFound, "execution_not_found", fmt.Sprintf("Execution not found: %.64s", id))
 }
 
 func invalid(code, message string) error { return fault.New(fault.Invalid, code, message) }
@@ -21,4 +21,6 @@ func invalid(code, message string) error { return fault.New(fault.Invalid, code,
 var (
 	errCancelled = errors.New("cancelled")
 	errStopping  = errors.New("the sandbox is stopping")
+	// errDeadEnd is where no condition of a step can be evaluated: a Python server then tells nobody anything.
+	errDeadEnd = errors.New("the execution came to a dead end")
 )

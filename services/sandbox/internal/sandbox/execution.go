@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -28,151 +27,132 @@ const (
 
 // execution is one run of a playbook. mu guards what changes.
 type execution struct {
-	id       noetlwire.ID
-	playbook *playbook
-	workload Workload
-	kind     string
-	parent   noetlwire.ID
-	started  time.Time
-	size     int // guarded by the store
-	cancel   context.CancelCauseFunc
+	about      Run
+	generation Generation
+	playbook   *playbook
+	kind       string
+	started    time.Time
+	ids        *ids
+	size       int // guarded by the store
+	cancel     context.CancelCauseFunc
 
-	mu        sync.Mutex
-	status    string
-	ended     time.Time
-	step      string
-	completed []string
-	steps     int
-	result    any
-	failure   *Failure
-	events    []Event
-	callback  string
-	reason    string
+	mu       sync.Mutex
+	status   string
+	inferred bool // nobody said that it is complete
+	ended    time.Time
+	step     string
+	done     []StepResult
+	steps    int
+	broken   int // steps that failed
+	command  int64
+	result   any
+	failure  *Failure
+	events   []Event
+	callback string
+	reason   string
 }
 
-// StatusView is the answer to GET /api/executions/{id}/status.
-type StatusView struct {
-	ExecutionID    noetlwire.ID `json:"execution_id"`
-	Path           string       `json:"path"`
-	Status         string       `json:"status"`
-	Completed      bool         `json:"completed"`
-	Failed         bool         `json:"failed"`
-	CurrentStep    string       `json:"current_step,omitempty"`
-	CompletedSteps []string     `json:"completed_steps"`
-	Progress       float64      `json:"progress"`
-	Result         any          `json:"result,omitempty"`
-	Error          *Failure     `json:"error,omitempty"`
+// StepResult is a step that has worked, and what came out.
+type StepResult struct {
+	Step   string
+	Result any
 }
 
-// DetailView is the answer to GET /api/executions/{id}.
-type DetailView struct {
-	StatusView
-	Name              string       `json:"name"`
-	ResourceKind      string       `json:"resource_kind"`
-	ParentExecutionID noetlwire.ID `json:"parent_execution_id,omitempty"`
-	StartedAt         time.Time    `json:"started_at"`
-	EndedAt           *time.Time   `json:"ended_at,omitempty"`
-	Workload          any          `json:"workload"`
-	Callback          string       `json:"callback"`
-	CancelReason      string       `json:"cancel_reason,omitempty"`
+// View is all that is known of an execution at one moment.
+type View struct {
+	Run
+	Version  int
+	Kind     string
+	Status   string
+	Inferred bool // the server infers that it is complete: nothing happens any more
+	// CurrentStep is the one that was entered last, "" for none.
+	CurrentStep string
+	Done        []StepResult
+	Steps       int // of the playbook
+	BrokenSteps int
+	Result      any
+	Failure     *Failure
+	Started     time.Time
+	Ended       time.Time // zero while it runs
+	Events      []Event   // oldest first
+	Callback    string    // what became of its callback: none, pending, delivered, refused or given up
+	Reason      string    // of a cancellation
 }
 
-// SummaryView is one row of GET /api/executions.
-type SummaryView struct {
-	ExecutionID noetlwire.ID `json:"execution_id"`
-	Path        string       `json:"path"`
-	Status      string       `json:"status"`
-	StartedAt   time.Time    `json:"started_at"`
-	EndedAt     *time.Time   `json:"ended_at,omitempty"`
-}
-
-// EventView is one row of GET /api/executions/{id}/events.
-type EventView struct {
-	EventType   string       `json:"event_type"`
-	ExecutionID noetlwire.ID `json:"execution_id"`
-	StepName    *string      `json:"step_name"`
-	Status      string       `json:"status"`
-	Timestamp   time.Time    `json:"timestamp"`
-}
-
-func (e *execution) statusView() StatusView {
+func (e *execution) view() View {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.statusLocked()
-}
-
-func (e *execution) statusLocked() StatusView {
-	v := StatusView{
-		ExecutionID: e.id, Path: e.playbook.path, Status: e.status, Completed: e.status == StatusCompleted,
-		Failed: e.status == StatusFailed || e.status == StatusCancelled, CurrentStep: e.step,
-		CompletedSteps: append([]string{}, e.completed...), Result: redacted(e.result), Error: e.failure,
-	}
-	switch {
-	case v.Completed:
-		v.Progress = 1
-	case e.steps > 0:
-		v.Progress = float64(len(e.completed)) / float64(e.steps)
-	}
-	return v
-}
-
-func (e *execution) detail() DetailView {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return DetailView{
-		StatusView: e.statusLocked(), Name: e.playbook.name(), ResourceKind: e.kind, ParentExecutionID: e.parent,
-		StartedAt: e.started, EndedAt: moment(e.ended), Workload: redacted(e.workload), Callback: e.callback, CancelReason: e.reason,
+	return View{
+		Run: e.about, Version: e.playbook.version, Kind: e.kind, Status: e.status, Inferred: e.inferred, CurrentStep: e.step,
+		Done: e.done, Steps: e.steps, BrokenSteps: e.broken, Result: e.result, Failure: e.failure, Started: e.started,
+		Ended: e.ended, Events: e.events, Callback: e.callback, Reason: e.reason,
 	}
 }
 
-func (e *execution) summary() SummaryView {
+func (e *execution) plan(steps int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return SummaryView{ExecutionID: e.id, Path: e.playbook.path, Status: e.status, StartedAt: e.started, EndedAt: moment(e.ended)}
+	e.steps = steps
 }
 
-func (e *execution) eventViews() []EventView {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	views := make([]EventView, len(e.events))
-	for i, ev := range e.events {
-		views[i] = EventView{EventType: ev.Type, ExecutionID: ev.ExecutionID, Status: ev.Status, Timestamp: ev.At}
-		if ev.Step != "" {
-			views[i].StepName = &e.events[i].Step
-		}
-	}
-	return views
-}
-
-// event records and returns the next lifecycle event.
-func (e *execution) event(kind, step, status string) Event {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	ev := Event{ExecutionID: e.id, Seq: len(e.events) + 1, Type: kind, Step: step, Status: status, At: time.Now().UTC()}
-	e.events = append(e.events, ev)
-	return ev
-}
-
-func (e *execution) entered(step string) {
+func (e *execution) enter(step string) []Event {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.step = step
+	return e.tellLocked(atEnter, step, detail{})
 }
 
-func (e *execution) left(step string) (done, of int) {
+// leave notes that a step has worked, and returns how far the execution is.
+func (e *execution) leave(step string, result any) (progress float64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.completed = append(e.completed, step)
-	return len(e.completed), e.steps
+	e.done = append(e.done, StepResult{step, result})
+	return float64(len(e.done)) / float64(e.steps)
 }
 
-func (e *execution) finish(status string, result any, failure *Failure) {
+// complete ends an execution that worked, unless it was cancelled.
+func (e *execution) complete(result any, inferred bool) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.status, e.result, e.failure, e.ended = status, result, failure, time.Now().UTC()
-	if status == StatusCompleted {
-		e.step = ""
+	if e.status == StatusRunning {
+		e.status, e.result, e.inferred, e.ended = StatusCompleted, result, inferred, time.Now().UTC()
 	}
+	return e.status == StatusCompleted
+}
+
+// fail ends an execution that did not work, unless it was cancelled.
+func (e *execution) fail(failure *Failure) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.status == StatusRunning {
+		e.status, e.failure, e.ended = StatusFailed, failure, time.Now().UTC()
+		e.broken++
+	}
+	return e.status == StatusFailed
+}
+
+// stop ends an execution that runs because somebody said so.
+func (e *execution) stop(reason string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.status != StatusRunning {
+		return false
+	}
+	e.status, e.reason, e.ended = StatusCancelled, reason, time.Now().UTC()
+	e.tellLocked(atCancel, "", detail{reason: reason})
+	return true
+}
+
+// cancellation returns the event of the cancellation.
+func (e *execution) cancellation() []Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range e.events {
+		if e.events[i].Type == script(e.generation, atCancel)[0].kind {
+			return e.events[i : i+1]
+		}
+	}
+	return nil
 }
 
 func (e *execution) setCallback(state string) {
@@ -181,75 +161,4 @@ func (e *execution) setCallback(state string) {
 	e.callback = state
 }
 
-func (e *execution) running() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.status == StatusRunning
-}
-
-func moment(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
-}
-
-// executions keeps the latest runs, bounded in number and in bytes.
-type executions struct {
-	mu    sync.Mutex
-	byID  map[noetlwire.ID]*execution
-	order []*execution // oldest first
-	bytes int
-}
-
-func (x *executions) add(e *execution) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.byID[e.id] = e
-	x.order = append(x.order, e)
-	x.grow(e, sizeOf(e.workload))
-}
-
-// grew tells that an execution now holds more, and makes room for it.
-func (x *executions) grew(e *execution, by int) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.byID[e.id] == e {
-		x.grow(e, by)
-	}
-}
-
-func (x *executions) grow(e *execution, by int) {
-	e.size += by
-	x.bytes += by
-	for len(x.order) > 1 && (len(x.order) > maxExecutions || x.bytes > maxExecutionBytes) {
-		oldest := x.order[0]
-		x.order[0] = nil // the backing array must not keep it alive
-		x.order = x.order[1:]
-		x.bytes -= oldest.size
-		delete(x.byID, oldest.id)
-	}
-}
-
-func (x *executions) get(id noetlwire.ID) (*execution, bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	e, ok := x.byID[id]
-	return e, ok
-}
-
-// latest returns at most n executions that match, newest first.
-func (x *executions) latest(n int, match func(*execution) bool) []*execution {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	var found []*execution
-	for _, e := range slices.Backward(x.order) {
-		if len(found) == n {
-			break
-		}
-		if match(e) {
-			found = append(found, e)
-		}
-	}
-	return found
-}
+func (e *execution) id() noetlwire.ID { return e.about.ExecutionID }

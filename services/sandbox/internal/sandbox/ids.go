@@ -9,7 +9,8 @@ import (
 )
 
 // ids makes 64-bit ids as noetl-server does: milliseconds since an epoch, then a sequence.
-// All are above 2^53, so a client that puts one through a float is found out.
+// All are above 2^53, so a client that puts one through a float is found out. Each is larger than
+// the one before.
 type ids struct {
 	mu   sync.Mutex
 	last int64
@@ -20,11 +21,13 @@ const (
 	idSeqBits = 22
 )
 
-func (g *ids) next() noetlwire.ID {
+func (g *ids) number() int64 {
 	// An odd number above 2^53 has no float64, so every id shows the fault.
 	id := max(time.Now().UnixMilli()-idEpoch, 1<<32)<<idSeqBits | 1
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.last = max(id, g.last+2)
-	return noetlwire.ID(strconv.FormatInt(g.last, 10))
+	return g.last
 }
+
+func (g *ids) next() noetlwire.ID { return noetlwire.ID(strconv.FormatInt(g.number(), 10)) }

@@ -29,7 +29,7 @@ type outgoing[T any] struct {
 
 // stepPatience is how long a step waits for what it said to be out. Workers say a thing and
 // then do the next, so one lane's word comes before the other lane's next one; but a sandbox
-// must not stand still because NATS or the gateway is away.
+// must not stand still because NATS or the gateway is unavailable.
 const stepPatience = time.Second
 
 // settle waits until the item is out, or for stepPatience.
@@ -44,14 +44,20 @@ func settle(ctx context.Context, sent <-chan struct{}) {
 }
 
 func (s *Service) newOutbox(ctx context.Context, e *execution, steps int) *outbox {
+	w := e.about.Workload
 	b := &outbox{
-		s: s, e: e, events: make(chan outgoing[Event], 2*steps+2), callbacks: make(chan outgoing[Callback], steps+1), done: make(chan struct{}),
-		request: e.workload.text("request_id"), gateway: e.workload.text("gateway_url"),
+		s: s, e: e, events: make(chan outgoing[Event], maxLines*(steps+1)), callbacks: make(chan outgoing[Callback], steps+1),
+		done: make(chan struct{}), request: w.text("request_id"), gateway: w.text("gateway_url"),
 	}
-	if b.request != "" && b.gateway != "" {
+	if e.playbook.silent {
+		b.gateway = ""
+	}
+	if b.answers() {
 		e.setCallback(callbackPending)
 		if err := s.deps.Callbacks.Allowed(b.gateway); err != nil {
-			s.deps.Logger.WarnContext(ctx, "no callbacks for an execution", "reason", "callback_host_refused", "execution_id", e.id, "err", err)
+			s.deps.Logger.WarnContext(
+				ctx, "no callbacks for an execution", "reason", "callback_host_refused", "execution_id", e.id(), "err", err,
+			)
 			e.setCallback(callbackRefused)
 			b.gateway = ""
 		}
@@ -59,12 +65,7 @@ func (s *Service) newOutbox(ctx context.Context, e *execution, steps int) *outbo
 	stored := make(chan struct{})
 	go func() {
 		defer close(stored)
-		for out := range b.events {
-			b.store(ctx, out.item)
-			if out.sent != nil {
-				close(out.sent)
-			}
-		}
+		b.store(ctx)
 	}()
 	go func() {
 		defer close(b.done)
@@ -76,65 +77,94 @@ func (s *Service) newOutbox(ctx context.Context, e *execution, steps int) *outbo
 
 func (b *outbox) answers() bool { return b.request != "" && b.gateway != "" }
 
-func (b *outbox) publish(ev Event) { b.events <- outgoing[Event]{item: ev} }
+func (b *outbox) publish(events []Event) {
+	for _, ev := range events {
+		b.events <- outgoing[Event]{item: ev}
+	}
+}
 
-// published is publish, and waits a while for the event to be stored.
-func (b *outbox) published(ctx context.Context, ev Event) {
-	if !b.answers() || b.e.playbook.replies { // nobody compares the order
-		b.publish(ev)
+// published is publish, and waits a while for the events to be stored.
+func (b *outbox) published(ctx context.Context, events []Event) {
+	if !b.answers() || b.e.playbook.replies || b.s.deps.Lag > 0 { // nobody compares the order
+		b.publish(events)
 		return
 	}
+	last := len(events) - 1
+	b.publish(events[:last])
 	sent := make(chan struct{})
-	b.events <- outgoing[Event]{item: ev, sent: sent}
+	b.events <- outgoing[Event]{item: events[last], sent: sent}
 	settle(ctx, sent)
 }
 
 // progress reports a step, and waits a while for the report to be taken.
-func (b *outbox) progress(ctx context.Context, st step, progress float64) {
+func (b *outbox) progress(ctx context.Context, st step, progress float64, first bool) {
 	if !b.answers() || b.e.playbook.replies {
 		return
 	}
 	sent := make(chan struct{})
 	defer settle(ctx, sent)
-	b.callbacks <- outgoing[Callback]{sent: sent, item: Callback{Form: FormProgress, RequestID: b.request, ExecutionID: b.e.id, Step: st.name, Message: st.message, Progress: progress}}
+	b.callbacks <- outgoing[Callback]{sent: sent, item: Callback{
+		Form: FormProgress, RequestID: b.request, ExecutionID: b.e.id(), First: first, Step: st.name, Message: st.message,
+		Progress: progress,
+	}}
 }
 
-// finish sends the answer of the execution and waits until everything is out or given up.
-func (b *outbox) finish(e *execution) {
+// finish sends the answer of the execution, if it has one, and waits until everything is out or given up.
+func (b *outbox) finish(answer bool) {
 	close(b.events)
-	if b.answers() {
-		b.callbacks <- outgoing[Callback]{item: b.answer(e)}
+	switch {
+	case !b.answers():
+	case answer:
+		b.callbacks <- outgoing[Callback]{item: b.answer()}
+	default:
+		b.e.setCallback(callbackNone)
 	}
 	close(b.callbacks)
 	<-b.done
 }
 
-func (b *outbox) answer(e *execution) Callback {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	c := Callback{Form: FormResult, RequestID: b.request, ExecutionID: e.id, Data: e.result, Failure: e.failure, Status: frame.StatusCompleted}
-	if e.failure != nil {
+func (b *outbox) answer() Callback {
+	v := b.e.view()
+	c := Callback{
+		Form: FormResult, RequestID: b.request, ExecutionID: v.ExecutionID, Data: v.Result, Failure: v.Failure,
+		Status: frame.StatusCompleted,
+	}
+	if v.Failure != nil {
 		c.Status = frame.StatusFailed
 	}
-	if e.playbook.replies {
-		c.Form, c.Step, c.Status, c.Failure = FormReply, "callback", "success", nil
-		if e.failure != nil {
-			c.Status, c.Data = "error", map[string]any{"error": e.failure.Message, "message": e.failure.Message}
+	if b.e.playbook.replies {
+		c.Form, c.Status, c.Failure = FormReply, "success", nil
+		if v.Failure != nil {
+			c.Status, c.Data = "error", map[string]any{"error": v.Failure.Message, "message": b.e.playbook.refusal}
 		}
 	}
 	return c
 }
 
-// store publishes one event, again and again until it is stored.
-func (b *outbox) store(ctx context.Context, ev Event) {
-	err := persist(ctx, eventPatience, 0, func(ctx context.Context) error { return b.s.deps.Events.Publish(ctx, ev) })
-	if err != nil && ctx.Err() == nil {
-		b.s.deps.Logger.ErrorContext(ctx, "a lifecycle event is lost", "reason", fault.Of(err).Code, "execution_id", ev.ExecutionID, "event_type", ev.Type, "err", err)
+// store publishes the events in order, each again and again until it is stored.
+func (b *outbox) store(ctx context.Context) {
+	lost := 0
+	for out := range b.events {
+		ev := out.item
+		if b.s.deps.Lag > 0 {
+			_ = pause(ctx, time.Until(ev.At.Add(b.s.deps.Lag))) // when the service ends, publishing fails
+		}
+		err := persist(ctx, eventPatience, 0, func(ctx context.Context) error { return b.s.deps.Events.Publish(ctx, ev) })
+		if out.sent != nil {
+			close(out.sent)
+		}
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		if lost++; lost == 1 {
+			b.s.deps.Logger.ErrorContext(ctx, "lifecycle events of an execution are lost",
+				"reason", fault.Of(err).Code, "execution_id", ev.ExecutionID, "event_type", ev.Type, "err", err)
+		}
 	}
 }
 
-// call sends the callbacks in order. A result waits for the events of its execution: a
-// client must not see the result of something that, for it, has not ended.
+// call sends the callbacks in order. A result waits for the events of its execution, unless events lag:
+// then it overtakes them, as it does with servers that publish from their database now and then.
 func (b *outbox) call(ctx context.Context, stored <-chan struct{}) {
 	unknown := false
 	for out := range b.callbacks {
@@ -142,7 +172,9 @@ func (b *outbox) call(ctx context.Context, stored <-chan struct{}) {
 		patience, patience404 := resultPatience, notFoundPatience
 		switch c.Form {
 		case FormResult:
-			<-stored
+			if b.s.deps.Lag == 0 {
+				<-stored
+			}
 		case FormReply:
 			patience = replyPatience
 		case FormProgress:
@@ -154,13 +186,15 @@ func (b *outbox) call(ctx context.Context, stored <-chan struct{}) {
 		if out.sent != nil {
 			close(out.sent)
 		}
-		kind, failed := fault.KindOf(err)
-		unknown = failed && kind == fault.NotFound
+		kind, isFault := fault.KindOf(err)
+		unknown = isFault && kind == fault.NotFound
 		if c.Form != FormProgress {
-			b.e.setCallback(map[bool]string{false: callbackDelivered, true: callbackGivenUp}[failed])
+			b.e.setCallback(map[bool]string{false: callbackDelivered, true: callbackGivenUp}[isFault])
 		}
-		if failed && ctx.Err() == nil {
-			b.s.deps.Logger.WarnContext(ctx, "a callback was given up", "reason", fault.Of(err).Code, "execution_id", b.e.id, "err", err)
+		if isFault && ctx.Err() == nil {
+			b.s.deps.Logger.WarnContext(
+				ctx, "a callback was given up", "reason", fault.Of(err).Code, "execution_id", b.e.id(), "err", err,
+			)
 		}
 	}
 }
@@ -172,10 +206,10 @@ func persist(ctx context.Context, patience, patience404 time.Duration, try func(
 	wait := firstBackoff
 	for {
 		err := try(ctx)
-		kind, failed := fault.KindOf(err)
+		kind, isFault := fault.KindOf(err)
 		limit := patience
 		switch {
-		case !failed:
+		case !isFault:
 			return nil
 		case kind == fault.NotFound:
 			limit = patience404

@@ -9,9 +9,11 @@ import (
 
 // EventPublisher stores lifecycle events where the gateway reads them.
 type EventPublisher interface {
-	// Publish MUST return nil only when the event is stored. It MUST store an event once
-	// however often it is published; ExecutionID and Seq identify it. A failure that a later
-	// try may mend MUST be a fault for which fault.Outage holds.
+	// Publish MUST return nil only when the event is stored, or is one that servers of this
+	// generation leave out. It MUST store an event once however often it is published; the event's
+	// ID identifies it. Where a generation has no way to do so it may store an event twice whose
+	// first try failed. A failure that a later try may mend MUST be a fault for which fault.Outage
+	// holds.
 	Publish(ctx context.Context, e Event) error
 }
 
@@ -31,25 +33,30 @@ type SessionWriter interface {
 	Put(ctx context.Context, r SessionRecord) error
 }
 
-// Event is one lifecycle event of an execution.
-type Event struct {
-	ExecutionID noetlwire.ID
-	// Seq counts the events of an execution from 1.
-	Seq    int
-	Type   string
-	Step   string // empty for events of the playbook as a whole
-	Status string
-	At     time.Time
+// Run is what every event of an execution tells about it. It never changes.
+type Run struct {
+	ExecutionID       noetlwire.ID
+	CatalogID         noetlwire.ID
+	ParentExecutionID noetlwire.ID // "" for none
+	Path              string
+	Workload          Workload
 }
 
-// Types of lifecycle events.
-const (
-	EventStarted   = "playbook.started"
-	EventStepEnter = "step.enter"
-	EventStepExit  = "step.exit"
-	EventCompleted = "playbook.completed"
-	EventFailed    = "playbook.failed"
-)
+// Event is one lifecycle event of an execution, in the words of a generation.
+type Event struct {
+	*Run
+	// ID is a 64-bit number above 2^53; of two events the later one has the larger.
+	ID     int64
+	Type   string
+	Node   string // a step, or what the generation calls the playbook as a whole
+	Status string
+	At     time.Time
+	// Parent and Previous are events, Command is the command that a worker carries out; 0 is none.
+	Parent, Previous, Command int64
+	Result                    any    // of the step or the playbook, if it has one
+	Error                     string // why the step or the playbook failed
+	Reason                    string // of a cancellation
+}
 
 // Form says which of the gateway's callback routes a callback is for.
 type Form uint8
@@ -66,13 +73,21 @@ type Callback struct {
 	Form        Form
 	RequestID   string
 	ExecutionID noetlwire.ID
-	Step        string
-	Message     string
-	Progress    float64 // 0 to 1
-	Status      string
-	Data        any
-	Failure     *Failure
+	// First marks the first report of an execution: the Rust worker does not know the execution yet.
+	First    bool
+	Step     string
+	Message  string
+	Progress float64 // 0 to 1
+	Status   string
+	Data     any // what JSON encodes, or Verbatim
+	Failure  *Failure
 }
+
+// Verbatim is JSON that travels byte for byte: it may hold what an encoder would mend.
+type Verbatim []byte
+
+// MarshalJSON implements json.Marshaler.
+func (v Verbatim) MarshalJSON() ([]byte, error) { return v, nil }
 
 // Failure is why an execution failed.
 type Failure struct {
@@ -81,14 +96,13 @@ type Failure struct {
 	Data    map[string]any `json:"data,omitempty"`
 }
 
-// SessionRecord is what login playbooks write, with the looseness that real ones show: the
-// user id is a numeric string, the roles a Postgres array literal, the time Postgres text.
+// SessionRecord is what login playbooks write. The time is Postgres text.
 type SessionRecord struct {
-	SessionToken string `json:"session_token"`
-	UserID       string `json:"user_id"`
-	Email        string `json:"email"`
-	DisplayName  string `json:"display_name"`
-	ExpiresAt    string `json:"expires_at"`
-	IsActive     bool   `json:"is_active"`
-	Roles        string `json:"roles"`
+	SessionToken string   `json:"session_token"`
+	UserID       int64    `json:"user_id"`
+	Email        string   `json:"email"`
+	DisplayName  string   `json:"display_name"`
+	ExpiresAt    string   `json:"expires_at"`
+	IsActive     bool     `json:"is_active"`
+	Roles        []string `json:"roles"`
 }

@@ -12,21 +12,25 @@ import (
 
 // Deps is what a service needs.
 type Deps struct {
+	Generation Generation
+	// Lag is how long an event is there before it is published. With it results overtake events.
+	Lag       time.Duration
 	Events    EventPublisher
 	Callbacks CallbackSender
-	Sessions  SessionWriter
+	Sessions  SessionWriter // nil in a generation without NATS
 	Directory *Directory
 	Logger    *slog.Logger
 }
 
 // Service is the NoETL look-alike.
 type Service struct {
-	deps    Deps
-	catalog *catalog
-	ids     ids
-	store   executions
-	dedup   dedup
-	audit   audit
+	deps      Deps
+	catalog   *catalog
+	ids       ids
+	store     executions
+	dedup     dedup
+	audit     audit
+	overrides overrides
 
 	life    context.Context // executions live as long as the service, not as a call
 	stop    context.CancelFunc
@@ -40,8 +44,8 @@ type Service struct {
 func New(deps Deps) *Service {
 	life, stop := context.WithCancel(context.Background())
 	s := &Service{
-		deps: deps, life: life, stop: stop, idle: make(chan struct{}),
-		store: executions{byID: map[noetlwire.ID]*execution{}}, dedup: dedup{known: map[string]dedupEntry{}},
+		deps: deps, life: life, stop: stop, idle: make(chan struct{}), store: executions{byID: map[noetlwire.ID]*execution{}},
+		dedup: dedup{known: map[string]dedupEntry{}},
 	}
 	s.catalog = newCatalog(s)
 	return s

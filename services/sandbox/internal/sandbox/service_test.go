@@ -22,10 +22,18 @@ type bench struct {
 	stop      func()
 }
 
-func newBench(t *testing.T) *bench {
+// newBench makes a Rust server of the time of NATS; changes make it another one.
+func newBench(t *testing.T, changes ...func(*sandbox.Deps)) *bench {
 	t.Helper()
 	b := &bench{events: &sandboxtest.Events{}, callbacks: &sandboxtest.Callbacks{}, sessions: &sandboxtest.Sessions{}}
-	b.Service = sandbox.New(sandbox.Deps{Events: b.events, Callbacks: b.callbacks, Sessions: b.sessions, Directory: sandbox.NewDirectory(), Logger: slog.New(slog.DiscardHandler)})
+	deps := sandbox.Deps{
+		Generation: sandbox.Rust, Events: b.events, Callbacks: b.callbacks, Sessions: b.sessions,
+		Directory: sandbox.NewDirectory(), Logger: slog.New(slog.DiscardHandler),
+	}
+	for _, change := range changes {
+		change(&deps)
+	}
+	b.Service = sandbox.New(deps)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan struct{})
 	go func() {
@@ -37,6 +45,10 @@ func newBench(t *testing.T) *bench {
 	b.stop = func() { cancel(); <-done }
 	t.Cleanup(b.stop)
 	return b
+}
+
+func of(g sandbox.Generation) func(*sandbox.Deps) {
+	return func(d *sandbox.Deps) { d.Generation = g }
 }
 
 const gateway = "http://127.0.0.1:8091"
@@ -55,9 +67,9 @@ func (b *bench) begin(t *testing.T, path string, workload sandbox.Workload) noet
 	return out.ExecutionID
 }
 
-func (b *bench) detail(t *testing.T, id noetlwire.ID) sandbox.DetailView {
+func (b *bench) detail(t *testing.T, id noetlwire.ID) sandbox.View {
 	t.Helper()
-	v, err := b.Detail(t.Context(), id)
+	v, err := b.Look(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}

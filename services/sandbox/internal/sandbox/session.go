@@ -43,7 +43,7 @@ func sessionMAC(body string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// parseSession returns the session of a token, and false for what is none or has expired.
+// parseSession returns the session that a token carries, expired or not, and false for what is none.
 func (d *Directory) parseSession(token string) (session, bool) {
 	cut := strings.LastIndexByte(token, '_')
 	if cut < 0 || !hmac.Equal([]byte(sessionMAC(token[:cut])), []byte(token[cut+1:])) {
@@ -57,7 +57,7 @@ func (d *Directory) parseSession(token string) (session, bool) {
 	unix, unixErr := strconv.ParseInt(parts[2], 10, 64)
 	u, known := d.ByID(id)
 	s := session{token: token, user: u, expires: time.Unix(unix, 0).UTC()}
-	return s, idErr == nil && unixErr == nil && known && time.Now().Before(s.expires)
+	return s, idErr == nil && unixErr == nil && known
 }
 
 // emailOf reads the email claim of a token without looking at its signature, as NoETL's
@@ -66,17 +66,17 @@ func (d *Directory) parseSession(token string) (session, bool) {
 func emailOf(token string) (string, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return "", invalid("bad_token", "auth0_token is not a JWT")
+		return "", invalid("bad_token", "Invalid JWT format")
 	}
 	body, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
-		return "", invalid("bad_token", "auth0_token is not a JWT")
+		return "", invalid("bad_token", "Invalid JWT format")
 	}
 	var claims struct {
 		Email string `json:"email"`
 	}
 	if json.Unmarshal(body, &claims) != nil || claims.Email == "" {
-		return "", invalid("no_email", "auth0_token has no email claim: send the id token")
+		return "", invalid("no_email", "Token has no email claim")
 	}
 	return claims.Email, nil
 }
@@ -89,11 +89,16 @@ func (d *Directory) login(token string, hours float64) (session, error) {
 	}
 	u, ok := d.ByEmail(email)
 	if !ok {
-		return session{}, invalid("unknown_user", "the sandbox knows no such user")
+		return session{}, invalid("unknown_user", "User not found")
 	}
 	return newSession(u, hours), nil
 }
 
-// postgresTime and postgresArray are the shapes in which real playbooks hand on columns.
-func postgresTime(t time.Time) string     { return t.UTC().Format("2006-01-02 15:04:05.000000+00") }
-func postgresArray(items []string) string { return "{" + strings.Join(items, ",") + "}" }
+// postgresTime is how a column of type TIMESTAMPTZ arrives from a Python server, and one of type
+// TIMESTAMP from a Rust server: not in RFC 3339.
+func postgresTime(g Generation, t time.Time) string {
+	if g == Python {
+		return t.UTC().Format("2006-01-02 15:04:05.000000+00")
+	}
+	return t.UTC().Format("2006-01-02 15:04:05.999999")
+}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"slices"
 	"strconv"
 
 	"github.com/noetl/gateway/libs/fault"
@@ -69,37 +68,6 @@ func (w Workload) number(key string, fallback, most float64) (float64, error) {
 		return 0, fmt.Errorf("variable %s must be a number from 0 to %v", key, most)
 	}
 	return n, nil
-}
-
-// secrets lists members that views never show: what opens a session, and the request id,
-// which is a worker's right to answer a request.
-func secrets() []string {
-	return []string{"auth0_token", "auth0_refresh_token", "session_token", "request_id"}
-}
-
-// redacted returns v with the secrets blacked out. It copies; v stays as it is.
-func redacted(v any) any {
-	switch t := v.(type) {
-	case Workload:
-		return redacted(map[string]any(t))
-	case map[string]any:
-		out := make(map[string]any, len(t))
-		for k, member := range t {
-			if slices.Contains(secrets(), k) {
-				member = "***"
-			}
-			out[k] = redacted(member)
-		}
-		return out
-	case []any:
-		out := make([]any, len(t))
-		for i := range t {
-			out[i] = redacted(t[i])
-		}
-		return out
-	default:
-		return v
-	}
 }
 
 // sizeOf returns how many bytes v takes as JSON.

@@ -15,48 +15,73 @@ import (
 type EventLog struct {
 	sandbox.EventPublisher
 	Stored func(t *testing.T) []string // as [Line] writes them
-	// Break and Mend make what it publishes to go away and come back.
+	// Break and Mend make what it publishes to unavailable and available again; nil where nothing can.
 	Break, Mend func(t *testing.T)
+}
+
+// Event makes an event of an execution that goes on; id tells two apart.
+func Event(id int64, kind, step string) sandbox.Event {
+	return sandbox.Event{
+		Run: &sandbox.Run{ExecutionID: "380000000000000001", CatalogID: "770000000000000001", Path: "demo/echo"},
+		ID:  380000000000000100 + id, Type: kind, Node: step, Status: "RUNNING", At: time.Unix(1_700_000_000, 0).UTC(),
+	}
 }
 
 // RunEventPublisher is the conformance suite of [sandbox.EventPublisher].
 func RunEventPublisher(t *testing.T, newLog func(t *testing.T) EventLog) {
 	t.Helper()
-	event := func(seq int, kind, step string) sandbox.Event {
-		return sandbox.Event{ExecutionID: "380000000000000001", Seq: seq, Type: kind, Step: step, Status: "running", At: time.Unix(1_700_000_000, 0).UTC()}
-	}
 	t.Run("stores in order, each once", func(t *testing.T) {
 		log := newLog(t)
-		for _, e := range []sandbox.Event{event(1, "playbook.started", ""), event(2, "step.enter", "a"), event(2, "step.enter", "a"), event(3, "step.exit", "a"), event(1, "playbook.started", "")} {
+		for _, e := range []sandbox.Event{
+			Event(1, "playbook_started", "demo/echo"), Event(2, "step.enter", "a"), Event(2, "step.enter", "a"),
+			Event(3, "step.exit", "a"), Event(1, "playbook_started", "demo/echo"),
+		} {
 			if err := log.Publish(t.Context(), e); err != nil {
 				t.Fatal(err)
 			}
 		}
-		want := []string{"playbook.started  running", "step.enter a running", "step.exit a running"}
+		want := []string{"playbook_started demo/echo RUNNING", "step.enter a RUNNING", "step.exit a RUNNING"}
 		if diff := cmp.Diff(want, log.Stored(t)); diff != "" {
 			t.Error(diff)
 		}
 	})
-	t.Run("an outage is an outage, and mends", func(t *testing.T) {
+	t.Run("an id that is smaller than that of another execution is stored all the same", func(t *testing.T) {
 		log := newLog(t)
-		if err := log.Publish(t.Context(), event(1, "playbook.started", "")); err != nil {
-			t.Fatal(err)
-		}
-		log.Break(t)
-		if err := log.Publish(t.Context(), event(2, "step.enter", "a")); !fault.Outage(err) {
-			t.Errorf("err = %v, want an outage", err)
-		}
-		log.Mend(t)
-		deadline := time.Now().Add(10 * time.Second)
-		for log.Publish(t.Context(), event(2, "step.enter", "a")) != nil {
-			if time.Now().After(deadline) {
-				t.Fatal("it did not recover")
+		late := Event(4, "step.enter", "late")
+		late.Run = &sandbox.Run{ExecutionID: "380000000000000003", CatalogID: "770000000000000001", Path: "demo/echo"}
+		for _, e := range []sandbox.Event{Event(9, "step.enter", "a"), late} {
+			if err := log.Publish(t.Context(), e); err != nil {
+				t.Fatal(err)
 			}
 		}
-		if got := log.Stored(t); len(got) != 2 {
-			t.Errorf("stored %v", got)
+		if diff := cmp.Diff([]string{"step.enter a RUNNING", "step.enter late RUNNING"}, log.Stored(t)); diff != "" {
+			t.Error(diff)
 		}
 	})
+	if log := newLog(t); log.Break != nil {
+		t.Run("an outage is an outage, and mends", func(t *testing.T) { mends(t, log) })
+	}
+}
+
+func mends(t *testing.T, log EventLog) {
+	t.Helper()
+	if err := log.Publish(t.Context(), Event(1, "playbook_started", "demo/echo")); err != nil {
+		t.Fatal(err)
+	}
+	log.Break(t)
+	if err := log.Publish(t.Context(), Event(2, "step.enter", "a")); !fault.Outage(err) {
+		t.Errorf("err = %v, want an outage", err)
+	}
+	log.Mend(t)
+	deadline := time.Now().Add(10 * time.Second)
+	for log.Publish(t.Context(), Event(2, "step.enter", "a")) != nil {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not recover")
+		}
+	}
+	if got := log.Stored(t); len(got) != 2 {
+		t.Errorf("stored %v", got)
+	}
 }
 
 // Gateway is a sender under test and the gateway that it sends to.
@@ -112,7 +137,10 @@ type SessionStore struct {
 func RunSessionWriter(t *testing.T, newStore func(t *testing.T) SessionStore) {
 	t.Helper()
 	s := newStore(t)
-	r := sandbox.SessionRecord{SessionToken: "sbx_1001_1_ab", UserID: "1001", Email: "a@example.com", ExpiresAt: "x", IsActive: true, Roles: "{user}"}
+	r := sandbox.SessionRecord{
+		SessionToken: "sbx_1001_1_ab", UserID: 1001, Email: "a@example.com", ExpiresAt: "x", IsActive: true,
+		Roles: []string{"user"},
+	}
 	for _, name := range []string{"first", "second"} {
 		r.DisplayName = name
 		if err := s.Put(t.Context(), r); err != nil {

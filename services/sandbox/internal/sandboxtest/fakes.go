@@ -2,7 +2,6 @@ package sandboxtest
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"slices"
 	"sync"
@@ -13,11 +12,11 @@ import (
 
 var _ sandbox.EventPublisher = (*Events)(nil)
 
-// Events keeps events in memory. While Down is set it fails as NATS does when it is away.
+// Events keeps events in memory. While Down is set it fails as NATS does when it is unavailable.
 type Events struct {
 	mu     sync.Mutex
 	stored []sandbox.Event
-	seen   map[string]bool
+	seen   map[int64]bool
 	down   bool
 }
 
@@ -33,32 +32,38 @@ func (f *Events) Publish(_ context.Context, e sandbox.Event) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.down {
-		return fault.New(fault.Unavailable, "nats_unavailable", "away")
+		return fault.New(fault.Unavailable, "nats_unavailable", "unavailable")
 	}
-	key := fmt.Sprintf("%s/%d", e.ExecutionID, e.Seq)
 	if f.seen == nil {
-		f.seen = map[string]bool{}
+		f.seen = map[int64]bool{}
 	}
-	if !f.seen[key] {
-		f.seen[key] = true
+	if !f.seen[e.ID] {
+		f.seen[e.ID] = true
 		f.stored = append(f.stored, e)
 	}
 	return nil
 }
 
-// Stored returns the events as "type step status", in order.
+// All returns the events, in order.
+func (f *Events) All() []sandbox.Event {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.stored)
+}
+
+// Stored returns the events as "type node status", in order.
 func (f *Events) Stored() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	out := []string{}
 	for _, e := range f.stored {
-		out = append(out, Line(e.Type, e.Step, e.Status))
+		out = append(out, Line(e.Type, e.Node, e.Status))
 	}
 	return out
 }
 
 // Line is the short form of an event.
-func Line(kind, step, status string) string { return kind + " " + step + " " + status }
+func Line(kind, node, status string) string { return kind + " " + node + " " + status }
 
 var _ sandbox.CallbackSender = (*Callbacks)(nil)
 

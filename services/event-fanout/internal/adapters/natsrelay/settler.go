@@ -175,9 +175,10 @@ func (s *Settler) Serve(source string, settle func(context.Context) error) (stop
 		default:
 			return // the asker has its own deadline
 		}
+		connection := s.nc.Stats().Reconnects
 		go func() {
 			defer func() { <-slots }()
-			s.answer(ctx, settle, m)
+			s.answer(ctx, settle, m, connection)
 		}()
 	})
 	return func() {
@@ -188,7 +189,8 @@ func (s *Settler) Serve(source string, settle func(context.Context) error) (stop
 	}
 }
 
-func (*Settler) answer(ctx context.Context, settle func(context.Context) error, m *nats.Msg) {
+// answer says how it went, on the connection on which it was asked: on another one NATS does not let it.
+func (s *Settler) answer(ctx context.Context, settle func(context.Context) error, m *nats.Msg, connection uint64) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	answer := answerSettled
@@ -200,5 +202,7 @@ func (*Settler) answer(ctx context.Context, settle func(context.Context) error, 
 	case err != nil:
 		answer = answerFailed
 	}
-	_ = m.Respond([]byte(answer)) // the asker has its own deadline
+	if s.nc.Stats().Reconnects == connection {
+		_ = m.Respond([]byte(answer)) // the asker has its own deadline
+	}
 }

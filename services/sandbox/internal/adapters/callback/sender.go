@@ -6,7 +6,6 @@ package callback
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -20,7 +19,6 @@ import (
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
-	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/services/sandbox/internal/sandbox"
@@ -33,6 +31,7 @@ const (
 
 // Config says who may be called.
 type Config struct {
+	Generation sandbox.Generation
 	// Hosts holds host or host:port names beside loopback.
 	Hosts []string
 	// Token is sent as Authorization: Bearer; empty means none.
@@ -55,8 +54,8 @@ func New(cfg Config, tel *telemetry.Telemetry) *Sender {
 			Timeout:       callTimeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: otelhttp.NewTransport(&http.Transport{ // no Proxy: it could be led elsewhere by the environment
-				DialContext:  (&net.Dialer{Timeout: 3 * time.Second, Control: control}).DialContext,
-				MaxIdleConns: 64, MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second, TLSHandshakeTimeout: 3 * time.Second,
+				DialContext: (&net.Dialer{Timeout: 3 * time.Second, Control: control}).DialContext, MaxIdleConns: 64,
+				MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second, TLSHandshakeTimeout: 3 * time.Second,
 			}, otelhttp.WithTracerProvider(tel.Tracers), otelhttp.WithPropagators(tel.Propagator())),
 		}
 	}
@@ -96,49 +95,13 @@ func (s *Sender) route(gatewayURL string) (*http.Client, *url.URL, error) {
 	}
 }
 
-type reply struct {
-	RequestID   string       `json:"request_id"`
-	ExecutionID noetlwire.ID `json:"execution_id"`
-	Step        string       `json:"step"`
-	Status      string       `json:"status"`
-	Data        any          `json:"data"`
-}
-
-type progress struct {
-	RequestID   string       `json:"request_id"`
-	ExecutionID noetlwire.ID `json:"execution_id"`
-	Step        string       `json:"step"`
-	Message     string       `json:"message"`
-	Progress    float64      `json:"progress"`
-}
-
-type result struct {
-	RequestID   string           `json:"request_id"`
-	ExecutionID noetlwire.ID     `json:"execution_id"`
-	Status      string           `json:"status"`
-	Data        any              `json:"data"`
-	Error       *sandbox.Failure `json:"error,omitempty"`
-}
-
-func encode(c sandbox.Callback) (path string, body any) {
-	switch c.Form {
-	case sandbox.FormProgress:
-		return "/api/internal/progress", progress{c.RequestID, c.ExecutionID, c.Step, c.Message, c.Progress}
-	case sandbox.FormResult:
-		return "/api/internal/callback/async", result{c.RequestID, c.ExecutionID, c.Status, c.Data, c.Failure}
-	case sandbox.FormReply:
-	}
-	return "/api/internal/callback", reply{c.RequestID, c.ExecutionID, c.Step, c.Status, c.Data}
-}
-
 // Send posts one callback, once.
 func (s *Sender) Send(ctx context.Context, gatewayURL string, c sandbox.Callback) error {
 	client, u, err := s.route(gatewayURL)
 	if err != nil {
 		return err
 	}
-	path, content := encode(c)
-	body, err := json.Marshal(content)
+	path, body, err := encode(s.cfg.Generation, c)
 	if err != nil {
 		return fault.Wrap(err, fault.Invalid, "bad_result", "the result cannot be written as JSON")
 	}
@@ -147,6 +110,10 @@ func (s *Sender) Send(ctx context.Context, gatewayURL string, c sandbox.Callback
 		return fault.Wrap(err, fault.Invalid, "bad_gateway_url", "gateway_url must be a plain http or https URL")
 	}
 	req.Header.Set("Content-Type", "application/json")
+	req.Header["User-Agent"] = nil // the Rust worker sends none
+	if s.cfg.Generation == sandbox.Python {
+		req.Header.Set("User-Agent", "python-httpx/0.28.1")
+	}
 	if s.cfg.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+s.cfg.Token)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -20,8 +21,10 @@ import (
 	"github.com/noetl/gateway/services/sandbox/internal/sandboxtest"
 )
 
-func newSender(hosts ...string) *callback.Sender {
-	return callback.New(callback.Config{Hosts: hosts, Token: "shared"}, telemetry.Nop("test"))
+func newSender(hosts ...string) *callback.Sender { return sender(sandbox.Rust, hosts...) }
+
+func sender(g sandbox.Generation, hosts ...string) *callback.Sender {
+	return callback.New(callback.Config{Generation: g, Hosts: hosts, Token: "shared"}, telemetry.Nop("test"))
 }
 
 func TestConformance(t *testing.T) {
@@ -55,22 +58,45 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// TestWire pins what the gateway receives, route and body, for each form.
+// TestWire pins what the gateway receives, route, headers and body, for each form and generation.
 func TestWire(t *testing.T) {
 	var got strings.Builder
 	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		got.WriteString(r.Method + " " + r.URL.Path + " " + r.Header.Get("Authorization") + "\n" + string(body) + "\n\n")
+		got.WriteString(
+			r.Method + " " + r.URL.Path + " " + r.Header.Get("Authorization") + " [" + r.Header.Get("User-Agent") + "]\n" +
+				string(body) + "\n\n",
+		)
 	}))
 	defer srv.Close()
-	for _, c := range []sandbox.Callback{
-		{Form: sandbox.FormReply, RequestID: "r", ExecutionID: "380000000000000001", Step: "callback", Status: "success", Data: map[string]any{"valid": "True"}},
-		{Form: sandbox.FormProgress, RequestID: "r", ExecutionID: "380000000000000001", Step: "load", Message: "step 4 of 5: load", Progress: 0.8},
-		{Form: sandbox.FormResult, RequestID: "r", ExecutionID: "380000000000000001", Status: "COMPLETED", Data: map[string]any{"a": json.Number("9007199254740993")}},
-		{Form: sandbox.FormResult, RequestID: "r", ExecutionID: "380000000000000001", Status: "FAILED", Failure: &sandbox.Failure{Code: -32000, Message: "no", Data: map[string]any{"step": "fail"}}},
-	} {
-		if err := newSender().Send(t.Context(), srv.URL+"/", c); err != nil {
-			t.Fatal(err)
+	const id = "380000000000000001"
+	odd := sandbox.Verbatim(
+		"{\"latin1\":\"caf\xe9\",\"surrogate\":\"\\ud800\",\"nul\":\"\\u0000\",\"separator\":\"\u2028\"}",
+	)
+	for _, g := range sandbox.Generations() {
+		got.WriteString("--- " + string(g) + "\n")
+		for _, c := range []sandbox.Callback{
+			{Form: sandbox.FormReply, RequestID: "r", ExecutionID: id, Status: "success", Data: map[string]any{"valid": true}},
+			{
+				Form: sandbox.FormProgress, RequestID: "r", ExecutionID: id, First: true, Step: "load", Message: "step 1 of 5",
+				Progress: 0.2,
+			},
+			{
+				Form: sandbox.FormProgress, RequestID: "r", ExecutionID: id, Step: "load", Message: "caf\xe9 \u2028 \x00 \"\\\n",
+				Progress: 0.8,
+			},
+			{
+				Form: sandbox.FormResult, RequestID: "r", ExecutionID: id, Status: "COMPLETED",
+				Data: map[string]any{"a": json.Number("9007199254740993")},
+			},
+			{Form: sandbox.FormResult, RequestID: "r", ExecutionID: id, Status: "COMPLETED", Data: odd},
+			{Form: sandbox.FormResult, RequestID: "r", ExecutionID: id, Status: "FAILED", Failure: &sandbox.Failure{
+				Code: -32000, Message: "no", Data: map[string]any{"step": "fail"},
+			}},
+		} {
+			if err := sender(g).Send(t.Context(), srv.URL+"/", c); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	want, err := os.ReadFile(filepath.Join("testdata", "wire.golden"))
@@ -118,6 +144,30 @@ func FuzzAllowed(f *testing.F) {
 	f.Fuzz(func(t *testing.T, u string) {
 		if s.Allowed(u) == nil && !strings.HasPrefix(strings.ToLower(u), "http") {
 			t.Errorf("%q is allowed", u)
+		}
+	})
+}
+
+// Whatever stands in a message, what is sent is one JSON object, and of text that is UTF-8 nothing is lost.
+func FuzzMessage(f *testing.F) {
+	f.Add("plain")
+	f.Add("caf\xe9 \u2028 \x00 \"\\\n\x7f")
+	f.Fuzz(func(t *testing.T, message string) {
+		var body []byte
+		srv := httptest.NewServer(http.HandlerFunc(func(
+			_ http.ResponseWriter, r *http.Request,
+		) {
+			body, _ = io.ReadAll(r.Body)
+		}))
+		defer srv.Close()
+		if err := newSender().Send(
+			t.Context(), srv.URL, sandbox.Callback{Form: sandbox.FormProgress, RequestID: "r", Message: message},
+		); err != nil {
+			t.Fatal(err)
+		}
+		var got struct{ Message string }
+		if err := json.Unmarshal(body, &got); err != nil || utf8.ValidString(message) && got.Message != message {
+			t.Errorf("%q became %q: %v", message, body, err)
 		}
 	})
 }
