@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,7 @@ func TestBenchLifecycleEvent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	noetlStream(t, js)
 	conn, client := dialStream(t, p.Ready.Public, session)
 	defer func() { _ = conn.Close() }()
 	started := stack.Execute(t, p.Ready.Public, session, client, "bench/any", `{}`)
@@ -73,11 +75,7 @@ func TestBenchLifecycleEvent(t *testing.T) {
 		slices.Sort(all)
 		return all[len(all)/2]
 	}
-	who := stack.Decode[authwire.ValidateResponse](t, stack.Do(t, "POST", p.Ready.Public+"/api/auth/validate", `{"session_token":"`+session+`"}`))
-	if !who.Valid {
-		t.Fatal("no session")
-	}
-	owner := who.User.Owner()
+	owner := ownerOf(t, p, session)
 	pending := 0
 	fill := func(n int) {
 		from := pending
@@ -102,6 +100,87 @@ func TestBenchLifecycleEvent(t *testing.T) {
 	many := middle()
 	t.Logf("RESULT one lifecycle event, from the stream to the client's socket (median of 3 rounds of %d): %v with 100,000 pending requests : %v with 10 = %.2f (the requests took %v to register)",
 		events, many.Round(10*time.Microsecond), few.Round(10*time.Microsecond), float64(many)/float64(few), took.Round(time.Second))
+}
+
+// noetlStream makes the stream of lifecycle events that NoETL would make, under a name of its own.
+func noetlStream(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	cfg := jetstream.StreamConfig{Name: "BENCH_EVENTS", Subjects: []string{"noetl.events.>"}, Storage: jetstream.FileStorage}
+	if _, err := js.CreateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ownerOf(t *testing.T, p *stack.Proc, session string) string {
+	t.Helper()
+	who := stack.Decode[authwire.ValidateResponse](t, stack.Do(t, "POST", p.Ready.Public+"/api/auth/validate", `{"session_token":"`+session+`"}`))
+	if !who.Valid {
+		t.Fatal("no session")
+	}
+	return who.User.Owner()
+}
+
+// TestBenchProgressReport measures what one worker's report costs while few and while many requests wait for
+// the same execution.
+func TestBenchProgressReport(t *testing.T) {
+	if !*measure {
+		t.Skip("benchmark NOT RUN: make bench runs it")
+	}
+	const reports, rounds = 400, 5
+	up, _ := part(t, "upstream")
+	p, session := gateway(t, up)
+	nc, err := nats.Connect(p.Ready.NATS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	noetlStream(t, js)
+	conn, client := dialStream(t, p.Ready.Public, session)
+	defer func() { _ = conn.Close() }()
+	go func() { _, _ = io.Copy(io.Discard, conn) }()
+	owner := ownerOf(t, p, session)
+	waiting := []int{1, 20, 100}
+	for _, n := range waiting {
+		for i := range n {
+			id := fmt.Sprintf("wait-%d-%d", n, i)
+			ask(t, nc, fanoutwire.SubjectExpect, fanoutwire.ExpectRequest{
+				RequestID: id, ClientID: client, Owner: owner, SessionKey: strings.Repeat("0", 64), PlaybookPath: "bench/any",
+			})
+			ask(t, nc, fanoutwire.SubjectBind, fanoutwire.BindRequest{RequestID: id, ExecutionID: strconv.Itoa(7_000_000 + n)})
+		}
+	}
+	number := 0
+	cost := func(n int) float64 { // CPU milliseconds of the process per report
+		begin := cpu(t, p.PID())
+		for range reports {
+			number++
+			a := stack.Do(t, "POST", p.Ready.Internal+"/api/internal/progress",
+				fmt.Sprintf(`{"request_id":"wait-%d-0","execution_id":"%d","step":"s","message":"%d","progress":0.5}`, n, 7_000_000+n, number))
+			if a.Code != 200 {
+				t.Fatalf("%d %s", a.Code, a.Body)
+			}
+		}
+		return float64((cpu(t, p.PID()) - begin).Microseconds()) / 1000 / reports
+	}
+	all := map[int][]float64{}
+	for _, n := range waiting { // warm
+		cost(n)
+	}
+	for range rounds {
+		for _, n := range waiting {
+			all[n] = append(all[n], cost(n))
+		}
+	}
+	one, some, many := median(all[1]), median(all[20]), median(all[100])
+	t.Logf("RESULT CPU of one progress report (median of %d rounds of %d): %.2f ms with 1 request waiting for the execution, %.2f ms with 20 = %.2f, %.2f ms with 100 = %.2f",
+		rounds, reports, one, some, some/one, many, many/one)
+	if many > 1.5*one {
+		t.Errorf("a report costs %.1f times as much with 100 waiting", many/one)
+	}
 }
 
 // ask makes one call of event-fanout's over NATS, as edge-proxy does.

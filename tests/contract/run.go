@@ -76,7 +76,7 @@ func (r *runner) begin() {
 	r.mark = len(r.world.NoETL.Calls(0))
 	if r.c.Stream {
 		r.open(Step{Verb: "stream", Body: "GET /events\nAuthorization: Bearer ${session}"})
-		r.frames(Step{Body: `event: message` + "\n" + `data: {"jsonrpc":"2.0","id":1,"result":{"clientId":"${client=id}",...}}` + "\n\nevent: ping\ndata: {...}"})
+		r.frames(Step{Body: "event: message\nid: ${word}\n" + `data: {"jsonrpc":"2.0","id":1,"result":{"clientId":"${client=id}",...}}` + "\n\nevent: ping\ndata: {...}"})
 	}
 }
 
@@ -323,11 +323,12 @@ func (r *runner) noetl(s Step) {
 
 // calls of NoETL since the last request, without those of auth playbooks that the case is not about.
 func (r *runner) calls() []Call {
-	all := r.world.NoETL.Calls(r.mark)
-	if r.c.AuthSeen { // how often it is asked whether an auth playbook has ended is a matter of time
-		return slices.DeleteFunc(all, func(c Call) bool {
-			return strings.HasPrefix(c.Target, "/api/executions/") && strings.HasSuffix(c.Target, "/status")
-		})
+	// Whoever waits for a playbook's callback looks whether it is still under way; how often is no contract.
+	all := slices.DeleteFunc(r.world.NoETL.Calls(r.mark), func(c Call) bool {
+		return r.c.AuthSeen && strings.HasPrefix(c.Target, "/api/executions/") && strings.HasSuffix(c.Target, "/status")
+	})
+	if r.c.AuthSeen {
+		return all
 	}
 	return slices.DeleteFunc(all, func(c Call) bool {
 		return strings.HasPrefix(c.playbook(), "api_integration/auth0/") && c.Target == "/api/execute"

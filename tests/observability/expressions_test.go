@@ -42,6 +42,22 @@ func (m matcher) matches(value string) bool {
 // variable reports that a dashboard's variable decides.
 func (m matcher) variable() bool { return strings.Contains(m.value, "$") }
 
+// closed reports that the label's values are a closed set, each of which is exported from the start.
+func (m matcher) closed() bool {
+	return slices.Contains([]string{"check", "critical", "limit", "mode", "outcome", "reason", "stage"}, m.label)
+}
+
+// named returns a matcher that takes what the matcher names, also where it asks for all but that.
+func (m matcher) named() matcher {
+	switch m.op {
+	case "!=":
+		m.op = "="
+	case "!~":
+		m.op = "=~"
+	}
+	return m
+}
+
 // parse finds what an expression asks for: selectors, and the labels it groups and joins by. It
 // knows as much of PromQL as that takes.
 func parse(text string) (selectors []selector, labels []string, err error) {
@@ -126,6 +142,27 @@ func problems(text string, all samples) []string {
 	if err != nil {
 		return []string{err.Error()}
 	}
+	return missing(selectors, labels, all)
+}
+
+// inventions says what a series that a test of the alerts makes up has that all does not have. Its job,
+// its instance, the names of listeners and operations are the test's own.
+func inventions(series string, all samples) []string {
+	selectors, labels, err := parse(series)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	for _, s := range selectors {
+		for i, m := range s.matchers {
+			if !m.closed() {
+				s.matchers[i].value = "$own"
+			}
+		}
+	}
+	return missing(selectors, labels, all)
+}
+
+func missing(selectors []selector, labels []string, all samples) []string {
 	var out []string
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	known := map[string]bool{}
@@ -153,7 +190,7 @@ func problems(text string, all samples) []string {
 				whole = false
 				continue
 			}
-			if m.variable() || strings.HasPrefix(m.op, "!") {
+			if m.variable() || strings.HasPrefix(m.op, "!") && !m.closed() {
 				continue
 			}
 			if m.label == "outcome" && strings.HasPrefix(s.name, "noetl_gateway_operation_seconds") {
@@ -161,7 +198,7 @@ func problems(text string, all samples) []string {
 					values[k] = true
 				}
 			}
-			for _, one := range alternatives(m) {
+			for _, one := range alternatives(m.named()) {
 				if !slices.ContainsFunc(slices.Collect(maps.Keys(values)), one.matches) {
 					say("%s has no %s that is %s", s.name, m.label, one.value)
 					whole = false
@@ -169,7 +206,7 @@ func problems(text string, all samples) []string {
 			}
 		}
 		if whole && !slices.ContainsFunc(series, s.takes) {
-			say("no series of %s passes all of its matchers at once", s.name)
+			say("no series of %s passes all of its matchers", s.name)
 		}
 	}
 	for _, l := range labels {
@@ -275,6 +312,32 @@ func inDeployments(t *testing.T) []expression {
 	return out
 }
 
+// inRuleTests returns every series that the tests of the alerts make up: with values that nothing exports
+// they would prove nothing.
+func inRuleTests(t *testing.T) []expression {
+	t.Helper()
+	var file struct {
+		Tests []struct {
+			Name   string
+			Series []struct{ Series string } `yaml:"input_series"`
+		}
+	}
+	path := filepath.Join(stack.Root(), "deployments", "prometheus", "alerts_test.yaml")
+	if err := yaml.Unmarshal(read(t, path), &file); err != nil {
+		t.Fatal(err)
+	}
+	var out []expression
+	for _, test := range file.Tests {
+		for _, s := range test.Series {
+			out = append(out, expression{"test of " + test.Name, s.Series})
+		}
+	}
+	if len(out) == 0 {
+		t.Fatalf("%s has no series", path)
+	}
+	return out
+}
+
 var labelValues = regexp.MustCompile(`^label_values\((.+), *(\w+)\)$`)
 
 func inDashboard(t *testing.T, name string, file []byte) []expression {
@@ -344,7 +407,8 @@ noetl_gateway_operation_seconds_count{operation="a.one",outcome="ok"} 1
 	for text, want := range map[string]string{
 		`sum by (operation) (rate(calls_total{limit=~"x|y", job=~"(.*-)?(auth|other)"}[5m])) > 0.5`:          "",
 		`calls_total{operation=~"a.(one|two)"} and on (job, instance) (up == 1)`:                             "",
-		`calls_total{operation=~"$operation"} offset 10m unless calls_total{limit!="z"}`:                     "",
+		`calls_total{operation=~"$operation"} offset 10m unless calls_total{limit!="y"}`:                     "",
+		`calls_total{operation!="a.three"}`:                                                                  "",
 		`label_replace(absent(calls_total), "service", "no_such_metric", "", "")`:                            "",
 		`rate(noetl_gateway_operation_seconds_count{outcome=~"timeout|internal"}[$__rate_interval])`:         "",
 		`histogram_quantile(0.9, sum by (operation, le) (rate(noetl_gateway_operation_seconds_bucket[5m])))`: "",
@@ -352,8 +416,10 @@ noetl_gateway_operation_seconds_count{operation="a.one",outcome="ok"} 1
 		`calls_total / on (job) missing`:                             "there is no metric missing",
 		`calls_total{kind="x"}`:                                      "calls_total has no label kind",
 		`calls_total{limit="z"}`:                                     "calls_total has no limit that is z",
+		`calls_total{limit!="z"}`:                                    "calls_total has no limit that is z",
+		`calls_total{limit!~"x|z"}`:                                  "calls_total has no limit that is z",
 		`calls_total{operation=~"a.(one|three)"}`:                    "calls_total has no operation that is a.three",
-		`calls_total{operation="a.one", limit="y"}`:                  "no series of calls_total passes all of its matchers at once",
+		`calls_total{operation="a.one", limit="y"}`:                  "no series of calls_total passes all of its matchers",
 		`calls_total{job="ingress"}`:                                 "calls_total has no job that is ingress",
 		`noetl_gateway_operation_seconds_count{outcome="no_answer"}`: "noetl_gateway_operation_seconds_count has no outcome that is no_answer",
 		`sum by (service) (calls_total)`:                             "nothing in it has the label service",
@@ -363,6 +429,34 @@ noetl_gateway_operation_seconds_count{operation="a.one",outcome="ok"} 1
 	} {
 		if got := strings.Join(problems(text, all), "; "); got != want {
 			t.Errorf("%s\n  got  %s\n  want %s", text, got, want)
+		}
+	}
+}
+
+// A series of an alert's test may have any job and operation, but no name, label or closed value that is
+// not exported, and no two that are never together.
+func TestASeriesThatNothingExportsIsTold(t *testing.T) {
+	t.Parallel()
+	all, err := exposition(`# TYPE calls_total counter
+calls_total{operation="a.one",outcome="refused"} 1
+# TYPE checks gauge
+checks{check="one",critical="true"} 1
+checks{check="two",critical="false"} 1
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = all.from("auth", "here")
+	for series, want := range map[string]string{
+		`calls_total{job="x",instance="y",operation="z",outcome="refused"}`: "",
+		`calls_total{job="x",outcome="error"}`:                              "calls_total has no outcome that is error",
+		`calls_total{job="x",reason="refused"}`:                             "calls_total has no label reason",
+		`call_total{job="x"}`:                                               "there is no metric call_total",
+		`checks{check="two",critical="false"}`:                              "",
+		`checks{check="one",critical="false"}`:                              "no series of checks passes all of its matchers",
+	} {
+		if got := strings.Join(inventions(series, all), "; "); got != want {
+			t.Errorf("%s\n  got  %s\n  want %s", series, got, want)
 		}
 	}
 }

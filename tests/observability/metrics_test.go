@@ -19,18 +19,19 @@ import (
 	"github.com/noetl/gateway/tests/stack"
 )
 
-// Every name, label and value that a dashboard or an alert asks for is there, whether the services
-// run split or in one process; and what they export is well-formed.
+// Every name, label and value that a dashboard, an alert, the test of an alert or the operator's table of
+// metrics names is there, whether the services run split or in one process; the table leaves none out; and
+// what they export is well-formed.
 func TestDashboardsAndAlertsAskForWhatIsExported(t *testing.T) {
 	t.Parallel()
-	expressions := inDeployments(t)
+	files := files{expressions: inDeployments(t), series: inRuleTests(t), table: inOperations(t)}
 	t.Run("split", func(t *testing.T) {
 		t.Parallel()
 		s := stack.StartSplit(t)
 		for i := range stack.Replicas {
 			traffic(t, s.Edge[i].Ready.Public, s.Sandbox.Ready.Issuer)
 		}
-		holds(t, expressions, func() (all samples) {
+		holds(t, files, func() (all samples) {
 			for i := range stack.Replicas {
 				for job, p := range map[string]*stack.Proc{"auth": s.Auth[i], "edge-proxy": s.Edge[i], "event-fanout": s.Fanout[i], "ingress": s.Ingress[i]} {
 					all = append(all, scrape(t, job, p)...)
@@ -43,21 +44,41 @@ func TestDashboardsAndAlertsAskForWhatIsExported(t *testing.T) {
 		t.Parallel()
 		p := stack.Standalone(t)
 		traffic(t, p.Ready.Public, p.Ready.Issuer)
-		holds(t, expressions, func() samples { return scrape(t, "noetl-gateway", p) })
+		holds(t, files, func() samples { return scrape(t, "noetl-gateway", p) })
 	})
+}
+
+// files is what names metrics.
+type files struct {
+	expressions, series []expression
+	table               []row
+}
+
+// problems returns what is wrong, by where it stands.
+func (f files) problems(all samples) map[expression][]string {
+	out := map[expression][]string{}
+	for _, e := range f.expressions {
+		if p := problems(e.text, all); len(p) > 0 {
+			out[e] = p
+		}
+	}
+	for _, e := range f.series {
+		if p := inventions(e.text, all); len(p) > 0 {
+			out[e] = p
+		}
+	}
+	if p := differences(f.table, all); len(p) > 0 {
+		out[expression{where: operations}] = p
+	}
+	return out
 }
 
 // holds fails for each problem that is still there after a while: some operations end after the
 // answer to who caused them.
-func holds(t *testing.T, expressions []expression, scrape func() samples) {
+func holds(t *testing.T, f files, scrape func() samples) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; <-time.After(200 * time.Millisecond) {
-		all, failed := scrape(), map[expression][]string{}
-		for _, e := range expressions {
-			if p := problems(e.text, all); len(p) > 0 {
-				failed[e] = p
-			}
-		}
+		failed := f.problems(scrape())
 		if len(failed) > 0 && time.Now().Before(deadline) {
 			continue
 		}

@@ -32,6 +32,7 @@ var owners = map[string]struct{ writers, readers []string }{
 	"KV_gateway_routes":         {writers: []string{"event-fanout"}},
 	"KV_gateway_tickets":        {writers: []string{"event-fanout"}},
 	"GATEWAY_FRAMES":            {writers: []string{"event-fanout"}},
+	"OBJ_gateway_results":       {writers: []string{"event-fanout"}},
 	"GATEWAY_LIFECYCLE":         {writers: []string{"event-fanout"}},
 	"KV_gateway_sources":        {writers: []string{"event-fanout"}},
 	"NOETL_EVENTS":              {writers: []string{"noetl"}, readers: []string{"event-fanout"}},
@@ -137,9 +138,9 @@ func TestEachUserMayDoItsOwnAndNothingElse(t *testing.T) {
 				publish("ask for the state of", "$JS.API.STREAM.INFO."+stream, writes || reads)
 				publish("change", "$JS.API.STREAM.UPDATE."+stream, false)
 				publish("delete", "$JS.API.STREAM.DELETE."+stream, false)
-				ofNoETL := strings.HasPrefix(strings.ToLower(stream), "noetl_")
+				read := strings.HasPrefix(strings.ToLower(stream), "noetl_") || strings.HasPrefix(stream, "OBJ_") // through consumers
 				publish("make", "$JS.API.STREAM.CREATE."+stream, writes)
-				if !reads && stream != "KV_gateway_revoked" && !(ofNoETL && writes) { // watched by its owner too
+				if !reads && stream != "KV_gateway_revoked" && !(read && writes) { // watched by its owner too
 					publish("consume", "$JS.API.CONSUMER.CREATE."+stream+".x.y", false)
 				}
 			}

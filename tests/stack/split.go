@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -40,6 +41,16 @@ func StartSplit(tb testing.TB, env ...string) *Split {
 		}, s.env...))...)
 	}
 	return s
+}
+
+// RestartFanout starts a replica of event-fanout again at the addresses that it had.
+func (s *Split) RestartFanout(tb testing.TB, i int) {
+	tb.Helper()
+	port := func(address string) string { return address[strings.LastIndex(address, ":")+1:] }
+	before := s.Fanout[i].Ready
+	s.Fanout[i] = Start(tb, "event-fanout", nil, as("event-fanout", append([]string{
+		"ROUTER_PORT=" + port(before.Public), "GATEWAY_INTERNAL_PORT=" + port(before.Internal),
+	}, s.env...))...)
 }
 
 // as adds the NATS user of a service to its settings.

@@ -16,6 +16,7 @@ const (
 type ExecuteRequest struct {
 	SessionToken string          `json:"session_token"`
 	ClientID     string          `json:"client_id,omitempty"`
+	RequestID    string          `json:"request_id,omitempty"` // the caller's choice; empty for a fresh one
 	Name         string          `json:"name"`
 	Variables    json.RawMessage `json:"variables,omitempty"`     // a JSON object, or nothing
 	ResourceKind string          `json:"resource_kind,omitempty"` // playbook (the default) or agent
@@ -25,6 +26,7 @@ type ExecuteRequest struct {
 type RerunRequest struct {
 	SessionToken string          `json:"session_token"`
 	ClientID     string          `json:"client_id,omitempty"`
+	RequestID    string          `json:"request_id,omitempty"` // the caller's choice; empty for a fresh one
 	ExecutionID  string          `json:"execution_id"`
 	Variables    json.RawMessage `json:"variables,omitempty"`
 }

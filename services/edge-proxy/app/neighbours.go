@@ -36,5 +36,5 @@ func neighbour(near http.Handler, address, service string, host run.Host) (http.
 		return nil, err
 	}
 	host.Health.Add(httpkit.Check{Name: service, Probe: httpkit.ProbeURL(base.JoinPath("/healthz").String(), service)})
-	return httpapi.Forward(base, noetl.Transport(host.Telemetry), service, host.Telemetry.Logger), nil
+	return httpapi.Forward(base, httpapi.Patient{Next: noetl.Transport(host.Telemetry)}, service, host.Telemetry.Logger), nil
 }

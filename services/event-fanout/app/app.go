@@ -28,6 +28,7 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslifecycle"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslive"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsobjects"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsrelay"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/prom"
 	"github.com/noetl/gateway/services/event-fanout/internal/config"
@@ -86,16 +87,17 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	if err != nil {
 		return nil, err
 	}
+	results := natsobjects.New(js, natsobjects.Config{TTL: cfg.RequestTTL, MaxBytes: cfg.ResultsBytes, Replicas: cfg.Process.NATS.Replicas}, uuid.NewString)
 	settler := natsrelay.NewSettler(nc)
 	session, err := sessions.New(nc, cfg.Sessions, tel)
 	if err != nil {
 		return nil, err
 	}
 
-	// The hexagon and its operations.
+	// The domain and its operations.
 	svc := fanout.New(fanout.Deps{
 		Frames: frames, Feed: feed, Clients: clients, Requests: natskv.NewRequestStore(js, cfg.RequestBucket, cfg.RequestTTL, cfg.Process.NATS.Replicas),
-		Tickets: natskv.NewTicketStore(js, cfg.Process.NATS.Replicas), Commands: natsedge.New(nc, tel),
+		Results: results, Tickets: natskv.NewTicketStore(js, cfg.Process.NATS.Replicas), Commands: natsedge.New(nc, tel),
 		Routes: natskv.RouteIndex{Routes: routes}, Pending: natskv.PendingIndex{Routes: routes}, Lifecycle: lifecycle, Settler: settler, Relay: natsrelay.New(nc, tel),
 		Logger: tel.Logger, NewID: uuid.NewString, Now: time.Now, Forwarded: cfg.Forwarded, Version: run.Version(),
 	})
@@ -113,7 +115,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	open := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "noetl_gateway_streams", Help: "Open event streams."}, func() float64 { return float64(hub.Streams()) })
 	tel.Registry.MustRegister(undelivered, open)
 
-	// Doors.
+	// Listeners.
 	a := &App{}
 	publicMux := http.NewServeMux()
 	host.Health.Register(publicMux)
@@ -136,8 +138,9 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		publicMux.Handle("/ws", sockets)
 	}
 	publicMux.Handle("POST /events/ticket", &httpapi.Tickets{Set: set, Sessions: session, Doors: doors, Rate: kit.NewRates(ticketsPerMinute, ticketBurst).Count(refusals, "ticket")})
+	publicMux.Handle("GET "+fanout.ResultsPath+"{request_id}", &httpapi.Results{Set: set, Sessions: session, Store: results})
 	a.public = proxies.Wrap(httpkit.Routes(publicMux))
-	a.internal = httpkit.Edge(tel, host.Health.Retire(httpapi.Internal(set, cfg.InternalToken, undelivered)))
+	a.internal = httpkit.Edge(tel, host.Health.Retire(httpapi.Internal(set, httpapi.LargeResults{Store: results, Max: cfg.ResultMaxBytes}, cfg.InternalToken, undelivered)))
 	internal, err := httpkit.Listen(ctx, cfg.InternalBind, cfg.InternalPort, "GATEWAY_INTERNAL_PORT")
 	if err != nil {
 		return nil, err

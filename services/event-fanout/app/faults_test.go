@@ -22,11 +22,31 @@ func TestFault3NobodyUsesAnothersClient(t *testing.T) {
 	mine := testkit.OpenEvents(t, a.public, w.login(7, time.Hour), nil)
 	client := mine.ClientID(t)
 	thief := w.login(8, time.Hour)
-	if _, status, _ := testkit.DialEvents(t, a.public, thief, url.Values{"client_id": {client}}); status != http.StatusForbidden {
-		t.Errorf("attached over SSE: %d", status)
+	s := testkit.OpenEvents(t, a.public, thief, url.Values{"client_id": {client}})
+	if got := s.ClientID(t); got == client {
+		t.Error("attached over SSE")
 	}
-	if _, status := w.wsDial(a.public, "client_id="+client, thief); status != http.StatusForbidden {
-		t.Errorf("attached over a WebSocket: %d", status)
+	conn, status := w.wsDial(a.public, "client_id="+client, thief)
+	if status != http.StatusSwitchingProtocols {
+		t.Fatal(status)
+	}
+	if first := w.wsUntil(conn, "clientId"); clientOf(t, first[0]) == client {
+		t.Error("attached over a WebSocket")
+	}
+	w.expect("r0", client)
+	w.bind("r0", execution)
+	if c, body := w.post(a.internal+"/api/internal/callback/async", `{"request_id":"r0","data":"mine"}`); c != http.StatusOK {
+		t.Fatal(c, body)
+	}
+	if got := mine.Next(t); !strings.Contains(got.Data, "playbook.completed") {
+		t.Errorf("the owner got %+v", got)
+	}
+	select {
+	case e := <-s.Events:
+		if e.Name != "ping" {
+			t.Errorf("another user got %+v", e)
+		}
+	case <-time.After(200 * time.Millisecond):
 	}
 	if err := w.tryExpect("r1", client, "id:8"); fault.Of(err) == nil || fault.Of(err).Kind != fault.Denied {
 		t.Errorf("a result may be sent to it: %v", err)

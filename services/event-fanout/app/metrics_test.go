@@ -39,6 +39,9 @@ func TestMetricsKeepTheirNames(t *testing.T) {
 	if series, sum := value("noetl_gateway_event_feed_reconnect_total"); series != 2 || sum != 0 {
 		t.Error(series, sum)
 	}
+	if series, sum := value("noetl_gateway_lifecycle_consumer_restart_total"); series != 2 || sum != 0 {
+		t.Error(series, sum)
+	}
 	if series, sum := value("noetl_gateway_callback_undelivered_total"); series != 1 || sum != 0 {
 		t.Error(series, sum)
 	}

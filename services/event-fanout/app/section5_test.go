@@ -28,9 +28,20 @@ func TestTheFirstFramesOfAStream(t *testing.T) {
 			t.Errorf("the first frame lacks %s: %s", part, first.Data)
 		}
 	}
-	if first.Name != "message" || first.ID != "" || second.Name != "ping" || second.ID != "" || second.Data != `{"jsonrpc":"2.0","method":"ping","params":{}}` {
+	// Its id leads back to the client: an EventSource that is cut before any frame brings nothing else.
+	if first.Name != "message" || !strings.HasSuffix(first.ID, "-"+clientOf(t, first.Data)) || second.Name != "ping" || second.ID != "" || second.Data != `{"jsonrpc":"2.0","method":"ping","params":{}}` {
 		t.Errorf("%+v %+v", first, second)
 	}
+}
+
+func clientOf(t *testing.T, first string) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(first, `"clientId":"`)
+	client, _, ok := strings.Cut(rest, `"`)
+	if !ok {
+		t.Fatal(first)
+	}
+	return client
 }
 
 func TestPingsComeAtTheHeartbeat(t *testing.T) {

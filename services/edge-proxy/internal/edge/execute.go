@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/google/uuid"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
@@ -28,7 +31,7 @@ type ExecuteRequest struct {
 	Name         string
 	Variables    map[string]any
 	ResourceKind string
-	ClientID     string // "" for fire-and-forget
+	Tracking     Tracking
 }
 
 // RerunRequest starts an execution again.
@@ -36,7 +39,17 @@ type RerunRequest struct {
 	Caller      Caller
 	ExecutionID string
 	Variables   map[string]any
-	ClientID    string
+	Tracking    Tracking
+}
+
+// Tracking says where what becomes of an execution is told.
+type Tracking struct {
+	// ClientID is the client of the caller whose stream gets the result; "" for fire-and-forget.
+	ClientID string
+	// RequestID is the caller's own choice of a request id, a UUID that was not used before: a result can
+	// reach the stream before the answer does, and whoever chose the id knows it all the same. "" for a fresh
+	// one.
+	RequestID string
 }
 
 // ExecuteResponse is a started execution.
@@ -68,6 +81,9 @@ func (s *Service) Execute(ctx context.Context, in ExecuteRequest) (ExecuteRespon
 	if err := checkName(in.Name); err != nil {
 		return ExecuteResponse{}, err
 	}
+	if err := in.Tracking.check(); err != nil {
+		return ExecuteResponse{}, err
+	}
 	if err := s.Authorize(ctx, in.Caller, in.Name); err != nil {
 		return ExecuteResponse{}, err
 	}
@@ -75,7 +91,7 @@ func (s *Service) Execute(ctx context.Context, in ExecuteRequest) (ExecuteRespon
 	if kind == "" {
 		kind = noetlwire.KindPlaybook
 	}
-	out, err := s.start(ctx, in.Caller, in.ClientID, in.Name, in.Variables, func(ctx context.Context, workload map[string]any) (noetlwire.ExecuteResponse, error) {
+	out, err := s.start(ctx, in.Caller, in.Tracking, in.Name, in.Variables, func(ctx context.Context, workload map[string]any) (noetlwire.ExecuteResponse, error) {
 		return s.NoETL.Execute(ctx, noetlwire.ExecuteRequest{Path: in.Name, Workload: workload, ResourceKind: kind})
 	})
 	if out.Name == "" {
@@ -89,12 +105,35 @@ func (s *Service) Rerun(ctx context.Context, in RerunRequest) (ExecuteResponse, 
 	if !noetlwire.Token(in.ExecutionID) {
 		return ExecuteResponse{}, errBadExecutionID
 	}
+	if err := in.Tracking.check(); err != nil {
+		return ExecuteResponse{}, err
+	}
 	if err := s.AuthorizeRerun(ctx, in.Caller, in.ExecutionID); err != nil {
 		return ExecuteResponse{}, err
 	}
-	return s.start(ctx, in.Caller, in.ClientID, "", in.Variables, func(ctx context.Context, workload map[string]any) (noetlwire.ExecuteResponse, error) {
+	return s.start(ctx, in.Caller, in.Tracking, "", in.Variables, func(ctx context.Context, workload map[string]any) (noetlwire.ExecuteResponse, error) {
 		return s.NoETL.Rerun(ctx, in.ExecutionID, workload)
 	})
+}
+
+// check refuses a request id that is none, or that nobody would hear of.
+func (t Tracking) check() error {
+	switch {
+	case t.RequestID == "":
+		return nil
+	case !isUUID(t.RequestID):
+		return fault.New(fault.Invalid, "bad_request_id", "requestId must be a UUID, such as crypto.randomUUID() makes")
+	case t.ClientID == "":
+		return fault.New(fault.Invalid, "request_id_without_client", "requestId needs clientId: without it nothing is sent back")
+	}
+	return nil
+}
+
+// isUUID reports the textual form of RFC 9562, section 4, but for the nil and the max UUID, which are
+// anybody's: whoever knows a request id may answer the request.
+func isUUID(id string) bool {
+	u, err := uuid.Parse(id)
+	return err == nil && len(id) == len(uuid.Nil.String()) && u != uuid.Nil && u != uuid.Max
 }
 
 // Authorize refuses the reserved playbooks, and asks whether the caller may execute another
@@ -204,24 +243,25 @@ func plainPath(path string) string {
 
 // start runs the life of a start: expect, call, bind. From expect on it no longer depends on
 // the caller's connection: a page that reloads in this moment still gets its result.
-func (s *Service) start(ctx context.Context, caller Caller, client, name string, variables map[string]any,
+func (s *Service) start(ctx context.Context, caller Caller, track Tracking, name string, variables map[string]any,
 	call func(context.Context, map[string]any) (noetlwire.ExecuteResponse, error),
 ) (ExecuteResponse, error) {
 	workload := make(map[string]any, len(variables)+2)
 	maps.Copy(workload, variables)
-	if client == "" {
+	if track.ClientID == "" {
 		// Where a worker reports is not the caller's to say.
 		delete(workload, "gateway_url")
 		delete(workload, "callback_subject")
 		started, err := call(ctx, workload)
 		return response(started, ""), err
 	}
-	id := s.NewID()
+	id := cmp.Or(track.RequestID, s.NewID())
 	workload["request_id"], workload["gateway_url"] = id, s.GatewayURL
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.StartTimeout)
 	defer cancel()
 	err := s.expect(ctx, fanoutwire.ExpectRequest{
-		RequestID: id, ClientID: client, Owner: caller.Session.Owner(), SessionKey: authwire.KeyOf(caller.Token).String(), PlaybookPath: name,
+		RequestID: id, ClientID: track.ClientID, Owner: caller.Session.Owner(), SessionKey: authwire.KeyOf(caller.Token).String(),
+		PlaybookPath: name, Attempt: s.NewID(),
 	})
 	if err != nil {
 		return ExecuteResponse{}, err

@@ -47,7 +47,7 @@ func newWorld(change ...func(*edge.Deps)) *world {
 func enforced(d *edge.Deps) { d.EnforceAccess = true }
 
 func (w *world) execute(ctx context.Context, client string, variables map[string]any) (edge.ExecuteResponse, error) {
-	return w.Execute(ctx, edge.ExecuteRequest{Caller: w.caller, Name: "demo/echo", ClientID: client, Variables: variables})
+	return w.Execute(ctx, edge.ExecuteRequest{Caller: w.caller, Name: "demo/echo", Tracking: edge.Tracking{ClientID: client}, Variables: variables})
 }
 
 func (w *world) happened(t *testing.T, want ...string) {
@@ -70,7 +70,7 @@ func TestAStartIsExpectedThenMadeThenBound(t *testing.T) {
 	if got.SessionKey != authwire.KeyOf(w.caller.Token).String() || got.Owner != "id:7" || got.PlaybookPath != "demo/echo" {
 		t.Errorf("expected %+v", got)
 	}
-	again, err := w.Rerun(t.Context(), edge.RerunRequest{Caller: w.caller, ExecutionID: first, ClientID: "c1"})
+	again, err := w.Rerun(t.Context(), edge.RerunRequest{Caller: w.caller, ExecutionID: first, Tracking: edge.Tracking{ClientID: "c1"}})
 	if err != nil || again.ExecutionID == first || again.RequestID != "r1" {
 		t.Errorf("rerun: %+v %v", again, err)
 	}
@@ -207,7 +207,7 @@ func TestEnforcedAccess(t *testing.T) {
 		t.Fatal(err)
 	}
 	rerun := func(id string) error {
-		_, err := w.Rerun(t.Context(), edge.RerunRequest{Caller: w.caller, ExecutionID: id, ClientID: "c1"})
+		_, err := w.Rerun(t.Context(), edge.RerunRequest{Caller: w.caller, ExecutionID: id, Tracking: edge.Tracking{ClientID: "c1"}})
 		return err
 	}
 	if _, err := w.execute(t.Context(), "c1", nil); fault.Of(err) == nil || fault.Of(err).Code != "execute_denied" {
@@ -237,7 +237,7 @@ func TestEnforcedAccess(t *testing.T) {
 func TestBadRequestsCallNobody(t *testing.T) {
 	w := newWorld(enforced)
 	for _, name := range []string{"", strings.Repeat("x", 513), "a\x00b", "a\nb", "a\u0085b", "a\xffb"} {
-		if _, err := w.Execute(t.Context(), edge.ExecuteRequest{Caller: w.caller, Name: name, ClientID: "c1"}); fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
+		if _, err := w.Execute(t.Context(), edge.ExecuteRequest{Caller: w.caller, Name: name, Tracking: edge.Tracking{ClientID: "c1"}}); fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
 			t.Errorf("name %q: %v", name, err)
 		}
 		if err := w.Authorize(t.Context(), w.caller, name); fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
@@ -271,4 +271,42 @@ func TestTheAuthPlaybooksAreNotForCallers(t *testing.T) {
 		}
 		w.happened(t)
 	}
+}
+
+// A caller may choose the request id, so as to know it before the answer comes.
+func TestTheCallerMayChooseTheRequestID(t *testing.T) {
+	const id = "0f8fad5b-d9cb-469f-a165-70867728950e"
+	w := newWorld()
+	out, err := w.Execute(t.Context(), edge.ExecuteRequest{Caller: w.caller, Name: "demo/echo", Tracking: edge.Tracking{ClientID: "c1", RequestID: id}})
+	if err != nil || out.RequestID != id || w.noetl.Started()[0].Workload["request_id"] != id || w.pending.Expected()[id].Attempt == "" {
+		t.Errorf("%+v %v", out, err)
+	}
+	w.happened(t, "expect "+id, "execute demo/echo", "bind "+id+" "+first)
+	for name, track := range map[string]edge.Tracking{
+		"no UUID":            {ClientID: "c1", RequestID: "42"},
+		"a UUID in braces":   {ClientID: "c1", RequestID: "{" + id + "}"},
+		"without its dashes": {ClientID: "c1", RequestID: "0f8fad5bd9cb469fa16570867728950e"},
+		"the nil UUID":       {ClientID: "c1", RequestID: "00000000-0000-0000-0000-000000000000"},
+		"the max UUID":       {ClientID: "c1", RequestID: "ffffffff-ffff-ffff-ffff-ffffffffffff"},
+		"a subject":          {ClientID: "c1", RequestID: "*"},
+		"nobody to tell":     {RequestID: id},
+	} {
+		w := newWorld()
+		_, err := w.Execute(t.Context(), edge.ExecuteRequest{Caller: w.caller, Name: "demo/echo", Tracking: track})
+		_, rerunErr := w.Rerun(t.Context(), edge.RerunRequest{Caller: w.caller, ExecutionID: first, Tracking: track})
+		for _, err := range []error{err, rerunErr} {
+			if fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		w.happened(t)
+	}
+	// One that is taken is refused before NoETL is asked.
+	w = newWorld()
+	w.pending.Fail("expect", fault.New(fault.Conflict, "request_exists", "this request_id is taken"))
+	_, err = w.Execute(t.Context(), edge.ExecuteRequest{Caller: w.caller, Name: "demo/echo", Tracking: edge.Tracking{ClientID: "c1", RequestID: id}})
+	if fault.Of(err) == nil || fault.Of(err).Kind != fault.Conflict {
+		t.Errorf("taken: %v", err)
+	}
+	w.happened(t, "expect "+id)
 }

@@ -64,9 +64,9 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		ExecutePlaybook func(childComplexity int, name string, variables any, resourceKind *ExecutableResourceKind, clientID *string) int
+		ExecutePlaybook func(childComplexity int, name string, variables any, resourceKind *ExecutableResourceKind, clientID *string, requestID *string) int
 		ProxyRequest    func(childComplexity int, input ProxyRequestInput) int
-		RerunExecution  func(childComplexity int, executionID string, variables any, clientID *string) int
+		RerunExecution  func(childComplexity int, executionID string, variables any, clientID *string, requestID *string) int
 	}
 
 	ProxyResponse struct {
@@ -87,8 +87,8 @@ type ComplexityRoot struct {
 }
 
 type MutationResolver interface {
-	ExecutePlaybook(ctx context.Context, name string, variables any, resourceKind *ExecutableResourceKind, clientID *string) (*ExecuteResult, error)
-	RerunExecution(ctx context.Context, executionID string, variables any, clientID *string) (*ExecuteResult, error)
+	ExecutePlaybook(ctx context.Context, name string, variables any, resourceKind *ExecutableResourceKind, clientID *string, requestID *string) (*ExecuteResult, error)
+	RerunExecution(ctx context.Context, executionID string, variables any, clientID *string, requestID *string) (*ExecuteResult, error)
 	ProxyRequest(ctx context.Context, input ProxyRequestInput) (*ProxyResponse, error)
 }
 type QueryResolver interface {
@@ -229,7 +229,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.ExecutePlaybook(childComplexity, args["name"].(string), args["variables"].(any), args["resourceKind"].(*ExecutableResourceKind), args["clientId"].(*string)), true
+		return e.ComplexityRoot.Mutation.ExecutePlaybook(childComplexity, args["name"].(string), args["variables"].(any), args["resourceKind"].(*ExecutableResourceKind), args["clientId"].(*string), args["requestId"].(*string)), true
 	case "Mutation.proxyRequest":
 		if e.ComplexityRoot.Mutation.ProxyRequest == nil {
 			break
@@ -251,7 +251,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.RerunExecution(childComplexity, args["executionId"].(string), args["variables"].(any), args["clientId"].(*string)), true
+		return e.ComplexityRoot.Mutation.RerunExecution(childComplexity, args["executionId"].(string), args["variables"].(any), args["clientId"].(*string), args["requestId"].(*string)), true
 
 	case "ProxyResponse.data":
 		if e.ComplexityRoot.ProxyResponse.Data == nil {
@@ -644,6 +644,14 @@ func (ec *executionContext) field_Mutation_executePlaybook_args(ctx context.Cont
 		return nil, err
 	}
 	args["clientId"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "requestId",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["requestId"] = arg4
 	return args, nil
 }
 
@@ -688,6 +696,14 @@ func (ec *executionContext) field_Mutation_rerunExecution_args(ctx context.Conte
 		return nil, err
 	}
 	args["clientId"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "requestId",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["requestId"] = arg3
 	return args, nil
 }
 
@@ -1212,7 +1228,7 @@ func (ec *executionContext) _Mutation_executePlaybook(ctx context.Context, field
 						return nil
 					}
 					return fc.Args["variables"].(any)
-				}(), fc.Args["resourceKind"].(*ExecutableResourceKind), fc.Args["clientId"].(*string))
+				}(), fc.Args["resourceKind"].(*ExecutableResourceKind), fc.Args["clientId"].(*string), fc.Args["requestId"].(*string))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ExecuteResult) graphql.Marshaler {
@@ -1262,7 +1278,7 @@ func (ec *executionContext) _Mutation_rerunExecution(ctx context.Context, field 
 						return nil
 					}
 					return fc.Args["variables"].(any)
-				}(), fc.Args["clientId"].(*string))
+				}(), fc.Args["clientId"].(*string), fc.Args["requestId"].(*string))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ExecuteResult) graphql.Marshaler {

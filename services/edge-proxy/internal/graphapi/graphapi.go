@@ -24,6 +24,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/endpoints"
@@ -234,12 +235,12 @@ func (r *resolver) Health(context.Context) (string, error) { return "ok", nil }
 func (r *resolver) Version(context.Context) (string, error) { return r.Deps.Version, nil }
 
 // ExecutePlaybook starts a playbook or an agent.
-func (r *resolver) ExecutePlaybook(ctx context.Context, name string, variables any, resourceKind *ExecutableResourceKind, clientID *string) (*ExecuteResult, error) {
+func (r *resolver) ExecutePlaybook(ctx context.Context, name string, variables any, resourceKind *ExecutableResourceKind, clientID, requestID *string) (*ExecuteResult, error) {
 	caller, vars, err := r.input(ctx, variables)
 	if err != nil {
 		return nil, err
 	}
-	in := edge.ExecuteRequest{Caller: caller, Name: name, Variables: vars, ClientID: deref(clientID)}
+	in := edge.ExecuteRequest{Caller: caller, Name: name, Variables: vars, Tracking: tracking(clientID, requestID)}
 	if resourceKind != nil {
 		in.ResourceKind = resourceKind.String()
 	}
@@ -247,12 +248,12 @@ func (r *resolver) ExecutePlaybook(ctx context.Context, name string, variables a
 }
 
 // RerunExecution starts an execution again.
-func (r *resolver) RerunExecution(ctx context.Context, executionID string, variables any, clientID *string) (*ExecuteResult, error) {
+func (r *resolver) RerunExecution(ctx context.Context, executionID string, variables any, clientID, requestID *string) (*ExecuteResult, error) {
 	caller, vars, err := r.input(ctx, variables)
 	if err != nil {
 		return nil, err
 	}
-	return result(r.Set.Rerun.Call(ctx, edge.RerunRequest{Caller: caller, ExecutionID: executionID, Variables: vars, ClientID: deref(clientID)}))
+	return result(r.Set.Rerun.Call(ctx, edge.RerunRequest{Caller: caller, ExecutionID: executionID, Variables: vars, Tracking: tracking(clientID, requestID)}))
 }
 
 // Execution tells how an execution is doing.
@@ -274,12 +275,12 @@ func (r *resolver) Execution(ctx context.Context, id string) (*Execution, error)
 	}, nil
 }
 
-// raw passes JSON on as it is; none is null.
+// raw passes JSON on, as valid text; none is null.
 func raw(m json.RawMessage) any {
 	if len(m) == 0 {
 		return nil
 	}
-	return m
+	return json.RawMessage(noetlwire.ValidText(m))
 }
 
 // ProxyRequest makes one call of NoETL's API.
@@ -295,7 +296,7 @@ func (r *resolver) ProxyRequest(ctx context.Context, in ProxyRequestInput) (*Pro
 	}
 	out := &ProxyResponse{Success: status >= 200 && status <= 299}
 	if json.Valid(answer) {
-		out.Data = json.RawMessage(answer)
+		out.Data = raw(answer)
 	} else if len(answer) > 0 {
 		out.Data = strings.ToValidUTF8(string(answer), "\uFFFD")
 	}
@@ -348,6 +349,10 @@ func (r *resolver) input(ctx context.Context, variables any) (edge.Caller, map[s
 		return caller, nil, fault.New(fault.Invalid, "bad_variables", "variables must be a JSON object")
 	}
 	return caller, vars, nil
+}
+
+func tracking(clientID, requestID *string) edge.Tracking {
+	return edge.Tracking{ClientID: deref(clientID), RequestID: deref(requestID)}
 }
 
 func result(out edge.ExecuteResponse, err error) (*ExecuteResult, error) {

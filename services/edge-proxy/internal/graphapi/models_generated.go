@@ -30,7 +30,7 @@ type Execution struct {
 }
 
 type Frame struct {
-	// Place of the frame in the client's stream; null for frames that are not stored.
+	// Place of the frame in the client's stream, for lastEventId; null for frames that have none.
 	ID *string `json:"id,omitempty"`
 	// initialized, ping, playbook/result, playbook/progress, playbook/state, gap, session/expired or subscription/event.
 	Method string `json:"method"`

@@ -70,7 +70,7 @@ func RuntimeContract(version string, auth0 Auth0) http.Handler {
 	}
 	doc.Routes.Protected = []string{
 		"ANY /noetl/{path...}", "POST /graphql", "GET /graphql (graphql-transport-ws)", "POST /api/auth/logout", "POST /api/auth/revoke",
-		"GET /events?session_token=...", "POST /events/ticket", "GET /ws",
+		"GET /events?session_token=...", "POST /events/ticket", "GET /ws", "GET /api/results/{request_id}",
 	}
 	doc.Proxy = proxyContract{
 		IncomingPrefix: "/noetl/", UpstreamPrefix: "/api/",

@@ -36,15 +36,17 @@ type Config struct {
 	PerUser        int           `env:"GATEWAY_STREAMS_PER_USER" file:"transport.streams_per_user" default:"100" doc:"open streams of one user in one process"`
 	PerSession     int           `env:"GATEWAY_STREAMS_PER_SESSION" file:"transport.streams_per_session" default:"20" doc:"open streams of one session in one process"`
 	PerAddress     int           `env:"GATEWAY_STREAMS_PER_ADDRESS" file:"transport.streams_per_address" default:"500" doc:"open streams of one client address in one process"`
-	OpeningRate    int           `env:"GATEWAY_STREAM_RATE_ADDRESS_PER_MIN" file:"transport.stream_rate_address_per_min" default:"600" doc:"streams and tickets that one client address may ask for per minute, a sixth of them at once; 0 is no limit"`
+	OpeningRate    int           `env:"GATEWAY_STREAM_RATE_ADDRESS_PER_MIN" file:"transport.stream_rate_address_per_min" default:"600" doc:"streams and tickets that one client address may ask for per minute, a sixth of them in one burst; 0 is no limit"`
 	PeerTimeout    time.Duration `env:"GATEWAY_CONNECTION_TIMEOUT_SECS" file:"transport.connection_timeout_secs" default:"300" unit:"s" doc:"a peer that has vanished is dropped after this: a WebSocket that answers no ping (at least two heartbeats), an event stream whose machine acknowledges nothing"`
 	SessionRecheck time.Duration `env:"GATEWAY_SESSION_RECHECK_SECS" file:"transport.session_recheck_secs" default:"300" unit:"s" doc:"how often auth is asked about the session of an open stream, and so the longest that a stream outlives a session that was shortened; 0 asks only at the end that is known"`
 	WSMaxMessage   int64         `env:"GATEWAY_WS_MAX_MESSAGE_BYTES" file:"transport.ws_max_message_bytes" default:"524288" doc:"largest message that a client may send over a WebSocket"`
-	WSRate         int           `env:"GATEWAY_WS_RATE_PER_MIN" file:"transport.ws_rate_per_min" default:"600" doc:"messages that a client may send over one WebSocket per minute, a sixth of them at once"`
+	WSRate         int           `env:"GATEWAY_WS_RATE_PER_MIN" file:"transport.ws_rate_per_min" default:"600" doc:"messages that a client may send over one WebSocket per minute, a sixth of them in one burst"`
 	Proxies        []string      `env:"GATEWAY_TRUSTED_PROXIES" file:"server.trusted_proxies" default:"loopback,private" doc:"networks whose X-Forwarded-For is believed; edge-proxy is in front, so by default any private address"`
 	FrameTTL       time.Duration `env:"GATEWAY_FRAME_TTL_SECS" file:"nats.frame_ttl_secs" default:"1800" unit:"s" doc:"how long frames are kept for replay, 60 s to 12 h"`
 	FrameMaxBytes  int64         `env:"GATEWAY_FRAME_MAX_BYTES" file:"nats.frame_max_bytes" default:"1073741824" doc:"bytes of stored frames together; the oldest go first"`
 	FramePerClient int64         `env:"GATEWAY_FRAME_MAX_PER_CLIENT" file:"nats.frame_max_per_client" default:"10000" doc:"stored frames per client; the oldest go first"`
+	ResultMaxBytes int64         `env:"GATEWAY_RESULT_MAX_BYTES" file:"nats.result_max_bytes" default:"67108864" doc:"largest callback whose result is kept for its client when no frame can hold it; larger ones are reported and dropped"`
+	ResultsBytes   int64         `env:"GATEWAY_RESULT_STORE_MAX_BYTES" file:"nats.result_store_max_bytes" default:"536870912" doc:"bytes of kept results together; without room a result is reported and dropped"`
 	RequestBucket  string        `env:"NATS_REQUEST_BUCKET" file:"nats.request_bucket" default:"requests" doc:"bucket of pending requests"`
 	RequestTTL     time.Duration `env:"NATS_REQUEST_TTL_SECS" file:"nats.request_ttl_secs" default:"1800" unit:"s" doc:"how long a request may be pending"`
 	CallbackPrefix string        `env:"NATS_CALLBACK_SUBJECT_PREFIX" file:"nats.callback_subject_prefix" default:"noetl.callbacks" doc:"subject prefix of callbacks over NATS"`
@@ -94,6 +96,8 @@ func (c Config) Validate() error {
 	}
 	positive("GATEWAY_FRAME_MAX_BYTES", c.FrameMaxBytes > 0)
 	positive("GATEWAY_FRAME_MAX_PER_CLIENT", c.FramePerClient > 0)
+	positive("GATEWAY_RESULT_MAX_BYTES", c.ResultMaxBytes > 0)
+	positive("GATEWAY_RESULT_STORE_MAX_BYTES", c.ResultsBytes > 0)
 	positive("NATS_REQUEST_TTL_SECS", c.RequestTTL > 0)
 	positive("GATEWAY_LIFECYCLE_MAX_BYTES", c.LifecycleBytes > 0)
 	if c.LifecycleTTL < time.Minute || c.LifecycleTTL > 12*time.Hour {

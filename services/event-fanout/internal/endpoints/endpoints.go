@@ -32,6 +32,7 @@ type Set struct {
 	IssueTicket  kit.Operation[string, fanout.Ticket]
 	RedeemTicket kit.Operation[string, string]
 	Hello        kit.Operation[string, frame.InitResult]
+	Fetch        kit.Operation[fanout.FetchRequest, string]
 	Execute      kit.Operation[edgewire.ExecuteRequest, edgewire.ExecuteResponse]
 	Rerun        kit.Operation[edgewire.RerunRequest, edgewire.ExecuteResponse]
 	Cancel       kit.Operation[edgewire.CancelRequest, edgewire.CancelResponse]
@@ -63,6 +64,7 @@ func New(svc *fanout.Service, o kit.Observer) Set {
 		IssueTicket:  kit.Lift("fanout.issue-ticket", svc.IssueTicket, client...),
 		RedeemTicket: kit.Lift("fanout.redeem-ticket", svc.RedeemTicket, client...),
 		Hello:        kit.Lift("fanout.hello", svc.Hello, client...),
+		Fetch:        kit.Lift("fanout.fetch-result", svc.Fetch, client...),
 		Execute:      kit.Lift("fanout.execute", svc.Execute, command...),
 		Rerun:        kit.Lift("fanout.rerun", svc.Rerun, command...),
 		Cancel:       kit.Lift("fanout.cancel", svc.Cancel, command...),

@@ -166,9 +166,7 @@ func (s *Service) storeState(ctx context.Context, r Route, state State, event st
 	if Ends(state.EventType) { // the end of a playbook is told by its callback too; both are the same frame
 		dedup = "state:" + r.RequestID + ":" + state.EventType
 	}
-	err := s.Frames.Append(ctx, r.ClientID, NewFrame{
-		Event: frame.MethodState, DedupID: dedup, Body: frame.Notify(frame.MethodState, state.Params()),
-	})
+	err := s.store(ctx, r.ClientID, frame.MethodState, dedup, state.Params())
 	if kind, failed := fault.KindOf(err); failed && kind == fault.TooLarge {
 		// One absurd event must not hold up those after it, nor the result.
 		s.Logger.WarnContext(ctx, "lifecycle event too large to push",

@@ -2,7 +2,6 @@ package fanout
 
 import (
 	"context"
-	"strconv"
 	"strings"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
@@ -17,7 +16,10 @@ type AttachRequest struct {
 	Token       string // of the session; the stream asks for its end with it
 	ClientID    string // "" for a new identity
 	LastEventID string // "" for none
-	Address     string // of the client, for the limit per address
+	// Returns is set when LastEventID came by itself, in the header of that name: a browser's EventSource
+	// returns with the URL that it began with, so the id knows better which client this is.
+	Returns bool
+	Address string // of the client, for the limit per address
 }
 
 // Attachment is an accepted stream: what to send first, and where to go on.
@@ -27,7 +29,10 @@ type Attachment struct {
 	SessionKey authwire.TokenKey
 	Token      string
 	Address    string
-	Init       []byte
+	// Init is the first frame, and ID the event id that it carries: it leads back to this client and to where
+	// its stream went on.
+	Init []byte
+	ID   string
 	// Gap is a notification to send after Init when history is gone for good; nil for none.
 	Gap []byte
 	// Epoch and After are the position in the log after which the stream delivers.
@@ -37,71 +42,91 @@ type Attachment struct {
 	Fresh bool
 }
 
-// Attach claims the client id for the user and finds the position to go on from: the last id
-// that the client has seen, else what was last written to a connection of that client.
+// Attach claims the client id for the user and finds the position to go on from: the last id that the
+// client has seen, else what was last written to a connection of that client. Somebody else's client id is
+// answered with a fresh one, and with nothing of the other's: pages keep theirs when the user changes.
 func (s *Service) Attach(ctx context.Context, in AttachRequest) (Attachment, error) {
-	owner := in.Session.Owner()
-	// A copy, because the stream would keep the whole URL that it is a part of.
-	a := Attachment{Client: Client{ID: strings.Clone(in.ClientID), Owner: owner}, Session: in.Session, SessionKey: in.SessionKey, Token: strings.Clone(in.Token), Address: in.Address}
-	if a.Client.ID == "" && in.LastEventID != "" {
-		var err error
-		if a.Client.ID, err = s.clientOf(ctx, owner, in.LastEventID); err != nil {
-			return a, err
-		}
+	// Copies, because the stream would keep the whole URL that they are a part of.
+	a := Attachment{
+		Client:  Client{ID: strings.Clone(in.ClientID), Owner: in.Session.Owner()},
+		Session: in.Session, SessionKey: in.SessionKey, Token: strings.Clone(in.Token), Address: in.Address,
 	}
-	if a.Client.ID == "" {
-		a.Client.ID, a.Fresh = s.NewID(), true
-	} else if !noetlwire.Token(a.Client.ID) {
+	if in.ClientID != "" && !noetlwire.Token(in.ClientID) {
 		return a, errBadClientID()
-	}
-	holder, err := s.Clients.Claim(ctx, a.Client)
-	if err != nil {
-		return a, err
-	}
-	if holder != owner {
-		return a, errNotOwner()
 	}
 	window, err := s.Frames.Window(ctx)
 	if err != nil {
 		return a, err
 	}
-	a.Epoch = window.Epoch
-	if _, _, known := ParseEventID(in.LastEventID); a.Fresh && known { // a new client where an old one was meant
-		a.Gap = frame.Notify(frame.MethodGap, frame.GapParams{LastEventID: in.LastEventID, Reason: "the client of that frame is not known any more"})
+	said, placed := ParsePosition(in.LastEventID)
+	if placed && said.Client == "" && in.ClientID == "" {
+		if said.Client, err = s.clientOf(ctx, said, window); err != nil {
+			return a, err
+		}
 	}
+	if said.Client != "" && (in.Returns || in.ClientID == "") {
+		a.Client.ID = strings.Clone(said.Client)
+	}
+	if err := s.claim(ctx, &a); err != nil {
+		return a, err
+	}
+	a.Epoch, a.After = window.Epoch, window.Last
 	var pending []frame.Pending
+	start := true
+	switch {
+	case in.LastEventID == "":
+	case !placed:
+		a.Gap = gap(in.LastEventID, "that is no event id of this gateway")
+	case a.Fresh: // a new client where an old one was meant
+		a.Gap = gap(in.LastEventID, "the client of that event id is not known, or not yours")
+	}
 	if !a.Fresh {
-		if err := s.position(ctx, &a, window, in.LastEventID); err != nil {
+		at := said
+		if said.Client != "" && said.Client != a.Client.ID { // its place in the log counts for any client
+			at.Start = true
+		}
+		if start, err = s.place(ctx, &a, window, at, in.LastEventID); err != nil {
 			return a, err
 		}
 		if pending, err = s.pending(ctx, a.Client.ID); err != nil {
 			return a, err
 		}
 	}
+	a.ID = Position{Epoch: a.Epoch, Seq: a.After, Client: a.Client.ID, Start: start}.String()
+	if start && a.After+1 < window.First { // what is gone was said to be
+		a.ID = Position{Epoch: a.Epoch, Seq: window.First - 1, Client: a.Client.ID, Start: true}.String()
+	}
 	a.Init = frame.Init(s.hello(a.Client.ID, pending))
 	return a, nil
 }
 
-// clientOf finds the client by the id of a frame that it has seen: a browser's EventSource comes
-// again with the URL that it began with, so without the client id that it was given. It is ""
-// for a frame that is not kept, or is somebody else's: that is for nobody to know.
-func (s *Service) clientOf(ctx context.Context, owner, lastEventID string) (string, error) {
-	epoch, seq, known := ParseEventID(lastEventID)
-	if !known || seq == 0 {
+// claim claims the client of an attachment for its user, or a fresh one.
+func (s *Service) claim(ctx context.Context, a *Attachment) error {
+	if a.Client.ID != "" {
+		holder, err := s.Clients.Claim(ctx, a.Client)
+		if err != nil || holder == a.Client.Owner {
+			return err
+		}
+	}
+	a.Client.ID, a.Fresh = s.NewID(), true
+	_, err := s.Clients.Claim(ctx, a.Client)
+	return err
+}
+
+// clientOf finds the client of an event id of an earlier version, which does not name it. It is "" for a
+// frame that is not kept.
+func (s *Service) clientOf(ctx context.Context, p Position, w Window) (string, error) {
+	if p.Seq == 0 || p.Epoch != w.Epoch || p.Seq < w.First || p.Seq > w.Last {
 		return "", nil
 	}
-	window, err := s.Frames.Window(ctx)
-	if err != nil || epoch != window.Epoch || seq < window.First || seq > window.Last {
-		return "", err
+	return s.Frames.Client(ctx, p.Seq)
+}
+
+func gap(lastEventID, reason string) []byte {
+	if len(lastEventID) > maxEventID {
+		lastEventID = lastEventID[:maxEventID]
 	}
-	client, err := s.Frames.Client(ctx, seq)
-	if err != nil || client == "" {
-		return "", err
-	}
-	if holder, err := s.Clients.Owner(ctx, client); err != nil || holder != owner {
-		return "", err
-	}
-	return client, nil
+	return frame.Notify(frame.MethodGap, frame.GapParams{LastEventID: lastEventID, Reason: reason})
 }
 
 // Hello is what the first frame says, for a client that asks again.
@@ -124,42 +149,54 @@ func (s *Service) hello(client string, pending []frame.Pending) frame.InitResult
 	}
 }
 
-func (s *Service) position(ctx context.Context, a *Attachment, w Window, lastEventID string) error {
-	epoch, seq, known := ParseEventID(lastEventID)
-	said := lastEventID
-	if !known {
-		var err error
-		if epoch, seq, err = s.Clients.Position(ctx, a.Client.ID); err != nil {
-			return err
+// place sets where the stream of a known client goes on: at the position, or, if that is none, after what
+// was last written to a connection of that client. It says so when anything after it is gone. start reports
+// that the place is not that of a frame of the client which is still kept.
+func (s *Service) place(ctx context.Context, a *Attachment, w Window, at Position, said string) (start bool, err error) {
+	if at.Epoch == "" {
+		at = Position{Client: a.Client.ID}
+		if at.Epoch, at.Seq, err = s.Clients.Position(ctx, a.Client.ID); err != nil {
+			return true, err
 		}
-		said = EventID(epoch, seq)
+		said = at.String()
+	}
+	a.After = 0
+	lost := func(reason string) {
+		if a.Gap == nil {
+			a.Gap = gap(said, reason)
+		}
 	}
 	switch {
-	case epoch == "": // never served
-		return nil
-	case epoch != w.Epoch:
+	case at.Epoch == "": // never served
+		return true, nil
+	case at.Epoch != w.Epoch:
 		// The log that this position belongs to is gone; what is in the new one is all there is.
-		a.Gap = frame.Notify(frame.MethodGap, frame.GapParams{LastEventID: said, Reason: "the store of frames was reset"})
-		return nil
-	case seq > w.Last:
+		lost("the store of frames was reset")
+		return true, nil
+	case at.Seq > w.Last:
 		// The end of the log was lost with a disk; its sequences are being given out again.
-		a.Gap = frame.Notify(frame.MethodGap, frame.GapParams{LastEventID: said, Reason: "the store of frames was reset"})
-		return nil
-	case seq+1 < w.First:
-		a.Gap = frame.Notify(frame.MethodGap, frame.GapParams{LastEventID: said, Reason: "older frames are no longer kept"})
-	case seq >= w.First && seq > 0:
-		// The oldest frames of one client go first when it has too many: as long as its last one
-		// is kept, nothing after it is gone.
-		frames, _, err := s.Frames.Since(ctx, a.Client.ID, seq-1, 1)
-		if err != nil {
-			return err
-		}
-		if len(frames) == 0 || frames[0].Seq != seq {
-			a.Gap = frame.Notify(frame.MethodGap, frame.GapParams{LastEventID: said, Reason: "older frames are no longer kept"})
-		}
+		lost("the store of frames was reset")
+		return true, nil
 	}
-	a.After = seq
-	return nil
+	a.After = at.Seq
+	if at.Seq+1 < w.First {
+		lost("older frames are no longer kept")
+		return true, nil
+	}
+	// The oldest frames of one client go first when it has too many. As long as the last one that it has seen
+	// is kept, nothing after it is gone; without one, as long as it has not too many.
+	var gone bool
+	if start = at.Start || at.Seq < w.First; start {
+		gone, err = s.Frames.Full(ctx, a.Client.ID)
+	} else {
+		var frames []Frame
+		frames, _, err = s.Frames.Since(ctx, a.Client.ID, at.Seq-1, 1)
+		gone = len(frames) == 0 || frames[0].Seq != at.Seq
+	}
+	if err == nil && gone {
+		lost("older frames are no longer kept")
+	}
+	return start || gone, err
 }
 
 // maxListed bounds how many pending requests the first frame lists; the newest are kept.
@@ -174,23 +211,9 @@ func (s *Service) pending(ctx context.Context, client string) ([]frame.Pending, 
 	for _, id := range ids[max(0, len(ids)-maxListed):] {
 		r, err := s.Requests.Get(ctx, id)
 		if err != nil || r.Done {
-			continue // it ended or aged out between the two look-ups
+			continue // it ended or aged out between the two lookups
 		}
 		list = append(list, frame.Pending{RequestID: r.ID, ExecutionID: r.ExecutionID, PlaybookPath: r.PlaybookPath})
 	}
 	return list, nil
-}
-
-// EventID is the SSE id of a frame: the log's epoch and the sequence in it.
-func EventID(epoch string, seq uint64) string { return epoch + "-" + strconv.FormatUint(seq, 10) }
-
-// ParseEventID is the inverse of [EventID]. A foreign id is no id: the client falls back to
-// what was written to it.
-func ParseEventID(id string) (epoch string, seq uint64, ok bool) {
-	epoch, number, found := strings.Cut(id, "-")
-	if !found || epoch == "" || len(id) > 64 {
-		return "", 0, false
-	}
-	seq, err := strconv.ParseUint(number, 10, 64)
-	return epoch, seq, err == nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/noetl/gateway/libs/contract/frame"
@@ -18,6 +19,10 @@ type Result struct {
 	Status      string
 	Data        json.RawMessage
 	Error       *frame.Error
+	// Kept names the worker's whole callback in the [ResultStore] when it was too large to be read into memory,
+	// and Size is its length in bytes. Without a name it was too large to be kept either.
+	Kept string
+	Size int64
 }
 
 // Describe is what traces show of it, if it is an id at all.
@@ -41,53 +46,80 @@ type Delivery struct {
 }
 
 // Complete stores the result of a request for its client: first the lifecycle events that came
-// before it, then the final state, then the result. It is idempotent.
+// before it, then the final state, then the result. It is idempotent. A result that cannot be kept is
+// reported to the client, and is the fault TooLarge.
 func (s *Service) Complete(ctx context.Context, in Result) (Delivery, error) {
+	out, err := s.complete(ctx, in)
+	for _, name := range slices.Compact([]string{in.Kept, out.kept}) {
+		if name != "" && name != out.counts {
+			s.discard(ctx, name)
+		}
+	}
+	if err == nil && out.lost > 0 {
+		err = errTooLargeToKeep(out.lost)
+	}
+	return out.Delivery, err
+}
+
+// completed is what became of a result.
+type completed struct {
+	Delivery
+	kept   string // name of the callback in the store, if no frame could hold it
+	counts string // the name of that which counts
+	lost   int64  // bytes of a result that could not be kept
+}
+
+func (s *Service) complete(ctx context.Context, in Result) (out completed, err error) {
 	if !noetlwire.Token(in.RequestID) {
-		return Delivery{}, errBadRequestID()
+		return out, errBadRequestID()
 	}
 	if in.ExecutionID != "" && !noetlwire.Token(in.ExecutionID) {
-		return Delivery{}, errBadExecutionID()
+		return out, errBadExecutionID()
 	}
 	r, err := s.Requests.Get(ctx, in.RequestID)
 	if err != nil {
-		return Delivery{}, err
+		return out, err
 	}
 	if r.ExecutionID != "" && in.ExecutionID != "" && in.ExecutionID != r.ExecutionID {
-		return Delivery{}, errBoundElsewhere()
+		return out, errBoundElsewhere()
 	}
 	if r.Done {
-		return Delivery{Connected: true, Repeated: true}, nil
+		return completed{Delivery: Delivery{Connected: true, Repeated: true}, counts: r.Result}, nil
 	}
 	settled := s.settle(ctx)
 	// A worker may be faster than the answer of execute: then it says which execution it is. It is
 	// bound again because the one who binds it on another replica may not have come to its route yet.
 	if execution := cmp.Or(r.ExecutionID, in.ExecutionID); execution != "" {
 		if r, err = s.bind(ctx, r.ID, execution); err != nil {
-			return Delivery{}, err
+			return out, err
 		}
 	}
-	if err := s.storeResult(ctx, r, in); err != nil {
-		return Delivery{}, err
+	if out.kept, out.lost, err = s.storeResult(ctx, r, in); err != nil {
+		return out, err
 	}
-	// As it is at its end: it may have been bound since it was read.
-	if r, err = s.Requests.Finish(ctx, r.ID); err != nil {
-		return Delivery{}, err
+	// As it is at its end: it may have been bound since it was read. It may have been written although its
+	// answer did not come.
+	out.counts = out.kept
+	if r, err = s.Requests.Finish(ctx, r.ID, out.kept); err != nil {
+		return out, err
 	}
+	out.counts = r.Result
 	if err := s.Pending.Delete(ctx, r.ClientID, r.ID); err != nil {
-		return Delivery{}, err
+		return out, err
 	}
 	if err := s.leave(ctx, r, settled); err != nil {
-		return Delivery{}, err
+		return out, err
 	}
-	connected, err := s.Feed.Present(ctx, r.ClientID)
-	if err != nil { // the frame is stored; only the wording of the answer depends on this
+	if out.Connected, err = s.Feed.Present(ctx, r.ClientID); err != nil {
+		// The frame is stored; only the wording of the answer depends on this.
 		s.Logger.DebugContext(ctx, "presence is unknown", "err", err)
 	}
-	return Delivery{Connected: connected}, nil
+	return out, nil
 }
 
-func (s *Service) storeResult(ctx context.Context, r Request, in Result) error {
+// storeResult stores the frames of a result. When no frame holds it, it returns the name under which its
+// callback is kept, or how many bytes of it are lost.
+func (s *Service) storeResult(ctx context.Context, r Request, in Result) (kept string, lost int64, err error) {
 	final := State{ExecutionID: r.ExecutionID, EventType: EventCompleted, Status: "completed"}
 	params := frame.ResultParams{RequestID: r.ID, ExecutionID: r.ExecutionID, Status: in.Status, Data: in.Data}
 	if in.failed() {
@@ -96,22 +128,32 @@ func (s *Service) storeResult(ctx context.Context, r Request, in Result) error {
 	}
 	if r.Ended != final.EventType { // else the frame came with the lifecycle event
 		if err := s.storeState(ctx, Route{RequestID: r.ID, ClientID: r.ClientID}, final, ""); err != nil {
-			return err
+			return "", 0, err
 		}
 	}
-	dedup := "result:" + r.ID
-	err := s.Frames.Append(ctx, r.ClientID, NewFrame{Event: frame.MethodResult, DedupID: dedup, Body: frame.Notify(frame.MethodResult, params)})
-	if kind, failed := fault.KindOf(err); !failed || kind != fault.TooLarge {
-		return err
+	if in.Size == 0 {
+		err = s.store(ctx, r.ClientID, frame.MethodResult, "result:"+r.ID, params)
+		if kind, failed := fault.KindOf(err); !failed || kind != fault.TooLarge {
+			return "", 0, err
+		}
 	}
-	// The person who waits must not wait for ever: say where the result can be fetched.
-	params.Data = nil
-	params.Error = &frame.Error{
-		Code:    fault.Internal.JSONRPCCode(),
-		Message: "the result is too large to be pushed: fetch it from /noetl/executions/" + r.ExecutionID,
+	kept, size, err := s.keep(ctx, r, in)
+	if err != nil {
+		return kept, 0, err
 	}
-	s.Logger.WarnContext(ctx, "result too large to push", "request_id", r.ID, "execution_id", r.ExecutionID, "bytes", len(in.Data))
-	return s.Frames.Append(ctx, r.ClientID, NewFrame{Event: frame.MethodResult, DedupID: dedup, Body: frame.Notify(frame.MethodResult, params)})
+	s.Logger.WarnContext(ctx, "result too large to push",
+		"request_id", r.ID, "execution_id", r.ExecutionID, "bytes", size, "kept", kept != "")
+	params.Data, params.Error = nil, elsewhere(r.ID, params, size, kept != "")
+	if kept == "" {
+		lost = size
+	}
+	return kept, lost, s.store(ctx, r.ClientID, frame.MethodResult, "result:"+r.ID, params)
+}
+
+// store appends a frame for a client. Every frame goes through here: what workers wrote becomes valid text.
+func (s *Service) store(ctx context.Context, client, method, dedup string, params any) error {
+	body := noetlwire.ValidText(frame.Notify(method, params))
+	return s.Frames.Append(ctx, client, NewFrame{Event: method, DedupID: dedup, Body: body})
 }
 
 func resultError(in Result) *frame.Error {
@@ -135,9 +177,16 @@ func resultError(in Result) *frame.Error {
 // body is the callback as it came, for the one who waits.
 func (s *Service) Callback(ctx context.Context, in Result, body []byte) (delivered bool, err error) {
 	if !noetlwire.Token(in.RequestID) {
+		if in.Kept != "" {
+			s.discard(ctx, in.Kept)
+		}
 		return false, errBadRequestID()
 	}
-	delivered, err = s.Relay.Deliver(ctx, in.RequestID, body)
+	if in.Size > 0 { // no relay carries that much
+		err = errTooLargeToRelay()
+	} else {
+		delivered, err = s.Relay.Deliver(ctx, in.RequestID, body)
+	}
 	if kind, failed := fault.KindOf(err); delivered || (failed && kind != fault.TooLarge) {
 		return delivered, err
 	}

@@ -24,11 +24,15 @@ func TestResultsBecomeFrames(t *testing.T) {
 		state string
 		want  string // part of the result frame
 	}{
-		"completed":         {fanout.Result{Status: "COMPLETED", Data: json.RawMessage(`{"n":12345678901234567890}`)}, "playbook.completed", `"status":"COMPLETED","data":{"n":12345678901234567890}`},
-		"failed by status":  {fanout.Result{Status: "FAILED", Data: json.RawMessage(`1`)}, "playbook.failed", `"status":"FAILED","error":{"code":-32000,"message":"the playbook failed","data":1}`},
-		"in lower case":     {fanout.Result{Status: "failed"}, "playbook.failed", `"status":"FAILED","error":{"code":-32000`},
-		"failed by error":   {fanout.Result{Status: "COMPLETED", Error: &frame.Error{Code: 7, Message: "boom", Data: json.RawMessage(`{}`)}}, "playbook.failed", `"status":"FAILED","error":{"code":7,"message":"boom","data":{}}`},
-		"too large to push": {fanout.Result{Status: "COMPLETED", Data: big}, "playbook.completed", `"error":{"code":-32603,"message":"the result is too large to be pushed: fetch it from /noetl/executions/55"}`},
+		"completed":        {fanout.Result{Status: "COMPLETED", Data: json.RawMessage(`{"n":12345678901234567890}`)}, "playbook.completed", `"status":"COMPLETED","data":{"n":12345678901234567890}`},
+		"failed by status": {fanout.Result{Status: "FAILED", Data: json.RawMessage(`1`)}, "playbook.failed", `"status":"FAILED","error":{"code":-32000,"message":"the playbook failed","data":1}`},
+		"in lower case":    {fanout.Result{Status: "failed"}, "playbook.failed", `"status":"FAILED","error":{"code":-32000`},
+		"failed by error":  {fanout.Result{Status: "COMPLETED", Error: &frame.Error{Code: 7, Message: "boom", Data: json.RawMessage(`{}`)}}, "playbook.failed", `"status":"FAILED","error":{"code":7,"message":"boom","data":{}}`},
+		"too large to push": {
+			fanout.Result{Status: "COMPLETED", Data: big}, "playbook.completed",
+			`"status":"COMPLETED","error":{"code":-32603,"message":"the result of 1048645 bytes is too large to be pushed: ` +
+				`GET /api/results/r returns it","data":{"code":"result_too_large","url":"/api/results/r","bytes":1048645}}`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

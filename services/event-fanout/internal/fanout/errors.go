@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/noetl/gateway/libs/fault"
@@ -36,6 +37,20 @@ func errBadExecutionID() error {
 
 func errBoundElsewhere() error {
 	return fault.New(fault.Conflict, "bound_elsewhere", "this request_id belongs to another execution_id")
+}
+
+func errNoResult() error {
+	return fault.New(fault.NotFound, "no_such_result",
+		"no result is kept for this request_id: results that were pushed are not, and the others only for a while")
+}
+
+func errTooLargeToKeep(size int64) error {
+	return fault.New(fault.TooLarge, "result_too_large",
+		"the result of "+strconv.FormatInt(size, 10)+" bytes is too large to be kept; its client was told so")
+}
+
+func errTooLargeToRelay() error {
+	return fault.New(fault.TooLarge, "callback_too_large", "this callback is too large, and no pending request has that request_id")
 }
 
 func errTooManyStreams(what string) error {

@@ -112,7 +112,7 @@ func TestARevokedSessionGetsNoMoreOfItsBacklog(t *testing.T) {
 		w.frames.Page(10)
 		h.EndSession(authwire.KeyOf("token-7"))
 		synctest.Wait()
-		first := fanout.EventID("e1", 1)
+		first := "e1-1"
 		att, err := w.service().Attach(t.Context(), fanout.AttachRequest{
 			Session: &authwire.Session{User: authwire.User{UserID: 7}, ExpiresAt: time.Now().Add(time.Hour)}, SessionKey: authwire.KeyOf("token-7"), ClientID: a.Client.ID, LastEventID: first,
 		})

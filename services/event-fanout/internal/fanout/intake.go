@@ -21,6 +21,8 @@ type Intake struct {
 	mu      sync.Mutex
 	holding bool
 	record  SourceRecord // as this process knows it while it holds the lease
+	broken  time.Time    // since when reading fails, zero while it does not
+	reading bool         // the source has reported that it reads
 }
 
 // IntakeMeter counts how often reading a source began again.
@@ -164,19 +166,21 @@ func (i *Intake) read(ctx context.Context) {
 		i.mu.Lock()
 		cursor := maps.Clone(i.record.Cursor)
 		i.mu.Unlock()
+		began := time.Now()
 		err := i.From.Read(ctx, cursor, i.report, func(ctx context.Context, b SourceBatch) error {
 			if err := i.Ingest(ctx, b.Events); err != nil {
 				return err
 			}
 			wait.Reset()
 			i.mu.Lock()
-			i.record.Cursor[b.Part] = b.Position
+			i.record.Cursor[b.Part], i.broken = b.Position, time.Time{}
 			i.mu.Unlock()
 			return nil
 		})
 		if ctx.Err() != nil {
 			return
 		}
+		i.failed(err, time.Since(began))
 		i.Meter.Reconnected(err != nil)
 		next := wait.NextBackOff()
 		i.Logger.WarnContext(ctx, "reading lifecycle events ended, trying again", "after", next, "err", err)
@@ -184,9 +188,31 @@ func (i *Intake) read(ctx context.Context) {
 	}
 }
 
+// brokenPatience is how long reading may fail before that is said, and before nobody waits for it any more:
+// a server that restarts is back sooner.
+const brokenPatience = 3 * time.Second
+
+// failed notes that reading ended with an error after a time in which it may have worked.
+func (i *Intake) failed(err error, after time.Duration) {
+	if err == nil {
+		return
+	}
+	i.mu.Lock()
+	if worked := i.reading && after >= brokenPatience; i.broken.IsZero() || worked {
+		i.broken = time.Now()
+	}
+	i.reading = false
+	said := i.record.State.Problem != "" || time.Since(i.broken) < brokenPatience
+	i.mu.Unlock()
+	if !said {
+		i.report(SourceState{Problem: "lifecycle events cannot be read: event-fanout's log says why"})
+	}
+}
+
 // report notes what the source reads, and says so once for each change.
 func (i *Intake) report(state SourceState) {
 	i.mu.Lock()
+	i.reading = state.Problem == ""
 	known := i.record.State
 	if known.Reading == state.Reading && known.Problem == state.Problem && !known.Since.IsZero() {
 		i.mu.Unlock()
@@ -205,10 +231,13 @@ func (i *Intake) report(state SourceState) {
 // Settle waits until what the source held has gone to the log. It is for the process that reads it.
 func (i *Intake) Settle(ctx context.Context) error {
 	i.mu.Lock()
-	holding := i.holding
+	holding, failing := i.holding, !i.reading && !i.broken.IsZero() && time.Since(i.broken) >= brokenPatience
 	i.mu.Unlock()
-	if !holding {
+	switch {
+	case !holding:
 		return ErrNotReading()
+	case failing: // results must not wait for it
+		return ErrCannotTell()
 	}
 	return i.From.Settle(ctx)
 }

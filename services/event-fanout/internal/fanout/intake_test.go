@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -184,6 +185,39 @@ func TestABrokenSourceIsAskedEverMoreRarely(t *testing.T) {
 		<-time.After(time.Minute)
 		if n := w.failed.Load(); n < 8 || n > 30 {
 			t.Errorf("tried %d times in a minute", n)
+		}
+		stop()
+	})
+}
+
+// A stream that is there and cannot be read is said, and results do not wait for it.
+func TestASourceThatCannotBeReadIsSaidAndNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &intakeWorld{source: fanouttest.NewSource(), leases: fanouttest.NewLeases()}
+		i, stop := w.replica(t, "a")
+		w.source.Publish("one")
+		synctest.Wait()
+		if text, err := fanout.TellSources(t.Context(), []*fanout.Intake{i}); err != nil || text == "" {
+			t.Fatal(text, err)
+		}
+		w.source.Refuse(errors.New("maximum consumers limit reached"))
+		w.source.Break(errors.New("the consumer is gone"))
+		<-time.After(30 * time.Second) // the bubble's clock
+		if text, err := fanout.TellSources(t.Context(), []*fanout.Intake{i}); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+			t.Errorf("readiness says %q, %v", text, err)
+		}
+		begin := time.Now()
+		if err := i.Settle(t.Context()); err == nil || time.Since(begin) > 0 {
+			t.Errorf("a report waits %s for it: %v", time.Since(begin), err)
+		}
+		w.source.Refuse(nil)
+		<-time.After(time.Minute)
+		if text, err := fanout.TellSources(t.Context(), []*fanout.Intake{i}); err != nil {
+			t.Errorf("readiness says %q, %v", text, err)
+		}
+		if err := i.Settle(t.Context()); err != nil {
+			t.Error(err)
 		}
 		stop()
 	})

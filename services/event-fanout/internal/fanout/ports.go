@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
@@ -44,6 +45,9 @@ type FrameLog interface {
 	Since(ctx context.Context, client string, after uint64, limit int) (frames []Frame, more bool, err error)
 	// Client returns whose frame has that sequence, "" when none has or it is no longer kept.
 	Client(ctx context.Context, seq uint64) (string, error)
+	// Full reports whether the client has as many frames as are kept of one client, so that older ones may be
+	// gone that are not older than the window.
+	Full(ctx context.Context, client string) (bool, error)
 	// Window returns what can be replayed.
 	Window(ctx context.Context) (Window, error)
 }
@@ -102,6 +106,8 @@ type Request struct {
 	Ended string
 	// Done is set when its result was stored.
 	Done bool
+	// Result names its callback in the ResultStore when no frame could hold it.
+	Result string
 }
 
 // RequestStore keeps pending requests for a limited time.
@@ -112,14 +118,27 @@ type RequestStore interface {
 	Get(ctx context.Context, id string) (Request, error)
 	// Bind sets the execution id unless the request has one, and returns the request as it is then.
 	Bind(ctx context.Context, id, executionID string) (Request, error)
-	// Finish marks the request done; it stays known until it ages out, so that a repeated
-	// callback can be told from an unknown one. It returns the request as it is then.
-	Finish(ctx context.Context, id string) (Request, error)
+	// Finish marks the request done, with the name of its kept result; it stays known until it ages out, so
+	// that a repeated callback can be told from an unknown one. Only the first call changes it. It returns the
+	// request as it is then.
+	Finish(ctx context.Context, id, result string) (Request, error)
 	// End notes that its execution has ended, unless that is noted already or the request is done.
 	// It returns the request as it is then.
 	End(ctx context.Context, id, eventType string) (Request, error)
 	// Remove forgets a request.
 	Remove(ctx context.Context, id string) error
+}
+
+// ResultStore keeps results that no frame can hold, for as long as requests are known.
+type ResultStore interface {
+	// Put stores what body gives, under a fresh name. Without room for it, it is the fault TooLarge. An error of
+	// body MUST be returned, and nothing be kept then.
+	Put(ctx context.Context, body io.Reader) (name string, size int64, err error)
+	// Get returns what is stored and its size, or the fault NotFound. Reading MUST fail when something is
+	// missing, and MUST end with ctx.
+	Get(ctx context.Context, name string) (body io.ReadCloser, size int64, err error)
+	// Remove forgets a result; an unknown name is no error.
+	Remove(ctx context.Context, name string) error
 }
 
 // Route leads from an execution to one pending request, and remembers how far the event log

@@ -55,7 +55,7 @@ func (s *Service) Progress(ctx context.Context, in Progress) error {
 	if s.reports.last(r.ID) == said {
 		return nil
 	}
-	err = s.Frames.Append(ctx, r.ClientID, NewFrame{Event: frame.MethodProgress, DedupID: "progress:" + s.NewID(), Body: frame.Notify(frame.MethodProgress, p)})
+	err = s.store(ctx, r.ClientID, frame.MethodProgress, "progress:"+s.NewID(), p)
 	if err == nil {
 		s.reports.note(r.ID, said)
 	}

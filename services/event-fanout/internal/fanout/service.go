@@ -14,6 +14,7 @@ type Deps struct {
 	Feed      LiveFeed
 	Clients   ClientStore
 	Requests  RequestStore
+	Results   ResultStore
 	Routes    RouteIndex
 	Pending   PendingIndex
 	Lifecycle LifecycleLog

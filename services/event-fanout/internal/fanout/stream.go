@@ -8,6 +8,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/frame"
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 )
 
 // Outgoing is one message for a connection. ID is empty for what is not stored.
@@ -273,7 +274,8 @@ func (s *Stream) write(frames []Frame, replies []Outgoing, ping bool) error {
 	}
 	out := make([]Outgoing, 0, len(frames)+len(replies)+1)
 	for _, f := range frames {
-		out = append(out, Outgoing{ID: EventID(s.epoch, f.Seq), Event: f.Event, Body: f.Body})
+		id := Position{Epoch: s.epoch, Seq: f.Seq, Client: s.client.ID}.String()
+		out = append(out, Outgoing{ID: id, Event: f.Event, Body: noetlwire.ValidText(f.Body)}) // earlier versions stored any
 	}
 	out = append(out, replies...)
 	if ping {

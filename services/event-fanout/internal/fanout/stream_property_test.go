@@ -81,7 +81,7 @@ func randomStream(t *testing.T, rnd *rand.Rand) {
 		t.Fatalf("%d of %d frames", len(got), len(want))
 	}
 	for i := range want {
-		if string(got[i].Body) != string(want[i].Body) || got[i].ID != fanout.EventID("e1", want[i].Seq) {
+		if string(got[i].Body) != string(want[i].Body) || got[i].ID != (fanout.Position{Epoch: "e1", Seq: want[i].Seq, Client: client}).String() {
 			t.Fatalf("frame %d is %s %s, want %s", i, got[i].ID, got[i].Body, want[i].Body)
 		}
 	}

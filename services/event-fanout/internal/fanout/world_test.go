@@ -26,6 +26,7 @@ type world struct {
 	settler  *fanouttest.Settler
 	sessions *fanouttest.Sessions
 	relay    *fanouttest.Relay
+	results  *fanouttest.Results
 	tickets  *fanouttest.Tickets
 	commands *fanouttest.Commands
 	ids      atomic.Int64
@@ -34,14 +35,14 @@ type world struct {
 func newWorld() *world {
 	return &world{
 		frames: fanouttest.NewFrames(), clients: fanouttest.NewClients(), requests: fanouttest.NewRequests(),
-		routes: fanouttest.NewRoutes(), pending: fanouttest.NewPending(), events: fanouttest.NewLifecycle(), settler: &fanouttest.Settler{}, sessions: fanouttest.NewSessions(), relay: fanouttest.NewRelay(),
+		routes: fanouttest.NewRoutes(), pending: fanouttest.NewPending(), events: fanouttest.NewLifecycle(), settler: &fanouttest.Settler{}, sessions: fanouttest.NewSessions(), relay: fanouttest.NewRelay(), results: fanouttest.NewResults(32 << 20),
 		tickets: fanouttest.NewTickets(), commands: fanouttest.NewCommands(),
 	}
 }
 
 func (w *world) service() *fanout.Service {
 	return fanout.New(fanout.Deps{
-		Frames: w.frames, Feed: w.frames, Clients: w.clients, Requests: w.requests, Routes: w.routes, Pending: w.pending, Lifecycle: w.events, Settler: w.settler, Relay: w.relay, Tickets: w.tickets, Commands: w.commands,
+		Frames: w.frames, Feed: w.frames, Clients: w.clients, Requests: w.requests, Routes: w.routes, Pending: w.pending, Lifecycle: w.events, Settler: w.settler, Relay: w.relay, Results: w.results, Tickets: w.tickets, Commands: w.commands,
 		Logger: slog.New(slog.DiscardHandler), NewID: func() string { return fmt.Sprintf("client-%d", w.ids.Add(1)) }, Now: time.Now,
 		Forwarded: []string{"step.exit", fanout.EventCompleted, fanout.EventFailed, fanout.EventCancelled}, Version: "test",
 	})
@@ -77,6 +78,16 @@ func (w *world) append(t *testing.T, client string, n int) {
 	if err := w.frames.Append(context.Background(), client, fanout.NewFrame{Event: "f", DedupID: fmt.Sprint(client, n), Body: []byte(fmt.Sprint(n))}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// kept counts the frames of a client after a place.
+func (w *world) kept(t *testing.T, client string, after uint64) int {
+	t.Helper()
+	frames, _, err := w.frames.Since(t.Context(), client, after, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(frames)
 }
 
 // expect registers and binds a request of a client that user 7 owns.

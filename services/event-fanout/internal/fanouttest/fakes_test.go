@@ -17,6 +17,7 @@ func TestFakesKeepTheirPorts(t *testing.T) {
 	})
 	fanouttest.RunClientStore(t, func(*testing.T) fanout.ClientStore { return fanouttest.NewClients() })
 	fanouttest.RunRequestStore(t, func(*testing.T) fanout.RequestStore { return fanouttest.NewRequests() })
+	fanouttest.RunResultStore(t, func(*testing.T) fanout.ResultStore { return fanouttest.NewResults(8 << 20) })
 	fanouttest.RunRouteIndex(t, func(*testing.T) fanout.RouteIndex { return fanouttest.NewRoutes() })
 	fanouttest.RunPendingIndex(t, func(*testing.T) fanout.PendingIndex { return fanouttest.NewPending() })
 	fanouttest.RunLifecycleLog(t, func(*testing.T) fanout.LifecycleLog { return fanouttest.NewLifecycle() })

@@ -28,6 +28,7 @@ type Frames struct {
 	last     uint64
 	byClient map[string][]fanout.Frame
 	seen     map[string]bool
+	evicted  map[string]bool
 	follow   map[string]map[int]func(fanout.Frame, uint64)
 	alive    map[string]map[int]func() bool
 	follows  int
@@ -38,7 +39,7 @@ type Frames struct {
 
 // NewFrames makes an empty log.
 func NewFrames() *Frames {
-	return &Frames{epoch: 1, first: 1, byClient: map[string][]fanout.Frame{}, seen: map[string]bool{}, follow: map[string]map[int]func(fanout.Frame, uint64){}, alive: map[string]map[int]func() bool{}}
+	return &Frames{epoch: 1, first: 1, byClient: map[string][]fanout.Frame{}, seen: map[string]bool{}, evicted: map[string]bool{}, follow: map[string]map[int]func(fanout.Frame, uint64){}, alive: map[string]map[int]func() bool{}}
 }
 
 // Fail makes every call on the log fail with err, until Fail(nil).
@@ -87,7 +88,7 @@ func (f *Frames) Age(first uint64) {
 func (f *Frames) Evict(client string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.byClient[client] = f.byClient[client][1:]
+	f.byClient[client], f.evicted[client] = f.byClient[client][1:], true
 }
 
 // All returns the frames of a client.
@@ -167,6 +168,16 @@ func (f *Frames) Client(ctx context.Context, seq uint64) (string, error) {
 		}
 	}
 	return "", ctx.Err()
+}
+
+// Full implements the port: a client from whom a frame was evicted has too many.
+func (f *Frames) Full(ctx context.Context, client string) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return false, f.err
+	}
+	return f.evicted[client], ctx.Err()
 }
 
 // Window implements the port.

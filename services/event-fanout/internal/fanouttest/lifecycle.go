@@ -262,6 +262,7 @@ type Source struct {
 	events  []fanout.SourceEvent
 	changed chan struct{}
 	broken  chan error
+	refused error
 }
 
 // NewSource makes an empty source.
@@ -279,6 +280,13 @@ func (s *Source) Publish(payload string) {
 // Break makes reading end with err.
 func (s *Source) Break(err error) { s.broken <- err }
 
+// Refuse makes reading fail before it has begun, until Refuse(nil).
+func (s *Source) Refuse(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused = err
+}
+
 // Name implements the port.
 func (s *Source) Name() string { return "memory" }
 
@@ -290,6 +298,12 @@ func (*Source) Optional() bool { return false }
 
 // Read implements the port.
 func (s *Source) Read(ctx context.Context, cursor fanout.Cursor, report func(fanout.SourceState), take func(context.Context, fanout.SourceBatch) error) error {
+	s.mu.Lock()
+	refused := s.refused
+	s.mu.Unlock()
+	if refused != nil {
+		return refused
+	}
 	report(fanout.SourceState{Reading: "memory"})
 	at, _ := strconv.Atoi(cursor["all"])
 	for {

@@ -108,8 +108,12 @@ func (s *Requests) Bind(_ context.Context, id, executionID string) (fanout.Reque
 }
 
 // Finish implements the port.
-func (s *Requests) Finish(_ context.Context, id string) (fanout.Request, error) {
-	return s.change(id, func(r *fanout.Request) { r.Done = true })
+func (s *Requests) Finish(_ context.Context, id, result string) (fanout.Request, error) {
+	return s.change(id, func(r *fanout.Request) {
+		if !r.Done {
+			r.Done, r.Result = true, result
+		}
+	})
 }
 
 // End implements the port.

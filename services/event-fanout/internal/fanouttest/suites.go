@@ -56,6 +56,11 @@ func RunFrameLog(t *testing.T, newLog func(*testing.T) fanout.FrameLog) {
 				t.Errorf("the frame %d is of %q, %v", f.Seq, client, err)
 			}
 		}
+		for _, client := range []string{"a", "nobody"} {
+			if full, err := l.Full(t.Context(), client); full || err != nil {
+				t.Errorf("%s has too many frames: %v", client, err)
+			}
+		}
 		if client, err := l.Client(t.Context(), 1<<40); err != nil || client != "" {
 			t.Errorf("no frame is of %q, %v", client, err)
 		}
@@ -89,6 +94,9 @@ func RunFrameLog(t *testing.T, newLog func(*testing.T) fanout.FrameLog) {
 		cancel()
 		if got, _, err := l.Since(ctx, "a", 0, 10); err == nil {
 			t.Fatalf("got %v and no error", got)
+		}
+		if full, err := l.Full(ctx, "a"); err == nil {
+			t.Fatalf("full: %v and no error", full)
 		}
 	})
 	t.Run("two frames of one DedupID are one", func(t *testing.T) {
@@ -288,7 +296,7 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		s := newStore(t)
 		_, getErr := s.Get(t.Context(), "x")
 		_, bindErr := s.Bind(t.Context(), "x", "1")
-		_, finishErr := s.Finish(t.Context(), "x")
+		_, finishErr := s.Finish(t.Context(), "x", "")
 		for _, err := range []error{getErr, bindErr, finishErr} {
 			if !isKind(err, fault.NotFound) {
 				t.Fatal(err)
@@ -314,13 +322,16 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 			})
 		}
 		wg.Go(func() {
-			if got, err := s.Finish(t.Context(), "r"); err != nil || !got.Done {
+			if got, err := s.Finish(t.Context(), "r", "kept"); err != nil || !got.Done || got.Result != "kept" {
 				t.Error(got, err)
+			}
+			if got, err := s.Finish(t.Context(), "r", "later"); err != nil || got.Result != "kept" {
+				t.Error("a second end counts:", got, err)
 			}
 		})
 		wg.Wait()
 		got, err := s.Get(t.Context(), "r")
-		if err != nil || len(seen) != 1 || !seen[got.ExecutionID] || !got.Done || got.Attempt != r.Attempt {
+		if err != nil || len(seen) != 1 || !seen[got.ExecutionID] || !got.Done || got.Result != "kept" || got.Attempt != r.Attempt {
 			t.Fatalf("%+v %v %v", got, seen, err)
 		}
 	})
@@ -338,7 +349,7 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		other := r
 		other.ID = "done"
 		must(t, s.Add(t.Context(), other))
-		if _, err := s.Finish(t.Context(), "done"); err != nil {
+		if _, err := s.Finish(t.Context(), "done", ""); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := s.End(t.Context(), "done", fanout.EventCompleted); err != nil || got.Ended != "" {

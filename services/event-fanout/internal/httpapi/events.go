@@ -85,7 +85,7 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // firstMessages are what a client gets before any frame.
 func firstMessages(a fanout.Attachment) []fanout.Outgoing {
-	first := []fanout.Outgoing{{Event: frame.EventMessage, Body: a.Init}, {Event: frame.MethodPing, Body: frame.Ping()}}
+	first := []fanout.Outgoing{{ID: a.ID, Event: frame.EventMessage, Body: a.Init}, {Event: frame.MethodPing, Body: frame.Ping()}}
 	if a.Gap != nil {
 		first = append(first, fanout.Outgoing{Event: frame.MethodGap, Body: a.Gap})
 	}
@@ -113,11 +113,14 @@ func (e *Events) attach(ctx context.Context, r *http.Request) (a fanout.Attachme
 	if err := e.Hub.Admit(fanout.Opening{Owner: session.Owner(), SessionKey: key, Address: address}); err != nil {
 		return a, "", err
 	}
-	last := r.Header.Get("Last-Event-ID")
-	if last == "" {
-		last = query.Get("last_event_id")
+	in := fanout.AttachRequest{
+		Session: session, SessionKey: key, Token: token, ClientID: query.Get("client_id"), Address: address,
+		LastEventID: r.Header.Get("Last-Event-ID"),
 	}
-	a, err = e.Set.Attach.Call(ctx, fanout.AttachRequest{Session: session, SessionKey: key, Token: token, ClientID: query.Get("client_id"), LastEventID: last, Address: address})
+	if in.Returns = in.LastEventID != ""; !in.Returns {
+		in.LastEventID = query.Get("last_event_id")
+	}
+	a, err = e.Set.Attach.Call(ctx, in)
 	return a, token, err
 }
 

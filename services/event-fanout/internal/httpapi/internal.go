@@ -15,15 +15,18 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/wire"
 )
 
-// maxCallback bounds a worker's body, in bytes. What is larger than NATS takes is answered
-// for in the hexagon; this bound only protects the process.
-const maxCallback = 8 << 20
+// maxReport bounds the body of a progress report, in bytes.
+const maxReport = 8 << 20
 
 // Internal returns the routes for workers. With a token set, they must send it; without one
 // the unguessable request id is the capability, and the listener is not public.
-func Internal(set endpoints.Set, token string, undelivered prometheus.Counter) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("POST /api/internal/callback", httpkit.Mount(set.Callback, decodeCallback, func(_ context.Context, w http.ResponseWriter, delivered bool) error {
+func Internal(set endpoints.Set, large LargeResults, token string, undelivered prometheus.Counter) http.Handler {
+	mux, callbacks := http.NewServeMux(), newCallbacks(large)
+	handle := func(path string, h http.Handler) {
+		mux.Handle("POST "+path, h)
+		mux.Handle("POST "+path+"/{$}", h) // templates write either
+	}
+	handle("/api/internal/callback", httpkit.Mount(set.Callback, callbacks.first, func(_ context.Context, w http.ResponseWriter, delivered bool) error {
 		message := "callback delivered"
 		if !delivered {
 			undelivered.Inc()
@@ -32,7 +35,7 @@ func Internal(set endpoints.Set, token string, undelivered prometheus.Counter) h
 		httpkit.WriteJSON(w, http.StatusOK, map[string]any{"delivered": delivered, "message": message})
 		return nil
 	}))
-	mux.Handle("POST /api/internal/callback/async", httpkit.Mount(set.Complete, body(wire.DecodeAsync), func(_ context.Context, w http.ResponseWriter, d fanout.Delivery) error {
+	handle("/api/internal/callback/async", httpkit.Mount(set.Complete, callbacks.async, func(_ context.Context, w http.ResponseWriter, d fanout.Delivery) error {
 		if !d.Connected {
 			httpkit.WriteJSON(w, http.StatusAccepted, map[string]any{"status": "queued", "clientDisconnected": true})
 			return nil
@@ -40,25 +43,16 @@ func Internal(set endpoints.Set, token string, undelivered prometheus.Counter) h
 		httpkit.WriteJSON(w, http.StatusOK, map[string]any{"status": "delivered"})
 		return nil
 	}))
-	mux.Handle("POST /api/internal/progress", httpkit.Mount(set.Progress, body(wire.DecodeProgress), func(_ context.Context, w http.ResponseWriter, _ struct{}) error {
+	handle("/api/internal/progress", httpkit.Mount(set.Progress, body(wire.DecodeProgress), func(_ context.Context, w http.ResponseWriter, _ struct{}) error {
 		httpkit.WriteJSON(w, http.StatusOK, map[string]any{"status": "sent"})
 		return nil
 	}))
 	return authorized(token, httpkit.Routes(mux))
 }
 
-func decodeCallback(r *http.Request) (endpoints.CallbackRequest, error) {
-	raw, err := httpkit.ReadBody(r, maxCallback)
-	if err != nil {
-		return endpoints.CallbackRequest{}, err
-	}
-	result, err := wire.DecodeCallback(raw)
-	return endpoints.CallbackRequest{Result: result, Body: raw}, err
-}
-
 func body[T any](decode func([]byte) (T, error)) httpkit.Decoder[T] {
 	return func(r *http.Request) (T, error) {
-		raw, err := httpkit.ReadBody(r, maxCallback)
+		raw, err := httpkit.ReadBody(r, maxReport)
 		if err != nil {
 			var none T
 			return none, err

@@ -227,14 +227,18 @@ func (c *wsConn) command(ctx context.Context, call wire.Call) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		out, err := set.Execute.Call(ctx, edgewire.ExecuteRequest{SessionToken: c.token, ClientID: c.client, Name: p.Name, Variables: p.Variables, ResourceKind: p.ResourceKind})
+		out, err := set.Execute.Call(ctx, edgewire.ExecuteRequest{
+			SessionToken: c.token, ClientID: c.client, RequestID: p.RequestID, Name: p.Name, Variables: p.Variables, ResourceKind: p.ResourceKind,
+		})
 		return wire.Started{RequestID: out.RequestID, ExecutionID: out.ExecutionID, Status: out.Status}, err
 	case "playbook/rerun":
 		p, err := wire.DecodeParams[wire.RerunParams](call.Params)
 		if err != nil {
 			return nil, err
 		}
-		out, err := set.Rerun.Call(ctx, edgewire.RerunRequest{SessionToken: c.token, ClientID: c.client, ExecutionID: string(p.ExecutionID), Variables: p.Variables})
+		out, err := set.Rerun.Call(ctx, edgewire.RerunRequest{
+			SessionToken: c.token, ClientID: c.client, RequestID: p.RequestID, ExecutionID: string(p.ExecutionID), Variables: p.Variables,
+		})
 		return wire.Started{RequestID: out.RequestID, ExecutionID: out.ExecutionID, Status: out.Status}, err
 	case "playbook/cancel":
 		p, err := wire.DecodeParams[wire.CancelParams](call.Params)

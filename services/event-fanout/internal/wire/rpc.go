@@ -136,12 +136,14 @@ type ExecuteParams struct {
 	Name         string          `json:"name"`
 	Variables    json.RawMessage `json:"variables"`
 	ResourceKind string          `json:"resourceKind"`
+	RequestID    string          `json:"requestId"`
 }
 
 // RerunParams are the params of playbook/rerun; executionId is a text or a number.
 type RerunParams struct {
 	ExecutionID noetlwire.ID    `json:"executionId"`
 	Variables   json.RawMessage `json:"variables"`
+	RequestID   string          `json:"requestId"`
 }
 
 // CancelParams are the params of playbook/cancel.

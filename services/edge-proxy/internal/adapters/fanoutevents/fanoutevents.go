@@ -40,6 +40,9 @@ func (f *Frames) Open(ctx context.Context, in edge.FramesRequest) (<-chan edge.F
 	if in.ClientID != "" {
 		query.Set("client_id", in.ClientID)
 	}
+	if in.LastEventID != "" { // in the header it would say that a browser returns, and so which client it is
+		query.Set("last_event_id", in.LastEventID)
+	}
 	address := f.base.JoinPath("/events")
 	address.RawQuery = query.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
@@ -47,9 +50,6 @@ func (f *Frames) Open(ctx context.Context, in edge.FramesRequest) (<-chan edge.F
 		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+in.Caller.Token)
-	if in.LastEventID != "" {
-		req.Header.Set("Last-Event-ID", in.LastEventID)
-	}
 	if client := httpkit.ClientOf(ctx); client.IsValid() {
 		req.Header.Set("X-Forwarded-For", client.String())
 	}

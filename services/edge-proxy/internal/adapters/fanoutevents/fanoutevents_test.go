@@ -95,7 +95,7 @@ func TestFramesOfAStream(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
-		if h := asked.Header; h.Get("Authorization") != "Bearer tok" || h.Get("Last-Event-ID") != "e-6" || h.Get("X-Forwarded-For") != "198.51.100.7" || strings.Contains(asked.URL.String(), "tok") {
+		if h := asked.Header; h.Get("Authorization") != "Bearer tok" || asked.URL.Query().Get("last_event_id") != "e-6" || h.Get("X-Forwarded-For") != "198.51.100.7" || strings.Contains(asked.URL.String(), "tok") {
 			t.Errorf("asked %s %v", asked.URL, h)
 		}
 	})

@@ -50,8 +50,8 @@ export async function send(url, options = {}, timeoutMs = 30000) {
   }
 }
 
-export async function getJSON(url, options) {
-  const response = await send(url, options);
+export async function getJSON(url, options, timeoutMs) {
+  const response = await send(url, options, timeoutMs);
   const body = await readBody(response);
   if (!response.ok) throw new ApiError(reasonOf(response.status, body), response.status);
   if (!isObject(body)) throw new ApiError(`${url} did not answer with JSON.`, response.status);

@@ -12,10 +12,12 @@ import { setUpWebhook } from './webhook.js';
 
 const STREAM_LABELS = { connecting: 'Connecting', live: 'Live', reconnecting: 'Reconnecting', offline: 'Offline' };
 
+const RESULT_TIMEOUT_MS = 120000;
+
 let config = null;
 let active = null; // {token, user, state, runs, stream} while someone is signed in
 
-const timeline = new Timeline(byId('timeline'), byId('timeline-empty'));
+const timeline = new Timeline(byId('timeline'), byId('timeline-empty'), fetchResult);
 const catalog = new Catalog();
 
 function setView(view) {
@@ -36,17 +38,21 @@ function refreshRun() {
 
 function onMessage(message, id) {
   const { state, runs } = active;
-  if (state.isSeen(id)) return;
   const init = message?.result;
+  if (!init && state.isSeen(id)) return;
   if (init?.clientId) {
     const clientId = text(init.clientId);
     // The position belongs to the client it was given to.
     if (clientId !== state.clientId) state.lastId = '';
     state.clientId = clientId;
     claim(clientId);
+    if (id) state.lastId = id;
     for (const request of Array.isArray(init.pendingRequests) ? init.pendingRequests : []) runs.pending(request);
     refreshRun();
-  } else if (message?.method === 'session/expired') {
+    state.save();
+    return;
+  }
+  if (message?.method === 'session/expired') {
     endSession('Your session has ended. Sign in again to go on; your timeline is kept.');
     return;
   } else if (message?.method === 'gap') {
@@ -66,7 +72,6 @@ async function startStream() {
     position: () => mine.state,
     onState: (value) => { if (active === mine) setStream(value); },
     onMessage: (message, id) => { if (active === mine) onMessage(message, id); },
-    onRefused: () => { mine.state.forgetClient(); },
     onUnauthorized: () => { if (active === mine) endSession('Your session is not valid any more. Sign in again to go on.'); },
   });
   mine.stream.run();
@@ -156,6 +161,16 @@ async function signIn() {
   byId('sign-in').disabled = false;
 }
 
+/** A UUID, also where the page is no secure context and crypto.randomUUID is missing. */
+function newRequestId() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40; // version 4 (RFC 9562, section 5.4)
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+}
+
 async function run(event) {
   event.preventDefault();
   if (!active) return;
@@ -167,13 +182,18 @@ async function run(event) {
   const name = catalog.selected;
   button.disabled = true;
   setText(button, 'Starting…');
+  // Chosen here, so that frames that come before the answer find their card.
+  const requestId = newRequestId();
   try {
-    const answer = await executePlaybook(mine.token, { name, variables, clientId: mine.state.clientId });
+    timeline.reveal(mine.runs.started({ requestId }, name));
+    const answer = await executePlaybook(mine.token, { name, variables, clientId: mine.state.clientId, requestId });
     if (active === mine) {
-      timeline.reveal(mine.runs.started(answer, name));
+      mine.runs.started(answer, name);
       mine.state.save();
     }
   } catch (cause) {
+    // NoETL may have started it all the same when the answer was lost: then its frames bring the card back.
+    mine.runs.drop(requestId);
     if (active === mine) fail(cause, cause.status === 403 ? `You may not run ${name}` : `${name} was not started`);
   } finally {
     setText(button, 'Run playbook');
@@ -182,6 +202,19 @@ async function run(event) {
     if (active === mine) button.focus({ preventScroll: true });
   }
   return undefined;
+}
+
+async function fetchResult(run, button) {
+  const mine = active;
+  button.disabled = true;
+  try {
+    const callback = await getJSON(run.elsewhere, { headers: { Authorization: `Bearer ${mine.token}` } }, RESULT_TIMEOUT_MS);
+    if (active === mine) mine.runs.fetched(run, callback);
+  } catch (cause) {
+    if (active === mine) fail(cause, 'The result cannot be fetched');
+  } finally {
+    button.disabled = false;
+  }
 }
 
 async function redeem() {

@@ -1,8 +1,8 @@
 import { ApiError, readBody, reasonOf, send } from './api.js';
 import { isObject } from './json.js';
 
-const RUN = `mutation Run($name: String!, $variables: JSON, $clientId: String) {
-  executePlaybook(name: $name, variables: $variables, clientId: $clientId) {
+const RUN = `mutation Run($name: String!, $variables: JSON, $clientId: String, $requestId: String) {
+  executePlaybook(name: $name, variables: $variables, clientId: $clientId, requestId: $requestId) {
     id executionId requestId name status textOutput
   }
 }`;
@@ -34,7 +34,7 @@ async function query(token, document, variables) {
   return body.data;
 }
 
-export async function executePlaybook(token, { name, variables, clientId }) {
-  const data = await query(token, RUN, { name, variables, clientId });
+export async function executePlaybook(token, { name, variables, clientId, requestId }) {
+  const data = await query(token, RUN, { name, variables, clientId, requestId });
   return data.executePlaybook;
 }

@@ -48,6 +48,12 @@ export class Runs {
     return run;
   }
 
+  /** Takes out a run that was not started, unless its frames say otherwise. */
+  drop(requestId) {
+    const run = this.#runs.find((r) => r.requestId === requestId);
+    if (run && !run.executionId && !isOver(run)) this.#remove(run);
+  }
+
   pending(request) {
     this.#hooks.onChange(this.#upsert({
       requestId: text(request.requestId), executionId: text(request.executionId), name: text(request.playbookPath),
@@ -85,14 +91,18 @@ export class Runs {
     const run = this.#upsert({ requestId: '', executionId: text(params.execution_id) });
     run.states.push({ type: text(params.event_type), step: text(params.step_name), status: text(params.status), at: text(params.at) || now() });
     if (run.states.length > STATE_LIMIT) run.states.shift();
-    const over = { 'playbook.completed': 'completed', 'playbook.failed': 'failed' }[text(params.event_type)];
+    const over = { 'playbook.completed': 'completed', 'playbook.failed': 'failed', 'playbook.cancelled': 'cancelled' }[text(params.event_type)];
     this.#settle(run, over ? normalise(params.status) || over : '');
     return run;
   }
 
   #result(params) {
     const run = this.#upsert({ requestId: text(params.requestId), executionId: text(params.executionId) });
-    const failed = normalise(params.status) === 'failed' || Boolean(params.error);
+    // Too large for a frame: the error says where it is, and failed only if the status says so.
+    const large = params.error?.data?.code === 'result_too_large';
+    const failed = normalise(params.status) === 'failed' || Boolean(params.error && !large);
+    run.elsewhere = large ? text(params.error.data.url) : '';
+    if (large) run.message = text(params.error.message);
     run.result = params.data;
     run.resultDropped = false;
     run.error = failed ? this.#errorOf(params.error) : null;
@@ -107,6 +117,13 @@ export class Runs {
   #errorOf(error) {
     if (isObject(error)) return { code: text(error.code), message: text(error.message) || 'The playbook failed.', data: error.data };
     return { code: '', message: text(error) || 'The playbook failed.' };
+  }
+
+  /** The callback of a result that was too large for a frame has been fetched. */
+  fetched(run, callback) {
+    run.result = callback.data ?? callback.error;
+    run.elsewhere = '';
+    this.#hooks.onChange(run);
   }
 
   #settle(run, status) {
@@ -137,7 +154,7 @@ export class Runs {
     into.states = [...from.states, ...into.states].sort((a, b) => Date.parse(a.at) - Date.parse(b.at) || 0);
     into.progress ??= from.progress;
     into.message ||= from.message;
-    if (from.hasResult && !into.hasResult) Object.assign(into, { result: from.result, error: from.error, hasResult: true });
+    if (from.hasResult && !into.hasResult) Object.assign(into, { result: from.result, elsewhere: from.elsewhere, error: from.error, hasResult: true });
     if (isOver(from) && !isOver(into)) Object.assign(into, { status: from.status, endedAt: from.endedAt, progress: from.progress });
     if (from.startedAt < into.startedAt) into.startedAt = from.startedAt;
     this.#remove(from);
@@ -146,7 +163,7 @@ export class Runs {
   #create() {
     const run = {
       key: `run-${this.#next++}`, requestId: '', executionId: '', name: '', status: 'started', progress: null, message: '',
-      states: [], result: undefined, hasResult: false, error: null, startedAt: now(), endedAt: null,
+      states: [], result: undefined, elsewhere: '', hasResult: false, error: null, startedAt: now(), endedAt: null,
     };
     this.#runs.unshift(run);
     while (this.#runs.length > RUN_LIMIT) this.#remove(this.#runs.at(-1));

@@ -19,7 +19,7 @@ export class SseParser {
 
   push(chunk) {
     if (chunk === '') return;
-    // A CR ended its line at once; the LF of a CRLF may come with the next chunk.
+    // A CR ended its line already; the LF of a CRLF may come with the next chunk.
     if (this.#skipLineFeed && chunk[0] === '\n') chunk = chunk.slice(1);
     this.#skipLineFeed = chunk === '' ? false : chunk.endsWith('\r');
     const lines = (this.#rest + chunk).split(/\r\n|\r|\n/);

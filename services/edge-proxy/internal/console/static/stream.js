@@ -17,11 +17,15 @@ function retryAfterMs(response) {
   return Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds * 1000, 2 * CAP_MS) : 0;
 }
 
+/** How often in a row a WebSocket may fail before its first message; then it is not the way here. */
+const SOCKET_TRIES = 2;
+const CLOSE_SESSION = 4401; // 401 in the private range of close codes
+
 /**
- * The one connection to /events, kept alive until stop(). fetch rather than EventSource: it can send
- * the token and the position as headers, so neither ever stands in a URL or a log.
- * hooks: position() → {clientId, lastId}; onMessage(message, id); onState(state);
- * onUnauthorized(); onRefused() when the remembered client_id is not ours any more.
+ * The one connection for frames, kept alive until stop(): a WebSocket, because over HTTP/1.1 a browser gives a host
+ * six connections for all tabs together, and an event stream holds one of them. Where no WebSocket gets through it is
+ * an event stream, by fetch rather than EventSource: fetch sends the token and the position as headers.
+ * hooks: position() → {clientId, lastId}; onMessage(message, id); onState(state); onUnauthorized().
  */
 export class EventStream {
   #token;
@@ -31,6 +35,7 @@ export class EventStream {
   #base = BASE_MS;
   #abort = null;
   #wake = null;
+  #socketFailures = 0;
 
   constructor(token, hooks) {
     this.#token = token;
@@ -43,7 +48,7 @@ export class EventStream {
       const began = performance.now();
       const floor = await this.#once();
       if (this.#stopped) return;
-      // A server that accepts and hangs up at once must not reset the backoff.
+      // A server that accepts and hangs up immediately must not reset the backoff.
       if (performance.now() - began > STEADY_MS) this.#attempt = 0;
       // navigator.onLine only words the pill: it is false on hosts where loopback works well.
       this.#hooks.onState(navigator.onLine ? 'reconnecting' : 'offline');
@@ -81,16 +86,7 @@ export class EventStream {
     };
     alive();
     try {
-      const { clientId, lastId } = this.#hooks.position();
-      const headers = { Authorization: `Bearer ${this.#token}`, Accept: 'text/event-stream' };
-      if (lastId) headers['Last-Event-ID'] = lastId;
-      const url = clientId ? `/events?client_id=${encodeURIComponent(clientId)}` : '/events';
-      const response = await fetch(url, { headers, cache: 'no-store', credentials: 'same-origin', signal: abort.signal });
-      if (!response.ok || !response.headers.get('Content-Type')?.startsWith('text/event-stream')) {
-        response.body?.cancel().catch(() => {});
-        return this.#rejected(response, clientId);
-      }
-      await this.#read(response.body, alive);
+      return await (this.#socketFailures < SOCKET_TRIES ? this.#socket(abort.signal, alive) : this.#events(abort.signal, alive));
     } catch (cause) {
       if (!this.#stopped && cause?.name !== 'AbortError') console.info('event stream ended:', cause?.message);
     } finally {
@@ -100,12 +96,54 @@ export class EventStream {
     return 0;
   }
 
-  #rejected(response, clientId) {
+  /** A WebSocket takes no headers: a ticket, good for this one connection, stands for the token. */
+  async #socket(signal, alive) {
+    const response = await fetch('/events/ticket', {
+      method: 'POST', headers: { Authorization: `Bearer ${this.#token}` }, cache: 'no-store', credentials: 'same-origin', signal,
+    });
+    if (!response.ok) return this.#rejected(response);
+    const { ticket } = await response.json();
+    const query = new URLSearchParams({ ticket });
+    const { clientId, lastId } = this.#hooks.position();
+    if (clientId) query.set('client_id', clientId);
+    if (lastId) query.set('last_event_id', lastId);
+    const url = new URL(`/ws?${query}`, location.href);
+    url.protocol = url.protocol.replace('http', 'ws');
+    const socket = new WebSocket(url);
+    signal.addEventListener('abort', () => socket.close());
+    let spoken = false;
+    socket.addEventListener('message', (event) => {
+      spoken = true;
+      alive();
+      this.#deliver(event.data, null);
+    });
+    const code = await new Promise((resolve) => socket.addEventListener('close', (event) => resolve(event.code)));
+    this.#socketFailures = spoken ? 0 : this.#socketFailures + 1;
+    if (code === CLOSE_SESSION && !this.#stopped) {
+      this.stop();
+      this.#hooks.onUnauthorized();
+    }
+    return 0;
+  }
+
+  async #events(signal, alive) {
+    const { clientId, lastId } = this.#hooks.position();
+    const headers = { Authorization: `Bearer ${this.#token}`, Accept: 'text/event-stream' };
+    if (lastId) headers['Last-Event-ID'] = lastId;
+    const url = clientId ? `/events?client_id=${encodeURIComponent(clientId)}` : '/events';
+    const response = await fetch(url, { headers, cache: 'no-store', credentials: 'same-origin', signal });
+    if (!response.ok || !response.headers.get('Content-Type')?.startsWith('text/event-stream')) {
+      response.body?.cancel().catch(() => {});
+      return this.#rejected(response);
+    }
+    await this.#read(response.body, alive);
+    return 0;
+  }
+
+  #rejected(response) {
     if (response.status === 401) {
       this.stop();
       this.#hooks.onUnauthorized();
-    } else if (response.status === 403 && clientId) {
-      this.#hooks.onRefused();
     }
     return retryAfterMs(response);
   }
@@ -114,7 +152,7 @@ export class EventStream {
     const reader = body.getReader();
     // stream: true holds back a character whose bytes are split over two chunks.
     const decoder = new TextDecoder();
-    const parser = new SseParser((event) => this.#deliver(event), (ms) => { this.#base = Math.max(100, Math.min(ms, CAP_MS)); });
+    const parser = new SseParser((event) => this.#deliver(event.data, event.id), (ms) => { this.#base = Math.max(100, Math.min(ms, CAP_MS)); });
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
@@ -123,16 +161,17 @@ export class EventStream {
     }
   }
 
-  #deliver(event) {
+  /** id is that of the event; a WebSocket has it in the message. */
+  #deliver(data, id) {
     if (this.#stopped) return;
     let message;
     try {
-      message = parse(event.data);
+      message = parse(data);
     } catch {
-      console.warn('a frame is not JSON', event.type);
+      console.warn('a frame is not JSON');
       return;
     }
     if (message?.result?.clientId) this.#hooks.onState('live');
-    this.#hooks.onMessage(message, event.id);
+    this.#hooks.onMessage(message, id ?? message?.params?._meta?.eventId ?? null);
   }
 }

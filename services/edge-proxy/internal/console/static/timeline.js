@@ -27,7 +27,7 @@ class Card {
   #shownStates = '';
   #shownResult = null;
 
-  constructor(run) {
+  constructor(run, onFetch) {
     const titleId = `${run.key}-title`;
     this.title = el('h3', { id: titleId });
     this.status = el('span', { class: 'chip', 'data-testid': 'run-status' });
@@ -42,13 +42,15 @@ class Card {
     this.error = el('p', { class: 'run-error', hidden: true });
     // Scrolls inside, so it must be reachable by keyboard.
     this.result = el('pre', { tabindex: '0', role: 'region', 'aria-label': 'Result', 'data-testid': 'run-result', hidden: true });
+    this.fetch = el('button', { type: 'button', class: 'quiet small', hidden: true, 'data-testid': 'run-fetch' }, 'Fetch the result');
+    this.fetch.addEventListener('click', () => onFetch(run, this.fetch));
     this.root = el('li', {},
       el('article', { class: 'card', 'aria-labelledby': titleId, 'data-testid': 'run-card' },
         el('header', { class: 'card-head' }, this.title, this.status),
         el('p', { class: 'when' }, this.started, this.took),
         el('dl', { class: 'ids' }, this.request.row, this.execution.row),
         el('div', { class: 'progress-row' }, this.bar, this.percent),
-        this.message, this.states, this.error, this.result));
+        this.message, this.states, this.error, this.fetch, this.result));
     this.article = this.root.firstElementChild;
   }
 
@@ -84,6 +86,7 @@ class Card {
 
   #updateResult(run) {
     this.error.hidden = !run.error;
+    this.fetch.hidden = !run.elsewhere;
     if (run.error) setText(this.error, run.error.code ? `${run.error.message} (code ${run.error.code})` : run.error.message);
     const value = run.result ?? run.error?.data;
     const note = run.resultDropped ? 'The result was too large to keep across the reload.' : null;
@@ -101,8 +104,11 @@ export class Timeline {
   #empty;
   #cards = new Map();
   #told = new Map();
+  #onFetch;
 
-  constructor(list, empty) {
+  /** onFetch(run, button) is called when a person wants a result that was too large for a frame. */
+  constructor(list, empty, onFetch) {
+    this.#onFetch = onFetch;
     this.#list = list;
     this.#empty = empty;
   }
@@ -110,7 +116,7 @@ export class Timeline {
   /** Restored cards, newest first; they are old news, so nothing is read out. */
   restore(runs) {
     for (const run of runs) {
-      const card = new Card(run);
+      const card = new Card(run, this.#onFetch);
       this.#cards.set(run.key, card);
       this.#told.set(run.key, run.status);
       this.#list.append(card.root);
@@ -122,7 +128,7 @@ export class Timeline {
   show(run) {
     let card = this.#cards.get(run.key);
     if (!card) {
-      card = new Card(run);
+      card = new Card(run, this.#onFetch);
       this.#cards.set(run.key, card);
       this.#list.prepend(card.root);
     }

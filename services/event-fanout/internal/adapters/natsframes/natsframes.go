@@ -49,6 +49,8 @@ type FrameLog struct {
 	js     jetstream.JetStream
 	tel    *telemetry.Telemetry
 	stream *natskit.Lazy[jetstream.Stream]
+
+	perClient int64
 }
 
 // New makes the log; the stream is created when it is first needed.
@@ -57,7 +59,7 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*FrameLog, error)
 	if err != nil {
 		return nil, err
 	}
-	return &FrameLog{nc: nc, js: js, tel: tel, stream: natskit.Stream(js, jetstream.StreamConfig{
+	return &FrameLog{nc: nc, js: js, tel: tel, perClient: cfg.MaxPerClient, stream: natskit.Stream(js, jetstream.StreamConfig{
 		Name: StreamName, Description: "Frames for clients of the NoETL gateway, kept for replay.",
 		Subjects: []string{subjectPrefix + "*"}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld,
 		MaxAge: cfg.TTL, MaxBytes: cfg.MaxBytes, MaxMsgsPerSubject: cfg.MaxPerClient, Duplicates: min(dedupWindow, cfg.TTL), AllowDirect: true, Replicas: cfg.Replicas,
@@ -112,8 +114,8 @@ func (l *FrameLog) Since(ctx context.Context, client string, after uint64, limit
 		more = m.Header.Get("Nats-Num-Pending") != "0"
 		frames = append(frames, fanout.Frame{Seq: m.Sequence, Event: m.Header.Get(EventHeader), Body: m.Data})
 	}
-	if len(frames) == 0 { // the iterator ends without a word when NATS does not answer
-		return nil, false, fault.New(fault.Unavailable, "frame_log_silent", "a part of the gateway is unavailable; try again")
+	if len(frames) == 0 {
+		return nil, false, errSilent()
 	}
 	return frames, more, nil
 }
@@ -134,8 +136,41 @@ func (l *FrameLog) Client(ctx context.Context, seq uint64) (string, error) {
 	return strings.TrimPrefix(m.Subject, subjectPrefix), nil
 }
 
+// Full implements the port: the answer to a batched get tells how many frames follow.
+func (l *FrameLog) Full(ctx context.Context, client string) (bool, error) {
+	if _, err := l.stream.Get(ctx); err != nil {
+		return false, err
+	}
+	messages, err := jetstreamext.GetBatch(ctx, l.js, StreamName, 1, jetstreamext.GetBatchSubject(subjectPrefix+client), jetstreamext.GetBatchSeq(1))
+	if err != nil {
+		return false, l.stream.Failed(err)
+	}
+	answered, following := false, int64(0)
+	for m, err := range messages {
+		switch {
+		case errors.Is(err, jetstreamext.ErrNoMessages):
+			return false, nil
+		case err != nil:
+			return false, l.stream.Failed(err)
+		}
+		answered = true
+		if following, err = strconv.ParseInt(m.Header.Get("Nats-Num-Pending"), 10, 64); err != nil {
+			return false, err
+		}
+	}
+	if !answered {
+		return false, errSilent()
+	}
+	return following+1 >= l.perClient, nil
+}
+
+// errSilent says that NATS did not answer: the iterator then ends without a word.
+func errSilent() error {
+	return fault.New(fault.Unavailable, "frame_log_silent", "a part of the gateway is unavailable; try again")
+}
+
 // Window implements the port. The epoch is the stream's creation time: a stream that was
-// lost and made again has another.
+// lost and recreated has another.
 func (l *FrameLog) Window(ctx context.Context) (fanout.Window, error) {
 	s, err := l.stream.Get(ctx)
 	if err != nil {

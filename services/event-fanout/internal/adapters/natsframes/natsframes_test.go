@@ -103,4 +103,7 @@ func TestTheOldestFramesOfAClientGoFirst(t *testing.T) {
 	if got, more, err := l.Since(t.Context(), "a", 0, 10); err != nil || more || len(got) != 3 || string(got[0].Body) != "2" {
 		t.Fatal(got, more, err)
 	}
+	if full, err := l.Full(t.Context(), "a"); err != nil || !full {
+		t.Errorf("full %v, %v", full, err)
+	}
 }

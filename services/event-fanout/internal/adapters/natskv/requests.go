@@ -34,6 +34,7 @@ type requestRecord struct {
 	Attempt      string       `json:"attempt,omitempty"`
 	Ended        string       `json:"ended,omitempty"`
 	Done         bool         `json:"done,omitempty"`
+	Result       string       `json:"result,omitempty"`
 }
 
 // NewRequestStore makes the store on the bucket of that name.
@@ -84,7 +85,7 @@ func (s *RequestStore) get(ctx context.Context, id string) (fanout.Request, uint
 	}
 	return fanout.Request{
 		ID: id, ClientID: rec.ClientID, SessionKey: rec.SessionToken, ExecutionID: string(rec.ExecutionID),
-		PlaybookPath: rec.PlaybookPath, CreatedAt: rec.CreatedAt, Attempt: rec.Attempt, Ended: rec.Ended, Done: rec.Done,
+		PlaybookPath: rec.PlaybookPath, CreatedAt: rec.CreatedAt, Attempt: rec.Attempt, Ended: rec.Ended, Done: rec.Done, Result: rec.Result,
 	}, entry.Revision(), nil
 }
 
@@ -100,11 +101,13 @@ func (s *RequestStore) Bind(ctx context.Context, id, executionID string) (fanout
 }
 
 // Finish implements the port.
-func (s *RequestStore) Finish(ctx context.Context, id string) (fanout.Request, error) {
+func (s *RequestStore) Finish(ctx context.Context, id, result string) (fanout.Request, error) {
 	return s.change(ctx, id, func(r *fanout.Request) bool {
-		changed := !r.Done
-		r.Done = true
-		return changed
+		if r.Done {
+			return false
+		}
+		r.Done, r.Result = true, result
+		return true
 	})
 }
 
@@ -152,6 +155,6 @@ func (s *RequestStore) Remove(ctx context.Context, id string) error {
 func encodeRequest(r fanout.Request) ([]byte, error) {
 	return json.Marshal(requestRecord{ //nolint:gosec // the member holds a hash; see requestRecord
 		ClientID: r.ClientID, SessionToken: r.SessionKey, ExecutionID: noetlwire.ID(r.ExecutionID),
-		PlaybookPath: r.PlaybookPath, CreatedAt: r.CreatedAt, Attempt: r.Attempt, Ended: r.Ended, Done: r.Done,
+		PlaybookPath: r.PlaybookPath, CreatedAt: r.CreatedAt, Attempt: r.Attempt, Ended: r.Ended, Done: r.Done, Result: r.Result,
 	})
 }

@@ -1,0 +1,131 @@
+// Package natsobjects keeps results that no frame can hold in a NATS object store.
+package natsobjects
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+)
+
+// bucketName is the object store; its stream is OBJ_gateway_results.
+const bucketName = "gateway_results"
+
+// Config bounds the store.
+type Config struct {
+	TTL      time.Duration // how long a result is kept
+	MaxBytes int64         // bytes of all results together; what does not fit is refused
+	Replicas int
+}
+
+var _ fanout.ResultStore = (*ResultStore)(nil)
+
+// ResultStore is the adapter. It is safe for concurrent use.
+type ResultStore struct {
+	newID  func() string
+	bucket *natskit.Lazy[jetstream.ObjectStore]
+}
+
+// New makes the store; the bucket is created when it is first needed. newID returns fresh names.
+func New(js jetstream.JetStream, cfg Config, newID func() string) *ResultStore {
+	wanted := jetstream.ObjectStoreConfig{
+		Bucket: bucketName, Description: "Results that are too large for frames of the NoETL gateway.",
+		TTL: cfg.TTL, MaxBytes: cfg.MaxBytes, Storage: jetstream.FileStorage, Replicas: cfg.Replicas,
+	}
+	return &ResultStore{newID: newID, bucket: natskit.NewLazy(func(ctx context.Context) (jetstream.ObjectStore, error) {
+		bucket, err := js.ObjectStore(ctx, bucketName)
+		if !errors.Is(err, jetstream.ErrBucketNotFound) {
+			return bucket, err
+		}
+		bucket, err = js.CreateObjectStore(ctx, wanted)
+		if errors.Is(err, jetstream.ErrBucketExists) {
+			return js.ObjectStore(ctx, bucketName)
+		}
+		return bucket, err
+	})}
+}
+
+// source keeps the error of a body apart from those of NATS.
+type source struct {
+	io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // a reader returns it bare
+		s.err = err
+	}
+	return n, err
+}
+
+// Put implements the port. What an unfinished one left is purged by the client library, or ages out.
+func (s *ResultStore) Put(ctx context.Context, body io.Reader) (string, int64, error) {
+	bucket, err := s.bucket.Get(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	from := &source{Reader: body}
+	info, err := bucket.Put(ctx, jetstream.ObjectMeta{Name: s.newID()}, from)
+	switch {
+	case from.err != nil:
+		return "", 0, from.err
+	case full(err):
+		return "", 0, fault.Wrap(err, fault.TooLarge, "result_store_full", "there is no room for this result")
+	case err != nil:
+		return "", 0, s.bucket.Failed(err)
+	}
+	return info.Name, int64(info.Size), nil //nolint:gosec // bounded by the store
+}
+
+// Codes with which a server refuses a message that it cannot store.
+const (
+	codeStoreFailed jetstream.ErrorCode = 10077 // for any reason, which is in the text
+	codeNoStorage   jetstream.ErrorCode = 10047 // the account has none left
+)
+
+// full reports whether there was no room; a disk that fails is an outage.
+func full(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == codeNoStorage ||
+		(api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, "maximum bytes")))
+}
+
+// Get implements the port; the library compares the digest at the end.
+func (s *ResultStore) Get(ctx context.Context, name string) (io.ReadCloser, int64, error) {
+	bucket, err := s.bucket.Get(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	object, err := bucket.Get(ctx, name)
+	if errors.Is(err, jetstream.ErrObjectNotFound) {
+		return nil, 0, fault.Wrap(err, fault.NotFound, "no_such_result", "this result is no longer kept")
+	}
+	if err != nil {
+		return nil, 0, s.bucket.Failed(err)
+	}
+	info, err := object.Info()
+	if err != nil {
+		return nil, 0, errors.Join(s.bucket.Failed(err), object.Close())
+	}
+	return object, int64(info.Size), nil //nolint:gosec // bounded by the store
+}
+
+// Remove implements the port.
+func (s *ResultStore) Remove(ctx context.Context, name string) error {
+	bucket, err := s.bucket.Get(ctx)
+	if err != nil {
+		return err
+	}
+	if err = bucket.Delete(ctx, name); errors.Is(err, jetstream.ErrObjectNotFound) {
+		return nil
+	}
+	return s.bucket.Failed(err)
+}
