@@ -18,8 +18,9 @@ import (
 
 // Bounds of a callback.
 const (
-	// maxInMemory is what is read into memory, in bytes; what is larger goes to the store as it comes.
-	maxInMemory = 2 << 20
+	// minInMemory is what is read into memory at least, in bytes; what is larger than that and than a message of
+	// NATS goes to the store as it comes.
+	minInMemory = 2 << 20
 	// maxScanned is how far a body is read that cannot be kept, in bytes, to find out whose result it is.
 	maxScanned = 1 << 30
 	// maxKeeping bounds how many callbacks are put into the store concurrently.
@@ -30,8 +31,9 @@ const (
 
 // LargeResults says where callbacks go that are too large to be read into memory.
 type LargeResults struct {
-	Store fanout.ResultStore
-	Max   int64 // bytes of one callback
+	Store   fanout.ResultStore
+	Max     int64        // bytes of one callback
+	Message func() int64 // bytes of the largest message that NATS takes
 }
 
 // callbacks reads the bodies of callbacks of any size.
@@ -61,11 +63,12 @@ func (c *callbacks) async(r *http.Request) (fanout.Result, error) {
 
 // read returns a callback, and its body if that fits into memory. decode reads the smaller ones.
 func (c *callbacks) read(r *http.Request, decode func([]byte) (fanout.Result, error)) (fanout.Result, []byte, error) {
-	raw, err := io.ReadAll(io.LimitReader(r.Body, maxInMemory+1))
+	most := max(minInMemory, c.large.Message())
+	raw, err := io.ReadAll(io.LimitReader(r.Body, most+1))
 	switch {
 	case err != nil:
 		return fanout.Result{}, nil, unreadable(err)
-	case len(raw) > maxInMemory:
+	case int64(len(raw)) > most:
 		result, err := c.keep(r.Context(), io.MultiReader(bytes.NewReader(raw), r.Body))
 		return result, nil, err
 	}
