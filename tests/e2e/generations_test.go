@@ -47,6 +47,9 @@ type frame struct {
 		EventType   string          `json:"event_type"`
 		StepName    *string         `json:"step_name"`
 		Data        json.RawMessage `json:"data"`
+		Error       struct {
+			Data struct{ Code string }
+		} `json:"error"`
 	}
 }
 
@@ -167,7 +170,8 @@ func (r run) check(t *testing.T, late bool) {
 	if got := strings.Join(r.progress, " "); got != "0.2 0.4 0.6 0.8 1" {
 		t.Errorf("progress %s", got)
 	}
-	if len(r.results) != 1 || r.results[0].params.Status != "COMPLETED" || strings.Join(r.ends, " ") != "playbook.completed" {
+	if len(r.results) != 1 || r.results[0].params.Status != "COMPLETED" ||
+		strings.Join(r.ends, " ") != "playbook.completed" {
 		t.Errorf("%d results, ends %v", len(r.results), r.ends)
 	}
 	if r.late > 0 && !late {
@@ -211,7 +215,8 @@ func (g gateway) cancel(t *testing.T, generation, session, client string, stream
 	t.Helper()
 	slow := stack.Execute(t, g.near(), session, client, "demo/slow", `{"seconds":60}`)
 	path := g.far() + "/noetl/executions/" + slow.ExecutionID + "/cancel"
-	if a := stack.Do(t, http.MethodPost, path, `{"reason":"enough","cascade":true}`, bearer(session)...); a.Code != http.StatusOK {
+	a := stack.Do(t, http.MethodPost, path, `{"reason":"enough","cascade":true}`, bearer(session)...)
+	if a.Code != http.StatusOK {
 		t.Fatalf("cancel: %d %s", a.Code, a.Body)
 	}
 	for {
@@ -224,13 +229,15 @@ func (g gateway) cancel(t *testing.T, generation, session, client string, stream
 		}
 	}
 	// The Python server has no word for it, and says that it is complete.
-	g.hasStatus(t, session, slow.ExecutionID, map[bool]string{true: "COMPLETED", false: "CANCELLED"}[generation == "python"])
+	status := map[bool]string{true: "COMPLETED", false: "CANCELLED"}[generation == "python"]
+	g.hasStatus(t, session, slow.ExecutionID, status)
 }
 
 // logout ends the session everywhere: on its streams, and for tokens that nobody knows.
 func (g gateway) logout(t *testing.T, session string, stream *testkit.EventStream) {
 	t.Helper()
-	if a := stack.Do(t, http.MethodPost, g.near()+"/api/auth/logout", nil, bearer(session)...); a.Code != http.StatusNoContent {
+	a := stack.Do(t, http.MethodPost, g.near()+"/api/auth/logout", nil, bearer(session)...)
+	if a.Code != http.StatusNoContent {
 		t.Errorf("logout: %d %s", a.Code, a.Body)
 	}
 	for e := stream.Next(t); e.Name != "session/expired"; e = stream.Next(t) {
@@ -239,10 +246,12 @@ func (g gateway) logout(t *testing.T, session string, stream *testkit.EventStrea
 		}
 	}
 	testkit.Eventually(t, "the session is refused", func() bool {
-		return stack.Do(t, http.MethodGet, g.far()+"/noetl/executions", nil, bearer(session)...).Code == http.StatusUnauthorized
+		a := stack.Do(t, http.MethodGet, g.far()+"/noetl/executions", nil, bearer(session)...)
+		return a.Code == http.StatusUnauthorized
 	})
 	begin := time.Now()
-	if a := stack.Do(t, http.MethodGet, g.far()+"/noetl/executions", nil, bearer("nobody-knows")...); a.Code != http.StatusUnauthorized {
+	a = stack.Do(t, http.MethodGet, g.far()+"/noetl/executions", nil, bearer("nobody-knows")...)
+	if a.Code != http.StatusUnauthorized {
 		t.Errorf("an unknown token, after %v: %d %s", time.Since(begin), a.Code, a.Body)
 	}
 }
@@ -280,10 +289,20 @@ func TestPlaybooksThatBehaveOddly(t *testing.T) {
 			if data := string(odd.results[0].params.Data); !strings.Contains(data, `"big":9007199254740993`) {
 				t.Errorf("the odd result: %.200s", data)
 			}
-			large := follow(t, stream, stack.Execute(t, g.near(), session, client, "demo/large", `{}`), 2)
-			if n := len(large.results[0].params.Data); n != 2<<20 {
-				t.Errorf("the large result has %d bytes: %.200s", n, large.results[0].params.Data)
+			large := stack.Execute(t, g.near(), session, client, "demo/large", `{}`)
+			if n := len(follow(t, stream, large, 2).results[0].params.Data); n != 2<<20 {
+				t.Errorf("the large result has %d bytes", n)
 			}
+			large = stack.Execute(t, g.near(), session, client, "demo/large", `{"bytes":9437184}`)
+			if r := follow(t, stream, large, 2).results[0].params; r.Data != nil || r.Error.Data.Code != "result_too_large" {
+				t.Errorf("the larger result: %.200s %+v", r.Data, r.Error)
+			}
+			// The frame is stored a moment before the request says where its result is.
+			testkit.Eventually(t, "the larger result can be fetched", func() bool {
+				from := g.near() + "/api/results/" + large.RequestID
+				kept := stack.Do(t, http.MethodGet, from, nil, bearer(session)...)
+				return kept.Code == http.StatusOK && len(kept.Body) >= 9<<20
+			})
 			stack.Execute(t, g.near(), session, client, "demo/silent", `{}`)
 			for frameOf(t, stream.Next(t)).params.EventType != "playbook.completed" {
 			}
