@@ -107,9 +107,15 @@ func TestAnEventCostsTheSameWhateverIsPending(t *testing.T) {
 	r := newRouter(t)
 	cost := func(execution string) (messages, bytes uint64) {
 		t.Helper()
-		before := r.nc.Stats()
+		stats := func() nats.Statistics { // what was on its way has come when the server answers
+			if err := r.nc.FlushTimeout(10 * time.Second); err != nil {
+				t.Fatal(err)
+			}
+			return r.nc.Stats()
+		}
+		before := stats()
 		r.route(t.Context(), t, execution)
-		after := r.nc.Stats()
+		after := stats()
 		return after.OutMsgs - before.OutMsgs + after.InMsgs - before.InMsgs, after.InBytes - before.InBytes
 	}
 	r.pend(t, 10)
