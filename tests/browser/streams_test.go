@@ -95,7 +95,7 @@ func TestABrowserReadsEveryHostileFrame(t *testing.T) {
 		return window.client;
 	})()`, session), &client, awaitPromise))
 
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same bytes each time
+	r := rand.New(rand.NewPCG(1, 2))
 	text := func() string {
 		b := []byte{'"'}
 		for range r.IntN(40) {

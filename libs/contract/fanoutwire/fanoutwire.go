@@ -9,7 +9,7 @@ const (
 	SubjectAbandon = "gateway.fanout.v1.abandon"
 )
 
-// SubjectSettle, with the name of a source of lifecycle events after it, reaches the replica that reads
+// SubjectSettle with the name of a source of lifecycle events after it reaches the replica that reads
 // that source.
 const SubjectSettle = "gateway.fanout.settle."
 

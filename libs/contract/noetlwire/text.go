@@ -91,6 +91,7 @@ func escape(text []byte, end bool) (size int, valid, whole bool) {
 		return 2, true, true
 	case low:
 		return escapeLen, false, true
+	case high: // its other half may follow
 	}
 	next := text[escapeLen:]
 	if !end && len(next) < escapeLen && bytes.HasPrefix([]byte(`\u`), next[:min(len(next), 2)]) {

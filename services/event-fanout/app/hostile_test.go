@@ -43,7 +43,7 @@ func TestHostileCallbacksReachEveryClient(t *testing.T) {
 	s := testkit.OpenEvents(t, a.public, token, nil)
 	client := s.ClientID(t)
 	socket, _ := w.wsDial(a.public, "client_id="+client, token)
-	r := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // the same bytes each time
+	r := rand.New(rand.NewPCG(seed, seed))
 	sent := map[string]bool{}
 	for i := range callbacks {
 		id := "r" + strconv.Itoa(i)

@@ -29,7 +29,8 @@ func TestResultsBecomeFrames(t *testing.T) {
 		"in lower case":    {fanout.Result{Status: "failed"}, "playbook.failed", `"status":"FAILED","error":{"code":-32000`},
 		"failed by error":  {fanout.Result{Status: "COMPLETED", Error: &frame.Error{Code: 7, Message: "boom", Data: json.RawMessage(`{}`)}}, "playbook.failed", `"status":"FAILED","error":{"code":7,"message":"boom","data":{}}`},
 		"too large to push": {
-			fanout.Result{Status: "COMPLETED", Data: big}, "playbook.completed",
+			fanout.Result{Status: "COMPLETED", Data: big},
+			"playbook.completed",
 			`"status":"COMPLETED","error":{"code":-32603,"message":"the result of 1048645 bytes is too large to be pushed: ` +
 				`GET /api/results/r returns it","data":{"code":"result_too_large","url":"/api/results/r","bytes":1048645}}`,
 		},

@@ -154,7 +154,7 @@ func (c *counter) Read(p []byte) (int, error) {
 			return n, werr
 		}
 	}
-	if err != nil && err != io.EOF { //nolint:errorlint // a reader returns it bare
+	if err != nil && err != io.EOF {
 		c.broken = err
 	}
 	return n, err

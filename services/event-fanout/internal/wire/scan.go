@@ -189,18 +189,18 @@ func (s *scanner) value(depth int) error {
 		return fault.New(fault.Invalid, "bad_json", "the body is nested too deeply")
 	}
 	s.space()
-	switch c := s.peek(); {
-	case c == '{':
+	switch s.peek() {
+	case '{':
 		return s.object(func([]byte) error { return s.value(depth) })
-	case c == '[':
+	case '[':
 		return s.array(depth)
-	case c == '"':
+	case '"':
 		return s.text()
-	case c == 't':
+	case 't':
 		return s.word("true")
-	case c == 'f':
+	case 'f':
 		return s.word("false")
-	case c == 'n':
+	case 'n':
 		return s.word("null")
 	default:
 		return s.number()

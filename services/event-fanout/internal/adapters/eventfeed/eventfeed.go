@@ -91,7 +91,7 @@ func (s *Source) Read(ctx context.Context, cursor fanout.Cursor, report func(fan
 			return nil
 		})
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // its reader wants no more
 		}
 		if !errors.Is(err, errSilent) {
 			break

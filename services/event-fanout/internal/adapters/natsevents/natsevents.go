@@ -114,7 +114,7 @@ func (s *Source) Read(ctx context.Context, cursor fanout.Cursor, report func(fan
 			if err != nil {
 				return err
 			}
-			reading.Go(func() {
+			reading.Go(func() { //nolint:contextcheck // the reader has its own
 				if err := r.run(one); err != nil {
 					select {
 					case broken <- err:

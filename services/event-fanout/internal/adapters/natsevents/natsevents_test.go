@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -66,11 +67,7 @@ func read(t *testing.T, js jetstream.JetStream, cfg natsevents.Config, cursor fa
 func (r *reading) position() fanout.Cursor {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := fanout.Cursor{}
-	for k, v := range r.cursor {
-		c[k] = v
-	}
-	return c
+	return maps.Clone(r.cursor)
 }
 
 func (r *reading) report(s fanout.SourceState) {

@@ -60,7 +60,7 @@ type source struct {
 
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // a reader returns it bare
+	if err != nil && err != io.EOF {
 		s.err = err
 	}
 	return n, err
