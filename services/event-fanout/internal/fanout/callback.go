@@ -94,16 +94,13 @@ func (s *Service) complete(ctx context.Context, in Result) (out completed, err e
 			return out, err
 		}
 	}
-	if out.kept, out.lost, err = s.storeResult(ctx, r, in); err != nil {
+	if err := s.storeResult(ctx, r, in, &out); err != nil {
 		return out, err
 	}
-	// As it is at its end: it may have been bound since it was read. It may have been written although its
-	// answer did not come.
-	out.counts = out.kept
-	if r, err = s.Requests.Finish(ctx, r.ID, out.kept); err != nil {
+	// As it is at its end: it may have been bound since it was read.
+	if r, err = s.Requests.Finish(ctx, r.ID); err != nil {
 		return out, err
 	}
-	out.counts = r.Result
 	if err := s.Pending.Delete(ctx, r.ClientID, r.ID); err != nil {
 		return out, err
 	}
@@ -117,9 +114,9 @@ func (s *Service) complete(ctx context.Context, in Result) (out completed, err e
 	return out, nil
 }
 
-// storeResult stores the frames of a result. When no frame holds it, it returns the name under which its
-// callback is kept, or how many bytes of it are lost.
-func (s *Service) storeResult(ctx context.Context, r Request, in Result) (kept string, lost int64, err error) {
+// storeResult stores the frames of a result. When no frame holds it, it notes in out where its callback is
+// kept, or how many bytes of it are lost.
+func (s *Service) storeResult(ctx context.Context, r Request, in Result, out *completed) error {
 	final := State{ExecutionID: r.ExecutionID, EventType: EventCompleted, Status: "completed"}
 	params := frame.ResultParams{RequestID: r.ID, ExecutionID: r.ExecutionID, Status: in.Status, Data: in.Data}
 	if in.failed() {
@@ -128,26 +125,33 @@ func (s *Service) storeResult(ctx context.Context, r Request, in Result) (kept s
 	}
 	if r.Ended != final.EventType { // else the frame came with the lifecycle event
 		if err := s.storeState(ctx, Route{RequestID: r.ID, ClientID: r.ClientID}, final, ""); err != nil {
-			return "", 0, err
+			return err
 		}
 	}
 	if in.Size == 0 {
-		err = s.store(ctx, r.ClientID, frame.MethodResult, "result:"+r.ID, params)
+		err := s.store(ctx, r.ClientID, frame.MethodResult, "result:"+r.ID, params)
 		if kind, failed := fault.KindOf(err); !failed || kind != fault.TooLarge {
-			return "", 0, err
+			return err
 		}
 	}
 	kept, size, err := s.keep(ctx, r, in)
 	if err != nil {
-		return kept, 0, err
+		return err
+	}
+	if out.kept = kept; kept == "" {
+		out.lost = size
+	} else {
+		// Before the frame, whose reader asks for it. It may have been noted although the answer did not come.
+		out.counts = kept
+		if r, err = s.Requests.Keep(ctx, r.ID, kept); err != nil {
+			return err
+		}
+		out.counts = r.Result
 	}
 	s.Logger.WarnContext(ctx, "result too large to push",
 		"request_id", r.ID, "execution_id", r.ExecutionID, "bytes", size, "kept", kept != "")
 	params.Data, params.Error = nil, elsewhere(r.ID, params, size, kept != "")
-	if kept == "" {
-		lost = size
-	}
-	return kept, lost, s.store(ctx, r.ClientID, frame.MethodResult, "result:"+r.ID, params)
+	return s.store(ctx, r.ClientID, frame.MethodResult, "result:"+r.ID, params)
 }
 
 // store appends a frame for a client. Every frame goes through here: what workers wrote becomes valid text.

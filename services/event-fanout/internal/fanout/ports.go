@@ -118,10 +118,11 @@ type RequestStore interface {
 	Get(ctx context.Context, id string) (Request, error)
 	// Bind sets the execution id unless the request has one, and returns the request as it is then.
 	Bind(ctx context.Context, id, executionID string) (Request, error)
-	// Finish marks the request done, with the name of its kept result; it stays known until it ages out, so
-	// that a repeated callback can be told from an unknown one. Only the first call changes it. It returns the
-	// request as it is then.
-	Finish(ctx context.Context, id, result string) (Request, error)
+	// Keep notes the name of its kept result, unless one is noted. It returns the request as it is then.
+	Keep(ctx context.Context, id, result string) (Request, error)
+	// Finish marks the request done; it stays known until it ages out, so that a repeated
+	// callback can be told from an unknown one. It returns the request as it is then.
+	Finish(ctx context.Context, id string) (Request, error)
 	// End notes that its execution has ended, unless that is noted already or the request is done.
 	// It returns the request as it is then.
 	End(ctx context.Context, id, eventType string) (Request, error)

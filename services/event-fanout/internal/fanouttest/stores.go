@@ -108,10 +108,15 @@ func (s *Requests) Bind(_ context.Context, id, executionID string) (fanout.Reque
 }
 
 // Finish implements the port.
-func (s *Requests) Finish(_ context.Context, id, result string) (fanout.Request, error) {
+func (s *Requests) Finish(_ context.Context, id string) (fanout.Request, error) {
+	return s.change(id, func(r *fanout.Request) { r.Done = true })
+}
+
+// Keep implements the port.
+func (s *Requests) Keep(_ context.Context, id, result string) (fanout.Request, error) {
 	return s.change(id, func(r *fanout.Request) {
-		if !r.Done {
-			r.Done, r.Result = true, result
+		if r.Result == "" {
+			r.Result = result
 		}
 	})
 }

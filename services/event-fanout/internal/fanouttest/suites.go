@@ -296,7 +296,7 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		s := newStore(t)
 		_, getErr := s.Get(t.Context(), "x")
 		_, bindErr := s.Bind(t.Context(), "x", "1")
-		_, finishErr := s.Finish(t.Context(), "x", "")
+		_, finishErr := s.Finish(t.Context(), "x")
 		for _, err := range []error{getErr, bindErr, finishErr} {
 			if !isKind(err, fault.NotFound) {
 				t.Fatal(err)
@@ -322,11 +322,15 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 			})
 		}
 		wg.Go(func() {
-			if got, err := s.Finish(t.Context(), "r", "kept"); err != nil || !got.Done || got.Result != "kept" {
+			if got, err := s.Finish(t.Context(), "r"); err != nil || !got.Done {
 				t.Error(got, err)
 			}
-			if got, err := s.Finish(t.Context(), "r", "later"); err != nil || got.Result != "kept" {
-				t.Error("a second end counts:", got, err)
+			for range 2 {
+				for _, name := range []string{"kept", "later"} {
+					if got, err := s.Keep(t.Context(), "r", name); err != nil || got.Result != "kept" {
+						t.Error(got, err)
+					}
+				}
 			}
 		})
 		wg.Wait()
@@ -349,7 +353,7 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		other := r
 		other.ID = "done"
 		must(t, s.Add(t.Context(), other))
-		if _, err := s.Finish(t.Context(), "done", ""); err != nil {
+		if _, err := s.Finish(t.Context(), "done"); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := s.End(t.Context(), "done", fanout.EventCompleted); err != nil || got.Ended != "" {

@@ -100,14 +100,23 @@ func (s *RequestStore) Bind(ctx context.Context, id, executionID string) (fanout
 	})
 }
 
-// Finish implements the port.
-func (s *RequestStore) Finish(ctx context.Context, id, result string) (fanout.Request, error) {
+// Keep implements the port.
+func (s *RequestStore) Keep(ctx context.Context, id, result string) (fanout.Request, error) {
 	return s.change(ctx, id, func(r *fanout.Request) bool {
-		if r.Done {
+		if r.Result != "" {
 			return false
 		}
-		r.Done, r.Result = true, result
+		r.Result = result
 		return true
+	})
+}
+
+// Finish implements the port.
+func (s *RequestStore) Finish(ctx context.Context, id string) (fanout.Request, error) {
+	return s.change(ctx, id, func(r *fanout.Request) bool {
+		changed := !r.Done
+		r.Done = true
+		return changed
 	})
 }
 
