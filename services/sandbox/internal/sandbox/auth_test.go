@@ -218,6 +218,7 @@ func FuzzWorkload(f *testing.F) {
 func FuzzCatalogContent(f *testing.F) {
 	f.Add("metadata:\n  name: x\n  path: a/b # here\n")
 	f.Add(`{"metadata":{"path":"a/b"}}`)
+	f.Add("a: &a [x, x]\nb: &b [*a, *a]\nmetadata: {name: *b, path: ? a\n")
 	f.Add("bWV0YWRhdGE6CiAgcGF0aDogYS9iCg==")
 	f.Fuzz(func(t *testing.T, content string) {
 		s := sandbox.New(sandbox.Deps{Directory: sandbox.NewDirectory()})

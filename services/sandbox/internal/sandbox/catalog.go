@@ -1,19 +1,18 @@
 package sandbox
 
 import (
-	"bufio"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 )
@@ -199,35 +198,40 @@ func (s *Service) hide(in ResourceRequest, hide bool) (Entry, error) {
 	return Entry{}, errNoPlaybook(in.Path + string(in.CatalogID))
 }
 
-// yamlPath finds metadata.path, and yamlName the name that stands for it.
-var (
-	yamlPath = regexp.MustCompile(`^\s*path:\s*["']?([^"'#\s]+)`)
-	yamlName = regexp.MustCompile(`^\s*name:\s*["']?([^"'#\s]+)`)
-)
-
 // maxPath bounds the path of a playbook, in bytes.
 const maxPath = 512
 
-// pathIn returns the path that a playbook in YAML or JSON says it has, "" for none. The sandbox reads no
-// more of it.
+// pathIn returns the path that a playbook in YAML says it has, "" for none; JSON is YAML too. The order is
+// that of the Python server; the Rust server reads metadata only. The sandbox reads no more of a playbook.
+// It walks the nodes, because decoding compares every key of a mapping with every other.
 func pathIn(content string) string {
-	var asJSON struct {
-		Metadata struct{ Path, Name string }
+	var document yaml.Node
+	if err := yaml.Unmarshal([]byte(content), &document); err != nil || len(document.Content) == 0 {
+		return ""
 	}
-	if json.Unmarshal([]byte(content), &asJSON) == nil && asJSON.Metadata.Path != "" {
-		return bounded(asJSON.Metadata.Path)
-	}
-	name := ""
-	lines := bufio.NewScanner(strings.NewReader(content))
-	for lines.Scan() {
-		if m := yamlPath.FindStringSubmatch(lines.Text()); m != nil {
-			return bounded(m[1])
-		}
-		if m := yamlName.FindStringSubmatch(lines.Text()); m != nil && name == "" {
-			name = m[1]
+	top := document.Content[0]
+	metadata := member(top, "metadata")
+	for _, found := range []*yaml.Node{
+		member(metadata, "path"), member(top, "path"), member(metadata, "name"), member(top, "name"),
+	} {
+		if found != nil && found.ShortTag() == "!!str" && found.Value != "" {
+			return bounded(found.Value)
 		}
 	}
-	return bounded(name)
+	return ""
+}
+
+// member returns what a mapping has under a name, nil for nothing.
+func member(mapping *yaml.Node, name string) *yaml.Node {
+	if mapping == nil || mapping.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == name {
+			return mapping.Content[i+1]
+		}
+	}
+	return nil
 }
 
 func bounded(path string) string {

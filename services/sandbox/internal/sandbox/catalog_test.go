@@ -1,6 +1,7 @@
 package sandbox_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -34,6 +35,30 @@ func TestWhoeverRegistersAPathOwnsWhatItRuns(t *testing.T) {
 		_, err = b.Register(t.Context(), sandbox.RegisterRequest{Content: "kind: Playbook\n"})
 		wantKind(t, err, fault.Invalid)
 	})
+}
+
+// Playbooks are YAML, in all the ways that people write it.
+func TestAPlaybookIsFoundUnderThePathThatItsYAMLSays(t *testing.T) {
+	for content, want := range map[string]string{
+		"metadata:\n  name: a\n  path: my/a\n":                                             "my/a",
+		"metadata: {name: a, path: my/a}\n":                                                "my/a",
+		"metadata: {name: my/a}\nworkflow:\n- step: other\n  path: my/other\n":             "my/a",
+		"workflow:\n- name: other\n  path: my/other\nmetadata:\n  \"path\": 'my/a' # it\n": "my/a",
+		`{"metadata": {"path": "my/a"}}`:                                                   "my/a",
+		"path: my/a\n":                                                                     "my/a",
+		base64.StdEncoding.EncodeToString([]byte("metadata: {path: my/a}\n")):              "my/a",
+		"workflow:\n- path: my/other\n":                                                    "",
+		"metadata: {path: [my/a]}\n":                                                       "",
+		"metadata: {path: my/a\n":                                                          "",
+		"metadata: {path: null}\n":                                                         "",
+		"metadata: {path: 5}\n":                                                            "",
+		"# metadata: {path: my/a}\n":                                                       "",
+	} {
+		e, err := newBench(t).Register(t.Context(), sandbox.RegisterRequest{Content: content})
+		if e.Path != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v, want %q", content, e.Path, err, want)
+		}
+	}
 }
 
 func TestWhatIsRegisteredIsBounded(t *testing.T) {
