@@ -50,6 +50,10 @@ e2e: build ## black-box tests of the built binaries, and the browser test
 	@[ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 	  echo "SKIPPED tests/browser: no Chromium on this machine (Debian: apt-get install chromium)"
 	@command -v npm >/dev/null || echo "SKIPPED clients of tests/clients: no Node.js with npm on this machine (20 or newer)"
+	@[ "$$(go env GOOS)/$$(go env GOARCH)" = linux/amd64 ] && \
+	  python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 9))' 2>/dev/null || \
+	  echo "SKIPPED NoETL's command line in tests/clients: it needs linux/amd64 and Python 3.9 or newer with venv" \
+	    "(Debian: apt-get install python3 python3-venv)"
 
 test-containers: images ## the images on a Docker network: main job, traces in Jaeger, faults under load, the compose stack
 	@deployments/docker/third-party auto nats jaeger haproxy prometheus
@@ -108,4 +112,5 @@ $(GRAPHIQL)/assets/graphiql.min.js: $(GRAPHIQL)/package-lock.json
 	else echo "npm is not installed: GET /graphql will say that GraphiQL is not part of this build"; fi
 
 clean: ## remove what make made
-	@rm -rf bin dist .cache tests/artifacts $(GRAPHIQL)/node_modules $(GRAPHIQL)/assets/*.js $(GRAPHIQL)/assets/*.css tests/clients/node_modules
+	@rm -rf bin dist .cache tests/artifacts $(GRAPHIQL)/node_modules $(GRAPHIQL)/assets/*.js $(GRAPHIQL)/assets/*.css \
+	  tests/clients/node/node_modules tests/clients/cli/venv

@@ -1,5 +1,6 @@
 // Package clients_test runs clients that nobody here wrote against the gateway: npm eventsource,
-// @microsoft/fetch-event-source, ws, graphql-ws and graphql-http, and Go's coder/websocket.
+// @microsoft/fetch-event-source, ws, graphql-ws and graphql-http, Go's coder/websocket, and NoETL's
+// command line.
 package clients_test
 
 import (
@@ -48,21 +49,27 @@ var installed = sync.OnceValue(func() error {
 	return os.WriteFile(stamp, []byte(want), 0o600)
 })
 
-// needNode ends a test that cannot run: with a failure where everything must run.
+// needNode ends a test that cannot run because there is no Node.
 func needNode(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(name); err == nil {
-			continue
+		if _, err := exec.LookPath(name); err != nil {
+			cannotRun(t, "no "+name+" on this machine: install Node.js 20 or newer with npm "+
+				"(Debian: apt-get install nodejs npm)")
 		}
-		if os.Getenv("CI") != "" || os.Getenv("GATEWAY_TEST_REQUIRE") == "all" {
-			t.Fatalf("no %s: install Node.js 20 or newer with npm (Debian: apt-get install nodejs npm)", name)
-		}
-		t.Skipf("%s NOT RUN: no %s on this machine (Debian: apt-get install nodejs npm)", t.Name(), name)
 	}
 	if err := installed(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// cannotRun ends a test that cannot run here: with a failure where everything must run.
+func cannotRun(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("CI") != "" || os.Getenv("GATEWAY_TEST_REQUIRE") == "all" {
+		t.Fatalf("%s NOT RUN: %s", t.Name(), why)
+	}
+	t.Skipf("%s NOT RUN: %s", t.Name(), why)
 }
 
 // said is one line of a script.
