@@ -83,13 +83,13 @@ func TestABrowserReadsEveryHostileFrame(t *testing.T) {
 	origin := strings.Replace(p.Ready.Public, "127.0.0.1", "localhost", 1)
 	var client string
 	do(ctx, t, "open both", chromedp.Navigate(origin+"/health"), chromedp.Evaluate(fmt.Sprintf(`(async () => {
-		window.events = new Set(); window.messages = new Set(); window.closed = [];
+		window.events = new Set(); window.messages = new Set(); window.closes = [];
 		const session = %q;
 		const source = new EventSource("/events?session_token=" + session);
 		window.client = await new Promise((resolve) => source.addEventListener("message", (e) => resolve(JSON.parse(e.data).result.clientId)));
 		source.addEventListener("playbook/result", (e) => window.events.add(JSON.parse(e.data).params.requestId));
 		const socket = new WebSocket("ws://" + location.host + "/ws?session_token=" + session + "&client_id=" + window.client);
-		socket.onclose = (e) => window.closed.push(e.code);
+		socket.onclose = (e) => window.closes.push(e.code);
 		socket.onmessage = (e) => { const m = JSON.parse(e.data); if (m.method === "playbook/result") window.messages.add(m.params.requestId); };
 		await new Promise((resolve) => { socket.onopen = resolve; });
 		return window.client;
@@ -114,7 +114,7 @@ func TestABrowserReadsEveryHostileFrame(t *testing.T) {
 	}
 	var closed []int
 	do(ctx, t, "all are read", chromedp.Poll(`window.events.size === `+strconv.Itoa(callbacks)+` && window.messages.size === `+strconv.Itoa(callbacks), nil,
-		chromedp.WithPollingInterval(pollEvery), chromedp.WithPollingTimeout(15*time.Second)), chromedp.Evaluate(`window.closed`, &closed))
+		chromedp.WithPollingInterval(pollEvery), chromedp.WithPollingTimeout(15*time.Second)), chromedp.Evaluate(`window.closes`, &closed))
 	if len(closed) > 0 {
 		t.Errorf("the WebSocket was closed: %v", closed)
 	}

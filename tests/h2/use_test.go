@@ -228,7 +228,7 @@ func TestEverythingWorksOverTLS(t *testing.T) {
 				}
 				ids[e.ID] = true
 			}
-			if last := all[len(all)-1]; len(all) != 12 || last.Name != "playbook/result" || !strings.Contains(last.Data, started.RequestID) {
+			if last := all[len(all)-1]; len(all) != framesOfProgress || last.Name != "playbook/result" || !strings.Contains(last.Data, started.RequestID) {
 				t.Errorf("%d frames: %s", len(all), testkit.Names(all))
 			}
 
@@ -246,6 +246,10 @@ func TestEverythingWorksOverTLS(t *testing.T) {
 	}
 }
 
+// framesOfProgress is what demo/progress sends: step.enter, progress and step.exit of five steps, its end and
+// its result.
+const framesOfProgress = 5*3 + 2
+
 // Slow readers of one connection do not hold up each other: streams of HTTP/2 have windows.
 func TestManyStreamsShareOneConnection(t *testing.T) {
 	t.Parallel()
@@ -261,7 +265,7 @@ func TestManyStreamsShareOneConnection(t *testing.T) {
 	}
 	for i, s := range streams {
 		all := s.until(t, 0)
-		if last := all[len(all)-1]; len(all) != 12 || !strings.Contains(last.Data, started[i].RequestID) {
+		if last := all[len(all)-1]; len(all) != framesOfProgress || !strings.Contains(last.Data, started[i].RequestID) {
 			t.Errorf("stream %d: %s", i, testkit.Names(all))
 		}
 	}

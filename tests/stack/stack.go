@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -219,6 +220,12 @@ func (n *NATS) Restart(tb testing.TB) {
 		}
 		<-time.After(20 * time.Millisecond)
 	}
+}
+
+// FreePort picks a port for a server that is known before it is started.
+func FreePort(tb testing.TB) string {
+	tb.Helper()
+	return strconv.Itoa(freePort(tb))
 }
 
 // freePort picks a port for a server that must keep it across a restart. Nothing holds it in

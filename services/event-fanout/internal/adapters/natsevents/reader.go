@@ -38,6 +38,7 @@ type reader struct {
 	consumer    jetstream.Consumer
 	name        string
 	incarnation string
+	filters     []string
 
 	mu       sync.Mutex
 	handled  uint64        // how many messages of the consumer went through take
@@ -91,7 +92,8 @@ func (s *Source) open(ctx context.Context, info *jetstream.StreamInfo, position 
 	}
 	rctx, stop := context.WithCancel(ctx)
 	r := &reader{
-		ctx: rctx, cancel: stop, source: s, stream: stream, consumer: consumer, name: info.Config.Name, incarnation: incarnation(info), progress: make(chan struct{}),
+		ctx: rctx, cancel: stop, source: s, stream: stream, consumer: consumer, name: info.Config.Name,
+		incarnation: incarnation(info), filters: cfg.FilterSubjects, progress: make(chan struct{}),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,12 +199,10 @@ func (r *reader) end() {
 	}
 }
 
-// quiet is how long a consumer must have nothing to deliver before that is believed: the server tells it of
-// a new message a moment after it has acknowledged that message to its publisher.
-const quiet = 2 * time.Millisecond
+// look is how soon after nothing was new the consumer is asked again.
+const look = time.Millisecond
 
-// settle returns when all that the stream holds now has been handed on. Where the last messages of the
-// stream are of types that are not read, only silence tells.
+// settle returns when all that the stream holds now has been handed on.
 func (r *reader) settle(ctx context.Context) error {
 	info, err := r.stream.Info(ctx)
 	if err != nil {
@@ -212,12 +212,7 @@ func (r *reader) settle(ctx context.Context) error {
 	r.mu.Lock()
 	settled := r.settled
 	r.mu.Unlock()
-	if last <= settled {
-		return nil
-	}
-	var silent time.Time
-	delivered := uint64(0)
-	for {
+	for last > settled {
 		info, err := r.consumer.Info(ctx)
 		if err != nil {
 			return natskit.Outage(err)
@@ -225,21 +220,18 @@ func (r *reader) settle(ctx context.Context) error {
 		r.mu.Lock()
 		handled, progress := r.handled, r.progress
 		r.mu.Unlock()
-		if info.NumPending > 0 || handled < info.Delivered.Consumer || info.Delivered.Consumer != delivered {
-			silent, delivered = time.Time{}, info.Delivered.Consumer
-		}
 		if info.NumPending == 0 && handled >= info.Delivered.Consumer {
-			if silent.IsZero() {
-				silent = time.Now()
+			unread := false
+			if at := info.Delivered.Stream; at < last {
+				if unread, err = r.unread(ctx, at, last); err != nil {
+					return natskit.Outage(err)
+				}
 			}
-			if info.Delivered.Stream >= last || time.Since(silent) >= quiet {
-				r.mu.Lock()
-				r.settled = max(r.settled, last)
-				r.mu.Unlock()
-				return nil
+			if !unread {
+				break
 			}
 		}
-		timer := time.NewTimer(quiet / 2)
+		timer := time.NewTimer(look)
 		select {
 		case <-progress:
 		case <-timer.C:
@@ -253,4 +245,32 @@ func (r *reader) settle(ctx context.Context) error {
 			return err
 		}
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settled = max(r.settled, last)
+	return nil
+}
+
+// unread reports whether the stream has messages for the consumer after one sequence and through another.
+// The consumer itself cannot be asked: the server tells it of a new message a moment after it has
+// acknowledged that message to its publisher.
+func (r *reader) unread(ctx context.Context, after, through uint64) (bool, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan error, len(r.filters)) // nil for one that is there
+	for _, filter := range r.filters {
+		go func() {
+			m, err := r.stream.GetMsg(ctx, after+1, jetstream.WithGetMsgSubject(filter))
+			if err == nil && m.Sequence > through {
+				err = jetstream.ErrMsgNotFound
+			}
+			answers <- err
+		}()
+	}
+	for range r.filters {
+		if err := <-answers; !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
