@@ -2,6 +2,7 @@ package httpkit
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/pprof"
 	"slices"
@@ -36,11 +37,16 @@ func (c Check) run(ctx context.Context) (detail string, err error) {
 
 // Health answers the health routes of one process.
 type Health struct {
+	// Logger gets the cause when a check begins to fail, which the public answer must not show, and a
+	// line when it passes again. Nil logs nothing. It is set before the first question.
+	Logger *slog.Logger
+
 	mu       sync.Mutex
 	checks   []Check
 	draining atomic.Bool
 
-	last Status // guarded by mu
+	last    Status          // guarded by mu
+	failing map[string]bool // checks that failed when they last ran; guarded by mu
 
 	probing sync.Mutex // held while the checks run
 	asked   time.Time
@@ -156,6 +162,7 @@ func (h *Health) probe(ctx context.Context) Status {
 		wg.Go(func() { details[i], errs[i] = c.run(ctx) })
 	}
 	wg.Wait()
+	h.tellChanges(ctx, checks, errs)
 	s := Status{Status: "ready", Checks: make(map[string]CheckStatus, len(checks))}
 	for i, c := range checks {
 		if errs[i] == nil {
@@ -171,6 +178,29 @@ func (h *Health) probe(ctx context.Context) Status {
 		}
 	}
 	return s
+}
+
+// tellChanges logs which checks begin to fail, and which pass again.
+func (h *Health) tellChanges(ctx context.Context, checks []Check, errs []error) {
+	if h.Logger == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.failing == nil {
+		h.failing = map[string]bool{}
+	}
+	for i, c := range checks {
+		switch failed := errs[i] != nil; {
+		case failed == h.failing[c.Name]:
+			continue
+		case failed:
+			h.Logger.WarnContext(ctx, "a check fails", "check", c.Name, "critical", c.Critical, "err", errs[i])
+		default:
+			h.Logger.InfoContext(ctx, "a check passes again", "check", c.Name)
+		}
+		h.failing[c.Name] = errs[i] != nil
+	}
 }
 
 // Register adds /health (the contract's plain "ok"), /healthz (this process lives) and

@@ -3,6 +3,7 @@ package httpkit_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 )
 
@@ -36,6 +38,41 @@ func TestChecksAreMetrics(t *testing.T) {
 	h.Drain()
 	if got := metrics(); !strings.Contains(got, "noetl_gateway_ready 0\n") {
 		t.Errorf("draining:\n%s", got)
+	}
+}
+
+// The public answer hides why a check fails; the log says it, once for each change.
+func TestACheckThatBeginsToFailIsInTheLog(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	h := &httpkit.Health{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	var broken error
+	h.Add(httpkit.Check{Name: "frame_store", Critical: true, Probe: func(context.Context) error { return broken }})
+	cause := errors.New("insufficient storage resources available")
+	for _, c := range []struct {
+		name   string
+		broken error
+		want   string
+	}{
+		{"at first", nil, ""},
+		{"broken", cause, `level=WARN msg="a check fails" check=frame_store critical=true err="unavailable nats_unavailable: try again: ` + cause.Error()},
+		{"still broken", cause, ""},
+		{"mended", nil, `level=INFO msg="a check passes again" check=frame_store`},
+	} {
+		broken = nil
+		if c.broken != nil {
+			broken = fault.Wrap(c.broken, fault.Unavailable, "nats_unavailable", "try again")
+		}
+		log.Reset()
+		whole := h.Whole(t.Context())
+		said := strings.TrimSpace(log.String())
+		if whole != (c.broken == nil) || !strings.Contains(said, c.want) || (c.want == "") != (said == "") || strings.Count(said, "\n") > 0 {
+			t.Errorf("%s: whole %t, logged %q", c.name, whole, said)
+		}
+	}
+	broken = fault.Wrap(cause, fault.Unavailable, "nats_unavailable", "try again")
+	if s := h.Readiness(t.Context()).Checks["frame_store"]; s.Status != "failed" || strings.Contains(s.Error, cause.Error()) {
+		t.Errorf("the public answer is %+v", s)
 	}
 }
 

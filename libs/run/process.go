@@ -84,7 +84,7 @@ func Serve(ctx context.Context, service string, cfg ProcessConfig, stdout io.Wri
 	if err != nil {
 		return err
 	}
-	health := &httpkit.Health{}
+	health := &httpkit.Health{Logger: tel.Logger}
 	WarnRetired(ctx, tel.Logger, config.Environ())
 	components := []Component{
 		Flush(tel), httpkit.NewServer("admin listener", admin, httpkit.Admin(health, reg), tel.Logger, nil),

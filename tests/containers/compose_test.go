@@ -162,7 +162,7 @@ func TestTheComposeStackWithANoETLElsewhere(t *testing.T) {
 		"GATEWAY_ENV=development", "GATEWAY_AUTH0_DOMAIN=", "AUTH_ISSUERS="+p.issuer(), "AUTH_AUDIENCES=noetl-console", "AUTH_ISSUER_CONNECT_TO=localhost:"+p.sandbox+"=host.docker.internal:"+p.sandbox)
 	p.run(true, p.env, "settings")
 	logs := p.beside(machine, map[string]string{
-		"NATS_URL": "nats://" + machine + ":" + natsPort, "NATS_USER": "noetl", "NATS_PASSWORD": p.setting("NATS_NOETL_PASSWORD"), "NOETL_INTERNAL_API_TOKEN": internalToken,
+		"NATS_URL": "nats://" + machine + ":" + natsPort, "NATS_USERNAME": "noetl", "NATS_PASSWORD": p.setting("NATS_NOETL_PASSWORD"), "NOETL_INTERNAL_API_TOKEN": internalToken,
 		"SANDBOX_BIND": "0.0.0.0", "SANDBOX_ISSUER": p.issuer(), "SANDBOX_CALLBACK_HOSTS": machine + ":" + p.call,
 	})
 	defer func() {

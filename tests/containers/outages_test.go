@@ -84,7 +84,9 @@ func TestDiskFullOnNATS(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
 	// NATS takes three quarters of a disk for itself, and refuses streams that may grow beyond that.
-	w := start(t, setup{natsDisk: disk, extra: map[string]string{"GATEWAY_FRAME_MAX_BYTES": "16777216"}})
+	w := start(t, setup{natsDisk: disk, extra: map[string]string{
+		"GATEWAY_FRAME_MAX_BYTES": "16777216", "GATEWAY_LIFECYCLE_MAX_BYTES": "16777216", "GATEWAY_RESULT_STORE_MAX_BYTES": "16777216",
+	}})
 	l := startLoad(w)
 	testkit.Eventually(t, "the load runs", func() bool { return l.since(time.Time{}) })
 

@@ -179,7 +179,7 @@ func start(t *testing.T, s setup) *world {
 
 // as is the NATS user of a service.
 func as(user string) map[string]string {
-	return map[string]string{"NATS_USER": user, "NATS_PASSWORD": stack.Password(user)}
+	return map[string]string{"NATS_USERNAME": user, "NATS_PASSWORD": stack.Password(user)}
 }
 
 func file(from, to string) testcontainers.ContainerFile {

@@ -199,7 +199,7 @@ func TestFault04NothingIsLostWhileClientsOrReplicasAreAway(t *testing.T) {
 	})
 	for _, old := range s.Fanout { // each on the ports of the one that it replaces
 		port := func(address string) string { return address[strings.LastIndex(address, ":")+1:] }
-		stack.Start(t, "event-fanout", nil, "NATS_URL="+s.NATS.URL, "NATS_USER=event-fanout", "NATS_PASSWORD="+stack.Password("event-fanout"), "LOG_LEVEL=warn", "ROUTER_PORT="+port(old.Ready.Public), "GATEWAY_INTERNAL_PORT="+port(old.Ready.Internal))
+		stack.Start(t, "event-fanout", nil, "NATS_URL="+s.NATS.URL, "NATS_USERNAME=event-fanout", "NATS_PASSWORD="+stack.Password("event-fanout"), "LOG_LEVEL=warn", "ROUTER_PORT="+port(old.Ready.Public), "GATEWAY_INTERNAL_PORT="+port(old.Ready.Internal))
 	}
 	again := testkit.OpenEvents(t, s.Edge[1].Ready.Public, session, url.Values{"client_id": {client}})
 	if got := again.ClientID(t); got != client {

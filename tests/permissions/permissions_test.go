@@ -273,7 +273,7 @@ func TestAServiceWithTheWrongUserSaysSo(t *testing.T) {
 	t.Parallel()
 	n := stack.StartGuardedNATS(t)
 	n.TolerateViolations()
-	p := stack.Launch(t, "event-fanout", nil, "NATS_URL="+n.URL, "NATS_USER=ingress", "NATS_PASSWORD="+stack.Password("ingress"))
+	p := stack.Launch(t, "event-fanout", nil, "NATS_URL="+n.URL, "NATS_USERNAME=ingress", "NATS_PASSWORD="+stack.Password("ingress"))
 	testkit.Eventually(t, "the log names the subject that is refused", func() bool {
 		return strings.Contains(strings.ToLower(p.Logs()), "permissions violation") && strings.Contains(p.Logs(), "$JS.API")
 	})
@@ -288,7 +288,7 @@ func TestAChangedLimitIsTheOperatorsToApply(t *testing.T) {
 	t.Parallel()
 	n := stack.StartGuardedNATS(t)
 	n.TolerateViolations()
-	env := []string{"NATS_URL=" + n.URL, "NATS_USER=event-fanout", "NATS_PASSWORD=" + stack.Password("event-fanout")}
+	env := []string{"NATS_URL=" + n.URL, "NATS_USERNAME=event-fanout", "NATS_PASSWORD=" + stack.Password("event-fanout")}
 	stack.Start(t, "event-fanout", nil, env...).Kill()
 	p := stack.Start(t, "event-fanout", nil, append(env, "GATEWAY_FRAME_TTL_SECS=600")...)
 	testkit.Eventually(t, "the log says so", func() bool {

@@ -55,7 +55,7 @@ func (s *Split) RestartFanout(tb testing.TB, i int) {
 
 // as adds the NATS user of a service to its settings.
 func as(user string, env []string) []string {
-	return append([]string{"NATS_USER=" + user, "NATS_PASSWORD=" + Password(user)}, env...)
+	return append([]string{"NATS_USERNAME=" + user, "NATS_PASSWORD=" + Password(user)}, env...)
 }
 
 // Standalone starts noetl-gateway dev in a data folder of its own.

@@ -126,7 +126,7 @@ func assert(args []string) error {
 // from the code which are secrets.
 func (c *chart) settings() error {
 	c.known = map[string][]string{}
-	row := regexp.MustCompile("(?m)^\\| (`[A-Z0-9_]+`(?:, `[A-Z0-9_]+`)*) \\| `[a-z0-9_.]+` \\|")
+	row := regexp.MustCompile("(?m)^\\| (`[A-Z0-9_]+`(?:, `[A-Z0-9_]+`)*) \\| `[a-z0-9_.]+`(?:, `[a-z0-9_.]+`)* \\|")
 	name := regexp.MustCompile("[A-Z0-9_]+")
 	for _, service := range services {
 		raw, err := os.ReadFile(filepath.Join(c.repo, "services", service, "README.md"))
@@ -140,7 +140,7 @@ func (c *chart) settings() error {
 			return fmt.Errorf("services/%s/README.md: the table of settings was not found", service)
 		}
 	}
-	tag := regexp.MustCompile("env:\"([A-Z0-9_]+)\"[^`]* secret:\"true\"")
+	tag := regexp.MustCompile("env:\"([A-Z0-9_,]+)\"[^`]* secret:\"true\"")
 	folders := []string{"libs"}
 	for _, service := range services {
 		folders = append(folders, "services/"+service)
@@ -152,7 +152,7 @@ func (c *chart) settings() error {
 			}
 			raw, err := os.ReadFile(path)
 			for _, m := range tag.FindAllSubmatch(raw, -1) {
-				c.secrets = append(c.secrets, string(m[1]))
+				c.secrets = append(c.secrets, name.FindAllString(string(m[1]), -1)...)
 			}
 			return err
 		})

@@ -126,7 +126,7 @@ func (r *rendering) noSecrets() (problems []string) {
 			if slices.Contains(r.chart.secrets, name) && (!byReference || at(e, "value") != nil) {
 				problems = append(problems, service+": "+name+" is not a reference to a Secret")
 			}
-			identified = identified || name == "NATS_PASSWORD" && byReference && r.config(service)["NATS_USER"] != ""
+			identified = identified || name == "NATS_PASSWORD" && byReference && r.config(service)["NATS_USERNAME"] != ""
 		}
 		if !identified {
 			problems = append(problems, service+": it has no NATS user")

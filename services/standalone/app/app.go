@@ -69,6 +69,7 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 	if err != nil {
 		return err
 	}
+	p.health.Logger = tel.Logger
 	run.WarnRetired(ctx, tel.Logger, environ)
 	if err := p.openStore(ctx, tel); err != nil {
 		return err

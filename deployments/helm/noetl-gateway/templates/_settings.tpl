@@ -24,7 +24,7 @@ own default. Names that the chart sets may not be in `settings` too: which of th
   "OTEL_RESOURCE_ATTRIBUTES" $v.telemetry.resourceAttributes
 ) }}
 {{- end }}
-{{- if eq $v.nats.auth.method "password" }}{{ $_ := set $set "NATS_USER" $svc.nats.user }}{{ end }}
+{{- if eq $v.nats.auth.method "password" }}{{ $_ := set $set "NATS_USERNAME" $svc.nats.user }}{{ end }}
 {{- if eq $v.nats.auth.method "creds" }}{{ $_ := set $set "NATS_CREDS" "/etc/noetl-gateway/nats/nats.creds" }}{{ end }}
 {{- if ne .name "event-fanout" }}
 {{- $_ := mergeOverwrite $set (dict
