@@ -69,6 +69,9 @@ func (s *source) Read(p []byte) (int, error) {
 // Put implements the port. What an unfinished one left is purged by the client library, or ages out.
 func (s *ResultStore) Put(ctx context.Context, body io.Reader) (string, int64, error) {
 	bucket, err := s.bucket.Get(ctx)
+	if full(err) { // it could not be made
+		return "", 0, noRoom(err)
+	}
 	if err != nil {
 		return "", 0, err
 	}
@@ -78,7 +81,7 @@ func (s *ResultStore) Put(ctx context.Context, body io.Reader) (string, int64, e
 	case from.err != nil:
 		return "", 0, from.err
 	case full(err):
-		return "", 0, fault.Wrap(err, fault.TooLarge, "result_store_full", "there is no room for this result")
+		return "", 0, noRoom(err)
 	case err != nil:
 		return "", 0, s.bucket.Failed(err)
 	}
@@ -89,13 +92,19 @@ func (s *ResultStore) Put(ctx context.Context, body io.Reader) (string, int64, e
 const (
 	codeStoreFailed jetstream.ErrorCode = 10077 // for any reason, which is in the text
 	codeNoStorage   jetstream.ErrorCode = 10047 // the account has none left
+	codeNoPlacement jetstream.ErrorCode = 10005 // no server of a cluster has what a stream asks for
 )
+
+func noRoom(err error) error {
+	return fault.Wrap(err, fault.TooLarge, "result_store_full", "there is no room for this result")
+}
 
 // full reports whether there was no room; a disk that fails is an outage.
 func full(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && (api.ErrorCode == codeNoStorage ||
-		(api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, "maximum bytes")))
+		(api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, "maximum bytes")) ||
+		(api.ErrorCode == codeNoPlacement && strings.Contains(api.Description, "insufficient storage")))
 }
 
 // Get implements the port; the library compares the digest at the end.
