@@ -123,10 +123,7 @@ func (s *Service) clientOf(ctx context.Context, p Position, w Window) (string, e
 }
 
 func gap(lastEventID, reason string) []byte {
-	if len(lastEventID) > maxEventID {
-		lastEventID = lastEventID[:maxEventID]
-	}
-	return frame.Notify(frame.MethodGap, frame.GapParams{LastEventID: lastEventID, Reason: reason})
+	return frame.Notify(frame.MethodGap, frame.GapParams{LastEventID: cut(lastEventID, maxEventID), Reason: reason})
 }
 
 // Hello is what the first frame says, for a client that asks again.

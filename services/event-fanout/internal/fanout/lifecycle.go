@@ -2,9 +2,12 @@ package fanout
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
@@ -53,12 +56,57 @@ func (s *Service) Ingest(ctx context.Context, batch []SourceEvent) error {
 		if id == "" {
 			id = e.ID
 		}
-		events = append(events, LifecycleEvent{ID: state.ExecutionID + "." + id, State: state, Trace: e.Trace})
+		state.StepName, state.Status = cut(state.StepName, maxText), cut(state.Status, maxText)
+		events = append(events, LifecycleEvent{ID: state.ExecutionID + "." + short(id), State: state, Trace: bounded(e.Trace)})
 	}
 	if len(events) == 0 {
 		return nil
 	}
 	return s.Lifecycle.Append(ctx, events)
+}
+
+// Bounds of what an event says, in bytes. Whoever publishes to NoETL's streams chooses these texts, and one that
+// no message can hold would otherwise be given to the log again and again, with everything behind it waiting.
+const (
+	maxText     = 1 << 10 // of a step, and of a status
+	maxSourceID = 128     // of an event's own id
+	maxTrace    = 1 << 10 // of a trace context
+)
+
+// cut returns the beginning of a text, of at most so many bytes and without half a character.
+func cut(text string, bytes int) string {
+	if len(text) <= bytes {
+		return text
+	}
+	for bytes > 0 && !utf8.RuneStart(text[bytes]) {
+		bytes--
+	}
+	return text[:bytes]
+}
+
+// short returns an id that fits a header of NATS as it is: an ordinary one itself, any other one hashed.
+func short(id string) string {
+	plain := len(id) <= maxSourceID
+	for i := 0; plain && i < len(id); i++ {
+		plain = id[i] > ' ' && id[i] <= '~' // the others are changed on their way through a header
+	}
+	if plain {
+		return id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return "sha256-" + hex.EncodeToString(sum[:])
+}
+
+// bounded returns a trace context, nil for one that is too large: half of one leads nowhere.
+func bounded(trace map[string]string) map[string]string {
+	size := 0
+	for name, value := range trace {
+		size += len(name) + len(value)
+	}
+	if size > maxTrace {
+		return nil
+	}
+	return trace
 }
 
 // wants reports whether the log keeps events of a type.

@@ -70,6 +70,15 @@ func (l *Lifecycle) add(e fanout.LifecycleEvent) fanout.LifecycleEvent {
 	return e
 }
 
+// size is what an event takes of a message.
+func size(e fanout.LifecycleEvent) int {
+	n := len(e.State.StepName) + len(e.State.Status)
+	for name, value := range e.Trace {
+		n += len(name) + len(value)
+	}
+	return n
+}
+
 // Append implements the port.
 func (l *Lifecycle) Append(_ context.Context, events []fanout.LifecycleEvent) error {
 	l.mu.Lock()
@@ -78,7 +87,7 @@ func (l *Lifecycle) Append(_ context.Context, events []fanout.LifecycleEvent) er
 		return l.err
 	}
 	for _, e := range events {
-		if !l.known[e.ID] {
+		if !l.known[e.ID] && size(e) <= MaxBody && len(e.ID) < 1<<16 {
 			l.add(e)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,6 +68,21 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) fanout.LifecycleLog) 
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatal(diff)
+		}
+	})
+	t.Run("an event that it can never hold is left out, and the others are stored", func(t *testing.T) {
+		t.Parallel()
+		log := newLog(t)
+		large := strings.Repeat("x", 2*MaxBody)
+		noID := stepExit("1", strings.Repeat("i", 70<<10), "header")
+		noTrace := stepExit("1", "t", "trace")
+		noTrace.Trace = map[string]string{"tracestate": large}
+		must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("1", "a", "s0"), stepExit("1", "b", large), noID, noTrace, stepExit("1", "c", "s1")}))
+		must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("1", "b", large)}))
+		events, _, err := log.After(t.Context(), "1", 0, 10)
+		must(t, err)
+		if len(events) != 2 || events[0].ID != "a" || events[1].ID != "c" {
+			t.Fatalf("%d events: %.200v", len(events), events)
 		}
 	})
 }
