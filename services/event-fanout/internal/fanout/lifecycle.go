@@ -39,6 +39,8 @@ type SourceEvent struct {
 	ExecutionID string
 	Payload     []byte
 	Trace       map[string]string
+	// Again is set when the source may have told it before, and cannot know.
+	Again bool
 }
 
 // Ingest writes to the log what clients may see of a batch, and the end of every execution. The
@@ -49,6 +51,9 @@ func (s *Service) Ingest(ctx context.Context, batch []SourceEvent) error {
 		state, id, err := ParseState(e.Payload, e.ExecutionID)
 		if err != nil || !s.wants(state.EventType) || !noetlwire.Token(state.ExecutionID) {
 			continue // not for clients: other producers write to these streams too
+		}
+		if e.Again && s.forgotten(state.At) {
+			continue
 		}
 		if state.At == "" {
 			state.At = frame.Time(s.Now())
@@ -107,6 +112,15 @@ func bounded(trace map[string]string) map[string]string {
 		return nil
 	}
 	return trace
+}
+
+// againFor is how old an event may be that a source may have told before. The log knows the ids of ten minutes and
+// drops what it has; what is older would be pushed once more. The rest is for clocks that differ.
+const againFor = 5 * time.Minute
+
+func (s *Service) forgotten(at string) bool {
+	t, err := time.Parse(time.RFC3339, at)
+	return err == nil && s.Now().Sub(t) > againFor
 }
 
 // wants reports whether the log keeps events of a type.

@@ -93,6 +93,28 @@ func TestIngestBoundsWhatItKeeps(t *testing.T) {
 	}
 }
 
+// A source that begins again tells everything once more: what is older than the log remembers must not reach
+// clients a second time.
+func TestIngestDropsOldEventsThatMayHaveComeBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	s := w.service()
+	event := func(id string, age time.Duration, again bool) fanout.SourceEvent {
+		at := time.Now().Add(-age).UTC().Format(time.RFC3339)
+		return fanout.SourceEvent{ID: id, Again: again, Payload: []byte(`{"event_type":"step.exit","execution_id":"5","step":"` + id + `","at":"` + at + `"}`)}
+	}
+	untimed := source("untimed", `{"event_type":"step.exit","execution_id":"5","step":"untimed"}`)
+	untimed.Again = true
+	w.route(t, s, event("old", time.Hour, false), event("old-again", time.Hour, true), event("new-again", time.Minute, true), untimed)
+	var got []string
+	for _, e := range w.events.All() {
+		got = append(got, e.State.StepName)
+	}
+	if diff := cmp.Diff([]string{"old", "new-again", "untimed"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestWantedNamesEverySpelling(t *testing.T) {
 	t.Parallel()
 	want := []string{"execution.cancelled", "playbook.cancelled", "playbook.completed", "playbook.failed", "playbook_cancelled", "playbook_completed", "playbook_failed", "step.exit"}

@@ -28,8 +28,11 @@ const (
 	silence = 2 * time.Minute
 	// headTime bounds connecting and the head of the answer.
 	headTime = 10 * time.Second
-	// probeTime is how long the event at the cursor may take to come again.
-	probeTime = 5 * time.Second
+	// probeTime is how long the event at the cursor may take to come again. A feed that is slow is asked again,
+	// each time with more patience, through lastProbe.
+	probeTime   = 5 * time.Second
+	probeFactor = 3
+	lastProbe   = probeTime * probeFactor * probeFactor
 	// batchSize bounds how many events go to the log together.
 	batchSize = 256
 )
@@ -68,86 +71,117 @@ func (s *Source) Settle(context.Context) error {
 }
 
 var (
-	errSilent = errors.New("the feed sent nothing for too long")
-	errReset  = errors.New("the feed no longer has the event at the cursor: it is read from its beginning")
+	errSilent  = errors.New("the feed sent nothing for too long")
+	errNoProbe = errors.New("the feed did not send the event at the cursor")
+	errReset   = errors.New("the feed no longer has the event at the cursor: it is read from its beginning")
 )
+
+// position is how far a feed was read: the sequence, and behind a slash the sequence through which events may
+// have been read before, as long as that is larger.
+type position struct{ last, known uint64 }
+
+func parsePosition(text string) position {
+	last, known, _ := strings.Cut(text, "/")
+	var p position
+	var err error
+	if p.last, err = strconv.ParseUint(last, 10, 64); err != nil {
+		return position{}
+	}
+	p.known, _ = strconv.ParseUint(known, 10, 64)
+	return p
+}
+
+func (p position) String() string {
+	text := strconv.FormatUint(p.last, 10)
+	if p.known > p.last {
+		text += "/" + strconv.FormatUint(p.known, 10)
+	}
+	return text
+}
 
 // Optional implements the port.
 func (*Source) Optional() bool { return false }
 
 // Read implements the port. A feed answers with what comes after a cursor and says nothing when its log
 // is another one and shorter. So it is asked for the last event that was read once more: if that one does
-// not come, the log was replaced, and it is read from its beginning. Events that the log of lifecycle
-// events has already are dropped there.
+// not come, however often and patiently it is asked for, the log was replaced, and it is read from its
+// beginning. So it is when an older one comes.
 func (s *Source) Read(ctx context.Context, cursor fanout.Cursor, report func(fanout.SourceState), take func(context.Context, fanout.SourceBatch) error) error {
-	position := cursor[part]
-	var err error
+	at := parsePosition(cursor[part])
+	patience := probeTime
 	for {
-		err = s.read(ctx, position, report, func(ctx context.Context, b fanout.SourceBatch) error {
-			if err := take(ctx, b); err != nil {
-				return err
-			}
-			position = b.Position
-			return nil
-		})
+		found, err := s.read(ctx, &at, patience, report, take)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // its reader wants no more
 		}
-		if !errors.Is(err, errSilent) {
-			break
+		if found {
+			patience = probeTime
+		}
+		switch {
+		case errors.Is(err, errSilent):
+		case errors.Is(err, errNoProbe) && patience < lastProbe:
+			patience *= probeFactor
+		case errors.Is(err, errNoProbe), errors.Is(err, errReset):
+			begin := position{known: max(at.last, at.known)}
+			return errors.Join(errReset, take(ctx, fanout.SourceBatch{Part: part, Position: begin.String()}))
+		default:
+			return err
 		}
 	}
-	if errors.Is(err, errReset) {
-		err = errors.Join(err, take(ctx, fanout.SourceBatch{Part: part, Position: "0"}))
-	}
-	if err != nil {
-		report(fanout.SourceState{Problem: "the " + s.reading() + " cannot be read"})
-	}
-	return err
 }
 
-func (s *Source) read(ctx context.Context, position string, report func(fanout.SourceState), take func(context.Context, fanout.SourceBatch) error) error {
-	last, err := strconv.ParseUint(position, 10, 64)
-	if err != nil {
-		last = 0
-	}
+// read reads one answer of the feed and moves the position. found reports whether the event at the position came
+// again, or a later one.
+func (s *Source) read(
+	ctx context.Context, at *position, patience time.Duration,
+	report func(fanout.SourceState), take func(context.Context, fanout.SourceBatch) error,
+) (found bool, err error) {
+	probed := at.last
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	resp, err := s.open(ctx, max(last, 1)-1)
+	resp, err := s.open(ctx, max(probed, 1)-1)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	report(fanout.SourceState{Reading: s.reading()})
 	events, broken := make(chan feedEvent, batchSize), make(chan error, 1)
 	go receive(ctx, resp, events, broken)
 	wait, onSilence := silence, errSilent
-	if last > 0 {
-		wait, onSilence = probeTime, errReset
+	if probed > 0 {
+		wait, onSilence = patience, errNoProbe
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return found, nil
 		case err := <-broken:
-			return err
+			return found, err
 		case <-timer.C:
-			return onSilence
+			return found, onSilence
 		case e, open := <-events:
 			if !open {
-				return nil // the feed ended in good order
+				return found, nil // the feed ended in good order
 			}
-			onSilence = errSilent
-			timer.Reset(silence)
 			b := fanout.SourceBatch{Part: part}
+			next := *at
 			for more := true; more; {
-				if e.id > 0 {
-					b.Position = strconv.FormatUint(e.id, 10)
-				}
-				if e.payload != nil {
-					b.Events = append(b.Events, fanout.SourceEvent{ID: s.Name() + "-" + strconv.FormatUint(e.id, 10), Payload: e.payload})
+				switch {
+				case e.id == 0: // without a place it cannot be told from others
+				case e.id < probed:
+					return found, errReset
+				case e.id > probed:
+					found, next.last = true, e.id
+					b.Position = next.String()
+					if e.payload != nil {
+						b.Events = append(b.Events, fanout.SourceEvent{
+							ID: s.Name() + "-" + strconv.FormatUint(e.id, 10), Payload: e.payload, Again: e.id <= at.known,
+						})
+					}
+				default: // it was read before
+					found = true
 				}
 				if more = len(b.Events) < batchSize; more {
 					select {
@@ -157,12 +191,17 @@ func (s *Source) read(ctx context.Context, position string, report func(fanout.S
 					}
 				}
 			}
+			if found {
+				onSilence = errSilent
+				timer.Reset(silence)
+			}
 			if b.Position == "" {
-				continue // comments, or an event without a place: nothing to remember
+				continue
 			}
 			if err := take(ctx, b); err != nil {
-				return err
+				return found, err
 			}
+			*at = next
 		}
 	}
 }
