@@ -136,6 +136,15 @@ func Wanted(forwarded []string) []string {
 	return slices.Compact(types)
 }
 
+// OfTypes returns a function that reports whether an event is of one of those types. Sources drop the others before
+// they wait in memory, where their subjects do not tell: payloads hold whole results.
+func OfTypes(types []string) func(payload []byte) bool {
+	return func(payload []byte) bool {
+		state, _, err := ParseState(payload, "")
+		return err == nil && slices.Contains(types, state.EventType)
+	}
+}
+
 // SourceState says what a source reads; it is what readiness tells.
 type SourceState struct {
 	// Reading names what is read, such as "JetStream stream noetl_events"; "" for nothing.

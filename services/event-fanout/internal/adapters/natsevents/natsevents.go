@@ -40,6 +40,7 @@ type Source struct {
 	js     jetstream.JetStream
 	cfg    Config
 	known  []Subjects
+	wants  func(payload []byte) bool
 	logger *slog.Logger
 
 	look chan struct{} // asks for a look for streams now
@@ -54,7 +55,7 @@ type Source struct {
 
 // New makes the source.
 func New(js jetstream.JetStream, cfg Config, logger *slog.Logger) *Source {
-	return &Source{js: js, cfg: cfg, known: all(cfg.Prefix), logger: logger, look: make(chan struct{}, 1), looked: make(chan struct{})}
+	return &Source{js: js, cfg: cfg, known: all(cfg.Prefix), wants: fanout.OfTypes(cfg.Types), logger: logger, look: make(chan struct{}, 1), looked: make(chan struct{})}
 }
 
 // Name implements the port.
