@@ -198,7 +198,7 @@ func intakes(cfg Config, js jetstream.JetStream, svc *fanout.Service, settler *n
 		return nil, err
 	}
 	for _, f := range feeds {
-		sources = append(sources, eventfeed.New(f.Address, f.Shard))
+		sources = append(sources, eventfeed.New(f.Address, f.Shard, types))
 	}
 	leases := natskv.NewLeases(js, uuid.NewString(), cfg.Process.NATS.Replicas)
 	meter := prom.NewIntake(tel.Registry)

@@ -33,8 +33,10 @@ const (
 	probeTime   = 5 * time.Second
 	probeFactor = 3
 	lastProbe   = probeTime * probeFactor * probeFactor
-	// batchSize bounds how many events go to the log together.
-	batchSize = 256
+	// queueSize bounds how many events wait, and batchSize and batchBytes what goes to the log together.
+	queueSize  = 4
+	batchSize  = 256
+	batchBytes = 8 << 20
 )
 
 // part is the one part of the cursor.
@@ -46,13 +48,15 @@ var _ fanout.LifecycleSource = (*Source)(nil)
 type Source struct {
 	address   string
 	shard     int
+	wants     func(payload []byte) bool
 	transport http.RoundTripper
 }
 
-// New makes the source of a shard, whose feed is at host:port.
-func New(address string, shard int) *Source {
+// New makes the source of a shard, whose feed is at host:port. types are the event types to hand on, in every
+// spelling.
+func New(address string, shard int, types []string) *Source {
 	dialer := &net.Dialer{Timeout: headTime, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
-	return &Source{address: address, shard: shard, transport: &http.Transport{
+	return &Source{address: address, shard: shard, wants: fanout.OfTypes(types), transport: &http.Transport{
 		DialContext: dialer.DialContext, ResponseHeaderTimeout: headTime, DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment,
 	}}
 }
@@ -145,8 +149,8 @@ func (s *Source) read(
 	}
 	defer func() { _ = resp.Body.Close() }()
 	report(fanout.SourceState{Reading: s.reading()})
-	events, broken := make(chan feedEvent, batchSize), make(chan error, 1)
-	go receive(ctx, resp, events, broken)
+	events, broken := make(chan feedEvent, queueSize), make(chan error, 1)
+	go s.receive(ctx, resp, events, broken)
 	wait, onSilence := silence, errSilent
 	if probed > 0 {
 		wait, onSilence = patience, errNoProbe
@@ -166,7 +170,7 @@ func (s *Source) read(
 				return found, nil // the feed ended in good order
 			}
 			b := fanout.SourceBatch{Part: part}
-			next := *at
+			next, size := *at, 0
 			for more := true; more; {
 				switch {
 				case e.id == 0: // without a place it cannot be told from others
@@ -176,6 +180,7 @@ func (s *Source) read(
 					found, next.last = true, e.id
 					b.Position = next.String()
 					if e.payload != nil {
+						size += len(e.payload)
 						b.Events = append(b.Events, fanout.SourceEvent{
 							ID: s.Name() + "-" + strconv.FormatUint(e.id, 10), Payload: e.payload, Again: e.id <= at.known,
 						})
@@ -183,7 +188,7 @@ func (s *Source) read(
 				default: // it was read before
 					found = true
 				}
-				if more = len(b.Events) < batchSize; more {
+				if more = len(b.Events) < batchSize && size < batchBytes; more {
 					select {
 					case e, more = <-events:
 					default:
@@ -227,14 +232,14 @@ func (s *Source) open(ctx context.Context, cursor uint64) (*http.Response, error
 	return resp, nil
 }
 
-// feedEvent is one record of the feed; payload is nil for what is no event.
+// feedEvent is one record of the feed; payload is nil for what is no event that anybody wants.
 type feedEvent struct {
 	id      uint64
 	payload []byte
 }
 
 // receive reads the answer until it ends.
-func receive(ctx context.Context, resp *http.Response, events chan<- feedEvent, broken chan<- error) {
+func (s *Source) receive(ctx context.Context, resp *http.Response, events chan<- feedEvent, broken chan<- error) {
 	in := httpkit.NewEventStreamReader(resp.Body, maxEvent)
 	for {
 		e, err := in.Next()
@@ -251,8 +256,12 @@ func receive(ctx context.Context, resp *http.Response, events chan<- feedEvent, 
 		if err != nil {
 			id = 0
 		}
+		payload := payloadOf(e.Data)
+		if !s.wants(payload) {
+			payload = nil
+		}
 		select {
-		case events <- feedEvent{id, payloadOf(e.Data)}:
+		case events <- feedEvent{id, payload}:
 		case <-ctx.Done():
 			return
 		}

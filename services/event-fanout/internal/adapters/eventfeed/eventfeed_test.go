@@ -101,6 +101,8 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+func types() []string { return fanout.Wanted([]string{"step.exit"}) }
+
 // reader runs a source as an intake does.
 type reader struct {
 	mu     sync.Mutex
@@ -110,6 +112,8 @@ type reader struct {
 	state  fanout.SourceState
 	errs   []error
 	refuse error
+	// largest is the largest batch that came, in bytes.
+	largest int
 }
 
 func (r *reader) run(t *testing.T, source *eventfeed.Source) (stop func()) {
@@ -147,7 +151,9 @@ func (r *reader) take(_ context.Context, b fanout.SourceBatch) error {
 	if r.refuse != nil {
 		return r.refuse
 	}
+	bytes := 0
 	for _, e := range b.Events {
+		bytes += len(e.Payload)
 		s, _, err := fanout.ParseState(e.Payload, e.ExecutionID)
 		if err == nil {
 			r.got = append(r.got, s.StepName)
@@ -156,6 +162,7 @@ func (r *reader) take(_ context.Context, b fanout.SourceBatch) error {
 			}
 		}
 	}
+	r.largest = max(r.largest, bytes)
 	if r.cursor == nil {
 		r.cursor = fanout.Cursor{}
 	}
@@ -181,7 +188,7 @@ func TestEventsAreReadAndResumed(t *testing.T) {
 	s.put(`5`)
 	s.put(`"no JSON"`)
 	r := &reader{}
-	source := eventfeed.New(s.address(), 3)
+	source := eventfeed.New(s.address(), 3, types())
 	stop := r.run(t, source)
 	s.step("b")
 	r.has(t, "a", "object", "b")
@@ -213,13 +220,13 @@ func TestALogThatWasTrimmed(t *testing.T) {
 		s.step(step)
 	}
 	r := &reader{}
-	stop := r.run(t, eventfeed.New(s.address(), 0))
+	stop := r.run(t, eventfeed.New(s.address(), 0, types()))
 	r.has(t, "a", "b", "c")
 	stop()
 	s.step("d")
 	s.step("e")
 	s.lose(5)
-	r.run(t, eventfeed.New(s.address(), 0))
+	r.run(t, eventfeed.New(s.address(), 0, types()))
 	r.has(t, "a", "b", "c", "e")
 }
 
@@ -229,8 +236,33 @@ func TestAnEventThatIsTooLargeIsSkipped(t *testing.T) {
 	s.put(`"` + strings.Repeat("x", 17<<20) + `"`)
 	s.step("after")
 	r := &reader{}
-	r.run(t, eventfeed.New(s.address(), 0))
+	r.run(t, eventfeed.New(s.address(), 0, types()))
 	r.has(t, "after")
+}
+
+// Memory is bounded by bytes, and what nobody wants takes none of it: payloads hold whole results.
+func TestLargeEventsComeInSmallBatches(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	pad := strings.Repeat("x", 1<<20)
+	var want []string
+	for i := range 10 {
+		step := strconv.Itoa(i)
+		want = append(want, step)
+		s.put(`{"event_type":"step.exit","execution_id":"5","step":"` + step + `","result":"` + pad + `"}`)
+		s.put(`{"event_type":"command.issued","execution_id":"5","step":"unwanted"}`)
+	}
+	r := &reader{}
+	r.run(t, eventfeed.New(s.address(), 0, types()))
+	r.has(t, want...)
+	testkit.Eventually(t, "the place of what is not wanted is kept", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.cursor["feed"] == "20"
+	})
+	if r.largest > 9<<20+1000 {
+		t.Errorf("a batch has %d bytes", r.largest)
+	}
 }
 
 func TestARefusalIsAnErrorAndNothingIsSkipped(t *testing.T) {
@@ -239,7 +271,7 @@ func TestARefusalIsAnErrorAndNothingIsSkipped(t *testing.T) {
 	s.status = http.StatusServiceUnavailable
 	s.step("a")
 	r := &reader{refuse: errors.New("the log is down")}
-	r.run(t, eventfeed.New(s.address(), 0))
+	r.run(t, eventfeed.New(s.address(), 0, types()))
 	testkit.Eventually(t, "a refused feed is an error", func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -261,7 +293,7 @@ func TestARefusalIsAnErrorAndNothingIsSkipped(t *testing.T) {
 
 func TestAFeedCannotTellHowFarItIs(t *testing.T) {
 	t.Parallel()
-	if err := eventfeed.New("127.0.0.1:1", 0).Settle(t.Context()); !errors.Is(err, fanout.ErrCannotTell()) {
+	if err := eventfeed.New("127.0.0.1:1", 0, types()).Settle(t.Context()); !errors.Is(err, fanout.ErrCannotTell()) {
 		t.Error(err)
 	}
 }

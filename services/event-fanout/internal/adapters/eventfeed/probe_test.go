@@ -69,7 +69,7 @@ func TestAnIdleFeedTellsNothingTwice(t *testing.T) {
 		m, r := newMemory(), &reader{}
 		m.step("a")
 		m.step("b")
-		stop := r.run(t, eventfeed.New("x:1", 0).Through(m))
+		stop := r.run(t, eventfeed.New("x:1", 0, types()).Through(m))
 		<-time.After(15 * time.Minute)
 		m.step("c")
 		<-time.After(15 * time.Minute)
@@ -89,7 +89,7 @@ func TestALogThatWasReplacedIsReadFromItsBeginning(t *testing.T) {
 		for _, step := range []string{"a", "b", "c"} {
 			m.step(step)
 		}
-		source := eventfeed.New("x:1", 0).Through(m)
+		source := eventfeed.New("x:1", 0, types()).Through(m)
 		stop := r.run(t, source)
 		r.has(t, "a", "b", "c")
 		stop()
@@ -118,7 +118,7 @@ func TestASlowFeedIsNotTakenForAReplacedOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, r := newMemory(), &reader{}
 		m.step("a")
-		source := eventfeed.New("x:1", 0).Through(m)
+		source := eventfeed.New("x:1", 0, types()).Through(m)
 		stop := r.run(t, source)
 		r.has(t, "a")
 		stop()
@@ -142,7 +142,7 @@ func TestAnOlderEventMeansThatTheLogWasReplaced(t *testing.T) {
 		for _, step := range []string{"a", "b"} {
 			m.step(step)
 		}
-		source := eventfeed.New("x:1", 0).Through(m)
+		source := eventfeed.New("x:1", 0, types()).Through(m)
 		stop := r.run(t, source)
 		r.has(t, "a", "b")
 		stop()
