@@ -138,7 +138,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		publicMux.Handle("/ws", sockets)
 	}
 	publicMux.Handle("POST /events/ticket", &httpapi.Tickets{Set: set, Sessions: session, Doors: doors, Rate: kit.NewRates(ticketsPerMinute, ticketBurst).Count(refusals, "ticket")})
-	publicMux.Handle("GET "+fanout.ResultsPath+"{request_id}", &httpapi.Results{Set: set, Sessions: session, Store: results})
+	publicMux.Handle("GET "+fanout.ResultsPath+"{request_id}", httpapi.NewResults(set, session, results, cfg.WriteTimeout))
 	a.public = proxies.Wrap(httpkit.Routes(publicMux))
 	a.internal = httpkit.Edge(tel, host.Health.Retire(httpapi.Internal(set, httpapi.LargeResults{Store: results, Max: cfg.ResultMaxBytes, Message: nc.MaxPayload}, cfg.InternalToken, undelivered)))
 	internal, err := httpkit.Listen(ctx, cfg.InternalBind, cfg.InternalPort, "GATEWAY_INTERNAL_PORT")
