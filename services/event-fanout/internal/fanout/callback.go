@@ -173,6 +173,7 @@ func resultError(in Result) *frame.Error {
 			e.Data = in.Error.Data
 		}
 	}
+	e.Data = workersData(e.Data)
 	return &e
 }
 

@@ -45,7 +45,7 @@ func errNoResult() error {
 }
 
 func errTooLargeToKeep(size int64) error {
-	return fault.New(fault.TooLarge, "result_too_large",
+	return fault.New(fault.TooLarge, codeTooLarge,
 		"the result of "+strconv.FormatInt(size, 10)+" bytes is too large to be kept; its client was told so")
 }
 
