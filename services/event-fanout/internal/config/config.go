@@ -13,6 +13,7 @@ import (
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/sessions"
 	"github.com/noetl/gateway/libs/weborigin"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
 // Config holds the settings.
@@ -98,6 +99,9 @@ func (c Config) Validate() error {
 	positive("GATEWAY_FRAME_MAX_PER_CLIENT", c.FramePerClient > 0)
 	positive("GATEWAY_RESULT_MAX_BYTES", c.ResultMaxBytes > 0)
 	positive("GATEWAY_RESULT_STORE_MAX_BYTES", c.ResultsBytes > 0)
+	if most := min(fanout.MaxCallback, c.ResultsBytes); c.ResultMaxBytes > most && c.ResultsBytes > 0 {
+		problems = append(problems, fmt.Errorf("GATEWAY_RESULT_MAX_BYTES must be at most %d: 1 GiB, and GATEWAY_RESULT_STORE_MAX_BYTES", most))
+	}
 	positive("NATS_REQUEST_TTL_SECS", c.RequestTTL > 0)
 	positive("GATEWAY_LIFECYCLE_MAX_BYTES", c.LifecycleBytes > 0)
 	if c.LifecycleTTL < time.Minute || c.LifecycleTTL > 12*time.Hour {

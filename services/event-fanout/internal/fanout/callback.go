@@ -23,7 +23,20 @@ type Result struct {
 	// and Size is its length in bytes. Without a name it was too large to be kept either.
 	Kept string
 	Size int64
+	// Taken is called, if it is set, when the service has the result: from then on it discards what nobody needs.
+	Taken func()
 }
+
+// take tells the caller that the result is the service's.
+func (r Result) take() {
+	if r.Taken != nil {
+		r.Taken()
+	}
+}
+
+// MaxCallback is how far a callback is read that cannot be kept, in bytes, to find out whose result it is. None that
+// is larger can be kept.
+const MaxCallback = 1 << 30
 
 // Describe is what traces show of it, if it is an id at all.
 func (r Result) Describe() []string {
@@ -49,6 +62,7 @@ type Delivery struct {
 // before it, then the final state, then the result. It is idempotent. A result that cannot be kept is
 // reported to the client, and is the fault TooLarge.
 func (s *Service) Complete(ctx context.Context, in Result) (Delivery, error) {
+	in.take()
 	out, err := s.complete(ctx, in)
 	for _, name := range slices.Compact([]string{in.Kept, out.kept}) {
 		if name != "" && name != out.counts {
@@ -181,6 +195,7 @@ func resultError(in Result) *frame.Error {
 // request id, on whichever replica; an id that is a pending request is completed instead.
 // body is the callback as it came, for the one who waits.
 func (s *Service) Callback(ctx context.Context, in Result, body []byte) (delivered bool, err error) {
+	in.take()
 	if !noetlwire.Token(in.RequestID) {
 		if in.Kept != "" {
 			s.discard(ctx, in.Kept)
