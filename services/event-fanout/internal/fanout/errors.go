@@ -61,6 +61,10 @@ func errDraining() error {
 	return fault.New(fault.Unavailable, "draining", "this replica is stopping: connect again")
 }
 
+func errNoAuthority() error {
+	return fault.New(fault.Unavailable, "sessions_unavailable", "nobody can tell whether the session goes on")
+}
+
 func errBadTicket() error {
 	return fault.New(fault.Unauthenticated, "bad_ticket", "the ticket is unknown, used or expired: get another from POST /events/ticket")
 }

@@ -67,9 +67,9 @@ type LiveFeed interface {
 
 // Sessions is the authority on sessions.
 type Sessions interface {
-	// Resolve returns the session of a token as it is now: the fault Unauthenticated when it is none any
-	// more, an outage when nobody can tell.
-	Resolve(ctx context.Context, token string) (*authwire.Session, error)
+	// Recheck returns the session of a stream's token as it is now: the fault Unauthenticated when it is none
+	// any more, an outage when nobody can tell. It MUST NOT count as an attempt of a stranger.
+	Recheck(ctx context.Context, token string) (*authwire.Session, error)
 }
 
 // Client is a client id and whose it is.
