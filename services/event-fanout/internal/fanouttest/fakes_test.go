@@ -20,7 +20,10 @@ func TestFakesKeepTheirPorts(t *testing.T) {
 	fanouttest.RunResultStore(t, func(*testing.T) fanout.ResultStore { return fanouttest.NewResults(8 << 20) })
 	fanouttest.RunRouteIndex(t, func(*testing.T) fanout.RouteIndex { return fanouttest.NewRoutes() })
 	fanouttest.RunPendingIndex(t, func(*testing.T) fanout.PendingIndex { return fanouttest.NewPending() })
-	fanouttest.RunLifecycleLog(t, func(*testing.T) fanout.LifecycleLog { return fanouttest.NewLifecycle() })
+	fanouttest.RunLifecycleLog(t, func(*testing.T) (fanout.LifecycleLog, func(bool)) {
+		l := fanouttest.NewLifecycle()
+		return l, l.Refuse
+	})
 	fanouttest.RunLeases(t, func(*testing.T) (a, b fanout.Leases, die func(string)) {
 		l := fanouttest.NewLeases()
 		return l, l.As("b"), l.Expire

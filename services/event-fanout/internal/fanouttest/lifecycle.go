@@ -20,6 +20,15 @@ type Lifecycle struct {
 	page  int
 	err   error
 	reads int
+
+	refuses bool
+}
+
+// Refuse makes it refuse events whose step has more than 2 KiB, until Refuse(false).
+func (l *Lifecycle) Refuse(refuses bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refuses = refuses
 }
 
 // NewLifecycle makes an empty log.
@@ -87,6 +96,9 @@ func (l *Lifecycle) Append(_ context.Context, events []fanout.LifecycleEvent) er
 		return l.err
 	}
 	for _, e := range events {
+		if l.refuses && len(e.State.StepName) > 2<<10 {
+			return fault.New(fault.Unavailable, "refused", "refused")
+		}
 		if !l.known[e.ID] && size(e) <= MaxBody && len(e.ID) < 1<<16 {
 			l.add(e)
 		}

@@ -61,23 +61,53 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*Log, error) {
 // publishTimeout bounds the acknowledgement of one event.
 const publishTimeout = 5 * time.Second
 
-// Append implements the port. The events are sent one behind the other and acknowledged together: one
-// connection keeps their order, and a server that stops taking them stores none of the later ones.
+// Append implements the port. An event is sent when the one before it of the same execution is acknowledged: a
+// connection that breaks, a new leader or a single refusal would otherwise let a later one be stored first. The
+// executions do not wait for each other.
 func (l *Log) Append(ctx context.Context, events []fanout.LifecycleEvent) error {
 	if _, err := l.stream.Get(ctx); err != nil {
 		return err
 	}
-	acks := make([]jetstream.PubAckFuture, 0, len(events))
+	rounds, err := l.rounds(ctx, events)
+	if err != nil {
+		return err
+	}
+	for _, round := range rounds {
+		if err := l.publish(ctx, round); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rounds sorts events into rounds with at most one of each execution, in their order.
+func (l *Log) rounds(ctx context.Context, events []fanout.LifecycleEvent) ([][]*nats.Msg, error) {
+	var rounds [][]*nats.Msg
+	next := map[string]int{}
 	for _, e := range events {
 		msg, err := encode(e)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if size := l.oversize(msg); size > 0 {
 			l.logger.WarnContext(ctx, "a lifecycle event is too large for NATS and is left out",
 				"reason", "event_too_large", "execution_id", e.State.ExecutionID, "event_type", e.State.EventType, "bytes", size)
 			continue
 		}
+		round := next[e.State.ExecutionID]
+		next[e.State.ExecutionID]++
+		if round == len(rounds) {
+			rounds = append(rounds, nil)
+		}
+		rounds[round] = append(rounds[round], msg)
+	}
+	return rounds, nil
+}
+
+// publish sends messages one behind the other and waits for all of them.
+func (l *Log) publish(ctx context.Context, messages []*nats.Msg) error {
+	acks := make([]jetstream.PubAckFuture, 0, len(messages))
+	for _, msg := range messages {
 		ack, err := l.js.PublishMsgAsync(msg)
 		if err != nil {
 			return l.stream.Failed(err)
