@@ -2,6 +2,7 @@ package fanouttest_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/noetl/gateway/libs/contract/edgewire"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
@@ -24,9 +25,10 @@ func TestFakesKeepTheirPorts(t *testing.T) {
 		l := fanouttest.NewLifecycle()
 		return l, l.Refuse
 	})
-	fanouttest.RunLeases(t, func(*testing.T) (a, b fanout.Leases, die func(string)) {
+	fanouttest.RunLeases(t, func(*testing.T) (a, b fanout.Leases, life time.Duration) {
 		l := fanouttest.NewLeases()
-		return l, l.As("b"), l.Expire
+		l.Life(500 * time.Millisecond)
+		return l, l.As("b"), 500 * time.Millisecond
 	})
 	fanouttest.RunCallbackRelay(t, func(*testing.T) (fanout.CallbackRelay, func(string, func([]byte))) {
 		r := fanouttest.NewRelay()
