@@ -100,22 +100,13 @@ func (l *FrameLog) Since(ctx context.Context, client string, after uint64, limit
 	if _, err := l.stream.Get(ctx); err != nil {
 		return nil, false, err
 	}
-	messages, err := jetstreamext.GetBatch(ctx, l.js, StreamName, limit, jetstreamext.GetBatchSubject(subjectPrefix+client), jetstreamext.GetBatchSeq(after+1), jetstreamext.GetBatchMaxBytes(maxRead))
+	messages, more, err := natskit.Backlog(ctx, l.js, StreamName, subjectPrefix+client, after, limit, maxRead)
 	if err != nil {
 		return nil, false, l.stream.Failed(err)
 	}
-	for m, err := range messages {
-		switch {
-		case errors.Is(err, jetstreamext.ErrNoMessages):
-			return nil, false, nil
-		case err != nil:
-			return nil, false, l.stream.Failed(err)
-		}
-		more = m.Header.Get("Nats-Num-Pending") != "0"
+	frames = make([]fanout.Frame, 0, len(messages))
+	for _, m := range messages {
 		frames = append(frames, fanout.Frame{Seq: m.Sequence, Event: m.Header.Get(EventHeader), Body: m.Data})
-	}
-	if len(frames) == 0 {
-		return nil, false, errSilent()
 	}
 	return frames, more, nil
 }
@@ -159,14 +150,9 @@ func (l *FrameLog) Full(ctx context.Context, client string) (bool, error) {
 		}
 	}
 	if !answered {
-		return false, errSilent()
+		return false, natskit.ErrSilent()
 	}
 	return following+1 >= l.perClient, nil
-}
-
-// errSilent says that NATS did not answer: the iterator then ends without a word.
-func errSilent() error {
-	return fault.New(fault.Unavailable, "frame_log_silent", "a part of the gateway is unavailable; try again")
 }
 
 // Window implements the port. The epoch is the stream's creation time: a stream that was
