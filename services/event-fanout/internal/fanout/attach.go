@@ -183,7 +183,7 @@ func (s *Service) place(ctx context.Context, a *Attachment, w Window, at Positio
 	// The oldest frames of one client go first when it has too many. As long as the last one that it has seen
 	// is kept, nothing after it is gone; without one, as long as it has not too many.
 	var gone bool
-	if start = at.Start || at.Seq < w.First; start {
+	if start = at.Start || at.Seq < max(w.First, 1); start { // no frame has the sequence 0
 		gone, err = s.Frames.Full(ctx, a.Client.ID)
 	} else {
 		var frames []Frame
