@@ -97,7 +97,7 @@ func (h *Results) send(ctx context.Context, w http.ResponseWriter, body io.Reade
 				return
 			}
 		}
-		if err == io.EOF { //nolint:errorlint // a reader returns it bare
+		if err == io.EOF {
 			extend()
 			if conn.Flush() == nil {
 				_ = conn.SetWriteDeadline(time.Time{}) // the connection may serve another request

@@ -39,7 +39,7 @@ func newWire(t *testing.T, server string) (*wire, string) {
 			if err != nil {
 				return
 			}
-			nats, err := (&net.Dialer{}).Dial("tcp", server) //nolint:noctx // it ends with the test
+			nats, err := (&net.Dialer{}).Dial("tcp", server)
 			if err != nil {
 				_ = client.Close()
 				continue
