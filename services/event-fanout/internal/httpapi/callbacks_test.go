@@ -182,6 +182,6 @@ func TestFewLargeCallbacksWait(t *testing.T) {
 	wg.Wait()
 	testkit.Eventually(t, "the others gave their places back", func() bool {
 		status, _ := w.post(t.Context(), t, strings.NewReader(callback(3*mib)))
-		return status == http.StatusAccepted
+		return status == http.StatusAccepted || status == http.StatusOK // repeated, if it was taken above
 	})
 }
