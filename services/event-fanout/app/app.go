@@ -4,6 +4,7 @@ package app
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -74,6 +75,8 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	if err != nil {
 		return nil, err
 	}
+
+	warnOpen(ctx, tel.Logger, cfg)
 
 	// Adapters.
 	frames, err := natsframes.New(nc, natsframes.Config{TTL: cfg.FrameTTL, MaxBytes: cfg.FrameMaxBytes, MaxPerClient: cfg.FramePerClient, Replicas: cfg.Process.NATS.Replicas}, tel)
@@ -237,4 +240,13 @@ func (a *App) Internal() http.Handler { return a.internal }
 // Run is the life of the split process.
 func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
 	return run.Serve(ctx, "event-fanout", cfg.Process, stdout, func(ctx context.Context, host run.Host) (run.Part, error) { return New(ctx, cfg, host) })
+}
+
+// warnOpen says that nothing guards the workers' listener but the request id: workers of today send no token.
+func warnOpen(ctx context.Context, logger *slog.Logger, cfg Config) {
+	if cfg.InternalToken == "" && cfg.Env != "development" {
+		logger.WarnContext(ctx, "the workers' listener takes callbacks from whoever reaches it and knows a request id: "+
+			"set GATEWAY_INTERNAL_TOKEN if the workers can send one, and keep the listener on a private network",
+			"bind", cfg.InternalBind, "port", cfg.InternalPort)
+	}
 }

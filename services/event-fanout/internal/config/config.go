@@ -25,6 +25,7 @@ type Config struct {
 	Bind         string `env:"GATEWAY_BIND" file:"server.bind" default:"0.0.0.0" doc:"address of that listener"`
 	InternalPort int    `env:"GATEWAY_INTERNAL_PORT" file:"server.internal_port" default:"8091" doc:"listener for workers' callbacks; 0 picks a free port"`
 	InternalBind string `env:"GATEWAY_INTERNAL_BIND" file:"server.internal_bind" default:"127.0.0.1" doc:"address of the workers' listener; it must not face the internet"`
+	Env          string `env:"GATEWAY_ENV" file:"server.env" default:"production" doc:"production or development"`
 	// InternalToken is optional because today's workers send none.
 	InternalToken  string        `env:"GATEWAY_INTERNAL_TOKEN" file:"server.internal_token" secret:"true" doc:"if set, workers must send it as a bearer token"`
 	SSE            bool          `env:"GATEWAY_SSE_ENABLED" file:"transport.sse_enabled" default:"true" doc:"serve GET /events"`
