@@ -53,9 +53,11 @@ type Telemetry struct {
 	shutdown func(context.Context) error
 }
 
-// Propagator carries W3C trace context between processes. Baggage is left out: it would carry
+// Propagator carries W3C trace context and the id of a request between processes. Baggage is left out: it would carry
 // whatever a client writes into it to every hop.
-func (t *Telemetry) Propagator() propagation.TextMapPropagator { return propagation.TraceContext{} }
+func (t *Telemetry) Propagator() propagation.TextMapPropagator {
+	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, requestIDs{})
+}
 
 // Tracer returns the service's tracer.
 func (t *Telemetry) Tracer() trace.Tracer { return t.Tracers.Tracer("github.com/noetl/gateway") }
@@ -120,10 +122,13 @@ func newLogger(cfg Config, w io.Writer) *slog.Logger {
 	return slog.New(traced{slog.NewTextHandler(w, opts)})
 }
 
-// traced adds the ids of the span in the context to each record.
+// traced adds the id of the request and the ids of the span in the context to each record.
 type traced struct{ slog.Handler }
 
 func (h traced) Handle(ctx context.Context, r slog.Record) error {
+	if id := RequestID(ctx); id != "" {
+		r.AddAttrs(slog.String("request_id", id))
+	}
 	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
 		r.AddAttrs(slog.String("trace_id", sc.TraceID().String()), slog.String("span_id", sc.SpanID().String()))
 	}
