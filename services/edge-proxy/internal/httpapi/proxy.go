@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -144,11 +145,11 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, caller edge.Caller
 		httpkit.WriteError(ctx, w, err)
 		return
 	}
-	conn := http.NewResponseController(w)
 	if r.Body != nil && r.Body != http.NoBody {
-		_ = conn.EnableFullDuplex() // NoETL may answer before the body is at its end; HTTP/2 may always
+		// NoETL may answer before the body is at its end; HTTP/2 may always. httpkit ends the connection then.
+		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
-	p.reverse.ServeHTTP(&patientWriter{ResponseWriter: w, conn: conn, header: http.Header{}}, r.WithContext(context.WithValue(ctx, tripKey{}, t)))
+	p.reverse.ServeHTTP(&joinedWriter{ResponseWriter: w, header: http.Header{}}, r.WithContext(context.WithValue(ctx, tripKey{}, t)))
 }
 
 // look reads what decides where a call goes and whether it may: the path, and of few calls the
@@ -200,27 +201,47 @@ func (p *Proxy) look(r *http.Request, t *trip) error {
 
 // take reads the body and puts it back.
 func (p *Proxy) take(r *http.Request) ([]byte, error) {
-	if r.Body == nil {
-		return nil, nil
+	if known, ok := r.Body.(*takenBody); ok {
+		return known.all, nil
 	}
 	body, err := httpkit.ReadBody(r, p.MaxBody)
 	if err != nil {
 		return nil, err
 	}
-	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	taken := &takenBody{all: body, release: func() { httpkit.ReleaseBody(r.Context(), body) }}
+	taken.Reset(body)
+	r.Body, r.ContentLength = taken, int64(len(body))
 	return body, nil
+}
+
+// takenBody is a body that was read and goes to NoETL. It lets go of its bytes when they have gone there: the answer
+// may stream for long.
+type takenBody struct {
+	bytes.Reader
+	all     []byte
+	release func()
+}
+
+// Close implements io.Closer.
+func (b *takenBody) Close() error {
+	b.Reset(nil)
+	b.all = nil
+	b.release()
+	return nil
 }
 
 // watchedBody remembers that the client's body broke: that is no failure of NoETL.
 type watchedBody struct {
 	io.ReadCloser
 	broken atomic.Bool
+	slow   atomic.Bool
 }
 
 // Read implements io.Reader.
 func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
+		b.slow.Store(errors.Is(err, os.ErrDeadlineExceeded))
 		b.broken.Store(true)
 	}
 	return n, err
@@ -293,7 +314,10 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, errBreaker):
 		err = errBreaker // with its Retry-After
 	case bodyBroke(r):
-		err = fault.Wrap(err, fault.Invalid, "body_unreadable", "the body could not be read to its end")
+		if tripOf(r).body.slow.Load() {
+			err = os.ErrDeadlineExceeded
+		}
+		err = httpkit.BodyFault(err)
 	case errors.Is(err, context.Canceled):
 		err = fault.Wrap(err, fault.Canceled, "canceled", "the client went away")
 	case errors.As(err, &timeout) && timeout.Timeout():

@@ -27,6 +27,7 @@ const FirstExecution = "582940187123449857"
 
 var (
 	_ ingress.ListenerSource = (*NoETL)(nil)
+	_ ingress.ListenerMemory = (*NoETL)(nil)
 	_ ingress.Dispatcher     = (*NoETL)(nil)
 )
 
@@ -110,6 +111,14 @@ func (n *NoETL) Listener(_ context.Context, name string) (noetlwire.Listener, er
 		return l, fault.New(fault.NotFound, "noetl_404", "NoETL: no such listener")
 	}
 	return l, nil
+}
+
+// Known implements the port.
+func (n *NoETL) Known(name string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, ok := n.listeners[name]
+	return ok && slices.Contains(n.asked, name)
 }
 
 // Execute implements the port.
