@@ -118,7 +118,7 @@ func ReadStart(r *http.Request, limit int64) (body []byte, whole bool, err error
 		return nil, true, nil
 	}
 	most, first := limit+1, int64(guess)
-	if r.ContentLength >= 0 {
+	if r.ContentLength > 0 {
 		most = min(most, r.ContentLength+1) // room for one more: the end may come by itself
 		first = min(most, firstBuffer)
 	}

@@ -56,7 +56,9 @@ func TestABodyMustComeAtAPace(t *testing.T) {
 	for perSecond, want := range map[int]string{20 << 10: "200", 2 << 10: "408 closes"} {
 		synctest.Test(t, func(t *testing.T) {
 			client := serve(t, echo(limit), nil).dial("192.0.2.1")
+			ended := make(chan struct{})
 			go func() {
+				defer close(ended)
 				_, _ = io.WriteString(client, sized(limit, ""))
 				for sent := 0; sent < limit; sent += perSecond {
 					<-time.After(time.Second) // the clock of the synctest bubble
@@ -69,6 +71,7 @@ func TestABodyMustComeAtAPace(t *testing.T) {
 			if got := talk(t, client, ""); len(got) == 0 || got[0] != want {
 				t.Errorf("%d bytes a second: %v", perSecond, got)
 			}
+			<-ended
 		})
 	}
 }
