@@ -114,6 +114,7 @@ type conn struct {
 	leave  func()      // gives its place back
 	own    atomic.Bool // somebody set a deadline for writing
 	linger atomic.Bool // the peer may still be sending
+	drains atomic.Bool // and is read to its end
 }
 
 // Write implements net.Conn. It fails when the peer takes less than writeLeast within writeWait.
@@ -154,8 +155,15 @@ func (c *conn) SyscallConn() (syscall.RawConn, error) {
 	return nil, errNoSyscalls
 }
 
-// CloseWrite is found by net/http.
+// CloseWrite is found by net/http, which waits for half a second after it: a peer that still sends is read on from then.
 func (c *conn) CloseWrite() error {
+	if c.drained() {
+		return nil
+	}
+	return c.closeWrite()
+}
+
+func (c *conn) closeWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
@@ -164,12 +172,20 @@ func (c *conn) CloseWrite() error {
 
 // Close implements net.Conn. It does not wait for a peer that still sends.
 func (c *conn) Close() error {
-	if c.linger.CompareAndSwap(true, false) {
-		go c.drain()
+	if c.drained() {
 		return nil
 	}
 	defer c.leave()
 	return c.Conn.Close()
+}
+
+// drained begins to read to its end a peer that may still be sending, and reports whether somebody does.
+func (c *conn) drained() bool {
+	if c.linger.CompareAndSwap(true, false) {
+		c.drains.Store(true)
+		go c.drain()
+	}
+	return c.drains.Load()
 }
 
 //nolint:gochecknoglobals // memory that lingering connections share
@@ -179,7 +195,7 @@ var lingerBuffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
 func (c *conn) drain() {
 	defer c.leave()
 	defer func() { _ = c.Conn.Close() }()
-	if c.CloseWrite() != nil {
+	if c.closeWrite() != nil {
 		return // the peer is gone
 	}
 	buffer, _ := lingerBuffers.Get().(*[16 << 10]byte)

@@ -240,11 +240,19 @@ type watchedBody struct {
 // Read implements io.Reader.
 func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, http.ErrBodyReadAfterClose) {
 		b.slow.Store(errors.Is(err, os.ErrDeadlineExceeded))
 		b.broken.Store(true)
 	}
 	return n, err
+}
+
+// fault says why it broke; err is what came of it.
+func (b *watchedBody) fault(err error) error {
+	if b.slow.Load() {
+		err = os.ErrDeadlineExceeded // the error of a transport does not always hold it
+	}
+	return httpkit.BodyFault(err)
 }
 
 func (p *Proxy) tooLarge() error {
@@ -314,10 +322,7 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, errBreaker):
 		err = errBreaker // with its Retry-After
 	case bodyBroke(r):
-		if tripOf(r).body.slow.Load() {
-			err = os.ErrDeadlineExceeded
-		}
-		err = httpkit.BodyFault(err)
+		err = tripOf(r).body.fault(err)
 	case errors.Is(err, context.Canceled):
 		err = fault.Wrap(err, fault.Canceled, "canceled", "the client went away")
 	case errors.As(err, &timeout) && timeout.Timeout():
