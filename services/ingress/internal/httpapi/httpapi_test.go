@@ -22,7 +22,9 @@ import (
 func serve(t *testing.T, deliver func(context.Context, ingress.DeliverRequest) (ingress.DeliverResponse, error)) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
-	found := func(ctx context.Context, _ ingress.FindRequest) (l noetlwire.Listener, err error) { return l, ctx.Err() }
+	found := func(ctx context.Context, _ ingress.FindRequest) (l noetlwire.Listener, err error) {
+		return l, ctx.Err()
+	}
 	httpapi.Register(mux, endpoints.Set{Find: kit.Lift("ingress.find", found), Deliver: kit.Lift("ingress.deliver", deliver)}, 64)
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
