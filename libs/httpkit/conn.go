@@ -56,6 +56,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			_ = c.Close()
 			continue
 		}
+		limitUnsent(c)
 		return &conn{Conn: c, leave: sync.OnceFunc(func() { l.leave(key) })}, nil
 	}
 }

@@ -103,12 +103,11 @@ func (x *exchange) Write(p []byte) (done int, err error) {
 		return x.ResponseWriter.Write(p)
 	}
 	for err == nil && done < len(p) {
-		n := 0
-		x.within(func() error {
-			n, err = x.ResponseWriter.Write(p[done:min(len(p), done+answerPiece)])
+		err = x.within(func() error {
+			n, err := x.ResponseWriter.Write(p[done:min(len(p), done+answerPiece)])
+			done += n
 			return err
 		})
-		done += n
 	}
 	return done, err
 }

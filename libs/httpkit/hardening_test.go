@@ -211,6 +211,7 @@ func TestAnAnswerMustMakeProgress(t *testing.T) {
 				t.Fatal(err)
 			}
 			n, err := io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
 			if n != size || err != nil || <-end != nil {
 				t.Errorf("%d bytes, %v", n, err)
 			}
@@ -264,14 +265,7 @@ func TestAnEarlyAnswerReachesAClientThatStillSends(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			client := serve(t, h, nil).dial("192.0.2.1")
 			answer := make(chan string, 1)
-			go func() {
-				resp, err := http.ReadResponse(bufio.NewReader(client), nil)
-				if err != nil {
-					answer <- err.Error()
-					return
-				}
-				answer <- resp.Status[:3]
-			}()
+			go func() { answer <- statusOf(client) }()
 			if _, err := io.WriteString(client, sized(11<<20, "")); err != nil {
 				t.Fatal(err)
 			}
@@ -339,10 +333,18 @@ func TestConnectionsAreBounded(t *testing.T) {
 			from string
 			ok   bool
 		}{
-			{"192.0.2.1", true}, {"192.0.2.1", true}, {"192.0.2.1", false}, {"192.0.2.2", true},
-			{"[2001:db8::1]", true}, {"[2001:db8::2]", true}, {"[2001:db8::3]", false}, // one /64
-			{"198.51.100.1", true}, {"198.51.100.1", true}, {"127.0.0.1", true},
-			{"192.0.2.3", false}, {"127.0.0.1", false}, // together
+			{"192.0.2.1", true},
+			{"192.0.2.1", true},
+			{"192.0.2.1", false},
+			{"192.0.2.2", true},
+			{"[2001:db8::1]", true},
+			{"[2001:db8::2]", true},
+			{"[2001:db8::3]", false}, // one /64
+			{"198.51.100.1", true},
+			{"198.51.100.1", true},
+			{"127.0.0.1", true},
+			{"192.0.2.3", false},
+			{"127.0.0.1", false}, // together
 		} {
 			conn := l.dial(c.from)
 			if got := lives(conn); got != c.ok {

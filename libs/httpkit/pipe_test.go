@@ -112,6 +112,16 @@ func talk(t *testing.T, c net.Conn, text string) (answers []string) {
 	}
 }
 
+// statusOf returns the status of one answer, or why there is none.
+func statusOf(c net.Conn) string {
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return err.Error()
+	}
+	_ = resp.Body.Close()
+	return resp.Status[:3]
+}
+
 // echo reads a body and answers with its size.
 func echo(limit int64) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

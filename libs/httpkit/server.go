@@ -27,7 +27,7 @@ import (
 // Listen opens a TCP listener. The error of a busy or forbidden port names the port and the
 // setting that changes it.
 func Listen(ctx context.Context, bind string, port int, setting string) (net.Listener, error) {
-	lc := net.ListenConfig{Control: prepareSocket}
+	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", net.JoinHostPort(bind, strconv.Itoa(port)))
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):

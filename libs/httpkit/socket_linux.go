@@ -1,6 +1,9 @@
 package httpkit
 
-import "syscall"
+import (
+	"net"
+	"syscall"
+)
 
 // unsentLimit bounds what the kernel keeps of an answer that is not yet on its way to the peer, in bytes: by itself
 // it keeps megabytes for each peer that asks and does not read. What is on its way is not bounded, so that a fast
@@ -9,9 +12,16 @@ const unsentLimit = 128 << 10
 
 const tcpNotSentLowAt = 25 // TCP_NOTSENT_LOWAT of linux/tcp.h, which package syscall lacks
 
-// prepareSocket sets what the connections of a listener inherit. It is best effort: an old kernel serves too.
-func prepareSocket(_, _ string, raw syscall.RawConn) error {
-	return raw.Control(func(fd uintptr) {
-		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpNotSentLowAt, unsentLimit)
-	})
+// limitUnsent is best effort: an old kernel serves too. A listener's connections do not inherit the limit where it
+// speaks Multipath TCP, as Go's do.
+func limitUnsent(c net.Conn) {
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return
+	}
+	if raw, err := sc.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpNotSentLowAt, unsentLimit)
+		})
+	}
 }

@@ -2,6 +2,6 @@
 
 package httpkit
 
-import "syscall"
+import "net"
 
-func prepareSocket(string, string, syscall.RawConn) error { return nil }
+func limitUnsent(net.Conn) {}

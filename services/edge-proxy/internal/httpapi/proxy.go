@@ -208,7 +208,7 @@ func (p *Proxy) take(r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	taken := &takenBody{all: body, release: func() { httpkit.ReleaseBody(r.Context(), body) }}
+	taken := &takenBody{all: body, of: r.Context()}
 	taken.Reset(body)
 	r.Body, r.ContentLength = taken, int64(len(body))
 	return body, nil
@@ -218,15 +218,15 @@ func (p *Proxy) take(r *http.Request) ([]byte, error) {
 // may stream for long.
 type takenBody struct {
 	bytes.Reader
-	all     []byte
-	release func()
+	all []byte
+	of  context.Context // of the request, which was charged for it
 }
 
 // Close implements io.Closer.
 func (b *takenBody) Close() error {
+	httpkit.ReleaseBody(b.of, b.all)
 	b.Reset(nil)
 	b.all = nil
-	b.release()
 	return nil
 }
 
