@@ -12,11 +12,18 @@ import (
 	"github.com/noetl/gateway/libs/httpkit"
 )
 
+func budget(t *testing.T, total, each int64) *httpkit.Bounds {
+	t.Helper()
+	return bounds(t, httpkit.BoundsConfig{
+		Bodies: total, BodiesPerAddress: each, Connections: 1000, ConnectionsPerAddress: 1000,
+	})
+}
+
 // Many bodies that are nearly whole must not hold more than the budget, and what is held comes back when they end.
 func TestBodiesAreChargedBeforeThereIsABuffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const total, each = 4 << 20, 2 << 20
-		b := bounds(t, httpkit.BoundsConfig{Bodies: total, BodiesPerAddress: each, Connections: 1000, ConnectionsPerAddress: 1000})
+		b := budget(t, total, each)
 		l := serve(t, echo(limit), func(s *httpkit.Server) { s.Within(b, nil) })
 		answers := map[string]int{}
 		ended := make(chan string, 100)
@@ -51,7 +58,7 @@ func TestBodiesAreChargedBeforeThereIsABuffer(t *testing.T) {
 // a budget that is smaller than it.
 func TestTheBudgetHasRoomForHonestBodies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := bounds(t, httpkit.BoundsConfig{Bodies: 8 << 20, BodiesPerAddress: 256 << 10, Connections: 1000, ConnectionsPerAddress: 1000})
+		b := budget(t, 8<<20, 256<<10)
 		l := serve(t, echo(limit), func(s *httpkit.Server) { s.Within(b, nil) })
 		for range 3 {
 			_, _ = io.WriteString(l.dial("192.0.2.1"), sized(limit, ""))
@@ -70,7 +77,7 @@ func TestTheBudgetHasRoomForHonestBodies(t *testing.T) {
 // What a handler lets go of early is free while its answer goes on.
 func TestAReleasedBodyIsFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := bounds(t, httpkit.BoundsConfig{Bodies: 8 << 20, BodiesPerAddress: 8 << 20, Connections: 10, ConnectionsPerAddress: 10})
+		b := budget(t, 8<<20, 8<<20)
 		end := make(chan struct{})
 		l := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			body, err := httpkit.ReadBody(r, limit)
@@ -95,7 +102,8 @@ func TestReadStartReturnsTheBeginning(t *testing.T) {
 	t.Parallel()
 	for size, whole := range map[int]bool{0: true, 1: true, 99: true, 100: true, 101: false, 5000: false} {
 		for _, known := range []bool{true, false} {
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(strings.Repeat("x", size)))
+			text := strings.NewReader(strings.Repeat("x", size))
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/", text)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -112,7 +120,8 @@ func TestReadStartReturnsTheBeginning(t *testing.T) {
 			}
 		}
 	}
-	r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "/", io.MultiReader(strings.NewReader("x"), failing{}))
+	broken := io.MultiReader(strings.NewReader("x"), failing{})
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "/", broken)
 	if _, err := httpkit.ReadBody(r, 100); fault.Of(err).Kind != fault.Invalid {
 		t.Errorf("%v", err)
 	}

@@ -156,7 +156,8 @@ func (c *conn) SyscallConn() (syscall.RawConn, error) {
 	return nil, errNoSyscalls
 }
 
-// CloseWrite is found by net/http, which waits for half a second after it: a peer that still sends is read on from then.
+// CloseWrite is found by net/http, which waits for half a second after it: a peer that still sends is read from then
+// on.
 func (c *conn) CloseWrite() error {
 	if c.drained() {
 		return nil

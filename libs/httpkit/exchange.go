@@ -55,7 +55,8 @@ type exchange struct {
 	eof  atomic.Bool // the body was read to its end
 	hold hold
 
-	mu       sync.Mutex    // a transport may read the body in a goroutine of its own, and a little longer than the handler
+	// A transport may read the body in a goroutine of its own, and a little longer than the handler runs.
+	mu       sync.Mutex
 	credit   time.Duration // what the sender may be silent for
 	deadline time.Time     // for reading, as it is set
 	over     bool          // the handler has returned: the connection is the server's

@@ -110,11 +110,13 @@ func TestTheRestOfABodyIsNoRequest(t *testing.T) {
 		"overflowing chunk":  chunked("fffffffffffffffff\r\nx"),
 		"bad trailer":        chunked("1\r\nx\r\n0\r\nno trailer\r\n\r\n"),
 		"good chunks":        chunked("1\r\nx\r\n0\r\n\r\n"),
-		"length and chunks":  "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + next,
+		"length and chunks":  "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n" +
+			"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + next,
 		"chunks of 1.0":      "POST / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n" + next,
 		"a large body":       sized(300<<10, "") + next,
 		"other encoding":     "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n" + next,
-		"an encoding thrice": "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n" + next,
+		"an encoding thrice": "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n" +
+			"Transfer-Encoding: identity\r\n\r\n0\r\n\r\n" + next,
 	}
 	handlers := map[string]func(http.ResponseWriter, *http.Request){
 		"reads":         func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) },
@@ -255,7 +257,9 @@ func TestAHandlersDeadlineCounts(t *testing.T) {
 func TestAnEarlyAnswerReachesAClientThatStillSends(t *testing.T) {
 	for name, h := range map[string]http.Handler{
 		"413": echo(limit),
-		"401": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }),
+		"401": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusUnauthorized)
+		}),
 		"429": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_ = http.NewResponseController(w).EnableFullDuplex()
 			_, _ = r.Body.Read(make([]byte, 100))

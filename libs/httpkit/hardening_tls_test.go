@@ -123,7 +123,8 @@ func TestAnHTTP2WindowOfZeroEndsItsStream(t *testing.T) {
 				client := tls.Client(raw, config)
 				begin := time.Now()
 				const noWindow = "\x00\x04\x00\x00\x00\x00" // SETTINGS_INITIAL_WINDOW_SIZE 0
-				hello := append([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frame(frameSettings, 0, 0, []byte(noWindow))...)
+				hello := []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+				hello = append(hello, frame(frameSettings, 0, 0, []byte(noWindow))...)
 				headers := append([]byte{0x82, 0x87, 0x84, 0x41, 1}, 'x') // GET https / x
 				hello = append(hello, frame(frameHeaders, flagEndHeaders|flagEndStream, 1, headers)...)
 				if _, err := client.Write(hello); err != nil {

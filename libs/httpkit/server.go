@@ -117,10 +117,11 @@ const (
 // place to end long-lived streams, which would otherwise hold the drain.
 func NewServer(name string, ln net.Listener, h http.Handler, logger *slog.Logger, onShutdown func()) *Server {
 	srv := &http.Server{
-		Handler: guard(nil, h), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		Handler: guard(nil, h), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams: http2Streams, MaxReceiveBufferPerConnection: http2Buffer, MaxReceiveBufferPerStream: http2Buffer,
+			MaxConcurrentStreams: http2Streams, MaxReceiveBufferPerConnection: http2Buffer,
+			MaxReceiveBufferPerStream: http2Buffer,
 		},
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, connKey{}, underTLS(c))

@@ -51,5 +51,7 @@ func TestTheKernelKeepsLittleOfAnAnswerThatIsNotRead(t *testing.T) {
 		t.Errorf("answered %s", resp.Status)
 	}
 	cancel()
-	<-done
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }

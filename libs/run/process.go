@@ -39,7 +39,8 @@ const maxDrainDelay = time.Minute
 
 // Validate reports what is wrong with the settings.
 func (c ProcessConfig) Validate() error {
-	problems := []error{c.Log.Validate(), c.NATS.Validate(), c.Bounds.Validate(), config.Port("GATEWAY_ADMIN_PORT", c.Admin.Port)}
+	problems := []error{c.Log.Validate(), c.NATS.Validate(), c.Bounds.Validate()}
+	problems = append(problems, config.Port("GATEWAY_ADMIN_PORT", c.Admin.Port))
 	if c.DrainDelay < 0 || c.DrainDelay > maxDrainDelay {
 		problems = append(problems, fmt.Errorf("GATEWAY_DRAIN_DELAY_SECS=%s: must be 0 to 60 s", c.DrainDelay))
 	}
@@ -93,7 +94,8 @@ func Serve(ctx context.Context, service string, cfg ProcessConfig, stdout io.Wri
 	health := &httpkit.Health{Logger: tel.Logger}
 	WarnRetired(ctx, tel.Logger, config.Environ())
 	components := []Component{
-		Flush(tel), httpkit.NewServer("admin listener", admin, httpkit.Admin(health, reg), tel.Logger, nil).Within(bounds, nil),
+		Flush(tel),
+		httpkit.NewServer("admin listener", admin, httpkit.Admin(health, reg), tel.Logger, nil).Within(bounds, nil),
 	}
 	var nc *nats.Conn
 	if cfg.NATS.URL != "" {

@@ -12,14 +12,15 @@ import (
 )
 
 // withhold opens a connection whose body does not come, and is charged for what may.
-func withhold(t *testing.T, target, path, headers string) {
+func withhold(t *testing.T, target, path string) {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(target, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n%sContent-Length: 1000\r\n\r\n{", path, headers); err != nil {
+	const head = "POST %s HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+	if _, err := fmt.Fprintf(conn, head, path); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -60,24 +61,24 @@ func TestEveryBodyDrawsOnTheBudget(t *testing.T) {
 			s := stack.StartSplit(t, setting)
 			public := s.Edge[0].Ready.Public
 			session := []string{"X-Session-Token", stack.Login(t, public, s.Sandbox.Ready.Issuer, "demo@example.com")}
-			withhold(t, public, "/api/auth/validate", "")
+			withhold(t, public, "/api/auth/validate")
 			full(t, public, "/api/auth/validate")
 			for _, path := range append(auth, "/graphql", "/noetl/execute") {
 				refused(t, public, path, session...)
 			}
-			withhold(t, s.Fanout[0].Ready.Internal, internal[0], "")
+			withhold(t, s.Fanout[0].Ready.Internal, internal[0])
 			full(t, s.Fanout[0].Ready.Internal, internal[0])
 			for _, path := range internal {
 				refused(t, s.Fanout[0].Ready.Internal, path)
 			}
-			withhold(t, s.Ingress[0].Ready.Public, "/ingress/orders", "")
+			withhold(t, s.Ingress[0].Ready.Public, "/ingress/orders")
 			full(t, s.Ingress[0].Ready.Public, "/ingress/orders")
 			refused(t, s.Ingress[0].Ready.Public, "/ingress/orders")
 		})
 		t.Run("one process/"+want.word, func(t *testing.T) {
 			t.Parallel()
 			p := stack.Standalone(t, setting)
-			withhold(t, p.Ready.Internal, internal[0], "")
+			withhold(t, p.Ready.Internal, internal[0])
 			full(t, p.Ready.Internal, internal[0])
 			for _, path := range append(auth, "/ingress/orders") {
 				refused(t, p.Ready.Public, path)

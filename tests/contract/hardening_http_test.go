@@ -29,13 +29,15 @@ type listener struct {
 func listeners(t *testing.T) ([]listener, *x509.CertPool) {
 	t.Helper()
 	env, roots := stack.Certificate(t)
-	split := stack.StartSplit(t, "INGRESS_FAILURE_RATE_PER_MIN=0", "GATEWAY_LOGIN_RATE_ADDRESS_PER_MIN=0", "GATEWAY_EXPOSE_INTERNAL=true")
-	secure := stack.Standalone(t, append(env, "INGRESS_FAILURE_RATE_PER_MIN=0", "GATEWAY_LOGIN_RATE_ADDRESS_PER_MIN=0")...)
-	session := "X-Session-Token: " + stack.Login(t, split.Edge[0].Ready.Public, split.Sandbox.Ready.Issuer, "demo@example.com") + "\r\n"
+	rates := []string{"INGRESS_FAILURE_RATE_PER_MIN=0", "GATEWAY_LOGIN_RATE_ADDRESS_PER_MIN=0"}
+	split := stack.StartSplit(t, append(rates, "GATEWAY_EXPOSE_INTERNAL=true")...)
+	secure := stack.Standalone(t, append(env, rates...)...)
+	token := stack.Login(t, split.Edge[0].Ready.Public, split.Sandbox.Ready.Issuer, "demo@example.com")
+	session := "X-Session-Token: " + token + "\r\n"
 	public := []string{
 		"/noetl/echo/x", "/noetl/execute", "/noetl/nothing", "/graphql", "/api/auth/login", "/api/auth/validate",
-		"/api/auth/revoke", "/api/auth/backchannel-logout", "/ingress/orders", "/ingress/none", "/events/ticket", "/events", "/nothing",
-		"/api/internal/callback",
+		"/api/auth/revoke", "/api/auth/backchannel-logout", "/ingress/orders", "/ingress/none", "/events/ticket", "/events",
+		"/nothing", "/api/internal/callback",
 	}
 	internal := []string{"/api/internal/callback", "/api/internal/callback/async", "/api/internal/progress", "/nothing"}
 	return []listener{
@@ -59,7 +61,8 @@ func (l listener) dial(t *testing.T, roots *x509.CertPool) net.Conn {
 	}
 	var conn net.Conn
 	if u.Scheme == "https" {
-		dialer := tls.Dialer{Config: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}}
+		config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+		dialer := tls.Dialer{Config: config}
 		conn, err = dialer.DialContext(t.Context(), "tcp", u.Host)
 	} else {
 		conn, err = (&net.Dialer{}).DialContext(t.Context(), "tcp", u.Host)
@@ -148,8 +151,8 @@ func (l listener) sendsBeforeItReads(t *testing.T, roots *x509.CertPool, route s
 	const size = 11 << 20
 	conn := l.dial(t, roots)
 	defer func() { _ = conn.Close() }()
-	_, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n",
-		route, l.headers, size)
+	const head = "POST %s HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n"
+	_, err := fmt.Fprintf(conn, head, route, l.headers, size)
 	if err == nil {
 		_, err = conn.Write(make([]byte, size))
 	}

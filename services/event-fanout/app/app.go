@@ -182,7 +182,8 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	}
 	if public != nil {
 		streams := httpkit.Edge(tel, host.Health.Retire(origins.Wrap(a.public)))
-		a.components = append(a.components, httpkit.NewServer("stream listener", public, streams, tel.Logger, drain).Within(host.Bounds, proxies))
+		listener := httpkit.NewServer("stream listener", public, streams, tel.Logger, drain)
+		a.components = append(a.components, listener.Within(host.Bounds, proxies))
 	}
 	return a, nil
 }

@@ -100,7 +100,8 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	}
 	a.ready.Public = httpkit.URL(ln)
 	handler := httpkit.Edge(tel, host.Health.Retire(a.public))
-	a.components = append(a.components, httpkit.NewServer("ingress listener", ln, handler, tel.Logger, nil).Within(host.Bounds, proxies))
+	listener := httpkit.NewServer("ingress listener", ln, handler, tel.Logger, nil)
+	a.components = append(a.components, listener.Within(host.Bounds, proxies))
 	return a, nil
 }
 

@@ -94,7 +94,8 @@ func TestABodyIsReadOnlyWhenItsListenerExists(t *testing.T) {
 		}
 		defer func() { _ = conn.Close() }()
 		// The client waits to be told to send its body (RFC 9110, section 10.1.1).
-		if _, err := fmt.Fprintf(conn, "POST /ingress/%s HTTP/1.1\r\nHost: x\r\nContent-Length: 10485760\r\nExpect: 100-continue\r\n\r\n", path); err != nil {
+		const head = "POST /ingress/%s HTTP/1.1\r\nHost: x\r\nContent-Length: 10485760\r\nExpect: 100-continue\r\n\r\n"
+		if _, err := fmt.Fprintf(conn, head, path); err != nil {
 			t.Fatal(err)
 		}
 		line, err := bufio.NewReader(conn).ReadString('\n')
@@ -150,7 +151,8 @@ func TestDeliveriesAreBounded(t *testing.T) {
 		first <- code
 	}()
 	<-entered
-	if code, answer := w.send("POST", "/ingress/orders", body, "X-Signature", sign(body)); code != 429 || !strings.Contains(answer, `"rate_limited"`) {
+	code, answer := w.send("POST", "/ingress/orders", body, "X-Signature", sign(body))
+	if code != 429 || !strings.Contains(answer, `"rate_limited"`) {
 		t.Errorf("%d %s", code, answer)
 	}
 	release()

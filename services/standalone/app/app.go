@@ -86,7 +86,8 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 		return err
 	}
 	p.ready.Admin = httpkit.URL(admin)
-	p.components = append(p.components, httpkit.NewServer("admin listener", admin, httpkit.Admin(p.health, p.registry), tel.Logger, nil).Within(p.bounds, nil))
+	server := httpkit.NewServer("admin listener", admin, httpkit.Admin(p.health, p.registry), tel.Logger, nil)
+	p.components = append(p.components, server.Within(p.bounds, nil))
 	if err := p.services(ctx); err != nil {
 		return err
 	}

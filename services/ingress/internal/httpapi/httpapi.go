@@ -35,8 +35,9 @@ func decode(r *http.Request, set endpoints.Set, maxBody int64) (ingress.DeliverR
 	in := ingress.DeliverRequest{
 		Listener: r.PathValue("listener"), Client: httpkit.AddressKey(httpkit.ClientOf(r.Context())),
 	}
+	find := ingress.FindRequest{Listener: in.Listener, Client: in.Client}
 	var err error
-	if in.Found, err = set.Find.Call(r.Context(), ingress.FindRequest{Listener: in.Listener, Client: in.Client}); err != nil {
+	if in.Found, err = set.Find.Call(r.Context(), find); err != nil {
 		return in, err
 	}
 	in.Headers = make(map[string][]string, len(r.Header))
