@@ -103,18 +103,18 @@ func TestTheRestOfABodyIsNoRequest(t *testing.T) {
 		return "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + next
 	}
 	attacks := map[string]string{
-		"bad chunk size":     chunked("zz\r\n"),
-		"negative chunk":     chunked("-1\r\n"),
-		"short chunk":        chunked("5\r\nabc\r\n0\r\n\r\n"),
-		"23 digits":          chunked("00000000000000000000001\r\nx\r\n0\r\n\r\n"),
-		"overflowing chunk":  chunked("fffffffffffffffff\r\nx"),
-		"bad trailer":        chunked("1\r\nx\r\n0\r\nno trailer\r\n\r\n"),
-		"good chunks":        chunked("1\r\nx\r\n0\r\n\r\n"),
-		"length and chunks":  "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n" +
+		"bad chunk size":    chunked("zz\r\n"),
+		"negative chunk":    chunked("-1\r\n"),
+		"short chunk":       chunked("5\r\nabc\r\n0\r\n\r\n"),
+		"23 digits":         chunked("00000000000000000000001\r\nx\r\n0\r\n\r\n"),
+		"overflowing chunk": chunked("fffffffffffffffff\r\nx"),
+		"bad trailer":       chunked("1\r\nx\r\n0\r\nno trailer\r\n\r\n"),
+		"good chunks":       chunked("1\r\nx\r\n0\r\n\r\n"),
+		"length and chunks": "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n" +
 			"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + next,
-		"chunks of 1.0":      "POST / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n" + next,
-		"a large body":       sized(300<<10, "") + next,
-		"other encoding":     "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n" + next,
+		"chunks of 1.0":  "POST / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n" + next,
+		"a large body":   sized(300<<10, "") + next,
+		"other encoding": "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n" + next,
 		"an encoding thrice": "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n" +
 			"Transfer-Encoding: identity\r\n\r\n0\r\n\r\n" + next,
 	}
