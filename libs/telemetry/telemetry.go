@@ -85,6 +85,11 @@ func Setup(ctx context.Context, service, version string, cfg Config, logs io.Wri
 		t.Tracers = quietProvider{}
 		return t, nil
 	}
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"} {
+		if strings.Contains(os.Getenv(name), "@") { // the SDK quotes the address in what it prints
+			return nil, fmt.Errorf("%s: an address with a user or a password is refused; OTEL_EXPORTER_OTLP_HEADERS may hold a credential", name)
+		}
+	}
 	var exporter *otlptrace.Exporter
 	var err error
 	if strings.EqualFold(os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "grpc") {
