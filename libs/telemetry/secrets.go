@@ -117,5 +117,10 @@ func withSecrets(ctx context.Context, r *http.Request) context.Context {
 // a credential of the request.
 func tracestateHoldsSecret(r *http.Request) bool {
 	state := r.Header.Get("Tracestate")
-	return state != "" && Mask(withSecrets(r.Context(), r), state) != state
+	return state != "" && HoldsSecret(r, state)
+}
+
+// HoldsSecret reports whether a text holds a credential of the request.
+func HoldsSecret(r *http.Request, text string) bool {
+	return Mask(withSecrets(r.Context(), r), text) != text
 }
