@@ -30,6 +30,7 @@ const (
 	Unavailable                 // a dependency or a part is away, retry later
 	Timeout                     // the upstream took longer than it may
 	Canceled                    // the caller went away
+	TooSlow                     // the caller took too long to send its request
 	kinds                       // how many there are; keep last
 )
 
@@ -69,6 +70,7 @@ var table = [kinds]row{
 	Unavailable:     {"unavailable", 503, "UNAVAILABLE", -32603, AckRetry},
 	Timeout:         {"timeout", 504, "TIMEOUT", -32001, AckRetry},
 	Canceled:        {"canceled", 499, "CANCELED", -32603, AckRetry},
+	TooSlow:         {"too_slow", 408, "TOO_SLOW", -32600, AckTerm},
 }
 
 // Kinds returns every kind, in order, for tables and tests.

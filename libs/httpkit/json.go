@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"strconv"
@@ -103,18 +102,6 @@ func RetryAfter(w http.ResponseWriter, f *fault.Error) {
 	} else if f.Kind == fault.Unavailable {
 		w.Header().Set("Retry-After", "2")
 	}
-}
-
-// ReadBody reads at most limit bytes, and fails with TooLarge beyond that.
-func ReadBody(r *http.Request, limit int64) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
-	if err == nil {
-		return body, nil
-	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, fault.New(fault.TooLarge, "body_too_large", fmt.Sprintf("the body may have at most %d bytes", limit))
-	}
-	return nil, fault.Wrap(err, fault.Invalid, "body_unreadable", "the body could not be read to its end")
 }
 
 // DecodeJSON reads a JSON object of at most limit bytes into a T. Unknown members are

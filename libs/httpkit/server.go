@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -59,10 +60,11 @@ func address(scheme string, ln net.Listener) string {
 // Server is a [run.Component] that serves a handler on a listener until its context ends,
 // then stops accepting and lets requests in flight finish.
 type Server struct {
-	name   string
-	ln     net.Listener
-	srv    *http.Server
-	silent silentConns
+	name    string
+	ln      *listener
+	handler http.Handler
+	srv     *http.Server
+	silent  silentConns
 }
 
 // silentConns are connections on which nothing was sent yet. Browsers and HTTP clients open
@@ -75,6 +77,11 @@ type silentConns struct {
 func (s *silentConns) track(c net.Conn, state http.ConnState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if state == http.StateIdle { // the server has read the rest of the last body
+		if under := underTLS(c); under != nil {
+			under.linger.Store(false)
+		}
+	}
 	if state == http.StateNew {
 		s.conns[c] = struct{}{}
 		return
@@ -95,26 +102,56 @@ const silentGrace = 300 * time.Millisecond
 
 // Limits on what an unauthenticated peer can hold: the header (slowloris, header bombs) and
 // idle keep-alive connections. Bodies and answers have no time limit here, because streams
-// have none; their handlers bound them.
+// have none; [guard] and [conn] want them to go on. The streams and the buffers of HTTP/2 bound what one connection
+// can hold of bodies that no handler has read yet.
 const (
 	headerTimeout  = 10 * time.Second
 	idleTimeout    = 120 * time.Second
 	maxHeaderBytes = 32 << 10
 	drainTimeout   = 6 * time.Second
+	http2Streams   = 128
+	http2Buffer    = 256 << 10
 )
 
 // NewServer makes a server. onShutdown, if not nil, is called when it starts to stop: the
 // place to end long-lived streams, which would otherwise hold the drain.
 func NewServer(name string, ln net.Listener, h http.Handler, logger *slog.Logger, onShutdown func()) *Server {
 	srv := &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		Handler: guard(nil, h), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: http2Streams, MaxReceiveBufferPerConnection: http2Buffer,
+			MaxReceiveBufferPerStream: http2Buffer,
+		},
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, underTLS(c))
+		},
 	}
 	if onShutdown != nil {
 		srv.RegisterOnShutdown(onShutdown)
 	}
-	s := &Server{name: name, ln: ln, srv: srv, silent: silentConns{conns: map[net.Conn]struct{}{}}}
+	s := &Server{
+		name: name, handler: h, srv: srv, silent: silentConns{conns: map[net.Conn]struct{}{}},
+		ln: &listener{Listener: ln, by: map[netip.Addr]int{}},
+	}
 	srv.ConnState = s.silent.track
+	return s
+}
+
+// underTLS returns the connection that the listener accepted.
+func underTLS(c net.Conn) *conn {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	ours, _ := c.(*conn)
+	return ours
+}
+
+// Within makes the server keep the bounds of its process; nil bounds leave it without. exempt are proxies behind
+// which are many clients.
+func (s *Server) Within(b *Bounds, exempt Proxies) *Server {
+	s.ln.bounds, s.ln.exempt = b, exempt
+	s.srv.Handler = guard(b.bodies(), s.handler)
 	return s
 }
 
@@ -180,7 +217,6 @@ func Edge(tel *telemetry.Telemetry, next http.Handler) http.Handler {
 			tel.Logger.ErrorContext(ctx, "handler panicked", "panic", p, "stack", string(debug.Stack()))
 			WriteError(ctx, w, fault.New(fault.Internal, "panic", "internal error"))
 		}()
-		paced(w, r)
 		next.ServeHTTP(w, r)
 	})
 	return tel.Serve(h)

@@ -30,6 +30,7 @@ type ProcessConfig struct {
 	Log        telemetry.Config
 	NATS       natskit.Config
 	Admin      AdminConfig
+	Bounds     httpkit.BoundsConfig
 	DrainDelay time.Duration `env:"GATEWAY_DRAIN_DELAY_SECS" file:"server.drain_delay_secs" default:"0" unit:"s" doc:"time between not ready and the closing of the listeners, for a load balancer to look elsewhere, at most 60 s"`
 }
 
@@ -38,7 +39,8 @@ const maxDrainDelay = time.Minute
 
 // Validate reports what is wrong with the settings.
 func (c ProcessConfig) Validate() error {
-	problems := []error{c.Log.Validate(), c.NATS.Validate(), config.Port("GATEWAY_ADMIN_PORT", c.Admin.Port)}
+	problems := []error{c.Log.Validate(), c.NATS.Validate(), c.Bounds.Validate()}
+	problems = append(problems, config.Port("GATEWAY_ADMIN_PORT", c.Admin.Port))
 	if c.DrainDelay < 0 || c.DrainDelay > maxDrainDelay {
 		problems = append(problems, fmt.Errorf("GATEWAY_DRAIN_DELAY_SECS=%s: must be 0 to 60 s", c.DrainDelay))
 	}
@@ -63,6 +65,7 @@ type Host struct {
 	Telemetry *telemetry.Telemetry
 	NATS      *nats.Conn
 	Health    *httpkit.Health
+	Bounds    *httpkit.Bounds // for its listeners; nil bounds nothing
 }
 
 // Part is a service built on a host: its components in start order, and the addresses it has.
@@ -91,10 +94,15 @@ func ServeOptional(ctx context.Context, service string, cfg ProcessConfig, stdou
 	if err != nil {
 		return err
 	}
+	bounds, err := httpkit.NewBounds(cfg.Bounds, reg)
+	if err != nil {
+		return err
+	}
 	health := &httpkit.Health{Logger: tel.Logger}
 	WarnRetired(ctx, tel.Logger, config.Environ())
 	components := []Component{
-		Flush(tel), httpkit.NewServer("admin listener", admin, httpkit.Admin(health, reg), tel.Logger, nil),
+		Flush(tel),
+		httpkit.NewServer("admin listener", admin, httpkit.Admin(health, reg), tel.Logger, nil).Within(bounds, nil),
 	}
 	var nc *nats.Conn
 	if cfg.NATS.URL != "" {
@@ -104,7 +112,7 @@ func ServeOptional(ctx context.Context, service string, cfg ProcessConfig, stdou
 		components = append(components, CloseNATS(nc))
 		health.Add(httpkit.Check{Name: "nats", Critical: true, Probe: natskit.Probe(nc)})
 	}
-	part, err := build(ctx, Host{Telemetry: tel, NATS: nc, Health: health})
+	part, err := build(ctx, Host{Telemetry: tel, NATS: nc, Health: health, Bounds: bounds})
 	if err != nil {
 		return err
 	}

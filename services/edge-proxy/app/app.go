@@ -194,6 +194,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	})
 	handler := httpkit.Edge(tel, host.Health.Retire(proxies.Wrap(public)))
 	listener := httpkit.NewServer("public listener", ln, handler, tel.Logger, stop).WithTLS(tlsConfig)
+	listener.Within(host.Bounds, proxies)
 	commands := natskit.NewService(nc, tel, "edge-proxy", run.Version(), natsapi.Endpoints(set, session)...)
 	address := httpkit.URL(ln)
 	if tlsConfig != nil {

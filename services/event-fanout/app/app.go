@@ -177,14 +177,16 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		run.Func("finished requests", svc.Retire),
 		natsapi.NewCallbacks(nc, cfg.CallbackPrefix, svc, tel),
 		natskit.NewService(nc, tel, "event-fanout", run.Version(), natsapi.Endpoints(set)...),
-		httpkit.NewServer("internal listener", internal, a.internal, tel.Logger, nil),
+		httpkit.NewServer("internal listener", internal, a.internal, tel.Logger, nil).Within(host.Bounds, proxies),
 		run.Func("streams", func(ctx context.Context) error { <-ctx.Done(); drain(); return nil }),
 	}
 	for _, intake := range intakes {
 		a.components = append(a.components, intake)
 	}
 	if public != nil {
-		a.components = append(a.components, httpkit.NewServer("stream listener", public, httpkit.Edge(tel, host.Health.Retire(origins.Wrap(a.public))), tel.Logger, drain))
+		streams := httpkit.Edge(tel, host.Health.Retire(origins.Wrap(a.public)))
+		listener := httpkit.NewServer("stream listener", public, streams, tel.Logger, drain)
+		a.components = append(a.components, listener.Within(host.Bounds, proxies))
 	}
 	return a, nil
 }

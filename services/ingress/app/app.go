@@ -83,7 +83,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		PerListener: kit.NewRates(cfg.RatePerMin, cfg.RatePerMin/10).Count(refusals, "listener"),
 		Failures:    kit.NewRates(cfg.FailPerMin, cfg.FailPerMin/10).Count(refusals, "failed_delivery"),
 	})
-	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "ingress")}, cfg.Patience)
+	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "ingress")}, cfg.Patience, cfg.Deliveries)
 
 	mux := http.NewServeMux()
 	host.Health.Register(mux)
@@ -100,7 +100,9 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		return nil, err
 	}
 	a.ready.Public = httpkit.URL(ln)
-	a.components = append(a.components, httpkit.NewServer("ingress listener", ln, httpkit.Edge(tel, host.Health.Retire(a.public)), tel.Logger, nil))
+	handler := httpkit.Edge(tel, host.Health.Retire(a.public))
+	listener := httpkit.NewServer("ingress listener", ln, handler, tel.Logger, nil)
+	a.components = append(a.components, listener.Within(host.Bounds, proxies))
 	return a, nil
 }
 

@@ -1,7 +1,9 @@
 package app_test
 
 import (
+	"bufio"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -78,5 +80,83 @@ func TestNothingIsReadBeforeItIsVerified(t *testing.T) {
 	}
 	if n := len(w.noetl.Started()); n != 0 {
 		t.Errorf("%d executions", n)
+	}
+}
+
+// A stranger must not make the gateway hold a body: the listener is looked up first.
+func TestABodyIsReadOnlyWhenItsListenerExists(t *testing.T) {
+	t.Parallel()
+	w := boot(t, "INGRESS_MAX_BODY_BYTES=10485760")
+	for path, want := range map[string]string{"none": "404", "..": "404", "orders": ""} {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(w.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		// The client waits to be told to send its body (RFC 9110, section 10.1.1).
+		const head = "POST /ingress/%s HTTP/1.1\r\nHost: x\r\nContent-Length: 10485760\r\nExpect: 100-continue\r\n\r\n"
+		if _, err := fmt.Fprintf(conn, head, path); err != nil {
+			t.Fatal(err)
+		}
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		if want == "" {
+			want = "100"
+		}
+		if err != nil || !strings.HasPrefix(line, "HTTP/1.1 "+want) {
+			t.Errorf("%s: %q %v", path, line, err)
+		}
+	}
+}
+
+// Names that are made up are counted to their sender's address: it asks NoETL no more, pushes no listener out, and
+// stops nobody else, nor its own deliveries to listeners that exist.
+func TestMadeUpListenersStopOnlyTheirSender(t *testing.T) {
+	t.Parallel()
+	w := boot(t, "INGRESS_LISTENER_TTL_SECS=60", "INGRESS_FAILURE_RATE_PER_MIN=20")
+	from := func(path, address string) int {
+		code, _ := w.send("POST", path, body, "X-Signature", sign(body), "X-Forwarded-For", address)
+		return code
+	}
+	if code := from("/ingress/orders", "192.0.2.1"); code != 202 {
+		t.Fatal(code)
+	}
+	refused := 0
+	for i := range 2000 {
+		if from(fmt.Sprintf("/ingress/made-up-%d", i), "192.0.2.1") == 429 {
+			refused++
+		}
+	}
+	if asked := len(w.noetl.Asked()); refused < 1900 || asked > 100 {
+		t.Errorf("%d refused, NoETL was asked %d times", refused, asked)
+	}
+	for path, address := range map[string]string{"/ingress/orders": "192.0.2.1", "/ingress/hook": "192.0.2.2"} {
+		before := len(w.noetl.Asked())
+		code := from(path, address)
+		if asked := len(w.noetl.Asked()) - before; path == "/ingress/orders" && (code != 202 || asked != 0) {
+			t.Errorf("%s: %d, asked %d times", path, code, asked)
+		} else if path == "/ingress/hook" && code != 401 { // it was looked up, and the delivery is not genuine
+			t.Errorf("%s: %d", path, code)
+		}
+	}
+}
+
+// Beyond the limit a delivery is refused with a time to come back.
+func TestDeliveriesAreBounded(t *testing.T) {
+	t.Parallel()
+	w := boot(t, "INGRESS_DELIVERIES_MAX=1", "INGRESS_LISTENER_TTL_SECS=60")
+	release, entered := w.noetl.HoldExecute()
+	first := make(chan int, 1)
+	go func() {
+		code, _ := w.send("POST", "/ingress/orders", body, "X-Signature", sign(body))
+		first <- code
+	}()
+	<-entered
+	code, answer := w.send("POST", "/ingress/orders", body, "X-Signature", sign(body))
+	if code != 429 || !strings.Contains(answer, `"rate_limited"`) {
+		t.Errorf("%d %s", code, answer)
+	}
+	release()
+	if code := <-first; code != 202 {
+		t.Errorf("the first: %d", code)
 	}
 }

@@ -89,7 +89,7 @@ func New(ctx context.Context, cfg Config, host run.Host) (*App, error) {
 	)
 	server := httpkit.NewServer(
 		"sandbox listener", ln, httpapi.New(api), tel.Logger, sync.OnceFunc(func() { close(closing) }),
-	)
+	).Within(host.Bounds, nil)
 	app.components = append(app.components, service, server)
 	app.ready = run.Ready{NoETL: base, Issuer: issuerURL}
 	return app, nil

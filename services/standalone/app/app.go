@@ -45,6 +45,7 @@ type process struct {
 	embedded   *natsembed.Server
 	registry   *prometheus.Registry
 	health     *httpkit.Health
+	bounds     *httpkit.Bounds // one budget for all services
 	ready      run.Ready
 	components []run.Component
 	conns      []*nats.Conn
@@ -70,6 +71,9 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 		return err
 	}
 	p.health.Logger = tel.Logger
+	if p.bounds, err = httpkit.NewBounds(p.cfg.Process.Bounds, p.registry); err != nil {
+		return err
+	}
 	run.WarnRetired(ctx, tel.Logger, environ)
 	if err := p.openStore(ctx, tel); err != nil {
 		return err
@@ -82,7 +86,8 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 		return err
 	}
 	p.ready.Admin = httpkit.URL(admin)
-	p.components = append(p.components, httpkit.NewServer("admin listener", admin, httpkit.Admin(p.health, p.registry), tel.Logger, nil))
+	server := httpkit.NewServer("admin listener", admin, httpkit.Admin(p.health, p.registry), tel.Logger, nil)
+	p.components = append(p.components, server.Within(p.bounds, nil))
 	if err := p.services(ctx); err != nil {
 		return err
 	}
@@ -220,7 +225,7 @@ func (p *process) host(ctx context.Context, service string) (run.Host, error) {
 	p.conns = append(p.conns, nc)
 	p.health.Add(httpkit.Check{Name: "nats", Critical: true, Probe: natskit.Probe(nc)})
 	p.components = append(p.components, run.Named("NATS connection of "+service, run.CloseNATS(nc)))
-	return run.Host{Telemetry: tel, NATS: nc, Health: p.health}, nil
+	return run.Host{Telemetry: tel, NATS: nc, Health: p.health, Bounds: p.bounds}, nil
 }
 
 func (p *process) telemetry(ctx context.Context, service string) (*telemetry.Telemetry, error) {

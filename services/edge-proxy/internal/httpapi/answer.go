@@ -108,24 +108,20 @@ func (b *boundedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// patientWriter bounds how long a client may take for a part of the answer: one that reads
-// nothing would hold a connection to NoETL for ever.
-type patientWriter struct {
+// joinedWriter keeps the headers that were set before the proxy: ReverseProxy clears what it sees after each
+// informational answer of NoETL (1xx), and the CORS headers and the request id would be gone.
+type joinedWriter struct {
 	http.ResponseWriter
-	conn     *http.ResponseController
-	header   http.Header
-	buffered int
-	begun    bool
+	header http.Header
+	begun  bool
 }
 
-// Header returns a header of the proxy's own, which is joined with what is set already when the
-// answer begins: ReverseProxy clears it after each informational answer of NoETL (1xx), and the
-// CORS headers and the request id would be gone.
-func (w *patientWriter) Header() http.Header { return w.header }
+// Header returns a header of the proxy's own, which is joined with what is set already when the answer begins.
+func (w *joinedWriter) Header() http.Header { return w.header }
 
 // WriteHeader begins the answer. Informational ones are not passed on: their headers were never
 // checked, and no client of ours waits for them.
-func (w *patientWriter) WriteHeader(code int) {
+func (w *joinedWriter) WriteHeader(code int) {
 	if w.begun || code < http.StatusOK && code != http.StatusSwitchingProtocols {
 		return
 	}
@@ -139,33 +135,20 @@ func (w *patientWriter) WriteHeader(code int) {
 	w.ResponseWriter.WriteHeader(code)
 }
 
-const writePatience = 60 * time.Second
-
-// bufferedAnswer is surely below net/http's own buffer: what fits does not wait for the client.
-const bufferedAnswer = 2 << 10
-
 // Write implements io.Writer.
-func (w *patientWriter) Write(p []byte) (int, error) {
+func (w *joinedWriter) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
-	if w.buffered += len(p); w.buffered <= bufferedAnswer {
-		return w.ResponseWriter.Write(p)
-	}
-	_ = w.conn.SetWriteDeadline(time.Now().Add(writePatience)) // not every writer has one
-	n, err := w.ResponseWriter.Write(p)
-	_ = w.conn.SetWriteDeadline(time.Time{}) // the connection may be used for another request
-	return n, err
+	return w.ResponseWriter.Write(p)
 }
 
 // FlushError is found by http.ResponseController.
-func (w *patientWriter) FlushError() error {
+func (w *joinedWriter) FlushError() error {
 	w.WriteHeader(http.StatusOK)
-	_ = w.conn.SetWriteDeadline(time.Now().Add(writePatience))
-	defer func() { _ = w.conn.SetWriteDeadline(time.Time{}) }()
-	return w.conn.Flush()
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // Unwrap is found by http.ResponseController.
-func (w *patientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *joinedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // publicLocation turns a redirect inside NoETL's API into one inside /noetl/. One that leads
 // elsewhere on NoETL's host would give an internal address away, so only its path is kept.

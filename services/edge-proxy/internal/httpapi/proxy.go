@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -138,11 +139,11 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, caller edge.Caller
 		httpkit.WriteError(ctx, w, err)
 		return
 	}
-	conn := http.NewResponseController(w)
 	if r.Body != nil && r.Body != http.NoBody {
-		_ = conn.EnableFullDuplex() // NoETL may answer before the body is at its end; HTTP/2 may always
+		// NoETL may answer before the body is at its end; HTTP/2 may always. httpkit ends the connection then.
+		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
-	p.reverse.ServeHTTP(&patientWriter{ResponseWriter: w, conn: conn, header: http.Header{}}, r.WithContext(context.WithValue(ctx, tripKey{}, t)))
+	p.reverse.ServeHTTP(&joinedWriter{ResponseWriter: w, header: http.Header{}}, r.WithContext(context.WithValue(ctx, tripKey{}, t)))
 }
 
 // look reads what decides where a call goes and whether it may: the path, and of few calls the
@@ -191,30 +192,58 @@ func (p *Proxy) look(r *http.Request, t *trip) error {
 
 // take reads the body and puts it back.
 func (p *Proxy) take(r *http.Request) ([]byte, error) {
-	if r.Body == nil {
-		return nil, nil
+	if known, ok := r.Body.(*takenBody); ok {
+		return known.all, nil
 	}
 	body, err := httpkit.ReadBody(r, p.MaxBody)
 	if err != nil {
 		return nil, err
 	}
-	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	taken := &takenBody{all: body, of: r.Context()}
+	taken.Reset(body)
+	r.Body, r.ContentLength = taken, int64(len(body))
 	return body, nil
+}
+
+// takenBody is a body that was read and goes to NoETL. It lets go of its bytes when they have gone there: the answer
+// may stream for long.
+type takenBody struct {
+	bytes.Reader
+	all []byte
+	of  context.Context // of the request, which was charged for it
+}
+
+// Close implements io.Closer.
+func (b *takenBody) Close() error {
+	httpkit.ReleaseBody(b.of, b.all)
+	b.Reset(nil)
+	b.all = nil
+	return nil
 }
 
 // watchedBody remembers that the client's body broke: that is no failure of NoETL.
 type watchedBody struct {
 	io.ReadCloser
 	broken atomic.Bool
+	slow   atomic.Bool
 }
 
 // Read implements io.Reader.
 func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, http.ErrBodyReadAfterClose) {
+		b.slow.Store(errors.Is(err, os.ErrDeadlineExceeded))
 		b.broken.Store(true)
 	}
 	return n, err
+}
+
+// fault says why it broke; err is what came of it.
+func (b *watchedBody) fault(err error) error {
+	if b.slow.Load() {
+		err = os.ErrDeadlineExceeded // the error of a transport does not always hold it
+	}
+	return httpkit.BodyFault(err)
 }
 
 func (p *Proxy) tooLarge() error {
@@ -231,7 +260,7 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &known): // the breaker's, or that of an answer that cannot be passed on
 		err = known
 	case bodyBroke(r):
-		err = fault.Wrap(err, fault.Invalid, "body_unreadable", "the body could not be read to its end")
+		err = tripOf(r).body.fault(err)
 	case errors.Is(err, context.Canceled):
 		err = fault.Wrap(err, fault.Canceled, "canceled", "the client went away")
 	case errors.As(err, &timeout) && timeout.Timeout():

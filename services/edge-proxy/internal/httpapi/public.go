@@ -62,6 +62,9 @@ func Forward(base *url.URL, transport http.RoundTripper, service string, logger 
 			pr.Out.Host = pr.In.Host
 			hideToken(pr)
 			forwardedFor(pr)
+			if pr.Out.Body != nil {
+				pr.Out.Body = &watchedBody{ReadCloser: pr.Out.Body}
+			}
 		},
 		ModifyResponse: func(resp *http.Response) error {
 			for name := range resp.Header { // ours are set already
@@ -78,9 +81,13 @@ func Forward(base *url.URL, transport http.RoundTripper, service string, logger 
 		Transport: transport, FlushInterval: -1, BufferPool: &buffers{},
 		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			if errors.Is(err, context.Canceled) {
+			body, _ := r.Body.(*watchedBody)
+			switch {
+			case body != nil && body.broken.Load():
+				err = body.fault(err)
+			case errors.Is(err, context.Canceled):
 				err = fault.Wrap(err, fault.Canceled, "canceled", "the client went away")
-			} else {
+			default:
 				err = fault.Wrap(err, fault.Unavailable, service+"_away", "the "+service+" service is not available; try again")
 				logger.WarnContext(r.Context(), "forwarding failed", "to", service, "err", err)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/wire"
@@ -92,20 +93,16 @@ func (c *callbacks) async(r *http.Request) (fanout.Result, error) {
 // read returns a callback, and its body if that fits into memory. decode reads the smaller ones.
 func (c *callbacks) read(r *http.Request, decode func([]byte) (fanout.Result, error)) (fanout.Result, []byte, error) {
 	most := max(minInMemory, c.large.Message())
-	raw, err := io.ReadAll(io.LimitReader(r.Body, most+1))
+	raw, whole, err := httpkit.ReadStart(r, most)
 	switch {
 	case err != nil:
-		return fanout.Result{}, nil, unreadable(err)
-	case int64(len(raw)) > most:
+		return fanout.Result{}, nil, err
+	case !whole:
 		result, err := c.keep(r.Context(), io.MultiReader(bytes.NewReader(raw), r.Body))
 		return result, nil, err
 	}
 	result, err := decode(raw)
 	return result, raw, err
-}
-
-func unreadable(err error) error {
-	return fault.Wrap(err, fault.Invalid, "body_unreadable", "the body could not be read to its end")
 }
 
 // errEnough ends the storing of a callback that is too large to be kept.
@@ -173,7 +170,7 @@ func (c *callbacks) put(ctx context.Context, body io.Reader) (fanout.Result, err
 	case ctx.Err() != nil && err != nil:
 		err = errTooSlow(ctx.Err())
 	case from.broken != nil:
-		err = unreadable(from.broken)
+		err = httpkit.BodyFault(from.broken)
 	case errors.Is(err, errEnough):
 		err = errTooLarge(c.large.scanned)
 	case err == nil:

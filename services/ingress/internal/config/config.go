@@ -26,7 +26,8 @@ type Config struct {
 	Stale       time.Duration `env:"INGRESS_LISTENER_STALE_SECS" file:"ingress.listener_stale_secs" default:"300" unit:"s" doc:"how much longer it is used while NoETL is asked in the background, or is away"`
 	ClaimTTL    time.Duration `env:"INGRESS_CLAIM_TTL_SECS" file:"ingress.claim_ttl_secs" default:"86400" unit:"s" doc:"how long a delivery that its sender gave an id is remembered; a repetition gets the first one's answer"`
 	RatePerMin  int           `env:"INGRESS_RATE_LISTENER_PER_MIN" file:"ingress.rate_listener_per_min" default:"6000" doc:"genuine deliveries per minute and listener, a tenth of it at once; 0 does not limit. Each replica counts for itself, here and below"`
-	FailPerMin  int           `env:"INGRESS_FAILURE_RATE_PER_MIN" file:"ingress.failure_rate_per_min" default:"600" doc:"deliveries that are not genuine, per minute, listener and sender's address, a tenth of it at once; 0 does not limit"`
+	FailPerMin  int           `env:"INGRESS_FAILURE_RATE_PER_MIN" file:"ingress.failure_rate_per_min" default:"600" doc:"deliveries that are not genuine, per minute, listener and sender's address, a tenth of it at once; likewise deliveries to listeners that do not exist; 0 does not limit"`
+	Deliveries  int           `env:"INGRESS_DELIVERIES_MAX" file:"ingress.deliveries_max" default:"512" doc:"deliveries that are handled concurrently, each with its body and a call to NoETL; one more is answered 429"`
 	GoogleKeys  string        `env:"INGRESS_GOOGLE_JWKS_URL" file:"ingress.google_jwks_url" default:"https://www.googleapis.com/oauth2/v3/certs" doc:"keys that Pub/Sub's tokens are signed with"`
 	Google      string        `env:"INGRESS_GOOGLE_ISSUER" file:"ingress.google_issuer" default:"https://accounts.google.com" doc:"issuer of Pub/Sub's tokens"`
 	Trusted     []string      `env:"GATEWAY_TRUSTED_PROXIES" file:"server.trusted_proxies" default:"loopback,private" doc:"networks, addresses, loopback or private: proxies whose X-Forwarded-For is believed; edge-proxy is one"`
@@ -62,6 +63,9 @@ func (c Config) Validate() error {
 	}
 	if u, err := url.Parse(c.GoogleKeys); err != nil || u.Host == "" || u.Scheme != "https" && !loopback(u) {
 		problems = append(problems, fmt.Errorf("INGRESS_GOOGLE_JWKS_URL=%q must be an https URL", c.GoogleKeys))
+	}
+	if c.Deliveries <= 0 {
+		problems = append(problems, errors.New("INGRESS_DELIVERIES_MAX must be above 0"))
 	}
 	if c.Patience <= 0 {
 		problems = append(problems, errors.New("INGRESS_DISPATCH_TIMEOUT_SECS must be above 0"))

@@ -17,7 +17,7 @@ import (
 // Register adds POST /ingress/{listener}. maxBody is in bytes.
 func Register(mux *http.ServeMux, set endpoints.Set, maxBody int64) {
 	mux.Handle("POST /ingress/{listener}", httptransport.NewServer(set.Deliver.Endpoint(),
-		func(_ context.Context, r *http.Request) (any, error) { return decode(r, maxBody) },
+		func(_ context.Context, r *http.Request) (any, error) { return decode(r, set, maxBody) },
 		encode,
 		httptransport.ServerErrorEncoder(writeRejection)))
 	mux.HandleFunc("/ingress/", func(w http.ResponseWriter, r *http.Request) {
@@ -30,12 +30,20 @@ func Register(mux *http.ServeMux, set endpoints.Set, maxBody int64) {
 	})
 }
 
-func decode(r *http.Request, maxBody int64) (ingress.DeliverRequest, error) {
-	in := ingress.DeliverRequest{Listener: r.PathValue("listener"), Client: httpkit.AddressKey(httpkit.ClientOf(r.Context())), Headers: make(map[string][]string, len(r.Header))}
+// decode finds the listener first: only a delivery to one that exists is read.
+func decode(r *http.Request, set endpoints.Set, maxBody int64) (ingress.DeliverRequest, error) {
+	in := ingress.DeliverRequest{
+		Listener: r.PathValue("listener"), Client: httpkit.AddressKey(httpkit.ClientOf(r.Context())),
+	}
+	find := ingress.FindRequest{Listener: in.Listener, Client: in.Client}
+	var err error
+	if in.Found, err = set.Find.Call(r.Context(), find); err != nil {
+		return in, err
+	}
+	in.Headers = make(map[string][]string, len(r.Header))
 	for name, values := range r.Header {
 		in.Headers[strings.ToLower(name)] = values
 	}
-	var err error
 	in.Body, err = httpkit.ReadBody(r, maxBody)
 	if kind, failed := fault.KindOf(err); failed && kind == fault.TooLarge {
 		in.TooLarge = true // rejected by the use case, which counts it

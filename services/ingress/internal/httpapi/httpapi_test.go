@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/services/ingress/internal/endpoints"
@@ -21,7 +22,10 @@ import (
 func serve(t *testing.T, deliver func(context.Context, ingress.DeliverRequest) (ingress.DeliverResponse, error)) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
-	httpapi.Register(mux, endpoints.Set{Deliver: kit.Lift("ingress.deliver", deliver)}, 64)
+	found := func(ctx context.Context, _ ingress.FindRequest) (l noetlwire.Listener, err error) {
+		return l, ctx.Err()
+	}
+	httpapi.Register(mux, endpoints.Set{Find: kit.Lift("ingress.find", found), Deliver: kit.Lift("ingress.deliver", deliver)}, 64)
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	return srv

@@ -50,9 +50,10 @@ type unlimited struct{}
 func (unlimited) Check(string) error     { return nil }
 func (unlimited) Exhausted(string) error { return nil }
 
-// DeliverRequest is a delivery as it came. Header names are in lower case.
+// DeliverRequest is a delivery as it came, to a listener that [Service.Find] found. Header names are in lower case.
 type DeliverRequest struct {
-	Listener string
+	Listener string // as the sender wrote it
+	Found    noetlwire.Listener
 	Headers  map[string][]string
 	Body     []byte
 	Client   string // address of the sender, for limits
@@ -82,29 +83,13 @@ func (d DeliverResponse) Describe() []string { return []string{"noetl.execution.
 
 // Deliver verifies a delivery and starts its workflow.
 func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverResponse, error) {
-	if !validName(in.Listener) {
-		return DeliverResponse{}, s.rejected(unknownLabel, reject(UnknownListener, "there is no such listener", nil))
-	}
-	listener, err := s.Listeners.Listener(ctx, in.Listener)
-	if err != nil {
-		return DeliverResponse{}, s.rejected(unknownLabel, lookupFault(err))
-	}
-	label := in.Listener
-	if validName(listener.Listener) { // one label, however many spellings NoETL may accept
-		label = listener.Listener
-	}
-	s.Observer.Received(label)
+	listener, label := in.Found, labelOf(in.Listener, in.Found)
 	if in.TooLarge {
 		return DeliverResponse{}, s.rejected(label, reject(TooLarge, "the delivery is larger than this gateway accepts", nil))
 	}
-	// Who sends rubbish to a listener is stopped alone; its partner is not.
-	stranger := label + " " + in.Client
-	if err := limited(s.Failures.Exhausted(stranger)); err != nil {
-		return DeliverResponse{}, s.rejected(label, err)
-	}
 	if err := s.verify(ctx, listener.Verify, in); err != nil {
 		if !fault.Outage(err) {
-			_ = s.Failures.Check(stranger) // counted; the next one is refused
+			_ = s.Failures.Check(stranger(label, in.Client)) // counted; the next one is refused
 		}
 		return DeliverResponse{}, s.rejected(label, err)
 	}
@@ -195,26 +180,4 @@ const unknownLabel = "unknown"
 func (s *Service) rejected(listener string, err error) error {
 	s.Observer.Rejected(listener, Reason(fault.Of(err).Code))
 	return err
-}
-
-func lookupFault(err error) error {
-	f := fault.Of(err)
-	switch {
-	case f.Kind == fault.NotFound:
-		return reject(UnknownListener, "there is no such listener", err)
-	case f.Code == "internal_token_unset":
-		return reject(NotConfigured, "push ingress is not configured on this gateway", err)
-	default:
-		return reject(ConfigError, "the listener's configuration cannot be read now: send it again", err)
-	}
-}
-
-// validName accepts what a listener may be called, so that no name can mean another path at NoETL.
-func validName(name string) bool {
-	if name == "" || len(name) > 128 || strings.Trim(name, ".") == "" {
-		return false
-	}
-	return !strings.ContainsFunc(name, func(c rune) bool {
-		return (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' && c != '.'
-	})
 }

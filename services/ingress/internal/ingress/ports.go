@@ -14,6 +14,12 @@ type ListenerSource interface {
 	Listener(ctx context.Context, name string) (noetlwire.Listener, error)
 }
 
+// ListenerMemory is what a [ListenerSource] may be as well.
+type ListenerMemory interface {
+	// Known reports whether there was such a listener when it was asked for last. It MUST NOT ask anybody.
+	Known(name string) bool
+}
+
 // Dispatcher starts executions.
 type Dispatcher interface {
 	// Execute MUST NOT start anything when it returns a fault other than Timeout.

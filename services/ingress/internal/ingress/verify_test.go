@@ -1,6 +1,7 @@
 package ingress_test
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -40,6 +41,14 @@ func newWorld() *world {
 		Tokens: ingresstest.Tokens{}, Claims: w.claims, Auditor: w.audits, ClaimTTL: time.Hour,
 	})
 	return w
+}
+
+// Deliver does what a delivery over HTTP does.
+func (w *world) Deliver(ctx context.Context, in ingress.DeliverRequest) (out ingress.DeliverResponse, err error) {
+	if in.Found, err = w.Find(ctx, ingress.FindRequest{Listener: in.Listener, Client: in.Client}); err != nil {
+		return out, err
+	}
+	return w.Service.Deliver(ctx, in)
 }
 
 func (w *world) reason(t *testing.T, in ingress.DeliverRequest) ingress.Reason {

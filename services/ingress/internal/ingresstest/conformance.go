@@ -41,6 +41,22 @@ func RunListenerSource(t *testing.T, newPort func(t *testing.T) (ingress.Listene
 			t.Errorf("an outage must not be remembered: %v", err)
 		}
 	})
+	t.Run("knows without asking", func(t *testing.T) {
+		port, behind := newPort(t)
+		memory, ok := port.(ingress.ListenerMemory)
+		if !ok {
+			return // an optional power
+		}
+		if memory.Known("orders") || memory.Known("none") || len(behind.Asked()) != 0 {
+			t.Errorf("known before it was asked for, or asked %v", behind.Asked())
+		}
+		for _, name := range []string{"orders", "none"} {
+			_, _ = port.Listener(t.Context(), name)
+			if got := memory.Known(name); got != (name == "orders") {
+				t.Errorf("%s: known %v", name, got)
+			}
+		}
+	})
 }
 
 // RunDispatcher is the conformance suite of [ingress.Dispatcher].

@@ -27,6 +27,7 @@ const FirstExecution = "582940187123449857"
 
 var (
 	_ ingress.ListenerSource = (*NoETL)(nil)
+	_ ingress.ListenerMemory = (*NoETL)(nil)
 	_ ingress.Dispatcher     = (*NoETL)(nil)
 )
 
@@ -39,6 +40,8 @@ type NoETL struct {
 	audited   []json.RawMessage
 	fail      error
 	refuse    error // of executions
+	held      chan struct{}
+	entered   chan struct{}
 }
 
 // NewNoETL makes one with the listener "orders" (hmac_sha256) and "hook" (bearer).
@@ -74,6 +77,28 @@ func (n *NoETL) FailExecute(err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.refuse = err
+}
+
+// HoldExecute makes starts wait until release is called; entered tells of each that waits.
+func (n *NoETL) HoldExecute() (release func(), entered <-chan struct{}) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.held, n.entered = make(chan struct{}), make(chan struct{}, 100)
+	return sync.OnceFunc(func() { close(n.held) }), n.entered
+}
+
+func (n *NoETL) wait(ctx context.Context) {
+	n.mu.Lock()
+	held, entered := n.held, n.entered
+	n.mu.Unlock()
+	if held == nil {
+		return
+	}
+	entered <- struct{}{}
+	select {
+	case <-held:
+	case <-ctx.Done():
+	}
 }
 
 // Audited returns the events that were posted, in order.
@@ -112,8 +137,17 @@ func (n *NoETL) Listener(_ context.Context, name string) (noetlwire.Listener, er
 	return l, nil
 }
 
+// Known implements the port.
+func (n *NoETL) Known(name string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, ok := n.listeners[name]
+	return ok && slices.Contains(n.asked, name)
+}
+
 // Execute implements the port.
-func (n *NoETL) Execute(_ context.Context, in noetlwire.ExecuteRequest) (noetlwire.ExecuteResponse, error) {
+func (n *NoETL) Execute(ctx context.Context, in noetlwire.ExecuteRequest) (noetlwire.ExecuteResponse, error) {
+	n.wait(ctx)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if err := cmp.Or(n.fail, n.refuse); err != nil {

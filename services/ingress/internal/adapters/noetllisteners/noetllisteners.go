@@ -19,13 +19,20 @@ type Asker interface {
 	Listener(ctx context.Context, name string) (noetlwire.Listener, error)
 }
 
-// maxListeners bounds the answers that are kept, found or not: names come from strangers.
-const maxListeners = 1024
+// maxListeners bounds the listeners that are kept, and maxAbsent the names of which NoETL said that there is none:
+// strangers make those up, and must not push a listener out.
+const (
+	maxListeners = 1024
+	maxAbsent    = 1024
+)
 
 // absentTTL is how long "no such listener" is believed.
 const absentTTL = 5 * time.Second
 
-var _ ingress.ListenerSource = (*ListenerSource)(nil)
+var (
+	_ ingress.ListenerSource = (*ListenerSource)(nil)
+	_ ingress.ListenerMemory = (*ListenerSource)(nil)
+)
 
 // ListenerSource is the adapter. It is safe for concurrent use.
 type ListenerSource struct {
@@ -33,12 +40,13 @@ type ListenerSource struct {
 	ttl     time.Duration
 	stale   time.Duration
 	cache   *otter.Cache[string, answer]
+	absent  *otter.Cache[string, answer] // whose err is NotFound
 	flights singleflight.Group
 }
 
 type answer struct {
 	listener noetlwire.Listener
-	err      error     // NotFound
+	err      error
 	until    time.Time // fresh until then
 	stale    time.Time // and used until then while a new answer is fetched
 }
@@ -52,19 +60,26 @@ func New(asker Asker, ttl, stale time.Duration) (*ListenerSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ListenerSource{asker: asker, ttl: ttl, stale: stale, cache: cache}, nil
+	absent, err := otter.New(&otter.Options[string, answer]{MaximumSize: maxAbsent})
+	if err != nil {
+		return nil, err
+	}
+	return &ListenerSource{asker: asker, ttl: ttl, stale: stale, cache: cache, absent: absent}, nil
 }
 
 // Listener implements the port.
 func (s *ListenerSource) Listener(ctx context.Context, name string) (noetlwire.Listener, error) {
 	now := time.Now()
 	a, known := s.cache.GetIfPresent(name)
+	none, gone := s.absent.GetIfPresent(name)
 	switch {
 	case known && now.Before(a.until):
-		return a.listener, a.err
-	case known && a.err == nil && now.Before(a.stale):
+		return a.listener, nil
+	case known && now.Before(a.stale):
 		s.ask(ctx, name)
 		return a.listener, nil
+	case gone && now.Before(none.until):
+		return noetlwire.Listener{}, none.err
 	}
 	select {
 	case <-ctx.Done():
@@ -76,6 +91,12 @@ func (s *ListenerSource) Listener(ctx context.Context, name string) (noetlwire.L
 		}
 		return a.listener, a.err
 	}
+}
+
+// Known implements the port.
+func (s *ListenerSource) Known(name string) bool {
+	_, known := s.cache.GetIfPresent(name)
+	return known
 }
 
 // ask asks NoETL, once for all who want to know the same at once.
@@ -91,7 +112,10 @@ func (s *ListenerSource) ask(ctx context.Context, name string) <-chan singleflig
 			if kind != fault.NotFound {
 				return a, err
 			}
-			a.until = time.Now().Add(min(absentTTL, s.ttl))
+			a.until = now.Add(min(absentTTL, s.ttl))
+			s.absent.Set(name, a)
+			s.cache.Invalidate(name)
+			return a, nil
 		}
 		s.cache.Set(name, a)
 		return a, nil

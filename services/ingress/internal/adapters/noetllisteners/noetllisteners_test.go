@@ -3,6 +3,7 @@ package noetllisteners_test
 import (
 	"context"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -64,6 +65,30 @@ func TestAnswersAreUsedAgainForAWhile(t *testing.T) {
 		ask("orders") // an outage is not remembered
 		if diff := cmp.Diff([]string{"orders", "none", "none", "orders", "orders"}, n.Asked()); diff != "" {
 			t.Error(diff)
+		}
+	})
+}
+
+// Names that strangers make up are kept apart, and push no listener out.
+func TestMadeUpNamesPushNoListenerOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := ingresstest.NewNoETL()
+		s := source(t, n)
+		if _, err := s.Listener(t.Context(), "orders"); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 5000 {
+			_, _ = s.Listener(t.Context(), "made-up-"+strconv.Itoa(i))
+		}
+		before := len(n.Asked())
+		if _, err := s.Listener(t.Context(), "orders"); err != nil || !s.Known("orders") || len(n.Asked()) != before {
+			t.Errorf("the listener was pushed out: asked %d times more, %v", len(n.Asked())-before, err)
+		}
+		// One that was made up once may be made in earnest.
+		n.Put(noetlwire.Listener{Listener: "made-up-1"})
+		<-time.After(5 * time.Second) // the clock of the synctest bubble
+		if _, err := s.Listener(t.Context(), "made-up-1"); err != nil || !s.Known("made-up-1") {
+			t.Errorf("a new listener: %v", err)
 		}
 	})
 }

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package httpkit
+
+import "net"
+
+func limitUnsent(net.Conn) {}
