@@ -78,14 +78,10 @@ func (l *FrameLog) Append(ctx context.Context, client string, f fanout.NewFrame)
 	}
 	msg := &nats.Msg{Subject: subjectPrefix + client, Data: f.Body, Header: natskit.Inject(ctx, l.tel.Propagator(), nats.Header{})}
 	msg.Header.Set(EventHeader, f.Event)
-	if _, err := l.stream.Get(ctx); err != nil {
+	return l.stream.Do(ctx, func(jetstream.Stream) error {
+		_, err := l.js.PublishMsg(ctx, msg, jetstream.WithMsgID(f.DedupID), jetstream.WithExpectStream(StreamName))
 		return err
-	}
-	_, err := l.js.PublishMsg(ctx, msg, jetstream.WithMsgID(f.DedupID), jetstream.WithExpectStream(StreamName))
-	if err != nil {
-		return l.stream.Failed(err)
-	}
-	return nil
+	})
 }
 
 // headerRoom is what the headers of a frame may take of the largest payload, in bytes.
@@ -97,41 +93,28 @@ const maxRead = 1 << 20
 
 // Since implements the port with batched direct gets: no consumer is made.
 func (l *FrameLog) Since(ctx context.Context, client string, after uint64, limit int) (frames []fanout.Frame, more bool, err error) {
-	if _, err := l.stream.Get(ctx); err != nil {
+	var messages []*jetstream.RawStreamMsg
+	err = l.stream.Do(ctx, func(jetstream.Stream) error {
+		messages, more, err = natskit.Backlog(ctx, l.js, StreamName, subjectPrefix+client, after, limit, maxRead)
+		return err
+	})
+	if err != nil {
 		return nil, false, err
 	}
-	messages, err := jetstreamext.GetBatch(ctx, l.js, StreamName, limit, jetstreamext.GetBatchSubject(subjectPrefix+client), jetstreamext.GetBatchSeq(after+1), jetstreamext.GetBatchMaxBytes(maxRead))
-	if err != nil {
-		return nil, false, l.stream.Failed(err)
-	}
-	for m, err := range messages {
-		switch {
-		case errors.Is(err, jetstreamext.ErrNoMessages):
-			return nil, false, nil
-		case err != nil:
-			return nil, false, l.stream.Failed(err)
-		}
-		more = m.Header.Get("Nats-Num-Pending") != "0"
+	for _, m := range messages {
 		frames = append(frames, fanout.Frame{Seq: m.Sequence, Event: m.Header.Get(EventHeader), Body: m.Data})
-	}
-	if len(frames) == 0 {
-		return nil, false, errSilent()
 	}
 	return frames, more, nil
 }
 
 // Client implements the port.
 func (l *FrameLog) Client(ctx context.Context, seq uint64) (string, error) {
-	s, err := l.stream.Get(ctx)
-	if err != nil {
-		return "", err
-	}
-	m, err := s.GetMsg(ctx, seq)
+	m, err := natskit.Use(ctx, l.stream, func(s jetstream.Stream) (*jetstream.RawStreamMsg, error) { return s.GetMsg(ctx, seq) })
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return "", nil
 	case err != nil:
-		return "", l.stream.Failed(err)
+		return "", err
 	}
 	return strings.TrimPrefix(m.Subject, subjectPrefix), nil
 }
@@ -172,13 +155,9 @@ func errSilent() error {
 // Window implements the port. The epoch is the stream's creation time: a stream that was
 // lost and recreated has another.
 func (l *FrameLog) Window(ctx context.Context) (fanout.Window, error) {
-	s, err := l.stream.Get(ctx)
+	info, err := natskit.Use(ctx, l.stream, func(s jetstream.Stream) (*jetstream.StreamInfo, error) { return s.Info(ctx) })
 	if err != nil {
 		return fanout.Window{}, err
-	}
-	info, err := s.Info(ctx)
-	if err != nil {
-		return fanout.Window{}, l.stream.Failed(err)
 	}
 	return fanout.Window{Epoch: strconv.FormatInt(info.Created.UnixNano(), 36), First: info.State.FirstSeq, Last: info.State.LastSeq}, nil
 }
