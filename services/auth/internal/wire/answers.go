@@ -243,5 +243,6 @@ func EncodeRecord(t auth.Token, r auth.Record) ([]byte, error) {
 }
 
 func malformed(what string) error {
-	return fault.Wrap(fmt.Errorf("malformed: %s", what), auth.ErrMalformed.Kind, auth.ErrMalformed.Code, auth.ErrMalformed.Message)
+	m := auth.ErrMalformed
+	return fault.Wrap(fmt.Errorf("malformed: %s", what), m.Kind, m.Code, m.Message).After(m.RetryAfter)
 }
