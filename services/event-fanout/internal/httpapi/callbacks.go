@@ -72,6 +72,7 @@ func (c *callbacks) read(r *http.Request, decode func([]byte) (fanout.Result, er
 		result, err := c.keep(r.Context(), io.MultiReader(bytes.NewReader(raw), r.Body))
 		return result, nil, err
 	}
+	raw = noetlwire.Lenient(raw) // also for the one who waits for the body
 	result, err := decode(raw)
 	return result, raw, err
 }
@@ -97,11 +98,11 @@ func (c *callbacks) keep(ctx context.Context, body io.Reader) (fanout.Result, er
 	pipe, copied := io.Pipe()
 	scanned := make(chan scan, 1)
 	go func() {
-		result, err := wire.Scan(pipe)
+		result, err := wire.ScanAny(pipe)
 		_, _ = io.Copy(io.Discard, pipe) // the store still wants it
 		scanned <- scan{result, err}
 	}()
-	from := &counter{from: io.LimitReader(noetlwire.NewTextReader(body), maxScanned), to: copied, enough: c.large.Max}
+	from := &counter{from: io.LimitReader(noetlwire.NewTextReader(noetlwire.NewLenientReader(body)), maxScanned), to: copied, enough: c.large.Max}
 	name, _, err := c.large.Store.Put(ctx, from)
 	kept := err == nil
 	if kind, failed := fault.KindOf(err); errors.Is(err, errEnough) || (failed && kind == fault.TooLarge) {
@@ -117,8 +118,11 @@ func (c *callbacks) keep(ctx context.Context, body io.Reader) (fanout.Result, er
 	case err == nil:
 		err = got.err
 	}
-	if err != nil && kept {
+	if kept && (err != nil || got.result.Broken != nil) {
 		c.remove(ctx, name)
+	}
+	if got.result.Broken != nil { // its client is told why, and there is nothing to fetch
+		got.result.Kept, got.result.Size = "", 0
 	}
 	return got.result, err
 }
