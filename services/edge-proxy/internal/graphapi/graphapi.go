@@ -352,7 +352,7 @@ func (r *resolver) input(ctx context.Context, variables any) (edge.Caller, map[s
 }
 
 func tracking(clientID, requestID *string) edge.Tracking {
-	return edge.Tracking{ClientID: deref(clientID), RequestID: deref(requestID)}
+	return edge.Tracking{ClientID: deref(clientID), RequestID: noetlwire.RequestID(deref(requestID))}
 }
 
 func result(out edge.ExecuteResponse, err error) (*ExecuteResult, error) {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/sessions"
 	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
@@ -47,7 +48,7 @@ func (h *Results) open(ctx context.Context, r *http.Request) (io.ReadCloser, int
 	if err != nil {
 		return nil, 0, err
 	}
-	name, err := h.Set.Fetch.Call(ctx, fanout.FetchRequest{Session: session, RequestID: r.PathValue("request_id")})
+	name, err := h.Set.Fetch.Call(ctx, fanout.FetchRequest{Session: session, RequestID: noetlwire.RequestID(r.PathValue("request_id"))})
 	if err != nil {
 		return nil, 0, err
 	}

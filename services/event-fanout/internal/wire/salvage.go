@@ -145,7 +145,7 @@ func (f *finder) result(why error) (fanout.Result, error) {
 		return fanout.Result{}, err
 	}
 	return fanout.Result{
-		RequestID: f.request, ExecutionID: f.execution, Status: frame.StatusFailed, Broken: why,
+		RequestID: noetlwire.RequestID(f.request), ExecutionID: f.execution, Status: frame.StatusFailed, Broken: why,
 		Error: &frame.Error{
 			Code: fault.Internal.JSONRPCCode(), Data: data,
 			Message: "the worker sent a result that cannot be read: " + fault.Of(why).Message,

@@ -97,7 +97,7 @@ func DecodeCallback(body []byte) (fanout.Result, error) {
 	if err := httpkit.UnmarshalJSON(body, &b); err != nil {
 		return salvage(body, err)
 	}
-	r := fanout.Result{RequestID: b.RequestID, ExecutionID: string(b.ExecutionID), Status: b.Status, Data: b.Data}
+	r := fanout.Result{RequestID: noetlwire.RequestID(b.RequestID), ExecutionID: string(b.ExecutionID), Status: b.Status, Data: b.Data}
 	if b.Error != nil && !b.Error.none {
 		r.Error = &frame.Error{Code: b.Error.Code, Message: b.Error.Message, Data: b.Error.Data}
 	}
@@ -119,5 +119,5 @@ func DecodeProgress(body []byte) (fanout.Progress, error) {
 	if err := httpkit.UnmarshalJSON(noetlwire.Lenient(body), &b); err != nil {
 		return fanout.Progress{}, err
 	}
-	return fanout.Progress{RequestID: b.RequestID, ExecutionID: string(b.ExecutionID), Step: b.Step, Message: b.Message, Progress: float64(b.Progress)}, nil
+	return fanout.Progress{RequestID: noetlwire.RequestID(b.RequestID), ExecutionID: string(b.ExecutionID), Step: b.Step, Message: b.Message, Progress: float64(b.Progress)}, nil
 }
