@@ -69,18 +69,23 @@ func NewRates(perMinute, burst int) *Rates {
 
 // Check counts one event of a key. It returns nil, or the fault RateLimited with the time after
 // which the next is allowed; refused events do not count. A nil Rates allows everything.
-func (r *Rates) Check(key string) error {
-	if r == nil {
+func (r *Rates) Check(key string) error { return r.CheckN(key, 1) }
+
+// CheckN is [Rates.Check] for n events, all or none. More than the burst count as the burst: they could
+// never pass otherwise.
+func (r *Rates) CheckN(key string, n int) error {
+	if r == nil || n <= 0 {
 		return nil
 	}
+	n = min(n, r.burst)
 	bucket, ok := r.buckets.GetIfPresent(key)
 	if !ok {
 		bucket, _ = r.buckets.SetIfAbsent(key, rate.NewLimiter(r.limit, r.burst))
 	}
-	if bucket.Allow() {
+	if bucket.AllowN(time.Now(), n) {
 		return nil
 	}
-	return r.refusal(bucket)
+	return r.refusal(bucket, n)
 }
 
 // Exhausted is what [Rates.Check] would say now, without counting: for limits on failures, which
@@ -90,16 +95,16 @@ func (r *Rates) Exhausted(key string) error {
 		return nil
 	}
 	if bucket, ok := r.buckets.GetIfPresent(key); ok && bucket.Tokens() < 1 {
-		return r.refusal(bucket)
+		return r.refusal(bucket, 1)
 	}
 	return nil
 }
 
-func (r *Rates) refusal(bucket *rate.Limiter) error {
+func (r *Rates) refusal(bucket *rate.Limiter, n int) error {
 	if r.refused != nil {
 		r.refused.Inc()
 	}
-	missing := 1 - bucket.Tokens()
+	missing := float64(n) - bucket.Tokens()
 	wait := time.Duration(math.Max(missing, 0) / float64(r.limit) * float64(time.Second))
 	return fault.New(fault.RateLimited, "too_many", "too many requests; try again later").After(max(wait, time.Second))
 }

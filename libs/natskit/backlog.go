@@ -30,7 +30,12 @@ func Backlog(ctx context.Context, js jetstream.JetStream, stream, subject string
 		messages = append(messages, m)
 	}
 	if len(messages) == 0 { // the iterator ends without an error when NATS does not answer
-		return nil, false, fault.New(fault.Unavailable, "nats_silent", "a part of the gateway is unavailable; try again")
+		return nil, false, ErrSilent()
 	}
 	return messages, more, nil
+}
+
+// ErrSilent says that NATS did not answer a batched direct get.
+func ErrSilent() error {
+	return fault.New(fault.Unavailable, "nats_silent", "a part of the gateway is unavailable; try again")
 }

@@ -119,7 +119,7 @@ func (c *Client) executeAgain(
 	again := make(map[string]any, len(origin.Workload)+len(workload))
 	maps.Copy(again, origin.Workload)
 	// The answer to the old request is not to be given twice, nor to whoever asked for it.
-	for _, address := range []string{"request_id", "gateway_url", "callback_subject"} {
+	for _, address := range noetlwire.Addresses() {
 		delete(again, address)
 	}
 	maps.Copy(again, workload)

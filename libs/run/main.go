@@ -13,6 +13,7 @@ type Service[C any] struct {
 	Load    func(environ []string, defaults ...config.Default) (C, error)
 	Process func(C) ProcessConfig
 	Serve   func(ctx context.Context, cfg C, stdout io.Writer) error
+	Tools   map[string]Tool
 }
 
 // Main is the command line of a service's binary: it runs without an argument, and has
@@ -20,7 +21,7 @@ type Service[C any] struct {
 func (s Service[C]) Main(args []string, stdout, stderr io.Writer) int {
 	load := func() (C, error) { return s.Load(config.Environ()) }
 	return Program{
-		Name: s.Name,
+		Name: s.Name, Tools: s.Tools,
 		Verbs: map[string]func(context.Context, io.Writer) error{"": func(ctx context.Context, stdout io.Writer) error {
 			cfg, err := load()
 			if err != nil {

@@ -72,9 +72,16 @@ type Part interface {
 }
 
 // Serve is the life of a split process: telemetry, NATS, admin listener and one service.
-// It returns when ctx ends or something fails; the ready line goes to stdout. Without a URL of NATS
-// there is none, and the host's connection is nil.
+// It returns when ctx ends or something fails; the ready line goes to stdout.
 func Serve(ctx context.Context, service string, cfg ProcessConfig, stdout io.Writer, build func(context.Context, Host) (Part, error)) error {
+	if cfg.NATS.URL == "" {
+		return fmt.Errorf("NATS_URL (nats.url) is empty: %s needs NATS", service)
+	}
+	return ServeOptional(ctx, service, cfg, stdout, build)
+}
+
+// ServeOptional is [Serve] for a service that can do without NATS: without a URL the host's connection is nil.
+func ServeOptional(ctx context.Context, service string, cfg ProcessConfig, stdout io.Writer, build func(context.Context, Host) (Part, error)) error {
 	reg := telemetry.NewRegistry(Version())
 	tel, err := telemetry.Setup(ctx, service, Version(), cfg.Log, os.Stderr, reg)
 	if err != nil {

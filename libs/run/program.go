@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -62,11 +64,22 @@ type Program struct {
 	Name string
 	// Verbs maps a verb to what it runs; "" is the default verb.
 	Verbs map[string]func(ctx context.Context, stdout io.Writer) error
+	// Tools maps a verb to what it does with its arguments; it needs no running process.
+	Tools map[string]Tool
 	// Config writes the settings table, and with effective the values in force, secrets as set or unset.
 	Config func(w io.Writer, effective bool) error
 	// AdminURL returns the base URL of the admin listener, for the health verb.
 	AdminURL func() (string, error)
 }
+
+// Tool is a verb that looks at the configuration and ends.
+type Tool struct {
+	Usage string // its arguments
+	Run   func(args []string, stdout io.Writer) error
+}
+
+// ErrUsage is returned by a [Tool] that was given the wrong arguments.
+var ErrUsage = errors.New("wrong arguments")
 
 // Main runs the program and returns its exit code: 0 done, 1 failed, 2 wrong usage.
 // INT and TERM end it in good order; a second signal ends it at once.
@@ -101,6 +114,16 @@ func (p Program) Main(args []string, stdout, stderr io.Writer) int {
 		p.usage(stdout)
 		return 0
 	}
+	if tool, ok := p.Tools[verb]; ok {
+		switch err := tool.Run(args[1:], stdout); {
+		case errors.Is(err, ErrUsage):
+			p.usage(stderr)
+			return 2
+		case err != nil:
+			return fail(err)
+		}
+		return 0
+	}
 	work, ok := p.Verbs[verb]
 	if !ok || len(args) > 1 {
 		p.usage(stderr)
@@ -121,6 +144,10 @@ func (p Program) usage(w io.Writer) {
 		if v != "" {
 			verbs = append(verbs, v)
 		}
+	}
+	slices.Sort(verbs)
+	for _, name := range slices.Sorted(maps.Keys(p.Tools)) {
+		verbs = append(verbs, strings.TrimSpace(name+" "+p.Tools[name].Usage))
 	}
 	verbs = append(verbs, "health", "config [--effective]", "--version")
 	_, _ = fmt.Fprintf(w, "usage: %s [%s]\n", p.Name, strings.Join(verbs, " | "))

@@ -13,6 +13,27 @@ import (
 	"github.com/noetl/gateway/libs/telemetry"
 )
 
+// Streams have no address here: those of many clients must not share a limit with each other, or with strangers.
+func TestAQuestionAboutAnOpenStreamCountsAgainstNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Minute, 0)
+	client, err := sessions.New(w.nats.Connect(t), sessions.Config{NearTTL: time.Minute, NearMax: 1000, BadRate: 30}, telemetry.Nop("test"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.set(func() (authwire.Session, error) {
+		return authwire.Session{}, fault.New(fault.Unauthenticated, "invalid_session", "no")
+	})
+	for i := range 50 {
+		if _, err := client.Recheck(t.Context(), fmt.Sprint("ended", i)); fault.Of(err).Kind != fault.Unauthenticated {
+			t.Fatalf("question %d: %v", i, err)
+		}
+	}
+	if _, err := client.Resolve(t.Context(), "first"); fault.Of(err).Kind != fault.Unauthenticated {
+		t.Errorf("a stranger without an address: %v", err)
+	}
+}
+
 func TestWhoInventsTokensIsStoppedAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, time.Minute, 0)

@@ -127,6 +127,16 @@ func (c *Client) OnRevoked(f func(authwire.TokenKey)) {
 // Resolve returns the session of a token. The result is shared: do not change it. The error
 // is Unauthenticated for what is no session, Unavailable when nobody can tell.
 func (c *Client) Resolve(ctx context.Context, token string) (*authwire.Session, error) {
+	return c.resolve(ctx, token, true)
+}
+
+// Recheck is [Client.Resolve] for a session that was accepted before, such as that of an open stream. It is asked
+// about by the gateway and not by a stranger, so it neither counts against an address nor is refused for one.
+func (c *Client) Recheck(ctx context.Context, token string) (*authwire.Session, error) {
+	return c.resolve(ctx, token, false)
+}
+
+func (c *Client) resolve(ctx context.Context, token string, stranger bool) (*authwire.Session, error) {
 	if token == "" {
 		c.missing.Inc()
 		return nil, errMissing
@@ -145,7 +155,7 @@ func (c *Client) Resolve(ctx context.Context, token string) (*authwire.Session, 
 			return cached.session, nil
 		}
 	}
-	if cached != nil {
+	if cached != nil || !stranger {
 		// Also past the end that is known: sessions are prolonged, and only the authority knows.
 		return c.ask(ctx, key, token, cached)
 	}

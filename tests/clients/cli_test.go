@@ -94,9 +94,9 @@ func fromJSON[T any](t *testing.T, p printed) T {
 // logIn logs a sandbox account in with a signed token of its issuer.
 func (c commandLine) logIn(t *testing.T, issuer string) {
 	t.Helper()
-	p := c.run(t, "auth", "login", "--auth0-token", stack.IDToken(t, issuer, "demo@example.com"))
+	p := c.run(t, "auth", "login", "--auth0-token", stack.IDToken(t, issuer, "developer@example.com"))
 	session := c.saved(t).Session
-	p.want(t, 0, "Gateway login successful.", "demo@example.com", "context 'gw'", session)
+	p.want(t, 0, "Gateway login successful.", "developer@example.com", "context 'gw'", session)
 	if session == "" {
 		t.Fatalf("%s saves no session\n%s", p.command, p.text)
 	}

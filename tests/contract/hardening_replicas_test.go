@@ -215,7 +215,7 @@ func TestFault12ASlowNoETLDoesNotLockUsersOut(t *testing.T) {
 	both(t, func(t *testing.T, w *contract.World) { //nolint:thelper // a test, run twice
 		session := w.Login(t, "session")
 		token := stack.IDToken(t, w.Issuer, "demo@example.com")
-		w.NoETL.Answer(http.MethodGet, "/api/x", func(http.ResponseWriter, *http.Request) {})
+		w.NoETL.Answer(http.MethodGet, "/api/echo/x", func(http.ResponseWriter, *http.Request) {})
 		held := make(chan struct{})
 		defer close(held)
 		w.NoETL.Answer(http.MethodPost, "/api/execute", func(_ http.ResponseWriter, r *http.Request) {
@@ -225,7 +225,7 @@ func TestFault12ASlowNoETLDoesNotLockUsersOut(t *testing.T) {
 			}
 		})
 		for _, base := range w.Public { // who is known is known to every replica
-			if got := code(t, http.MethodGet, base+"/noetl/x", nil, bearer(session)...); got != http.StatusOK {
+			if got := code(t, http.MethodGet, base+"/noetl/echo/x", nil, bearer(session)...); got != http.StatusOK {
 				t.Fatalf("before: %d", got)
 			}
 		}
@@ -240,7 +240,7 @@ func TestFault12ASlowNoETLDoesNotLockUsersOut(t *testing.T) {
 				}
 			})
 			wait.Go(func() {
-				a, err := stack.Try(t, http.MethodGet, base+"/noetl/x", nil, bearer("nobody-"+strconv.Itoa(i))...)
+				a, err := stack.Try(t, http.MethodGet, base+"/noetl/echo/x", nil, bearer("nobody-"+strconv.Itoa(i))...)
 				if err != nil || a.Code != http.StatusServiceUnavailable {
 					t.Errorf("unknown token: %d %s %v", a.Code, a.Body, err)
 				}
@@ -249,7 +249,7 @@ func TestFault12ASlowNoETLDoesNotLockUsersOut(t *testing.T) {
 		for time.Since(begin) < 2*time.Second {
 			asked := time.Now()
 			for _, base := range w.Public {
-				if got := code(t, http.MethodGet, base+"/noetl/x", nil, bearer(session)...); got != http.StatusOK {
+				if got := code(t, http.MethodGet, base+"/noetl/echo/x", nil, bearer(session)...); got != http.StatusOK {
 					t.Errorf("who is logged in got %d", got)
 				}
 			}

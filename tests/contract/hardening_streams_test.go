@@ -61,7 +61,7 @@ func TestFault10RequestsStream(t *testing.T) {
 	t.Parallel()
 	first := make(chan string, 1)
 	noetl := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/api/upload" {
+		if r.URL.Path != "/api/echo/upload" {
 			return
 		}
 		line, err := bufio.NewReader(r.Body).ReadString('\n')
@@ -71,7 +71,7 @@ func TestFault10RequestsStream(t *testing.T) {
 	t.Cleanup(noetl.Close)
 	w := contract.StartWorld(t, false, local, "NOETL_BASE_URL="+noetl.URL)
 	body, send := io.Pipe()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.Public[0]+"/noetl/upload", body)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.Public[0]+"/noetl/echo/upload", body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func resumed(t *testing.T, base, session, client string) string {
 // A WebSocket of NoETL passes through the proxy, both ways, in the caller's name.
 func TestFault10WebSocketsPass(t *testing.T) {
 	both(t, func(t *testing.T, w *contract.World) { //nolint:thelper // a test, run twice
-		w.NoETL.Answer(http.MethodGet, "/api/talk", func(rw http.ResponseWriter, r *http.Request) {
+		w.NoETL.Answer(http.MethodGet, "/api/echo/talk", func(rw http.ResponseWriter, r *http.Request) {
 			c, err := websocket.Accept(rw, r, nil)
 			if err != nil {
 				return // the client sees it
@@ -188,7 +188,7 @@ func TestFault10WebSocketsPass(t *testing.T) {
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		c, _, err := websocket.Dial(ctx, w.Public[0]+"/noetl/talk", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + w.Login(t, "session")}}}) //nolint:bodyclose // the library closes it
+		c, _, err := websocket.Dial(ctx, w.Public[0]+"/noetl/echo/talk", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + w.Login(t, "session")}}}) //nolint:bodyclose // the library closes it
 		if err != nil {
 			t.Fatal(err)
 		}

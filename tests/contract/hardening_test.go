@@ -111,14 +111,14 @@ func TestFault02SessionsEndWhenTheyExpireAndWhenTheyAreEnded(t *testing.T) {
 		until := time.Now().Add(3 * time.Second)
 		putSession(t, w, "fault-2-expires", until)
 		for _, base := range w.Public { // every replica has it in its memory
-			if got := code(t, http.MethodGet, base+"/noetl/x", nil, bearer("fault-2-expires")...); got != http.StatusOK {
+			if got := code(t, http.MethodGet, base+"/noetl/echo/x", nil, bearer("fault-2-expires")...); got != http.StatusOK {
 				t.Fatalf("before it expires: %d", got)
 			}
 		}
 		for _, base := range w.Public {
 			testkit.Eventually(t, "the session expires", func() bool {
 				asked := time.Now()
-				got := code(t, http.MethodGet, base+"/noetl/x", nil, bearer("fault-2-expires")...)
+				got := code(t, http.MethodGet, base+"/noetl/echo/x", nil, bearer("fault-2-expires")...)
 				if got == http.StatusOK && asked.After(until) {
 					t.Errorf("accepted %s after its expires_at", asked.Sub(until))
 				}
@@ -127,7 +127,7 @@ func TestFault02SessionsEndWhenTheyExpireAndWhenTheyAreEnded(t *testing.T) {
 		}
 		session := w.Login(t, "session")
 		for _, base := range w.Public {
-			if got := code(t, http.MethodGet, base+"/noetl/x", nil, bearer(session)...); got != http.StatusOK {
+			if got := code(t, http.MethodGet, base+"/noetl/echo/x", nil, bearer(session)...); got != http.StatusOK {
 				t.Fatalf("before the logout: %d", got)
 			}
 		}
@@ -142,7 +142,7 @@ func TestFault02SessionsEndWhenTheyExpireAndWhenTheyAreEnded(t *testing.T) {
 		}
 		for _, base := range w.Public {
 			testkit.Eventually(t, "the session is ended everywhere", func() bool {
-				return code(t, http.MethodGet, base+"/noetl/x", nil, bearer(session)...) == http.StatusUnauthorized
+				return code(t, http.MethodGet, base+"/noetl/echo/x", nil, bearer(session)...) == http.StatusUnauthorized
 			})
 		}
 		if took := time.Since(ended); took > time.Second {

@@ -41,8 +41,11 @@ const policy = `users:
   admin@example.com: [admin, user]
   demo@example.com: [user]
   viewer@example.com: [viewer]
+  developer@example.com: [developer, user]
 roles:
   admin:
+    allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}
+  developer:
     allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}
   user:
     allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}

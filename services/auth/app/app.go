@@ -132,7 +132,7 @@ func (a *App) backends(cfg Config, host run.Host, js jetstream.JetStream, meter 
 		host.Health.Add(httpkit.Check{Name: "noetl", Probe: client.Probe})
 		routes := noetlauth.NewSync(client, cfg.DBCredential)
 		playbook := noetlauth.NewPlaybook(client, natscallback.New(host.NATS, cfg.CallbackPrefix), routes, noetlauth.PlaybookConfig{
-			Login: cfg.PlaybookLogin, Validate: cfg.PlaybookValidate, Access: cfg.PlaybookAccess,
+			Login: cfg.Playbooks.Login, Validate: cfg.Playbooks.Validate, Access: cfg.Playbooks.Access,
 			DBCredential: cfg.DBCredential, CallbackURL: cfg.CallbackURL,
 		}, meter, host.Telemetry.Logger)
 		a.components = append(a.components, playbook)

@@ -74,6 +74,13 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		return nil, err
 	}
 
+	table, err := tableOf(cfg.Authority)
+	if err != nil {
+		return nil, err
+	}
+	tel.Logger.InfoContext(ctx, "table of NoETL's routes", "source", table.Source, "routes", len(table.Rules()),
+		"mode", cfg.Authority.RoutesMode, "enforce_access", cfg.Authority.EnforceAccess, "operator_roles", cfg.Authority.OperatorRoles)
+
 	// Adapters.
 	calls := natskit.NewClient(nc, tel)
 	server := noetl.New(cfg.NoETL, tel)
@@ -90,8 +97,9 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 
 	// The hexagon and its operations.
 	svc := edge.New(edge.Deps{
-		Auth: natsauth.New(calls), Near: session, Pending: natspending.New(calls), NoETL: upstream, Catalog: upstream, Executions: upstream, Frames: frames, Hidden: nearmemory.NewHidden(), Logger: tel.Logger, NewID: uuid.NewString,
-		GatewayURL: cfg.CallbackURL, Reserved: []string{cfg.PlaybookLogin, cfg.PlaybookValidate, cfg.PlaybookAccess}, EnforceAccess: cfg.EnforceAccess == "execute", StartTimeout: cfg.NoETL.Timeout,
+		Auth: natsauth.New(calls), Near: session, Pending: natspending.New(calls), NoETL: upstream, Catalog: upstream, Executions: upstream, Frames: frames, Origins: nearmemory.NewOrigins(), Logger: tel.Logger, NewID: uuid.NewString,
+		GatewayURL: cfg.CallbackURL, Table: table, OnlyLogRoutes: cfg.Authority.RoutesMode == "log",
+		Reserved: cfg.Authority.Playbooks.Reserved(), Enforce: edge.Enforcement(cfg.Authority.EnforceAccess), StartTimeout: cfg.NoETL.Timeout,
 	})
 	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "edge-proxy")}, cfg.NoETL.Timeout)
 
@@ -131,8 +139,8 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		mux.Handle("POST /api/internal/", internal)
 	}
 	if cfg.Console {
-		page := console.Config{Version: run.Version(), Sandbox: cfg.ConsoleIsSandbox, Issuer: cfg.ConsoleIssuer, ClientID: cfg.ConsoleClientID}
-		if cfg.ConsoleIsSandbox {
+		page := console.Config{Version: run.Version(), Sandbox: cfg.Authority.ConsoleIsSandbox, Issuer: cfg.ConsoleIssuer, ClientID: cfg.ConsoleClientID}
+		if cfg.Authority.ConsoleIsSandbox {
 			page.Webhook = &console.Webhook{Listener: "orders", Header: "X-Signature", Secret: "sandbox-secret"}
 		}
 		if err := console.Register(mux, page); err != nil {
@@ -152,11 +160,12 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	closing, closeStreams := context.WithCancel(context.WithoutCancel(ctx))
 	origins := weborigin.New(cfg.Web, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete)
 	proxy := httpapi.NewProxy(httpapi.ProxyConfig{
-		Base: base, Shards: shards, MaxBody: cfg.MaxBody, Logger: tel.Logger, Identify: doors.Identify, Live: session, Access: svc, Idle: cfg.ProxyTimeout, Closing: closing,
+		Base: base, Shards: shards, MaxBody: cfg.MaxBody, Logger: tel.Logger, Identify: doors.Identify, Live: session, Authority: svc, Idle: cfg.ProxyTimeout, Closing: closing,
 		Transport: httpapi.NewUpstream(noetl.Transport(tel, noetl.WithHeaderTimeout(cfg.ProxyTimeout)), hosts...),
 	})
 	graph := graphapi.New(graphapi.Deps{
 		Set: set, Caller: doors.CallerOf, Subscribe: svc.Subscribe, Proxy: proxy.Request,
+		Count: doors.Count, Answers: graphapi.NewAnswers(cfg.AnswerBytes),
 		Version: run.Version(), Logger: tel.Logger,
 		WebSocket: graphapi.WebSocket{AllowOrigin: origins.AllowWebSocket, Authenticate: doors.Authenticate},
 	})
@@ -217,6 +226,6 @@ func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
 func Main(args []string, stdout, stderr io.Writer) int {
 	return run.Service[Config]{
 		Name: "edge-proxy", Load: Load, Serve: Run,
-		Process: func(c Config) run.ProcessConfig { return c.Process },
+		Process: func(c Config) run.ProcessConfig { return c.Process }, Tools: map[string]run.Tool{"routes": RoutesTool()},
 	}.Main(args, stdout, stderr)
 }

@@ -99,7 +99,7 @@ func (w *world) start(settings ...string) {
 	t.Helper()
 	cfg, err := app.Load(append([]string{
 		"GATEWAY_PORT=0", "GATEWAY_BIND=127.0.0.1", "NOETL_BASE_URL=" + w.server.URL, "GATEWAY_EVENTS_URL=" + w.events.URL, "GATEWAY_INGRESS_URL=" + w.ingress.URL,
-		"GATEWAY_CALLBACK_URL=http://127.0.0.1:8091", "GATEWAY_CONSOLE=true", "GATEWAY_MAX_BODY_BYTES=65536",
+		"GATEWAY_CALLBACK_URL=http://127.0.0.1:8091", "GATEWAY_CONSOLE=true", "GATEWAY_CONSOLE_SANDBOX=true", "GATEWAY_MAX_BODY_BYTES=65536",
 	}, settings...))
 	if err != nil {
 		t.Fatal(err)

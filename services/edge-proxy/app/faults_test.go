@@ -79,7 +79,7 @@ func TestFault10BodiesAreStreamedBothWays(t *testing.T) {
 	body, sender := io.Pipe()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url+"/noetl/stream", body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url+"/noetl/echo/x", body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,9 +148,13 @@ func TestExecutionsOfTheAuthPlaybooksAreHidden(t *testing.T) {
 	bearer := []string{"Authorization", "Bearer " + token, "Content-Type", "application/json"}
 	id := string(secret.ExecutionID)
 	for range 2 { // the second answer comes from memory
-		for _, path := range []string{"executions/" + id, "executions/" + id + "/status", "executions/" + id + "/events", "vars/" + id, "%65xecutions/" + id, "EXECUTIONS/" + id, "executions/%35" + id[1:], "executions/+" + id, "executions/0" + id} {
+		for _, path := range []string{"executions/" + id, "executions/" + id + "/status", "executions/" + id + "/events", "vars/" + id, "%65xecutions/" + id, "executions/%35" + id[1:]} {
 			w.send("GET", "/noetl/"+path, "", bearer...).refused(t, path, 404, "no_such_execution")
 		}
+		for _, spelled := range []string{"+" + id, "0" + id, id + ".0", id[:3] + "_" + id[3:], "%20" + id} {
+			w.send("GET", "/noetl/executions/"+spelled, "", bearer...).refused(t, spelled, 400, "bad_execution_id")
+		}
+		w.send("GET", "/noetl/EXECUTIONS/"+id, "", bearer...).refused(t, "upper case", 403, "route_not_allowed")
 		w.send("POST", "/noetl/executions/"+id+"/cancel", "{}", bearer...).refused(t, "cancel", 404, "no_such_execution")
 		if got := w.send("POST", "/graphql", `{"query":"{execution(id:\"`+id+`\"){status}}"}`, bearer...); !strings.Contains(got.body, `"execution":null`) {
 			t.Errorf("graphql: %s", got.body)

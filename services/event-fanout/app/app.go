@@ -4,6 +4,7 @@ package app
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -75,6 +76,8 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		return nil, err
 	}
 
+	warnOpen(ctx, tel.Logger, cfg)
+
 	// Adapters.
 	frames, err := natsframes.New(nc, natsframes.Config{TTL: cfg.FrameTTL, MaxBytes: cfg.FrameMaxBytes, MaxPerClient: cfg.FramePerClient, Replicas: cfg.Process.NATS.Replicas}, tel)
 	if err != nil {
@@ -138,7 +141,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		publicMux.Handle("/ws", sockets)
 	}
 	publicMux.Handle("POST /events/ticket", &httpapi.Tickets{Set: set, Sessions: session, Doors: doors, Rate: kit.NewRates(ticketsPerMinute, ticketBurst).Count(refusals, "ticket")})
-	publicMux.Handle("GET "+fanout.ResultsPath+"{request_id}", &httpapi.Results{Set: set, Sessions: session, Store: results})
+	publicMux.Handle("GET "+fanout.ResultsPath+"{request_id}", httpapi.NewResults(set, session, results, cfg.WriteTimeout))
 	a.public = proxies.Wrap(httpkit.Routes(publicMux))
 	a.internal = httpkit.Edge(tel, host.Health.Retire(httpapi.Internal(set, httpapi.LargeResults{Store: results, Max: cfg.ResultMaxBytes, Message: nc.MaxPayload}, cfg.InternalToken, undelivered)))
 	internal, err := httpkit.Listen(ctx, cfg.InternalBind, cfg.InternalPort, "GATEWAY_INTERNAL_PORT")
@@ -198,7 +201,7 @@ func intakes(cfg Config, js jetstream.JetStream, svc *fanout.Service, settler *n
 		return nil, err
 	}
 	for _, f := range feeds {
-		sources = append(sources, eventfeed.New(f.Address, f.Shard))
+		sources = append(sources, eventfeed.New(f.Address, f.Shard, types))
 	}
 	leases := natskv.NewLeases(js, uuid.NewString(), cfg.Process.NATS.Replicas)
 	meter := prom.NewIntake(tel.Registry)
@@ -237,4 +240,13 @@ func (a *App) Internal() http.Handler { return a.internal }
 // Run is the life of the split process.
 func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
 	return run.Serve(ctx, "event-fanout", cfg.Process, stdout, func(ctx context.Context, host run.Host) (run.Part, error) { return New(ctx, cfg, host) })
+}
+
+// warnOpen says that nothing guards the workers' listener but the request id: workers of today send no token.
+func warnOpen(ctx context.Context, logger *slog.Logger, cfg Config) {
+	if cfg.InternalToken == "" && cfg.Env != "development" {
+		logger.WarnContext(ctx, "the workers' listener takes callbacks from whoever reaches it and knows a request id: "+
+			"set GATEWAY_INTERNAL_TOKEN if the workers can send one, and keep the listener on a private network",
+			"bind", cfg.InternalBind, "port", cfg.InternalPort)
+	}
 }

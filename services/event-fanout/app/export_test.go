@@ -6,3 +6,6 @@ import "context"
 func GiveBack(ctx context.Context, streams func() int, release func()) error {
 	return giveBack(ctx, streams, release)
 }
+
+// WarnOpen is what New says about a workers' listener that nothing but a request id guards.
+var WarnOpen = warnOpen //nolint:gochecknoglobals // for tests

@@ -18,6 +18,7 @@ func TestSettingsAreChecked(t *testing.T) {
 	for _, bad := range []string{
 		"GATEWAY_PORT=70000", "GATEWAY_INTERNAL_PORT=x", "GATEWAY_HEARTBEAT_INTERVAL_SECS=0", "GATEWAY_HEARTBEAT_INTERVAL_SECS=-5", "GATEWAY_FRAME_TTL_SECS=59",
 		"GATEWAY_FRAME_TTL_SECS=43201", "GATEWAY_STREAMS_MAX=0", "GATEWAY_STREAMS_PER_USR=1", "GATEWAY_NATS_REPLICAS=6", "LOG_LEVEL=loud", "GATEWAY_SSE_ENABLED=perhaps",
+		"GATEWAY_RESULT_MAX_BYTES=536870913",
 	} {
 		name, _, _ := strings.Cut(bad, "=")
 		if _, err := app.Load([]string{bad}); err == nil || !strings.Contains(err.Error(), name) {

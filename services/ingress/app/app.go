@@ -76,6 +76,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	keysCtx, endKeys := context.WithCancel(context.WithoutCancel(ctx))
 	auditor := noetlaudit.New(server, tel.Logger)
 	svc := ingress.New(ingress.Deps{
+		Reserved:  cfg.Playbooks.Reserved(),
 		Listeners: listeners, Dispatcher: server, Observer: prom.New(tel.Registry), Logger: tel.Logger, NewID: uuid.NewString, Auditor: auditor,
 		Tokens: googleoidc.New(keysCtx, cfg.GoogleKeys, cfg.Google, noetl.Transport(tel), tel.Logger),
 		Claims: natskv.NewClaimStore(js, cfg.ClaimTTL, cfg.Process.NATS.Replicas), ClaimTTL: cfg.ClaimTTL,

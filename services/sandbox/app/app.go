@@ -143,7 +143,7 @@ func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
 	if !sandbox.Generation(cfg.Generation).HasNATS() {
 		cfg.Process.NATS.URL = ""
 	}
-	return run.Serve(ctx, "sandbox", cfg.Process, stdout, func(ctx context.Context, host run.Host) (run.Part, error) { return New(ctx, cfg, host) })
+	return run.ServeOptional(ctx, "sandbox", cfg.Process, stdout, func(ctx context.Context, host run.Host) (run.Part, error) { return New(ctx, cfg, host) })
 }
 
 // Main is the program: run, health, config, --version.

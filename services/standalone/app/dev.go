@@ -16,6 +16,7 @@ import (
 func devDefaults() []settings.Default {
 	return []settings.Default{
 		{Name: "GATEWAY_BIND", Value: "127.0.0.1"},
+		{Name: "GATEWAY_ENV", Value: "development"},
 		{Name: "GATEWAY_NATS_PORT", Value: "0"},
 		{Name: "GATEWAY_CONSOLE", Value: "true"},
 		{Name: "GATEWAY_CONSOLE_SANDBOX", Value: "true"},
@@ -33,8 +34,11 @@ const devPolicy = `users:
   admin@example.com: [admin, user]
   demo@example.com: [user]
   viewer@example.com: [viewer]
+  developer@example.com: [developer, user]
 roles:
   admin:
+    allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}
+  developer:
     allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}
   user:
     allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}
@@ -71,7 +75,7 @@ func (p *process) hint(w io.Writer) {
 NoETL gateway, development mode (sandbox NoETL and accounts; not for production)
 
   Open    %s
-  Sign in as demo@example.com, admin@example.com or viewer@example.com, password demo
+  Sign in as demo@, developer@, admin@ or viewer@example.com, password demo
   Stop    Ctrl-C
 
 `, page)

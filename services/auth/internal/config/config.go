@@ -48,13 +48,11 @@ type Config struct {
 	AdminRoles  []string      `env:"AUTH_ADMIN_ROLES" file:"auth.admin_roles" default:"admin" doc:"roles whose holders may end the sessions of others, comma list"`
 	MaxLogins   int           `env:"AUTH_MAX_CONCURRENT_LOGINS" file:"auth.max_concurrent_logins" default:"64" doc:"logins at once in this process; further ones are refused with 429"`
 
-	PlaybookLogin    string        `env:"AUTH_PLAYBOOK_LOGIN" file:"auth_playbooks.login" default:"api_integration/auth0/auth0_login" doc:"playbook of a login"`
-	PlaybookValidate string        `env:"AUTH_PLAYBOOK_VALIDATE_SESSION" file:"auth_playbooks.validate_session" default:"api_integration/auth0/auth0_validate_session" doc:"playbook of a session check"`
-	PlaybookAccess   string        `env:"AUTH_PLAYBOOK_CHECK_ACCESS" file:"auth_playbooks.check_access" default:"api_integration/auth0/check_playbook_access" doc:"playbook of an access check"`
-	Timeout          time.Duration `env:"AUTH_PLAYBOOK_TIMEOUT_SECS" file:"auth_playbooks.timeout_secs" default:"12" unit:"s" doc:"longest time for one operation in all; keep it below the clients' 15 s"`
-	DBCredential     string        `env:"AUTH_SESSION_DB_CREDENTIAL" file:"auth_playbooks.session_db_credential" default:"pg_auth" doc:"name of the NoETL credential of the session database"`
-	CallbackURL      string        `env:"GATEWAY_CALLBACK_URL" file:"server.callback_url" default:"http://127.0.0.1:8091" doc:"base URL at which NoETL workers reach the gateway's callback routes"`
-	CallbackPrefix   string        `env:"NATS_CALLBACK_SUBJECT_PREFIX" file:"nats.callback_subject_prefix" default:"noetl.callbacks" doc:"subject prefix of callbacks over NATS"`
+	Playbooks      noetl.AuthPlaybooks
+	Timeout        time.Duration `env:"AUTH_PLAYBOOK_TIMEOUT_SECS" file:"auth_playbooks.timeout_secs" default:"12" unit:"s" doc:"longest time for one operation in all; keep it below the clients' 15 s"`
+	DBCredential   string        `env:"AUTH_SESSION_DB_CREDENTIAL" file:"auth_playbooks.session_db_credential" default:"pg_auth" doc:"name of the NoETL credential of the session database"`
+	CallbackURL    string        `env:"GATEWAY_CALLBACK_URL" file:"server.callback_url" default:"http://127.0.0.1:8091" doc:"base URL at which NoETL workers reach the gateway's callback routes"`
+	CallbackPrefix string        `env:"NATS_CALLBACK_SUBJECT_PREFIX" file:"nats.callback_subject_prefix" default:"noetl.callbacks" doc:"subject prefix of callbacks over NATS"`
 
 	SessionBucket string        `env:"NATS_SESSION_BUCKET" file:"nats.session_bucket" default:"sessions" doc:"KV bucket of cached sessions, shared with the login playbooks"`
 	SessionTTL    time.Duration `env:"NATS_SESSION_CACHE_TTL_SECS" file:"nats.session_cache_ttl_secs" default:"300" unit:"s" doc:"how long a cached session is kept, if this service makes the bucket"`

@@ -17,33 +17,30 @@ import (
 
 // Config holds the settings.
 type Config struct {
-	Process          run.ProcessConfig
-	NoETL            noetl.Config
-	Sessions         sessions.Config
-	TLS              httpkit.TLSConfig
-	Web              weborigin.Config
-	Port             int      `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8090" doc:"public listener; 0 picks a free port"`
-	Bind             string   `env:"GATEWAY_BIND" file:"server.bind" default:"0.0.0.0" doc:"address of the public listener"`
-	TrustedProxies   []string `env:"GATEWAY_TRUSTED_PROXIES" file:"server.trusted_proxies" doc:"networks, addresses, loopback or private: proxies whose X-Forwarded-For is believed; without them every limit per address counts the peer"`
-	RateAddress      int      `env:"GATEWAY_RATE_ADDRESS_PER_MIN" file:"limits.rate_address_per_min" default:"60000" doc:"calls per minute and client address (an IPv6 /64 counts as one), a tenth of it at once; 0 does not limit. Each replica counts for itself, here and below"`
-	RateSession      int      `env:"GATEWAY_RATE_SESSION_PER_MIN" file:"limits.rate_session_per_min" default:"12000" doc:"calls per minute and session, a tenth of it at once; 0 does not limit"`
-	RateLogin        int      `env:"GATEWAY_LOGIN_RATE_ADDRESS_PER_MIN" file:"limits.login_rate_address_per_min" default:"60" doc:"logins per minute and client address, half of it at once; 0 does not limit"`
-	RateAuth         int      `env:"GATEWAY_AUTH_RATE_ADDRESS_PER_MIN" file:"limits.auth_rate_address_per_min" default:"1200" doc:"other calls to /api/auth per minute and client address, a tenth of it at once; 0 does not limit"`
-	Auth0            Auth0
-	CallbackURL      string        `env:"GATEWAY_CALLBACK_URL" file:"server.callback_url" default:"http://127.0.0.1:8091" doc:"event-fanout's workers' listener as workers reach it; sent to NoETL as gateway_url"`
-	EventsURL        string        `env:"GATEWAY_EVENTS_URL" file:"server.events_url" default:"http://127.0.0.1:8092" doc:"event-fanout's stream listener"`
-	IngressURL       string        `env:"GATEWAY_INGRESS_URL" file:"server.ingress_url" default:"http://127.0.0.1:8093" doc:"ingress's listener"`
-	ExposeInternal   bool          `env:"GATEWAY_EXPOSE_INTERNAL" file:"server.expose_internal" default:"false" doc:"serve the workers' callback routes on the public listener too, as the old gateway did"`
-	MaxBody          int64         `env:"GATEWAY_MAX_BODY_BYTES" file:"server.max_body_bytes" default:"10485760" doc:"largest request body, in bytes"`
-	ProxyTimeout     time.Duration `env:"GATEWAY_PROXY_TIMEOUT_SECS" file:"noetl.proxy_timeout_secs" default:"300" unit:"s" doc:"longest wait for NoETL to begin its answer to a proxied call; the answer itself may stream without end"`
-	EnforceAccess    string        `env:"GATEWAY_ENFORCE_ACCESS" file:"server.enforce_access" default:"off" doc:"off, or execute: ask the auth service before a playbook is executed"`
-	PlaybookLogin    string        `env:"AUTH_PLAYBOOK_LOGIN" file:"auth_playbooks.login" default:"api_integration/auth0/auth0_login" doc:"playbook of a login; nobody may start it through the gateway"`
-	PlaybookValidate string        `env:"AUTH_PLAYBOOK_VALIDATE_SESSION" file:"auth_playbooks.validate_session" default:"api_integration/auth0/auth0_validate_session" doc:"playbook of a session check, likewise"`
-	PlaybookAccess   string        `env:"AUTH_PLAYBOOK_CHECK_ACCESS" file:"auth_playbooks.check_access" default:"api_integration/auth0/check_playbook_access" doc:"playbook of an access check, likewise"`
-	Console          bool          `env:"GATEWAY_CONSOLE" file:"server.console" default:"false" doc:"serve the demonstration page at /"`
-	ConsoleIssuer    string        `env:"GATEWAY_CONSOLE_ISSUER" file:"server.console_issuer" doc:"issuer that the page signs people in with"`
-	ConsoleClientID  string        `env:"GATEWAY_CONSOLE_CLIENT_ID" file:"server.console_client_id" default:"noetl-console" doc:"client id of the page at that issuer"`
-	ConsoleIsSandbox bool          `env:"GATEWAY_CONSOLE_SANDBOX" file:"server.console_sandbox" default:"false" doc:"the page says that it is a sandbox and offers the sandbox's webhook"`
+	Process         run.ProcessConfig
+	NoETL           noetl.Config
+	Sessions        sessions.Config
+	TLS             httpkit.TLSConfig
+	Web             weborigin.Config
+	Port            int      `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8090" doc:"public listener; 0 picks a free port"`
+	Bind            string   `env:"GATEWAY_BIND" file:"server.bind" default:"0.0.0.0" doc:"address of the public listener"`
+	TrustedProxies  []string `env:"GATEWAY_TRUSTED_PROXIES" file:"server.trusted_proxies" doc:"networks, addresses, loopback or private: proxies whose X-Forwarded-For is believed; without them every limit per address counts the peer"`
+	RateAddress     int      `env:"GATEWAY_RATE_ADDRESS_PER_MIN" file:"limits.rate_address_per_min" default:"60000" doc:"calls per minute and client address (an IPv6 /64 counts as one), a tenth of it at once; 0 does not limit. Each replica counts for itself, here and below"`
+	RateSession     int      `env:"GATEWAY_RATE_SESSION_PER_MIN" file:"limits.rate_session_per_min" default:"12000" doc:"calls per minute and session, a tenth of it at once; 0 does not limit"`
+	RateLogin       int      `env:"GATEWAY_LOGIN_RATE_ADDRESS_PER_MIN" file:"limits.login_rate_address_per_min" default:"60" doc:"logins per minute and client address, half of it at once; 0 does not limit"`
+	RateAuth        int      `env:"GATEWAY_AUTH_RATE_ADDRESS_PER_MIN" file:"limits.auth_rate_address_per_min" default:"1200" doc:"other calls to /api/auth per minute and client address, a tenth of it at once; 0 does not limit"`
+	Auth0           Auth0
+	CallbackURL     string        `env:"GATEWAY_CALLBACK_URL" file:"server.callback_url" default:"http://127.0.0.1:8091" doc:"event-fanout's workers' listener as workers reach it; sent to NoETL as gateway_url"`
+	EventsURL       string        `env:"GATEWAY_EVENTS_URL" file:"server.events_url" default:"http://127.0.0.1:8092" doc:"event-fanout's stream listener"`
+	IngressURL      string        `env:"GATEWAY_INGRESS_URL" file:"server.ingress_url" default:"http://127.0.0.1:8093" doc:"ingress's listener"`
+	ExposeInternal  bool          `env:"GATEWAY_EXPOSE_INTERNAL" file:"server.expose_internal" default:"false" doc:"serve the workers' callback routes on the public listener too, as the old gateway did"`
+	MaxBody         int64         `env:"GATEWAY_MAX_BODY_BYTES" file:"server.max_body_bytes" default:"10485760" doc:"largest request body, in bytes"`
+	AnswerBytes     int64         `env:"GATEWAY_GRAPHQL_ANSWER_BYTES" file:"limits.graphql_answer_bytes" default:"67108864" doc:"bytes of NoETL's answers that are held for GraphQL at a time; an operation may hold 8 MiB. /noetl/* streams and holds none"`
+	ProxyTimeout    time.Duration `env:"GATEWAY_PROXY_TIMEOUT_SECS" file:"noetl.proxy_timeout_secs" default:"300" unit:"s" doc:"longest wait for NoETL to begin its answer to a proxied call; the answer itself may stream without end"`
+	Authority       Authority
+	Console         bool   `env:"GATEWAY_CONSOLE" file:"server.console" default:"false" doc:"serve the demonstration page at /"`
+	ConsoleIssuer   string `env:"GATEWAY_CONSOLE_ISSUER" file:"server.console_issuer" doc:"issuer that the page signs people in with"`
+	ConsoleClientID string `env:"GATEWAY_CONSOLE_CLIENT_ID" file:"server.console_client_id" default:"noetl-console" doc:"client id of the page at that issuer"`
 }
 
 // Auth0 is what the runtime contract tells clients that log in with Auth0.
@@ -65,7 +62,7 @@ func Load(environ []string, defaults ...config.Default) (Config, error) {
 
 // Validate reports everything that is wrong with the settings.
 func (c Config) Validate() error {
-	problems := []error{c.Process.Validate(), c.NoETL.Validate(), c.TLS.Validate(), c.Web.Validate(), config.Port("ROUTER_PORT (or GATEWAY_PORT)", c.Port)}
+	problems := []error{c.Process.Validate(), c.NoETL.Validate(), c.TLS.Validate(), c.Web.Validate(), c.Authority.Validate(), config.Port("ROUTER_PORT (or GATEWAY_PORT)", c.Port)}
 	for _, u := range []struct{ name, value string }{{"GATEWAY_CALLBACK_URL", c.CallbackURL}, {"GATEWAY_EVENTS_URL", c.EventsURL}, {"GATEWAY_INGRESS_URL", c.IngressURL}} {
 		if parsed, err := url.Parse(u.value); err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
 			problems = append(problems, fmt.Errorf("%s=%q must be an http or https URL", u.name, u.value))
@@ -77,11 +74,11 @@ func (c Config) Validate() error {
 	if c.MaxBody <= 0 {
 		problems = append(problems, errors.New("GATEWAY_MAX_BODY_BYTES must be above 0"))
 	}
+	if c.AnswerBytes < 8<<20 {
+		problems = append(problems, errors.New("GATEWAY_GRAPHQL_ANSWER_BYTES must be at least 8388608"))
+	}
 	if c.ProxyTimeout <= 0 {
 		problems = append(problems, errors.New("GATEWAY_PROXY_TIMEOUT_SECS must be above 0"))
-	}
-	if c.EnforceAccess != "off" && c.EnforceAccess != "execute" {
-		problems = append(problems, fmt.Errorf("GATEWAY_ENFORCE_ACCESS=%q must be off or execute", c.EnforceAccess))
 	}
 	return errors.Join(problems...)
 }

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"maps"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -16,7 +14,6 @@ import (
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
-	"github.com/noetl/gateway/libs/shard"
 )
 
 // Caller is who asks: a live session and its token.
@@ -84,6 +81,9 @@ func (s *Service) Execute(ctx context.Context, in ExecuteRequest) (ExecuteRespon
 	if err := in.Tracking.check(); err != nil {
 		return ExecuteResponse{}, err
 	}
+	if err := s.admit(ctx, in.Caller, Start, "execute"); err != nil {
+		return ExecuteResponse{}, err
+	}
 	if err := s.Authorize(ctx, in.Caller, in.Name); err != nil {
 		return ExecuteResponse{}, err
 	}
@@ -102,13 +102,10 @@ func (s *Service) Execute(ctx context.Context, in ExecuteRequest) (ExecuteRespon
 
 // Rerun starts an execution again with other variables.
 func (s *Service) Rerun(ctx context.Context, in RerunRequest) (ExecuteResponse, error) {
-	if !noetlwire.Token(in.ExecutionID) {
-		return ExecuteResponse{}, errBadExecutionID
-	}
 	if err := in.Tracking.check(); err != nil {
 		return ExecuteResponse{}, err
 	}
-	if err := s.AuthorizeRerun(ctx, in.Caller, in.ExecutionID); err != nil {
+	if err := s.use(ctx, in.Caller, Start, in.ExecutionID); err != nil {
 		return ExecuteResponse{}, err
 	}
 	return s.start(ctx, in.Caller, in.Tracking, "", in.Variables, func(ctx context.Context, workload map[string]any) (noetlwire.ExecuteResponse, error) {
@@ -136,109 +133,16 @@ func isUUID(id string) bool {
 	return err == nil && len(id) == len(uuid.Nil.String()) && u != uuid.Nil && u != uuid.Max
 }
 
-// Authorize refuses the reserved playbooks, and asks whether the caller may execute another
-// one, if the gateway enforces that.
+// Authorize refuses the reserved playbooks, and asks whether the caller may execute another one, if the gateway
+// enforces that.
 func (s *Service) Authorize(ctx context.Context, caller Caller, path string) error {
 	if err := checkName(path); err != nil {
 		return err
 	}
-	if s.reserved(path) {
-		return fault.New(fault.Denied, "reserved_playbook", "this playbook is the gateway's own: log in with POST /api/auth/login")
+	if s.Reserved.Holds(path) {
+		return errReserved
 	}
-	if !s.EnforceAccess {
-		return nil
-	}
-	decision, err := s.Auth.CheckAccess(ctx, authwire.CheckAccessRequest{SessionToken: caller.Token, PlaybookPath: path, PermissionType: "execute"})
-	if err != nil {
-		return err
-	}
-	if !decision.Allowed {
-		return fault.New(fault.Denied, "execute_denied", "you may not execute "+path)
-	}
-	return nil
-}
-
-var errBadExecutionID = fault.New(fault.Invalid, "bad_execution_id", "the execution id must be up to 64 letters, digits, - or _")
-
-// AuthorizeRerun is [Service.Authorize] for what an execution runs: to run it again is to
-// execute its playbook, and must not be the way around the check. When nobody can tell what it
-// runs, it is refused.
-func (s *Service) AuthorizeRerun(ctx context.Context, caller Caller, executionID string) error {
-	if !s.EnforceAccess && len(s.Reserved) == 0 {
-		return nil
-	}
-	if !noetlwire.Token(executionID) {
-		return errBadExecutionID
-	}
-	path, err := s.NoETL.PlaybookOf(ctx, executionID)
-	if err != nil {
-		return err
-	}
-	return s.Authorize(ctx, caller, path)
-}
-
-// AuthorizeCatalog is [Service.Authorize] for a catalog entry that is named by its id: what is
-// checked is the path that the catalog has for it.
-func (s *Service) AuthorizeCatalog(ctx context.Context, caller Caller, catalogID string) error {
-	if !s.EnforceAccess && len(s.Reserved) == 0 {
-		return nil
-	}
-	if !noetlwire.Token(catalogID) {
-		return fault.New(fault.Invalid, "bad_catalog_id", "the catalog_id must be up to 64 letters, digits, - or _")
-	}
-	path, err := s.Catalog.PathOf(ctx, catalogID)
-	if err != nil {
-		return err
-	}
-	return s.Authorize(ctx, caller, path)
-}
-
-// AuthorizeRead hides the executions of the reserved playbooks: their workload holds other people's
-// tokens, and the request id by which anybody could answer for NoETL. What an execution runs does
-// not change, so it is asked for once. An id that is none is NoETL's to refuse.
-func (s *Service) AuthorizeRead(ctx context.Context, executionID string) error {
-	// However a server may spell a number; what is none names no execution.
-	id, ok := shard.ParseID(strings.ReplaceAll(executionID, "_", ""))
-	if len(s.Reserved) == 0 || !ok {
-		return nil
-	}
-	executionID = strconv.FormatInt(id, 10)
-	hidden, known := s.Hidden.Get(executionID)
-	if !known {
-		path, err := s.NoETL.PlaybookOf(ctx, executionID)
-		switch {
-		case err == nil:
-		case fault.Of(err).Code == noetlwire.CodeNoPath: // a NoETL that tells nobody what an execution runs
-		case !fault.Outage(err):
-			return nil // it refuses this id, and may say so itself
-		default:
-			return err
-		}
-		hidden = path != "" && s.reserved(path)
-		s.Hidden.Set(executionID, hidden)
-	}
-	if hidden {
-		return fault.New(fault.NotFound, "no_such_execution", "there is no such execution")
-	}
-	return nil
-}
-
-// reserved reports whether a path names a reserved playbook, however it is spelled.
-func (s *Service) reserved(path string) bool {
-	plain := plainPath(path)
-	return slices.ContainsFunc(s.Reserved, func(r string) bool { return plainPath(r) == plain })
-}
-
-// plainPath folds what a lenient catalog may: case, blanks, slashes at the ends and in a row.
-func plainPath(path string) string {
-	segments := strings.FieldsFunc(strings.ToLower(path), func(c rune) bool { return c == '/' || c == '\\' })
-	kept := segments[:0]
-	for _, s := range segments {
-		if s = strings.TrimSpace(s); s != "" && s != "." {
-			kept = append(kept, s)
-		}
-	}
-	return strings.Join(kept, "/")
+	return s.ask(ctx, caller, Start, path)
 }
 
 // start runs the life of a start: expect, call, bind. From expect on it no longer depends on
@@ -248,10 +152,10 @@ func (s *Service) start(ctx context.Context, caller Caller, track Tracking, name
 ) (ExecuteResponse, error) {
 	workload := make(map[string]any, len(variables)+2)
 	maps.Copy(workload, variables)
+	for _, name := range noetlwire.Addresses() {
+		delete(workload, name)
+	}
 	if track.ClientID == "" {
-		// Where a worker reports is not the caller's to say.
-		delete(workload, "gateway_url")
-		delete(workload, "callback_subject")
 		started, err := call(ctx, workload)
 		return response(started, ""), err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/routesfile"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
 )
@@ -33,7 +34,11 @@ func newWorld(change ...func(*edge.Deps)) *world {
 	w := &world{auth: &edgetest.Auth{}, pending: edgetest.NewPending(journal), noetl: edgetest.NewNoETL(journal), journal: journal, logs: logs}
 	deps := edge.Deps{
 		Auth: w.auth, Pending: w.pending, NoETL: w.noetl, Logger: slog.New(slog.NewTextHandler(logs, nil)), NewID: func() string { return "r1" },
-		GatewayURL: "http://fanout:8091", StartTimeout: time.Minute,
+		GatewayURL: "http://fanout:8091", StartTimeout: time.Minute, Enforce: edge.EnforceOff, Origins: &edgetest.Origins{}, Catalog: w.noetl, Executions: w.noetl,
+	}
+	var err error
+	if deps.Table, err = routesfile.Load(routesfile.Options{OperatorRoles: []string{"admin", "developer"}}); err != nil {
+		panic(err)
 	}
 	for _, c := range change {
 		c(&deps)
@@ -44,7 +49,7 @@ func newWorld(change ...func(*edge.Deps)) *world {
 	return w
 }
 
-func enforced(d *edge.Deps) { d.EnforceAccess = true }
+func enforced(d *edge.Deps) { d.Enforce = edge.EnforceExecute }
 
 func (w *world) execute(ctx context.Context, client string, variables map[string]any) (edge.ExecuteResponse, error) {
 	return w.Execute(ctx, edge.ExecuteRequest{Caller: w.caller, Name: "demo/echo", Tracking: edge.Tracking{ClientID: client}, Variables: variables})
@@ -264,7 +269,7 @@ func TestBadRequestsCallNobody(t *testing.T) {
 // is whoever they like (fault 1 of the system that this replaces, by the back door).
 func TestTheAuthPlaybooksAreNotForCallers(t *testing.T) {
 	for _, name := range []string{"api/auth0_login", "/api/auth0_login", "api//auth0_login/", "API/Auth0_Login", " api/auth0_login ", "api/./auth0_login", "api\\auth0_login"} {
-		w := newWorld(func(d *edge.Deps) { d.Reserved = []string{"api/auth0_login"} })
+		w := newWorld(func(d *edge.Deps) { d.Reserved = noetlwire.Reserved{"api/auth0_login"} })
 		_, err := w.Execute(t.Context(), edge.ExecuteRequest{Caller: w.caller, Name: name})
 		if f := fault.Of(err); f == nil || f.Code != "reserved_playbook" {
 			t.Errorf("%q: %v", name, err)

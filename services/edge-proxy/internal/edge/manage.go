@@ -34,10 +34,7 @@ const maxReason = 500
 
 // Status returns how an execution is doing.
 func (s *Service) Status(ctx context.Context, in StatusRequest) (noetlwire.Execution, error) {
-	if !noetlwire.Token(in.ExecutionID) {
-		return noetlwire.Execution{}, errBadExecutionID
-	}
-	if err := s.AuthorizeRead(ctx, in.ExecutionID); err != nil {
+	if err := s.use(ctx, in.Caller, ReadExecution, in.ExecutionID); err != nil {
 		return noetlwire.Execution{}, err
 	}
 	out, err := s.Executions.Status(ctx, in.ExecutionID)
@@ -88,13 +85,9 @@ func told(out noetlwire.Execution, state noetlwire.State) noetlwire.Execution {
 	return out
 }
 
-// Cancel ends an execution, and what it started. Whoever may see NoETL's API may do the same
-// through the proxy.
+// Cancel ends an execution, and what it started.
 func (s *Service) Cancel(ctx context.Context, in CancelRequest) (CancelResponse, error) {
-	if !noetlwire.Token(in.ExecutionID) {
-		return CancelResponse{}, errBadExecutionID
-	}
-	if err := s.AuthorizeRead(ctx, in.ExecutionID); err != nil {
+	if err := s.use(ctx, in.Caller, ChangeExecution, in.ExecutionID); err != nil {
 		return CancelResponse{}, err
 	}
 	if len(in.Reason) > maxReason || strings.ContainsFunc(in.Reason, unicode.IsControl) {

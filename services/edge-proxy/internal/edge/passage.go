@@ -61,33 +61,6 @@ func segmentName(plain string) string {
 	return strings.TrimFunc(plain, func(r rune) bool { return r == '.' || unicode.IsSpace(r) })
 }
 
-// Start says what a proxied call starts.
-type Start struct {
-	Execute bool   // a playbook, named in the body
-	Rerun   string // the execution with this id, again
-}
-
-// Starts tells what a call of an upstream path that [UpstreamPath] allowed would start, however
-// the path is spelled.
-func Starts(method, upstream string) Start {
-	if method == "GET" || method == "HEAD" {
-		return Start{}
-	}
-	var plain, names []string
-	for segment := range strings.SplitSeq(strings.TrimRight(strings.TrimPrefix(upstream, UpstreamPrefix), "/"), "/") {
-		text, _ := fullyUnescape(segment)
-		plain, names = append(plain, text), append(names, strings.ToLower(segmentName(text)))
-	}
-	switch {
-	case len(names) == 1 && names[0] == "execute":
-		return Start{Execute: true}
-	case len(names) == 3 && names[0] == "executions" && names[2] == "rerun":
-		return Start{Rerun: plain[1]}
-	default:
-		return Start{}
-	}
-}
-
 // maxEncodings is how many times a segment may be encoded; honest clients do it once.
 const maxEncodings = 4
 
@@ -183,21 +156,4 @@ func ExecutionInPath(upstream string) (int64, bool) {
 // ExecutionInBody reports the paths whose body names the execution, in its member execution_id.
 func ExecutionInBody(upstream string) bool {
 	return upstream == UpstreamPrefix+"events" || upstream == UpstreamPrefix+"events/batch"
-}
-
-// ExecutionOf returns the text of the execution id in a path that is about one, however it is
-// spelled, and "" for other paths. It decides whether the caller may look.
-func ExecutionOf(upstream string) string {
-	segments := strings.SplitN(strings.TrimPrefix(upstream, UpstreamPrefix), "/", 3)
-	if len(segments) < 2 {
-		return ""
-	}
-	first, _ := fullyUnescape(segments[0])
-	switch strings.ToLower(segmentName(first)) {
-	case "executions", "execution", "vars":
-		id, _ := fullyUnescape(segments[1])
-		return segmentName(id)
-	default:
-		return ""
-	}
 }

@@ -60,29 +60,6 @@ func TestPathsThatDoNot(t *testing.T) {
 	}
 }
 
-func TestStarts(t *testing.T) {
-	for _, c := range []struct {
-		method, path string
-		want         edge.Start
-	}{
-		{"POST", "/api/execute", edge.Start{Execute: true}},
-		{"POST", "/api/execute/", edge.Start{Execute: true}},
-		{"POST", "/api/%65xecute", edge.Start{Execute: true}},
-		{"POST", "/api/%2565XECUTE;a=b", edge.Start{Execute: true}},
-		{"GET", "/api/execute", edge.Start{}},
-		{"POST", "/api/execute/x", edge.Start{}},
-		{"POST", "/api/executions/12/rerun", edge.Start{Rerun: "12"}},
-		{"POST", "/api/executions/%31%32/re%72un/", edge.Start{Rerun: "12"}},
-		{"POST", "/api/executions/a%3bb/rerun", edge.Start{Rerun: "a;b"}},
-		{"POST", "/api/executions/12/cancel", edge.Start{}},
-		{"GET", "/api/executions/12/rerun", edge.Start{}},
-	} {
-		if got := edge.Starts(c.method, c.path); got != c.want {
-			t.Errorf("%s %s: %+v", c.method, c.path, got)
-		}
-	}
-}
-
 func TestHeaders(t *testing.T) {
 	for name, want := range map[string]bool{
 		"Content-Type": true, "Content-Encoding": true, "Accept": true, "X-Anything": true, "X-Request-Id": true, "Traceparent": true, "tracestate": true, "Baggage": false,

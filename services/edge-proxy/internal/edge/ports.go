@@ -54,10 +54,10 @@ type NoETL interface {
 	PlaybookOf(ctx context.Context, executionID string) (string, error)
 }
 
-// Hidden remembers which executions are hidden. It MUST be safe for concurrent use and bounded.
-type Hidden interface {
-	Get(executionID string) (hidden, known bool)
-	Set(executionID string, hidden bool)
+// Origins remembers which playbook an execution runs. It MUST be safe for concurrent use and bounded.
+type Origins interface {
+	Get(executionID string) (path string, known bool)
+	Set(executionID, path string)
 }
 
 // Catalog tells what NoETL's catalog holds.

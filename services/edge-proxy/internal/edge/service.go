@@ -3,6 +3,8 @@ package edge
 import (
 	"log/slog"
 	"time"
+
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 )
 
 // Deps are the ports of the service.
@@ -15,17 +17,20 @@ type Deps struct {
 	// Executions tells about executions and cancels them.
 	Executions Executions
 	Frames     Frames
-	Hidden     Hidden
+	Origins    Origins
 	Logger     *slog.Logger
 	// NewID returns a fresh unguessable request id: it is the workers' capability to answer.
 	NewID func() string
 	// GatewayURL is where workers send callbacks.
 	GatewayURL string
-	// Reserved are the playbooks that nobody may start through the gateway: the auth playbooks
-	// make sessions out of tokens that only the auth service verifies.
-	Reserved []string
-	// EnforceAccess makes executing ask the auth service first.
-	EnforceAccess bool
+	// Table says what the routes of NoETL's API are for, and who may call them.
+	Table *Table
+	// OnlyLogRoutes makes the table's refusals lines in the log; the rules that hold in every mode hold.
+	OnlyLogRoutes bool
+	// Reserved are the playbooks that nobody may start through the gateway.
+	Reserved noetlwire.Reserved
+	// Enforce says what the auth service is asked first.
+	Enforce Enforcement
 	// StartTimeout bounds starting an execution once it is registered.
 	StartTimeout time.Duration
 }

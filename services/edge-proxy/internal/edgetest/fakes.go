@@ -36,13 +36,16 @@ func (a *Auth) Fail(err error) {
 }
 
 // Grant lets everybody execute a playbook.
-func (a *Auth) Grant(path string) {
+func (a *Auth) Grant(path string) { a.GrantAs("execute", path) }
+
+// GrantAs gives everybody a permission on a playbook.
+func (a *Auth) GrantAs(permission, path string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.grants == nil {
 		a.grants = map[string]bool{}
 	}
-	a.grants[path] = true
+	a.grants[permission+" "+path] = true
 }
 
 // Add makes a session and returns its token.
@@ -50,6 +53,16 @@ func (a *Auth) Add(user authwire.User) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.add(user).SessionToken
+}
+
+// Know makes a session of a token that the test chose.
+func (a *Auth) Know(token string, user authwire.User) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.sessions == nil {
+		a.sessions = map[string]authwire.Session{}
+	}
+	a.sessions[token] = authwire.Session{User: user, ExpiresAt: time.Date(2100, 1, 2, 3, 4, 5, 0, time.UTC)}
 }
 
 func (a *Auth) add(user authwire.User) authwire.LoginResponse {
@@ -114,7 +127,7 @@ func (a *Auth) CheckAccess(_ context.Context, in authwire.CheckAccessRequest) (a
 	}
 	_, known := a.sessions[in.SessionToken]
 	return authwire.CheckAccessResponse{
-		Allowed: known && a.grants[in.PlaybookPath] && in.PermissionType == "execute", PlaybookPath: in.PlaybookPath, PermissionType: in.PermissionType,
+		Allowed: known && a.grants[in.PermissionType+" "+in.PlaybookPath], PlaybookPath: in.PlaybookPath, PermissionType: in.PermissionType,
 	}, nil
 }
 
@@ -286,6 +299,13 @@ func (n *NoETL) Register(catalogID, path string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.entries[catalogID] = path
+}
+
+// Run adds an execution of a playbook, started by somebody else.
+func (n *NoETL) Run(executionID, path string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.paths[executionID] = path
 }
 
 // PathOf implements the port.

@@ -52,6 +52,11 @@ type Deps struct {
 	Caller    CallerOf
 	Subscribe func(context.Context, edge.FramesRequest) (<-chan edge.Frame, error)
 	Proxy     Proxy
+	// Count counts n calls of a caller, beside the one that carried an operation over HTTP, or refuses them. Nil
+	// counts nothing.
+	Count func(ctx context.Context, caller edge.Caller, n int) error
+	// Answers bounds what is held of NoETL's answers; nil does not.
+	Answers   *Answers
 	Version   string
 	Logger    *slog.Logger
 	WebSocket WebSocket
@@ -68,14 +73,15 @@ type API struct {
 // application/json.
 func New(d Deps) *API {
 	srv := handler.New(NewExecutableSchema(Config{Resolvers: &resolver{Deps: d}}))
-	ws := newOverWebSocket(d.WebSocket, d.Logger)
+	ws := newOverWebSocket(d.WebSocket, d.Answers, d.Logger)
 	srv.AddTransport(ws)
-	srv.AddTransport(overHTTP{})
+	srv.AddTransport(overHTTP{d.Answers})
 	srv.SetQueryCache(lru.New[*ast.QueryDocument](cachedQueries))
 	srv.SetParserTokenLimit(maxTokens)
 	srv.Use(extension.Introspection{})
 	srv.Use(selectionLimit{}) // before the next one, see there
 	srv.Use(extension.FixedComplexityLimit(maxComplexity))
+	srv.Use(fieldRate{d}) // after it: what is refused costs nothing more
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(func(ctx context.Context, p any) error {
 		d.Logger.ErrorContext(ctx, "GraphQL resolver panicked", "panic", p, "stack", string(debug.Stack()))
@@ -98,7 +104,7 @@ const (
 
 // overHTTP takes queries and mutations by GraphQL over HTTP. gqlgen's own transports answer a
 // refused request with 422 and "data": null, which neither media type has, and quote the body.
-type overHTTP struct{}
+type overHTTP struct{ answers *Answers }
 
 var _ graphql.Transport = overHTTP{}
 
@@ -112,7 +118,7 @@ func (overHTTP) Supports(r *http.Request) bool {
 }
 
 // Do implements graphql.Transport.
-func (overHTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
+func (t overHTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
 	ctx := r.Context()
 	refused := http.StatusOK
 	w.Header().Set("Content-Type", MediaJSON)
@@ -140,6 +146,8 @@ func (overHTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 		refuse(w, refused, exec.DispatchError(ctx, errs))
 		return
 	}
+	ctx, release := t.answers.operation(ctx)
+	defer release()
 	responses, ctx := exec.DispatchOperation(ctx, rc)
 	if body, err := json.Marshal(responses(ctx)); err == nil { // or the resolvers made what is no JSON
 		_, _ = w.Write(body)
@@ -268,6 +276,9 @@ func (r *resolver) Execution(ctx context.Context, id string) (*Execution, error)
 		if kind == fault.NotFound {
 			return nil, nil //nolint:nilnil // GraphQL's way to say that there is none
 		}
+		return nil, err
+	}
+	if err := Hold(ctx, len(out.Result)+len(out.Error)); err != nil {
 		return nil, err
 	}
 	return &Execution{

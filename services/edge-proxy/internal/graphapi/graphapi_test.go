@@ -42,9 +42,10 @@ type api struct {
 // newAPI makes an api; change may change what it is made of.
 func newAPI(change ...func(*graphapi.Deps)) *api {
 	a := &api{noetl: edgetest.NewNoETL(nil), pending: edgetest.NewPending(nil), session: true}
+	a.noetl.Run(edgetest.FirstExecution, "demo/echo")
 	svc := edge.New(edge.Deps{
-		Auth: &edgetest.Auth{}, Pending: a.pending, NoETL: a.noetl, Executions: a.noetl,
-		Logger: slog.New(slog.DiscardHandler), NewID: func() string { return "r1" },
+		Auth: &edgetest.Auth{}, Pending: a.pending, NoETL: a.noetl, Executions: a.noetl, Origins: &edgetest.Origins{},
+		Table: edgetest.OpenTable(), Enforce: edge.EnforceOff, Logger: slog.New(slog.DiscardHandler), NewID: func() string { return "r1" },
 		GatewayURL: "http://fanout:8091", StartTimeout: time.Minute,
 	})
 	o := kit.Observer{

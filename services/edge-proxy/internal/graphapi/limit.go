@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
@@ -39,11 +40,18 @@ func (selectionLimit) MutateOperationContext(_ context.Context, op *graphql.Oper
 		return nil
 	}
 	s := selections{fragments: map[string]int{}}
-	if s.count(op.Operation.SelectionSet) > maxSelections {
+	selected := s.count(op.Operation.SelectionSet)
+	if selected > maxSelections {
 		return gqlerror.WrapIfUnwrapped(fault.New(fault.Invalid, "query_too_large", "the query selects too many fields once its fragments are written out"))
 	}
 	if s.badNumber != "" {
 		return gqlerror.WrapIfUnwrapped(fault.New(fault.Invalid, "bad_number", "the number "+s.badNumber[:min(len(s.badNumber), 40)]+" does not fit a literal: pass it in a variable"))
+	}
+	if cost := price(op); cost > 0 && selected+cost > maxComplexity {
+		err := gqlerror.Errorf("operation has complexity %d, which exceeds the limit of %d: a mutation costs %d, execution %d, each field 1",
+			selected+cost, maxComplexity, mutationCost, executionCost)
+		errcode.Set(err, "COMPLEXITY_LIMIT_EXCEEDED") // as gqlgen's own limit
+		return err
 	}
 	if op.Operation.Operation == ast.Subscription &&
 		len(graphql.CollectFields(op, op.Operation.SelectionSet, subscriptionImplementors)) != 1 {

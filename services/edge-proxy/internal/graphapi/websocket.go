@@ -37,6 +37,7 @@ type WebSocket struct {
 // operations or writes, and takes the older graphql-ws too.
 type overWebSocket struct {
 	WebSocket
+	answers  *Answers
 	open     sockets
 	upgrader websocket.Upgrader
 	logger   *slog.Logger
@@ -44,10 +45,10 @@ type overWebSocket struct {
 
 var _ graphql.Transport = (*overWebSocket)(nil)
 
-func newOverWebSocket(config WebSocket, logger *slog.Logger) *overWebSocket {
+func newOverWebSocket(config WebSocket, answers *Answers, logger *slog.Logger) *overWebSocket {
 	config.Limits = config.Limits.withDefaults()
 	return &overWebSocket{
-		WebSocket: config, logger: logger,
+		WebSocket: config, answers: answers, logger: logger,
 		open: sockets{
 			limits: config.Limits, from: map[string]int{}, running: map[*socket]struct{}{}, empty: make(chan struct{}),
 		},

@@ -91,6 +91,8 @@ func (s *socket) execute(op *operation, params *graphql.RawParams) {
 	if rc.Operation.Operation == ast.Subscription {
 		s.change(func() { op.stream = true })
 	}
+	ctx, release := s.answers.operation(ctx)
+	defer release()
 	responses, ctx := s.exec.DispatchOperation(ctx, rc)
 	for {
 		response := responses(ctx)

@@ -47,6 +47,7 @@ type socket struct {
 	authenticate func(context.Context, string) (context.Context, error)
 	header       http.Header // of the request that opened it
 	logger       *slog.Logger
+	answers      *Answers
 
 	ctx      context.Context // ends with the socket
 	cancel   context.CancelFunc
@@ -87,7 +88,7 @@ func newSocket(
 	l := t.Limits
 	perSecond := func(perMinute int) rate.Limit { return rate.Limit(float64(perMinute) / 60) }
 	return &socket{
-		limits: l, ws: ws, exec: exec, authenticate: t.Authenticate, header: header, logger: t.logger,
+		limits: l, ws: ws, exec: exec, authenticate: t.Authenticate, header: header, logger: t.logger, answers: t.answers,
 		ctx: ctx, cancel: cancel, ending: make(chan ending, 1), written: make(chan struct{}),
 		queue: make(chan outgoing, queueLength), room: semaphore.NewWeighted(l.QueueBytes),
 		messages:   rate.NewLimiter(perSecond(l.MessagesPerMinute), max(minBurst, l.MessagesPerMinute/6)),

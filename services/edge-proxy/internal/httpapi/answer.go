@@ -14,6 +14,9 @@ import (
 
 func (p *Proxy) modifyResponse(resp *http.Response) error {
 	upgraded := resp.StatusCode == http.StatusSwitchingProtocols
+	if err := filter(resp, tripOf(resp.Request).show); err != nil {
+		return err
+	}
 	header := resp.Header
 	for name := range header {
 		if !edge.ForwardResponseHeader(name) && (!upgraded || !upgradeHeader(name)) {

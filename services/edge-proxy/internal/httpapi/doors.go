@@ -31,7 +31,21 @@ func (d *Doors) CallerOf(ctx context.Context) (edge.Caller, error) {
 		return c, nil
 	}
 	token, _ := ctx.Value(tokenKey{}).(string)
-	return d.identify(ctx, token)
+	session, err := d.Sessions.Resolve(ctx, token)
+	if err != nil {
+		return edge.Caller{}, err
+	}
+	return edge.Caller{Session: session, Token: token}, nil
+}
+
+// Count counts n calls of a GraphQL operation, and refuses the operation when its session makes too many. Over HTTP the
+// request itself has been counted as one.
+func (d *Doors) Count(ctx context.Context, caller edge.Caller, n int) error {
+	if _, counted := ctx.Value(callerKey{}).(edge.Caller); counted {
+		n--
+	}
+	key := authwire.KeyOf(caller.Token)
+	return d.PerSession.CheckN(string(key[:]), n)
 }
 
 // Authenticate lets a WebSocket begin: token is what its first message held, or "" if its

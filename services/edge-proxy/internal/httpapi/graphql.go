@@ -146,7 +146,7 @@ func (p *Proxy) Request(ctx context.Context, caller edge.Caller, method, endpoin
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	got := &kept{header: http.Header{}, cancel: cancel}
+	got := &kept{header: http.Header{}, cancel: cancel, hold: func(n int) error { return graphapi.Hold(ctx, n) }}
 	func() {
 		defer func() {
 			switch cause := recover(); cause {
@@ -160,6 +160,8 @@ func (p *Proxy) Request(ctx context.Context, caller edge.Caller, method, endpoin
 		p.serve(got, r, caller)
 	}()
 	switch {
+	case got.refused != nil:
+		return 0, nil, got.refused
 	case got.tooLarge:
 		return 0, nil, fault.New(fault.BadGateway, "noetl_answer_too_large", "the answer is too large for GraphQL; use /noetl/*")
 	case got.stream:
@@ -177,6 +179,8 @@ type kept struct {
 	body                     bytes.Buffer
 	cancel                   context.CancelFunc
 	tooLarge, stream, broken bool
+	hold                     func(n int) error
+	refused                  error // there is no room for it
 }
 
 // Header implements http.ResponseWriter.
@@ -201,6 +205,10 @@ func (k *kept) Write(b []byte) (int, error) {
 	}
 	if k.stream || k.body.Len()+len(b) > maxProxyAnswer {
 		k.tooLarge = !k.stream
+		k.cancel()
+		return 0, io.ErrShortWrite
+	}
+	if k.refused = k.hold(len(b)); k.refused != nil {
 		k.cancel()
 		return 0, io.ErrShortWrite
 	}

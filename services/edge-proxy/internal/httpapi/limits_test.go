@@ -89,7 +89,7 @@ func TestOneCallForGraphQL(t *testing.T) {
 	})
 	base := parse(t, up.URL)
 	doors := &httpapi.Doors{Sessions: sessions{}, MaxBody: maxBody}
-	p := httpapi.NewProxy(httpapi.ProxyConfig{Base: base, MaxBody: maxBody, Logger: quiet(), Transport: http.DefaultTransport, Identify: doors.Identify, Access: &access{}})
+	p := httpapi.NewProxy(httpapi.ProxyConfig{Base: base, MaxBody: maxBody, Logger: quiet(), Transport: http.DefaultTransport, Identify: doors.Identify, Authority: noStarts{}})
 	caller, err := doors.Identify(request(t, "GET", "http://x/", nil))
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,8 @@ var _ http.RoundTripper = Patient{}
 
 // RoundTrip implements http.RoundTripper.
 func (p Patient) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Method != http.MethodGet || r.URL.Path != "/events" {
+	bodiless := r.Body == nil || r.Body == http.NoBody // a body could be sent once only
+	if r.Method != http.MethodGet || r.URL.Path != "/events" || !bodiless {
 		return p.Next.RoundTrip(r)
 	}
 	patience := p.For

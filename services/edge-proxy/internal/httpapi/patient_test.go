@@ -69,3 +69,20 @@ func TestAStreamWaitsForAReplicaThatRestarts(t *testing.T) {
 		})
 	}
 }
+
+// A body is gone once it was sent: it must not be sent again, half read.
+func TestARequestWithABodyIsTriedOnce(t *testing.T) {
+	t.Parallel()
+	tried := 0
+	p := httpapi.Patient{Next: transport(func(*http.Request) (*http.Response, error) {
+		tried++
+		return nil, errors.New("refused")
+	})}
+	resp, err := p.RoundTrip(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/events", strings.NewReader("body")))
+	if resp != nil {
+		_ = resp.Body.Close()
+	}
+	if err == nil || tried != 1 {
+		t.Errorf("tried %d times, %v", tried, err)
+	}
+}

@@ -32,14 +32,9 @@ type Proxy struct {
 	reverse *httputil.ReverseProxy
 }
 
-// Authorizer answers whether a caller may start something.
-type Authorizer interface {
-	Authorize(ctx context.Context, caller edge.Caller, path string) error
-	AuthorizeRerun(ctx context.Context, caller edge.Caller, executionID string) error
-	// AuthorizeRead answers whether a caller may see anything of an execution.
-	AuthorizeRead(ctx context.Context, executionID string) error
-	// AuthorizeCatalog is Authorize for a catalog entry that is named by its id.
-	AuthorizeCatalog(ctx context.Context, caller edge.Caller, catalogID string) error
+// Authority decides whether a call of NoETL's API may pass, and how.
+type Authority interface {
+	Pass(ctx context.Context, in edge.Call) (edge.Passage, error)
 }
 
 // ProxyConfig holds what a proxy needs.
@@ -51,8 +46,8 @@ type ProxyConfig struct {
 	Logger    *slog.Logger
 	// Identify finds the caller of a request or says why there is none.
 	Identify func(*http.Request) (edge.Caller, error)
-	// Access is asked before an execution is started through the proxy; nil asks nobody.
-	Access Authorizer
+	// Authority is asked before a call passes.
+	Authority Authority
 	// Idle is the longest silence within an answer that is no stream; 0 means no bound.
 	Idle time.Duration
 	// Live is asked whether a stream's session still is; nil asks nobody.
@@ -82,10 +77,9 @@ const methods = "GET, POST, PUT, PATCH, DELETE"
 type trip struct {
 	caller edge.Caller
 	path   string // escaped, at NoETL, without the prefix of its base URL
-	// execution is the one that the path is about, "" for none.
-	execution string
-	base      *url.URL
-	body      watchedBody
+	base   *url.URL
+	body   watchedBody
+	show   func(path string) (bool, error) // see edge.Passage
 }
 
 type tripKey struct{}
@@ -136,7 +130,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, caller edge.Caller
 		// server may ignore an Upgrade (RFC 9110, section 7.8), and so do we.
 		r.Header.Del("Upgrade")
 	}
-	t := &trip{caller: caller, path: path, execution: edge.ExecutionOf(path), base: p.Base, body: watchedBody{ReadCloser: r.Body}}
+	t := &trip{caller: caller, path: path, base: p.Base, body: watchedBody{ReadCloser: r.Body}}
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = http.MaxBytesReader(w, &t.body, p.MaxBody)
 	}
@@ -154,24 +148,21 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, caller edge.Caller
 // look reads what decides where a call goes and whether it may: the path, and of few calls the
 // body.
 func (p *Proxy) look(r *http.Request, t *trip) error {
-	start := edge.Starts(r.Method, t.path)
-	switch {
-	case p.Access == nil:
-	case start.Execute:
-		if err := p.authorizeExecute(r, t.caller); err != nil {
-			return err
+	if p.Authority == nil { // a proxy that nobody decides for is closed
+		return fault.New(fault.Denied, "route_not_allowed", "nobody decides what may pass")
+	}
+	passage, err := p.Authority.Pass(r.Context(), edge.Call{
+		Caller: t.caller, Method: r.Method, Path: t.path, Query: r.URL.RawQuery, Body: func() ([]byte, error) { return p.take(r) },
+	})
+	if err != nil {
+		if f := fault.Of(err); fault.Outage(err) {
+			return fault.Wrap(err, f.Kind, f.Code, "Proxy request failed: "+f.Message)
 		}
-	case t.execution != "" && start.Rerun == "":
-		if err := p.Access.AuthorizeRead(r.Context(), t.execution); err != nil {
-			if f := fault.Of(err); fault.Outage(err) {
-				return fault.Wrap(err, f.Kind, f.Code, "Proxy request failed: "+f.Message)
-			}
-			return err
-		}
-	case start.Rerun != "":
-		if err := p.Access.AuthorizeRerun(r.Context(), t.caller, start.Rerun); err != nil {
-			return err
-		}
+		return err
+	}
+	t.show = passage.Show
+	if passage.Body != nil {
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(passage.Body)), int64(len(passage.Body))
 	}
 	if len(p.Shards) == 0 {
 		return nil
@@ -230,68 +221,15 @@ func (p *Proxy) tooLarge() error {
 	return fault.New(fault.TooLarge, "body_too_large", "the body may have at most "+strconv.FormatInt(p.MaxBody, 10)+" bytes")
 }
 
-// authorizeExecute looks into the body to see what is to be executed.
-func (p *Proxy) authorizeExecute(r *http.Request, caller edge.Caller) error {
-	body, err := p.take(r)
-	if err != nil {
-		return err
-	}
-	var in struct {
-		Path      string       `json:"path"`
-		CatalogID noetlwire.ID `json:"catalog_id"`
-	}
-	if err := httpkit.UnmarshalJSON(body, &in); err != nil {
-		return err
-	}
-	if (in.Path == "") == (in.CatalogID == "") || repeatedMember(body, "path") || repeatedMember(body, "catalog_id") {
-		return fault.New(fault.Invalid, "missing_path", "name the playbook by one path or by one catalog_id, not both: the gateway checks whether you may execute it")
-	}
-	if in.CatalogID != "" {
-		return p.Access.AuthorizeCatalog(r.Context(), caller, string(in.CatalogID))
-	}
-	return p.Access.Authorize(r.Context(), caller, in.Path)
-}
-
-// repeatedMember reports whether a JSON object spells a top-level member more than once, in
-// any case: decoders differ in which one counts, and a check must not read another one than
-// the server does.
-func repeatedMember(body []byte, name string) bool {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	depth, count, key := 0, 0, true
-	for {
-		token, err := dec.Token()
-		if err != nil {
-			return count > 1
-		}
-		switch t := token.(type) {
-		case json.Delim:
-			if t == '{' || t == '[' {
-				depth++
-				key = true
-			} else {
-				depth--
-				key = true
-			}
-			continue
-		case string:
-			if depth == 1 && key && strings.EqualFold(t, name) {
-				count++
-			}
-		}
-		if depth == 1 {
-			key = !key
-		}
-	}
-}
-
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var tooLarge *http.MaxBytesError
 	var timeout interface{ Timeout() bool }
+	var known *fault.Error
 	switch {
 	case errors.As(err, &tooLarge):
 		err = p.tooLarge()
-	case errors.Is(err, errBreaker):
-		err = errBreaker // with its Retry-After
+	case errors.As(err, &known): // the breaker's, or that of an answer that cannot be passed on
+		err = known
 	case bodyBroke(r):
 		err = fault.Wrap(err, fault.Invalid, "body_unreadable", "the body could not be read to its end")
 	case errors.Is(err, context.Canceled):

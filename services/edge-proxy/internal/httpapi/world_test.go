@@ -10,17 +10,19 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/weborigin"
+	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/routesfile"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
 )
 
@@ -41,42 +43,47 @@ func (sessions) Resolve(_ context.Context, t string) (*authwire.Session, error) 
 	return &authwire.Session{User: authwire.User{UserID: 7, Email: "é@example.com\r\nX-Evil: 1", Roles: []string{"user", "admin"}}}, nil
 }
 
-// access allows demo/ok and the execution 1, and remembers the questions.
-type access struct {
-	mu    sync.Mutex
-	asked []string
-}
+// passes lets every call pass.
+type passes struct{}
 
-func (a *access) ask(what string, ok bool) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.asked = append(a.asked, what); !ok {
-		return fault.New(fault.Denied, "execute_denied", "no")
+// Pass implements httpapi.Authority.
+func (passes) Pass(context.Context, edge.Call) (edge.Passage, error) { return edge.Passage{}, nil }
+
+// noStarts lets nothing start.
+type noStarts struct{}
+
+// Pass implements httpapi.Authority.
+func (noStarts) Pass(_ context.Context, in edge.Call) (edge.Passage, error) {
+	if in.Path == "/api/execute" {
+		return edge.Passage{}, fault.New(fault.Denied, "execute_denied", "no")
 	}
-	return nil
+	return edge.Passage{}, nil
 }
 
-// Authorize implements httpapi.Authorizer.
-func (a *access) Authorize(_ context.Context, c edge.Caller, path string) error {
-	return a.ask(path, path == "demo/ok" && c.Token == token)
+// ruled is what the built-in table makes of calls, with the fakes behind it.
+type ruled struct {
+	*edge.Service
+	auth  *edgetest.Auth
+	noetl *edgetest.NoETL
 }
 
-// AuthorizeRerun implements httpapi.Authorizer.
-func (a *access) AuthorizeRerun(_ context.Context, c edge.Caller, id string) error {
-	return a.ask("rerun "+id, id == "1" && c.Token == token)
-}
-
-// AuthorizeRead implements httpapi.Authorizer: the execution 666 is hidden.
-func (a *access) AuthorizeRead(_ context.Context, id string) error {
-	if id == "666" {
-		return fault.New(fault.NotFound, "no_such_execution", "no")
+func rule(t testing.TB, change ...func(*edge.Deps)) ruled {
+	t.Helper()
+	r := ruled{auth: &edgetest.Auth{}, noetl: edgetest.NewNoETL(&edgetest.Journal{})}
+	table, err := routesfile.Load(routesfile.Options{OperatorRoles: []string{"admin", "developer"}})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return nil
-}
-
-// AuthorizeCatalog implements httpapi.Authorizer.
-func (a *access) AuthorizeCatalog(_ context.Context, c edge.Caller, id string) error {
-	return a.ask("catalog "+id, id == "1" && c.Token == token)
+	r.auth.Know(token, authwire.User{UserID: 7})
+	deps := edge.Deps{
+		Auth: r.auth, NoETL: r.noetl, Catalog: r.noetl, Executions: r.noetl, Origins: &edgetest.Origins{}, Logger: quiet(), Table: table, Enforce: edge.EnforceOff,
+		Reserved: noetlwire.Reserved{"own/login"},
+	}
+	for _, c := range change {
+		c(&deps)
+	}
+	r.Service = edge.New(deps)
+	return r
 }
 
 // front serves a proxy to an upstream with everything that stands before it.
@@ -87,7 +94,7 @@ func front(t *testing.T, upstream string, change ...func(*httpapi.ProxyConfig)) 
 		t.Fatal(err)
 	}
 	tel := telemetry.Nop("test")
-	cfg := httpapi.ProxyConfig{Base: base, MaxBody: maxBody, Logger: slog.New(slog.DiscardHandler), Transport: noetl.Transport(tel, noetl.WithHeaderTimeout(5*time.Second))}
+	cfg := httpapi.ProxyConfig{Base: base, MaxBody: maxBody, Logger: slog.New(slog.DiscardHandler), Transport: noetl.Transport(tel, noetl.WithHeaderTimeout(5*time.Second)), Authority: passes{}}
 	doors := &httpapi.Doors{Sessions: sessions{}, MaxBody: maxBody}
 	cfg.Identify = doors.Identify
 	for _, c := range change {

@@ -13,6 +13,7 @@ import (
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/sessions"
 	"github.com/noetl/gateway/libs/weborigin"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
 // Config holds the settings.
@@ -24,6 +25,7 @@ type Config struct {
 	Bind         string `env:"GATEWAY_BIND" file:"server.bind" default:"0.0.0.0" doc:"address of that listener"`
 	InternalPort int    `env:"GATEWAY_INTERNAL_PORT" file:"server.internal_port" default:"8091" doc:"listener for workers' callbacks; 0 picks a free port"`
 	InternalBind string `env:"GATEWAY_INTERNAL_BIND" file:"server.internal_bind" default:"127.0.0.1" doc:"address of the workers' listener; it must not face the internet"`
+	Env          string `env:"GATEWAY_ENV" file:"server.env" default:"production" doc:"production or development"`
 	// InternalToken is optional because today's workers send none.
 	InternalToken  string        `env:"GATEWAY_INTERNAL_TOKEN" file:"server.internal_token" secret:"true" doc:"if set, workers must send it as a bearer token"`
 	SSE            bool          `env:"GATEWAY_SSE_ENABLED" file:"transport.sse_enabled" default:"true" doc:"serve GET /events"`
@@ -98,6 +100,9 @@ func (c Config) Validate() error {
 	positive("GATEWAY_FRAME_MAX_PER_CLIENT", c.FramePerClient > 0)
 	positive("GATEWAY_RESULT_MAX_BYTES", c.ResultMaxBytes > 0)
 	positive("GATEWAY_RESULT_STORE_MAX_BYTES", c.ResultsBytes > 0)
+	if most := min(fanout.MaxCallback, c.ResultsBytes); c.ResultMaxBytes > most && c.ResultsBytes > 0 {
+		problems = append(problems, fmt.Errorf("GATEWAY_RESULT_MAX_BYTES must be at most %d: 1 GiB, and GATEWAY_RESULT_STORE_MAX_BYTES", most))
+	}
 	positive("NATS_REQUEST_TTL_SECS", c.RequestTTL > 0)
 	positive("GATEWAY_LIFECYCLE_MAX_BYTES", c.LifecycleBytes > 0)
 	if c.LifecycleTTL < time.Minute || c.LifecycleTTL > 12*time.Hour {

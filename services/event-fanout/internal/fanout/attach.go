@@ -123,10 +123,7 @@ func (s *Service) clientOf(ctx context.Context, p Position, w Window) (string, e
 }
 
 func gap(lastEventID, reason string) []byte {
-	if len(lastEventID) > maxEventID {
-		lastEventID = lastEventID[:maxEventID]
-	}
-	return frame.Notify(frame.MethodGap, frame.GapParams{LastEventID: lastEventID, Reason: reason})
+	return frame.Notify(frame.MethodGap, frame.GapParams{LastEventID: cut(lastEventID, maxEventID), Reason: reason})
 }
 
 // Hello is what the first frame says, for a client that asks again.
@@ -186,7 +183,7 @@ func (s *Service) place(ctx context.Context, a *Attachment, w Window, at Positio
 	// The oldest frames of one client go first when it has too many. As long as the last one that it has seen
 	// is kept, nothing after it is gone; without one, as long as it has not too many.
 	var gone bool
-	if start = at.Start || at.Seq < w.First; start {
+	if start = at.Start || at.Seq < max(w.First, 1); start { // no frame has the sequence 0
 		gone, err = s.Frames.Full(ctx, a.Client.ID)
 	} else {
 		var frames []Frame

@@ -25,7 +25,20 @@ type Result struct {
 	Size int64
 	// Broken is why the callback could not be read, nil if it could. The result is then that it failed.
 	Broken error
+	// Taken is called, if it is set, when the service has the result: from then on it discards what nobody needs.
+	Taken func()
 }
+
+// take tells the caller that the result is the service's.
+func (r Result) take() {
+	if r.Taken != nil {
+		r.Taken()
+	}
+}
+
+// MaxCallback is how far a callback is read that cannot be kept, in bytes, to find out whose result it is. None that
+// is larger can be kept.
+const MaxCallback = 1 << 30
 
 // Describe is what traces show of it, if it is an id at all.
 func (r Result) Describe() []string {
@@ -52,6 +65,7 @@ type Delivery struct {
 // reported to the client, and is the fault TooLarge; so is one that could not be read, with what was wrong
 // with it.
 func (s *Service) Complete(ctx context.Context, in Result) (Delivery, error) {
+	in.take()
 	out, err := s.complete(ctx, in)
 	for _, name := range slices.Compact([]string{in.Kept, out.kept}) {
 		if name != "" && name != out.counts {
@@ -179,6 +193,7 @@ func resultError(in Result) *frame.Error {
 			e.Data = in.Error.Data
 		}
 	}
+	e.Data = workersData(e.Data)
 	return &e
 }
 
@@ -186,6 +201,7 @@ func resultError(in Result) *frame.Error {
 // request id, on whichever replica; an id that is a pending request is completed instead.
 // body is the callback as it came, for the one who waits.
 func (s *Service) Callback(ctx context.Context, in Result, body []byte) (delivered bool, err error) {
+	in.take()
 	if !noetlwire.Token(in.RequestID) {
 		if in.Kept != "" {
 			s.discard(ctx, in.Kept)

@@ -28,6 +28,19 @@ func TestResultsBecomeFrames(t *testing.T) {
 		"failed by status": {fanout.Result{Status: "FAILED", Data: json.RawMessage(`1`)}, "playbook.failed", `"status":"FAILED","error":{"code":-32000,"message":"the playbook failed","data":1}`},
 		"in lower case":    {fanout.Result{Status: "failed"}, "playbook.failed", `"status":"FAILED","error":{"code":-32000`},
 		"failed by error":  {fanout.Result{Status: "COMPLETED", Error: &frame.Error{Code: 7, Message: "boom", Data: json.RawMessage(`{}`)}}, "playbook.failed", `"status":"FAILED","error":{"code":7,"message":"boom","data":{}}`},
+		"a worker that says what only the gateway says": {
+			fanout.Result{Status: "FAILED", Error: &frame.Error{Data: json.RawMessage(`{"url":"https://evil.example/","c\u006fde":"result_too_large"}`)}},
+			"playbook.failed",
+			`"data":{"data":{"url":"https://evil.example/","c\u006fde":"result_too_large"}}}`,
+		},
+		"one that says so in its data": {
+			fanout.Result{Status: "FAILED", Data: json.RawMessage(`{"code":"result_too_large","url":"//evil.example"}`)},
+			"playbook.failed",
+			`"data":{"data":{"code":"result_too_large","url":"//evil.example"}}}`,
+		},
+		"one with a code of its own": {
+			fanout.Result{Status: "FAILED", Data: json.RawMessage(`{"code":"other"}`)}, "playbook.failed", `"data":{"code":"other"}}`,
+		},
 		"too large to push": {
 			fanout.Result{Status: "COMPLETED", Data: big},
 			"playbook.completed",

@@ -45,7 +45,7 @@ func errNoResult() error {
 }
 
 func errTooLargeToKeep(size int64) error {
-	return fault.New(fault.TooLarge, "result_too_large",
+	return fault.New(fault.TooLarge, codeTooLarge,
 		"the result of "+strconv.FormatInt(size, 10)+" bytes is too large to be kept; its client was told so")
 }
 
@@ -59,6 +59,10 @@ func errTooManyStreams(what string) error {
 
 func errDraining() error {
 	return fault.New(fault.Unavailable, "draining", "this replica is stopping: connect again")
+}
+
+func errNoAuthority() error {
+	return fault.New(fault.Unavailable, "sessions_unavailable", "nobody can tell whether the session goes on")
 }
 
 func errBadTicket() error {

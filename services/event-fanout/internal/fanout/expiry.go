@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 )
 
@@ -73,63 +74,140 @@ func (h *Hub) setExpirer() {
 	h.expirer.Reset(wait)
 }
 
-// maxAsking bounds the questions about sessions that are under way, and askTimeout one of them.
+// maxAsking bounds the questions about sessions that are under way. askTimeout bounds one of them, and before that
+// how long it may wait for its turn.
 const (
 	maxAsking  = 32
 	askTimeout = 15 * time.Second
 )
 
-// expire asks about the sessions that are due. What has ended ends its streams; what was prolonged does not.
-func (h *Hub) expire() {
-	for _, s := range h.collect(func(add func(*Stream)) {
-		now := time.Now().UnixNano()
-		for len(h.expiry) > 0 && h.expiry[0].askAt <= now {
-			if s, ok := heap.Pop(&h.expiry).(*Stream); ok {
-				add(s)
+// question is what the authority is asked about a session, once for all its streams.
+type question struct {
+	key    authwire.TokenKey
+	token  string
+	urgent bool        // a stream of it is past the end that is known
+	begun  bool        // it has had its turn, or given up waiting for it
+	giveUp *time.Timer // fires when it has had none for too long
+}
+
+// questions are those that are asked, or wait for their turn. The hub's lock guards it.
+type questions struct {
+	open            map[authwire.TokenKey]*question
+	urgent, routine []*question
+	askers          int
+}
+
+// next takes the question whose turn it is, nil for none.
+func (q *questions) next() *question {
+	for _, list := range []*[]*question{&q.urgent, &q.routine} {
+		for len(*list) > 0 {
+			first := (*list)[0]
+			if *list = (*list)[1:]; !first.begun {
+				first.begun = true
+				first.giveUp.Stop()
+				return first
 			}
 		}
-		if len(h.expiry) > 0 {
-			h.setExpirer()
+	}
+	q.urgent, q.routine = nil, nil
+	return nil
+}
+
+// expire asks about the sessions that are due. What has ended ends its streams; what was prolonged does not.
+func (h *Hub) expire() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now().UnixNano()
+	for len(h.expiry) > 0 && h.expiry[0].askAt <= now {
+		if s, ok := heap.Pop(&h.expiry).(*Stream); ok {
+			h.askAbout(s, s.expiresAt <= now)
 		}
-	}) {
-		h.asking <- struct{}{}
-		go func() {
-			defer func() { <-h.asking }()
-			h.renew(s)
-		}()
+	}
+	if len(h.expiry) > 0 {
+		h.setExpirer()
+	}
+	for range min(maxAsking-h.questions.askers, len(h.questions.urgent)+len(h.questions.routine)) {
+		h.questions.askers++
+		go h.ask()
 	}
 }
 
-// renew asks the authority about the session of a stream. If nobody can tell at the end that is known,
-// the stream ends without a word about its session: its client comes back, and is told to try later
-// until somebody can.
-func (h *Hub) renew(s *Stream) {
-	ctx, cancel := context.WithTimeout(h.base, askTimeout)
-	defer cancel()
-	session, err := h.sessions.Resolve(ctx, s.token)
-	kind, failed := fault.KindOf(err)
-	h.mu.Lock()
-	expired := time.Now().UnixNano() >= s.expiresAt
-	if !failed {
-		s.expiresAt = session.ExpiresAt.UnixNano()
-		expired = time.Now().UnixNano() >= s.expiresAt
+// askAbout adds a question about a stream's session, unless it is asked already. Those about streams that may have to
+// end come first. The caller holds the hub's lock.
+func (h *Hub) askAbout(s *Stream, urgent bool) {
+	q := h.questions.open[s.sessionKey]
+	if q == nil {
+		q = &question{key: s.sessionKey, token: s.token, urgent: urgent}
+		q.giveUp = time.AfterFunc(askTimeout, func() { h.giveUp(q) })
+		h.questions.open[q.key] = q
+	} else if q.begun || q.urgent || !urgent {
+		return
 	}
-	over := expired || (failed && kind == fault.Unauthenticated)
-	if !over && h.holds(s) {
-		h.schedule(s)
+	if q.urgent = urgent; urgent {
+		h.questions.urgent = append(h.questions.urgent, q)
+	} else {
+		h.questions.routine = append(h.questions.routine, q)
+	}
+}
+
+// ask asks one question after the other until there is none.
+func (h *Hub) ask() {
+	for {
+		h.mu.Lock()
+		q := h.questions.next()
+		if q == nil {
+			h.questions.askers--
+			h.mu.Unlock()
+			return
+		}
+		h.mu.Unlock()
+		ctx, cancel := context.WithTimeout(h.base, askTimeout)
+		session, err := h.sessions.Recheck(ctx, q.token)
+		cancel()
+		h.answered(q, session, err)
+	}
+}
+
+// giveUp answers a question that had no turn in time: the authority hangs.
+func (h *Hub) giveUp(q *question) {
+	h.mu.Lock()
+	begun := q.begun
+	q.begun = true
+	h.mu.Unlock()
+	if !begun {
+		h.answered(q, nil, errNoAuthority())
+	}
+}
+
+// answered does with the streams of a session what the authority says. If nobody can tell at the end that is known,
+// a stream ends without a word about its session: its client comes back, and is told to try later until somebody can.
+func (h *Hub) answered(q *question, session *authwire.Session, err error) {
+	kind, failed := fault.KindOf(err)
+	outage := failed && kind != fault.Unauthenticated
+	var over []*Stream
+	h.mu.Lock()
+	delete(h.questions.open, q.key)
+	now := time.Now().UnixNano()
+	for _, s := range h.bySession[q.key] {
+		if !failed {
+			s.expiresAt = session.ExpiresAt.UnixNano()
+		}
+		switch {
+		case s.expiresAt <= now && (!outage || s.due < 0), failed && !outage:
+			over = append(over, s)
+		case s.due < 0:
+			h.schedule(s)
+		case !failed: // it is asked about later than was planned
+			heap.Remove(&h.expiry, int(s.due))
+			h.schedule(s)
+		}
 	}
 	h.mu.Unlock()
-	switch {
-	case !over:
-	case failed && kind != fault.Unauthenticated:
-		s.end(EndGone)
-	default:
-		s.end(EndExpired)
+	for _, s := range over {
+		if outage {
+			s.end(EndGone)
+		} else {
+			s.end(EndExpired)
+		}
 	}
-}
-
-// holds reports whether a stream is open. The caller holds the hub's lock.
-func (h *Hub) holds(s *Stream) bool {
-	slot := h.wheel[s.slot]
-	return int(s.at) < len(slot) && slot[s.at] == s
 }

@@ -1,6 +1,7 @@
 package fanout_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,6 +144,59 @@ func TestAnOutageOfTheAuthorityEndsNoSession(t *testing.T) {
 		}
 		if n := h.Scheduled(); n != 0 {
 			t.Errorf("%d streams are scheduled", n)
+		}
+	})
+}
+
+// An authority that hangs holds up every question. Streams whose sessions have run out must not outlive them by
+// more than the wait for an answer, however many there are.
+func TestExpiredSessionsEndAlthoughTheAuthorityHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		h := w.hub(func(c *fanout.HubConfig) { c.Recheck, c.StreamsPerUser = time.Minute, 1000 })
+		var long, short []*fanouttest.Conn
+		for i := range 200 {
+			long = append(long, opened(t, w, h, fmt.Sprint("long", i), time.Now().Add(8*time.Hour)))
+			short = append(short, opened(t, w, h, fmt.Sprint("short", i), time.Now().Add(30*time.Second+time.Duration(i)*200*time.Millisecond)))
+		}
+		w.sessions.Hang()
+		<-time.After(2*time.Minute + 30*time.Second)
+		for i, conn := range short {
+			if !conn.Closed() || len(conn.Sent("session/expired")) != 0 {
+				t.Errorf("stream %d: closed %t, said %v", i, conn.Closed(), conn.Sent("session/expired"))
+			}
+		}
+		for i, conn := range long {
+			if conn.Closed() {
+				t.Errorf("stream %d ended hours before its session", i)
+			}
+		}
+		h.Drain(t.Context())
+		<-time.After(time.Minute)
+	})
+}
+
+func TestStreamsOfASessionShareAQuestion(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		h := w.hub(nil)
+		end := time.Now().Add(time.Minute)
+		var conns []*fanouttest.Conn
+		for range 20 {
+			conns = append(conns, opened(t, w, h, "tok", end))
+		}
+		w.sessions.Set("tok", end.Add(time.Minute))
+		<-time.After(61 * time.Second)
+		if n := w.sessions.Asked(); n != 1 {
+			t.Errorf("the authority was asked %d times", n)
+		}
+		<-time.After(time.Minute)
+		for i, conn := range conns {
+			if !conn.Closed() || len(conn.Sent("session/expired")) != 1 {
+				t.Errorf("stream %d: closed %t, said %v", i, conn.Closed(), conn.Sent("session/expired"))
+			}
 		}
 	})
 }

@@ -36,7 +36,6 @@ type Hub struct {
 	sessions Sessions
 	logger   *slog.Logger
 	readers  chan struct{}
-	asking   chan struct{}
 	base     context.Context // of reads by streams, which belong to no request
 	resynced chan struct{}   // the feed was interrupted, and perhaps the log is another
 
@@ -51,6 +50,7 @@ type Hub struct {
 	wheel     [wheelSlots][]*Stream
 	expiry    expiries
 	expirer   *time.Timer // fires at the earliest end of a session; nil before the first stream
+	questions questions
 }
 
 // group is the streams of one client in this process: they share one subscription.
@@ -79,8 +79,9 @@ const maxReaders = 64
 func NewHub(ctx context.Context, cfg HubConfig, log FrameLog, feed LiveFeed, clients ClientStore, sessions Sessions, logger *slog.Logger) *Hub {
 	return &Hub{
 		cfg: cfg, log: log, feed: feed, clients: clients, sessions: sessions, logger: logger,
-		readers: make(chan struct{}, maxReaders), asking: make(chan struct{}, maxAsking), base: context.WithoutCancel(ctx), resynced: make(chan struct{}, 1),
+		readers: make(chan struct{}, maxReaders), base: context.WithoutCancel(ctx), resynced: make(chan struct{}, 1),
 		groups: map[string]*group{}, bySession: map[authwire.TokenKey][]*Stream{}, byOwner: map[string]int{}, byAddress: map[string]int{},
+		questions: questions{open: map[authwire.TokenKey]*question{}},
 	}
 }
 

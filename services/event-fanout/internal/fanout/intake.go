@@ -63,20 +63,25 @@ const renewEvery = 500 * time.Millisecond
 // loseAfter is how long a holder that cannot renew its lease goes on. It is shorter than others wait.
 const loseAfter = 1500 * time.Millisecond
 
-// leaseTimeout bounds one call about a lease.
+// leaseTimeout bounds one call about a lease, if loseAfter is not nearer.
 const leaseTimeout = time.Second
 
 // Run reads the source whenever this process holds its lease, until ctx ends.
 func (i *Intake) Run(ctx context.Context) error {
 	wait := newBackoff()
+	said := ""
 	for ctx.Err() == nil {
 		lease, err := i.Leases.Acquire(ctx, i.From.Name())
 		if err != nil {
-			i.Logger.DebugContext(ctx, "the lease cannot be had, trying again", "err", err)
+			if said != err.Error() && ctx.Err() == nil { // the first time, and when it is something else
+				said = err.Error()
+				i.Logger.WarnContext(ctx, "the lease cannot be had, trying again", "err", err)
+			}
 			pause(ctx, wait.NextBackOff())
 			continue
 		}
 		wait.Reset()
+		said = ""
 		i.hold(ctx, lease)
 	}
 	return nil
@@ -103,24 +108,18 @@ func (i *Intake) hold(ctx context.Context, lease Lease) {
 	i.mu.Lock()
 	before := lease.Record() // its state stands until the source reports another
 	i.holding, i.record = true, SourceRecord{Cursor: maps.Clone(before.Cursor), State: before.State}
+	i.broken, i.reading = time.Time{}, false // of an earlier time in which this process read it
 	if i.record.Cursor == nil {
 		i.record.Cursor = Cursor{}
 	}
 	i.mu.Unlock()
-	defer i.Serve(i.From.Name(), i.Settle)()
-	rctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var renewing sync.WaitGroup
-	renewing.Go(func() {
-		defer cancel()
-		i.renew(rctx, lease)
-	})
-	i.read(rctx)
-	cancel()
-	renewing.Wait()
+	renewed := time.Now()
+	if err := i.save(ctx, lease, leaseTimeout); err == nil { // how long taking it took is not known
+		i.hand(ctx, lease, renewed)
+	}
 	i.mu.Lock()
 	i.holding = false
-	record := i.record
+	record := i.snapshot()
 	i.mu.Unlock()
 	fctx, done := context.WithTimeout(context.WithoutCancel(ctx), leaseTimeout)
 	defer done()
@@ -129,34 +128,67 @@ func (i *Intake) hold(ctx context.Context, lease Lease) {
 	}
 }
 
-// renew keeps the lease until ctx ends; it returns when the lease is lost.
-func (i *Intake) renew(ctx context.Context, lease Lease) {
+// hand hands the events of the source on for as long as the lease is kept.
+func (i *Intake) hand(ctx context.Context, lease Lease, renewed time.Time) {
+	defer i.Serve(i.From.Name(), i.Settle)()
+	rctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var renewing sync.WaitGroup
+	renewing.Go(func() {
+		defer cancel()
+		i.renew(rctx, lease, renewed)
+	})
+	i.read(rctx)
+	cancel()
+	renewing.Wait()
+}
+
+// renew keeps the lease until ctx ends; it returns when the lease is lost. What counts is when a renewal was begun:
+// the others count from when it was stored, which is later.
+func (i *Intake) renew(ctx context.Context, lease Lease, renewed time.Time) {
 	tick := time.NewTicker(renewEvery)
 	defer tick.Stop()
-	for renewed := time.Now(); ; {
-		i.mu.Lock()
-		record := i.record
-		record.Cursor = maps.Clone(record.Cursor)
-		i.mu.Unlock()
-		sctx, cancel := context.WithTimeout(ctx, leaseTimeout)
-		err := lease.Save(sctx, record)
-		cancel()
-		kind, failed := fault.KindOf(err)
-		switch {
-		case !failed:
-			renewed = time.Now()
-		case ctx.Err() != nil:
-			return
-		case kind == fault.Conflict, time.Since(renewed) > loseAfter:
-			i.Logger.InfoContext(ctx, "another replica reads the source, or may soon", "err", err)
-			return
-		}
+	said := ""
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		begun := time.Now()
+		left := loseAfter - begun.Sub(renewed)
+		err := i.save(ctx, lease, min(left, leaseTimeout))
+		kind, failed := fault.KindOf(err)
+		switch {
+		case !failed:
+			renewed, said = begun, ""
+		case ctx.Err() != nil:
+			return
+		case kind == fault.Conflict, time.Since(renewed) >= loseAfter:
+			i.Logger.WarnContext(ctx, "another replica reads the source, or may soon", "err", err)
+			return
+		case err.Error() != said:
+			said = err.Error()
+			i.Logger.WarnContext(ctx, "the lease cannot be renewed, trying again", "err", err)
+		}
 	}
+}
+
+// save stores the record as it is now, within a time.
+func (i *Intake) save(ctx context.Context, lease Lease, within time.Duration) error {
+	i.mu.Lock()
+	record := i.snapshot()
+	i.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	return lease.Save(ctx, record)
+}
+
+// snapshot is the record, for use without the lock that the caller holds.
+func (i *Intake) snapshot() SourceRecord {
+	record := i.record
+	record.Cursor = maps.Clone(record.Cursor)
+	return record
 }
 
 // read reads until ctx ends, and begins again whenever reading breaks.
@@ -245,7 +277,7 @@ func (i *Intake) Settle(ctx context.Context) error {
 // Record returns what is known of the source, whichever replica reads it.
 func (i *Intake) Record(ctx context.Context) (SourceRecord, error) {
 	i.mu.Lock()
-	holding, record := i.holding, i.record
+	holding, record := i.holding, i.snapshot()
 	i.mu.Unlock()
 	if holding {
 		return record, nil

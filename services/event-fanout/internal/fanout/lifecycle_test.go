@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,6 +54,63 @@ func TestIngestKeepsWhatClientsSeeAndEveryEnd(t *testing.T) {
 		{Seq: 3, ID: "9.7", State: fanout.State{ExecutionID: "9", EventType: "step.exit", StepName: "b", Status: "running", At: "2026-01-28T22:11:41Z"}, Trace: map[string]string{"traceparent": "x"}},
 	}
 	if diff := cmp.Diff(want, w.events.All()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What whoever publishes to NoETL's streams makes too large is made to fit, and holds up nothing behind it.
+func TestIngestBoundsWhatItKeeps(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	s := w.service()
+	long := "x" + strings.Repeat("é", 1<<10)
+	event := func(id, step string) string {
+		return `{"event_type":"step.exit","execution_id":"5","event_id":"` + id + `","step":"` + step + `","status":"` + step + `"}`
+	}
+	w.route(
+		t, s,
+		fanout.SourceEvent{ID: "1", Payload: []byte(event(long, long)), Trace: map[string]string{"traceparent": "x", "tracestate": long}},
+		source("2", event(long+"y", "b")),
+		source("3", event(long, long)),
+		source("4", event(`two\nlines`, "c")),
+		source("5", event(strings.Repeat("i", 128), "d")),
+	)
+	all := w.events.All()
+	if len(all) != 4 {
+		t.Fatalf("%d events", len(all))
+	}
+	first := all[0].State
+	if want := long[:1023]; first.StepName != want || first.Status != want || all[0].Trace != nil {
+		t.Errorf("%d bytes of step, %d of status, trace %v", len(first.StepName), len(first.Status), all[0].Trace)
+	}
+	for i, e := range all[:3] {
+		if len(e.ID) > 80 || !strings.HasPrefix(e.ID, "5.sha256-") || all[(i+1)%3].ID == e.ID {
+			t.Errorf("event %d has the id %q", i, e.ID)
+		}
+	}
+	if want := "5." + strings.Repeat("i", 128); all[3].ID != want {
+		t.Errorf("an ordinary id became %q", all[3].ID)
+	}
+}
+
+// A source that begins again tells everything once more: what is older than the log remembers must not reach
+// clients a second time.
+func TestIngestDropsOldEventsThatMayHaveComeBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	s := w.service()
+	event := func(id string, age time.Duration, again bool) fanout.SourceEvent {
+		at := time.Now().Add(-age).UTC().Format(time.RFC3339)
+		return fanout.SourceEvent{ID: id, Again: again, Payload: []byte(`{"event_type":"step.exit","execution_id":"5","step":"` + id + `","at":"` + at + `"}`)}
+	}
+	untimed := source("untimed", `{"event_type":"step.exit","execution_id":"5","step":"untimed"}`)
+	untimed.Again = true
+	w.route(t, s, event("old", time.Hour, false), event("old-again", time.Hour, true), event("new-again", time.Minute, true), untimed)
+	var got []string
+	for _, e := range w.events.All() {
+		got = append(got, e.State.StepName)
+	}
+	if diff := cmp.Diff([]string{"old", "new-again", "untimed"}, got); diff != "" {
 		t.Error(diff)
 	}
 }

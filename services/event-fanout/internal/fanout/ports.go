@@ -67,9 +67,9 @@ type LiveFeed interface {
 
 // Sessions is the authority on sessions.
 type Sessions interface {
-	// Resolve returns the session of a token as it is now: the fault Unauthenticated when it is none any
-	// more, an outage when nobody can tell.
-	Resolve(ctx context.Context, token string) (*authwire.Session, error)
+	// Recheck returns the session of a stream's token as it is now: the fault Unauthenticated when it is none
+	// any more, an outage when nobody can tell. It MUST NOT count as an attempt of a stranger.
+	Recheck(ctx context.Context, token string) (*authwire.Session, error)
 }
 
 // Client is a client id and whose it is.
@@ -179,9 +179,10 @@ type PendingIndex interface {
 // LifecycleLog is the gateway's own log of lifecycle events, by execution. It is all that routing
 // and catching up read.
 type LifecycleLog interface {
-	// Append stores events in their order. It MUST be durable before it returns nil, and MUST store
-	// an event once whose ID was stored within the last ten minutes. What was stored before an error
-	// MUST be a beginning of the batch, so that the batch can be given again.
+	// Append stores the events of each execution in their order. It MUST be durable before it returns nil, and MUST
+	// store an event once whose ID was stored within the last ten minutes. What was stored of an execution before an
+	// error MUST be a beginning of its events, so that the batch can be given again. An event that it can never hold
+	// MUST be left out, and the others be stored: else nothing would come after it.
 	Append(ctx context.Context, events []LifecycleEvent) error
 	// After returns up to limit events of an execution after a sequence, in order; more as in
 	// [FrameLog].Since.

@@ -24,6 +24,22 @@ type elsewhereData struct {
 	Bytes int64  `json:"bytes"`
 }
 
+// codeTooLarge marks an error of the gateway's own: its client may fetch the result from the gateway, with its
+// session.
+const codeTooLarge = "result_too_large"
+
+// workersData returns the data of a worker's error. A worker must not be able to say what only the gateway says,
+// or clients would take a URL of its choice for the gateway's: such data is wrapped.
+func workersData(data json.RawMessage) json.RawMessage {
+	var members map[string]json.RawMessage
+	var code string
+	if json.Unmarshal(data, &members) != nil || json.Unmarshal(members["code"], &code) != nil || code != codeTooLarge {
+		return data
+	}
+	wrapped, _ := json.Marshal(map[string]json.RawMessage{"data": data}) // it was valid above
+	return wrapped
+}
+
 // maxMessage bounds what such a frame repeats of a worker's message, in bytes.
 const maxMessage = 1 << 10
 
@@ -31,7 +47,7 @@ const maxMessage = 1 << 10
 // know where the result is.
 func elsewhere(requestID string, p frame.ResultParams, size int64, kept bool) *frame.Error {
 	e := frame.Error{Code: fault.Internal.JSONRPCCode()}
-	data := elsewhereData{Code: "result_too_large", Bytes: size}
+	data := elsewhereData{Code: codeTooLarge, Bytes: size}
 	what := "the result of " + strconv.FormatInt(size, 10) + " bytes is too large to be pushed"
 	if kept {
 		data.URL = ResultsPath + requestID
@@ -41,7 +57,7 @@ func elsewhere(requestID string, p frame.ResultParams, size int64, kept bool) *f
 	}
 	if p.Error != nil { // it failed, and that comes first
 		e.Code = p.Error.Code
-		e.Message = p.Error.Message[:min(len(p.Error.Message), maxMessage)] + " (" + e.Message + ")"
+		e.Message = cut(p.Error.Message, maxMessage) + " (" + e.Message + ")"
 	}
 	e.Data, _ = json.Marshal(data) // texts and numbers always encode
 	return &e

@@ -70,13 +70,13 @@ func TestALargeFailureSaysWhatFailed(t *testing.T) {
 	s := w.service()
 	w.expect(t, s, "r", "c", "55")
 	big := json.RawMessage(`"` + strings.Repeat("x", fanouttest.MaxBody) + `"`)
-	in := fanout.Result{RequestID: "r", Status: "FAILED", Error: &frame.Error{Code: 7, Message: strings.Repeat("é", 2000), Data: big}}
+	in := fanout.Result{RequestID: "r", Status: "FAILED", Error: &frame.Error{Code: 7, Message: "x" + strings.Repeat("é", 2000), Data: big}}
 	if _, err := s.Complete(t.Context(), in); err != nil {
 		t.Fatal(err)
 	}
 	frames := w.frames.All("c")
 	body := string(frames[len(frames)-1].Body)
-	if !strings.Contains(body, `"status":"FAILED","error":{"code":7,"message":"éééé`) || !strings.Contains(body, `"url":"/api/results/r"`) || !utf8.ValidString(body) {
+	if !strings.Contains(body, `"status":"FAILED","error":{"code":7,"message":"xéééé`) || !strings.Contains(body, `"url":"/api/results/r"`) || !utf8.ValidString(body) || strings.Contains(body, "\uFFFD") {
 		t.Errorf("%.200s", body)
 	}
 }

@@ -2,6 +2,7 @@ package fanouttest_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/noetl/gateway/libs/contract/edgewire"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
@@ -20,10 +21,14 @@ func TestFakesKeepTheirPorts(t *testing.T) {
 	fanouttest.RunResultStore(t, func(*testing.T) fanout.ResultStore { return fanouttest.NewResults(8 << 20) })
 	fanouttest.RunRouteIndex(t, func(*testing.T) fanout.RouteIndex { return fanouttest.NewRoutes() })
 	fanouttest.RunPendingIndex(t, func(*testing.T) fanout.PendingIndex { return fanouttest.NewPending() })
-	fanouttest.RunLifecycleLog(t, func(*testing.T) fanout.LifecycleLog { return fanouttest.NewLifecycle() })
-	fanouttest.RunLeases(t, func(*testing.T) (a, b fanout.Leases, die func(string)) {
+	fanouttest.RunLifecycleLog(t, func(*testing.T) (fanout.LifecycleLog, func(bool)) {
+		l := fanouttest.NewLifecycle()
+		return l, l.Refuse
+	})
+	fanouttest.RunLeases(t, func(*testing.T) (a, b fanout.Leases, life time.Duration) {
 		l := fanouttest.NewLeases()
-		return l, l.As("b"), l.Expire
+		l.Life(500 * time.Millisecond)
+		return l, l.As("b"), 500 * time.Millisecond
 	})
 	fanouttest.RunCallbackRelay(t, func(*testing.T) (fanout.CallbackRelay, func(string, func([]byte))) {
 		r := fanouttest.NewRelay()

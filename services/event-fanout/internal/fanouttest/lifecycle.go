@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
@@ -20,6 +21,15 @@ type Lifecycle struct {
 	page  int
 	err   error
 	reads int
+
+	refuses bool
+}
+
+// Refuse makes it refuse events whose step has more than 2 KiB, until Refuse(false).
+func (l *Lifecycle) Refuse(refuses bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refuses = refuses
 }
 
 // NewLifecycle makes an empty log.
@@ -70,6 +80,15 @@ func (l *Lifecycle) add(e fanout.LifecycleEvent) fanout.LifecycleEvent {
 	return e
 }
 
+// size is what an event takes of a message.
+func size(e fanout.LifecycleEvent) int {
+	n := len(e.State.StepName) + len(e.State.Status)
+	for name, value := range e.Trace {
+		n += len(name) + len(value)
+	}
+	return n
+}
+
 // Append implements the port.
 func (l *Lifecycle) Append(_ context.Context, events []fanout.LifecycleEvent) error {
 	l.mu.Lock()
@@ -78,7 +97,10 @@ func (l *Lifecycle) Append(_ context.Context, events []fanout.LifecycleEvent) er
 		return l.err
 	}
 	for _, e := range events {
-		if !l.known[e.ID] {
+		if l.refuses && len(e.State.StepName) > 2<<10 {
+			return fault.New(fault.Unavailable, "refused", "refused")
+		}
+		if !l.known[e.ID] && size(e) <= MaxBody && len(e.ID) < 1<<16 {
 			l.add(e)
 		}
 	}
@@ -142,28 +164,47 @@ func (s *Settler) Settle(context.Context) error {
 
 var _ fanout.Leases = (*Leases)(nil)
 
-// Leases is a store of leases in memory. A lease that was not renewed is free once [Leases.Expire] was
-// called: the suite of the real adapter covers the waiting.
+// Leases is a store of leases in memory. A lease that was not renewed is free after its life, if it has one, or once
+// [Leases.Expire] was called.
 type Leases struct {
 	mu      *sync.Mutex
 	records map[string]*leaseEntry
 	holder  string
+	life    *time.Duration
+}
+
+// Life sets after how long without a renewal a lease is lost; 0 is never.
+func (l *Leases) Life(life time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	*l.life = life
+}
+
+// renewed frees the lease after its life unless it is renewed again. The caller holds mu.
+func (l *Leases) renewed(name string, e *leaseEntry) {
+	if e.timer != nil {
+		e.timer.Stop()
+	}
+	if *l.life > 0 {
+		e.timer = time.AfterFunc(*l.life, func() { l.Expire(name) })
+	}
 }
 
 type leaseEntry struct {
 	record fanout.SourceRecord
 	free   chan struct{} // closed when nobody holds it
 	beat   int
+	timer  *time.Timer
 }
 
 // NewLeases makes an empty store.
 func NewLeases() *Leases {
-	return &Leases{mu: &sync.Mutex{}, records: map[string]*leaseEntry{}, holder: "a"}
+	return &Leases{mu: &sync.Mutex{}, records: map[string]*leaseEntry{}, holder: "a", life: new(time.Duration)}
 }
 
 // As returns the same store for another process.
 func (l *Leases) As(holder string) *Leases {
-	return &Leases{mu: l.mu, records: l.records, holder: holder}
+	return &Leases{mu: l.mu, records: l.records, holder: holder, life: l.life}
 }
 
 // Expire frees a lease as if its holder had died.
@@ -200,6 +241,7 @@ func (l *Leases) Acquire(ctx context.Context, name string) (fanout.Lease, error)
 		if e.record.Holder == "" {
 			e.record.Holder, e.free = l.holder, make(chan struct{})
 			e.beat++
+			l.renewed(name, e)
 			record := e.record
 			record.Cursor = maps.Clone(record.Cursor)
 			l.mu.Unlock()
@@ -242,6 +284,7 @@ func (x *lease) Save(_ context.Context, r fanout.SourceRecord) error {
 	}
 	r.Holder, r.Cursor = x.leases.holder, maps.Clone(r.Cursor)
 	e.record, x.record = r, r
+	x.leases.renewed(x.name, e)
 	return nil
 }
 

@@ -54,6 +54,14 @@ type Sessions struct {
 	ends  map[string]time.Time
 	err   error
 	asked int
+	hangs bool
+}
+
+// Hang makes every question last as long as whoever asks it waits.
+func (s *Sessions) Hang() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hangs = true
 }
 
 // NewSessions makes an authority that knows no session.
@@ -80,11 +88,18 @@ func (s *Sessions) Asked() int {
 	return s.asked
 }
 
-// Resolve implements the port.
-func (s *Sessions) Resolve(_ context.Context, token string) (*authwire.Session, error) {
+// Recheck implements the port.
+func (s *Sessions) Recheck(ctx context.Context, token string) (*authwire.Session, error) {
+	s.mu.Lock()
+	s.asked++
+	hangs := s.hangs
+	s.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked++
 	if s.err != nil {
 		return nil, s.err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,12 +21,13 @@ func stepExit(execution, id, step string) fanout.LifecycleEvent {
 	return fanout.LifecycleEvent{ID: id, State: fanout.State{ExecutionID: execution, EventType: "step.exit", StepName: step, Status: "ok", At: "2026-01-02T03:04:05Z"}}
 }
 
-// RunLifecycleLog is the conformance suite of [fanout.LifecycleLog].
-func RunLifecycleLog(t *testing.T, newLog func(*testing.T) fanout.LifecycleLog) {
+// RunLifecycleLog is the conformance suite of [fanout.LifecycleLog]. refuse makes a log that newLog made refuse events
+// whose step has more than 2 KiB and take shorter ones, for as long as it is true.
+func RunLifecycleLog(t *testing.T, newLog func(*testing.T) (log fanout.LifecycleLog, refuse func(bool))) {
 	t.Helper()
 	t.Run("events come back in order and page by page, each execution its own", func(t *testing.T) {
 		t.Parallel()
-		log := newLog(t)
+		log, _ := newLog(t)
 		var batch []fanout.LifecycleEvent
 		for i := range 7 {
 			batch = append(batch, stepExit(bigExecution, "a"+strconv.Itoa(i), strconv.Itoa(i)), stepExit("2", "b"+strconv.Itoa(i), "other"))
@@ -55,7 +57,7 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) fanout.LifecycleLog) 
 	})
 	t.Run("a batch that is given again adds what is missing", func(t *testing.T) {
 		t.Parallel()
-		log := newLog(t)
+		log, _ := newLog(t)
 		must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("1", "a", "s0"), stepExit("1", "b", "s1")}))
 		must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("1", "a", "s0"), stepExit("1", "b", "s1"), stepExit("1", "c", "s2")}))
 		events, _, err := log.After(t.Context(), "1", 0, 10)
@@ -69,11 +71,55 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) fanout.LifecycleLog) 
 			t.Fatal(diff)
 		}
 	})
+	t.Run("a refusal lets nothing of its execution go before it", func(t *testing.T) {
+		t.Parallel()
+		log, refuse := newLog(t)
+		must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("2", "other", "s")}))
+		batch := []fanout.LifecycleEvent{
+			stepExit("1", "a", "s0"), stepExit("2", "x", "s"), stepExit("1", "b", strings.Repeat("x", 4<<10)), stepExit("1", "c", "s2"), stepExit("2", "y", "s"),
+		}
+		refuse(true)
+		if err := log.Append(t.Context(), batch); err == nil {
+			t.Fatal("the refusal was not told")
+		}
+		has := func(execution string, want ...string) {
+			t.Helper()
+			events, _, err := log.After(t.Context(), execution, 0, 10)
+			must(t, err)
+			var got []string
+			for _, e := range events {
+				got = append(got, e.ID)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatal(diff)
+			}
+		}
+		has("1", "a")
+		refuse(false)
+		must(t, log.Append(t.Context(), batch))
+		has("1", "a", "b", "c")
+		has("2", "other", "x", "y")
+	})
+	t.Run("an event that it can never hold is left out, and the others are stored", func(t *testing.T) {
+		t.Parallel()
+		log, _ := newLog(t)
+		large := strings.Repeat("x", 2*MaxBody)
+		noID := stepExit("1", strings.Repeat("i", 70<<10), "header")
+		noTrace := stepExit("1", "t", "trace")
+		noTrace.Trace = map[string]string{"tracestate": large}
+		must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("1", "a", "s0"), stepExit("1", "b", large), noID, noTrace, stepExit("1", "c", "s1")}))
+		must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("1", "b", large)}))
+		events, _, err := log.After(t.Context(), "1", 0, 10)
+		must(t, err)
+		if len(events) != 2 || events[0].ID != "a" || events[1].ID != "c" {
+			t.Fatalf("%d events: %.200v", len(events), events)
+		}
+	})
 }
 
-// RunLeases is the conformance suite of [fanout.Leases]. newStores makes the stores of two processes.
-// die makes the holder of a name die, as far as the store can tell.
-func RunLeases(t *testing.T, newStores func(*testing.T) (a, b fanout.Leases, die func(name string))) {
+// RunLeases is the conformance suite of [fanout.Leases]. newStores makes the stores of two processes; life is after how
+// long without a renewal a lease is lost in them.
+func RunLeases(t *testing.T, newStores func(*testing.T) (a, b fanout.Leases, life time.Duration)) {
 	t.Helper()
 	t.Run("one holds it, and the next goes on where it was", func(t *testing.T) {
 		t.Parallel()
@@ -109,7 +155,7 @@ func RunLeases(t *testing.T, newStores func(*testing.T) (a, b fanout.Leases, die
 	})
 	t.Run("a holder that dies loses it in time, one that lives does not", func(t *testing.T) {
 		t.Parallel()
-		a, b, die := newStores(t)
+		a, b, life := newStores(t)
 		first, err := a.Acquire(t.Context(), "s")
 		must(t, err)
 		must(t, first.Save(t.Context(), fanout.SourceRecord{Cursor: fanout.Cursor{"x": "1"}}))
@@ -122,7 +168,7 @@ func RunLeases(t *testing.T, newStores func(*testing.T) (a, b fanout.Leases, die
 			}
 			took <- l.Record().Cursor["x"]
 		}()
-		tick := time.NewTicker(200 * time.Millisecond)
+		tick := time.NewTicker(life / 5)
 		defer tick.Stop()
 		for i := range 20 {
 			select {
@@ -132,13 +178,12 @@ func RunLeases(t *testing.T, newStores func(*testing.T) (a, b fanout.Leases, die
 			}
 			must(t, first.Save(t.Context(), fanout.SourceRecord{Cursor: fanout.Cursor{"x": strconv.Itoa(i)}}))
 		}
-		die("s")
-		select {
+		select { // a holder dies by not renewing any more
 		case x := <-took:
 			if x != "19" {
 				t.Fatalf("the next holder begins at %s", x)
 			}
-		case <-time.After(3500 * time.Millisecond):
+		case <-time.After(20 * life):
 			t.Fatal("nobody took the lease of a dead holder")
 		}
 	})

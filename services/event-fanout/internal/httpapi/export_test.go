@@ -33,3 +33,9 @@ func PlainConn(w http.ResponseWriter, timeout time.Duration) (c fanout.Conn, end
 	p := &plainConn{w: w, rc: http.NewResponseController(w), timeout: timeout, ended: make(chan struct{})}
 	return p, p.ended
 }
+
+// Bounded changes how far callbacks are read, in bytes, and how long.
+func (l LargeResults) Bounded(scanned int64, keep time.Duration) LargeResults {
+	l.scanned, l.time = scanned, keep
+	return l
+}

@@ -26,7 +26,7 @@ func Internal(set endpoints.Set, large LargeResults, token string, undelivered p
 		mux.Handle("POST "+path, h)
 		mux.Handle("POST "+path+"/{$}", h) // templates write either
 	}
-	handle("/api/internal/callback", httpkit.Mount(set.Callback, callbacks.first, func(_ context.Context, w http.ResponseWriter, delivered bool) error {
+	handle("/api/internal/callback", callbacks.holding(httpkit.Mount(set.Callback, callbacks.first, func(_ context.Context, w http.ResponseWriter, delivered bool) error {
 		message := "callback delivered"
 		if !delivered {
 			undelivered.Inc()
@@ -34,15 +34,15 @@ func Internal(set endpoints.Set, large LargeResults, token string, undelivered p
 		}
 		httpkit.WriteJSON(w, http.StatusOK, map[string]any{"delivered": delivered, "message": message})
 		return nil
-	}))
-	handle("/api/internal/callback/async", httpkit.Mount(set.Complete, callbacks.async, func(_ context.Context, w http.ResponseWriter, d fanout.Delivery) error {
+	})))
+	handle("/api/internal/callback/async", callbacks.holding(httpkit.Mount(set.Complete, callbacks.async, func(_ context.Context, w http.ResponseWriter, d fanout.Delivery) error {
 		if !d.Connected {
 			httpkit.WriteJSON(w, http.StatusAccepted, map[string]any{"status": "queued", "clientDisconnected": true})
 			return nil
 		}
 		httpkit.WriteJSON(w, http.StatusOK, map[string]any{"status": "delivered"})
 		return nil
-	}))
+	})))
 	handle("/api/internal/progress", httpkit.Mount(set.Progress, body(wire.DecodeProgress), func(_ context.Context, w http.ResponseWriter, _ struct{}) error {
 		httpkit.WriteJSON(w, http.StatusOK, map[string]any{"status": "sent"})
 		return nil

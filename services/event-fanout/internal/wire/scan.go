@@ -124,7 +124,7 @@ func (s *scanner) keep(read func() error) ([]byte, error) {
 	return bytes.TrimSpace(b.Bytes()), err
 }
 
-// object reads an object; member is called before each value with the name as it stands.
+// object reads an object; member reads each value, and is given the name as it stands.
 func (s *scanner) object(member func(name []byte) error) error {
 	if s.next() != '{' {
 		return s.invalid()
@@ -135,7 +135,7 @@ func (s *scanner) object(member func(name []byte) error) error {
 	}
 	for {
 		s.space()
-		name, err := s.name(member != nil)
+		name, err := s.name()
 		if err != nil {
 			return err
 		}
@@ -156,8 +156,9 @@ func (s *scanner) object(member func(name []byte) error) error {
 	}
 }
 
-func (s *scanner) name(wanted bool) (name []byte, err error) {
-	if !wanted || s.kept != nil {
+// name reads a name; within a value that is kept nobody wants it by itself.
+func (s *scanner) name() ([]byte, error) {
+	if s.kept != nil {
 		return nil, s.text()
 	}
 	return s.keep(s.text)

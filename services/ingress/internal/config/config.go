@@ -18,6 +18,7 @@ import (
 type Config struct {
 	Process     run.ProcessConfig
 	NoETL       noetl.Config
+	Playbooks   noetl.AuthPlaybooks
 	Port        int           `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8093" doc:"listener for deliveries, behind edge-proxy; 0 picks a free port"`
 	Bind        string        `env:"GATEWAY_BIND" file:"server.bind" default:"0.0.0.0" doc:"address of that listener"`
 	MaxBody     int64         `env:"INGRESS_MAX_BODY_BYTES" file:"ingress.max_body_bytes" default:"10485760" doc:"largest delivery, in bytes"`

@@ -25,6 +25,8 @@ type Deps struct {
 	PerListener, Failures Limiter
 	// ClaimTTL is how long a delivery is remembered; NoETL is told the same window.
 	ClaimTTL time.Duration
+	// Reserved are the playbooks that no delivery starts.
+	Reserved noetlwire.Reserved
 	// NewID returns a fresh id for deliveries that bring none.
 	NewID func() string
 }
@@ -147,6 +149,9 @@ func (s *Service) request(l noetlwire.Listener, label string, m message, p plan)
 	}
 	if out.Path == "" {
 		return out, reject(Misconfigured, "this listener names no playbook to start", nil)
+	}
+	if s.Reserved.Holds(out.Path) {
+		return out, reject(Misconfigured, "this listener names a playbook that only the gateway's auth service starts", nil)
 	}
 	if parent, err := strconv.ParseInt(string(l.SubscriptionID), 10, 64); err == nil {
 		out.ParentExecutionID = &parent

@@ -161,9 +161,9 @@ func workload(l noetlwire.Listener, m message, p plan) map[string]any {
 			w["body"] = m.Data
 		}
 	}
-	// These tell a worker where to send what it found out. A partner does not decide that.
-	delete(w, "gateway_url")
-	delete(w, "callback_subject")
+	for _, name := range noetlwire.Addresses() { // a partner does not decide where a worker reports to
+		delete(w, name)
+	}
 	w["message"], w["subscription"], w["source"] = m.Envelope, l.CatalogPath, l.Source
 	for name, value := range map[string]string{"idempotency_key": p.idempotency, "content_type": p.contentType} {
 		if value != "" {

@@ -18,12 +18,13 @@ type User struct {
 // Directory holds the built-in people. It never changes, so it is safe for concurrent use.
 type Directory struct{ users []User }
 
-// NewDirectory returns the three accounts that the README names.
+// NewDirectory returns the accounts that the README names.
 func NewDirectory() *Directory {
 	return &Directory{users: []User{
 		{1001, "demo@example.com", "Demo User", []string{"user"}},
 		{1002, "admin@example.com", "Admin User", []string{"admin", "user"}},
 		{1003, "viewer@example.com", "Viewer User", []string{"viewer"}},
+		{1004, "developer@example.com", "Developer User", []string{"developer", "user"}},
 	}}
 }
 

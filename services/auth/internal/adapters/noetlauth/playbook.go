@@ -70,12 +70,15 @@ type Playbook struct {
 	meter     CancelMeter
 	logger    *slog.Logger
 	late      sync.WaitGroup
+
+	mu     sync.Mutex
+	warned map[string]time.Time // when it was last said that a playbook gave no answer, by its path
 }
 
 // NewPlaybook makes the backend. second is whom a session check is put to whose playbook ended without an
 // answer, nil for nobody; only its "no session" counts.
 func NewPlaybook(noetl Executor, callbacks Callbacks, second auth.Backend, cfg PlaybookConfig, meter CancelMeter, logger *slog.Logger) *Playbook {
-	return &Playbook{noetl: noetl, callbacks: callbacks, second: second, cfg: cfg, meter: meter, logger: logger}
+	return &Playbook{noetl: noetl, callbacks: callbacks, second: second, cfg: cfg, meter: meter, logger: logger, warned: map[string]time.Time{}}
 }
 
 // Login runs the login playbook.
@@ -145,20 +148,57 @@ func (p *Playbook) ask(ctx context.Context, path string, workload map[string]any
 		case body := <-expected.Answers: // it may come before the start is confirmed
 			return wire.CallbackAnswer(body)
 		case s := <-waiting:
+			if body, answered := expected.now(); answered { // select picks any that is ready
+				return wire.CallbackAnswer(body)
+			}
 			if s.err != nil {
 				return wire.Answer{}, upstream(s.err)
 			}
 			execution, waiting = s.id, nil
 			ended = p.watch(wctx, execution)
 		case <-ended:
-			p.logger.WarnContext(ctx, "an auth playbook ended without an answer: AUTH_BACKEND_VALIDATE=sync asks NoETL's route instead",
-				"reason", "no_callback", "playbook", path, "execution_id", execution)
+			if body, answered := expected.now(); answered {
+				return wire.CallbackAnswer(body)
+			}
+			p.unanswered(ctx, path, execution)
 			return wire.Answer{}, errUnanswered
 		case <-ctx.Done():
+			if body, answered := expected.now(); answered {
+				return wire.CallbackAnswer(body)
+			}
 			p.abandon(ctx, execution, waiting)
 			return wire.Answer{}, late(ctx, ctx.Err())
 		}
 	}
+}
+
+// now returns the answer if it is there.
+func (e Expectation) now() (body []byte, answered bool) {
+	select {
+	case body := <-e.Answers:
+		return body, true
+	default:
+		return nil, false
+	}
+}
+
+// warnEvery is how often it is said that a playbook ends without an answer: the one of Python NoETL 2.x does so for
+// every token that it does not know, and those come from strangers.
+const warnEvery = time.Minute
+
+// unanswered says that a playbook ended without an answer: rarely, and otherwise for whoever looks into it.
+func (p *Playbook) unanswered(ctx context.Context, path, execution string) {
+	p.mu.Lock()
+	level := slog.LevelDebug
+	if last, said := p.warned[path]; !said || time.Since(last) >= warnEvery {
+		p.warned[path], level = time.Now(), slog.LevelWarn
+	}
+	p.mu.Unlock()
+	attrs := []slog.Attr{slog.String("reason", "no_callback"), slog.String("playbook", path), slog.String("execution_id", execution)}
+	if path == p.cfg.Validate {
+		attrs = append(attrs, slog.String("hint", "AUTH_BACKEND_VALIDATE=sync asks NoETL's route instead"))
+	}
+	p.logger.LogAttrs(ctx, level, "an auth playbook ended without an answer", attrs...)
 }
 
 // errUnanswered says that a playbook ended and no answer came.

@@ -7,25 +7,25 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 )
 
-var _ edge.Hidden = (*Hidden)(nil)
+var _ edge.Origins = (*Origins)(nil)
 
-// Hidden is the adapter. It is safe for concurrent use.
-type Hidden struct {
-	cache *otter.Cache[string, bool]
+// Origins is the adapter. It is safe for concurrent use.
+type Origins struct {
+	cache *otter.Cache[string, string]
 }
 
-// maxExecutions is how many executions are remembered: about 150 bytes each.
+// maxExecutions is how many executions are remembered: about 250 bytes each.
 const maxExecutions = 20_000
 
-// NewHidden makes the memory.
-func NewHidden() *Hidden {
-	return &Hidden{cache: otter.Must(&otter.Options[string, bool]{MaximumSize: maxExecutions})}
+// NewOrigins makes the memory.
+func NewOrigins() *Origins {
+	return &Origins{cache: otter.Must(&otter.Options[string, string]{MaximumSize: maxExecutions})}
 }
 
 // Get implements the port.
-func (h *Hidden) Get(executionID string) (hidden, known bool) {
+func (h *Origins) Get(executionID string) (path string, known bool) {
 	return h.cache.GetIfPresent(executionID)
 }
 
 // Set implements the port.
-func (h *Hidden) Set(executionID string, hidden bool) { h.cache.Set(executionID, hidden) }
+func (h *Origins) Set(executionID, path string) { h.cache.Set(executionID, path) }

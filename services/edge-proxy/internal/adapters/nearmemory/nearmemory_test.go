@@ -6,17 +6,17 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/nearmemory"
 )
 
-func TestHidden(t *testing.T) {
+func TestOrigins(t *testing.T) {
 	t.Parallel()
-	h := nearmemory.NewHidden()
+	h := nearmemory.NewOrigins()
 	if _, known := h.Get("1"); known {
 		t.Error("something is known")
 	}
-	h.Set("1", true)
-	h.Set("2", false)
-	for id, want := range map[string]bool{"1": true, "2": false} {
-		if hidden, known := h.Get(id); !known || hidden != want {
-			t.Errorf("%s: %t %t", id, hidden, known)
+	h.Set("1", "a/b")
+	h.Set("2", "c")
+	for id, want := range map[string]string{"1": "a/b", "2": "c"} {
+		if path, known := h.Get(id); !known || path != want {
+			t.Errorf("%s: %q %t", id, path, known)
 		}
 	}
 }

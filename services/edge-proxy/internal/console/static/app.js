@@ -208,7 +208,8 @@ async function fetchResult(run, button) {
   const mine = active;
   button.disabled = true;
   try {
-    const callback = await getJSON(run.elsewhere, { headers: { Authorization: `Bearer ${mine.token}` } }, RESULT_TIMEOUT_MS);
+    // The address is ours to build: the session goes there, and a frame may repeat what a worker wrote.
+    const callback = await getJSON(`/api/results/${encodeURIComponent(run.requestId)}`, { headers: { Authorization: `Bearer ${mine.token}` } }, RESULT_TIMEOUT_MS);
     if (active === mine) mine.runs.fetched(run, callback);
   } catch (cause) {
     if (active === mine) fail(cause, 'The result cannot be fetched');

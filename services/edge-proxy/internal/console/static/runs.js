@@ -101,7 +101,7 @@ export class Runs {
     // Too large for a frame: the error says where it is, and failed only if the status says so.
     const large = params.error?.data?.code === 'result_too_large';
     const failed = normalise(params.status) === 'failed' || Boolean(params.error && !large);
-    run.elsewhere = large ? text(params.error.data.url) : '';
+    run.elsewhere = large && Boolean(params.error.data.url);
     if (large) run.message = text(params.error.message);
     run.result = params.data;
     run.resultDropped = false;
@@ -122,7 +122,7 @@ export class Runs {
   /** The callback of a result that was too large for a frame has been fetched. */
   fetched(run, callback) {
     run.result = callback.data ?? callback.error;
-    run.elsewhere = '';
+    run.elsewhere = false;
     this.#hooks.onChange(run);
   }
 
@@ -163,7 +163,7 @@ export class Runs {
   #create() {
     const run = {
       key: `run-${this.#next++}`, requestId: '', executionId: '', name: '', status: 'started', progress: null, message: '',
-      states: [], result: undefined, elsewhere: '', hasResult: false, error: null, startedAt: now(), endedAt: null,
+      states: [], result: undefined, elsewhere: false, hasResult: false, error: null, startedAt: now(), endedAt: null,
     };
     this.#runs.unshift(run);
     while (this.#runs.length > RUN_LIMIT) this.#remove(this.#runs.at(-1));

@@ -28,10 +28,15 @@ const (
 	silence = 2 * time.Minute
 	// headTime bounds connecting and the head of the answer.
 	headTime = 10 * time.Second
-	// probeTime is how long the event at the cursor may take to come again.
-	probeTime = 5 * time.Second
-	// batchSize bounds how many events go to the log together.
-	batchSize = 256
+	// probeTime is how long the event at the cursor may take to come again. A feed that is slow is asked again,
+	// each time with more patience, through lastProbe.
+	probeTime   = 5 * time.Second
+	probeFactor = 3
+	lastProbe   = probeTime * probeFactor * probeFactor
+	// queueSize bounds how many events wait, and batchSize and batchBytes what goes to the log together.
+	queueSize  = 4
+	batchSize  = 256
+	batchBytes = 8 << 20
 )
 
 // part is the one part of the cursor.
@@ -43,13 +48,15 @@ var _ fanout.LifecycleSource = (*Source)(nil)
 type Source struct {
 	address   string
 	shard     int
+	wants     func(payload []byte) bool
 	transport http.RoundTripper
 }
 
-// New makes the source of a shard, whose feed is at host:port.
-func New(address string, shard int) *Source {
+// New makes the source of a shard, whose feed is at host:port. types are the event types to hand on, in every
+// spelling.
+func New(address string, shard int, types []string) *Source {
 	dialer := &net.Dialer{Timeout: headTime, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
-	return &Source{address: address, shard: shard, transport: &http.Transport{
+	return &Source{address: address, shard: shard, wants: fanout.OfTypes(types), transport: &http.Transport{
 		DialContext: dialer.DialContext, ResponseHeaderTimeout: headTime, DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment,
 	}}
 }
@@ -68,88 +75,120 @@ func (s *Source) Settle(context.Context) error {
 }
 
 var (
-	errSilent = errors.New("the feed sent nothing for too long")
-	errReset  = errors.New("the feed no longer has the event at the cursor: it is read from its beginning")
+	errSilent  = errors.New("the feed sent nothing for too long")
+	errNoProbe = errors.New("the feed did not send the event at the cursor")
+	errReset   = errors.New("the feed no longer has the event at the cursor: it is read from its beginning")
 )
+
+// position is how far a feed was read: the sequence, and behind a slash the sequence through which events may
+// have been read before, as long as that is larger.
+type position struct{ last, known uint64 }
+
+func parsePosition(text string) position {
+	last, known, _ := strings.Cut(text, "/")
+	var p position
+	var err error
+	if p.last, err = strconv.ParseUint(last, 10, 64); err != nil {
+		return position{}
+	}
+	p.known, _ = strconv.ParseUint(known, 10, 64)
+	return p
+}
+
+func (p position) String() string {
+	text := strconv.FormatUint(p.last, 10)
+	if p.known > p.last {
+		text += "/" + strconv.FormatUint(p.known, 10)
+	}
+	return text
+}
 
 // Optional implements the port.
 func (*Source) Optional() bool { return false }
 
 // Read implements the port. A feed answers with what comes after a cursor and says nothing when its log
 // is another one and shorter. So it is asked for the last event that was read once more: if that one does
-// not come, the log was replaced, and it is read from its beginning. Events that the log of lifecycle
-// events has already are dropped there.
+// not come, however often and patiently it is asked for, the log was replaced, and it is read from its
+// beginning. So it is when an older one comes.
 func (s *Source) Read(ctx context.Context, cursor fanout.Cursor, report func(fanout.SourceState), take func(context.Context, fanout.SourceBatch) error) error {
-	position := cursor[part]
-	var err error
+	at := parsePosition(cursor[part])
+	patience := probeTime
 	for {
-		err = s.read(ctx, position, report, func(ctx context.Context, b fanout.SourceBatch) error {
-			if err := take(ctx, b); err != nil {
-				return err
-			}
-			position = b.Position
-			return nil
-		})
+		found, err := s.read(ctx, &at, patience, report, take)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // its reader wants no more
 		}
-		if !errors.Is(err, errSilent) {
-			break
+		if found {
+			patience = probeTime
+		}
+		switch {
+		case errors.Is(err, errSilent):
+		case errors.Is(err, errNoProbe) && patience < lastProbe:
+			patience *= probeFactor
+		case errors.Is(err, errNoProbe), errors.Is(err, errReset):
+			begin := position{known: max(at.last, at.known)}
+			return errors.Join(errReset, take(ctx, fanout.SourceBatch{Part: part, Position: begin.String()}))
+		default:
+			return err
 		}
 	}
-	if errors.Is(err, errReset) {
-		err = errors.Join(err, take(ctx, fanout.SourceBatch{Part: part, Position: "0"}))
-	}
-	if err != nil {
-		report(fanout.SourceState{Problem: "the " + s.reading() + " cannot be read"})
-	}
-	return err
 }
 
-func (s *Source) read(ctx context.Context, position string, report func(fanout.SourceState), take func(context.Context, fanout.SourceBatch) error) error {
-	last, err := strconv.ParseUint(position, 10, 64)
-	if err != nil {
-		last = 0
-	}
+// read reads one answer of the feed and moves the position. found reports whether the event at the position came
+// again, or a later one.
+func (s *Source) read(
+	ctx context.Context, at *position, patience time.Duration,
+	report func(fanout.SourceState), take func(context.Context, fanout.SourceBatch) error,
+) (found bool, err error) {
+	probed := at.last
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	resp, err := s.open(ctx, max(last, 1)-1)
+	resp, err := s.open(ctx, max(probed, 1)-1)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	report(fanout.SourceState{Reading: s.reading()})
-	events, broken := make(chan feedEvent, batchSize), make(chan error, 1)
-	go receive(ctx, resp, events, broken)
+	events, broken := make(chan feedEvent, queueSize), make(chan error, 1)
+	go s.receive(ctx, resp, events, broken)
 	wait, onSilence := silence, errSilent
-	if last > 0 {
-		wait, onSilence = probeTime, errReset
+	if probed > 0 {
+		wait, onSilence = patience, errNoProbe
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return found, nil
 		case err := <-broken:
-			return err
+			return found, err
 		case <-timer.C:
-			return onSilence
+			return found, onSilence
 		case e, open := <-events:
 			if !open {
-				return nil // the feed ended in good order
+				return found, nil // the feed ended in good order
 			}
-			onSilence = errSilent
-			timer.Reset(silence)
 			b := fanout.SourceBatch{Part: part}
+			next, size := *at, 0
 			for more := true; more; {
-				if e.id > 0 {
-					b.Position = strconv.FormatUint(e.id, 10)
+				switch {
+				case e.id == 0: // without a place it cannot be told from others
+				case e.id < probed:
+					return found, errReset
+				case e.id > probed:
+					found, next.last = true, e.id
+					b.Position = next.String()
+					if e.payload != nil {
+						size += len(e.payload)
+						b.Events = append(b.Events, fanout.SourceEvent{
+							ID: s.Name() + "-" + strconv.FormatUint(e.id, 10), Payload: e.payload, Again: e.id <= at.known,
+						})
+					}
+				default: // it was read before
+					found = true
 				}
-				if e.payload != nil {
-					b.Events = append(b.Events, fanout.SourceEvent{ID: s.Name() + "-" + strconv.FormatUint(e.id, 10), Payload: e.payload})
-				}
-				if more = len(b.Events) < batchSize; more {
+				if more = len(b.Events) < batchSize && size < batchBytes; more {
 					select {
 					case e, more = <-events:
 					default:
@@ -157,12 +196,17 @@ func (s *Source) read(ctx context.Context, position string, report func(fanout.S
 					}
 				}
 			}
+			if found {
+				onSilence = errSilent
+				timer.Reset(silence)
+			}
 			if b.Position == "" {
-				continue // comments, or an event without a place: nothing to remember
+				continue
 			}
 			if err := take(ctx, b); err != nil {
-				return err
+				return found, err
 			}
+			*at = next
 		}
 	}
 }
@@ -188,14 +232,14 @@ func (s *Source) open(ctx context.Context, cursor uint64) (*http.Response, error
 	return resp, nil
 }
 
-// feedEvent is one record of the feed; payload is nil for what is no event.
+// feedEvent is one record of the feed; payload is nil for what is no event that anybody wants.
 type feedEvent struct {
 	id      uint64
 	payload []byte
 }
 
 // receive reads the answer until it ends.
-func receive(ctx context.Context, resp *http.Response, events chan<- feedEvent, broken chan<- error) {
+func (s *Source) receive(ctx context.Context, resp *http.Response, events chan<- feedEvent, broken chan<- error) {
 	in := httpkit.NewEventStreamReader(resp.Body, maxEvent)
 	for {
 		e, err := in.Next()
@@ -212,8 +256,12 @@ func receive(ctx context.Context, resp *http.Response, events chan<- feedEvent, 
 		if err != nil {
 			id = 0
 		}
+		payload := payloadOf(e.Data)
+		if !s.wants(payload) {
+			payload = nil
+		}
 		select {
-		case events <- feedEvent{id, payloadOf(e.Data)}:
+		case events <- feedEvent{id, payload}:
 		case <-ctx.Done():
 			return
 		}

@@ -40,6 +40,7 @@ type Source struct {
 	js     jetstream.JetStream
 	cfg    Config
 	known  []Subjects
+	wants  func(payload []byte) bool
 	logger *slog.Logger
 
 	look chan struct{} // asks for a look for streams now
@@ -50,11 +51,12 @@ type Source struct {
 	readers map[string]*reader
 
 	cannotList time.Time // listing streams failed then
+	silent     int       // how many lists in a row were not answered
 }
 
 // New makes the source.
 func New(js jetstream.JetStream, cfg Config, logger *slog.Logger) *Source {
-	return &Source{js: js, cfg: cfg, known: all(cfg.Prefix), logger: logger, look: make(chan struct{}, 1), looked: make(chan struct{})}
+	return &Source{js: js, cfg: cfg, known: all(cfg.Prefix), wants: fanout.OfTypes(cfg.Types), logger: logger, look: make(chan struct{}, 1), looked: make(chan struct{})}
 }
 
 // Name implements the port.
@@ -68,6 +70,8 @@ const (
 	lookTimeout = 5 * time.Second
 	// listAgain is when listing streams is tried again after it was answered with silence.
 	listAgain = 5 * time.Second
+	// silentLists is how many lists in a row must go unanswered until it counts as forbidden.
+	silentLists = 2
 )
 
 // Optional implements the port.
@@ -203,6 +207,9 @@ func (s *Source) names(ctx context.Context) ([]string, error) {
 		err := list.Err()
 		cancel()
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && s.js.Conn().IsConnected() {
+			if s.silent++; s.silent < silentLists { // it may be slow: what is read goes on
+				return s.namesOfReaders(), nil
+			}
 			s.cannotList = time.Now()
 			s.logger.InfoContext(ctx, "streams cannot be listed, looking for NoETL's by name", "names", s.cfg.Names, "err", err)
 			return s.cfg.Names, nil
@@ -211,8 +218,18 @@ func (s *Source) names(ctx context.Context) ([]string, error) {
 			return nil, err
 		}
 	}
+	s.silent = 0
 	slices.Sort(names)
 	return slices.Compact(names), nil
+}
+
+// namesOfReaders returns the streams that are read, and those that servers make.
+func (s *Source) namesOfReaders() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := slices.AppendSeq(slices.Clone(s.cfg.Names), maps.Keys(s.readers))
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func (s *Source) filters(info *jetstream.StreamInfo) []string {

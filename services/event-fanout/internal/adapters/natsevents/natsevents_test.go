@@ -380,7 +380,7 @@ func TestTraceContextComesAlong(t *testing.T) {
 			return nil
 		})
 	}()
-	msg := &nats.Msg{Subject: "noetl.events.step.exit", Data: []byte("{}"), Header: nats.Header{"traceparent": {"00-a-b-01"}, "other": {"x"}}}
+	msg := &nats.Msg{Subject: "noetl.events.step.exit", Data: []byte(`{"type":"step.exit"}`), Header: nats.Header{"traceparent": {"00-a-b-01"}, "other": {"x"}}}
 	if _, err := n.js.PublishMsg(t.Context(), msg); err != nil {
 		t.Fatal(err)
 	}

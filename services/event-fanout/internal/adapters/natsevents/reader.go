@@ -16,11 +16,13 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
-// Bounds of a reader: what the server sends ahead, and what goes to the log together.
+// Bounds of a reader: what the server sends ahead, what waits here, and what goes to the log together.
 const (
 	pullMessages = 256
 	pullBytes    = 8 << 20
+	queueSize    = 4
 	batchSize    = 256
+	batchBytes   = 8 << 20
 	// pullExpiry and heartbeat bound how late a reader notices that its consumer is gone.
 	pullExpiry = 5 * time.Second
 	heartbeat  = 1 * time.Second
@@ -106,6 +108,28 @@ func (s *Source) open(ctx context.Context, info *jetstream.StreamInfo, position 
 
 var errMissed = errors.New("messages were missed on their way")
 
+// message is one message of the consumer; event is nil for one that nobody wants.
+type message struct {
+	seq   jetstream.SequencePair
+	event *fanout.SourceEvent
+	err   error
+}
+
+// read turns a message into what is kept of it.
+func (r *reader) read(m jetstream.Msg) message {
+	meta, err := m.Metadata()
+	if err != nil {
+		return message{err: err}
+	}
+	out := message{seq: meta.Sequence}
+	if r.source.wants(m.Data()) {
+		out.event = &fanout.SourceEvent{
+			ID: r.position(meta.Sequence.Stream), ExecutionID: r.source.executionID(m.Subject()), Payload: m.Data(), Trace: traceOf(m.Headers()),
+		}
+	}
+	return out
+}
+
 // run hands the events on until the reader is ended or something breaks.
 func (r *reader) run(take func(context.Context, fanout.SourceBatch) error) error {
 	defer r.end()
@@ -114,7 +138,7 @@ func (r *reader) run(take func(context.Context, fanout.SourceBatch) error) error
 	if err != nil {
 		return natskit.Outage(err)
 	}
-	messages, broken := make(chan jetstream.Msg, batchSize), make(chan error, 1)
+	messages, broken := make(chan message, queueSize), make(chan error, 1)
 	go func() {
 		defer close(messages)
 		for {
@@ -123,7 +147,7 @@ func (r *reader) run(take func(context.Context, fanout.SourceBatch) error) error
 				broken <- err
 				return
 			}
-			messages <- m
+			messages <- r.read(m)
 		}
 	}()
 	defer func() {
@@ -131,10 +155,22 @@ func (r *reader) run(take func(context.Context, fanout.SourceBatch) error) error
 		for range messages { // so that the goroutine above ends
 		}
 	}()
+	looks := time.NewTicker(lookAgain)
+	defer looks.Stop()
+	var suspect uint64 // one more than was handled when the server last said that it had sent more, 0 for never
 	for {
 		select {
 		case <-r.ctx.Done():
 			return nil
+		case <-looks.C:
+			switch behind := r.behind(); {
+			case !behind || len(messages) > 0:
+				suspect = 0
+			case suspect == r.handled+1:
+				return errMissed
+			default:
+				suspect = r.handled + 1
+			}
 		case m, open := <-messages:
 			if !open {
 				if r.ctx.Err() != nil {
@@ -149,33 +185,38 @@ func (r *reader) run(take func(context.Context, fanout.SourceBatch) error) error
 	}
 }
 
+// behind reports whether the server has sent more than was handled. Nothing is acknowledged, so what it wrote to
+// a connection that was dead already counts as delivered: if nothing comes after that, no hole shows.
+func (r *reader) behind() bool {
+	ctx, cancel := context.WithTimeout(r.ctx, lookTimeout)
+	defer cancel()
+	info, err := r.consumer.Info(ctx)
+	return err == nil && info.Delivered.Consumer > r.handled
+}
+
 // batch hands on a message and those that came with it.
-func (r *reader) batch(m jetstream.Msg, messages <-chan jetstream.Msg, take func(context.Context, fanout.SourceBatch) error) error {
+func (r *reader) batch(m message, messages <-chan message, take func(context.Context, fanout.SourceBatch) error) error {
 	b := fanout.SourceBatch{Part: r.name}
-	count := uint64(0)
-	for {
-		meta, err := m.Metadata()
-		if err != nil {
-			return err
+	count, bytes := uint64(0), 0
+	for more := true; more; {
+		if m.err != nil {
+			return m.err
 		}
 		count++
-		if meta.Sequence.Consumer != r.handled+count {
+		if m.seq.Consumer != r.handled+count {
 			return errMissed
 		}
-		b.Position = r.position(meta.Sequence.Stream)
-		b.Events = append(b.Events, fanout.SourceEvent{
-			ID: b.Position, ExecutionID: r.source.executionID(m.Subject()), Payload: m.Data(), Trace: traceOf(m.Headers()),
-		})
-		if len(b.Events) == batchSize {
-			break
+		b.Position = r.position(m.seq.Stream)
+		if m.event != nil {
+			b.Events = append(b.Events, *m.event)
+			bytes += len(m.event.Payload)
 		}
-		var more bool
-		select {
-		case m, more = <-messages:
-		default:
-		}
-		if !more {
-			break
+		if more = len(b.Events) < batchSize && bytes < batchBytes; more {
+			select {
+			case m, more = <-messages:
+			default:
+				more = false
+			}
 		}
 	}
 	if err := take(r.ctx, b); err != nil {
@@ -199,8 +240,12 @@ func (r *reader) end() {
 	}
 }
 
-// look is how soon after nothing was new the consumer is asked again.
-const look = time.Millisecond
+// How soon the consumer is asked again when nothing was new: soon at first, because an event that was just published
+// is a moment away, then ever more rarely.
+const (
+	firstWait   = time.Millisecond
+	longestWait = 50 * time.Millisecond
+)
 
 // settle returns when all that the stream holds now has been handed on.
 func (r *reader) settle(ctx context.Context) error {
@@ -212,7 +257,7 @@ func (r *reader) settle(ctx context.Context) error {
 	r.mu.Lock()
 	settled := r.settled
 	r.mu.Unlock()
-	for last > settled {
+	for wait := firstWait; last > settled; wait = min(2*wait, longestWait) {
 		info, err := r.consumer.Info(ctx)
 		if err != nil {
 			return natskit.Outage(err)
@@ -231,7 +276,7 @@ func (r *reader) settle(ctx context.Context) error {
 				break
 			}
 		}
-		timer := time.NewTimer(look)
+		timer := time.NewTimer(wait)
 		select {
 		case <-progress:
 		case <-timer.C:

@@ -81,11 +81,8 @@ func narrow(filters, subjects []string) []string {
 	var out []string
 	for _, f := range filters {
 		for _, s := range subjects {
-			switch {
-			case within(f, s):
-				out = append(out, f)
-			case within(s, f):
-				out = append(out, s)
+			if both, ok := intersect(f, s); ok {
+				out = append(out, both)
 			}
 		}
 	}
@@ -94,6 +91,29 @@ func narrow(filters, subjects []string) []string {
 	return slices.DeleteFunc(slices.Clone(out), func(f string) bool {
 		return slices.ContainsFunc(out, func(other string) bool { return other != f && within(f, other) })
 	})
+}
+
+// intersect returns the subject that matches what both a and b match; ok is false when that is nothing.
+func intersect(a, b string) (both string, ok bool) {
+	as, bs := strings.Split(a, "."), strings.Split(b, ".")
+	var out []string
+	for i := range max(len(as), len(bs)) {
+		switch {
+		case i >= len(as) || i >= len(bs):
+			return "", false
+		case as[i] == ">":
+			return strings.Join(append(out, bs[i:]...), "."), true
+		case bs[i] == ">":
+			return strings.Join(append(out, as[i:]...), "."), true
+		case as[i] == "*":
+			out = append(out, bs[i])
+		case bs[i] == "*" || as[i] == bs[i]:
+			out = append(out, as[i])
+		default:
+			return "", false
+		}
+	}
+	return strings.Join(out, "."), true
 }
 
 // within reports whether every subject that a matches is matched by b.

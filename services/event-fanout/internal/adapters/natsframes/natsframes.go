@@ -101,6 +101,7 @@ func (l *FrameLog) Since(ctx context.Context, client string, after uint64, limit
 	if err != nil {
 		return nil, false, err
 	}
+	frames = make([]fanout.Frame, 0, len(messages))
 	for _, m := range messages {
 		frames = append(frames, fanout.Frame{Seq: m.Sequence, Event: m.Header.Get(EventHeader), Body: m.Data})
 	}
@@ -142,14 +143,9 @@ func (l *FrameLog) Full(ctx context.Context, client string) (bool, error) {
 		}
 	}
 	if !answered {
-		return false, errSilent()
+		return false, natskit.ErrSilent()
 	}
 	return following+1 >= l.perClient, nil
-}
-
-// errSilent says that NATS did not answer: the iterator then ends without a word.
-func errSilent() error {
-	return fault.New(fault.Unavailable, "frame_log_silent", "a part of the gateway is unavailable; try again")
 }
 
 // Window implements the port. The epoch is the stream's creation time: a stream that was

@@ -17,10 +17,10 @@ import (
 const sourcesBucket = "gateway_sources"
 
 // A holder that has not renewed its lease for leaseLife has lost it. Nobody compares clocks: whoever
-// wants the lease looks, every leaseLook, whether the record changes.
+// wants the lease looks, leaseLooks times in a life, whether the record changes.
 const (
-	leaseLife = 2500 * time.Millisecond
-	leaseLook = 250 * time.Millisecond
+	leaseLife  = 2500 * time.Millisecond
+	leaseLooks = 10
 )
 
 var _ fanout.Leases = (*Leases)(nil)
@@ -29,11 +29,12 @@ var _ fanout.Leases = (*Leases)(nil)
 type Leases struct {
 	bucket *natskit.Lazy[jetstream.KeyValue]
 	holder string
+	life   time.Duration
 }
 
 // NewLeases makes the store; holder names this process and no other.
 func NewLeases(js jetstream.JetStream, holder string, replicas int) *Leases {
-	return &Leases{holder: holder, bucket: natskit.Bucket(js, jetstream.KeyValueConfig{
+	return &Leases{holder: holder, life: leaseLife, bucket: natskit.Bucket(js, jetstream.KeyValueConfig{
 		Bucket: sourcesBucket, Description: "Who reads which source of NoETL's lifecycle events, and how far.",
 		Storage: jetstream.FileStorage, Replicas: replicas,
 	})}
@@ -91,7 +92,7 @@ func (l *Leases) Acquire(ctx context.Context, name string) (fanout.Lease, error)
 		if revision != seen || since.IsZero() {
 			seen, since = revision, time.Now()
 		}
-		if r.Holder == "" || time.Since(since) >= leaseLife {
+		if r.Holder == "" || time.Since(since) >= l.life {
 			mine := r
 			mine.Holder, mine.Beat = l.holder, r.Beat+1
 			got, err := l.put(ctx, name, mine, revision)
@@ -102,7 +103,7 @@ func (l *Leases) Acquire(ctx context.Context, name string) (fanout.Lease, error)
 				return nil, err
 			}
 		}
-		timer := time.NewTimer(leaseLook)
+		timer := time.NewTimer(l.life / leaseLooks)
 		select {
 		case <-ctx.Done():
 			timer.Stop()

@@ -30,11 +30,11 @@ func TestStoresConform(t *testing.T) {
 		t.Helper()
 		return natskv.PendingIndex{Routes: natskv.NewRoutes(testkit.StartNATS(t).JetStream(t), time.Hour, 1)}
 	})
-	fanouttest.RunLeases(t, func(t *testing.T) (a, b fanout.Leases, die func(string)) {
+	fanouttest.RunLeases(t, func(t *testing.T) (a, b fanout.Leases, life time.Duration) {
 		t.Helper()
 		n := testkit.StartNATS(t)
-		// A holder dies by not renewing any more, which is what the suite does next.
-		return natskv.NewLeases(n.JetStream(t), "a", 1), natskv.NewLeases(n.JetStream(t), "b", 1), func(string) {}
+		life = 500 * time.Millisecond
+		return natskv.NewLeases(n.JetStream(t), "a", 1).Living(life), natskv.NewLeases(n.JetStream(t), "b", 1).Living(life), life
 	})
 	fanouttest.RunTicketStore(t, func(t *testing.T) (fanout.TicketStore, fanout.TicketStore) {
 		t.Helper()

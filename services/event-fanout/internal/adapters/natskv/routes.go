@@ -11,7 +11,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
-	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
@@ -191,7 +190,7 @@ func (x *Routes) under(ctx context.Context, prefix string) iter.Seq2[*jetstream.
 			}
 		}
 		if rest != "0" { // the iterator ends without a word when NATS does not answer
-			yield(nil, errSilent())
+			yield(nil, natskit.ErrSilent())
 		}
 	}
 }
@@ -222,17 +221,13 @@ func (x *Routes) page(ctx context.Context, prefix string, yield func(*jetstream.
 			}
 		}
 		if after == seen {
-			yield(nil, errSilent())
+			yield(nil, natskit.ErrSilent())
 			return
 		}
 	}
 }
 
 const pageSize = 512
-
-func errSilent() error {
-	return fault.New(fault.Unavailable, "index_silent", "a part of the gateway is unavailable; try again")
-}
 
 func routeKey(executionID, requestID string) string { return "x." + executionID + "." + requestID }
 

@@ -5,6 +5,7 @@ package natslifecycle
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -40,6 +41,7 @@ var _ fanout.LifecycleLog = (*Log)(nil)
 type Log struct {
 	js     jetstream.JetStream
 	stream *natskit.Lazy[jetstream.Stream]
+	logger *slog.Logger
 }
 
 // New makes the log; the stream is created when it is first needed.
@@ -48,7 +50,7 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Log{js: js, stream: natskit.Stream(js, jetstream.StreamConfig{
+	return &Log{js: js, logger: tel.Logger, stream: natskit.Stream(js, jetstream.StreamConfig{
 		Name: StreamName, Description: "Lifecycle events of NoETL's executions, for the gateway's clients.",
 		Subjects: []string{subjectPrefix + "*"}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
 		Discard: jetstream.DiscardOld, MaxAge: cfg.TTL, MaxBytes: cfg.MaxBytes, MaxMsgsPerSubject: -1, Duplicates: min(dedupWindow, cfg.TTL),
@@ -59,19 +61,54 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*Log, error) {
 // publishTimeout bounds the acknowledgement of one event.
 const publishTimeout = 5 * time.Second
 
-// Append implements the port. The events are sent one behind the other and acknowledged together: one
-// connection keeps their order, and a server that stops taking them stores none of the later ones.
+// Append implements the port. An event is sent when the one before it of the same execution is acknowledged: a
+// connection that breaks, a new leader or a single refusal would otherwise let a later one be stored first. The
+// executions do not wait for each other.
 func (l *Log) Append(ctx context.Context, events []fanout.LifecycleEvent) error {
 	if _, err := l.stream.Get(ctx); err != nil {
 		return err
 	}
-	acks := make([]jetstream.PubAckFuture, 0, len(events))
+	rounds, err := l.rounds(ctx, events)
+	if err != nil {
+		return err
+	}
+	for _, round := range rounds {
+		if err := l.publish(ctx, round); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rounds sorts events into rounds with at most one of each execution, in their order.
+func (l *Log) rounds(ctx context.Context, events []fanout.LifecycleEvent) ([][]*nats.Msg, error) {
+	var rounds [][]*nats.Msg
+	next := map[string]int{}
 	for _, e := range events {
 		msg, err := encode(e)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		ack, err := l.js.PublishMsgAsync(msg, jetstream.WithMsgID(e.ID), jetstream.WithExpectStream(StreamName))
+		if size := l.oversize(msg); size > 0 {
+			l.logger.WarnContext(ctx, "a lifecycle event is too large for NATS and is left out",
+				"reason", "event_too_large", "execution_id", e.State.ExecutionID, "event_type", e.State.EventType, "bytes", size)
+			continue
+		}
+		round := next[e.State.ExecutionID]
+		next[e.State.ExecutionID]++
+		if round == len(rounds) {
+			rounds = append(rounds, nil)
+		}
+		rounds[round] = append(rounds[round], msg)
+	}
+	return rounds, nil
+}
+
+// publish sends messages one behind the other and waits for all of them.
+func (l *Log) publish(ctx context.Context, messages []*nats.Msg) error {
+	acks := make([]jetstream.PubAckFuture, 0, len(messages))
+	for _, msg := range messages {
+		ack, err := l.js.PublishMsgAsync(msg)
 		if err != nil {
 			return l.stream.Failed(err)
 		}
@@ -120,12 +157,33 @@ func (l *Log) Stream(ctx context.Context) (jetstream.Stream, error) { return l.s
 // Failed tells the log of an error met by the consumer.
 func (l *Log) Failed(err error) error { return l.stream.Failed(err) }
 
+// maxHeader is what NATS takes of headers, in bytes.
+const maxHeader = 1<<16 - 1
+
+// oversize returns the size of a message that NATS refuses for good, 0 for one that it takes or that it cannot be
+// asked about now.
+func (l *Log) oversize(msg *nats.Msg) int {
+	head := len("NATS/1.0\r\n\r\n")
+	for name, values := range msg.Header {
+		for _, value := range values {
+			head += len(name) + len(value) + len(": \r\n")
+		}
+	}
+	most := l.js.Conn().MaxPayload()
+	if size := head + len(msg.Data); head > maxHeader || (most > 0 && int64(size) > most) {
+		return size
+	}
+	return 0
+}
+
 func encode(e fanout.LifecycleEvent) (*nats.Msg, error) {
 	data, err := json.Marshal(e.State.Params())
 	if err != nil {
 		return nil, err
 	}
-	msg := &nats.Msg{Subject: subjectPrefix + e.State.ExecutionID, Data: data, Header: nats.Header{}}
+	msg := &nats.Msg{Subject: subjectPrefix + e.State.ExecutionID, Data: data, Header: nats.Header{
+		jetstream.MsgIDHeader: {e.ID}, jetstream.ExpectedStreamHeader: {StreamName},
+	}}
 	for _, name := range slices.Sorted(maps.Keys(e.Trace)) {
 		msg.Header.Set(name, e.Trace[name])
 	}

@@ -22,9 +22,25 @@ func newLog(t *testing.T, n *testkit.NATS) *natslifecycle.Log {
 
 func TestLogConforms(t *testing.T) {
 	t.Parallel()
-	fanouttest.RunLifecycleLog(t, func(t *testing.T) fanout.LifecycleLog {
+	fanouttest.RunLifecycleLog(t, func(t *testing.T) (fanout.LifecycleLog, func(bool)) {
 		t.Helper()
-		return newLog(t, testkit.StartNATS(t))
+		n := testkit.StartNATS(t)
+		log, js := newLog(t, n), n.JetStream(t)
+		return log, func(refuse bool) { // the server does, by a limit that the gateway never sets
+			t.Helper()
+			s, err := js.Stream(t.Context(), natslifecycle.StreamName)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg := s.CachedInfo().Config
+			cfg.MaxMsgSize = -1
+			if refuse {
+				cfg.MaxMsgSize = 2 << 10
+			}
+			if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
+				t.Fatal(err)
+			}
+		}
 	})
 }
 

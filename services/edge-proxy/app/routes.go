@@ -1,0 +1,72 @@
+package app
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	settings "github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/routesfile"
+	"github.com/noetl/gateway/services/edge-proxy/internal/config"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+)
+
+// RoutesTool is the verb routes: it prints the table of NoETL's routes, or what the gateway decides about one call.
+func RoutesTool() run.Tool {
+	return run.Tool{Usage: "[<method> <path> [<role>,…]]", Run: routes}
+}
+
+func tableOf(a config.Authority) (*edge.Table, error) {
+	return routesfile.Load(routesfile.Options{Path: a.RoutesFile, OperatorRoles: a.OperatorRoles, Sandbox: a.ConsoleIsSandbox})
+}
+
+func routes(args []string, stdout io.Writer) error {
+	if len(args) == 1 || len(args) > 3 {
+		return run.ErrUsage
+	}
+	// Only the settings of the table count: it can be looked at where the others are missing.
+	var cfg config.Authority
+	if err := settings.Load(&cfg, settings.Environ()); err != nil {
+		return err
+	}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	table, err := tableOf(cfg)
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		return printTable(stdout, table)
+	}
+	var roles []string
+	if len(args) == 3 && args[2] != "" {
+		roles = strings.Split(args[2], ",")
+	}
+	d := table.Decide(args[0], args[1], roles)
+	verdict := "refused"
+	if d.Allowed {
+		verdict = "allowed"
+	}
+	_, err = fmt.Fprintf(stdout, "%s: %s\n", verdict, d.Reason)
+	return err
+}
+
+func printTable(out io.Writer, table *edge.Table) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(w, "# %s\nCLASS\tROLES\tPERMISSIONS\tROUTE UNDER /noetl/\n", table.Source)
+	for _, r := range table.Rules() {
+		class := table.Class(r.Class)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Class, words(class.Roles, "nobody"), words(class.Permissions, "-"), r)
+	}
+	return w.Flush()
+}
+
+func words(list []string, none string) string {
+	if len(list) == 0 {
+		return none
+	}
+	return strings.Join(list, ",")
+}
