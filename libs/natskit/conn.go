@@ -55,16 +55,18 @@ const inboxPrefix = "_INBOX_GATEWAY."
 // batch that is asked for at once.
 const syncQueue = 1024
 
-// Connect returns a connection that reconnects for ever, also when no server is there yet:
-// a gateway that starts before NATS must not crash. Extra options are for tests and for the
+// Connect returns a connection that reconnects forever, also when no server is there yet or it refuses
+// our user: a gateway that starts before NATS must not crash. Extra options are for tests and for the
 // in-process server of standalone.
 //
 // Replies arrive under _INBOX_GATEWAY.<name>: a NATS user can be allowed its own and nobody else's,
 // and who may hear all of _INBOX, as most clients may, hears none of ours.
 func Connect(cfg Config, name string, logger *slog.Logger, extra ...nats.Option) (*nats.Conn, error) {
+	refusals := &refusal{logger: logger, servers: Address(cfg.URL)}
 	opts := []nats.Option{
 		nats.Name(name), nats.CustomInboxPrefix(inboxPrefix + name), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
-		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 250*time.Millisecond),
+		nats.CustomReconnectDelay(refusals.wait),
+		nats.IgnoreAuthErrorAbort(), // the default closes the connection for good at the second refusal
 		nats.Timeout(2 * time.Second), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
 		nats.DrainTimeout(5 * time.Second),
 		nats.SyncQueueLen(syncQueue), // the default allocates 512 KB for every batched get
@@ -74,8 +76,16 @@ func Connect(cfg Config, name string, logger *slog.Logger, extra ...nats.Option)
 				logger.Warn("NATS disconnected", "err", err)
 			}
 		}),
-		nats.ReconnectHandler(func(*nats.Conn) { logger.Info("NATS reconnected") }),
+		nats.ConnectHandler(func(*nats.Conn) { refusals.note(nil) }),
+		nats.ReconnectHandler(func(*nats.Conn) {
+			refusals.note(nil)
+			logger.Info("NATS reconnected")
+		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			if refused(err) != nil {
+				refusals.note(err)
+				return
+			}
 			subject := ""
 			if sub != nil {
 				subject = sub.Subject
@@ -96,6 +106,7 @@ func Connect(cfg Config, name string, logger *slog.Logger, extra ...nats.Option)
 		}
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", Address(cfg.URL), err)
 	}
+	refusals.conn.Store(nc)
 	return nc, nil
 }
 
@@ -103,6 +114,9 @@ func Connect(cfg Config, name string, logger *slog.Logger, extra ...nats.Option)
 func Probe(nc *nats.Conn) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if !nc.IsConnected() {
+			if why := refused(nc.LastError()); why != nil {
+				return fault.Wrap(why, fault.Unavailable, "nats_refused", "NATS refuses this user")
+			}
 			return fault.New(fault.Unavailable, "nats_disconnected", "not connected to NATS")
 		}
 		if err := nc.FlushWithContext(ctx); err != nil {

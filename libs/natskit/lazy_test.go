@@ -21,7 +21,7 @@ func TestAWaiterKeepsItsOwnDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		opened := 0
-		l := natskit.NewLazy(func(context.Context) (int, error) { opened++; <-release; return opened, nil })
+		l := natskit.NewLazy(nil, func(context.Context) (int, error) { opened++; <-release; return opened, nil })
 		go func() { _, _ = l.Get(t.Context()) }()
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -48,7 +48,7 @@ func TestWhatIsGoneIsOpenedAgain(t *testing.T) {
 		nats.ErrStreamNotFound, nats.ErrConsumerNotFound, nats.ErrBucketNotFound, nats.ErrNoStreamResponse, nats.ErrNoResponders,
 	} {
 		opened := 0
-		l := natskit.NewLazy(func(context.Context) (int, error) { opened++; return opened, nil })
+		l := natskit.NewLazy(nil, func(context.Context) (int, error) { opened++; return opened, nil })
 		_, _ = l.Get(t.Context())
 		_ = l.Failed(errors.New("something else"))
 		if got, _ := l.Get(t.Context()); got != 1 {
@@ -68,23 +68,85 @@ func TestABucketIsMadeAgainAfterALoss(t *testing.T) {
 	js := testkit.StartNATS(t).JetStream(t)
 	l := natskit.Bucket(js, jetstream.KeyValueConfig{Bucket: "b"})
 	put := func() error {
-		kv, err := l.Get(t.Context())
+		return l.Do(t.Context(), func(kv jetstream.KeyValue) error {
+			_, err := kv.PutString(t.Context(), "k", "v")
+			return err
+		})
+	}
+	for range 2 {
+		if err := put(); err != nil {
+			t.Fatal(err)
+		}
+		if err := js.DeleteKeyValue(t.Context(), "b"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if entry, err := natskit.Entry(t.Context(), l, "k"); !errors.Is(err, jetstream.ErrKeyNotFound) {
+		t.Errorf("read %v, %v", entry, err)
+	}
+}
+
+// An operation that finds the thing missing runs once more, and not for ever.
+func TestAnOperationRunsTwiceAtTheMost(t *testing.T) {
+	t.Parallel()
+	opened, ran := 0, 0
+	l := natskit.NewLazy(nil, func(context.Context) (int, error) { opened++; return opened, nil })
+	err := l.Do(t.Context(), func(int) error { ran++; return jetstream.ErrStreamNotFound })
+	if f := fault.Of(err); f == nil || f.Kind != fault.Unavailable || opened != 2 || ran != 2 {
+		t.Errorf("opened %d times, ran %d times: %v", opened, ran, err)
+	}
+	if err := l.Do(t.Context(), func(int) error { ran++; return errors.New("something else") }); err == nil || ran != 3 {
+		t.Errorf("ran %d times: %v", ran, err)
+	}
+}
+
+// What a connection opened before it broke may not be there any more, and nothing says so until it is used.
+func TestWhatWasOpenedBeforeAReconnectIsOpenedAgain(t *testing.T) {
+	t.Parallel()
+	n := testkit.StartNATS(t)
+	nc := n.Connect(t)
+	opened := 0
+	l := natskit.NewLazy(nc, func(context.Context) (int, error) { opened++; return opened, nil })
+	for range 2 {
+		if got, err := l.Get(t.Context()); got != 1 || err != nil {
+			t.Fatal(got, err)
+		}
+	}
+	n.Lose(t)
+	testkit.Eventually(t, "it has reconnected", func() bool { return nc.Stats().Reconnects > 0 && nc.IsConnected() })
+	for range 2 {
+		if got, err := l.Get(t.Context()); got != 2 || err != nil {
+			t.Fatal(got, err)
+		}
+	}
+}
+
+func TestTheFirstUseAfterALossOfDataSucceeds(t *testing.T) {
+	t.Parallel()
+	n := testkit.StartNATS(t)
+	js := n.JetStream(t)
+	bucket := natskit.Bucket(js, jetstream.KeyValueConfig{Bucket: "b"})
+	stream := natskit.Stream(js, jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}}, slog.New(slog.DiscardHandler))
+	use := func() error {
+		kv, err := bucket.Get(t.Context())
 		if err != nil {
 			return err
 		}
-		_, err = kv.PutString(t.Context(), "k", "v")
-		return l.Failed(err)
+		if _, err := kv.PutString(t.Context(), "k", "v"); err != nil {
+			return err
+		}
+		if _, err := stream.Get(t.Context()); err != nil {
+			return err
+		}
+		_, err = js.Publish(t.Context(), "s", nil)
+		return err
 	}
-	if err := put(); err != nil {
+	if err := use(); err != nil {
 		t.Fatal(err)
 	}
-	if err := js.DeleteKeyValue(t.Context(), "b"); err != nil {
-		t.Fatal(err)
-	}
-	if err := put(); err == nil {
-		t.Fatal("the bucket is there")
-	}
-	if err := put(); err != nil {
+	n.Lose(t)
+	testkit.Eventually(t, "it has reconnected", func() bool { return js.Conn().Stats().Reconnects > 0 && js.Conn().IsConnected() })
+	if err := use(); err != nil {
 		t.Error(err)
 	}
 }

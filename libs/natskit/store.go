@@ -12,9 +12,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Lazy makes a bucket or stream when it is first needed, and again when it is found missing
-// (a NATS server that came back empty). It is safe for concurrent use.
+// Lazy makes a bucket or stream when it is first needed, and again when it is found missing or its
+// connection was broken meanwhile: a NATS server may come back empty. It is safe for concurrent use.
 type Lazy[T any] struct {
+	conn *nats.Conn
 	open func(context.Context) (T, error)
 	// opening holds a token while somebody opens: a channel, because a waiter must not outstay
 	// its own context when that takes long.
@@ -23,11 +24,21 @@ type Lazy[T any] struct {
 	mu  sync.Mutex
 	got T
 	ok  bool
+	era uint64 // of the connection when the thing was opened
 }
 
-// NewLazy makes a Lazy from a function that opens, or makes and opens, the thing.
-func NewLazy[T any](open func(context.Context) (T, error)) *Lazy[T] {
-	return &Lazy[T]{open: open, opening: make(chan struct{}, 1)}
+// NewLazy makes a Lazy from a function that opens, or makes and opens, the thing over a connection.
+// Without a connection only what is found missing is opened again.
+func NewLazy[T any](conn *nats.Conn, open func(context.Context) (T, error)) *Lazy[T] {
+	return &Lazy[T]{conn: conn, open: open, opening: make(chan struct{}, 1)}
+}
+
+// now is a number that changes whenever the connection is made anew.
+func (l *Lazy[T]) now() uint64 {
+	if l.conn == nil {
+		return 0
+	}
+	return l.conn.Stats().Reconnects
 }
 
 // Get returns the thing. The error is a fault (see [Outage]); the next call tries again.
@@ -45,20 +56,51 @@ func (l *Lazy[T]) Get(ctx context.Context) (T, error) {
 	if got, ok := l.opened(); ok {
 		return got, nil
 	}
+	era := l.now() // before it is opened: a connection that breaks now may lead to another server
 	got, err := l.open(ctx)
 	if err != nil {
 		return none, Outage(err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.got, l.ok = got, true
+	l.got, l.ok, l.era = got, true, era
 	return got, nil
 }
 
 func (l *Lazy[T]) opened() (T, bool) {
+	era := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.got, l.ok
+	return l.got, l.ok && l.era == era
+}
+
+// Use runs an operation on the thing and returns its error as a fault. When the thing is found missing, the
+// operation has changed nothing: the thing is made again and the operation runs once more, so it must allow
+// for being run twice.
+func Use[T, R any](ctx context.Context, l *Lazy[T], op func(T) (R, error)) (R, error) {
+	for again := false; ; again = true {
+		got, err := l.Get(ctx)
+		if err != nil {
+			var none R
+			return none, err
+		}
+		result, err := op(got)
+		if again || !missing(err) || ctx.Err() != nil {
+			return result, l.Failed(err)
+		}
+		_ = l.Failed(err)
+	}
+}
+
+// Do is [Use] for an operation without a result.
+func (l *Lazy[T]) Do(ctx context.Context, op func(T) error) error {
+	_, err := Use(ctx, l, func(got T) (struct{}, error) { return struct{}{}, op(got) })
+	return err
+}
+
+// Entry reads a key of a bucket.
+func Entry(ctx context.Context, bucket *Lazy[jetstream.KeyValue], key string) (jetstream.KeyValueEntry, error) {
+	return Use(ctx, bucket, func(kv jetstream.KeyValue) (jetstream.KeyValueEntry, error) { return kv.Get(ctx, key) })
 }
 
 // Failed looks at an error of an operation on the thing: when the thing itself is gone it is
@@ -96,7 +138,7 @@ func LostRace(err error) bool {
 // Bucket opens a key-value bucket that exists as it is, whoever made it, and else makes it.
 // Several replicas may race to make it.
 func Bucket(js jetstream.JetStream, cfg jetstream.KeyValueConfig) *Lazy[jetstream.KeyValue] {
-	return NewLazy(func(ctx context.Context) (jetstream.KeyValue, error) {
+	return NewLazy(js.Conn(), func(ctx context.Context) (jetstream.KeyValue, error) {
 		kv, err := js.KeyValue(ctx, cfg.Bucket)
 		if !errors.Is(err, jetstream.ErrBucketNotFound) {
 			return kv, err
@@ -114,7 +156,7 @@ func Bucket(js jetstream.JetStream, cfg jetstream.KeyValueConfig) *Lazy[jetstrea
 // change a stream) it is used as it is, and the logger says so.
 func Stream(js jetstream.JetStream, cfg jetstream.StreamConfig, logger *slog.Logger) *Lazy[jetstream.Stream] {
 	bound := BoundStream(js, cfg)
-	return NewLazy(func(ctx context.Context) (jetstream.Stream, error) {
+	return NewLazy(js.Conn(), func(ctx context.Context) (jetstream.Stream, error) {
 		s, err := bound.open(ctx)
 		if err != nil || current(s.CachedInfo().Config, cfg) {
 			return s, err
@@ -149,7 +191,7 @@ func current(have, want jetstream.StreamConfig) bool {
 // BoundStream opens a stream that belongs to somebody else as it is, and makes it with cfg
 // only if it does not exist.
 func BoundStream(js jetstream.JetStream, cfg jetstream.StreamConfig) *Lazy[jetstream.Stream] {
-	return NewLazy(func(ctx context.Context) (jetstream.Stream, error) {
+	return NewLazy(js.Conn(), func(ctx context.Context) (jetstream.Stream, error) {
 		s, err := js.Stream(ctx, cfg.Name)
 		if !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return s, err

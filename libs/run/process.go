@@ -160,16 +160,33 @@ func Flush(tel *telemetry.Telemetry) Component {
 	})
 }
 
-// CloseNATS is the component that closes the connection after those that use it.
+// CloseNATS is the component that closes the connection after those that use it. A connection that
+// closes before, which nothing opens again, fails the process: a new one has a connection.
 func CloseNATS(nc *nats.Conn) Component {
 	return Func("NATS connection", func(ctx context.Context) error {
-		<-ctx.Done()
+		closed := nc.StatusChanged(nats.CLOSED)
+		defer nc.RemoveStatusListener(closed)
+		if nc.IsClosed() {
+			return closedForGood(nc)
+		}
+		select {
+		case <-closed:
+			return closedForGood(nc)
+		case <-ctx.Done():
+		}
 		if nc.IsConnected() {
 			_ = nc.FlushTimeout(time.Second) // best effort: what was published should arrive
 		}
 		nc.Close()
 		return nil
 	})
+}
+
+func closedForGood(nc *nats.Conn) error {
+	if err := nc.LastError(); err != nil {
+		return fmt.Errorf("closed for good: %w", err)
+	}
+	return errors.New("closed for good")
 }
 
 // neighbourPatience is how long the ready line waits for dependencies that are not critical: those

@@ -4,6 +4,7 @@ package testkit
 
 import (
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -48,6 +49,19 @@ func (n *NATS) Start(tb testing.TB) {
 func (n *NATS) Stop() {
 	n.server.Shutdown()
 	n.server.WaitForShutdown()
+}
+
+// Require makes the server ask for this user from its next start on; an empty name asks for none.
+func (n *NATS) Require(user, password string) { n.opts.Username, n.opts.Password = user, password }
+
+// Lose stops the server and starts it again with an empty store.
+func (n *NATS) Lose(tb testing.TB) {
+	tb.Helper()
+	n.Stop()
+	if err := os.RemoveAll(n.opts.StoreDir); err != nil {
+		tb.Fatal(err)
+	}
+	n.Start(tb)
 }
 
 // URL returns the address for clients.

@@ -59,7 +59,8 @@ kv.callback_subject_prefix kv.session_bucket kv.session_cache_ttl_secs kv.reques
 // Retired reports whether an earlier gateway read the name or key and none of our services does.
 func Retired(name string) bool { return slices.Contains(retired, name) }
 
-// shared are prefixes that others use too: only what is nearly a name that we read is a mistake.
+// shared are prefixes that others use too, or that a typo may have hit: only what is nearly a name that we
+// read is a mistake.
 //
 //nolint:gochecknoglobals // a constant table
 var shared = []string{"NATS_", "NOETL_", "CORS_", "LOG_", "OTEL_"}
@@ -84,14 +85,21 @@ OTEL_EXPORTER_OTLP_TIMEOUT OTEL_EXPORTER_OTLP_TRACES_TIMEOUT OTEL_EXPORTER_OTLP_
 // nearMiss is how many letters a name may differ by to count as a typo of another.
 const nearMiss = 2
 
+// farMiss is the same for a name whose prefix is not right either: a program of others is likelier then.
+const farMiss = 1
+
 // NearMiss returns the name that somebody nearly wrote: one that we read, under a prefix that others use
-// too. A name that is read is no miss, nor is one that is not close to any.
+// too, or with a typo in its prefix. A name that is read is no miss, nor is one that is not close to any.
 func NearMiss(name string) (string, bool) {
-	if !slices.ContainsFunc(shared, func(p string) bool { return strings.HasPrefix(name, p) }) {
-		return "", false
+	near := slices.ContainsFunc(shared, func(p string) bool { return strings.HasPrefix(name, p) })
+	best, at := "", farMiss+1
+	if near {
+		at = nearMiss + 1
 	}
-	best, at := "", nearMiss+1
 	for _, n := range slices.Concat(names, telemetry) {
+		if !near && strings.HasPrefix(n, "LOG_") { // LOGLEVEL is what many programs read
+			continue
+		}
 		if n == name {
 			return "", false
 		}

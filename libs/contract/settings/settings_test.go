@@ -29,7 +29,9 @@ func TestNearMissesOfSharedPrefixes(t *testing.T) {
 		"NATS_ULR": "NATS_URL", "NATS_USRENAME": "NATS_USERNAME", "NATS_PASWORD": "NATS_PASSWORD", "NOETL_BASE_ULR": "NOETL_BASE_URL", "LOG_LEVE": "LOG_LEVEL",
 		"CORS_ALLOWED_ORIGIN": "CORS_ALLOWED_ORIGINS", "OTEL_EXPORTER_OTLP_ENDPIONT": "OTEL_EXPORTER_OTLP_ENDPOINT", "NOETL_EVENT_FEED_ADR": "NOETL_EVENT_FEED_ADDR",
 		"NATS_URL": "", "NATS_USER": "", "OTEL_SERVICE_NAME": "", "NATS_CLUSTER": "", "NATS_HOST": "", "NOETL_NATS_URL": "", "NOETL_PUBLIC_SERVER_URL": "", "LOG_FILE": "",
-		"NOETL_HOST": "", "NATS_STREAM": "", "PATH": "", "NTAS_URL": "",
+		"NOETL_HOST": "", "NATS_STREAM": "", "PATH": "", "NATSURL": "NATS_URL", "NAT_URL": "NATS_URL", "NATSS_URL": "NATS_URL", "OETL_BASE_URL": "NOETL_BASE_URL",
+		"LOGLEVEL": "", "CORSALLOWED_ORIGINS": "CORS_ALLOWED_ORIGINS", "ATUH_ISSUERS": "", "UTH_ISSUERS": "AUTH_ISSUERS", "GATWAY_PORT": "GATEWAY_PORT",
+		"NATS_BOX": "", "BATS_URL": "NATS_URL", "HOME": "", "PORT": "", "HOSTNAME": "", "LANG": "", "GOPATH": "", "DATABASE_URL": "", "REDIS_URL": "", "KAFKA_URL": "", "NTAS_URL": "", "TZ": "", "USER": "", "NODE_ENV": "",
 	} {
 		if got, ok := settings.NearMiss(name); got != want || ok != (want != "") {
 			t.Errorf("%s: %q %t, want %q", name, got, ok, want)

@@ -127,7 +127,7 @@ func TestMalformedAnswersOpenNothing(t *testing.T) {
 					t.Errorf("%v: %+v, %v", data, got, err)
 				}
 				_, err = r.login(t, authwire.LoginRequest{Auth0Token: w.issuer.Token(t, "a@example.com")})
-				wantKind(t, err, fault.BadGateway)
+				wantKind(t, err, fault.Unavailable)
 			}
 		})
 	}

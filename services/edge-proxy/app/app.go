@@ -179,7 +179,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		httpapi.PerAddress(kit.NewRates(cfg.RateAddress, cfg.RateAddress/10).Count(refusals, "address"), httpapi.Public(httpkit.Routes(mux), proxy)))
 
 	events = httpapi.EndWith(closing, events)
-	for _, route := range []string{"GET /events", "POST /events/ticket", "GET /ws", "GET /api/results/{request_id}"} {
+	for _, route := range []string{"/events", "POST /events/ticket", "/ws", "GET /api/results/{request_id}"} {
 		mux.Handle(route, events)
 	}
 	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe}, httpkit.Check{Name: "auth", Probe: natskit.ProbeService(nc, "auth")})

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/noetl/gateway/libs/fault"
@@ -28,13 +29,16 @@ type world struct {
 	t      *testing.T
 	noetl  *ingresstest.NoETL
 	server *httptest.Server
+	nats   *testkit.NATS
+	conn   *nats.Conn // the service's
 	reg    *prometheus.Registry
 	url    string
 }
 
 func boot(t *testing.T, settings ...string) *world {
 	t.Helper()
-	w := &world{t: t, noetl: ingresstest.NewNoETL()}
+	w := &world{t: t, noetl: ingresstest.NewNoETL(), nats: testkit.StartNATS(t)}
+	w.conn = w.nats.Connect(t)
 	w.server = httptest.NewServer(w.noetl.Handler())
 	t.Cleanup(w.server.Close)
 	cfg, err := app.Load(append([]string{
@@ -45,7 +49,7 @@ func boot(t *testing.T, settings ...string) *world {
 	}
 	tel, health := telemetry.Nop("ingress"), &httpkit.Health{}
 	w.reg = tel.Registry
-	a, err := app.New(t.Context(), cfg, run.Host{Telemetry: tel, NATS: testkit.StartNATS(t).Connect(t), Health: health})
+	a, err := app.New(t.Context(), cfg, run.Host{Telemetry: tel, NATS: w.conn, Health: health})
 	if err != nil {
 		t.Fatal(err)
 	}

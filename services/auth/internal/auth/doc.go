@@ -6,7 +6,7 @@
 // Invariants:
 //   - a session exists only for an identity that a [TokenVerifier] vouched for;
 //   - a revoked, expired or ended session is never resolved again, whatever a cache says;
-//   - "nobody can tell" is an outage (Unavailable, BadGateway), never "not logged in", and
+//   - "nobody can tell" is an outage (Unavailable), never "not logged in", and
 //     never an open door;
 //   - anything but a clear yes is a denial.
 //

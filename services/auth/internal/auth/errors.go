@@ -11,7 +11,7 @@ var (
 	// ErrNoSession says that a token is no session: unknown, ended, expired or revoked.
 	ErrNoSession = fault.New(fault.Unauthenticated, "invalid_session", "the session is invalid or expired: log in again")
 	// ErrMalformed says that a backend sent an answer which cannot be understood.
-	ErrMalformed = fault.New(fault.BadGateway, "bad_auth_answer", "the login backend sent an answer that could not be understood")
+	ErrMalformed = fault.New(fault.Unavailable, "bad_auth_answer", "the login backend sent an answer that could not be understood").After(BackendPause)
 
 	errTokenMissing      = fault.New(fault.Invalid, "missing_token", "auth0_token is required: send the token of the identity provider")
 	errTokenTooLarge     = fault.New(fault.TooLarge, "token_too_large", "auth0_token and auth0_refresh_token may have at most 16384 bytes each")
@@ -20,10 +20,13 @@ var (
 	errPermissionUnknown = fault.New(fault.Invalid, "bad_permission", "permission_type must be execute, view, edit or modify")
 )
 
+// BackendPause is when to ask again a backend that could not answer.
+const BackendPause = 5 * time.Second
+
 // ErrBackendDown returns the fault for a backend that says that it cannot answer: its database is
 // unavailable, or its playbook ended without an answer. It says nothing about the session.
 func ErrBackendDown(cause error) error {
-	return fault.Wrap(cause, fault.Unavailable, "auth_backend_down", "the login backend cannot answer now; try again").After(5 * time.Second)
+	return fault.Wrap(cause, fault.Unavailable, "auth_backend_down", "the login backend cannot answer now; try again").After(BackendPause)
 }
 
 // ErrLate returns the fault for a backend that missed the deadline.

@@ -27,7 +27,7 @@ type LoginRequest struct {
 
 // Login verifies the token here, whatever the backend does with it, and has the backend open
 // a session. Invalid is a request that must change, Unauthenticated a refused token or
-// person, Unavailable a backend that is away or late, BadGateway one that answers nonsense.
+// person, Unavailable a backend that is unavailable or late or answers nonsense.
 func (s *Service) Login(ctx context.Context, in LoginRequest) (Opened, error) {
 	out, err := s.login(ctx, in)
 	s.Meter.Login(loginOutcome(err))

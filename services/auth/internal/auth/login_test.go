@@ -83,7 +83,7 @@ func TestMalformedLoginAnswerIsNoSession(t *testing.T) {
 			w := authtest.NewWorld()
 			w.Backend.Open = change
 			_, err := w.Service.Login(t.Context(), auth.LoginRequest{Token: "alice-token"})
-			wantKind(t, err, fault.BadGateway)
+			wantKind(t, err, fault.Unavailable)
 			if _, found, _ := w.Cache.Get(t.Context(), "session-1"); found {
 				t.Fatal("half a session was cached")
 			}

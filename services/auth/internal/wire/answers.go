@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
@@ -22,7 +23,7 @@ type Answer struct {
 
 // CallbackAnswer decodes a callback's body. A missing status is success (contract, section 6).
 func CallbackAnswer(body []byte) (Answer, error) {
-	m, ok := object(body)
+	m, ok := object(noetlwire.Lenient(body)) // it may come over NATS, and not by event-fanout
 	if !ok {
 		return Answer{}, malformed("callback is no object")
 	}
@@ -243,5 +244,6 @@ func EncodeRecord(t auth.Token, r auth.Record) ([]byte, error) {
 }
 
 func malformed(what string) error {
-	return fault.Wrap(fmt.Errorf("malformed: %s", what), auth.ErrMalformed.Kind, auth.ErrMalformed.Code, auth.ErrMalformed.Message)
+	m := auth.ErrMalformed
+	return fault.Wrap(fmt.Errorf("malformed: %s", what), m.Kind, m.Code, m.Message).After(m.RetryAfter)
 }

@@ -123,16 +123,16 @@ func TestLoginAnswers(t *testing.T) {
 		"refused":            {`{"status":"error","data":{"error":"user is locked"}}`, fault.Unauthenticated, false},
 		"refused inside":     {`{"status":"success","data":{"status":"error","message":"user is locked"}}`, fault.Unauthenticated, false},
 		"status of no text":  {`{"status":true,"data":{"session_token":"t",` + user + `,"expires_at":"2099-01-01T00:00:00Z"}}`, fault.Unauthenticated, false},
-		"no token":           {`{"status":"success","data":{"status":"authenticated",` + user + `,"expires_at":"2099-01-01T00:00:00Z"}}`, fault.BadGateway, false},
-		"no user":            {`{"status":"success","data":{"session_token":"t","expires_at":"2099-01-01T00:00:00Z"}}`, fault.BadGateway, false},
-		"empty user":         {`{"status":"success","data":{"session_token":"t","user":{},"expires_at":"2099-01-01T00:00:00Z"}}`, fault.BadGateway, false},
-		"no end":             {`{"status":"success","data":{"session_token":"t",` + user + `}}`, fault.BadGateway, false},
-		"bad end":            {`{"status":"success","data":{"session_token":"t",` + user + `,"expires_at":"later"}}`, fault.BadGateway, false},
-		"data is a list":     {`{"status":"success","data":[]}`, fault.BadGateway, false},
-		"empty":              {`{}`, fault.BadGateway, false},
-		"no object":          {`"yes"`, fault.BadGateway, false},
-		"null":               {`null`, fault.BadGateway, false},
-		"no JSON":            {`<html>`, fault.BadGateway, false},
+		"no token":           {`{"status":"success","data":{"status":"authenticated",` + user + `,"expires_at":"2099-01-01T00:00:00Z"}}`, fault.Unavailable, false},
+		"no user":            {`{"status":"success","data":{"session_token":"t","expires_at":"2099-01-01T00:00:00Z"}}`, fault.Unavailable, false},
+		"empty user":         {`{"status":"success","data":{"session_token":"t","user":{},"expires_at":"2099-01-01T00:00:00Z"}}`, fault.Unavailable, false},
+		"no end":             {`{"status":"success","data":{"session_token":"t",` + user + `}}`, fault.Unavailable, false},
+		"bad end":            {`{"status":"success","data":{"session_token":"t",` + user + `,"expires_at":"later"}}`, fault.Unavailable, false},
+		"data is a list":     {`{"status":"success","data":[]}`, fault.Unavailable, false},
+		"empty":              {`{}`, fault.Unavailable, false},
+		"no object":          {`"yes"`, fault.Unavailable, false},
+		"null":               {`null`, fault.Unavailable, false},
+		"no JSON":            {`<html>`, fault.Unavailable, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -224,12 +224,13 @@ func TestAccessAnswers(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := "malformed"
-		if d, err := a.Decision(); err == nil {
+		switch d, err := a.Decision(); {
+		case err == nil:
 			got = map[bool]string{true: "yes", false: "no"}[d.Allowed]
-		} else if fault.Of(err).Kind == fault.Unavailable {
-			got = "outage"
-		} else if !errors.Is(err, auth.ErrMalformed) {
+		case fault.Of(err).Kind != fault.Unavailable || fault.Of(err).RetryAfter <= 0:
 			t.Errorf("%s: %v", body, err)
+		case !errors.Is(err, auth.ErrMalformed):
+			got = "outage"
 		}
 		if got != want {
 			t.Errorf("%s: %s, want %s", body, got, want)

@@ -108,7 +108,11 @@ func (s *Service) Rerun(ctx context.Context, in RerunRequest) (ExecuteResponse, 
 	if err := s.use(ctx, in.Caller, Start, in.ExecutionID); err != nil {
 		return ExecuteResponse{}, err
 	}
-	return s.start(ctx, in.Caller, in.Tracking, "", in.Variables, func(ctx context.Context, workload map[string]any) (noetlwire.ExecuteResponse, error) {
+	path, err := s.origin(ctx, in.ExecutionID)
+	if err != nil {
+		return ExecuteResponse{}, err
+	}
+	return s.start(ctx, in.Caller, in.Tracking, path, in.Variables, func(ctx context.Context, workload map[string]any) (noetlwire.ExecuteResponse, error) {
 		return s.NoETL.Rerun(ctx, in.ExecutionID, workload)
 	})
 }

@@ -41,6 +41,12 @@ func (s *Service) Status(ctx context.Context, in StatusRequest) (noetlwire.Execu
 	if err != nil {
 		return out, err
 	}
+	if out.Path == "" { // no server's status tells it; it was asked for to judge the call, and is remembered
+		out.Path, _ = s.origin(ctx, in.ExecutionID)
+	}
+	if out.Name == "" {
+		out.Name = out.Path[strings.LastIndex(out.Path, "/")+1:]
+	}
 	if out.ExecutionID == "" {
 		out.ExecutionID = noetlwire.ID(in.ExecutionID)
 	}
@@ -62,6 +68,8 @@ func quiet(endTime string) bool {
 }
 
 // told is an execution in the words and in the flags, of which each generation of servers tells only one.
+// Whoever polls the flags waits for one of them: an execution that is over is completed unless it failed,
+// and the word tells a cancelled one.
 func told(out noetlwire.Execution, state noetlwire.State) noetlwire.Execution {
 	out.Status = string(state)
 	if out.Completed == nil && state != "" {
@@ -72,8 +80,13 @@ func told(out noetlwire.Execution, state noetlwire.State) noetlwire.Execution {
 		failed := state == noetlwire.Failed
 		out.Failed = &failed
 	}
-	if running := false; state == noetlwire.Running {
-		out.Completed, out.Failed = &running, &running
+	yes, no := true, false
+	switch state {
+	case noetlwire.Running:
+		out.Completed, out.Failed = &no, &no
+	case noetlwire.Cancelled:
+		out.Completed, out.Failed = &yes, &no
+	case noetlwire.Completed, noetlwire.Failed: // as they are
 	}
 	return out
 }

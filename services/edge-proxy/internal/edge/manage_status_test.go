@@ -44,10 +44,11 @@ func TestAStatusHasAWordAndFlagsWhateverTheServerSays(t *testing.T) {
 			`{"execution_id":582940187123449857,"status":"RUNNING","progress":{},"is_cancelled":false}`: "RUNNING false false",
 			`{"status":"COMPLETED","progress":{"total_steps":1},"is_cancelled":false}`:                  "COMPLETED true false",
 			`{"status":"FAILED","is_cancelled":false}`:                                                  "FAILED false true",
-			`{"status":"CANCELLED","is_cancelled":true}`:                                                "CANCELLED false false",
+			`{"status":"CANCELLED","is_cancelled":true}`:                                                "CANCELLED true false",
 			// as the Python server
 			`{"execution_id":"582940187123449857","completed":false,"failed":false}`:       "RUNNING false false",
 			`{"completed":true,"failed":false,"completion_inferred":false}`:                "COMPLETED true false",
+			`{"completed":false,"failed":false,"is_cancelled":true}`:                       "CANCELLED true false",
 			`{"completed":false,"failed":true}`:                                            "FAILED false true",
 			inferred(300 * time.Millisecond):                                               "RUNNING false false",
 			inferred(3 * time.Second):                                                      "COMPLETED true false",

@@ -324,29 +324,6 @@ func (r *resolver) ProxyRequest(ctx context.Context, in ProxyRequestInput) (*Pro
 	return out, nil
 }
 
-// Frames streams the caller's frames.
-func (r *resolver) Frames(ctx context.Context, clientID, lastEventID *string) (<-chan *Frame, error) {
-	caller, err := r.Caller(ctx)
-	if err != nil {
-		return nil, err
-	}
-	in, err := r.Subscribe(ctx, edge.FramesRequest{Caller: caller, ClientID: deref(clientID), LastEventID: deref(lastEventID)})
-	if err != nil {
-		return nil, err
-	}
-	out := make(chan *Frame)
-	go func() {
-		defer close(out)
-		for f := range in {
-			select {
-			case out <- &Frame{ID: optional(f.ID), Method: f.Method, Params: f.Params}:
-			case <-ctx.Done():
-			}
-		}
-	}()
-	return out, nil
-}
-
 func (r *resolver) input(ctx context.Context, variables any) (edge.Caller, map[string]any, error) {
 	caller, err := r.Caller(ctx)
 	if err != nil {
@@ -363,7 +340,7 @@ func (r *resolver) input(ctx context.Context, variables any) (edge.Caller, map[s
 }
 
 func tracking(clientID, requestID *string) edge.Tracking {
-	return edge.Tracking{ClientID: deref(clientID), RequestID: deref(requestID)}
+	return edge.Tracking{ClientID: deref(clientID), RequestID: noetlwire.RequestID(deref(requestID))}
 }
 
 func result(out edge.ExecuteResponse, err error) (*ExecuteResult, error) {

@@ -19,14 +19,16 @@ type ExecuteResult struct {
 }
 
 type Execution struct {
-	ExecutionID string  `json:"executionId"`
-	Status      *string `json:"status,omitempty"`
-	Name        *string `json:"name,omitempty"`
-	Path        *string `json:"path,omitempty"`
-	Completed   *bool   `json:"completed,omitempty"`
-	Failed      *bool   `json:"failed,omitempty"`
-	Result      any     `json:"result,omitempty"`
-	Error       any     `json:"error,omitempty"`
+	ExecutionID string `json:"executionId"`
+	// RUNNING, COMPLETED, FAILED, CANCELLED, or another word of the server.
+	Status *string `json:"status,omitempty"`
+	Name   *string `json:"name,omitempty"`
+	Path   *string `json:"path,omitempty"`
+	// It is over and has not failed: poll until completed or failed is true. A cancelled execution is completed, too; status tells.
+	Completed *bool `json:"completed,omitempty"`
+	Failed    *bool `json:"failed,omitempty"`
+	Result    any   `json:"result,omitempty"`
+	Error     any   `json:"error,omitempty"`
 }
 
 type Frame struct {

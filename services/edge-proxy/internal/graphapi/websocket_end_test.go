@@ -9,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/noetl/gateway/libs/testkit"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/graphapi"
 )
 
@@ -29,6 +30,29 @@ func TestASocketEndsWithItsSession(t *testing.T) {
 	end()
 	s.closedWith(4403, "Forbidden: the session has ended") // and no complete before it
 	<-ended
+}
+
+// The stream may hear of the end before the socket does: no complete comes in between, which would tell
+// the client that all is well.
+func TestAStreamWhoseSessionExpiredIsNotComplete(t *testing.T) {
+	t.Parallel()
+	var end context.CancelFunc
+	expired := func(context.Context, edge.FramesRequest) (<-chan edge.Frame, error) {
+		out := make(chan edge.Frame, 1)
+		out <- edge.Frame{Method: "session/expired"}
+		close(out)
+		return out, nil
+	}
+	s := begin(t, newAPI(frames(expired), func(d *graphapi.Deps) {
+		d.WebSocket.Authenticate = func(ctx context.Context, _ string) (live context.Context, err error) {
+			live, end = context.WithCancel(ctx)
+			return live, nil
+		}
+	}))
+	s.subscribe("1", subscription)
+	s.next()
+	time.AfterFunc(200*time.Millisecond, end)
+	s.closedWith(4403, "Forbidden: the session has ended")
 }
 
 func TestOperationsEndWithTheirSocket(t *testing.T) {

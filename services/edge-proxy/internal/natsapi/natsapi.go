@@ -9,6 +9,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/edgewire"
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
@@ -59,7 +60,7 @@ func (d door) execute(ctx context.Context, in edgewire.ExecuteRequest) (edgewire
 	default:
 		return edgewire.ExecuteResponse{}, fault.New(fault.Invalid, "bad_resource_kind", "resourceKind must be playbook or agent")
 	}
-	out, err := d.set.Execute.Call(ctx, edge.ExecuteRequest{Caller: caller, Name: in.Name, Variables: variables, ResourceKind: in.ResourceKind, Tracking: edge.Tracking{ClientID: in.ClientID, RequestID: in.RequestID}})
+	out, err := d.set.Execute.Call(ctx, edge.ExecuteRequest{Caller: caller, Name: in.Name, Variables: variables, ResourceKind: in.ResourceKind, Tracking: edge.Tracking{ClientID: in.ClientID, RequestID: noetlwire.RequestID(in.RequestID)}})
 	return edgewire.ExecuteResponse(out), err
 }
 
@@ -72,7 +73,7 @@ func (d door) rerun(ctx context.Context, in edgewire.RerunRequest) (edgewire.Exe
 	if err != nil {
 		return edgewire.ExecuteResponse{}, err
 	}
-	out, err := d.set.Rerun.Call(ctx, edge.RerunRequest{Caller: caller, ExecutionID: in.ExecutionID, Variables: variables, Tracking: edge.Tracking{ClientID: in.ClientID, RequestID: in.RequestID}})
+	out, err := d.set.Rerun.Call(ctx, edge.RerunRequest{Caller: caller, ExecutionID: in.ExecutionID, Variables: variables, Tracking: edge.Tracking{ClientID: in.ClientID, RequestID: noetlwire.RequestID(in.RequestID)}})
 	return edgewire.ExecuteResponse(out), err
 }
 

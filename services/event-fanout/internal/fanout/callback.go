@@ -23,6 +23,8 @@ type Result struct {
 	// and Size is its length in bytes. Without a name it was too large to be kept either.
 	Kept string
 	Size int64
+	// Broken is why the callback could not be read, nil if it could. The result is then that it failed.
+	Broken error
 	// Taken is called, if it is set, when the service has the result: from then on it discards what nobody needs.
 	Taken func()
 }
@@ -60,7 +62,8 @@ type Delivery struct {
 
 // Complete stores the result of a request for its client: first the lifecycle events that came
 // before it, then the final state, then the result. It is idempotent. A result that cannot be kept is
-// reported to the client, and is the fault TooLarge.
+// reported to the client, and is the fault TooLarge; so is one that could not be read, with what was wrong
+// with it.
 func (s *Service) Complete(ctx context.Context, in Result) (Delivery, error) {
 	in.take()
 	out, err := s.complete(ctx, in)
@@ -71,6 +74,9 @@ func (s *Service) Complete(ctx context.Context, in Result) (Delivery, error) {
 	}
 	if err == nil && out.lost > 0 {
 		err = errTooLargeToKeep(out.lost)
+	}
+	if kind, failed := fault.KindOf(err); in.Broken != nil && (!failed || kind == fault.NotFound) {
+		err = in.Broken
 	}
 	return out.Delivery, err
 }
@@ -206,6 +212,9 @@ func (s *Service) Callback(ctx context.Context, in Result, body []byte) (deliver
 		err = errTooLargeToRelay()
 	} else {
 		delivered, err = s.Relay.Deliver(ctx, in.RequestID, body)
+	}
+	if delivered && in.Broken != nil {
+		return true, in.Broken
 	}
 	if kind, failed := fault.KindOf(err); delivered || (failed && kind != fault.TooLarge) {
 		return delivered, err

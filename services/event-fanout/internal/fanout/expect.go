@@ -14,6 +14,7 @@ import (
 // is idempotent: who got no answer may ask again.
 func (s *Service) Expect(ctx context.Context, in fanoutwire.ExpectRequest) (fanoutwire.ExpectResponse, error) {
 	var none fanoutwire.ExpectResponse
+	in.RequestID = noetlwire.RequestID(in.RequestID)
 	if !noetlwire.Token(in.RequestID) {
 		return none, errBadRequestID()
 	}
@@ -51,6 +52,7 @@ func (s *Service) same(ctx context.Context, r Request, err error) bool {
 // were there before. It is idempotent.
 func (s *Service) Bind(ctx context.Context, in fanoutwire.BindRequest) (fanoutwire.BindResponse, error) {
 	var none fanoutwire.BindResponse
+	in.RequestID = noetlwire.RequestID(in.RequestID)
 	if !noetlwire.Token(in.RequestID) {
 		return none, errBadRequestID()
 	}
@@ -117,6 +119,7 @@ func (s *Service) settle(ctx context.Context) error {
 // Abandon forgets a request whose execution did not start.
 func (s *Service) Abandon(ctx context.Context, in fanoutwire.AbandonRequest) (fanoutwire.AbandonResponse, error) {
 	var none fanoutwire.AbandonResponse
+	in.RequestID = noetlwire.RequestID(in.RequestID)
 	r, err := s.Requests.Get(ctx, in.RequestID)
 	if err != nil {
 		if kind, _ := fault.KindOf(err); kind == fault.NotFound {

@@ -101,6 +101,7 @@ func (c *callbacks) read(r *http.Request, decode func([]byte) (fanout.Result, er
 		result, err := c.keep(r.Context(), io.MultiReader(bytes.NewReader(raw), r.Body))
 		return result, nil, err
 	}
+	raw = noetlwire.Lenient(raw) // also for the one who waits for the body
 	result, err := decode(raw)
 	return result, raw, err
 }
@@ -152,11 +153,11 @@ func (c *callbacks) put(ctx context.Context, body io.Reader) (fanout.Result, err
 	pipe, copied := io.Pipe()
 	scanned := make(chan scan, 1)
 	go func() {
-		result, err := wire.Scan(pipe)
+		result, err := wire.ScanAny(pipe)
 		_, _ = io.Copy(io.Discard, pipe) // the store still wants it
 		scanned <- scan{result, err}
 	}()
-	from := &counter{ctx: ctx, from: noetlwire.NewTextReader(body), to: copied, enough: c.large.Max}
+	from := &counter{ctx: ctx, from: noetlwire.NewTextReader(noetlwire.NewLenientReader(body)), to: copied, enough: c.large.Max}
 	name, _, err := c.large.Store.Put(ctx, from)
 	kept := err == nil
 	if kind, failed := fault.KindOf(err); errors.Is(err, errEnough) || (failed && kind == fault.TooLarge) {
@@ -176,8 +177,11 @@ func (c *callbacks) put(ctx context.Context, body io.Reader) (fanout.Result, err
 	case err == nil:
 		err = got.err
 	}
-	if err != nil && kept {
+	if kept && (err != nil || got.result.Broken != nil) {
 		c.remove(ctx, name)
+	}
+	if got.result.Broken != nil { // its client is told why, and there is nothing to fetch
+		got.result.Kept, got.result.Size = "", 0
 	}
 	return got.result, err
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/sessions"
@@ -60,7 +61,7 @@ func (h *Results) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		httpkit.WriteError(ctx, w, err)
 		return
 	}
-	body, size, err := h.open(ctx, session, r.PathValue("request_id"))
+	body, size, err := h.open(ctx, session, noetlwire.RequestID(r.PathValue("request_id")))
 	if err != nil {
 		httpkit.WriteError(ctx, w, err)
 		return

@@ -80,24 +80,30 @@ func (c *Consumer) Probe(context.Context) error {
 
 // Run consumes until ctx ends, and opens the consumer again whenever it is lost.
 func (c *Consumer) Run(ctx context.Context) error {
+	told := ""
 	for ctx.Err() == nil {
-		c.once(ctx)
+		told = c.once(ctx, told)
 	}
 	return nil
 }
 
-// once consumes until ctx ends or the consumer is lost; then it waits a little.
-func (c *Consumer) once(ctx context.Context) {
+// once consumes until ctx ends or the consumer is lost; then it waits a little. It returns what the log was
+// told: an outage takes many attempts, and their one cause must not drown what else the log says.
+func (c *Consumer) once(ctx context.Context, told string) string {
 	reason, err := c.consume(ctx)
 	if ctx.Err() != nil {
-		return
+		return told
 	}
 	c.restarts.WithLabelValues(reason).Inc()
-	c.tel.Logger.WarnContext(ctx, "lifecycle events are not being routed to clients, trying again", "reason", reason, "err", err)
+	if text := reason + ": " + err.Error(); text != told {
+		c.tel.Logger.WarnContext(ctx, "lifecycle events are not being routed to clients, trying again", "reason", reason, "err", err)
+		told = text
+	}
 	select {
 	case <-ctx.Done():
 	case <-time.After(retryDelay):
 	}
+	return told
 }
 
 func (c *Consumer) consume(ctx context.Context) (reason string, err error) {

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
@@ -76,7 +77,7 @@ func (c *Callbacks) handle(ctx context.Context, m *nats.Msg) {
 		return
 	}
 	if result.RequestID == "" {
-		result.RequestID = strings.TrimPrefix(m.Subject, c.prefix)
+		result.RequestID = noetlwire.RequestID(strings.TrimPrefix(m.Subject, c.prefix))
 	}
 	if _, err := c.svc.CompleteIfPending(ctx, result); err != nil {
 		c.tel.Logger.ErrorContext(ctx, "callback failed", "err", err)

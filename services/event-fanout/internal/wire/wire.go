@@ -89,13 +89,15 @@ type ProgressBody struct {
 	Progress    Fraction     `json:"progress"`
 }
 
-// DecodeCallback reads a callback of either form.
+// DecodeCallback reads a callback of either form. One that cannot be read but says whose it is becomes a
+// failed result that is Broken.
 func DecodeCallback(body []byte) (fanout.Result, error) {
 	var b CallbackBody
+	body = noetlwire.Lenient(body)
 	if err := httpkit.UnmarshalJSON(body, &b); err != nil {
-		return fanout.Result{}, err
+		return salvage(body, err)
 	}
-	r := fanout.Result{RequestID: b.RequestID, ExecutionID: string(b.ExecutionID), Status: b.Status, Data: b.Data}
+	r := fanout.Result{RequestID: noetlwire.RequestID(b.RequestID), ExecutionID: string(b.ExecutionID), Status: b.Status, Data: b.Data}
 	if b.Error != nil && !b.Error.none {
 		r.Error = &frame.Error{Code: b.Error.Code, Message: b.Error.Message, Data: b.Error.Data}
 	}
@@ -114,8 +116,8 @@ func DecodeAsync(body []byte) (fanout.Result, error) {
 // DecodeProgress reads a progress report.
 func DecodeProgress(body []byte) (fanout.Progress, error) {
 	var b ProgressBody
-	if err := httpkit.UnmarshalJSON(body, &b); err != nil {
+	if err := httpkit.UnmarshalJSON(noetlwire.Lenient(body), &b); err != nil {
 		return fanout.Progress{}, err
 	}
-	return fanout.Progress{RequestID: b.RequestID, ExecutionID: string(b.ExecutionID), Step: b.Step, Message: b.Message, Progress: float64(b.Progress)}, nil
+	return fanout.Progress{RequestID: noetlwire.RequestID(b.RequestID), ExecutionID: string(b.ExecutionID), Step: b.Step, Message: b.Message, Progress: float64(b.Progress)}, nil
 }

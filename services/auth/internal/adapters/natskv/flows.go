@@ -121,14 +121,7 @@ func (f *Flows) Spend(ctx context.Context, id string, until time.Time) error {
 func (f *Flows) do(ctx context.Context, op func(context.Context, jetstream.KeyValue) error) error {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	kv, err := f.bucket.Get(ctx)
-	if err != nil {
-		return err
-	}
-	if err := op(ctx, kv); err != nil {
-		return f.bucket.Failed(err)
-	}
-	return nil
+	return f.bucket.Do(ctx, func(kv jetstream.KeyValue) error { return op(ctx, kv) })
 }
 
 func ignore(err, expected error) error {

@@ -77,32 +77,26 @@ func (l *Logins) Record(ctx context.Context, k auth.Key, r auth.LoginRecord) err
 	names = append(names, "t."+k.String()) // last: it says that all is there
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	kv, err := l.bucket.Get(ctx)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if err := put(ctx, l.js, kv.Bucket(), name, value, r.ExpiresAt); err != nil {
-			return l.bucket.Failed(err)
+	return l.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
+		for _, name := range names {
+			if err := put(ctx, l.js, kv.Bucket(), name, value, r.ExpiresAt); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // Get reads a login; issuer, subject and session id are kept as hashes only and stay empty.
 func (l *Logins) Get(ctx context.Context, k auth.Key) (auth.LoginRecord, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	kv, err := l.bucket.Get(ctx)
-	if err != nil {
-		return auth.LoginRecord{}, false, err
-	}
-	entry, err := kv.Get(ctx, "t."+k.String())
+	entry, err := natskit.Entry(ctx, l.bucket, "t."+k.String())
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return auth.LoginRecord{}, false, nil
 	case err != nil:
-		return auth.LoginRecord{}, false, l.bucket.Failed(err)
+		return auth.LoginRecord{}, false, err
 	}
 	var stored login
 	if err := json.Unmarshal(entry.Value(), &stored); err != nil {
@@ -124,13 +118,11 @@ func (l *Logins) Find(ctx context.Context, q auth.LoginQuery) ([]auth.KnownSessi
 	}
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	kv, err := l.bucket.Get(ctx)
+	w, err := natskit.Use(ctx, l.bucket, func(kv jetstream.KeyValue) (jetstream.KeyWatcher, error) {
+		return kv.Watch(ctx, filter, jetstream.IgnoreDeletes())
+	})
 	if err != nil {
 		return nil, err
-	}
-	w, err := kv.Watch(ctx, filter, jetstream.IgnoreDeletes())
-	if err != nil {
-		return nil, l.bucket.Failed(err)
 	}
 	defer func() { go func() { _ = w.Stop() }() }()
 	var found []auth.KnownSession

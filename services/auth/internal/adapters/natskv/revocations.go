@@ -81,18 +81,13 @@ func (r *Revocations) store(ctx context.Context, name string, until time.Time, a
 	}
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	kv, err := r.bucket.Get(ctx)
-	if err != nil {
-		return err
-	}
-	if again {
-		return r.bucket.Failed(put(ctx, r.js, kv.Bucket(), name, value, until))
-	}
-	_, err = kv.Create(ctx, name, value, jetstream.KeyTTL(lifetime(until)))
-	if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
-		return r.bucket.Failed(err)
-	}
-	return nil
+	return r.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
+		if again {
+			return put(ctx, r.js, kv.Bucket(), name, value, until)
+		}
+		_, err := kv.Create(ctx, name, value, jetstream.KeyTTL(lifetime(until)))
+		return ignore(err, jetstream.ErrKeyExists)
+	})
 }
 
 // Revoked reports whether a token is revoked.
@@ -135,11 +130,7 @@ func (r *Revocations) UserRevoked(ctx context.Context, users []authwire.UserKey)
 func (r *Revocations) entry(ctx context.Context, name string) (jetstream.KeyValueEntry, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	kv, err := r.bucket.Get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	entry, err := kv.Get(ctx, name)
+	entry, err := natskit.Entry(ctx, r.bucket, name)
 	switch {
 	case err == nil:
 		r.note(entry)
@@ -147,7 +138,7 @@ func (r *Revocations) entry(ctx context.Context, name string) (jetstream.KeyValu
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return nil, nil //nolint:nilnil // not there is an answer
 	default:
-		return nil, r.bucket.Failed(err)
+		return nil, err
 	}
 }
 

@@ -36,16 +36,12 @@ func NewSessionCache(js jetstream.JetStream, bucket string, ttl time.Duration, r
 func (c *SessionCache) Get(ctx context.Context, t auth.Token) (auth.Record, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	kv, err := c.bucket.Get(ctx)
-	if err != nil {
-		return auth.Record{}, false, err
-	}
-	entry, err := kv.Get(ctx, string(t))
+	entry, err := natskit.Entry(ctx, c.bucket, string(t))
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return auth.Record{}, false, nil
 	case err != nil:
-		return auth.Record{}, false, c.bucket.Failed(err)
+		return auth.Record{}, false, err
 	}
 	record, err := wire.Record(t, entry.Value())
 	if err != nil {
@@ -103,12 +99,5 @@ func (c *SessionCache) write(ctx context.Context, t auth.Token, r auth.Record, p
 	}
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	kv, err := c.bucket.Get(ctx)
-	if err != nil {
-		return err
-	}
-	if err := put(ctx, kv, value); err != nil {
-		return c.bucket.Failed(err)
-	}
-	return nil
+	return c.bucket.Do(ctx, func(kv jetstream.KeyValue) error { return put(ctx, kv, value) })
 }

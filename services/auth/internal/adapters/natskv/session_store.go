@@ -63,31 +63,26 @@ func (s *SessionStore) Create(ctx context.Context, t auth.Token, l auth.LocalSes
 	}
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	kv, err := s.bucket.Get(ctx)
-	if err != nil {
+	err = s.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
+		_, err := kv.Create(ctx, key(t), value, jetstream.KeyTTL(lifetime(l.ExpiresAt)))
 		return err
-	}
-	_, err = kv.Create(ctx, key(t), value, jetstream.KeyTTL(lifetime(l.ExpiresAt)))
+	})
 	if errors.Is(err, jetstream.ErrKeyExists) {
 		return fault.New(fault.Conflict, "session_exists", "the session exists already")
 	}
-	return s.bucket.Failed(err)
+	return err
 }
 
 // Get reads a session that has not expired.
 func (s *SessionStore) Get(ctx context.Context, t auth.Token) (auth.LocalSession, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	kv, err := s.bucket.Get(ctx)
-	if err != nil {
-		return auth.LocalSession{}, false, err
-	}
-	entry, err := kv.Get(ctx, key(t))
+	entry, err := natskit.Entry(ctx, s.bucket, key(t))
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return auth.LocalSession{}, false, nil
 	case err != nil:
-		return auth.LocalSession{}, false, s.bucket.Failed(err)
+		return auth.LocalSession{}, false, err
 	}
 	var r localRecord
 	if err := json.Unmarshal(entry.Value(), &r); err != nil {
@@ -106,15 +101,13 @@ func (s *SessionStore) Get(ctx context.Context, t auth.Token) (auth.LocalSession
 func (s *SessionStore) Delete(ctx context.Context, t auth.Token) error {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	kv, err := s.bucket.Get(ctx)
-	if err != nil {
-		return err
-	}
-	err = kv.Purge(ctx, key(t), jetstream.PurgeTTL(markerTTL))
+	err := s.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
+		return kv.Purge(ctx, key(t), jetstream.PurgeTTL(markerTTL))
+	})
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return nil
 	}
-	return s.bucket.Failed(err)
+	return err
 }
 
 func key(t auth.Token) string { return t.Key().String() }

@@ -317,18 +317,20 @@ func late(ctx context.Context, err error) error {
 	return err
 }
 
-// upstream turns an error of a call to NoETL into what a login may answer. NoETL's refusal of
-// our own call, such as a playbook that it does not have, is a broken backend and not the
-// caller's mistake.
+// upstream turns an error of a call to NoETL into what a login may answer: whatever kept NoETL from
+// answering, it is unavailable, and the caller asks again. NoETL's refusal of our own call, such as a
+// playbook that it does not have, is a broken backend and not the caller's mistake.
 func upstream(err error) error {
-	switch fault.Of(err).Kind {
+	switch f := fault.Of(err); f.Kind {
+	case fault.Canceled:
+		return err
 	case fault.Timeout:
 		return auth.ErrLate(err)
-	case fault.Unavailable, fault.Canceled, fault.BadGateway:
-		return err
+	case fault.Unavailable, fault.BadGateway:
+		return fault.Wrap(err, fault.Unavailable, f.Code, f.Message).After(cmp.Or(f.RetryAfter, auth.BackendPause))
 	case fault.RateLimited:
 		return fault.Wrap(err, fault.Unavailable, "auth_backend_busy", "the login backend is busy; try again").After(2 * time.Second)
 	default:
-		return fault.Wrap(err, fault.BadGateway, "auth_backend_broken", "the login backend could not be asked")
+		return fault.Wrap(err, fault.Unavailable, "auth_backend_broken", "the login backend could not be asked").After(auth.BackendPause)
 	}
 }

@@ -37,6 +37,19 @@ func TestSyncStatusesAreVerdictsOrOutages(t *testing.T) {
 	if d, err := s.Access(t.Context(), auth.AccessQuestion{}); err != nil || d.Allowed {
 		t.Errorf("a refused access answered %+v, %v", d, err)
 	}
+	for _, err := range []error{
+		fault.New(fault.BadGateway, "noetl_500", ""), fault.New(fault.BadGateway, "noetl_bad_answer", ""), fault.New(fault.Unavailable, "noetl_503", ""),
+	} {
+		s := noetlauth.NewSync(caller{err: err}, "pg")
+		_, login := s.Login(t.Context(), auth.Grant{})
+		_, validate := s.Validate(t.Context(), "tok")
+		_, access := s.Access(t.Context(), auth.AccessQuestion{})
+		for op, got := range map[string]error{"login": login, "validate": validate, "access": access} {
+			if f := fault.Of(got); f == nil || f.Kind != fault.Unavailable || f.RetryAfter <= 0 || f.Code != fault.Of(err).Code {
+				t.Errorf("%v became %v at %s", err, got, op)
+			}
+		}
+	}
 	away := noetlauth.NewSync(caller{err: fault.New(fault.NotFound, "noetl_404", "")}, "pg")
 	if _, err := away.Validate(t.Context(), "tok"); !fault.Outage(err) {
 		t.Errorf("a missing route answered %v", err)

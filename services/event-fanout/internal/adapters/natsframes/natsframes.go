@@ -78,14 +78,10 @@ func (l *FrameLog) Append(ctx context.Context, client string, f fanout.NewFrame)
 	}
 	msg := &nats.Msg{Subject: subjectPrefix + client, Data: f.Body, Header: natskit.Inject(ctx, l.tel.Propagator(), nats.Header{})}
 	msg.Header.Set(EventHeader, f.Event)
-	if _, err := l.stream.Get(ctx); err != nil {
+	return l.stream.Do(ctx, func(jetstream.Stream) error {
+		_, err := l.js.PublishMsg(ctx, msg, jetstream.WithMsgID(f.DedupID), jetstream.WithExpectStream(StreamName))
 		return err
-	}
-	_, err := l.js.PublishMsg(ctx, msg, jetstream.WithMsgID(f.DedupID), jetstream.WithExpectStream(StreamName))
-	if err != nil {
-		return l.stream.Failed(err)
-	}
-	return nil
+	})
 }
 
 // headerRoom is what the headers of a frame may take of the largest payload, in bytes.
@@ -97,12 +93,13 @@ const maxRead = 1 << 20
 
 // Since implements the port with batched direct gets: no consumer is made.
 func (l *FrameLog) Since(ctx context.Context, client string, after uint64, limit int) (frames []fanout.Frame, more bool, err error) {
-	if _, err := l.stream.Get(ctx); err != nil {
-		return nil, false, err
-	}
-	messages, more, err := natskit.Backlog(ctx, l.js, StreamName, subjectPrefix+client, after, limit, maxRead)
+	var messages []*jetstream.RawStreamMsg
+	err = l.stream.Do(ctx, func(jetstream.Stream) error {
+		messages, more, err = natskit.Backlog(ctx, l.js, StreamName, subjectPrefix+client, after, limit, maxRead)
+		return err
+	})
 	if err != nil {
-		return nil, false, l.stream.Failed(err)
+		return nil, false, err
 	}
 	frames = make([]fanout.Frame, 0, len(messages))
 	for _, m := range messages {
@@ -113,16 +110,12 @@ func (l *FrameLog) Since(ctx context.Context, client string, after uint64, limit
 
 // Client implements the port.
 func (l *FrameLog) Client(ctx context.Context, seq uint64) (string, error) {
-	s, err := l.stream.Get(ctx)
-	if err != nil {
-		return "", err
-	}
-	m, err := s.GetMsg(ctx, seq)
+	m, err := natskit.Use(ctx, l.stream, func(s jetstream.Stream) (*jetstream.RawStreamMsg, error) { return s.GetMsg(ctx, seq) })
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return "", nil
 	case err != nil:
-		return "", l.stream.Failed(err)
+		return "", err
 	}
 	return strings.TrimPrefix(m.Subject, subjectPrefix), nil
 }
@@ -158,13 +151,9 @@ func (l *FrameLog) Full(ctx context.Context, client string) (bool, error) {
 // Window implements the port. The epoch is the stream's creation time: a stream that was
 // lost and recreated has another.
 func (l *FrameLog) Window(ctx context.Context) (fanout.Window, error) {
-	s, err := l.stream.Get(ctx)
+	info, err := natskit.Use(ctx, l.stream, func(s jetstream.Stream) (*jetstream.StreamInfo, error) { return s.Info(ctx) })
 	if err != nil {
 		return fanout.Window{}, err
-	}
-	info, err := s.Info(ctx)
-	if err != nil {
-		return fanout.Window{}, l.stream.Failed(err)
 	}
 	return fanout.Window{Epoch: strconv.FormatInt(info.Created.UnixNano(), 36), First: info.State.FirstSeq, Last: info.State.LastSeq}, nil
 }

@@ -44,28 +44,27 @@ func NewClientStore(js jetstream.JetStream, replicas int) *ClientStore {
 
 // Claim implements the port. A claim by the owner renews the record.
 func (s *ClientStore) Claim(ctx context.Context, c fanout.Client) (string, error) {
-	kv, err := s.bucket.Get(ctx)
-	if err != nil {
-		return "", err
-	}
 	value, err := json.Marshal(ownerRecord{Owner: c.Owner})
 	if err != nil {
 		return "", err
 	}
 	for {
-		_, err = kv.Create(ctx, "owner."+c.ID, value)
+		err := s.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
+			_, err := kv.Create(ctx, "owner."+c.ID, value)
+			return err
+		})
 		if err == nil {
 			return c.Owner, nil
 		}
 		if !errors.Is(err, jetstream.ErrKeyExists) {
-			return "", s.bucket.Failed(err)
+			return "", err
 		}
-		entry, err := kv.Get(ctx, "owner."+c.ID)
+		entry, err := natskit.Entry(ctx, s.bucket, "owner."+c.ID)
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
 			continue // it aged out in between
 		}
 		if err != nil {
-			return "", s.bucket.Failed(err)
+			return "", err
 		}
 		var r ownerRecord
 		if err := json.Unmarshal(entry.Value(), &r); err != nil {
@@ -73,7 +72,10 @@ func (s *ClientStore) Claim(ctx context.Context, c fanout.Client) (string, error
 		}
 		if r.Owner == c.Owner {
 			// Losing the race to renew it means that another stream of the same user did.
-			_, _ = kv.Update(ctx, "owner."+c.ID, value, entry.Revision())
+			_ = s.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
+				_, err := kv.Update(ctx, "owner."+c.ID, value, entry.Revision())
+				return err
+			})
 		}
 		return r.Owner, nil
 	}
@@ -81,16 +83,12 @@ func (s *ClientStore) Claim(ctx context.Context, c fanout.Client) (string, error
 
 // Owner implements the port.
 func (s *ClientStore) Owner(ctx context.Context, id string) (string, error) {
-	kv, err := s.bucket.Get(ctx)
-	if err != nil {
-		return "", err
-	}
-	entry, err := kv.Get(ctx, "owner."+id)
+	entry, err := natskit.Entry(ctx, s.bucket, "owner."+id)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return "", nil
 	}
 	if err != nil {
-		return "", s.bucket.Failed(err)
+		return "", err
 	}
 	var r ownerRecord
 	return r.Owner, json.Unmarshal(entry.Value(), &r)
@@ -105,16 +103,12 @@ func (s *ClientStore) SavePosition(id, epoch string, seq uint64) {
 
 // Position implements the port.
 func (s *ClientStore) Position(ctx context.Context, id string) (string, uint64, error) {
-	kv, err := s.bucket.Get(ctx)
-	if err != nil {
-		return "", 0, err
-	}
-	entry, err := kv.Get(ctx, "pos."+id)
+	entry, err := natskit.Entry(ctx, s.bucket, "pos."+id)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return "", 0, nil
 	}
 	if err != nil {
-		return "", 0, s.bucket.Failed(err)
+		return "", 0, err
 	}
 	epoch, number, _ := strings.Cut(string(entry.Value()), " ")
 	seq, err := strconv.ParseUint(number, 10, 64)

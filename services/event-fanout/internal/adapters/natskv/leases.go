@@ -48,16 +48,12 @@ type leaseRecord struct {
 
 // get returns revision 0 when there is no record.
 func (l *Leases) get(ctx context.Context, name string) (leaseRecord, uint64, error) {
-	kv, err := l.bucket.Get(ctx)
-	if err != nil {
-		return leaseRecord{}, 0, err
-	}
-	entry, err := kv.Get(ctx, name)
+	entry, err := natskit.Entry(ctx, l.bucket, name)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return leaseRecord{}, 0, nil
 	}
 	if err != nil {
-		return leaseRecord{}, 0, l.bucket.Failed(err)
+		return leaseRecord{}, 0, err
 	}
 	var r leaseRecord
 	if err := json.Unmarshal(entry.Value(), &r); err != nil {
@@ -68,23 +64,20 @@ func (l *Leases) get(ctx context.Context, name string) (leaseRecord, uint64, err
 
 // put stores a record over the revision that was read, 0 for none. A lost race is the fault Conflict.
 func (l *Leases) put(ctx context.Context, name string, r leaseRecord, revision uint64) (uint64, error) {
-	kv, err := l.bucket.Get(ctx)
-	if err != nil {
-		return 0, err
-	}
 	value, err := json.Marshal(r)
 	if err != nil {
 		return 0, err
 	}
-	if revision == 0 {
-		revision, err = kv.Create(ctx, name, value)
-	} else {
-		revision, err = kv.Update(ctx, name, value, revision)
-	}
+	stored, err := natskit.Use(ctx, l.bucket, func(kv jetstream.KeyValue) (uint64, error) {
+		if revision == 0 {
+			return kv.Create(ctx, name, value)
+		}
+		return kv.Update(ctx, name, value, revision)
+	})
 	if natskit.LostRace(err) {
 		return 0, fault.Wrap(err, fault.Conflict, "lease_lost", "another replica holds the lease")
 	}
-	return revision, l.bucket.Failed(err)
+	return stored, err
 }
 
 // Acquire implements the port.

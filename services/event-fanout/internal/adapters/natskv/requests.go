@@ -46,19 +46,18 @@ func NewRequestStore(js jetstream.JetStream, bucket string, ttl time.Duration, r
 
 // Add implements the port.
 func (s *RequestStore) Add(ctx context.Context, r fanout.Request) error {
-	kv, err := s.bucket.Get(ctx)
-	if err != nil {
-		return err
-	}
 	value, err := encodeRequest(r)
 	if err != nil {
 		return err
 	}
-	_, err = kv.Create(ctx, r.ID, value)
+	err = s.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
+		_, err := kv.Create(ctx, r.ID, value)
+		return err
+	})
 	if errors.Is(err, jetstream.ErrKeyExists) {
 		return fault.Wrap(err, fault.Conflict, "request_exists", "this request_id is taken")
 	}
-	return s.bucket.Failed(err)
+	return err
 }
 
 // Get implements the port.
@@ -68,16 +67,12 @@ func (s *RequestStore) Get(ctx context.Context, id string) (fanout.Request, erro
 }
 
 func (s *RequestStore) get(ctx context.Context, id string) (fanout.Request, uint64, error) {
-	kv, err := s.bucket.Get(ctx)
-	if err != nil {
-		return fanout.Request{}, 0, err
-	}
-	entry, err := kv.Get(ctx, id)
+	entry, err := natskit.Entry(ctx, s.bucket, id)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return fanout.Request{}, 0, fault.Wrap(err, fault.NotFound, "request_not_found", "Request not found")
 	}
 	if err != nil {
-		return fanout.Request{}, 0, s.bucket.Failed(err)
+		return fanout.Request{}, 0, err
 	}
 	var rec requestRecord
 	if err := json.Unmarshal(entry.Value(), &rec); err != nil {
@@ -142,23 +137,19 @@ func (s *RequestStore) change(ctx context.Context, id string, edit func(*fanout.
 		if err != nil {
 			return r, err
 		}
-		kv, err := s.bucket.Get(ctx)
-		if err != nil {
+		err = s.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
+			_, err := kv.Update(ctx, id, value, revision)
+			return err
+		})
+		if !natskit.LostRace(err) {
 			return r, err
-		}
-		if _, err = kv.Update(ctx, id, value, revision); !natskit.LostRace(err) {
-			return r, s.bucket.Failed(err)
 		}
 	}
 }
 
 // Remove implements the port.
 func (s *RequestStore) Remove(ctx context.Context, id string) error {
-	kv, err := s.bucket.Get(ctx)
-	if err != nil {
-		return err
-	}
-	return s.bucket.Failed(kv.Purge(ctx, id))
+	return s.bucket.Do(ctx, func(kv jetstream.KeyValue) error { return kv.Purge(ctx, id) })
 }
 
 func encodeRequest(r fanout.Request) ([]byte, error) {

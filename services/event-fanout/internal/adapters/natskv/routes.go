@@ -47,32 +47,28 @@ type routeRecord struct {
 
 // Put implements the port.
 func (x RouteIndex) Put(ctx context.Context, executionID string, r fanout.Route) error {
-	kv, err := x.bucket.Get(ctx)
-	if err != nil {
-		return err
-	}
 	value, err := json.Marshal(routeRecord{ClientID: r.ClientID, Through: r.Through})
 	if err != nil {
 		return err
 	}
-	if _, err := kv.Create(ctx, routeKey(executionID, r.RequestID), value); err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
-		return x.bucket.Failed(err)
+	err = x.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
+		_, err := kv.Create(ctx, routeKey(executionID, r.RequestID), value)
+		return err
+	})
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // Get implements the port.
 func (x RouteIndex) Get(ctx context.Context, executionID, requestID string) (fanout.Route, bool, error) {
-	kv, err := x.bucket.Get(ctx)
-	if err != nil {
-		return fanout.Route{}, false, err
-	}
-	entry, err := kv.Get(ctx, routeKey(executionID, requestID))
+	entry, err := natskit.Entry(ctx, x.bucket, routeKey(executionID, requestID))
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return fanout.Route{}, false, nil
 	}
 	if err != nil {
-		return fanout.Route{}, false, x.bucket.Failed(err)
+		return fanout.Route{}, false, err
 	}
 	var rec routeRecord
 	if err := json.Unmarshal(entry.Value(), &rec); err != nil {
@@ -99,18 +95,18 @@ func (x RouteIndex) ByExecution(ctx context.Context, executionID string) ([]fano
 
 // Advance implements the port.
 func (x RouteIndex) Advance(ctx context.Context, executionID string, r fanout.Route) error {
-	kv, err := x.bucket.Get(ctx)
-	if err != nil {
-		return err
-	}
 	value, err := json.Marshal(routeRecord{ClientID: r.ClientID, Through: r.Through})
 	if err != nil {
 		return err
 	}
-	if _, err := kv.Update(ctx, routeKey(executionID, r.RequestID), value, r.Revision); err != nil && !natskit.LostRace(err) {
-		return x.bucket.Failed(err)
+	err = x.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
+		_, err := kv.Update(ctx, routeKey(executionID, r.RequestID), value, r.Revision)
+		return err
+	})
+	if natskit.LostRace(err) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // Delete implements the port.
@@ -125,14 +121,10 @@ type PendingIndex struct{ *Routes }
 
 // Add implements the port.
 func (x PendingIndex) Add(ctx context.Context, clientID, requestID string) error {
-	kv, err := x.bucket.Get(ctx)
-	if err != nil {
+	return x.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
+		_, err := kv.Put(ctx, "c."+clientID+"."+requestID, nil)
 		return err
-	}
-	if _, err := kv.Put(ctx, "c."+clientID+"."+requestID, nil); err != nil {
-		return x.bucket.Failed(err)
-	}
-	return nil
+	})
 }
 
 // List implements the port.
@@ -155,14 +147,13 @@ func (x PendingIndex) Delete(ctx context.Context, clientID, requestID string) er
 // remove takes an entry out without the marker that deleting a key leaves: markers would be
 // read by every look-up until they age out, and the server refuses one that finds 1024.
 func (x *Routes) remove(ctx context.Context, key string) error {
-	if _, err := x.bucket.Get(ctx); err != nil {
-		return err
-	}
-	stream, err := x.js.Stream(ctx, "KV_"+routesBucket)
-	if err != nil {
-		return x.bucket.Failed(err)
-	}
-	return x.bucket.Failed(stream.Purge(ctx, jetstream.WithPurgeSubject("$KV."+routesBucket+"."+key)))
+	return x.bucket.Do(ctx, func(jetstream.KeyValue) error {
+		stream, err := x.js.Stream(ctx, "KV_"+routesBucket)
+		if err != nil {
+			return err
+		}
+		return stream.Purge(ctx, jetstream.WithPurgeSubject("$KV."+routesBucket+"."+key))
+	})
 }
 
 // under yields the live entries whose key is prefix and one more token.

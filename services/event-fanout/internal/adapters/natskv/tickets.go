@@ -32,34 +32,30 @@ func NewTicketStore(js jetstream.JetStream, replicas int) *TicketStore {
 
 // Put implements the port.
 func (s *TicketStore) Put(ctx context.Context, name string, sealed []byte) error {
-	kv, err := s.bucket.Get(ctx)
-	if err != nil {
+	return s.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
+		_, err := kv.Create(ctx, name, sealed)
 		return err
-	}
-	_, err = kv.Create(ctx, name, sealed)
-	return s.bucket.Failed(err)
+	})
 }
 
 // Take implements the port: whoever deletes the revision that was read has the ticket.
 func (s *TicketStore) Take(ctx context.Context, name string) ([]byte, error) {
-	kv, err := s.bucket.Get(ctx)
-	if err != nil {
-		return nil, err
-	}
 	gone := fault.New(fault.NotFound, "no_ticket", "no such ticket")
-	entry, err := kv.Get(ctx, name)
+	entry, err := natskit.Entry(ctx, s.bucket, name)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return nil, gone
 	}
 	if err != nil {
-		return nil, s.bucket.Failed(err)
+		return nil, err
 	}
-	err = kv.Delete(ctx, name, jetstream.LastRevision(entry.Revision()))
+	err = s.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
+		return kv.Delete(ctx, name, jetstream.LastRevision(entry.Revision()))
+	})
 	if natskit.LostRace(err) {
 		return nil, gone
 	}
 	if err != nil {
-		return nil, s.bucket.Failed(err)
+		return nil, err
 	}
 	return entry.Value(), nil
 }

@@ -128,12 +128,14 @@ func (l *Log) publish(ctx context.Context, messages []*nats.Msg) error {
 
 // After implements the port.
 func (l *Log) After(ctx context.Context, executionID string, seq uint64, limit int) ([]fanout.LifecycleEvent, bool, error) {
-	if _, err := l.stream.Get(ctx); err != nil {
-		return nil, false, err
-	}
-	messages, more, err := natskit.Backlog(ctx, l.js, StreamName, subjectPrefix+executionID, seq, limit, maxRead)
+	var messages []*jetstream.RawStreamMsg
+	more := false
+	err := l.stream.Do(ctx, func(jetstream.Stream) (err error) {
+		messages, more, err = natskit.Backlog(ctx, l.js, StreamName, subjectPrefix+executionID, seq, limit, maxRead)
+		return err
+	})
 	if err != nil {
-		return nil, false, l.stream.Failed(err)
+		return nil, false, err
 	}
 	events := make([]fanout.LifecycleEvent, 0, len(messages))
 	for _, m := range messages {

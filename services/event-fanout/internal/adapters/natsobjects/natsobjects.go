@@ -39,7 +39,7 @@ func New(js jetstream.JetStream, cfg Config, newID func() string) *ResultStore {
 		Bucket: bucketName, Description: "Results that are too large for frames of the NoETL gateway.",
 		TTL: cfg.TTL, MaxBytes: cfg.MaxBytes, Storage: jetstream.FileStorage, Replicas: cfg.Replicas,
 	}
-	return &ResultStore{newID: newID, bucket: natskit.NewLazy(func(ctx context.Context) (jetstream.ObjectStore, error) {
+	return &ResultStore{newID: newID, bucket: natskit.NewLazy(js.Conn(), func(ctx context.Context) (jetstream.ObjectStore, error) {
 		bucket, err := js.ObjectStore(ctx, bucketName)
 		if !errors.Is(err, jetstream.ErrBucketNotFound) {
 			return bucket, err
@@ -109,16 +109,14 @@ func full(err error) bool {
 
 // Get implements the port; the library compares the digest at the end.
 func (s *ResultStore) Get(ctx context.Context, name string) (io.ReadCloser, int64, error) {
-	bucket, err := s.bucket.Get(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	object, err := bucket.Get(ctx, name)
+	object, err := natskit.Use(ctx, s.bucket, func(bucket jetstream.ObjectStore) (jetstream.ObjectResult, error) {
+		return bucket.Get(ctx, name)
+	})
 	if errors.Is(err, jetstream.ErrObjectNotFound) {
 		return nil, 0, fault.Wrap(err, fault.NotFound, "no_such_result", "this result is no longer kept")
 	}
 	if err != nil {
-		return nil, 0, s.bucket.Failed(err)
+		return nil, 0, err
 	}
 	info, err := object.Info()
 	if err != nil {
@@ -129,12 +127,9 @@ func (s *ResultStore) Get(ctx context.Context, name string) (io.ReadCloser, int6
 
 // Remove implements the port.
 func (s *ResultStore) Remove(ctx context.Context, name string) error {
-	bucket, err := s.bucket.Get(ctx)
-	if err != nil {
-		return err
-	}
-	if err = bucket.Delete(ctx, name); errors.Is(err, jetstream.ErrObjectNotFound) {
+	err := s.bucket.Do(ctx, func(bucket jetstream.ObjectStore) error { return bucket.Delete(ctx, name) })
+	if errors.Is(err, jetstream.ErrObjectNotFound) {
 		return nil
 	}
-	return s.bucket.Failed(err)
+	return err
 }

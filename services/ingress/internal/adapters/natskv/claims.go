@@ -39,28 +39,24 @@ func NewClaimStore(js jetstream.JetStream, ttl time.Duration, replicas int) *Cla
 // Claim implements the port.
 func (s *ClaimStore) Claim(ctx context.Context, key string, lease time.Duration) (ingress.Claim, error) {
 	claim := ingress.Claim{Key: key, State: ingress.ClaimBusy}
-	kv, err := s.bucket.Get(ctx)
-	if err != nil {
-		return claim, err
-	}
 	value, err := json.Marshal(record{Until: time.Now().Add(lease)})
 	if err != nil {
 		return claim, err
 	}
-	revision, err := kv.Create(ctx, key, value)
+	revision, err := natskit.Use(ctx, s.bucket, func(kv jetstream.KeyValue) (uint64, error) { return kv.Create(ctx, key, value) })
 	if err == nil {
 		claim.State, claim.Revision = ingress.ClaimTaken, revision
 		return claim, nil
 	}
 	if !errors.Is(err, jetstream.ErrKeyExists) {
-		return claim, s.bucket.Failed(err)
+		return claim, err
 	}
-	entry, err := kv.Get(ctx, key)
+	entry, err := natskit.Entry(ctx, s.bucket, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return claim, nil // released this moment: ask again
 	}
 	if err != nil {
-		return claim, s.bucket.Failed(err)
+		return claim, err
 	}
 	var held record
 	if err := json.Unmarshal(entry.Value(), &held); err != nil {
@@ -74,11 +70,14 @@ func (s *ClaimStore) Claim(ctx context.Context, key string, lease time.Duration)
 		return claim, nil
 	}
 	// Whoever had the lease is gone. One of those who find out gets it.
-	if revision, err = kv.Update(ctx, key, value, entry.Revision()); err != nil {
+	revision, err = natskit.Use(ctx, s.bucket, func(kv jetstream.KeyValue) (uint64, error) {
+		return kv.Update(ctx, key, value, entry.Revision())
+	})
+	if err != nil {
 		if natskit.LostRace(err) {
 			return claim, nil
 		}
-		return claim, s.bucket.Failed(err)
+		return claim, err
 	}
 	claim.State, claim.Revision = ingress.ClaimTaken, revision
 	return claim, nil
@@ -86,26 +85,23 @@ func (s *ClaimStore) Claim(ctx context.Context, key string, lease time.Duration)
 
 // Settle implements the port.
 func (s *ClaimStore) Settle(ctx context.Context, c ingress.Claim, executionID string) error {
-	kv, err := s.bucket.Get(ctx)
-	if err != nil {
-		return err
-	}
 	value, err := json.Marshal(record{ExecutionID: executionID})
 	if err != nil {
 		return err
 	}
-	_, err = kv.Update(ctx, c.Key, value, c.Revision)
-	return s.bucket.Failed(err)
+	return s.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
+		_, err := kv.Update(ctx, c.Key, value, c.Revision)
+		return err
+	})
 }
 
 // Release implements the port. A claim that somebody else has by now stays theirs.
 func (s *ClaimStore) Release(ctx context.Context, c ingress.Claim) error {
-	kv, err := s.bucket.Get(ctx)
-	if err != nil {
-		return err
+	err := s.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
+		return kv.Delete(ctx, c.Key, jetstream.LastRevision(c.Revision))
+	})
+	if natskit.LostRace(err) {
+		return nil
 	}
-	if err := kv.Delete(ctx, c.Key, jetstream.LastRevision(c.Revision)); err != nil && !natskit.LostRace(err) {
-		return s.bucket.Failed(err)
-	}
-	return nil
+	return err
 }

@@ -28,14 +28,12 @@ func New(js jetstream.JetStream, bucket string, ttl time.Duration, replicas int)
 
 // Put writes a record under its session token.
 func (s *Sessions) Put(ctx context.Context, r sandbox.SessionRecord) error {
-	kv, err := s.bucket.Get(ctx)
-	if err != nil {
-		return err
-	}
 	data, err := json.Marshal(r) //nolint:gosec // the record holds its token by contract, section 2
 	if err != nil {
 		return err
 	}
-	_, err = kv.Put(ctx, r.SessionToken, data)
-	return s.bucket.Failed(err)
+	return s.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
+		_, err := kv.Put(ctx, r.SessionToken, data)
+		return err
+	})
 }

@@ -1,0 +1,48 @@
+package natsapi_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
+	"github.com/noetl/gateway/services/event-fanout/internal/natsapi"
+)
+
+// away is a log of events that cannot be opened, for one reason and then for another.
+type away struct{ begin time.Time }
+
+func (a away) Stream(context.Context) (jetstream.Stream, error) {
+	if time.Since(a.begin) < 20*time.Second {
+		return nil, errors.New("not connected")
+	}
+	return nil, errors.New("no stream")
+}
+
+func (away) Failed(err error) error { return err }
+
+// Two lines a second for as long as NATS is unavailable drown the line that says why it is.
+func TestAnOutageIsLoggedOncePerCause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var text bytes.Buffer
+		tel := telemetry.Nop("test")
+		tel.Logger = slog.New(slog.NewTextHandler(&text, nil))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := natsapi.NewConsumer(away{time.Now()}, nil, endpoints.Set{}, tel).Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if got := text.String(); strings.Count(got, "not connected") != 1 || strings.Count(got, "no stream") != 1 {
+			t.Errorf("the log says\n%s", got)
+		}
+	})
+}
