@@ -19,17 +19,6 @@ func guardBrowser(h http.Header) {
 	h["Cache-Control"] = []string{"no-store"}
 }
 
-// OwnHeader reports the headers that [Edge] sets on every answer. Who passes on the answer of another listener of
-// ours leaves out what that one set: once is enough.
-func OwnHeader(name string) bool {
-	switch name {
-	case RequestIDHeader, "X-Content-Type-Options", "Referrer-Policy", "X-Frame-Options":
-		return true
-	default:
-		return false
-	}
-}
-
 // Strict tells browsers to come back over TLS only (HSTS, RFC 6797), on answers over TLS. Over plain HTTP the header
 // means nothing; a proxy in front that ends TLS sets its own. It holds for every port of a host, so that it is not
 // sent to localhost, where other programs of the developer serve plain HTTP.
