@@ -105,12 +105,19 @@ func (s *Service) browserFinish(ctx context.Context, in BrowserFinishRequest) (B
 	if s.Provider == nil {
 		return BrowserFinishResponse{}, errBrowserOff
 	}
+	// Before the state is spent: an issuer that is away now may answer the second attempt.
+	named, err := s.Provider.NamesIssuer(ctx)
+	if err != nil {
+		return BrowserFinishResponse{}, late(err)
+	}
 	flow, err := s.takeFlow(ctx, in)
 	if err != nil {
 		return BrowserFinishResponse{}, err
 	}
+	// An answer that names nobody may be another provider's, whose code we must not redeem here, or the other way
+	// round (RFC 9207, section 2.4).
 	switch {
-	case in.Issuer != "" && in.Issuer != flow.Issuer, flow.Issuer != s.Provider.Issuer(): // RFC 9207
+	case in.Issuer == "" && named, in.Issuer != "" && in.Issuer != flow.Issuer, flow.Issuer != s.Provider.Issuer():
 		return BrowserFinishResponse{}, errFlowIssuer
 	case in.Error == "access_denied":
 		return BrowserFinishResponse{}, errLoginCanceled

@@ -7,8 +7,11 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 )
 
-// LogoutRequest ends a session.
-type LogoutRequest struct{ Token Token }
+// LogoutRequest ends a session. Replaced says that a later login of the same browser ends it.
+type LogoutRequest struct {
+	Token    Token
+	Replaced bool
+}
 
 // LogoutResponse is empty.
 type LogoutResponse struct{}

@@ -96,6 +96,23 @@ func PerAddress(rates *kit.Rates, next http.Handler) http.Handler {
 	})
 }
 
+// authCall refuses the auth calls of an address that makes too many, but not those that show a session: what others
+// behind the same address send must not keep anybody from logging out.
+func (d *Doors) authCall(next http.Handler) http.Handler {
+	if d.AuthCalls == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if limited := d.AuthCalls.Check(httpkit.AddressKey(httpkit.ClientOf(r.Context()))); limited != nil {
+			if _, err := d.Identify(r); err != nil {
+				httpkit.WriteError(r.Context(), w, limited)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // maxAuthBody bounds the body of an authentication call, in bytes: a token or two.
 const maxAuthBody = 64 << 10
 
@@ -132,10 +149,18 @@ func (d *Doors) Protect(next http.Handler) http.Handler {
 
 // Auth adds the routes of section 1 that authenticate.
 func (d *Doors) Auth(mux *http.ServeMux) {
-	mux.Handle("POST /api/auth/login", PerAddress(d.Logins, httpkit.Mount(d.Set.Login, decodeLogin, httpkit.JSON)))
-	mux.Handle("POST /api/auth/validate", PerAddress(d.AuthCalls, httpkit.Mount(d.Set.Validate, httpkit.DecodeJSON[authwire.ValidateRequest](maxAuthBody), httpkit.JSON)))
-	mux.Handle("POST /api/auth/check-access", PerAddress(d.AuthCalls, httpkit.Mount(d.Set.CheckAccess, httpkit.DecodeJSON[authwire.CheckAccessRequest](maxAuthBody), httpkit.JSON)))
-	mux.Handle("POST /api/auth/logout", PerAddress(d.AuthCalls, http.HandlerFunc(d.logout)))
+	mux.Handle("POST /api/auth/login", PerAddress(d.Logins, http.HandlerFunc(d.login)))
+	mux.Handle("POST /api/auth/validate", d.authCall(httpkit.Mount(d.Set.Validate, httpkit.DecodeJSON[authwire.ValidateRequest](maxAuthBody), httpkit.JSON)))
+	mux.Handle("POST /api/auth/check-access", d.authCall(httpkit.Mount(d.Set.CheckAccess, httpkit.DecodeJSON[authwire.CheckAccessRequest](maxAuthBody), httpkit.JSON)))
+	mux.Handle("POST /api/auth/logout", d.authCall(http.HandlerFunc(d.logout)))
+}
+
+// login opens a session, and ends the earlier one of a browser that logs in again.
+func (d *Doors) login(w http.ResponseWriter, r *http.Request) {
+	httpkit.Mount(d.Set.Login, decodeLogin, func(ctx context.Context, w http.ResponseWriter, out authwire.LoginResponse) error {
+		d.endEarlier(r, out.SessionToken)
+		return httpkit.JSON(ctx, w, out)
+	}).ServeHTTP(w, r)
 }
 
 // decodeLogin fills in where the login comes from. A backend of a web app may say it for its

@@ -8,8 +8,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/kit"
+	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/weborigin"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
+	"github.com/noetl/gateway/services/edge-proxy/internal/endpoints"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
 )
 
@@ -160,5 +169,77 @@ func TestWhatRunsScriptsIsSandboxed(t *testing.T) {
 		if media == "" && h["Content-Type"] != nil { // net/http would guess text/html
 			t.Errorf("no type became %v", h["Content-Type"])
 		}
+	}
+}
+
+// Whoever knows the token that a browser had before it logged in, such as who planted the cookie, must not stay in.
+func TestALoginEndsTheBrowsersEarlierSession(t *testing.T) {
+	t.Parallel()
+	for name, login := range map[string]func(t *testing.T, h http.Handler, cookies string) *httptest.ResponseRecorder{
+		"browser": func(t *testing.T, h http.Handler, cookies string) *httptest.ResponseRecorder {
+			t.Helper()
+			return ask(t, h, http.MethodGet, "https://gw.example/api/auth/browser/callback?state=good&code=good", "",
+				"Cookie", "__Host-noetl_login=binding; "+cookies)
+		},
+		"token": func(t *testing.T, h http.Handler, cookies string) *httptest.ResponseRecorder {
+			t.Helper()
+			return ask(t, h, http.MethodPost, "https://gw.example/api/auth/login", `{"auth0_token":"good"}`,
+				"Cookie", cookies, "Sec-Fetch-Site", "same-origin", "Content-Type", "application/json")
+		},
+	} {
+		h, auth, _ := browserDoors(t)
+		token := auth.Add(authwire.User{UserID: 7})
+		first, second, third := auth.Add(authwire.User{UserID: 7}), auth.Add(authwire.User{UserID: 8}), auth.Add(authwire.User{UserID: 9})
+		rec := login(t, h, "session_token="+first+"; __Host-session="+second+"; session_token="+third)
+		if rec.Code >= http.StatusBadRequest {
+			t.Fatalf("%s: %d %s", name, rec.Code, rec.Body)
+		}
+		for _, ended := range []string{first, second, third} {
+			if out, _ := auth.Validate(t.Context(), authwire.ValidateRequest{SessionToken: ended}); out.Valid {
+				t.Errorf("%s: an earlier session lives on", name)
+			}
+		}
+		if out, _ := auth.Validate(t.Context(), authwire.ValidateRequest{SessionToken: token}); !out.Valid {
+			t.Errorf("%s: a session of another browser ended", name)
+		}
+	}
+}
+
+// Of two different cookies of one name, one was set by a page of another host.
+func TestTwoDifferentSessionCookiesAreRefused(t *testing.T) {
+	t.Parallel()
+	reached := 0
+	up := upstream(t, func(http.ResponseWriter, *http.Request) { reached++ })
+	srv := front(t, up.URL)
+	for _, name := range []string{"session_token", "__Host-session"} {
+		req := request(t, http.MethodGet, srv.URL+"/noetl/x", nil, "Cookie", name+"="+token+"; "+name+"=planted")
+		req.Header.Del("Authorization")
+		if got := do(t, req); got.status != http.StatusUnauthorized || !strings.Contains(got.body, "ambiguous_session") || reached != 0 {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+	req := request(t, http.MethodGet, srv.URL+"/noetl/x", nil, "Cookie", "session_token=planted; __Host-session="+token)
+	req.Header.Del("Authorization")
+	if got := do(t, req); got.status != http.StatusOK || reached != 1 {
+		t.Errorf("__Host-session beside session_token: %d %s", got.status, got.body)
+	}
+}
+
+// What others behind an address send to the auth routes keeps nobody with a session from them.
+func TestAnExhaustedAddressKeepsNobodyFromLoggingOut(t *testing.T) {
+	t.Parallel()
+	doors := &httpapi.Doors{Sessions: sessions{}, MaxBody: maxBody, AuthCalls: kit.NewRates(1, 1)}
+	doors.Set = endpoints.New(edge.New(edge.Deps{Auth: &edgetest.Auth{}, Near: &near{}, Logger: quiet()}),
+		kit.Observer{Logger: quiet(), Tracer: telemetry.Nop("test").Tracer(), Duration: kit.NewDuration(prometheus.NewRegistry(), "x")}, time.Second)
+	mux := http.NewServeMux()
+	doors.Auth(mux)
+	for i := range 5 {
+		rec := ask(t, mux, http.MethodPost, "/api/auth/logout", "", "X-Session-Token", fmt.Sprint("bad", i))
+		if want := http.StatusTooManyRequests; i > 0 && rec.Code != want {
+			t.Errorf("call %d: %d, want %d", i, rec.Code, want)
+		}
+	}
+	if rec := ask(t, mux, http.MethodPost, "/api/auth/logout", "", "X-Session-Token", token); rec.Code == http.StatusTooManyRequests {
+		t.Errorf("a session: %d %s", rec.Code, rec.Body)
 	}
 }
