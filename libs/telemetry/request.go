@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"net/netip"
 
 	"go.opentelemetry.io/otel/propagation"
 )
@@ -63,3 +64,49 @@ func (requestIDs) Extract(ctx context.Context, carrier propagation.TextMapCarrie
 
 // Fields implements propagation.TextMapPropagator.
 func (requestIDs) Fields() []string { return []string{RequestIDHeader} }
+
+type addressKey struct{}
+
+// WithAddress remembers the client's address.
+func WithAddress(ctx context.Context, addr netip.Addr) context.Context {
+	return context.WithValue(ctx, addressKey{}, addr)
+}
+
+// AddressOf returns the address that was remembered, or the zero Addr.
+func AddressOf(ctx context.Context) netip.Addr {
+	addr, _ := ctx.Value(addressKey{}).(netip.Addr)
+	return addr
+}
+
+// addressHeader carries the client's address between services of the gateway.
+const addressHeader = "Gateway-Client-Address"
+
+var _ propagation.TextMapPropagator = addresses{}
+
+// addresses carries the client's address over NATS, where only services of the gateway and NoETL write. Over HTTP
+// anybody may send a header, and X-Forwarded-For of trusted proxies says it.
+type addresses struct{}
+
+// Inject implements propagation.TextMapPropagator.
+func (addresses) Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
+	if _, http := carrier.(propagation.HeaderCarrier); http {
+		return
+	}
+	if addr := AddressOf(ctx); addr.IsValid() {
+		carrier.Set(addressHeader, addr.String())
+	}
+}
+
+// Extract implements propagation.TextMapPropagator.
+func (addresses) Extract(ctx context.Context, carrier propagation.TextMapCarrier) context.Context {
+	if _, http := carrier.(propagation.HeaderCarrier); http {
+		return ctx
+	}
+	if addr, err := netip.ParseAddr(carrier.Get(addressHeader)); err == nil {
+		return WithAddress(ctx, addr)
+	}
+	return ctx
+}
+
+// Fields implements propagation.TextMapPropagator.
+func (addresses) Fields() []string { return []string{addressHeader} }

@@ -53,10 +53,10 @@ type Telemetry struct {
 	shutdown func(context.Context) error
 }
 
-// Propagator carries W3C trace context and the id of a request between processes. Baggage is left out: it would carry
+// Propagator carries W3C trace context and the id of a request between processes, over NATS also the client's address. Baggage is left out: it would carry
 // whatever a client writes into it to every hop.
 func (t *Telemetry) Propagator() propagation.TextMapPropagator {
-	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, requestIDs{})
+	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, requestIDs{}, addresses{})
 }
 
 // Tracer returns the service's tracer.
@@ -127,12 +127,19 @@ func newLogger(cfg Config, w io.Writer) *slog.Logger {
 	return slog.New(traced{slog.NewTextHandler(w, opts)})
 }
 
+// AuditMessage is the message of the lines that say who was let in, sent away or refused. Their attributes are event,
+// account and reason; the logger adds request_id and, to these only, the client's address.
+const AuditMessage = "audit"
+
 // traced adds the id of the request and the ids of the span in the context to each record.
 type traced struct{ slog.Handler }
 
 func (h traced) Handle(ctx context.Context, r slog.Record) error {
 	if id := RequestID(ctx); id != "" {
 		r.AddAttrs(slog.String("request_id", id))
+	}
+	if addr := AddressOf(ctx); r.Message == AuditMessage && addr.IsValid() {
+		r.AddAttrs(slog.String("address", addr.String()))
 	}
 	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
 		r.AddAttrs(slog.String("trace_id", sc.TraceID().String()), slog.String("span_id", sc.SpanID().String()))

@@ -111,6 +111,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	// Routes.
 	doors := &httpapi.Doors{
 		Set: set, Sessions: session, MaxBody: cfg.MaxBody, PerSession: kit.NewRates(cfg.RateSession, cfg.RateSession/10).Count(refusals, "session"),
+		Logger: tel.Logger,
 		Logins: kit.NewRates(cfg.RateLogin, cfg.RateLogin/2).Count(refusals, "login"), AuthCalls: kit.NewRates(cfg.RateAuth, cfg.RateAuth/10).Count(refusals, "auth"),
 	}
 	mux := http.NewServeMux()

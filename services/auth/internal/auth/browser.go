@@ -96,12 +96,14 @@ type BrowserFinishResponse struct {
 // BrowserFinish opens the session. A state counts once, and only in the browser that began it:
 // otherwise somebody could log a victim's browser in as themselves.
 func (s *Service) BrowserFinish(ctx context.Context, in BrowserFinishRequest) (BrowserFinishResponse, error) {
-	out, err := s.browserFinish(ctx, in)
+	var who Identity
+	out, err := s.browserFinish(ctx, in, &who)
+	s.auditLogin(ctx, who, out.Opened, err)
 	s.Meter.Login(loginOutcome(err))
 	return out, err
 }
 
-func (s *Service) browserFinish(ctx context.Context, in BrowserFinishRequest) (BrowserFinishResponse, error) {
+func (s *Service) browserFinish(ctx context.Context, in BrowserFinishRequest, who *Identity) (BrowserFinishResponse, error) {
 	if s.Provider == nil {
 		return BrowserFinishResponse{}, errBrowserOff
 	}
@@ -134,6 +136,7 @@ func (s *Service) browserFinish(ctx context.Context, in BrowserFinishRequest) (B
 	if err != nil {
 		return BrowserFinishResponse{}, late(err)
 	}
+	*who = identity
 	opened, err := s.open(ctx, Grant{
 		Identity: identity, Token: token, Duration: min(DefaultDuration, s.rules.MaxSession),
 		ClientIP: address(in.ClientIP), UserAgent: visible(in.UserAgent, maxUserAgent),

@@ -28,7 +28,7 @@ const callbackRoute = "/api/auth/browser/callback"
 // others.
 func (d *Doors) Browser(mux *http.ServeMux) {
 	mux.Handle("GET /api/auth/browser/login", d.authCall(http.HandlerFunc(d.browserLogin)))
-	mux.Handle("GET "+callbackRoute, PerAddress(d.Logins, http.HandlerFunc(d.browserCallback)))
+	mux.Handle("GET "+callbackRoute, d.perLogin(http.HandlerFunc(d.browserCallback)))
 	mux.Handle("POST /api/auth/revoke", d.authCall(httpkit.Mount(d.Set.Revoke, decodeRevoke, httpkit.JSON)))
 	mux.Handle("POST /api/auth/backchannel-logout", d.authCall(http.HandlerFunc(d.backchannelLogout)))
 }

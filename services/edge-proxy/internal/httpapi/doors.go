@@ -3,10 +3,12 @@ package httpapi
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"strings"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/sessions"
@@ -74,6 +76,8 @@ type Doors struct {
 	PerSession *kit.Rates
 	// Logins and AuthCalls limit what an address may ask of the auth service; nil does not.
 	Logins, AuthCalls *kit.Rates
+	// Logger gets the audit lines of logins that do not reach the auth service; nil writes none.
+	Logger *slog.Logger
 }
 
 // PerAddress refuses the calls of an address that makes too many. It needs [httpkit.Proxies.Wrap]
@@ -108,6 +112,23 @@ func (d *Doors) authCall(next http.Handler) http.Handler {
 				httpkit.WriteError(r.Context(), w, limited)
 				return
 			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// perLogin refuses the logins of an address that makes too many.
+func (d *Doors) perLogin(next http.Handler) http.Handler {
+	if d.Logins == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := d.Logins.Check(httpkit.AddressKey(httpkit.ClientOf(r.Context()))); err != nil {
+			if d.Logger != nil {
+				d.Logger.InfoContext(r.Context(), "audit", "event", "login_refused", "account", "", "reason", fault.Of(err).Code)
+			}
+			httpkit.WriteError(r.Context(), w, err)
+			return
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -149,7 +170,7 @@ func (d *Doors) Protect(next http.Handler) http.Handler {
 
 // Auth adds the routes of section 1 that authenticate.
 func (d *Doors) Auth(mux *http.ServeMux) {
-	mux.Handle("POST /api/auth/login", PerAddress(d.Logins, http.HandlerFunc(d.login)))
+	mux.Handle("POST /api/auth/login", d.perLogin(http.HandlerFunc(d.login)))
 	mux.Handle("POST /api/auth/validate", d.authCall(httpkit.Mount(d.Set.Validate, httpkit.DecodeJSON[authwire.ValidateRequest](maxAuthBody), httpkit.JSON)))
 	mux.Handle("POST /api/auth/check-access", d.authCall(httpkit.Mount(d.Set.CheckAccess, httpkit.DecodeJSON[authwire.CheckAccessRequest](maxAuthBody), httpkit.JSON)))
 	mux.Handle("POST /api/auth/logout", d.authCall(http.HandlerFunc(d.logout)))

@@ -121,6 +121,11 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, caller edge.Caller
 	}
 	path, err := edge.UpstreamPath(r.URL.EscapedPath())
 	if err != nil {
+		if a, ok := p.Authority.(interface {
+			RefusedPath(ctx context.Context, caller edge.Caller, method string, err error)
+		}); ok {
+			a.RefusedPath(ctx, caller, r.Method, err)
+		}
 		httpkit.WriteError(ctx, w, err)
 		return
 	}
