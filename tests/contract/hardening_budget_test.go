@@ -52,7 +52,11 @@ func TestEveryBodyDrawsOnTheBudget(t *testing.T) {
 			t.Helper()
 			testkit.Eventually(t, "the budget is spent", func() bool {
 				a := stack.Do(t, http.MethodPost, target+path, "{}", headers...)
-				return a.Code == want.code && !strings.Contains(a.Body, "too_many") // of the other limits
+				if a.Code == want.code && !strings.Contains(a.Body, "too_many") { // of the other limits
+					return true
+				}
+				withhold(t, target, path) // this call may have been charged first, and the one that withholds refused
+				return false
 			})
 		}
 		auth := []string{"/api/auth/login", "/api/auth/validate", "/api/auth/check-access", "/api/auth/revoke"}
