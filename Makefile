@@ -12,7 +12,7 @@ RACE     := $(if $(shell command -v gcc || command -v clang),-race)
 
 PROGRAMS := auth edge-proxy event-fanout ingress sandbox noetl-gateway
 
-.PHONY: help run up down build dist images third-party test e2e test-containers reliability check check-deploy lint fmt vuln bench fuzz gen clean assets
+.PHONY: help run up down build dist images third-party test e2e test-containers reliability check check-deploy lint fmt vuln bench attack fuzz gen clean assets
 
 help: ## list the verbs
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -90,6 +90,9 @@ vuln: ## govulncheck; says so when its database cannot be reached
 	    echo "govulncheck: NOT RUN, its vulnerability database cannot be reached from here"; exit 0; fi; \
 	  if [ $$code -ne 0 ]; then echo "$$out"; exit $$code; fi; \
 	done; echo "govulncheck: no known vulnerability is called"
+
+attack: build ## hundreds of connections that make a process hold something, beside an honest client; a process of 256 MiB
+	@go test -count=1 -run '^TestAttacks$$' -timeout 20m -v ./tests/attack -args -attack-run
 
 bench: build ## the figures of docs/benchmarks.md, as ratios of one run
 	@go test -run '^$$' -bench . -benchtime 2s ./libs/sessions

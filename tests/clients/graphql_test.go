@@ -179,7 +179,6 @@ func TestGraphQLWSIsToldThatItsSessionHasEnded(t *testing.T) {
 	if line := s.want(t, "event"); line.Event != "session/expired" {
 		t.Errorf("%+v", line)
 	}
-	s.want(t, "done")
 	if line := s.want(t, "close"); line.Code != 4403 || line.Event != "Forbidden" {
 		t.Errorf("%+v", line)
 	}

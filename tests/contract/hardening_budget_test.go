@@ -51,7 +51,12 @@ func TestEveryBodyDrawsOnTheBudget(t *testing.T) {
 		full := func(t *testing.T, target, path string, headers ...string) {
 			t.Helper()
 			testkit.Eventually(t, "the budget is spent", func() bool {
-				return stack.Do(t, http.MethodPost, target+path, "{}", headers...).Code == want.code
+				a := stack.Do(t, http.MethodPost, target+path, "{}", headers...)
+				if a.Code == want.code && !strings.Contains(a.Body, "too_many") { // of the other limits
+					return true
+				}
+				withhold(t, target, path) // this call may have been charged first, and the one that withholds refused
+				return false
 			})
 		}
 		auth := []string{"/api/auth/login", "/api/auth/validate", "/api/auth/check-access", "/api/auth/revoke"}
@@ -62,7 +67,7 @@ func TestEveryBodyDrawsOnTheBudget(t *testing.T) {
 			public := s.Edge[0].Ready.Public
 			session := []string{"X-Session-Token", stack.Login(t, public, s.Sandbox.Ready.Issuer, "demo@example.com")}
 			withhold(t, public, "/api/auth/validate")
-			full(t, public, "/api/auth/validate")
+			full(t, public, "/noetl/execute", session...)
 			for _, path := range append(auth, "/graphql", "/noetl/execute") {
 				refused(t, public, path, session...)
 			}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
@@ -133,7 +134,11 @@ func (p *process) services(ctx context.Context) error {
 			return err
 		}
 	}
-	fanoutCfg, err1 := fanout.Load(p.environ, p.defaults...)
+	fanoutDefaults := p.defaults
+	if p.mode == Dev { // its workers are the sandbox, on loopback
+		fanoutDefaults = append(slices.Clip(p.defaults), settings.Default{Name: "GATEWAY_ENV", Value: "development"})
+	}
+	fanoutCfg, err1 := fanout.Load(p.environ, fanoutDefaults...)
 	_, err2 := auth.Load(p.environ, p.defaults...)
 	ingressCfg, err3 := ingress.Load(p.environ, p.defaults...)
 	_, err4 := edge.Load(p.environ, p.defaults...)

@@ -16,7 +16,6 @@ import (
 func devDefaults() []settings.Default {
 	return []settings.Default{
 		{Name: "GATEWAY_BIND", Value: "127.0.0.1"},
-		{Name: "GATEWAY_ENV", Value: "development"},
 		{Name: "GATEWAY_NATS_PORT", Value: "0"},
 		{Name: "GATEWAY_CONSOLE", Value: "true"},
 		{Name: "GATEWAY_CONSOLE_SANDBOX", Value: "true"},

@@ -44,9 +44,6 @@ func (s *Service) Status(ctx context.Context, in StatusRequest) (noetlwire.Execu
 	if out.Path == "" { // no server's status tells it; it was asked for to judge the call, and is remembered
 		out.Path, _ = s.origin(ctx, in.ExecutionID)
 	}
-	if out.Name == "" {
-		out.Name = out.Path[strings.LastIndex(out.Path, "/")+1:]
-	}
 	if out.ExecutionID == "" {
 		out.ExecutionID = noetlwire.ID(in.ExecutionID)
 	}
