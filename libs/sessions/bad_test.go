@@ -55,7 +55,7 @@ func TestWhoInventsTokensIsStoppedAlone(t *testing.T) {
 		kind, _ := fault.KindOf(err)
 		kinds[kind]++
 	}
-	if n := w.asked.Load() - before; n > 5+10+1 || kinds[fault.RateLimited] < 30 || kinds[fault.Unauthenticated] == 0 {
+	if n := w.asked.Load() - before; n > 8 || kinds[fault.RateLimited] < 40 || kinds[fault.Unauthenticated] == 0 {
 		t.Errorf("asked %d times; %v", n, kinds)
 	}
 	if _, err := client.Resolve(stranger, "known"); err != nil {

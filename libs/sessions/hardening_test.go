@@ -83,10 +83,8 @@ func TestBadTokensLockNobodyElseOut(t *testing.T) {
 	}
 	testkit.Eventually(t, "auth answers", func() bool { return natskit.ProbeService(cnc, "auth")(t.Context()) == nil })
 	ctx := httpkit.WithClient(t.Context(), netip.MustParseAddr("198.51.100.1"))
-	for i := range 4 {
-		if _, err := client.Resolve(ctx, fmt.Sprint("bad", i)); err == nil {
-			t.Fatal("a bad token")
-		}
+	if _, err := client.Resolve(ctx, "bad"); err == nil {
+		t.Fatal("a bad token")
 	}
 	if _, err := client.Resolve(ctx, "noetl"); err != nil {
 		t.Errorf("a session of NoETL's, within the reserve: %v", err)
@@ -100,7 +98,7 @@ func TestBadTokensLockNobodyElseOut(t *testing.T) {
 			t.Fatalf("a session that the gateway saw begin: %v", err)
 		}
 	}
-	if n := backend.Load(); refused < 150 || n > 40 {
+	if n := backend.Load(); refused < 150 || n > 20 {
 		t.Errorf("the backend was asked %d times; %d refused", n, refused)
 	}
 }

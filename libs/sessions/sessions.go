@@ -31,7 +31,7 @@ import (
 type Config struct {
 	NearTTL time.Duration `env:"GATEWAY_SESSION_NEAR_TTL_SECS" file:"nats.session_near_ttl_secs" default:"30" unit:"s" doc:"how long an answered session check is reused without asking auth; revocation does not wait for it"`
 	Grace   time.Duration `env:"GATEWAY_SESSION_GRACE_SECS" file:"nats.session_grace_secs" default:"300" unit:"s" doc:"how long a cached, unexpired session is still accepted while auth or NATS is away"`
-	BadRate int           `env:"GATEWAY_BAD_SESSION_RATE_ADDRESS_PER_MIN" file:"limits.bad_session_rate_address_per_min" default:"600" doc:"session tokens that are none, per minute and client address, a sixth of it in a burst; beyond it NoETL is asked about 60 of that address's tokens a minute that the gateway has not seen, and the others get 429. Sessions that it has seen begin are never refused for it. 0 does not limit; each replica counts for itself"`
+	BadRate int           `env:"GATEWAY_BAD_SESSION_RATE_ADDRESS_PER_MIN" file:"limits.bad_session_rate_address_per_min" default:"600" doc:"session tokens that are none, per minute and client address, a sixth of it in a burst; beyond it NoETL is asked about 12 of that address's tokens a minute that the gateway has not seen, and the others get 429. Sessions that it has seen begin are never refused for it. 0 does not limit; each replica counts for itself"`
 	NearMax int           `env:"GATEWAY_SESSION_NEAR_MAX" file:"nats.session_near_max" default:"100000" doc:"sessions kept in memory; beyond it the least used are asked for again"`
 }
 
@@ -182,8 +182,8 @@ func (c *Client) resolve(ctx context.Context, token string, stranger bool) (*aut
 
 // The reserve is what one address can cost NoETL in executions, whatever it sends.
 const (
-	reservePerMinute = 60
-	reserveBurst     = 10
+	reservePerMinute = 12
+	reserveBurst     = 1
 )
 
 // ask asks auth; with known, only what the gateway's own records say.

@@ -1,6 +1,7 @@
 package contract_test
 
 import (
+	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
@@ -75,11 +76,16 @@ func TestTheAuditLogSaysWhoWasRefused(t *testing.T) {
 	both(t, func(t *testing.T, w *contract.World) { //nolint:thelper // a test, run twice
 		base := w.Public[0]
 		id := stack.IDToken(t, w.Issuer, "demo@example.com")
-		as := func(request string, headers ...string) []string { return append(headers, "X-Request-Id", "req-"+request) }
+		as := func(request string, headers ...string) []string {
+			return append(headers, "X-Request-Id", "req-"+request)
+		}
 		var login struct {
 			Token string `json:"session_token"`
 		}
-		stack.Do(t, http.MethodPost, base+"/api/auth/login", `{"auth0_token":"`+id+`"}`, as("login")...).JSON(t, &login)
+		a := stack.Do(t, http.MethodPost, base+"/api/auth/login", `{"auth0_token":"`+id+`"}`, as("login")...)
+		if err := json.Unmarshal([]byte(a.Body), &login); err != nil {
+			t.Fatal(err)
+		}
 		session := bearer(login.Token)
 		other := bearer(w.Login(t, "session2"))
 		for _, c := range []struct {

@@ -21,7 +21,7 @@ type World struct {
 	NATS                    *nats.Conn
 	JetStream               jetstream.JetStream
 	turn                    int
-	lingering               int // streams that nobody waits for to end
+	lingering               int           // streams that nobody waits for to end
 	Listeners               []string      // every HTTP listener of the gateway
 	Logs                    func() string // of all processes
 	logins                  map[string]string
