@@ -92,7 +92,7 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 	if err := p.services(ctx); err != nil {
 		return err
 	}
-	p.components = append(p.components, run.Announce(p.health, func() {
+	p.components = append(p.components, run.GiveBack(), run.Announce(p.health, func() {
 		p.ready.Print(stdout)
 		p.hint(hints)
 	}), run.DrainFirst(p.health, p.cfg.Process.DrainDelay))
