@@ -66,7 +66,7 @@ func TestWhatIsGoneIsOpenedAgain(t *testing.T) {
 func TestABucketIsMadeAgainAfterALoss(t *testing.T) {
 	t.Parallel()
 	js := testkit.StartNATS(t).JetStream(t)
-	l := natskit.Bucket(js, jetstream.KeyValueConfig{Bucket: "b"})
+	l := natskit.Bucket(js, jetstream.KeyValueConfig{Bucket: "b", MaxBytes: 1 << 20})
 	put := func() error {
 		return l.Do(t.Context(), func(kv jetstream.KeyValue) error {
 			_, err := kv.PutString(t.Context(), "k", "v")
@@ -158,7 +158,7 @@ func TestAStreamsLimitsAreBroughtUpToDate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := jetstream.StreamConfig{Name: "FRAMES", Subjects: []string{"frames.*"}, MaxAge: time.Hour, Replicas: 1}
+	cfg := jetstream.StreamConfig{Name: "FRAMES", Subjects: []string{"frames.*"}, MaxAge: time.Hour, MaxBytes: 1 << 20, Replicas: 1}
 	for _, age := range []time.Duration{time.Hour, time.Hour, 2 * time.Hour} {
 		cfg.MaxAge = age
 		s, err := natskit.Stream(js, cfg, slog.New(slog.DiscardHandler)).Get(t.Context())

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
@@ -13,5 +14,5 @@ import (
 func TestClaims(t *testing.T) {
 	t.Parallel()
 	js := testkit.StartNATS(t).JetStream(t)
-	ingresstest.RunClaimStore(t, func(*testing.T) ingress.ClaimStore { return natskv.NewClaimStore(js, time.Hour, 1) })
+	ingresstest.RunClaimStore(t, func(*testing.T) ingress.ClaimStore { return natskv.NewClaimStore(js, time.Hour, natskit.Room{}) })
 }
