@@ -141,7 +141,7 @@ cors.allow_credentials cors.allowed_origins
 ingress.claim_ttl_secs ingress.dispatch_timeout_secs ingress.failure_rate_per_min ingress.google_issuer ingress.google_jwks_url ingress.listener_stale_secs ingress.listener_ttl_secs ingress.max_body_bytes ingress.rate_listener_per_min ingress.deliveries_max
 limits.body_budget_bytes limits.body_budget_address_bytes limits.connections_max limits.connections_per_address
 log.format log.level
-nats.callback_subject_prefix nats.creds nats.frame_max_bytes nats.frame_max_per_client nats.frame_ttl_secs nats.password nats.port nats.replicas nats.result_max_bytes nats.result_store_max_bytes
+nats.callback_subject_prefix nats.creds nats.frame_max_bytes nats.frame_max_per_client nats.frame_ttl_secs nats.password nats.port nats.replicas nats.result_max_bytes nats.result_store_max_bytes nats.store_max_bytes
 nats.request_bucket nats.request_ttl_secs nats.session_bucket nats.session_cache_ttl_secs nats.session_grace_secs nats.session_near_max
 nats.session_near_ttl_secs nats.lifecycle_ttl_secs nats.lifecycle_max_bytes noetl.event_feed_addr nats.updates_stream nats.updates_subject_prefix nats.url nats.username nats.user
 noetl.base_url internal_api_token noetl.internal_api_token noetl.proxy_timeout_secs noetl.timeout_secs
