@@ -40,8 +40,8 @@ type Storage struct {
 }
 
 // NewStorage makes a check that writes to a bucket of the service's own.
-func NewStorage(nc *nats.Conn, bucket *Lazy[jetstream.KeyValue]) *Storage {
-	return &Storage{nc: nc, bucket: bucket}
+func NewStorage(js jetstream.JetStream, bucket *Lazy[jetstream.KeyValue]) *Storage {
+	return &Storage{nc: js.Conn(), bucket: bucket}
 }
 
 // Probe writes, or returns what the last write said. What the check of the connection says it does not repeat.
@@ -74,7 +74,7 @@ func (s *Storage) write(ctx context.Context) error {
 		return fault.Wrap(err, fault.Unavailable, "jetstream_disabled", "JetStream is disabled on NATS: is its disk full? Make room and restart it")
 	}
 	return fault.Wrap(err, fault.Unavailable, "jetstream_not_storing",
-		"NATS does not acknowledge what it is to store: is its disk full? Make room, and restart NATS if it does not go on by itself")
+		"NATS does not acknowledge what it is to store: JetStream is disabled on NATS, or its disk was full. Make room and restart it")
 }
 
 func disabled(err error) bool {

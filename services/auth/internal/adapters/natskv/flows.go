@@ -37,7 +37,7 @@ func NewFlows(js jetstream.JetStream, room natskit.Room) *Flows {
 }
 
 // Storage returns a check that NATS stores, for readiness.
-func (f *Flows) Storage() *natskit.Storage { return natskit.NewStorage(f.js.Conn(), f.bucket) }
+func (f *Flows) Storage() *natskit.Storage { return natskit.NewStorage(f.js, f.bucket) }
 
 // flow is the stored form.
 type flow struct {

@@ -43,7 +43,7 @@ func NewClientStore(js jetstream.JetStream, room natskit.Room) *ClientStore {
 }
 
 // Storage returns a check that NATS stores, for readiness.
-func (s *ClientStore) Storage() *natskit.Storage { return natskit.NewStorage(s.js.Conn(), s.bucket) }
+func (s *ClientStore) Storage() *natskit.Storage { return natskit.NewStorage(s.js, s.bucket) }
 
 // Claim implements the port. A claim by the owner renews the record.
 func (s *ClientStore) Claim(ctx context.Context, c fanout.Client) (string, error) {

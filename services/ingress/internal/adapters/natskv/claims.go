@@ -41,7 +41,7 @@ func NewClaimStore(js jetstream.JetStream, ttl time.Duration, room natskit.Room)
 }
 
 // Storage returns a check that NATS stores, for readiness.
-func (s *ClaimStore) Storage() *natskit.Storage { return natskit.NewStorage(s.js.Conn(), s.bucket) }
+func (s *ClaimStore) Storage() *natskit.Storage { return natskit.NewStorage(s.js, s.bucket) }
 
 // Claim implements the port.
 func (s *ClaimStore) Claim(ctx context.Context, key string, lease time.Duration) (ingress.Claim, error) {
