@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -82,10 +83,11 @@ func (r Room) Of(s Store) int64 {
 func (r Room) Bucket(js jetstream.JetStream, s Store, cfg jetstream.KeyValueConfig) *Lazy[jetstream.KeyValue] {
 	cfg.MaxBytes, cfg.Replicas = r.Of(s), r.Replicas
 	bound := Bucket(js, cfg)
+	var told sync.Once // the bucket is opened again after each outage
 	return NewLazy(js.Conn(), func(ctx context.Context) (jetstream.KeyValue, error) {
 		kv, err := bound.open(ctx)
 		if err == nil && r.Logger != nil {
-			r.compare(ctx, js, cfg)
+			told.Do(func() { r.compare(ctx, js, cfg) })
 		}
 		return kv, err
 	})
