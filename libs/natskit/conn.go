@@ -153,7 +153,8 @@ func Outage(err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case Full(err):
-		return fault.Wrap(err, fault.Unavailable, StoreFull, "there is no room left for this; try again later").After(fullRetry)
+		return fault.Wrap(err, fault.Unavailable, StoreFull,
+			"there is no room left for this; try again later").After(fullRetry)
 	default:
 		return fault.Wrap(err, fault.Unavailable, "nats_unavailable", "a part of the gateway is unavailable; try again")
 	}

@@ -158,7 +158,8 @@ func TestAStreamsLimitsAreBroughtUpToDate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := jetstream.StreamConfig{Name: "FRAMES", Subjects: []string{"frames.*"}, MaxAge: time.Hour, MaxBytes: 1 << 20, Replicas: 1}
+	cfg := jetstream.StreamConfig{Name: "FRAMES", Subjects: []string{"frames.*"}, MaxAge: time.Hour,
+		MaxBytes: 1 << 20, Replicas: 1}
 	for _, age := range []time.Duration{time.Hour, time.Hour, 2 * time.Hour} {
 		cfg.MaxAge = age
 		s, err := natskit.Stream(js, cfg, slog.New(slog.DiscardHandler)).Get(t.Context())

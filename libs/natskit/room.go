@@ -100,7 +100,8 @@ func (r Room) compare(ctx context.Context, js jetstream.JetStream, cfg jetstream
 		return
 	}
 	if have := s.CachedInfo().Config.MaxBytes; have != cfg.MaxBytes {
-		r.Logger.WarnContext(ctx, "the bucket keeps a bound that differs from this configuration: an operator has to change it",
+		r.Logger.WarnContext(ctx,
+			"the bucket keeps a bound that differs from this configuration: an operator has to change it",
 			"bucket", cfg.Bucket, "max_bytes", have, "configured_bytes", cfg.MaxBytes, "setting", "GATEWAY_STORE_MAX_BYTES",
 			"command", fmt.Sprintf("nats stream edit KV_%s --max-bytes=%d", cfg.Bucket, cfg.MaxBytes))
 	}
@@ -138,7 +139,8 @@ func noRoom(err error, name string, maxBytes int64) error {
 		return err
 	}
 	return fault.Wrap(err, fault.Unavailable, "no_room",
-		fmt.Sprintf("NATS has no room for %s, %d bytes: lower its setting, or give NATS more (docs/operations.md)", name, maxBytes))
+		fmt.Sprintf("NATS has no room for %s, %d bytes: lower its setting, or give NATS more (docs/operations.md)",
+			name, maxBytes))
 }
 
 // StoreFull is the code of a fault that says that a bucket, a stream or the account has reached its bound.

@@ -34,12 +34,14 @@ func TestFillingOneStopsNoOther(t *testing.T) {
 		open[s] = room.Bucket(js, s, jetstream.KeyValueConfig{Bucket: string(s)})
 	}
 	for _, name := range []string{"GATEWAY_FRAMES", "GATEWAY_LIFECYCLE"} {
-		cfg := jetstream.StreamConfig{Name: name, Subjects: []string{name + ".*"}, Discard: jetstream.DiscardOld, MaxBytes: 1 << 20}
+		cfg := jetstream.StreamConfig{Name: name, Subjects: []string{name + ".*"}, Discard: jetstream.DiscardOld,
+			MaxBytes: 1 << 20}
 		if _, err := natskit.Stream(js, cfg, slog.New(slog.DiscardHandler)).Get(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	objects, err := natskit.Objects(js, jetstream.ObjectStoreConfig{Bucket: "gateway_results", MaxBytes: 1 << 20}).Get(t.Context())
+	objects, err := natskit.Objects(js, jetstream.ObjectStoreConfig{Bucket: "gateway_results",
+		MaxBytes: 1 << 20}).Get(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +90,8 @@ func TestFillingOneStopsNoOther(t *testing.T) {
 		for i := 0; err == nil && i < 1000; i++ {
 			err = put(s, "flood"+strings.Repeat("x", i%7)+time.Duration(i).String(), 32<<10)
 		}
-		if f := fault.Of(err); f == nil || f.Kind != fault.Unavailable || f.Code != natskit.StoreFull || f.RetryAfter == 0 {
+		if f := fault.Of(err); f == nil || f.Kind != fault.Unavailable || f.Code != natskit.StoreFull ||
+			f.RetryAfter == 0 {
 			t.Errorf("a full %s answers %v", s, err)
 		}
 		allTakeWrites(s)
@@ -153,7 +156,8 @@ func TestNoServiceMakesAStoreWithoutABound(t *testing.T) {
 	js := testkit.StartNATS(t).JetStream(t)
 	refused := map[string]error{}
 	_, refused["bucket"] = natskit.Bucket(js, jetstream.KeyValueConfig{Bucket: "b"}).Get(t.Context())
-	_, refused["stream"] = natskit.Stream(js, jetstream.StreamConfig{Name: "s"}, slog.New(slog.DiscardHandler)).Get(t.Context())
+	_, refused["stream"] = natskit.Stream(js, jetstream.StreamConfig{Name: "s"},
+		slog.New(slog.DiscardHandler)).Get(t.Context())
 	_, refused["objects"] = natskit.Objects(js, jetstream.ObjectStoreConfig{Bucket: "o"}).Get(t.Context())
 	for what, err := range refused {
 		if f := fault.Of(err); f == nil || f.Code != "unbounded_store" {
@@ -204,13 +208,15 @@ func TestABucketWithAnotherBoundIsUsedAsItIs(t *testing.T) {
 	if e, err := kv.Get(t.Context(), "k"); err != nil || string(e.Value()) != "v" {
 		t.Errorf("%v %v", e, err)
 	}
-	for _, part := range []string{"an operator has to change it", "max_bytes=-1", "configured_bytes=1048576", "nats stream edit KV_gateway_revoked --max-bytes=1048576"} {
+	for _, part := range []string{"an operator has to change it", "max_bytes=-1", "configured_bytes=1048576",
+		"nats stream edit KV_gateway_revoked --max-bytes=1048576"} {
 		if !strings.Contains(log.String(), part) {
 			t.Errorf("the log has no %q: %s", part, log.String())
 		}
 	}
 	log.Reset()
-	if _, err := room.Bucket(js, natskit.Flows, jetstream.KeyValueConfig{Bucket: "gateway_auth_flows"}).Get(t.Context()); err != nil || log.Len() > 0 {
+	if _, err := room.Bucket(js, natskit.Flows,
+		jetstream.KeyValueConfig{Bucket: "gateway_auth_flows"}).Get(t.Context()); err != nil || log.Len() > 0 {
 		t.Errorf("a new bucket: %v, log %s", err, log.String())
 	}
 }
@@ -219,7 +225,8 @@ func TestABucketWithAnotherBoundIsUsedAsItIs(t *testing.T) {
 func TestAServerWithoutRoomIsNamed(t *testing.T) {
 	t.Parallel()
 	js := testkit.StartNATS(t).JetStream(t)
-	_, err := natskit.Room{Bytes: 1 << 60}.Bucket(js, natskit.Claims, jetstream.KeyValueConfig{Bucket: "gateway_ingress_claims"}).Get(t.Context())
+	_, err := natskit.Room{Bytes: 1 << 60}.Bucket(js, natskit.Claims,
+		jetstream.KeyValueConfig{Bucket: "gateway_ingress_claims"}).Get(t.Context())
 	f := fault.Of(err)
 	if f == nil || f.Code != "no_room" || !strings.Contains(f.Message, "gateway_ingress_claims") {
 		t.Errorf("%v", err)

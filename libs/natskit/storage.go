@@ -71,7 +71,8 @@ func (s *Storage) write(ctx context.Context) error {
 		return nil // stored; or refused by a server that could; or gone since
 	}
 	if disabled(err) {
-		return fault.Wrap(err, fault.Unavailable, "jetstream_disabled", "JetStream is disabled on NATS: is its disk full? Make room and restart it")
+		return fault.Wrap(err, fault.Unavailable, "jetstream_disabled",
+			"JetStream is disabled on NATS: is its disk full? Make room and restart it")
 	}
 	return fault.Wrap(err, fault.Unavailable, "jetstream_not_storing",
 		"NATS does not acknowledge what it is to store: JetStream is disabled on NATS, or its disk was full. Make room and restart it")
@@ -79,14 +80,17 @@ func (s *Storage) write(ctx context.Context) error {
 
 func disabled(err error) bool {
 	var api *jetstream.APIError
-	return errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) ||
+	return errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err,
+		jetstream.ErrJetStreamNotEnabledForAccount) ||
 		errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) ||
-		errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabled || api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabledForAccount)
+		errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabled ||
+			api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabledForAccount)
 }
 
 // TellRoom is the life of a component that asks NATS, once it is there, how much its account may store, and
 // logs when that is less than what a service is configured to store in all its replicas. settings name what to lower.
-func TellRoom(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, wanted int64, settings string, logger *slog.Logger) error {
+func TellRoom(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, wanted int64, settings string,
+	logger *slog.Logger) error {
 	if waitConnected(ctx, nc) == nil {
 		actx, cancel := context.WithTimeout(ctx, updatePatience)
 		info, err := js.AccountInfo(actx)
@@ -95,7 +99,8 @@ func TellRoom(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, wanted
 		case err != nil:
 			logger.DebugContext(ctx, "NATS does not tell what this account may store", "err", err)
 		case info.Limits.MaxStore >= 0 && info.Limits.MaxStore < wanted:
-			logger.WarnContext(ctx, "NATS lets this account store less than the configured sizes: not every bucket and stream can be made",
+			logger.WarnContext(ctx,
+				"NATS lets this account store less than the configured sizes: not every bucket and stream can be made",
 				"account_bytes", info.Limits.MaxStore, "configured_bytes", wanted, "settings", settings)
 		}
 	}

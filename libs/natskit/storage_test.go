@@ -23,7 +23,8 @@ import (
 // startOn starts a NATS server that keeps its data in dir.
 func startOn(t *testing.T, dir string) *server.Server {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: dir, NoLog: true, NoSigs: true})
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: dir,
+		NoLog: true, NoSigs: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +58,8 @@ func TestReadinessSaysThatNATSStoppedStoring(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bucket := natskit.Room{Bytes: small}.Bucket(js, natskit.Flows, jetstream.KeyValueConfig{Bucket: "gateway_auth_flows"})
+	bucket := natskit.Room{Bytes: small}.Bucket(js, natskit.Flows,
+		jetstream.KeyValueConfig{Bucket: "gateway_auth_flows"})
 	probe := func() error { return natskit.NewStorage(js, bucket).Probe(t.Context()) } // a new one remembers nothing
 	if err := probe(); err != nil {
 		t.Fatal(err)
@@ -93,7 +95,8 @@ func TestReadinessSaysThatJetStreamIsDisabled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bucket := natskit.Room{Bytes: small}.Bucket(js, natskit.Flows, jetstream.KeyValueConfig{Bucket: "gateway_auth_flows"})
+	bucket := natskit.Room{Bytes: small}.Bucket(js, natskit.Flows,
+		jetstream.KeyValueConfig{Bucket: "gateway_auth_flows"})
 	storage := natskit.NewStorage(js, bucket)
 	if err := storage.Probe(t.Context()); err != nil {
 		t.Fatal(err)
@@ -104,9 +107,11 @@ func TestReadinessSaysThatJetStreamIsDisabled(t *testing.T) {
 	if err := storage.Probe(t.Context()); err != nil {
 		t.Errorf("asked again so soon, it wrote again: %v", err)
 	}
-	for _, b := range []*natskit.Lazy[jetstream.KeyValue]{bucket, natskit.Room{}.Bucket(js, natskit.Flows, jetstream.KeyValueConfig{Bucket: "gateway_auth_flows"})} {
+	for _, b := range []*natskit.Lazy[jetstream.KeyValue]{bucket, natskit.Room{}.Bucket(js, natskit.Flows,
+		jetstream.KeyValueConfig{Bucket: "gateway_auth_flows"})} {
 		f := fault.Of(natskit.NewStorage(js, b).Probe(t.Context()))
-		if f == nil || !strings.Contains(f.Message, "JetStream is disabled on NATS") || !strings.Contains(f.Message, "restart it") {
+		if f == nil || !strings.Contains(f.Message, "JetStream is disabled on NATS") || !strings.Contains(f.Message,
+			"restart it") {
 			t.Errorf("readiness says %v", f)
 		}
 	}

@@ -121,7 +121,8 @@ func TestDiskFullOnNATS(t *testing.T) {
 		testkit.Eventually(t, "readiness says what to restart", func() bool {
 			for _, name := range []string{"auth", "event-fanout"} {
 				for _, c := range w.service[name] {
-					if a, err := stack.Try(t, http.MethodGet, c.address(9090)+"/readyz", nil); err == nil && strings.Contains(a.Body, "restart it") {
+					if a, err := stack.Try(t, http.MethodGet, c.address(9090)+"/readyz", nil); err == nil &&
+						strings.Contains(a.Body, "restart it") {
 						return true
 					}
 				}

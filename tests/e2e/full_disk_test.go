@@ -38,7 +38,8 @@ func TestStandaloneOnADiskThatFillsAndIsFreed(t *testing.T) {
 		return
 	}
 	p := stack.Standalone(t, "GATEWAY_DATA_DIR="+disk, "AUTH_BACKEND=local")
-	for _, part := range []string{"the default sizes are made smaller", "configured_bytes=2952790016", "free_bytes=", "taken_bytes=", "GATEWAY_FRAME_MAX_BYTES"} {
+	for _, part := range []string{"the default sizes are made smaller", "configured_bytes=2952790016", "free_bytes=",
+		"taken_bytes=", "GATEWAY_FRAME_MAX_BYTES"} {
 		if !strings.Contains(p.Logs(), part) {
 			t.Errorf("the start log has no %q: %s", part, p.Logs())
 		}
@@ -64,16 +65,21 @@ func TestStandaloneOnADiskThatFillsAndIsFreed(t *testing.T) {
 		refused = login()
 		return refused.Code >= 500 || refused.Code == http.StatusTooManyRequests
 	})
-	if refused.Code != http.StatusServiceUnavailable && refused.Code != http.StatusGatewayTimeout || !strings.Contains(refused.Body, `"code":"`) {
+	if refused.Code != http.StatusServiceUnavailable && refused.Code != http.StatusGatewayTimeout ||
+		!strings.Contains(refused.Body, `"code":"`) {
 		t.Errorf("the refusal: %d %s", refused.Code, refused.Body)
 	}
-	testkit.Eventually(t, "readiness says so", func() bool { return strings.Contains(readyz(), "make room on the disk of GATEWAY_DATA_DIR") })
+	testkit.Eventually(t, "readiness says so", func() bool {
+		return strings.Contains(readyz(),
+			"make room on the disk of GATEWAY_DATA_DIR")
+	})
 	if err := os.Remove(name); err != nil {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, "logins work again", func() bool { return login().Code == http.StatusOK })
 	testkit.Eventually(t, "it is ready", func() bool { return strings.Contains(readyz(), `"status":"ready"`) })
-	if a := stack.Do(t, http.MethodPost, p.Ready.Public+"/api/auth/validate", `{"session_token":"`+session+`"}`); a.Code != http.StatusOK || !strings.Contains(a.Body, `"valid":true`) {
+	if a := stack.Do(t, http.MethodPost, p.Ready.Public+"/api/auth/validate",
+		`{"session_token":"`+session+`"}`); a.Code != http.StatusOK || !strings.Contains(a.Body, `"valid":true`) {
 		t.Errorf("the session of before: %d %s", a.Code, a.Body)
 	}
 }
@@ -84,10 +90,12 @@ func TestSizesThatDoNotFitAreNamedAtStart(t *testing.T) {
 	if disk == "" {
 		return
 	}
-	p := stack.Launch(t, "noetl-gateway", []string{"dev"}, append(stack.FreePorts(), "GATEWAY_DATA_DIR="+disk, "GATEWAY_FRAME_MAX_BYTES=1000000000")...)
+	p := stack.Launch(t, "noetl-gateway", []string{"dev"}, append(stack.FreePorts(), "GATEWAY_DATA_DIR="+disk,
+		"GATEWAY_FRAME_MAX_BYTES=1000000000")...)
 	testkit.Eventually(t, "the log names what does not fit", func() bool {
 		logs := p.Logs()
-		return strings.Contains(logs, "the disk has less room than the configured sizes") && strings.Contains(logs, "configured_bytes=2879048192") &&
+		return strings.Contains(logs, "the disk has less room than the configured sizes") && strings.Contains(logs,
+			"configured_bytes=2879048192") &&
 			strings.Contains(logs, "free_bytes=") && strings.Contains(logs, "GATEWAY_FRAME_MAX_BYTES")
 	})
 }

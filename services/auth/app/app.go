@@ -130,7 +130,8 @@ func (a *App) backends(cfg Config, host run.Host, js jetstream.JetStream, meter 
 			return nil, err
 		}
 		a.components = append(a.components, policy)
-		known[config.BackendLocal] = auth.NewLocal(natskv.NewSessionStore(js, cfg.NATS.Room(host.Telemetry.Logger)), policy)
+		known[config.BackendLocal] = auth.NewLocal(natskv.NewSessionStore(js, cfg.NATS.Room(host.Telemetry.Logger)),
+			policy)
 	}
 	if who.Uses(config.BackendSync) || who.Uses(config.BackendPlaybook) {
 		client := noetl.New(cfg.NoETL, host.Telemetry)

@@ -99,7 +99,8 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 
 	// The domain and its operations.
 	svc := fanout.New(fanout.Deps{
-		Frames: frames, Feed: feed, Clients: clients, Requests: natskv.NewRequestStore(js, cfg.RequestBucket, cfg.RequestTTL, room),
+		Frames: frames, Feed: feed, Clients: clients, Requests: natskv.NewRequestStore(js, cfg.RequestBucket,
+			cfg.RequestTTL, room),
 		Results: results, Tickets: natskv.NewTicketStore(js, room), Commands: natsedge.New(nc, tel),
 		Routes: natskv.RouteIndex{Routes: routes}, Pending: natskv.PendingIndex{Routes: routes}, Lifecycle: lifecycle, Settler: settler, Relay: natsrelay.New(nc, tel),
 		Logger: tel.Logger, NewID: uuid.NewString, Now: time.Now, Forwarded: cfg.Forwarded, Version: run.Version(),
@@ -158,7 +159,11 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	}
 
 	consumer := natsapi.NewConsumer(lifecycle, natslifecycle.Decode, set, tel)
-	host.Health.Add(httpkit.Check{Name: natskit.StorageCheck, Probe: clients.Storage().Probe}, httpkit.Check{Name: "event_feed", Tell: func(ctx context.Context) (string, error) { return fanout.TellSources(ctx, intakes) }},
+	host.Health.Add(httpkit.Check{Name: natskit.StorageCheck, Probe: clients.Storage().Probe},
+		httpkit.Check{Name: "event_feed", Tell: func(ctx context.Context) (string,
+			error) {
+			return fanout.TellSources(ctx, intakes)
+		}},
 		httpkit.Check{Name: "lifecycle_log", Critical: true, Probe: consumer.Probe},
 		httpkit.Check{Name: "frame_store", Critical: true, Probe: func(ctx context.Context) error { _, err := frames.Window(ctx); return err }})
 

@@ -40,10 +40,12 @@ func (p *process) sizes(ctx context.Context, logger *slog.Logger) error {
 	total := sum(list)
 	defaults, fitted := fit(list, disk.Room())
 	p.defaults = append(p.defaults, defaults...)
-	attrs := []any{"free_bytes", disk.Free, "used_bytes", disk.Used, "configured_bytes", total, "folder", p.cfg.DataDir, "settings", names(list)}
+	attrs := []any{"free_bytes", disk.Free, "used_bytes", disk.Used, "configured_bytes", total, "folder",
+		p.cfg.DataDir, "settings", names(list)}
 	switch {
 	case fitted > disk.Room():
-		logger.WarnContext(ctx, "the disk has less room than the configured sizes: NATS stops storing when it is full", attrs...)
+		logger.WarnContext(ctx,
+			"the disk has less room than the configured sizes: NATS stops storing when it is full", attrs...)
 	case len(defaults) > 0:
 		logger.WarnContext(ctx, "the default sizes are made smaller: they would take more than half of the disk's room",
 			append(attrs, "taken_bytes", fitted)...)

@@ -52,7 +52,8 @@ func newRouter(tb testing.TB) *router {
 	clients := natskv.NewClientStore(js, natskit.Room{})
 	r := &router{nc: nc, log: lifecycle, routes: natskv.RouteIndex{Routes: index}}
 	r.svc = fanout.New(fanout.Deps{
-		Frames: frames, Feed: natslive.New(nc), Clients: clients, Requests: natskv.NewRequestStore(js, "requests", time.Hour, natskit.Room{}), Routes: r.routes,
+		Frames: frames, Feed: natslive.New(nc), Clients: clients, Requests: natskv.NewRequestStore(js, "requests",
+			time.Hour, natskit.Room{}), Routes: r.routes,
 		Pending: natskv.PendingIndex{Routes: index}, Lifecycle: lifecycle, Settler: natsrelay.NewSettler(nc), Relay: natsrelay.New(nc, tel),
 		Logger: tel.Logger, NewID: uuid.NewString, Now: time.Now, Forwarded: []string{"step.exit"},
 	})

@@ -185,7 +185,8 @@ func TestWithoutRoomForAClaimADeliveryIsRefused(t *testing.T) {
 	w := newWorld()
 	w.Claims = fullClaims{w.Claims}
 	_, err := w.Deliver(t.Context(), hook("m1"))
-	if f := fault.Of(err); f == nil || f.Kind != fault.RateLimited || f.Code != string(ingress.RateLimited) || f.RetryAfter != time.Minute {
+	if f := fault.Of(err); f == nil || f.Kind != fault.RateLimited || f.Code != string(ingress.RateLimited) ||
+		f.RetryAfter != time.Minute {
 		t.Errorf("%v", err)
 	}
 	if _, err := w.Deliver(t.Context(), hook("")); err != nil {

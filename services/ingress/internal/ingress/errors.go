@@ -50,7 +50,8 @@ const fullRetry = time.Minute
 
 // ClaimsFull returns the fault of a claim that there is no room for.
 func ClaimsFull(err error) error {
-	return fault.Wrap(err, fault.RateLimited, claimsFull, "too many deliveries are remembered; send it again later").After(fullRetry)
+	return fault.Wrap(err, fault.RateLimited, claimsFull,
+		"too many deliveries are remembered; send it again later").After(fullRetry)
 }
 
 // Status returns the status code that a rejection is answered with.

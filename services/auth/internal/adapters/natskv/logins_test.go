@@ -22,17 +22,18 @@ func TestLoginsConform(t *testing.T) {
 		t.Helper()
 		server := testkit.StartNATS(t)
 		ends := newRevocations(server.JetStream(t))
-		return natskv.NewLogins(server.JetStream(t), natskit.Room{}), natskv.NewLogins(server.JetStream(t), natskit.Room{}), func() time.Time {
-			user := authwire.UserKeyOf("id:7")
-			if err := ends.RevokeUser(t.Context(), user, authtest.Until()); err != nil {
-				t.Fatal(err)
+		return natskv.NewLogins(server.JetStream(t), natskit.Room{}), natskv.NewLogins(server.JetStream(t),
+				natskit.Room{}), func() time.Time {
+				user := authwire.UserKeyOf("id:7")
+				if err := ends.RevokeUser(t.Context(), user, authtest.Until()); err != nil {
+					t.Fatal(err)
+				}
+				at, err := ends.UserRevoked(t.Context(), []authwire.UserKey{user})
+				if err != nil || at.IsZero() {
+					t.Fatalf("%s, %v", at, err)
+				}
+				return at
 			}
-			at, err := ends.UserRevoked(t.Context(), []authwire.UserKey{user})
-			if err != nil || at.IsZero() {
-				t.Fatalf("%s, %v", at, err)
-			}
-			return at
-		}
 	})
 }
 
@@ -45,7 +46,8 @@ func TestFlowsConform(t *testing.T) {
 	) {
 		t.Helper()
 		server := testkit.StartNATS(t)
-		return natskv.NewFlows(server.JetStream(t), natskit.Room{}), natskv.NewFlows(server.JetStream(t), natskit.Room{})
+		return natskv.NewFlows(server.JetStream(t), natskit.Room{}), natskv.NewFlows(server.JetStream(t),
+			natskit.Room{})
 	})
 }
 

@@ -132,7 +132,8 @@ func TestNoTokenIsStoredInOurBuckets(t *testing.T) {
 	if err := newRevocations(js).Revoke(t.Context(), auth.Token(token).Key(), authtest.Until()); err != nil {
 		t.Fatal(err)
 	}
-	if err := natskv.NewSessionStore(js, natskit.Room{}).Create(t.Context(), token, auth.LocalSession{ExpiresAt: authtest.Until()}); err != nil {
+	if err := natskv.NewSessionStore(js, natskit.Room{}).Create(t.Context(), token,
+		auth.LocalSession{ExpiresAt: authtest.Until()}); err != nil {
 		t.Fatal(err)
 	}
 	for _, bucket := range []string{authwire.RevokedBucket, natskv.LocalBucket} {

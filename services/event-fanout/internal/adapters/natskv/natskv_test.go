@@ -29,18 +29,21 @@ func TestStoresConform(t *testing.T) {
 	})
 	fanouttest.RunPendingIndex(t, func(t *testing.T) fanout.PendingIndex {
 		t.Helper()
-		return natskv.PendingIndex{Routes: natskv.NewRoutes(testkit.StartNATS(t).JetStream(t), time.Hour, natskit.Room{})}
+		return natskv.PendingIndex{Routes: natskv.NewRoutes(testkit.StartNATS(t).JetStream(t), time.Hour,
+			natskit.Room{})}
 	})
 	fanouttest.RunLeases(t, func(t *testing.T) (a, b fanout.Leases, life time.Duration) {
 		t.Helper()
 		n := testkit.StartNATS(t)
 		life = 500 * time.Millisecond
-		return natskv.NewLeases(n.JetStream(t), "a", natskit.Room{}).Living(life), natskv.NewLeases(n.JetStream(t), "b", natskit.Room{}).Living(life), life
+		return natskv.NewLeases(n.JetStream(t), "a", natskit.Room{}).Living(life), natskv.NewLeases(n.JetStream(t),
+			"b", natskit.Room{}).Living(life), life
 	})
 	fanouttest.RunTicketStore(t, func(t *testing.T) (fanout.TicketStore, fanout.TicketStore) {
 		t.Helper()
 		n := testkit.StartNATS(t)
-		return natskv.NewTicketStore(n.JetStream(t), natskit.Room{}), natskv.NewTicketStore(n.JetStream(t), natskit.Room{})
+		return natskv.NewTicketStore(n.JetStream(t), natskit.Room{}), natskv.NewTicketStore(n.JetStream(t),
+			natskit.Room{})
 	})
 }
 
@@ -71,7 +74,8 @@ func TestTheRecordOfARequestIsTheContracts(t *testing.T) {
 func BenchmarkByExecution(b *testing.B) {
 	for _, elsewhere := range []int{10, 100_000} {
 		b.Run(strconv.Itoa(elsewhere), func(b *testing.B) {
-			x := natskv.RouteIndex{Routes: natskv.NewRoutes(testkit.StartNATS(b).JetStream(b), time.Hour, natskit.Room{})}
+			x := natskv.RouteIndex{Routes: natskv.NewRoutes(testkit.StartNATS(b).JetStream(b), time.Hour,
+				natskit.Room{})}
 			for i := range elsewhere {
 				if err := x.Put(b.Context(), strconv.Itoa(1000+i), fanout.Route{RequestID: "r" + strconv.Itoa(i), ClientID: "c"}); err != nil {
 					b.Fatal(err)

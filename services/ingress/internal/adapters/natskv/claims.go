@@ -51,7 +51,10 @@ func (s *ClaimStore) Claim(ctx context.Context, key string, lease time.Duration)
 		return claim, err
 	}
 	padded := natskit.Pad(value, recordSize, 0)
-	revision, err := natskit.Use(ctx, s.bucket, func(kv jetstream.KeyValue) (uint64, error) { return kv.Create(ctx, key, padded) })
+	revision, err := natskit.Use(ctx, s.bucket, func(kv jetstream.KeyValue) (uint64, error) {
+		return kv.Create(ctx,
+			key, padded)
+	})
 	if err == nil {
 		claim.State, claim.Revision = ingress.ClaimTaken, revision
 		return claim, nil

@@ -17,7 +17,10 @@ import (
 func TestClaims(t *testing.T) {
 	t.Parallel()
 	js := testkit.StartNATS(t).JetStream(t)
-	ingresstest.RunClaimStore(t, func(*testing.T) ingress.ClaimStore { return natskv.NewClaimStore(js, time.Hour, natskit.Room{}) })
+	ingresstest.RunClaimStore(t, func(*testing.T) ingress.ClaimStore {
+		return natskv.NewClaimStore(js, time.Hour,
+			natskit.Room{})
+	})
 }
 
 // A claim that was taken before the bucket filled up can be settled: its repetition is still recognised. A new one is
