@@ -125,8 +125,8 @@ func TestTheFirstUseAfterALossOfDataSucceeds(t *testing.T) {
 	t.Parallel()
 	n := testkit.StartNATS(t)
 	js := n.JetStream(t)
-	bucket := natskit.Bucket(js, jetstream.KeyValueConfig{Bucket: "b"})
-	stream := natskit.Stream(js, jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}}, slog.New(slog.DiscardHandler))
+	bucket := natskit.Bucket(js, jetstream.KeyValueConfig{Bucket: "b", MaxBytes: 1 << 20})
+	stream := natskit.Stream(js, jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}, MaxBytes: 1 << 20}, slog.New(slog.DiscardHandler))
 	use := func() error {
 		kv, err := bucket.Get(t.Context())
 		if err != nil {
@@ -158,8 +158,10 @@ func TestAStreamsLimitsAreBroughtUpToDate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := jetstream.StreamConfig{Name: "FRAMES", Subjects: []string{"frames.*"}, MaxAge: time.Hour,
-		MaxBytes: 1 << 20, Replicas: 1}
+	cfg := jetstream.StreamConfig{
+		Name: "FRAMES", Subjects: []string{"frames.*"}, MaxAge: time.Hour,
+		MaxBytes: 1 << 20, Replicas: 1,
+	}
 	for _, age := range []time.Duration{time.Hour, time.Hour, 2 * time.Hour} {
 		cfg.MaxAge = age
 		s, err := natskit.Stream(js, cfg, slog.New(slog.DiscardHandler)).Get(t.Context())

@@ -34,14 +34,18 @@ func TestFillingOneStopsNoOther(t *testing.T) {
 		open[s] = room.Bucket(js, s, jetstream.KeyValueConfig{Bucket: string(s)})
 	}
 	for _, name := range []string{"GATEWAY_FRAMES", "GATEWAY_LIFECYCLE"} {
-		cfg := jetstream.StreamConfig{Name: name, Subjects: []string{name + ".*"}, Discard: jetstream.DiscardOld,
-			MaxBytes: 1 << 20}
+		cfg := jetstream.StreamConfig{
+			Name: name, Subjects: []string{name + ".*"}, Discard: jetstream.DiscardOld,
+			MaxBytes: 1 << 20,
+		}
 		if _, err := natskit.Stream(js, cfg, slog.New(slog.DiscardHandler)).Get(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	objects, err := natskit.Objects(js, jetstream.ObjectStoreConfig{Bucket: "gateway_results",
-		MaxBytes: 1 << 20}).Get(t.Context())
+	objects, err := natskit.Objects(js, jetstream.ObjectStoreConfig{
+		Bucket:   "gateway_results",
+		MaxBytes: 1 << 20,
+	}).Get(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,8 +212,10 @@ func TestABucketWithAnotherBoundIsUsedAsItIs(t *testing.T) {
 	if e, err := kv.Get(t.Context(), "k"); err != nil || string(e.Value()) != "v" {
 		t.Errorf("%v %v", e, err)
 	}
-	for _, part := range []string{"an operator has to change it", "max_bytes=-1", "configured_bytes=1048576",
-		"nats stream edit KV_gateway_revoked --max-bytes=1048576"} {
+	for _, part := range []string{
+		"an operator has to change it", "max_bytes=-1", "configured_bytes=1048576",
+		"nats stream edit KV_gateway_revoked --max-bytes=1048576",
+	} {
 		if !strings.Contains(log.String(), part) {
 			t.Errorf("the log has no %q: %s", part, log.String())
 		}

@@ -90,7 +90,8 @@ func disabled(err error) bool {
 // TellRoom is the life of a component that asks NATS, once it is there, how much its account may store, and
 // logs when that is less than what a service is configured to store in all its replicas. settings name what to lower.
 func TellRoom(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, wanted int64, settings string,
-	logger *slog.Logger) error {
+	logger *slog.Logger,
+) error {
 	if waitConnected(ctx, nc) == nil {
 		actx, cancel := context.WithTimeout(ctx, updatePatience)
 		info, err := js.AccountInfo(actx)

@@ -23,8 +23,10 @@ import (
 // startOn starts a NATS server that keeps its data in dir.
 func startOn(t *testing.T, dir string) *server.Server {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: dir,
-		NoLog: true, NoSigs: true})
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: dir,
+		NoLog: true, NoSigs: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,8 +38,10 @@ func TestStandaloneOnADiskThatFillsAndIsFreed(t *testing.T) {
 		return
 	}
 	p := stack.Standalone(t, "GATEWAY_DATA_DIR="+disk, "AUTH_BACKEND=local")
-	for _, part := range []string{"the default sizes are made smaller", "configured_bytes=2952790016", "free_bytes=",
-		"taken_bytes=", "GATEWAY_FRAME_MAX_BYTES"} {
+	for _, part := range []string{
+		"the default sizes are made smaller", "configured_bytes=2952790016", "free_bytes=",
+		"taken_bytes=", "GATEWAY_FRAME_MAX_BYTES",
+	} {
 		if !strings.Contains(p.Logs(), part) {
 			t.Errorf("the start log has no %q: %s", part, p.Logs())
 		}

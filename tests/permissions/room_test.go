@@ -79,8 +79,10 @@ func TestNobodyFillsWhatSessionsAndRevocationsNeed(t *testing.T) {
 	}
 	// NoETL's stream, bounded by the administrator as docs/operations.md says.
 	admin, noetl := dialJS(t, n, "admin"), dialJS(t, n, "noetl")
-	cfg := jetstream.StreamConfig{Name: "noetl_events", Subjects: []string{"noetl.events.>"}, MaxBytes: 1 << 20,
-		Discard: jetstream.DiscardOld}
+	cfg := jetstream.StreamConfig{
+		Name: "noetl_events", Subjects: []string{"noetl.events.>"}, MaxBytes: 1 << 20,
+		Discard: jetstream.DiscardOld,
+	}
 	if _, err := admin.CreateStream(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -151,8 +153,10 @@ func TestTheAccountsHaveLimitsAndRoom(t *testing.T) {
 
 	// An ingress that was taken over makes its bucket as large as it likes.
 	js := dialJS(t, n, "ingress")
-	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "KV_gateway_ingress_claims",
-		Subjects: []string{"$KV.gateway_ingress_claims.>"}, MaxBytes: 4 * gib})
+	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
+		Name:     "KV_gateway_ingress_claims",
+		Subjects: []string{"$KV.gateway_ingress_claims.>"}, MaxBytes: 4 * gib,
+	})
 	if !natskit.Full(err) {
 		t.Errorf("ingress made a bucket of 4 GiB: %v", err)
 	}

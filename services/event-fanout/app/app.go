@@ -161,7 +161,8 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	consumer := natsapi.NewConsumer(lifecycle, natslifecycle.Decode, set, tel)
 	host.Health.Add(httpkit.Check{Name: natskit.StorageCheck, Probe: clients.Storage().Probe},
 		httpkit.Check{Name: "event_feed", Tell: func(ctx context.Context) (string,
-			error) {
+			error,
+		) {
 			return fanout.TellSources(ctx, intakes)
 		}},
 		httpkit.Check{Name: "lifecycle_log", Critical: true, Probe: consumer.Probe},

@@ -91,8 +91,10 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	mux := http.NewServeMux()
 	host.Health.Register(mux)
 	httpapi.Register(mux, set, cfg.MaxBody)
-	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe}, httpkit.Check{Name: natskit.StorageCheck,
-		Probe: claims.Storage().Probe})
+	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe}, httpkit.Check{
+		Name:  natskit.StorageCheck,
+		Probe: claims.Storage().Probe,
+	})
 
 	tell := run.Func("room in NATS", func(ctx context.Context) error {
 		return natskit.TellRoom(ctx, host.NATS, js, int64(room.Replicas)*room.Of(natskit.Claims),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/bits"
+	"slices"
 	"strconv"
 
 	settings "github.com/noetl/gateway/libs/config"
@@ -40,8 +41,10 @@ func (p *process) sizes(ctx context.Context, logger *slog.Logger) error {
 	total := sum(list)
 	defaults, fitted := fit(list, disk.Room())
 	p.defaults = append(p.defaults, defaults...)
-	attrs := []any{"free_bytes", disk.Free, "used_bytes", disk.Used, "configured_bytes", total, "folder",
-		p.cfg.DataDir, "settings", names(list)}
+	attrs := []any{
+		"free_bytes", disk.Free, "used_bytes", disk.Used, "configured_bytes", total, "folder",
+		p.cfg.DataDir, "settings", names(list),
+	}
 	switch {
 	case fitted > disk.Room():
 		logger.WarnContext(ctx,
@@ -74,7 +77,7 @@ func (p *process) configured() ([]size, error) {
 	if err != nil {
 		return nil, err
 	}
-	unset, err := read(append(p.defaults[:len(p.defaults):len(p.defaults)], marked...))
+	unset, err := read(append(slices.Clip(p.defaults), marked...))
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +91,7 @@ func (p *process) configured() ([]size, error) {
 // room, and what all take then. They are halved as often as it takes, and not made to measure: the disk has a
 // little more or less at each start, and the streams must not change with it.
 func fit(list []size, room int64) (defaults []settings.Default, total int64) {
-	for halvings := 0; halvings < bits.UintSize; halvings++ {
+	for halvings := range bits.UintSize {
 		defaults, total = nil, 0
 		least := true
 		for _, s := range list {

@@ -21,15 +21,19 @@ func TestAStreamOfNoETLWithoutABoundIsNamed(t *testing.T) {
 	t.Parallel()
 	js := testkit.StartNATS(t).JetStream(t)
 	for name, maxBytes := range map[string]int64{"noetl_events": -1, "BOUNDED": 1 << 20} {
-		cfg := jetstream.StreamConfig{Name: name, Subjects: []string{map[int64]string{-1: "noetl.events.>",
-			1 << 20: "playbooks.executions.>"}[maxBytes]}, MaxBytes: maxBytes}
+		cfg := jetstream.StreamConfig{Name: name, Subjects: []string{map[int64]string{
+			-1:      "noetl.events.>",
+			1 << 20: "playbooks.executions.>",
+		}[maxBytes]}, MaxBytes: maxBytes}
 		if _, err := js.CreateStream(t.Context(), cfg); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var log bytes.Buffer
-	s := natsevents.New(js, natsevents.Config{Prefix: "noetl.events.", Types: []string{"step.exit"},
-		FirstLook: time.Minute}, slog.New(slog.NewTextHandler(&log, nil)))
+	s := natsevents.New(js, natsevents.Config{
+		Prefix: "noetl.events.", Types: []string{"step.exit"},
+		FirstLook: time.Minute,
+	}, slog.New(slog.NewTextHandler(&log, nil)))
 	for range 2 {
 		ctx, cancel := context.WithCancel(t.Context())
 		report := func(fanout.SourceState) { cancel() }
