@@ -119,11 +119,16 @@ func (p *process) openStore(ctx context.Context, tel *telemetry.Telemetry) error
 		}
 		_ = probe.Close()
 	}
+	if err := p.sizes(ctx, tel.Logger); err != nil {
+		return err
+	}
 	if p.embedded, err = natsembed.Start(dir.Join("nats"), p.cfg.NATSPort, tel.Logger); err != nil {
 		return err
 	}
 	p.ready.NATS = p.embedded.URL()
 	p.components = append(p.components, p.embedded)
+	// It is first of its name: the services' own checks of a server that they do not run are left out.
+	p.health.Add(httpkit.Check{Name: natskit.StorageCheck, Probe: p.embedded.Probe})
 	return nil
 }
 
