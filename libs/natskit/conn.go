@@ -25,12 +25,17 @@ type Config struct {
 	Password string `env:"NATS_PASSWORD" file:"nats.password" secret:"true" doc:"password, if not in the URL"`
 	Creds    string `env:"NATS_CREDS" file:"nats.creds" doc:"path of a credentials file"`
 	Replicas int    `env:"GATEWAY_NATS_REPLICAS" file:"nats.replicas" default:"1" doc:"replicas of the streams and buckets that are created, 1 to 5"`
+	// StoreBytes is the same for all services: each takes the shares of its own buckets.
+	StoreBytes int64 `env:"GATEWAY_STORE_MAX_BYTES" file:"nats.store_max_bytes" default:"1073741824" doc:"bytes of all key-value buckets together, in fixed shares (docs/operations.md); a full bucket refuses what is new"`
 }
 
 // Validate reports what is wrong with the settings.
 func (c Config) Validate() error {
 	if c.Replicas < 1 || c.Replicas > 5 {
 		return fmt.Errorf("GATEWAY_NATS_REPLICAS=%d: must be 1 to 5", c.Replicas)
+	}
+	if c.StoreBytes < minStoreBytes {
+		return fmt.Errorf("GATEWAY_STORE_MAX_BYTES=%d: must be at least %d", c.StoreBytes, minStoreBytes)
 	}
 	return nil
 }
@@ -147,6 +152,9 @@ func Outage(err error) error {
 		return err
 	case errors.Is(err, context.Canceled):
 		return err
+	case Full(err):
+		return fault.Wrap(err, fault.Unavailable, StoreFull,
+			"there is no room left for this; try again later").After(fullRetry)
 	default:
 		return fault.Wrap(err, fault.Unavailable, "nats_unavailable", "a part of the gateway is unavailable; try again")
 	}

@@ -66,7 +66,7 @@ func TestWhatIsGoneIsOpenedAgain(t *testing.T) {
 func TestABucketIsMadeAgainAfterALoss(t *testing.T) {
 	t.Parallel()
 	js := testkit.StartNATS(t).JetStream(t)
-	l := natskit.Bucket(js, jetstream.KeyValueConfig{Bucket: "b"})
+	l := natskit.Bucket(js, jetstream.KeyValueConfig{Bucket: "b", MaxBytes: 1 << 20})
 	put := func() error {
 		return l.Do(t.Context(), func(kv jetstream.KeyValue) error {
 			_, err := kv.PutString(t.Context(), "k", "v")
@@ -125,8 +125,8 @@ func TestTheFirstUseAfterALossOfDataSucceeds(t *testing.T) {
 	t.Parallel()
 	n := testkit.StartNATS(t)
 	js := n.JetStream(t)
-	bucket := natskit.Bucket(js, jetstream.KeyValueConfig{Bucket: "b"})
-	stream := natskit.Stream(js, jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}}, slog.New(slog.DiscardHandler))
+	bucket := natskit.Bucket(js, jetstream.KeyValueConfig{Bucket: "b", MaxBytes: 1 << 20})
+	stream := natskit.Stream(js, jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}, MaxBytes: 1 << 20}, slog.New(slog.DiscardHandler))
 	use := func() error {
 		kv, err := bucket.Get(t.Context())
 		if err != nil {
@@ -158,7 +158,10 @@ func TestAStreamsLimitsAreBroughtUpToDate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := jetstream.StreamConfig{Name: "FRAMES", Subjects: []string{"frames.*"}, MaxAge: time.Hour, Replicas: 1}
+	cfg := jetstream.StreamConfig{
+		Name: "FRAMES", Subjects: []string{"frames.*"}, MaxAge: time.Hour,
+		MaxBytes: 1 << 20, Replicas: 1,
+	}
 	for _, age := range []time.Duration{time.Hour, time.Hour, 2 * time.Hour} {
 		cfg.MaxAge = age
 		s, err := natskit.Stream(js, cfg, slog.New(slog.DiscardHandler)).Get(t.Context())

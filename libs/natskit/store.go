@@ -135,10 +135,14 @@ func LostRace(err error) bool {
 		(errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence)
 }
 
-// Bucket opens a key-value bucket that exists as it is, whoever made it, and else makes it.
+// Bucket opens a key-value bucket that exists as it is, whoever made it, and else makes it. A bucket of the
+// gateway has a share of its own: see [Room.Bucket].
 // Several replicas may race to make it.
 func Bucket(js jetstream.JetStream, cfg jetstream.KeyValueConfig) *Lazy[jetstream.KeyValue] {
 	return NewLazy(js.Conn(), func(ctx context.Context) (jetstream.KeyValue, error) {
+		if err := bounded(cfg.Bucket, cfg.MaxBytes); err != nil {
+			return nil, err
+		}
 		kv, err := js.KeyValue(ctx, cfg.Bucket)
 		if !errors.Is(err, jetstream.ErrBucketNotFound) {
 			return kv, err
@@ -147,7 +151,7 @@ func Bucket(js jetstream.JetStream, cfg jetstream.KeyValueConfig) *Lazy[jetstrea
 		if errors.Is(err, jetstream.ErrBucketExists) {
 			return js.KeyValue(ctx, cfg.Bucket)
 		}
-		return kv, err
+		return kv, noRoom(err, cfg.Bucket, cfg.MaxBytes)
 	})
 }
 
@@ -192,6 +196,9 @@ func current(have, want jetstream.StreamConfig) bool {
 // only if it does not exist.
 func BoundStream(js jetstream.JetStream, cfg jetstream.StreamConfig) *Lazy[jetstream.Stream] {
 	return NewLazy(js.Conn(), func(ctx context.Context) (jetstream.Stream, error) {
+		if err := bounded(cfg.Name, cfg.MaxBytes); err != nil {
+			return nil, err
+		}
 		s, err := js.Stream(ctx, cfg.Name)
 		if !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return s, err
@@ -200,6 +207,6 @@ func BoundStream(js jetstream.JetStream, cfg jetstream.StreamConfig) *Lazy[jetst
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			return js.Stream(ctx, cfg.Name)
 		}
-		return s, err
+		return s, noRoom(err, cfg.Name, cfg.MaxBytes)
 	})
 }

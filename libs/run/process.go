@@ -135,7 +135,7 @@ func ServeOptional(ctx context.Context, service string, cfg ProcessConfig, stdou
 	ready := part.Ready()
 	ready.Admin, ready.NATS = httpkit.URL(admin), natskit.Address(cfg.NATS.URL)
 	components = append(components, part.Components()...)
-	components = append(components, Announce(health, func() { ready.Print(stdout) }), DrainFirst(health, cfg.DrainDelay))
+	components = append(components, GiveBack(), Announce(health, func() { ready.Print(stdout) }), DrainFirst(health, cfg.DrainDelay))
 	return All(ctx, tel.Logger, DrainTimeout+cfg.DrainDelay, components...)
 }
 

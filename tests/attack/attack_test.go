@@ -3,28 +3,25 @@
 package attack_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/tests/stack"
@@ -39,6 +36,8 @@ const (
 	connections = 100
 	// memory is what the process may have resident; one that takes more is killed, as a container would be.
 	memory = 256 << 20
+	// linkPace is how often an attacker sends 64 KiB: a hundred of them fill a gigabit a second.
+	linkPace = 50 * time.Millisecond
 	// bodyBytes is what each attacker's body claims to have.
 	bodyBytes = 10<<20 - 1<<10
 )
@@ -46,9 +45,10 @@ const (
 // target is the process that is attacked.
 type target struct {
 	*stack.Proc
-	host    string
-	tls     *tls.Config
-	session string
+	host, public, internal string
+	tls                    *tls.Config
+	pem                    string // who signed its certificate
+	session                string
 
 	peak   atomic.Int64
 	killed atomic.Bool
@@ -85,12 +85,15 @@ func (t *target) watch(ctx context.Context, tb testing.TB) {
 	}
 }
 
+// large is an answer that proxyRequest just takes.
+var large = []byte(`{"x":"` + strings.Repeat("x", 4<<20-1<<10) + `"}`) //nolint:gochecknoglobals // made once
+
 // noetl is a NoETL whose answers are large where somebody asks for its status.
 func noetl(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/api/status"):
-		_, _ = io.WriteString(w, `{"x":"`+strings.Repeat("x", 4<<20-1<<10)+`"}`)
+		_, _ = w.Write(large)
 	case strings.HasPrefix(r.URL.Path, "/api/internal/ingress/"):
 		_, _ = io.WriteString(w, `{"listener":"orders","catalog_path":"s/orders","source":"webhook","verify":{"type":"hmac_sha256","secret":"s"},"dispatch":{"playbook":"demo/webhook"}}`)
 	case r.URL.Path == "/api/execute":
@@ -112,9 +115,28 @@ func start(t *testing.T) *target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &target{Proc: p, host: u.Host, tls: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	g := &target{
+		Proc: p, host: u.Host, public: p.Ready.Public, internal: strings.TrimPrefix(p.Ready.Internal, "http://"),
+		tls: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, pem: certificate(t, settings),
+	}
 	g.session = g.login(t, roots)
 	return g
+}
+
+// certificate is the PEM text of the file that a setting names.
+func certificate(t *testing.T, settings []string) string {
+	t.Helper()
+	for _, s := range settings {
+		if path, ok := strings.CutPrefix(s, "GATEWAY_TLS_CERT_FILE="); ok {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(text)
+		}
+	}
+	t.Fatal("no certificate")
+	return ""
 }
 
 func (t *target) login(tb testing.TB, roots *x509.CertPool) string {
@@ -180,156 +202,66 @@ func p99(sorted []time.Duration) time.Duration {
 	return sorted[(len(sorted)-1)*99/100]
 }
 
-// again runs an attack on a connection of its own until ctx ends; an attacker that is thrown out comes back a second
-// later.
-func again(ctx context.Context, attack func(context.Context) error) {
-	for ctx.Err() == nil {
-		_ = attack(ctx) // it is thrown out in many ways
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
-		}
+// roleVariable makes this test binary the attackers: they come from other machines, so they run in a process of their
+// own that the gateway and its honest client go before.
+const roleVariable = "GATEWAY_ATTACK"
+
+// TestMain runs the tests, or the attackers.
+func TestMain(m *testing.M) {
+	name := os.Getenv(roleVariable)
+	if name == "" {
+		os.Exit(m.Run())
+	}
+	if err := attackers(name); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 }
 
-// address gives each attacker one of its own.
-func address(i int) string { return fmt.Sprintf("198.51.100.%d", i+1) }
-
-func (t *target) dial(ctx context.Context, plain string, protocols ...string) (net.Conn, error) {
-	if plain != "" {
-		return (&net.Dialer{}).DialContext(ctx, "tcp", plain)
-	}
-	cfg := t.tls.Clone()
-	cfg.NextProtos, cfg.ServerName = protocols, "127.0.0.1"
-	return (&tls.Dialer{Config: cfg}).DialContext(ctx, "tcp", t.host)
-}
-
-// withhold sends a body but for its last byte and waits for the end of the connection.
-func (t *target) withhold(ctx context.Context, i int, plain, path string) error {
-	conn, err := t.dial(ctx, plain)
-	if err != nil {
+// attackers runs one attack from a hundred connections until standard input ends.
+func attackers(name string) error {
+	if err := syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19); err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	defer func() { _ = conn.Close() }()
-	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nX-Forwarded-For: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
-		path, t.session, address(i), bodyBytes)
-	if _, err = io.WriteString(conn, head+`{"path":"`); err != nil {
-		return err
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(os.Getenv("ROOTS")))
+	t := &target{
+		host: os.Getenv("HOST"), internal: os.Getenv("INTERNAL"), session: os.Getenv("SESSION"), public: os.Getenv("PUBLIC"),
+		tls: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 	}
-	part := bytes.Repeat([]byte("x"), 64<<10)
-	for sent := len(`{"path":"`); sent < bodyBytes-1; {
-		n, err := conn.Write(part[:min(len(part), bodyBytes-1-sent)])
-		if sent += n; err != nil {
-			return err
-		}
-	}
-	_, err = io.Copy(io.Discard, conn)
-	return err
-}
-
-// ignore asks for something and reads nothing of it.
-func (t *target) ignore(ctx context.Context, i int, request string) error {
-	conn, err := t.dial(ctx, "")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close() }()
-	if _, err = fmt.Fprintf(conn, request, t.session, address(i)); err != nil {
-		return err
-	}
-	<-ctx.Done()
-	return nil
-}
-
-// ignoreStreams opens HTTP/2 streams with a window of zero, so that nothing of their answers can be sent.
-func (t *target) ignoreStreams(ctx context.Context, i int) error {
-	conn, err := t.dial(ctx, "", "h2")
-	if err != nil {
-		return err
-	}
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	defer func() { _ = conn.Close() }()
-	if _, err = io.WriteString(conn, http2.ClientPreface); err != nil {
-		return err
-	}
-	framer := http2.NewFramer(conn, conn)
-	if err = framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}); err != nil {
-		return err
-	}
-	var block bytes.Buffer
-	enc := hpack.NewEncoder(&block)
-	for stream := range uint32(20) {
-		block.Reset()
-		for _, f := range []hpack.HeaderField{
-			{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "https"}, {Name: ":authority", Value: t.host}, {Name: ":path", Value: "/noetl/status"},
-			{Name: "authorization", Value: "Bearer " + t.session}, {Name: "x-forwarded-for", Value: address(i)},
-		} {
-			if err := enc.WriteField(f); err != nil {
-				return err
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	for _, a := range attacks(t) {
+		for i := range connections {
+			if a.name == name {
+				all.Go(func() { again(ctx, func(ctx context.Context) error { return a.do(ctx, i) }) })
 			}
 		}
-		if err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 2*stream + 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true}); err != nil {
-			return err
-		}
 	}
-	_, err = io.Copy(io.Discard, conn)
+	_, err := io.Copy(io.Discard, os.Stdin)
+	cancel()
+	all.Wait()
 	return err
 }
 
-// aliases asks for the same large answer many times in one operation.
-func (t *target) aliases(ctx context.Context, i int) error {
-	var query strings.Builder
-	query.WriteString(`{"query":"mutation{`)
-	for n := range 3 {
-		fmt.Fprintf(&query, `a%d:proxyRequest(input:{method:\"GET\",endpoint:\"/api/status\"}){data} `, n)
-	}
-	query.WriteString(`}"}`)
-	cfg := t.tls.Clone()
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: cfg, DisableKeepAlives: true}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.Ready.Public+"/graphql", strings.NewReader(query.String()))
+// send starts the attackers; end ends them.
+func (t *target) send(tb testing.TB, name string) (end func()) {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), roleVariable+"="+name, "HOST="+t.host, "INTERNAL="+t.internal, "SESSION="+t.session, "PUBLIC="+t.public, "ROOTS="+t.pem)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
 	if err != nil {
-		return err
+		tb.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+t.session)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-Forwarded-For", address(i))
-	resp, err := client.Do(req)
-	if err != nil {
-		return err
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
 	}
-	defer func() { _ = resp.Body.Close() }()
-	_, err = io.Copy(io.Discard, resp.Body)
-	return err
-}
-
-// attacks are what is tried, each as one attacker among a hundred does it.
-func attacks(t *target) []struct {
-	name string
-	do   func(ctx context.Context, i int) error
-} {
-	internal := strings.TrimPrefix(t.Ready.Internal, "http://")
-	body := func(plain, path string) func(context.Context, int) error {
-		return func(ctx context.Context, i int) error { return t.withhold(ctx, i, plain, path) }
-	}
-	unread := func(path, more string) func(context.Context, int) error {
-		return func(ctx context.Context, i int) error {
-			return t.ignore(ctx, i, "GET "+path+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nX-Forwarded-For: %s\r\n"+more+"\r\n")
+	return func() {
+		_ = stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			tb.Errorf("the attackers: %v", err)
 		}
-	}
-	return []struct {
-		name string
-		do   func(ctx context.Context, i int) error
-	}{
-		{"bodies of deliveries without their last byte", body("", "/ingress/orders")},
-		{"bodies of GraphQL without their last byte", body("", "/graphql")},
-		{"bodies of execute without their last byte", body("", "/noetl/execute")},
-		{"bodies of logins without their last byte", body("", "/api/auth/login")},
-		{"callbacks without their last byte", body(internal, "/api/internal/callback/async")},
-		{"GraphQL with aliases of large answers", t.aliases},
-		{"large answers that nobody reads", unread("/noetl/status", "")},
-		{"HTTP/2 streams with a window of zero", t.ignoreStreams},
-		{"event streams that nobody reads", unread("/events", "Accept: text/event-stream\r\n")},
 	}
 }
 
@@ -354,13 +286,10 @@ func TestAttacks(t *testing.T) {
 		free, _, _ := usual(10 * time.Second)
 		g.peak.Store(0)
 		actx, cancel := context.WithTimeout(t.Context(), time.Duration(*seconds)*time.Second)
-		var attackers sync.WaitGroup
-		for i := range connections {
-			attackers.Go(func() { again(actx, func(ctx context.Context) error { return a.do(ctx, i) }) })
-		}
+		end := g.send(t, a.name)
 		took, failed := g.honest(actx, t)
 		cancel()
-		attackers.Wait()
+		end()
 		if g.killed.Load() {
 			t.Fatalf("%s: more than %d MiB: the process was killed", a.name, memory>>20)
 		}

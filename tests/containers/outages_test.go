@@ -86,6 +86,7 @@ func TestDiskFullOnNATS(t *testing.T) {
 	// NATS takes three quarters of a disk for itself, and refuses streams that may grow beyond that.
 	w := start(t, setup{natsDisk: disk, extra: map[string]string{
 		"GATEWAY_FRAME_MAX_BYTES": "16777216", "GATEWAY_LIFECYCLE_MAX_BYTES": "16777216", "GATEWAY_RESULT_STORE_MAX_BYTES": "16777216",
+		"GATEWAY_STORE_MAX_BYTES": "67108864",
 	}})
 	l := startLoad(w)
 	testkit.Eventually(t, "the load runs", func() bool { return l.since(time.Time{}) })
@@ -117,6 +118,17 @@ func TestDiskFullOnNATS(t *testing.T) {
 	}
 	how := "by itself"
 	if !recovered {
+		testkit.Eventually(t, "readiness says what to restart", func() bool {
+			for _, name := range []string{"auth", "event-fanout"} {
+				for _, c := range w.service[name] {
+					if a, err := stack.Try(t, http.MethodGet, c.address(9090)+"/readyz", nil); err == nil &&
+						strings.Contains(a.Body, "restart it") {
+						return true
+					}
+				}
+			}
+			return false
+		})
 		how = "after NATS was restarted"
 		w.nats.stop()
 		w.nats.resume()

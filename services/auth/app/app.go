@@ -11,6 +11,7 @@ import (
 	libconfig "github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
+	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/services/auth/internal/adapters/natscallback"
@@ -47,7 +48,7 @@ func (a *App) Ready() run.Ready { return run.Ready{} }
 
 // New builds the service. NATS and NoETL need not be there yet.
 func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
-	tel, replicas := host.Telemetry, cfg.NATS.Replicas
+	tel, replicas, room := host.Telemetry, cfg.NATS.Replicas, cfg.NATS.Room(host.Telemetry.Logger)
 	js, err := jetstream.New(host.NATS)
 	if err != nil {
 		return nil, fmt.Errorf("auth: JetStream: %w", err)
@@ -76,17 +77,21 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 		return nil, fmt.Errorf("AUTH_ISSUERS: %w", err)
 	}
 	host.Health.Add(httpkit.Check{Name: "issuer", Probe: verifier.Probe})
-	revocations := natskv.NewRevocations(js, replicas, tel.Logger)
+	revocations := natskv.NewRevocations(js, room, tel.Logger)
 	host.Health.Add(httpkit.Check{Name: "revocations", Probe: revocations.Probe})
 
 	refusals, err := kit.NewRefusals(tel.Registry)
 	if err != nil {
 		return nil, err
 	}
-	a := &App{components: []run.Component{revocations}}
-	flows := natskv.NewFlows(js, replicas)
+	a := &App{components: []run.Component{revocations, run.Func("room in NATS", func(ctx context.Context) error {
+		wanted := int64(replicas) * cfg.NATS.StoreBytes
+		return natskit.TellRoom(ctx, host.NATS, js, wanted, "GATEWAY_STORE_MAX_BYTES", tel.Logger)
+	})}}
+	flows := natskv.NewFlows(js, room)
+	host.Health.Add(httpkit.Check{Name: natskit.StorageCheck, Probe: flows.Storage().Probe})
 	deps := auth.Deps{
-		Verifier: verifier, Revocations: revocations, Logins: natskv.NewLogins(js, replicas), Flows: flows, Spent: flows,
+		Verifier: verifier, Revocations: revocations, Logins: natskv.NewLogins(js, room), Flows: flows, Spent: flows,
 		Limiter: kit.NewRates(cfg.LoginRate, cfg.LoginRate).Count(refusals, "account"), Meter: meter, Logger: tel.Logger,
 	}
 	if client, issuer := cfg.BrowserClient(), cfg.SignInIssuer(); client != "" && issuer != "" {
@@ -103,7 +108,7 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 	if who, err := cfg.Backends(); err != nil {
 		return nil, err
 	} else if who.Login != config.BackendLocal {
-		deps.Cache = natskv.NewSessionCache(js, cfg.SessionBucket, cfg.SessionTTL, replicas)
+		deps.Cache = natskv.NewSessionCache(js, cfg.SessionBucket, cfg.SessionTTL, room)
 	}
 	set := endpoints.New(auth.New(deps, rules),
 		kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "auth")},
@@ -125,7 +130,8 @@ func (a *App) backends(cfg Config, host run.Host, js jetstream.JetStream, meter 
 			return nil, err
 		}
 		a.components = append(a.components, policy)
-		known[config.BackendLocal] = auth.NewLocal(natskv.NewSessionStore(js, cfg.NATS.Replicas), policy)
+		known[config.BackendLocal] = auth.NewLocal(natskv.NewSessionStore(js, cfg.NATS.Room(host.Telemetry.Logger)),
+			policy)
 	}
 	if who.Uses(config.BackendSync) || who.Uses(config.BackendPlaybook) {
 		client := noetl.New(cfg.NoETL, host.Telemetry)

@@ -70,7 +70,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	for _, opt := range opts {
 		opt(&o)
 	}
-	tel, nc := host.Telemetry, host.NATS
+	tel, nc, room := host.Telemetry, host.NATS, cfg.Process.NATS.Room(host.Telemetry.Logger)
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
@@ -84,8 +84,8 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		return nil, err
 	}
 	feed := natslive.New(nc)
-	clients := natskv.NewClientStore(js, cfg.Process.NATS.Replicas)
-	routes := natskv.NewRoutes(js, cfg.RequestTTL, cfg.Process.NATS.Replicas)
+	clients := natskv.NewClientStore(js, room)
+	routes := natskv.NewRoutes(js, cfg.RequestTTL, room)
 	lifecycle, err := natslifecycle.New(nc, natslifecycle.Config{TTL: cfg.LifecycleTTL, MaxBytes: cfg.LifecycleBytes, Replicas: cfg.Process.NATS.Replicas}, tel)
 	if err != nil {
 		return nil, err
@@ -99,8 +99,9 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 
 	// The domain and its operations.
 	svc := fanout.New(fanout.Deps{
-		Frames: frames, Feed: feed, Clients: clients, Requests: natskv.NewRequestStore(js, cfg.RequestBucket, cfg.RequestTTL, cfg.Process.NATS.Replicas),
-		Results: results, Tickets: natskv.NewTicketStore(js, cfg.Process.NATS.Replicas), Commands: natsedge.New(nc, tel),
+		Frames: frames, Feed: feed, Clients: clients, Requests: natskv.NewRequestStore(js, cfg.RequestBucket,
+			cfg.RequestTTL, room),
+		Results: results, Tickets: natskv.NewTicketStore(js, room), Commands: natsedge.New(nc, tel),
 		Routes: natskv.RouteIndex{Routes: routes}, Pending: natskv.PendingIndex{Routes: routes}, Lifecycle: lifecycle, Settler: settler, Relay: natsrelay.New(nc, tel),
 		Logger: tel.Logger, NewID: uuid.NewString, Now: time.Now, Forwarded: cfg.Forwarded, Version: run.Version(),
 	})
@@ -158,7 +159,12 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	}
 
 	consumer := natsapi.NewConsumer(lifecycle, natslifecycle.Decode, set, tel)
-	host.Health.Add(httpkit.Check{Name: "event_feed", Tell: func(ctx context.Context) (string, error) { return fanout.TellSources(ctx, intakes) }},
+	host.Health.Add(httpkit.Check{Name: natskit.StorageCheck, Probe: clients.Storage().Probe},
+		httpkit.Check{Name: "event_feed", Tell: func(ctx context.Context) (string,
+			error,
+		) {
+			return fanout.TellSources(ctx, intakes)
+		}},
 		httpkit.Check{Name: "lifecycle_log", Critical: true, Probe: consumer.Probe},
 		httpkit.Check{Name: "frame_store", Critical: true, Probe: func(ctx context.Context) error { _, err := frames.Window(ctx); return err }})
 
@@ -169,6 +175,11 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	}
 	a.components = []run.Component{
 		session,
+		run.Func("room in NATS", func(ctx context.Context) error {
+			wanted := int64(room.Replicas) * (cfg.Process.NATS.StoreBytes + cfg.FrameMaxBytes + cfg.LifecycleBytes + cfg.ResultsBytes)
+			return natskit.TellRoom(ctx, nc, js, wanted,
+				"GATEWAY_STORE_MAX_BYTES, GATEWAY_FRAME_MAX_BYTES, GATEWAY_LIFECYCLE_MAX_BYTES, GATEWAY_RESULT_STORE_MAX_BYTES", tel.Logger)
+		}),
 		run.Func("live feed", func(ctx context.Context) error { return feed.Run(ctx, hub.Resync) }),
 		run.Func("heartbeats", hub.Run),
 		run.Func("websocket messages", sockets.Run),
@@ -205,7 +216,7 @@ func intakes(cfg Config, js jetstream.JetStream, svc *fanout.Service, settler *n
 	for _, f := range feeds {
 		sources = append(sources, eventfeed.New(f.Address, f.Shard, types))
 	}
-	leases := natskv.NewLeases(js, uuid.NewString(), cfg.Process.NATS.Replicas)
+	leases := natskv.NewLeases(js, uuid.NewString(), cfg.Process.NATS.Room(tel.Logger))
 	meter := prom.NewIntake(tel.Registry)
 	var list []*fanout.Intake
 	for _, source := range sources {

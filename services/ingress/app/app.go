@@ -12,6 +12,7 @@ import (
 	settings "github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
+	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/googleoidc"
@@ -56,6 +57,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		opt(&o)
 	}
 	tel := host.Telemetry
+	room := cfg.Process.NATS.Room(tel.Logger)
 	server := noetl.New(cfg.NoETL, tel)
 	listeners, err := noetllisteners.New(server, cfg.ListenerTTL, cfg.Stale)
 	if err != nil {
@@ -75,11 +77,12 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	}
 	keysCtx, endKeys := context.WithCancel(context.WithoutCancel(ctx))
 	auditor := noetlaudit.New(server, tel.Logger)
+	claims := natskv.NewClaimStore(js, cfg.ClaimTTL, room)
 	svc := ingress.New(ingress.Deps{
 		Reserved:  cfg.Playbooks.Reserved(),
 		Listeners: listeners, Dispatcher: server, Observer: prom.New(tel.Registry), Logger: tel.Logger, NewID: uuid.NewString, Auditor: auditor,
 		Tokens: googleoidc.New(keysCtx, cfg.GoogleKeys, cfg.Google, noetl.Transport(tel), tel.Logger),
-		Claims: natskv.NewClaimStore(js, cfg.ClaimTTL, cfg.Process.NATS.Replicas), ClaimTTL: cfg.ClaimTTL,
+		Claims: claims, ClaimTTL: cfg.ClaimTTL,
 		PerListener: kit.NewRates(cfg.RatePerMin, cfg.RatePerMin/10).Count(refusals, "listener"),
 		Failures:    kit.NewRates(cfg.FailPerMin, cfg.FailPerMin/10).Count(refusals, "failed_delivery"),
 	})
@@ -88,10 +91,17 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	mux := http.NewServeMux()
 	host.Health.Register(mux)
 	httpapi.Register(mux, set, cfg.MaxBody)
-	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe})
+	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe}, httpkit.Check{
+		Name:  natskit.StorageCheck,
+		Probe: claims.Storage().Probe,
+	})
 
+	tell := run.Func("room in NATS", func(ctx context.Context) error {
+		return natskit.TellRoom(ctx, host.NATS, js, int64(room.Replicas)*room.Of(natskit.Claims),
+			"GATEWAY_STORE_MAX_BYTES", tel.Logger)
+	})
 	keys := run.Func("Google's keys", func(ctx context.Context) error { <-ctx.Done(); endKeys(); return nil })
-	a := &App{public: proxies.Wrap(httpkit.Routes(mux)), components: []run.Component{keys, auditor}}
+	a := &App{public: proxies.Wrap(httpkit.Routes(mux)), components: []run.Component{keys, auditor, tell}}
 	if o.embedded {
 		return a, nil
 	}

@@ -64,7 +64,8 @@ func New(ctx context.Context, cfg Config, host run.Host) (*App, error) {
 		}
 		publisher := natsevents.New(js, eventStream(cfg), tel)
 		app.components = append(app.components, publisher)
-		deps.Events, deps.Sessions = publisher, natskv.New(js, cfg.SessionBucket, cfg.SessionTTL, cfg.Process.NATS.Replicas)
+		deps.Events, deps.Sessions = publisher, natskv.New(js, cfg.SessionBucket, cfg.SessionTTL,
+			cfg.Process.NATS.Room(host.Telemetry.Logger))
 	} else {
 		log := feedlog.New()
 		deps.Events, api.Feed = log, log

@@ -92,7 +92,7 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 	if err := p.services(ctx); err != nil {
 		return err
 	}
-	p.components = append(p.components, run.Announce(p.health, func() {
+	p.components = append(p.components, run.GiveBack(), run.Announce(p.health, func() {
 		p.ready.Print(stdout)
 		p.hint(hints)
 	}), run.DrainFirst(p.health, p.cfg.Process.DrainDelay))
@@ -119,11 +119,16 @@ func (p *process) openStore(ctx context.Context, tel *telemetry.Telemetry) error
 		}
 		_ = probe.Close()
 	}
+	if err := p.sizes(ctx, tel.Logger); err != nil {
+		return err
+	}
 	if p.embedded, err = natsembed.Start(dir.Join("nats"), p.cfg.NATSPort, tel.Logger); err != nil {
 		return err
 	}
 	p.ready.NATS = p.embedded.URL()
 	p.components = append(p.components, p.embedded)
+	// It is first of its name: the services' own checks of a server that they do not run are left out.
+	p.health.Add(httpkit.Check{Name: natskit.StorageCheck, Probe: p.embedded.Probe})
 	return nil
 }
 

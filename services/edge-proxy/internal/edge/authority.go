@@ -47,24 +47,12 @@ type Passage struct {
 // for its class, and whether everything that it names is the caller's to use so. The first refusal counts.
 func (s *Service) Pass(ctx context.Context, in Call) (Passage, error) {
 	route, listed := s.Table.Match(in.Method, in.Path)
-	out, err := s.pass(ctx, in, route, listed)
-	event, name := routeRefused, in.Method+" unlisted"
-	if listed {
-		name = route.Rule.String()
-		if route.Rule.Class == Start {
-			event = startRefused
-		}
-	}
-	return out, s.refused(ctx, in.Caller, event, name, err)
-}
-
-func (s *Service) pass(ctx context.Context, in Call, route Route, listed bool) (Passage, error) {
 	if !listed {
 		if err := s.refuse(ctx, in.Caller, "", in.Method, errUnlisted); err != nil {
 			return Passage{}, err
 		}
 		if route, listed = s.Table.MatchLoosely(in.Method, in.Path); !listed {
-			return Passage{}, nil
+			return Passage{}, s.hides(ctx, in.Path)
 		}
 	}
 	class := route.Rule.Class
@@ -78,6 +66,7 @@ func (s *Service) pass(ctx context.Context, in Call, route Route, listed bool) (
 	if err != nil {
 		return Passage{}, err
 	}
+	besides(route, subjects)
 	for _, subject := range subjects {
 		if err := subject.at(s.judge(ctx, in.Caller, class, subject)); err != nil {
 			return Passage{}, err
@@ -92,16 +81,10 @@ func (s *Service) pass(ctx context.Context, in Call, route Route, listed bool) (
 
 // use asks whether a caller may use an execution, as [Service.Pass] does for the proxy.
 func (s *Service) use(ctx context.Context, caller Caller, class Class, executionID string) error {
-	const route = "executions/{execution}"
-	err := s.admit(ctx, caller, class, route)
-	if err == nil {
-		err = s.judgeExecution(ctx, caller, class, executionID)
+	if err := s.admit(ctx, caller, class, "executions/{execution}"); err != nil {
+		return err
 	}
-	event := routeRefused
-	if class == Start {
-		event = startRefused
-	}
-	return s.refused(ctx, caller, event, route, err)
+	return s.judgeExecution(ctx, caller, class, executionID, false)
 }
 
 // admit asks whether a caller has a role for a class.
@@ -156,15 +139,15 @@ const maxAsked = 500
 func (s *Service) judge(ctx context.Context, caller Caller, class Class, what subject) error {
 	switch what.concern {
 	case AnExecution:
-		return s.judgeExecution(ctx, caller, class, what.value)
+		return s.judgeExecution(ctx, caller, class, what.value, what.elsewhere)
 	case ReadsExecution:
-		return s.judgeExecution(ctx, caller, ReadExecution, what.value)
+		return s.judgeExecution(ctx, caller, ReadExecution, what.value, what.elsewhere)
 	case AReference:
 		id, ok := executionOfReference(what.value)
 		if !ok {
 			return errBadReference
 		}
-		return s.judgeExecution(ctx, caller, class, id)
+		return s.judgeExecution(ctx, caller, class, id, true)
 	case ACatalogID:
 		return s.judgeCatalogID(ctx, caller, class, what.value)
 	case ReadsCatalogID:
@@ -248,7 +231,8 @@ func (s *Service) judgeCatalogID(ctx context.Context, caller Caller, class Class
 // judgeExecution is [Service.judge] for an execution: what is judged is the playbook that it runs. The executions
 // of the auth playbooks do not exist for anybody: their workload holds other people's tokens, and the request
 // id by which anybody could answer for NoETL.
-func (s *Service) judgeExecution(ctx context.Context, caller Caller, class Class, executionID string) error {
+// elsewhere: the route is not one of executions/{id}.
+func (s *Service) judgeExecution(ctx context.Context, caller Caller, class Class, executionID string, elsewhere bool) error {
 	id, err := exactID(executionID)
 	if err != nil {
 		return err
@@ -257,6 +241,8 @@ func (s *Service) judgeExecution(ctx context.Context, caller Caller, class Class
 	switch {
 	case err == nil:
 	case fault.Of(err).Code == noetlwire.CodeNoPath: // a NoETL that tells nobody what an execution runs
+	case class != Start && !fault.Outage(err) && elsewhere: // what other routes keep may outlive the execution
+		return errNoSuchExecution
 	case class != Start && !fault.Outage(err):
 		return nil // it refuses this id, and may say so itself
 	default:
@@ -266,10 +252,27 @@ func (s *Service) judgeExecution(ctx context.Context, caller Caller, class Class
 	case class == Start:
 		return s.Authorize(ctx, caller, path)
 	case s.Reserved.Holds(path):
-		return fault.New(fault.NotFound, "no_such_execution", "there is no such execution")
+		return errNoSuchExecution
 	default:
 		return s.ask(ctx, caller, class, path)
 	}
+}
+
+var errNoSuchExecution = fault.New(fault.NotFound, "no_such_execution", "there is no such execution")
+
+// hides asks of a path that no rule fits, and that passes all the same, whether it names an execution that nobody sees.
+func (s *Service) hides(ctx context.Context, path string) error {
+	for segment := range strings.SplitSeq(path, "/") {
+		plain, _ := fullyUnescape(segment)
+		id, err := exactID(segmentName(plain))
+		if err != nil {
+			continue
+		}
+		if playbook, err := s.origin(ctx, id); err == nil && s.Reserved.Holds(playbook) {
+			return errNoSuchExecution
+		}
+	}
+	return nil
 }
 
 // origin returns the playbook that an execution runs. That does not change, so it is asked for once.

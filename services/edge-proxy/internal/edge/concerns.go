@@ -19,6 +19,8 @@ type subject struct {
 	concern Concern
 	value   string
 	where   string // the item of a batch, "" for none
+
+	elsewhere bool // it is named in a route that is not one of executions/{id}
 }
 
 // at puts the item of a batch before what is wrong with it.
@@ -55,6 +57,13 @@ func (c Call) subjects(route Route) (all []subject, body []byte, err error) {
 	}
 	inBody, body, err := readBody(route.Rule, raw)
 	return append(all, inBody...), body, err
+}
+
+// besides marks what a route names that is not one of executions/{id}.
+func besides(route Route, all []subject) {
+	for i := range all {
+		all[i].elsewhere = !strings.HasPrefix(route.Rule.Pattern, "executions/")
+	}
 }
 
 func (c Call) inQuery(rule *Rule) (all []subject, err error) {
@@ -245,7 +254,7 @@ func readMembers(rule *Rule, object map[string]json.RawMessage, where string) (a
 	switch {
 	case rule.Class != Start || !rule.namesPlaybook():
 	case started == 0 && rule.Starts != "":
-		all = append(all, subject{APlaybook, rule.Starts, where})
+		all = append(all, subject{concern: APlaybook, value: rule.Starts, where: where})
 	case started != 1:
 		return nil, false, subject{where: where}.at(fault.New(fault.Invalid, "missing_path",
 			"name the playbook by one path or by one catalog_id, not both: the gateway checks whether you may execute it"))

@@ -14,7 +14,7 @@ import (
 
 func (p *Proxy) modifyResponse(resp *http.Response) error {
 	upgraded := resp.StatusCode == http.StatusSwitchingProtocols
-	if err := filter(resp, tripOf(resp.Request).show); err != nil {
+	if err := p.filter(resp, tripOf(resp.Request).show); err != nil {
 		return err
 	}
 	header := resp.Header

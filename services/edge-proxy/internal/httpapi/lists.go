@@ -2,10 +2,12 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/noetl/gateway/libs/fault"
 )
@@ -18,11 +20,38 @@ func errList(err error) error {
 	return fault.Wrap(err, fault.BadGateway, "noetl_bad_answer", "Proxy request failed: NoETL's list cannot be looked through")
 }
 
+// maxLists is how many lists are looked through concurrently: each may hold [maxList] a few times.
+const maxLists = 3
+
+// listPatience is how long a list waits for its turn.
+const listPatience = 5 * time.Second
+
+// errManyLists is what a list gets that had no turn.
+var errManyLists = fault.New(fault.RateLimited, "too_many_lists",
+	"too many lists are being looked through; try again later").After(2 * time.Second)
+
+// turn waits until a list may be looked through; done ends that.
+func (p *Proxy) turn(ctx context.Context) (done func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, listPatience)
+	defer cancel()
+	select {
+	case p.lists <- struct{}{}:
+		return func() { <-p.lists }, nil
+	case <-ctx.Done():
+		return nil, errManyLists
+	}
+}
+
 // filter takes out of an answer's lists what its reader may not see.
-func filter(resp *http.Response, show func(string) (bool, error)) error {
+func (p *Proxy) filter(resp *http.Response, show func(string) (bool, error)) error {
 	if show == nil || resp.StatusCode != http.StatusOK {
 		return nil
 	}
+	done, err := p.turn(resp.Request.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
 	if resp.Header.Get("Content-Encoding") != "" {
 		return errList(nil)
 	}

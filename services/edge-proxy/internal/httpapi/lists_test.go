@@ -4,8 +4,11 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
 )
@@ -48,6 +51,40 @@ func TestListsHoldWhatTheirReaderMaySee(t *testing.T) {
 				t.Errorf("%d %s, want %s", a.status, a.body, c.want)
 			}
 		})
+	}
+}
+
+// Lists are held while they are looked through, so only a few are at a time; the next one is told to come back.
+func TestFewListsAreHeldConcurrently(t *testing.T) {
+	t.Parallel()
+	var begun atomic.Int32
+	end := make(chan struct{})
+	up := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "[")
+		_ = http.NewResponseController(w).Flush()
+		if begun.Add(1) <= 3 {
+			select {
+			case <-end:
+			case <-r.Context().Done():
+			}
+		}
+		_, _ = io.WriteString(w, "]")
+	})
+	srv := front(t, up.URL, func(p *httpapi.ProxyConfig) { p.Authority = rule(t) })
+	var held sync.WaitGroup
+	for range 3 {
+		held.Go(func() {
+			if a := send(t, "GET", srv.URL+"/noetl/executions", ""); a.status != http.StatusOK {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+		})
+	}
+	testkit.Eventually(t, "three are held", func() bool { return begun.Load() == 3 })
+	send(t, "GET", srv.URL+"/noetl/executions", "").refused(t, "the fourth", 429, "too_many_lists")
+	close(end)
+	held.Wait()
+	if a := send(t, "GET", srv.URL+"/noetl/executions", ""); a.status != http.StatusOK {
+		t.Errorf("afterwards: %d %s", a.status, a.body)
 	}
 }
 

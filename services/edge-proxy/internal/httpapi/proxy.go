@@ -31,6 +31,7 @@ type Proxy struct {
 	ProxyConfig
 	own     map[string]string // prefixes of NoETL's servers, by host and port
 	reverse *httputil.ReverseProxy
+	lists   chan struct{} // see [Proxy.turn]
 }
 
 // Authority decides whether a call of NoETL's API may pass, and how.
@@ -61,7 +62,7 @@ type ProxyConfig struct {
 
 // NewProxy makes the proxy.
 func NewProxy(c ProxyConfig) *Proxy {
-	p := &Proxy{ProxyConfig: c, own: map[string]string{}}
+	p := &Proxy{ProxyConfig: c, own: map[string]string{}, lists: make(chan struct{}, maxLists)}
 	for _, server := range append(slices.Clip(c.Shards), c.Base) {
 		p.own[hostPort(server)] = strings.TrimRight(server.EscapedPath(), "/")
 	}

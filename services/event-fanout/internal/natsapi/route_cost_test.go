@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsframes"
@@ -47,11 +48,12 @@ func newRouter(tb testing.TB) *router {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	index := natskv.NewRoutes(js, time.Hour, 1)
-	clients := natskv.NewClientStore(js, 1)
+	index := natskv.NewRoutes(js, time.Hour, natskit.Room{})
+	clients := natskv.NewClientStore(js, natskit.Room{})
 	r := &router{nc: nc, log: lifecycle, routes: natskv.RouteIndex{Routes: index}}
 	r.svc = fanout.New(fanout.Deps{
-		Frames: frames, Feed: natslive.New(nc), Clients: clients, Requests: natskv.NewRequestStore(js, "requests", time.Hour, 1), Routes: r.routes,
+		Frames: frames, Feed: natslive.New(nc), Clients: clients, Requests: natskv.NewRequestStore(js, "requests",
+			time.Hour, natskit.Room{}), Routes: r.routes,
 		Pending: natskv.PendingIndex{Routes: index}, Lifecycle: lifecycle, Settler: natsrelay.NewSettler(nc), Relay: natsrelay.New(nc, tel),
 		Logger: tel.Logger, NewID: uuid.NewString, Now: time.Now, Forwarded: []string{"step.exit"},
 	})

@@ -34,7 +34,8 @@ const (
 // execution of whichever was. Without an id of the sender every delivery is a new one.
 //
 // When the claims cannot be read the delivery is dispatched all the same: to lose it would be
-// worse than to run it twice, and NoETL is given the same id to recognise it by.
+// worse than to run it twice, and NoETL is given the same id to recognise it by. When there is no room for another
+// claim it is refused: it is not lost, its sender has it, and a flood must not switch the comparison off.
 func (s *Service) once(ctx context.Context, listener, id string, dispatch func() (noetlwire.ExecuteResponse, error)) (executionID string, again bool, err error) {
 	if id == "" {
 		out, err := dispatch()
@@ -43,6 +44,8 @@ func (s *Service) once(ctx context.Context, listener, id string, dispatch func()
 	claim, err := s.claim(ctx, claimKey(listener, id))
 	switch {
 	case err != nil && ctx.Err() != nil:
+		return "", false, err
+	case err != nil && fault.Of(err).Code == claimsFull:
 		return "", false, err
 	case err != nil:
 		s.Logger.WarnContext(ctx, "deliveries cannot be compared with earlier ones now", "listener", listener, "err", err)

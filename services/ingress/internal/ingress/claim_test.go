@@ -170,3 +170,26 @@ func TestLimits(t *testing.T) {
 		t.Errorf("no time to come again: %v", err)
 	}
 }
+
+// fullClaims is a store without room.
+type fullClaims struct{ ingress.ClaimStore }
+
+// Claim implements the port.
+func (fullClaims) Claim(context.Context, string, time.Duration) (ingress.Claim, error) {
+	return ingress.Claim{}, ingress.ClaimsFull(errors.New("maximum bytes exceeded"))
+}
+
+// A flood of ids must not switch the comparison off for everybody: what cannot be remembered is refused with a time
+// to come again, and nothing is dispatched.
+func TestWithoutRoomForAClaimADeliveryIsRefused(t *testing.T) {
+	w := newWorld()
+	w.Claims = fullClaims{w.Claims}
+	_, err := w.Deliver(t.Context(), hook("m1"))
+	if f := fault.Of(err); f == nil || f.Kind != fault.RateLimited || f.Code != string(ingress.RateLimited) ||
+		f.RetryAfter != time.Minute {
+		t.Errorf("%v", err)
+	}
+	if _, err := w.Deliver(t.Context(), hook("")); err != nil {
+		t.Errorf("a delivery without an id needs no room: %v", err)
+	}
+}

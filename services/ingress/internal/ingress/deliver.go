@@ -107,6 +107,11 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 		return DeliverResponse{}, s.rejected(ctx, label, err)
 	}
 	id, again, err := s.once(ctx, label, explicitID(message, plan), func() (noetlwire.ExecuteResponse, error) { return s.Dispatcher.Execute(ctx, request) })
+	if fault.Of(err) != nil && fault.Of(err).Code == claimsFull {
+		s.Logger.WarnContext(ctx, "a delivery is refused: there is no room to remember it", "listener", label,
+			"reason", claimsFull, "setting", "GATEWAY_STORE_MAX_BYTES")
+		return DeliverResponse{}, s.rejected(ctx, label, limited(err))
+	}
 	if err != nil {
 		return DeliverResponse{}, s.rejected(ctx, label, reject(DispatchError, "the delivery is genuine but its workflow could not be started: send it again", err))
 	}

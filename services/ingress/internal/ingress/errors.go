@@ -1,6 +1,8 @@
 package ingress
 
 import (
+	"time"
+
 	"github.com/noetl/gateway/libs/fault"
 )
 
@@ -38,6 +40,18 @@ func Reasons() []Reason {
 		MissingSignature, BadSignature, MissingToken, BadToken, OIDCMalformed, OIDCUnknownKid, OIDCBadSignature, OIDCExpired, OIDCInvalid, OIDCAudience, OIDCAccount,
 		OIDCUnverified, Misconfigured, Unsupported, UnknownListener, ConfigError, JWKSError, DispatchError, TooLarge, NotConfigured, RateLimited,
 	}
+}
+
+// claimsFull is the code of a claim that there is no room for.
+const claimsFull = "claims_full"
+
+// fullRetry is when to send a delivery again that there was no room for: old ones are forgotten all the time.
+const fullRetry = time.Minute
+
+// ClaimsFull returns the fault of a claim that there is no room for.
+func ClaimsFull(err error) error {
+	return fault.Wrap(err, fault.RateLimited, claimsFull,
+		"too many deliveries are remembered; send it again later").After(fullRetry)
 }
 
 // Status returns the status code that a rejection is answered with.

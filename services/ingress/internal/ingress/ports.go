@@ -50,7 +50,9 @@ type Claims struct {
 // ClaimStore remembers which deliveries were dispatched. All replicas share it.
 type ClaimStore interface {
 	// Claim takes a delivery for a while. Of all who claim the same at once exactly one gets
-	// ClaimTaken; a claim that is neither settled nor released by its lease may be taken again.
+	// ClaimTaken; a claim that is neither settled nor released by its lease may be taken again. Without
+	// room for another one it MUST return the fault of [ClaimsFull], and one that was taken MUST have room
+	// to be settled.
 	Claim(ctx context.Context, key string, lease time.Duration) (Claim, error)
 	// Settle records the execution of a claim that was taken.
 	Settle(ctx context.Context, c Claim, executionID string) error

@@ -24,16 +24,20 @@ var (
 
 // Flows keep both under hashes: "f.<state>" and "j.<id>". It is safe for concurrent use.
 type Flows struct {
+	js     jetstream.JetStream
 	bucket *natskit.Lazy[jetstream.KeyValue]
 }
 
 // NewFlows makes the adapter.
-func NewFlows(js jetstream.JetStream, replicas int) *Flows {
-	return &Flows{natskit.Bucket(js, jetstream.KeyValueConfig{
-		Bucket: FlowsBucket, Description: "browser logins under way, spent logout tokens, by hashes (auth)", History: 1, Replicas: replicas,
+func NewFlows(js jetstream.JetStream, room natskit.Room) *Flows {
+	return &Flows{js, room.Bucket(js, natskit.Flows, jetstream.KeyValueConfig{
+		Bucket: FlowsBucket, Description: "browser logins under way, spent logout tokens, by hashes (auth)", History: 1,
 		Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
 	})}
 }
+
+// Storage returns a check that NATS stores, for readiness.
+func (f *Flows) Storage() *natskit.Storage { return natskit.NewStorage(f.js, f.bucket) }
 
 // flow is the stored form.
 type flow struct {

@@ -34,9 +34,9 @@ type Logins struct {
 }
 
 // NewLogins makes the adapter.
-func NewLogins(js jetstream.JetStream, replicas int) *Logins {
-	return &Logins{js, natskit.Bucket(js, jetstream.KeyValueConfig{
-		Bucket: LoginsBucket, Description: "which login opened which session, by hashes (auth)", History: 1, Replicas: replicas,
+func NewLogins(js jetstream.JetStream, room natskit.Room) *Logins {
+	return &Logins{js, room.Bucket(js, natskit.Logins, jetstream.KeyValueConfig{
+		Bucket: LoginsBucket, Description: "which login opened which session, by hashes (auth)", History: 1,
 		Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
 	})}
 }

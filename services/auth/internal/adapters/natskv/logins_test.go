@@ -9,6 +9,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/auth/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/auth/internal/auth"
@@ -21,17 +22,18 @@ func TestLoginsConform(t *testing.T) {
 		t.Helper()
 		server := testkit.StartNATS(t)
 		ends := newRevocations(server.JetStream(t))
-		return natskv.NewLogins(server.JetStream(t), 1), natskv.NewLogins(server.JetStream(t), 1), func() time.Time {
-			user := authwire.UserKeyOf("id:7")
-			if err := ends.RevokeUser(t.Context(), user, authtest.Until()); err != nil {
-				t.Fatal(err)
+		return natskv.NewLogins(server.JetStream(t), natskit.Room{}), natskv.NewLogins(server.JetStream(t),
+				natskit.Room{}), func() time.Time {
+				user := authwire.UserKeyOf("id:7")
+				if err := ends.RevokeUser(t.Context(), user, authtest.Until()); err != nil {
+					t.Fatal(err)
+				}
+				at, err := ends.UserRevoked(t.Context(), []authwire.UserKey{user})
+				if err != nil || at.IsZero() {
+					t.Fatalf("%s, %v", at, err)
+				}
+				return at
 			}
-			at, err := ends.UserRevoked(t.Context(), []authwire.UserKey{user})
-			if err != nil || at.IsZero() {
-				t.Fatalf("%s, %v", at, err)
-			}
-			return at
-		}
 	})
 }
 
@@ -44,7 +46,8 @@ func TestFlowsConform(t *testing.T) {
 	) {
 		t.Helper()
 		server := testkit.StartNATS(t)
-		return natskv.NewFlows(server.JetStream(t), 1), natskv.NewFlows(server.JetStream(t), 1)
+		return natskv.NewFlows(server.JetStream(t), natskit.Room{}), natskv.NewFlows(server.JetStream(t),
+			natskit.Room{})
 	})
 }
 
@@ -57,10 +60,10 @@ func TestOurBucketsHoldHashesOnly(t *testing.T) {
 	user := auth.User{ID: 7, Email: "alice@example.com"}
 	keys := []authwire.UserKey{authwire.UserKeyOf(authwire.NameOfID(user.ID)), authwire.UserKeyOf(authwire.NameOfEmail(user.Email))}
 	record := auth.LoginRecord{Issuer: "https://issuer.example.com/", Subject: "secret-subject", SessionID: "secret-sid", Users: keys, ExpiresAt: authtest.Until()}
-	if err := natskv.NewLogins(js, 1).Record(ctx, auth.Token("secret-token").Key(), record); err != nil {
+	if err := natskv.NewLogins(js, natskit.Room{}).Record(ctx, auth.Token("secret-token").Key(), record); err != nil {
 		t.Fatal(err)
 	}
-	flows := natskv.NewFlows(js, 1)
+	flows := natskv.NewFlows(js, natskit.Room{})
 	if err := flows.Begin(ctx, "secret-state", auth.Flow{Issuer: "https://issuer.example.com/", ReturnTo: "/"}, time.Minute); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/auth/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/auth/internal/auth"
@@ -22,7 +23,7 @@ func TestSessionCacheConforms(t *testing.T) {
 	t.Parallel()
 	authtest.RunSessionCache(t, func(t *testing.T) auth.SessionCache {
 		t.Helper()
-		return natskv.NewSessionCache(testkit.StartNATS(t).JetStream(t), "sessions", time.Minute, 1)
+		return natskv.NewSessionCache(testkit.StartNATS(t).JetStream(t), "sessions", time.Minute, natskit.Room{})
 	})
 }
 
@@ -30,7 +31,7 @@ func TestSessionStoreConforms(t *testing.T) {
 	t.Parallel()
 	authtest.RunSessionStore(t, func(t *testing.T) auth.SessionStore {
 		t.Helper()
-		return natskv.NewSessionStore(testkit.StartNATS(t).JetStream(t), 1)
+		return natskv.NewSessionStore(testkit.StartNATS(t).JetStream(t), natskit.Room{})
 	})
 }
 
@@ -44,7 +45,7 @@ func TestRevocationsConform(t *testing.T) {
 }
 
 func newRevocations(js jetstream.JetStream) *natskv.Revocations {
-	return natskv.NewRevocations(js, 1, slog.New(slog.DiscardHandler))
+	return natskv.NewRevocations(js, natskit.Room{}, slog.New(slog.DiscardHandler))
 }
 
 // follow runs the watch until the test ends.
@@ -131,7 +132,8 @@ func TestNoTokenIsStoredInOurBuckets(t *testing.T) {
 	if err := newRevocations(js).Revoke(t.Context(), auth.Token(token).Key(), authtest.Until()); err != nil {
 		t.Fatal(err)
 	}
-	if err := natskv.NewSessionStore(js, 1).Create(t.Context(), token, auth.LocalSession{ExpiresAt: authtest.Until()}); err != nil {
+	if err := natskv.NewSessionStore(js, natskit.Room{}).Create(t.Context(), token,
+		auth.LocalSession{ExpiresAt: authtest.Until()}); err != nil {
 		t.Fatal(err)
 	}
 	for _, bucket := range []string{authwire.RevokedBucket, natskv.LocalBucket} {
@@ -190,7 +192,7 @@ func TestUnreadableRecordIsNotFoundAndSaysSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache := natskv.NewSessionCache(js, "sessions", time.Minute, 1)
+	cache := natskv.NewSessionCache(js, "sessions", time.Minute, natskit.Room{})
 	for value, want := range map[string]bool{
 		`{"session_token":"tok","user_id":"7","email":"a@b","expires_at":"2099-01-28 22:11:41.335589+00","is_active":"True","roles":"{a}"}`: true,
 		`<html>`: false, ``: false, `{"user_id":1.5}`: false, `{"session_token":"another"}`: false,

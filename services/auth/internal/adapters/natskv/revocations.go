@@ -48,11 +48,14 @@ type Revocations struct {
 type userMark struct{ at, until time.Time }
 
 // NewRevocations makes the adapter; Run makes the bucket.
-func NewRevocations(js jetstream.JetStream, replicas int, logger *slog.Logger) *Revocations {
-	return &Revocations{js: js, logger: logger, known: map[auth.Key]time.Time{}, users: map[authwire.UserKey]userMark{}, bucket: natskit.Bucket(js, jetstream.KeyValueConfig{
-		Bucket: authwire.RevokedBucket, Description: "revoked sessions, by hash of the token (auth)", History: 1, Replicas: replicas,
-		Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
-	})}
+func NewRevocations(js jetstream.JetStream, room natskit.Room, logger *slog.Logger) *Revocations {
+	return &Revocations{
+		js: js, logger: logger, known: map[auth.Key]time.Time{},
+		users: map[authwire.UserKey]userMark{}, bucket: room.Bucket(js, natskit.Revoked, jetstream.KeyValueConfig{
+			Bucket: authwire.RevokedBucket, Description: "revoked sessions, by hash of the token (auth)", History: 1,
+			Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
+		}),
+	}
 }
 
 // revocation is the stored value.

@@ -26,9 +26,9 @@ type SessionCache struct {
 
 // NewSessionCache makes a cache; the bucket is bound when it is first used, and made with the
 // time to live if it does not exist.
-func NewSessionCache(js jetstream.JetStream, bucket string, ttl time.Duration, replicas int) *SessionCache {
-	return &SessionCache{natskit.Bucket(js, jetstream.KeyValueConfig{
-		Bucket: bucket, Description: "cached sessions (auth)", TTL: ttl, History: 1, Replicas: replicas, Storage: jetstream.FileStorage,
+func NewSessionCache(js jetstream.JetStream, bucket string, ttl time.Duration, room natskit.Room) *SessionCache {
+	return &SessionCache{room.Bucket(js, natskit.Sessions, jetstream.KeyValueConfig{
+		Bucket: bucket, Description: "cached sessions (auth)", TTL: ttl, History: 1, Storage: jetstream.FileStorage,
 	})}
 }
 

@@ -33,9 +33,9 @@ type SessionStore struct {
 }
 
 // NewSessionStore makes a store.
-func NewSessionStore(js jetstream.JetStream, replicas int) *SessionStore {
-	return &SessionStore{natskit.Bucket(js, jetstream.KeyValueConfig{
-		Bucket: LocalBucket, Description: "sessions of the backend local (auth)", History: 1, Replicas: replicas,
+func NewSessionStore(js jetstream.JetStream, room natskit.Room) *SessionStore {
+	return &SessionStore{room.Bucket(js, natskit.LocalSessions, jetstream.KeyValueConfig{
+		Bucket: LocalBucket, Description: "sessions of the backend local (auth)", History: 1,
 		Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
 	})}
 }

@@ -50,8 +50,9 @@ type Source struct {
 	last    time.Time     // when the last look began, zero for none since reading began
 	readers map[string]*reader
 
-	cannotList time.Time // listing streams failed then
-	silent     int       // how many lists in a row were not answered
+	unbounded  map[string]bool // streams that were told of, guarded by mu
+	cannotList time.Time       // listing streams failed then
+	silent     int             // how many lists in a row were not answered
 }
 
 // New makes the source.
@@ -107,6 +108,7 @@ func (s *Source) Read(ctx context.Context, cursor fanout.Cursor, report func(fan
 			return err
 		}
 		s.keep(streams)
+		s.tellUnbounded(ctx, streams)
 		for _, info := range streams {
 			if s.has(info) {
 				continue
@@ -261,6 +263,26 @@ func (s *Source) keep(streams []*jetstream.StreamInfo) {
 			r.cancel()
 			delete(s.readers, name)
 		}
+	}
+}
+
+// tellUnbounded warns once of each stream that may grow until it has taken all that its account may store: then
+// nothing in the account is stored any more, sessions and revocations included. The stream is NoETL's to change.
+func (s *Source) tellUnbounded(ctx context.Context, streams []*jetstream.StreamInfo) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, info := range streams {
+		name := info.Config.Name
+		if info.Config.MaxBytes > 0 || s.unbounded[name] {
+			continue
+		}
+		if s.unbounded == nil {
+			s.unbounded = map[string]bool{}
+		}
+		s.unbounded[name] = true
+		s.logger.WarnContext(ctx,
+			"a stream of NoETL has no bound and can take the room of sessions and revocations: an administrator has to give it one",
+			"stream", name, "command", "nats stream edit "+name+" --max-bytes=4294967296 --discard=old")
 	}
 }
 

@@ -36,11 +36,14 @@ type ownerRecord struct {
 }
 
 // NewClientStore makes the store.
-func NewClientStore(js jetstream.JetStream, replicas int) *ClientStore {
-	return &ClientStore{js: js, bucket: natskit.Bucket(js, jetstream.KeyValueConfig{
-		Bucket: clientsBucket, Description: "Owners and positions of the gateway's stream clients.", TTL: clientTTL, Storage: jetstream.FileStorage, Replicas: replicas,
+func NewClientStore(js jetstream.JetStream, room natskit.Room) *ClientStore {
+	return &ClientStore{js: js, bucket: room.Bucket(js, natskit.Clients, jetstream.KeyValueConfig{
+		Bucket: clientsBucket, Description: "Owners and positions of the gateway's stream clients.", TTL: clientTTL, Storage: jetstream.FileStorage,
 	})}
 }
+
+// Storage returns a check that NATS stores, for readiness.
+func (s *ClientStore) Storage() *natskit.Storage { return natskit.NewStorage(s.js, s.bucket) }
 
 // Claim implements the port. A claim by the owner renews the record.
 func (s *ClientStore) Claim(ctx context.Context, c fanout.Client) (string, error) {

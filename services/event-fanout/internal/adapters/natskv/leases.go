@@ -33,10 +33,10 @@ type Leases struct {
 }
 
 // NewLeases makes the store; holder names this process and no other.
-func NewLeases(js jetstream.JetStream, holder string, replicas int) *Leases {
-	return &Leases{holder: holder, life: leaseLife, bucket: natskit.Bucket(js, jetstream.KeyValueConfig{
+func NewLeases(js jetstream.JetStream, holder string, room natskit.Room) *Leases {
+	return &Leases{holder: holder, life: leaseLife, bucket: room.Bucket(js, natskit.Sources, jetstream.KeyValueConfig{
 		Bucket: sourcesBucket, Description: "Who reads which source of NoETL's lifecycle events, and how far.",
-		Storage: jetstream.FileStorage, Replicas: replicas,
+		Storage: jetstream.FileStorage,
 	})}
 }
 

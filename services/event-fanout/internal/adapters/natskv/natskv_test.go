@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
@@ -16,30 +17,33 @@ func TestStoresConform(t *testing.T) {
 	t.Parallel()
 	fanouttest.RunClientStore(t, func(t *testing.T) fanout.ClientStore {
 		t.Helper()
-		return natskv.NewClientStore(testkit.StartNATS(t).JetStream(t), 1)
+		return natskv.NewClientStore(testkit.StartNATS(t).JetStream(t), natskit.Room{})
 	})
 	fanouttest.RunRequestStore(t, func(t *testing.T) fanout.RequestStore {
 		t.Helper()
-		return natskv.NewRequestStore(testkit.StartNATS(t).JetStream(t), "requests", time.Hour, 1)
+		return natskv.NewRequestStore(testkit.StartNATS(t).JetStream(t), "requests", time.Hour, natskit.Room{})
 	})
 	fanouttest.RunRouteIndex(t, func(t *testing.T) fanout.RouteIndex {
 		t.Helper()
-		return natskv.RouteIndex{Routes: natskv.NewRoutes(testkit.StartNATS(t).JetStream(t), time.Hour, 1)}
+		return natskv.RouteIndex{Routes: natskv.NewRoutes(testkit.StartNATS(t).JetStream(t), time.Hour, natskit.Room{})}
 	})
 	fanouttest.RunPendingIndex(t, func(t *testing.T) fanout.PendingIndex {
 		t.Helper()
-		return natskv.PendingIndex{Routes: natskv.NewRoutes(testkit.StartNATS(t).JetStream(t), time.Hour, 1)}
+		return natskv.PendingIndex{Routes: natskv.NewRoutes(testkit.StartNATS(t).JetStream(t), time.Hour,
+			natskit.Room{})}
 	})
 	fanouttest.RunLeases(t, func(t *testing.T) (a, b fanout.Leases, life time.Duration) {
 		t.Helper()
 		n := testkit.StartNATS(t)
 		life = 500 * time.Millisecond
-		return natskv.NewLeases(n.JetStream(t), "a", 1).Living(life), natskv.NewLeases(n.JetStream(t), "b", 1).Living(life), life
+		return natskv.NewLeases(n.JetStream(t), "a", natskit.Room{}).Living(life), natskv.NewLeases(n.JetStream(t),
+			"b", natskit.Room{}).Living(life), life
 	})
 	fanouttest.RunTicketStore(t, func(t *testing.T) (fanout.TicketStore, fanout.TicketStore) {
 		t.Helper()
 		n := testkit.StartNATS(t)
-		return natskv.NewTicketStore(n.JetStream(t), 1), natskv.NewTicketStore(n.JetStream(t), 1)
+		return natskv.NewTicketStore(n.JetStream(t), natskit.Room{}), natskv.NewTicketStore(n.JetStream(t),
+			natskit.Room{})
 	})
 }
 
@@ -47,7 +51,7 @@ func TestStoresConform(t *testing.T) {
 func TestTheRecordOfARequestIsTheContracts(t *testing.T) {
 	t.Parallel()
 	js := testkit.StartNATS(t).JetStream(t)
-	s := natskv.NewRequestStore(js, "requests", time.Hour, 1)
+	s := natskv.NewRequestStore(js, "requests", time.Hour, natskit.Room{})
 	r := fanout.Request{ID: "r", ClientID: "c", SessionKey: "hash", PlaybookPath: "p", CreatedAt: time.Unix(0, 0).UTC(), Attempt: "a"}
 	if err := s.Add(t.Context(), r); err != nil {
 		t.Fatal(err)
@@ -70,7 +74,8 @@ func TestTheRecordOfARequestIsTheContracts(t *testing.T) {
 func BenchmarkByExecution(b *testing.B) {
 	for _, elsewhere := range []int{10, 100_000} {
 		b.Run(strconv.Itoa(elsewhere), func(b *testing.B) {
-			x := natskv.RouteIndex{Routes: natskv.NewRoutes(testkit.StartNATS(b).JetStream(b), time.Hour, 1)}
+			x := natskv.RouteIndex{Routes: natskv.NewRoutes(testkit.StartNATS(b).JetStream(b), time.Hour,
+				natskit.Room{})}
 			for i := range elsewhere {
 				if err := x.Put(b.Context(), strconv.Itoa(1000+i), fanout.Route{RequestID: "r" + strconv.Itoa(i), ClientID: "c"}); err != nil {
 					b.Fatal(err)

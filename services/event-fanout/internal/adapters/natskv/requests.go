@@ -38,15 +38,15 @@ type requestRecord struct {
 }
 
 // NewRequestStore makes the store on the bucket of that name.
-func NewRequestStore(js jetstream.JetStream, bucket string, ttl time.Duration, replicas int) *RequestStore {
-	return &RequestStore{bucket: natskit.Bucket(js, jetstream.KeyValueConfig{
-		Bucket: bucket, Description: "Pending requests of the NoETL gateway.", TTL: ttl, Storage: jetstream.FileStorage, Replicas: replicas,
+func NewRequestStore(js jetstream.JetStream, bucket string, ttl time.Duration, room natskit.Room) *RequestStore {
+	return &RequestStore{bucket: room.Bucket(js, natskit.Requests, jetstream.KeyValueConfig{
+		Bucket: bucket, Description: "Pending requests of the NoETL gateway.", TTL: ttl, Storage: jetstream.FileStorage,
 	})}
 }
 
 // Add implements the port.
 func (s *RequestStore) Add(ctx context.Context, r fanout.Request) error {
-	value, err := encodeRequest(r)
+	value, err := encodeRequest(r, 0)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (s *RequestStore) change(ctx context.Context, id string, edit func(*fanout.
 		if err != nil || !edit(&r) {
 			return r, err
 		}
-		value, err := encodeRequest(r)
+		value, err := encodeRequest(r, revision)
 		if err != nil {
 			return r, err
 		}
@@ -152,9 +152,13 @@ func (s *RequestStore) Remove(ctx context.Context, id string) error {
 	return s.bucket.Do(ctx, func(kv jetstream.KeyValue) error { return kv.Purge(ctx, id) })
 }
 
-func encodeRequest(r fanout.Request) ([]byte, error) {
-	return json.Marshal(requestRecord{ //nolint:gosec // the member holds a hash; see requestRecord
+// recordSize is what a pending request takes from the beginning: the ids, the path and the rest of an ordinary one.
+const recordSize = 640
+
+func encodeRequest(r fanout.Request, revision uint64) ([]byte, error) {
+	value, err := json.Marshal(requestRecord{ //nolint:gosec // the member holds a hash; see requestRecord
 		ClientID: r.ClientID, SessionToken: r.SessionKey, ExecutionID: noetlwire.ID(r.ExecutionID),
 		PlaybookPath: r.PlaybookPath, CreatedAt: r.CreatedAt, Attempt: r.Attempt, Ended: r.Ended, Done: r.Done, Result: r.Result,
 	})
+	return natskit.Pad(value, recordSize, revision), err
 }

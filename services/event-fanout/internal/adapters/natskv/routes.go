@@ -29,9 +29,9 @@ type Routes struct {
 }
 
 // NewRoutes makes the indexes; entries live as long as requests do.
-func NewRoutes(js jetstream.JetStream, ttl time.Duration, replicas int) *Routes {
-	return &Routes{js: js, bucket: natskit.Bucket(js, jetstream.KeyValueConfig{
-		Bucket: routesBucket, Description: "Indexes of the gateway's pending requests.", TTL: ttl, Storage: jetstream.FileStorage, Replicas: replicas,
+func NewRoutes(js jetstream.JetStream, ttl time.Duration, room natskit.Room) *Routes {
+	return &Routes{js: js, bucket: room.Bucket(js, natskit.Routes, jetstream.KeyValueConfig{
+		Bucket: routesBucket, Description: "Indexes of the gateway's pending requests.", TTL: ttl, Storage: jetstream.FileStorage,
 	})}
 }
 

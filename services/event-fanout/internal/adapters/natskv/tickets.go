@@ -24,9 +24,9 @@ type TicketStore struct {
 
 // NewTicketStore makes the store. Entries outlive the tickets in them a little, because clocks
 // differ; the time that counts is sealed inside.
-func NewTicketStore(js jetstream.JetStream, replicas int) *TicketStore {
-	return &TicketStore{bucket: natskit.Bucket(js, jetstream.KeyValueConfig{
-		Bucket: ticketsBucket, Description: "One-time tickets for the gateway's event streams, sealed.", TTL: 2 * fanout.TicketLife, Storage: jetstream.MemoryStorage, Replicas: replicas,
+func NewTicketStore(js jetstream.JetStream, room natskit.Room) *TicketStore {
+	return &TicketStore{bucket: room.Bucket(js, natskit.Tickets, jetstream.KeyValueConfig{
+		Bucket: ticketsBucket, Description: "One-time tickets for the gateway's event streams, sealed.", TTL: 2 * fanout.TicketLife, Storage: jetstream.MemoryStorage,
 	})}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -39,17 +38,7 @@ func New(js jetstream.JetStream, cfg Config, newID func() string) *ResultStore {
 		Bucket: bucketName, Description: "Results that are too large for frames of the NoETL gateway.",
 		TTL: cfg.TTL, MaxBytes: cfg.MaxBytes, Storage: jetstream.FileStorage, Replicas: cfg.Replicas,
 	}
-	return &ResultStore{newID: newID, bucket: natskit.NewLazy(js.Conn(), func(ctx context.Context) (jetstream.ObjectStore, error) {
-		bucket, err := js.ObjectStore(ctx, bucketName)
-		if !errors.Is(err, jetstream.ErrBucketNotFound) {
-			return bucket, err
-		}
-		bucket, err = js.CreateObjectStore(ctx, wanted)
-		if errors.Is(err, jetstream.ErrBucketExists) {
-			return js.ObjectStore(ctx, bucketName)
-		}
-		return bucket, err
-	})}
+	return &ResultStore{newID: newID, bucket: natskit.Objects(js, wanted)}
 }
 
 // source keeps the error of a body apart from those of NATS.
@@ -69,7 +58,7 @@ func (s *source) Read(p []byte) (int, error) {
 // Put implements the port. What an unfinished one left is purged by the client library, or ages out.
 func (s *ResultStore) Put(ctx context.Context, body io.Reader) (string, int64, error) {
 	bucket, err := s.bucket.Get(ctx)
-	if full(err) { // it could not be made
+	if natskit.Full(err) { // it could not be made
 		return "", 0, noRoom(err)
 	}
 	if err != nil {
@@ -80,7 +69,7 @@ func (s *ResultStore) Put(ctx context.Context, body io.Reader) (string, int64, e
 	switch {
 	case from.err != nil:
 		return "", 0, from.err
-	case full(err):
+	case natskit.Full(err):
 		return "", 0, noRoom(err)
 	case err != nil:
 		return "", 0, s.bucket.Failed(err)
@@ -88,23 +77,8 @@ func (s *ResultStore) Put(ctx context.Context, body io.Reader) (string, int64, e
 	return info.Name, int64(info.Size), nil //nolint:gosec // bounded by the store
 }
 
-// Codes with which a server refuses a message that it cannot store.
-const (
-	codeStoreFailed jetstream.ErrorCode = 10077 // for any reason, which is in the text
-	codeNoStorage   jetstream.ErrorCode = 10047 // the account has none left
-	codeNoPlacement jetstream.ErrorCode = 10005 // no server of a cluster has what a stream asks for
-)
-
 func noRoom(err error) error {
 	return fault.Wrap(err, fault.TooLarge, "result_store_full", "there is no room for this result")
-}
-
-// full reports whether there was no room; a disk that fails is an outage.
-func full(err error) bool {
-	var api *jetstream.APIError
-	return errors.As(err, &api) && (api.ErrorCode == codeNoStorage ||
-		(api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, "maximum bytes")) ||
-		(api.ErrorCode == codeNoPlacement && strings.Contains(api.Description, "insufficient storage")))
 }
 
 // Get implements the port; the library compares the digest at the end.

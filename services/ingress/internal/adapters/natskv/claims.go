@@ -20,6 +20,7 @@ var _ ingress.ClaimStore = (*ClaimStore)(nil)
 
 // ClaimStore is the adapter. It is safe for concurrent use.
 type ClaimStore struct {
+	js     jetstream.JetStream
 	bucket *natskit.Lazy[jetstream.KeyValue]
 }
 
@@ -29,12 +30,18 @@ type record struct {
 	Until       time.Time `json:"until,omitzero"`
 }
 
+// recordSize is what a claim takes from the beginning: an execution id of 64 characters fits.
+const recordSize = 112
+
 // NewClaimStore makes the store; ttl is how long a dispatched delivery is remembered.
-func NewClaimStore(js jetstream.JetStream, ttl time.Duration, replicas int) *ClaimStore {
-	return &ClaimStore{bucket: natskit.Bucket(js, jetstream.KeyValueConfig{
-		Bucket: Bucket, Description: "Deliveries that the NoETL gateway dispatched.", TTL: ttl, Storage: jetstream.FileStorage, Replicas: replicas,
+func NewClaimStore(js jetstream.JetStream, ttl time.Duration, room natskit.Room) *ClaimStore {
+	return &ClaimStore{js: js, bucket: room.Bucket(js, natskit.Claims, jetstream.KeyValueConfig{
+		Bucket: Bucket, Description: "Deliveries that the NoETL gateway dispatched.", TTL: ttl, Storage: jetstream.FileStorage,
 	})}
 }
+
+// Storage returns a check that NATS stores, for readiness.
+func (s *ClaimStore) Storage() *natskit.Storage { return natskit.NewStorage(s.js, s.bucket) }
 
 // Claim implements the port.
 func (s *ClaimStore) Claim(ctx context.Context, key string, lease time.Duration) (ingress.Claim, error) {
@@ -43,10 +50,17 @@ func (s *ClaimStore) Claim(ctx context.Context, key string, lease time.Duration)
 	if err != nil {
 		return claim, err
 	}
-	revision, err := natskit.Use(ctx, s.bucket, func(kv jetstream.KeyValue) (uint64, error) { return kv.Create(ctx, key, value) })
+	padded := natskit.Pad(value, recordSize, 0)
+	revision, err := natskit.Use(ctx, s.bucket, func(kv jetstream.KeyValue) (uint64, error) {
+		return kv.Create(ctx,
+			key, padded)
+	})
 	if err == nil {
 		claim.State, claim.Revision = ingress.ClaimTaken, revision
 		return claim, nil
+	}
+	if natskit.Full(err) {
+		return claim, ingress.ClaimsFull(err)
 	}
 	if !errors.Is(err, jetstream.ErrKeyExists) {
 		return claim, err
@@ -70,8 +84,9 @@ func (s *ClaimStore) Claim(ctx context.Context, key string, lease time.Duration)
 		return claim, nil
 	}
 	// Whoever had the lease is gone. One of those who find out gets it.
+	padded = natskit.Pad(value, recordSize, entry.Revision())
 	revision, err = natskit.Use(ctx, s.bucket, func(kv jetstream.KeyValue) (uint64, error) {
-		return kv.Update(ctx, key, value, entry.Revision())
+		return kv.Update(ctx, key, padded, entry.Revision())
 	})
 	if err != nil {
 		if natskit.LostRace(err) {
@@ -89,8 +104,9 @@ func (s *ClaimStore) Settle(ctx context.Context, c ingress.Claim, executionID st
 	if err != nil {
 		return err
 	}
+	padded := natskit.Pad(value, recordSize, c.Revision)
 	return s.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
-		_, err := kv.Update(ctx, c.Key, value, c.Revision)
+		_, err := kv.Update(ctx, c.Key, padded, c.Revision)
 		return err
 	})
 }

@@ -22,8 +22,8 @@ type Sessions struct {
 }
 
 // New makes a writer. It does not need NATS to be there yet.
-func New(js jetstream.JetStream, bucket string, ttl time.Duration, replicas int) *Sessions {
-	return &Sessions{bucket: natskit.Bucket(js, jetstream.KeyValueConfig{Bucket: bucket, TTL: ttl, Replicas: replicas})}
+func New(js jetstream.JetStream, bucket string, ttl time.Duration, room natskit.Room) *Sessions {
+	return &Sessions{bucket: room.Bucket(js, natskit.Sessions, jetstream.KeyValueConfig{Bucket: bucket, TTL: ttl})}
 }
 
 // Put writes a record under its session token.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/sandbox/internal/sandbox"
@@ -16,7 +17,7 @@ func TestConformance(t *testing.T) {
 		t.Helper()
 		js := testkit.StartNATS(t).JetStream(t)
 		return sandboxtest.SessionStore{
-			SessionWriter: natskv.New(js, "sessions", time.Minute, 1),
+			SessionWriter: natskv.New(js, "sessions", time.Minute, natskit.Room{}),
 			Get: func(t *testing.T, token string) (sandbox.SessionRecord, error) {
 				t.Helper()
 				var r sandbox.SessionRecord

@@ -1,0 +1,52 @@
+package run_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/noetl/gateway/libs/run"
+)
+
+// What a burst left is given back once it is over, and a process that has little to give is left alone.
+func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const mib = 1 << 20
+		held, live, released := uint64(20*mib), uint64(20*mib), 0
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() {
+			done <- run.GiveBackWith(ctx, func() uint64 { return held }, func() { released++; held = live })
+		}()
+		after := func(d time.Duration, holds, lives uint64, want int, what string) {
+			t.Helper()
+			held, live = holds*mib, lives*mib
+			<-time.After(d)
+			synctest.Wait()
+			if released != want {
+				t.Errorf("%s: released %d times, want %d", what, released, want)
+			}
+		}
+		after(time.Minute, 40, 15, 0, "a little")
+		after(5*time.Second, 200, 150, 0, "in a burst")
+		after(6*time.Second, 200, 20, 1, "after it")
+		after(6*time.Second, 200, 20, 1, "so soon again")
+		after(time.Minute, 200, 20, 2, "later again")
+		after(time.Minute, 300, 290, 3, "in use")
+		after(time.Minute, 300, 290, 3, "still in use")
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The runtime tells what is asked of it.
+func TestHeldMemory(t *testing.T) {
+	t.Parallel()
+	if held := run.HeldMemory(); held < 100<<10 {
+		t.Errorf("%d bytes", held)
+	}
+}

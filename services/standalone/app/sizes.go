@@ -1,0 +1,128 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/bits"
+	"slices"
+	"strconv"
+
+	settings "github.com/noetl/gateway/libs/config"
+	fanout "github.com/noetl/gateway/services/event-fanout/app"
+	"github.com/noetl/gateway/services/standalone/internal/natsembed"
+)
+
+// size is a setting that says what a part of the embedded server's data may grow to.
+type size struct {
+	name  string
+	bytes int64
+	least int64 // a smaller share of a small disk would be of no use
+	set   bool  // by the user
+}
+
+// diskShare is the part of the disk's room that is used where nobody said how much: 1 / diskShare.
+const diskShare = 2
+
+// most is no size that anybody sets.
+const most = 1 << 50
+
+// sizes makes the default sizes a share of the disk that the embedded server has, and says so where what is
+// configured does not fit. NATS makes no stream that it has no room for, and JetStream stops when the disk is full.
+func (p *process) sizes(ctx context.Context, logger *slog.Logger) error {
+	disk, err := natsembed.Measure(p.dir.Join(""))
+	if err != nil {
+		return fmt.Errorf("GATEWAY_DATA_DIR: %w", err)
+	}
+	list, err := p.configured()
+	if err != nil {
+		return nil //nolint:nilerr // the services say what is wrong with their settings
+	}
+	total := sum(list)
+	defaults, fitted := fit(list, disk.Room())
+	p.defaults = append(p.defaults, defaults...)
+	attrs := []any{
+		"free_bytes", disk.Free, "used_bytes", disk.Used, "configured_bytes", total, "folder",
+		p.cfg.DataDir, "settings", names(list),
+	}
+	switch {
+	case fitted > disk.Room():
+		logger.WarnContext(ctx,
+			"the disk has less room than the configured sizes: NATS stops storing when it is full", attrs...)
+	case len(defaults) > 0:
+		logger.WarnContext(ctx, "the default sizes are made smaller: they would take more than half of the disk's room",
+			append(attrs, "taken_bytes", fitted)...)
+	}
+	return nil
+}
+
+// configured returns the sizes that the settings and the defaults give.
+func (p *process) configured() ([]size, error) {
+	list := []size{
+		{name: "GATEWAY_STORE_MAX_BYTES", least: 16 << 20},
+		{name: "GATEWAY_FRAME_MAX_BYTES", least: 16 << 20},
+		{name: "GATEWAY_LIFECYCLE_MAX_BYTES", least: 8 << 20},
+		{name: "GATEWAY_RESULT_STORE_MAX_BYTES"},
+	}
+	read := func(defaults []settings.Default) ([]int64, error) {
+		cfg, err := fanout.Load(p.environ, defaults...)
+		list[len(list)-1].least = cfg.ResultMaxBytes // no result may be larger than the store
+		return []int64{cfg.Process.NATS.StoreBytes, cfg.FrameMaxBytes, cfg.LifecycleBytes, cfg.ResultsBytes}, err
+	}
+	var marked []settings.Default
+	for _, s := range list {
+		marked = append(marked, settings.Default{Name: s.name, Value: strconv.FormatInt(most, 10)})
+	}
+	values, err := read(p.defaults)
+	if err != nil {
+		return nil, err
+	}
+	unset, err := read(append(slices.Clip(p.defaults), marked...))
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		list[i].bytes, list[i].set = values[i], unset[i] != most
+	}
+	return list, nil
+}
+
+// fit returns smaller defaults for the sizes that nobody set, if all together would take more than a share of the
+// room, and what all take then. They are halved as often as it takes, and not made to measure: the disk has a
+// little more or less at each start, and the streams must not change with it.
+func fit(list []size, room int64) (defaults []settings.Default, total int64) {
+	for halvings := range bits.UintSize {
+		defaults, total = nil, 0
+		least := true
+		for _, s := range list {
+			bytes := s.bytes
+			if !s.set {
+				bytes = max(s.bytes>>halvings, min(s.least, s.bytes))
+				least = least && bytes == min(s.least, s.bytes)
+			}
+			if bytes != s.bytes {
+				defaults = append(defaults, settings.Default{Name: s.name, Value: strconv.FormatInt(bytes, 10)})
+			}
+			total += bytes
+		}
+		if total <= room/diskShare || least {
+			break
+		}
+	}
+	return defaults, total
+}
+
+func sum(list []size) (total int64) {
+	for _, s := range list {
+		total += s.bytes
+	}
+	return total
+}
+
+func names(list []size) []string {
+	var out []string
+	for _, s := range list {
+		out = append(out, s.name)
+	}
+	return out
+}

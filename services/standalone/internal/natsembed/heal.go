@@ -1,0 +1,89 @@
+package natsembed
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/noetl/gateway/libs/fault"
+)
+
+const (
+	// healEvery is how often the server is looked at.
+	healEvery = time.Second
+	// healRoom is how much must be free before the server is started again: with less it would stop again at once.
+	healRoom = 16 << 20
+)
+
+// Probe reports whether the server stores, for readiness.
+func (s *Server) Probe(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sick == nil {
+		return nil
+	}
+	return fault.Wrap(s.sick, fault.Unavailable, "disk_full", fmt.Sprintf(
+		"the embedded NATS server cannot store: make room on the disk of GATEWAY_DATA_DIR, %d bytes at least; it goes on by itself", int64(healRoom)))
+}
+
+// heal starts the server again when it has stopped storing and there is room. A stream of NATS whose write has
+// failed once fails for good, whatever is free later, and JetStream that gave up does not come back; starting it
+// again is what NATS has for that. Its clients reconnect.
+func (s *Server) heal(ctx context.Context) {
+	cause := storing(s.current())
+	s.mu.Lock()
+	first := cause != nil && s.sick == nil
+	s.sick = cause
+	s.mu.Unlock()
+	if cause == nil {
+		return
+	}
+	free, err := freeBytes(s.dir)
+	if first {
+		s.logger.ErrorContext(ctx, "the embedded NATS server cannot store; it is started again when there is room",
+			"err", cause, "free_bytes", free, "needed_bytes", int64(healRoom), "setting", "GATEWAY_DATA_DIR")
+	}
+	if err != nil || free < healRoom {
+		return
+	}
+	s.Stop()
+	if err := s.start(); err != nil {
+		s.logger.ErrorContext(ctx, "the embedded NATS server could not be started again, trying again", "err", err)
+		return
+	}
+	s.mu.Lock()
+	s.sick = nil
+	s.mu.Unlock()
+	s.logger.InfoContext(ctx, "the embedded NATS server stores again", "free_bytes", free)
+}
+
+// storing asks the server's own health check whether JetStream is on and every stream can be written. It is
+// a handler, with no other way in.
+func storing(srv *server.Server) error {
+	answer := &answer{header: http.Header{}}
+	srv.HandleHealthz(answer, &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/healthz"}})
+	var health server.HealthStatus
+	if err := json.Unmarshal(answer.body, &health); err != nil || health.Status == "ok" {
+		return nil //nolint:nilerr // an answer that says nothing is no reason to restart
+	}
+	return errors.New(health.Error)
+}
+
+// answer is an http.ResponseWriter that keeps what is written.
+type answer struct {
+	header http.Header
+	body   []byte
+}
+
+func (a *answer) Header() http.Header { return a.header }
+func (a *answer) WriteHeader(int)     {}
+func (a *answer) Write(b []byte) (int, error) {
+	a.body = append(a.body, b...)
+	return len(b), nil
+}
