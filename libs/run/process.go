@@ -118,7 +118,8 @@ func ServeOptional(ctx context.Context, service string, cfg ProcessConfig, stdou
 	WarnRetired(ctx, tel.Logger, config.Environ())
 	components := []Component{
 		Flush(tel),
-		httpkit.NewServer("admin listener", admin, httpkit.Admin(health, reg, cfg.Admin.PProf), tel.Logger, nil).Within(bounds, nil),
+		httpkit.NewServer("admin listener", admin, httpkit.Admin(health, reg, cfg.Admin.PProf), tel.Logger, nil).
+			Within(bounds, nil),
 	}
 	var nc *nats.Conn
 	if cfg.NATS.URL != "" {

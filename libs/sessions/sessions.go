@@ -187,7 +187,9 @@ const (
 )
 
 // ask asks auth; with known, only what the gateway's own records say.
-func (c *Client) ask(ctx context.Context, key authwire.TokenKey, token string, cached *entry, known bool) (*authwire.Session, error) {
+func (c *Client) ask(
+	ctx context.Context, key authwire.TokenKey, token string, cached *entry, known bool,
+) (*authwire.Session, error) {
 	flight, in := string(key[:]), authwire.ResolveRequest{SessionToken: token, KnownOnly: known}
 	if known {
 		flight += "known"
@@ -196,7 +198,8 @@ func (c *Client) ask(ctx context.Context, key authwire.TokenKey, token string, c
 	result := c.flights.DoChan(flight, func() (any, error) {
 		fctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
 		defer cancel()
-		s, err := natskit.Call[authwire.ResolveRequest, authwire.Session](fctx, c.calls, "auth", authwire.SubjectResolve, in)
+		s, err := natskit.Call[authwire.ResolveRequest, authwire.Session](
+			fctx, c.calls, "auth", authwire.SubjectResolve, in)
 		if err != nil {
 			return nil, err
 		}

@@ -53,8 +53,8 @@ type Telemetry struct {
 	shutdown func(context.Context) error
 }
 
-// Propagator carries W3C trace context and the id of a request between processes, over NATS also the client's address. Baggage is left out: it would carry
-// whatever a client writes into it to every hop.
+// Propagator carries W3C trace context and the id of a request between processes, over NATS also the client's address.
+// Baggage is left out: it would carry whatever a client writes into it to every hop.
 func (t *Telemetry) Propagator() propagation.TextMapPropagator {
 	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, requestIDs{}, addresses{})
 }
@@ -87,7 +87,8 @@ func Setup(ctx context.Context, service, version string, cfg Config, logs io.Wri
 	}
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"} {
 		if strings.Contains(os.Getenv(name), "@") { // the SDK quotes the address in what it prints
-			return nil, fmt.Errorf("%s: an address with a user or a password is refused; OTEL_EXPORTER_OTLP_HEADERS may hold a credential", name)
+			return nil, fmt.Errorf("%s: an address with a user or a password is refused; "+
+				"OTEL_EXPORTER_OTLP_HEADERS may hold a credential", name)
 		}
 	}
 	var exporter *otlptrace.Exporter

@@ -17,7 +17,8 @@ func (s *Service) audit(ctx context.Context, event, account, reason string, more
 func (s *Service) auditLogin(ctx context.Context, who Identity, opened Opened, err error) {
 	switch {
 	case err == nil:
-		s.audit(ctx, "login", opened.Session.User.account(), "verified", "session", opened.Token, "subject", who.account())
+		s.audit(ctx, "login", opened.Session.User.account(), "verified",
+			"session", opened.Token, "subject", who.account())
 	case !fault.Outage(err) && ctx.Err() == nil:
 		s.audit(ctx, "login_refused", who.account(), fault.Of(err).Code)
 	}

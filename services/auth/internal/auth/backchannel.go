@@ -31,7 +31,9 @@ func (s *Service) BackchannelLogout(ctx context.Context, in BackchannelLogoutReq
 	return out, err
 }
 
-func (s *Service) backchannelLogout(ctx context.Context, in BackchannelLogoutRequest, who *Identity) (RevokeResponse, error) {
+func (s *Service) backchannelLogout(
+	ctx context.Context, in BackchannelLogoutRequest, who *Identity,
+) (RevokeResponse, error) {
 	switch {
 	case in.Token == "":
 		return RevokeResponse{}, errNoLogoutToken

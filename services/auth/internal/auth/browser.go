@@ -103,7 +103,9 @@ func (s *Service) BrowserFinish(ctx context.Context, in BrowserFinishRequest) (B
 	return out, err
 }
 
-func (s *Service) browserFinish(ctx context.Context, in BrowserFinishRequest, who *Identity) (BrowserFinishResponse, error) {
+func (s *Service) browserFinish(
+	ctx context.Context, in BrowserFinishRequest, who *Identity,
+) (BrowserFinishResponse, error) {
 	if s.Provider == nil {
 		return BrowserFinishResponse{}, errBrowserOff
 	}

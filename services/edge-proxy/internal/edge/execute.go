@@ -225,7 +225,8 @@ func (s *Service) bind(ctx context.Context, id, executionID string) {
 		}
 	}
 	if err != nil {
-		s.Logger.ErrorContext(ctx, "binding a request to its execution failed", "callback_request_id", id, "execution_id", executionID, "err", err)
+		s.Logger.ErrorContext(ctx, "binding a request to its execution failed",
+			"callback_request_id", id, "execution_id", executionID, "err", err)
 	}
 }
 

@@ -80,7 +80,8 @@ func (d *Doors) browserCallback(w http.ResponseWriter, r *http.Request) {
 func (d *Doors) endEarlier(r *http.Request, now string) {
 	for _, token := range sessions.CookieTokens(r) {
 		if token != now {
-			_, _ = d.Set.Logout.Call(r.Context(), authwire.LogoutRequest{SessionToken: token, Replaced: true}) // it logs
+			// It logs what fails.
+			_, _ = d.Set.Logout.Call(r.Context(), authwire.LogoutRequest{SessionToken: token, Replaced: true})
 		}
 	}
 }

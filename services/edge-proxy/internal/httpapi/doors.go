@@ -125,7 +125,8 @@ func (d *Doors) perLogin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := d.Logins.Check(httpkit.AddressKey(httpkit.ClientOf(r.Context()))); err != nil {
 			if d.Logger != nil {
-				d.Logger.InfoContext(r.Context(), "audit", "event", "login_refused", "account", "", "reason", fault.Of(err).Code)
+				d.Logger.InfoContext(r.Context(), "audit",
+					"event", "login_refused", "account", "", "reason", fault.Of(err).Code)
 			}
 			httpkit.WriteError(r.Context(), w, err)
 			return
@@ -171,17 +172,20 @@ func (d *Doors) Protect(next http.Handler) http.Handler {
 // Auth adds the routes of section 1 that authenticate.
 func (d *Doors) Auth(mux *http.ServeMux) {
 	mux.Handle("POST /api/auth/login", d.perLogin(http.HandlerFunc(d.login)))
-	mux.Handle("POST /api/auth/validate", d.authCall(httpkit.Mount(d.Set.Validate, httpkit.DecodeJSON[authwire.ValidateRequest](maxAuthBody), httpkit.JSON)))
-	mux.Handle("POST /api/auth/check-access", d.authCall(httpkit.Mount(d.Set.CheckAccess, httpkit.DecodeJSON[authwire.CheckAccessRequest](maxAuthBody), httpkit.JSON)))
+	validate := httpkit.Mount(d.Set.Validate, httpkit.DecodeJSON[authwire.ValidateRequest](maxAuthBody), httpkit.JSON)
+	mux.Handle("POST /api/auth/validate", d.authCall(validate))
+	access := httpkit.Mount(d.Set.CheckAccess, httpkit.DecodeJSON[authwire.CheckAccessRequest](maxAuthBody), httpkit.JSON)
+	mux.Handle("POST /api/auth/check-access", d.authCall(access))
 	mux.Handle("POST /api/auth/logout", d.authCall(http.HandlerFunc(d.logout)))
 }
 
 // login opens a session, and ends the earlier one of a browser that logs in again.
 func (d *Doors) login(w http.ResponseWriter, r *http.Request) {
-	httpkit.Mount(d.Set.Login, decodeLogin, func(ctx context.Context, w http.ResponseWriter, out authwire.LoginResponse) error {
+	answer := func(ctx context.Context, w http.ResponseWriter, out authwire.LoginResponse) error {
 		d.endEarlier(r, out.SessionToken)
 		return httpkit.JSON(ctx, w, out)
-	}).ServeHTTP(w, r)
+	}
+	httpkit.Mount(d.Set.Login, decodeLogin, answer).ServeHTTP(w, r)
 }
 
 // decodeLogin fills in where the login comes from. A backend of a web app may say it for its
