@@ -92,8 +92,12 @@ func Load(into any, environ []string, defaults ...Default) error {
 				break
 			}
 		}
-		if err := set(row.value, text, row.Unit); err != nil {
-			shown := strconv.Quote(text)
+		err := set(row.value, text, row.Unit)
+		if err == nil && !row.Secret && HoldsPassword(text) {
+			err = errPassword
+		}
+		if err != nil {
+			shown := strconv.Quote(Masked(text))
 			if row.Secret {
 				shown = "(secret)"
 			}

@@ -9,7 +9,8 @@ import (
 
 // Table writes the settings of structs as one Markdown table; a setting that several of them
 // have is shown once, as the first has it. With effective it shows the values in force instead
-// of the defaults; a secret shows only as set or unset.
+// of the defaults; a secret shows only as set or unset, and a
+// URL without its password.
 func Table(w io.Writer, effective bool, structs ...any) error {
 	var rows []Setting
 	seen := map[string]bool{}
@@ -39,6 +40,7 @@ func Table(w io.Writer, effective bool, structs ...any) error {
 			if list, ok := reflect.TypeAssert[[]string](r.value); ok {
 				value = strings.Join(list, ",")
 			}
+			value = Masked(value)
 			if r.Secret {
 				value = map[bool]string{true: "unset", false: "set"}[value == ""]
 			}

@@ -223,19 +223,24 @@ func (h *Health) Register(mux *http.ServeMux) {
 	})
 }
 
-// Admin returns the routes of the admin listener: health, /metrics and /debug/pprof.
-// They are for operators; the listener must not face the internet (ADR 0010).
-func Admin(h *Health, reg *prometheus.Registry) http.Handler {
+// Admin returns the routes of the admin listener: health, /metrics and, if asked for, /debug/pprof, which shows memory
+// and runs for as long as it is told. They are for operators; the listener must not face the internet (ADR 0010).
+func Admin(h *Health, reg *prometheus.Registry, profiles bool) http.Handler {
 	mux := http.NewServeMux()
 	h.Register(mux)
 	reg.MustRegister(newChecks(h))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}))
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
+	if profiles { // without cmdline: arguments may hold secrets
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	routes := Routes(mux)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		guardBrowser(w.Header())
+		routes.ServeHTTP(w, r)
+	})
 }
 
 // ProbeURL returns a probe that wants status 200 from a URL.

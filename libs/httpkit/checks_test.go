@@ -24,7 +24,7 @@ func TestChecksAreMetrics(t *testing.T) {
 		httpkit.Check{Name: "nats", Critical: true, Probe: func(context.Context) error { return nil }},
 		httpkit.Check{Name: "noetl", Probe: func(context.Context) error { return errors.New("away") }},
 	)
-	admin := httpkit.Admin(h, prometheus.NewRegistry())
+	admin := httpkit.Admin(h, prometheus.NewRegistry(), false)
 	metrics := func() string {
 		w := httptest.NewRecorder()
 		admin.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))

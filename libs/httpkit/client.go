@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/noetl/gateway/libs/telemetry"
 )
 
 // Proxies are the networks of the proxies whose X-Forwarded-For is believed. Anybody may send
@@ -98,18 +100,13 @@ func hop(text string) (netip.Addr, bool) {
 	return pair.Addr().Unmap().WithZone(""), err == nil
 }
 
-type clientKey struct{}
-
 // WithClient remembers the client's address.
 func WithClient(ctx context.Context, addr netip.Addr) context.Context {
-	return context.WithValue(ctx, clientKey{}, addr)
+	return telemetry.WithAddress(ctx, addr)
 }
 
 // ClientOf returns the address that [Proxies.Wrap] found, or the zero Addr.
-func ClientOf(ctx context.Context) netip.Addr {
-	addr, _ := ctx.Value(clientKey{}).(netip.Addr)
-	return addr
-}
+func ClientOf(ctx context.Context) netip.Addr { return telemetry.AddressOf(ctx) }
 
 // Wrap puts the client's address into the context of each request, unless it is there already:
 // an outer listener of the same process knows it better.

@@ -191,20 +191,13 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // RequestIDHeader is answered on every response and sent on to NoETL.
-const RequestIDHeader = "X-Request-Id"
+const RequestIDHeader = telemetry.RequestIDHeader
 
 // Edge wraps a whole listener: a span per request, a request id, recovery and the headers
 // that keep browsers from guessing. It is for handlers of ours, not for hijacking ones only:
 // the ResponseWriter it passes on still unwraps to the server's.
 func Edge(tel *telemetry.Telemetry, next http.Handler) http.Handler {
-	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := r.Header.Get(RequestIDHeader)
-		if !plainID(id) {
-			id = newID()
-			r.Header.Set(RequestIDHeader, id)
-		}
-		w.Header().Set(RequestIDHeader, id)
-		w.Header().Set("X-Content-Type-Options", "nosniff")
+	traced := tel.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
 		defer func() {
 			p := recover()
@@ -218,22 +211,17 @@ func Edge(tel *telemetry.Telemetry, next http.Handler) http.Handler {
 			WriteError(ctx, w, fault.New(fault.Internal, "panic", "internal error"))
 		}()
 		next.ServeHTTP(w, r)
-	})
-	return tel.Serve(h)
-}
-
-// plainID accepts what is safe to log and to put in a header as it is.
-func plainID(id string) bool {
-	if id == "" || len(id) > 128 {
-		return false
-	}
-	for i := range len(id) {
-		c := id[i]
-		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' && c != '.' && c != ':' {
-			return false
+	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get(RequestIDHeader)
+		if !telemetry.PlainID(id) || telemetry.HoldsSecret(r, id) { // it goes into logs
+			id = newID()
 		}
-	}
-	return true
+		r.Header[RequestIDHeader] = []string{id} // the only one, and in the context from here
+		w.Header().Set(RequestIDHeader, id)
+		guardBrowser(w.Header())
+		traced.ServeHTTP(w, r)
+	})
 }
 
 func newID() string {

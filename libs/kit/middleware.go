@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/telemetry"
 )
 
 // Observer is what the standard middleware reports to.
@@ -75,7 +76,7 @@ type Described interface{ Describe() []string }
 // maxDescribed bounds a value, in bytes.
 const maxDescribed = 512
 
-func describe(span trace.Span, v any) {
+func describe(ctx context.Context, span trace.Span, v any) {
 	d, ok := v.(Described)
 	if !ok || !span.IsRecording() {
 		return
@@ -83,7 +84,7 @@ func describe(span trace.Span, v any) {
 	pairs := d.Describe()
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if v := pairs[i+1]; v != "" && len(v) <= maxDescribed { // what a caller made up may have any length
-			span.SetAttributes(attribute.String(pairs[i], v))
+			span.SetAttributes(attribute.String(pairs[i], telemetry.Mask(ctx, v))) // it may be the caller's token
 		}
 	}
 }
@@ -93,9 +94,9 @@ func tracing(tracer trace.Tracer) Middleware {
 		return func(ctx context.Context, in any) (any, error) {
 			ctx, span := tracer.Start(ctx, op)
 			defer span.End()
-			describe(span, in)
+			describe(ctx, span, in)
 			out, err := next(ctx, in)
-			describe(span, out)
+			describe(ctx, span, out)
 			if err != nil {
 				f := fault.Of(err)
 				span.SetAttributes(attribute.String("error.type", f.Kind.String()), attribute.String("noetl.fault.code", f.Code))

@@ -68,8 +68,14 @@ type Client struct {
 // Transport returns the HTTP transport to NoETL: traced, with enough idle connections that
 // steady traffic does not dial, and a bound on waiting for a connection.
 func Transport(tel *telemetry.Telemetry, opts ...TransportOption) http.RoundTripper {
+	return tel.Transport(newTransport(opts...))
+}
+
+func dialer() *net.Dialer { return &net.Dialer{Timeout: 3 * time.Second, KeepAlive: 15 * time.Second} }
+
+func newTransport(opts ...TransportOption) *http.Transport {
 	t := &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		DialContext:         dialer().DialContext,
 		MaxIdleConns:        512,
 		MaxIdleConnsPerHost: 256,
 		IdleConnTimeout:     90 * time.Second,
@@ -79,7 +85,7 @@ func Transport(tel *telemetry.Telemetry, opts ...TransportOption) http.RoundTrip
 	for _, opt := range opts {
 		opt(t)
 	}
-	return tel.Transport(t)
+	return t
 }
 
 // TransportOption changes a transport.

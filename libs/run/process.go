@@ -21,8 +21,24 @@ import (
 
 // AdminConfig holds the settings of the admin listener.
 type AdminConfig struct {
-	Port int    `env:"GATEWAY_ADMIN_PORT" file:"server.admin_port" default:"9090" doc:"admin listener: health, metrics, pprof; 0 picks a free port"`
-	Bind string `env:"GATEWAY_ADMIN_BIND" file:"server.admin_bind" default:"127.0.0.1" doc:"address of the admin listener; it must not face the internet"`
+	Port  int    `env:"GATEWAY_ADMIN_PORT" file:"server.admin_port" default:"9090" doc:"admin listener: health, metrics and, if GATEWAY_PPROF is set, profiles; 0 picks a free port"`
+	Bind  string `env:"GATEWAY_ADMIN_BIND" file:"server.admin_bind" default:"127.0.0.1" doc:"address of the admin listener; it must not face the internet"`
+	PProf bool   `env:"GATEWAY_PPROF" file:"server.pprof" default:"false" doc:"serve /debug/pprof on the admin listener: profiles show what is in memory. Refused if the listener is bound to every address of the machine (0.0.0.0, ::)"`
+}
+
+// Listen opens the admin listener.
+func (c AdminConfig) Listen(ctx context.Context) (net.Listener, error) {
+	ln, err := httpkit.Listen(ctx, c.Bind, c.Port, "GATEWAY_ADMIN_PORT")
+	if err != nil || !c.PProf {
+		return ln, err
+	}
+	// What it is bound to decides, and not how that was written: 0, [::] and a name in /etc/hosts are addresses too.
+	if at, ok := ln.Addr().(*net.TCPAddr); !ok || at.IP.IsUnspecified() {
+		_ = ln.Close()
+		return nil, errors.New("GATEWAY_PPROF with GATEWAY_ADMIN_BIND=" + strconv.Quote(c.Bind) +
+			", which is every address of this machine: set it to one that only operators reach, such as 127.0.0.1")
+	}
+	return ln, nil
 }
 
 // ProcessConfig holds the settings that every process has.
@@ -90,7 +106,7 @@ func ServeOptional(ctx context.Context, service string, cfg ProcessConfig, stdou
 	if err != nil {
 		return err
 	}
-	admin, err := httpkit.Listen(ctx, cfg.Admin.Bind, cfg.Admin.Port, "GATEWAY_ADMIN_PORT")
+	admin, err := cfg.Admin.Listen(ctx)
 	if err != nil {
 		return err
 	}
@@ -102,7 +118,7 @@ func ServeOptional(ctx context.Context, service string, cfg ProcessConfig, stdou
 	WarnRetired(ctx, tel.Logger, config.Environ())
 	components := []Component{
 		Flush(tel),
-		httpkit.NewServer("admin listener", admin, httpkit.Admin(health, reg), tel.Logger, nil).Within(bounds, nil),
+		httpkit.NewServer("admin listener", admin, httpkit.Admin(health, reg, cfg.Admin.PProf), tel.Logger, nil).Within(bounds, nil),
 	}
 	var nc *nats.Conn
 	if cfg.NATS.URL != "" {

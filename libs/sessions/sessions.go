@@ -10,8 +10,6 @@ package sessions
 import (
 	"context"
 	"errors"
-	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -33,7 +31,7 @@ import (
 type Config struct {
 	NearTTL time.Duration `env:"GATEWAY_SESSION_NEAR_TTL_SECS" file:"nats.session_near_ttl_secs" default:"30" unit:"s" doc:"how long an answered session check is reused without asking auth; revocation does not wait for it"`
 	Grace   time.Duration `env:"GATEWAY_SESSION_GRACE_SECS" file:"nats.session_grace_secs" default:"300" unit:"s" doc:"how long a cached, unexpired session is still accepted while auth or NATS is away"`
-	BadRate int           `env:"GATEWAY_BAD_SESSION_RATE_ADDRESS_PER_MIN" file:"limits.bad_session_rate_address_per_min" default:"600" doc:"session tokens that are none, per minute and client address, a sixth of it at once; beyond it that address's unknown tokens are refused with 429 unasked. 0 does not limit; each replica counts for itself"`
+	BadRate int           `env:"GATEWAY_BAD_SESSION_RATE_ADDRESS_PER_MIN" file:"limits.bad_session_rate_address_per_min" default:"600" doc:"session tokens that are none, per minute and client address, a sixth of it in a burst; beyond it NoETL is asked about 12 of that address's tokens a minute that the gateway has not seen, and the others get 429. Sessions that it has seen begin are never refused for it. 0 does not limit; each replica counts for itself"`
 	NearMax int           `env:"GATEWAY_SESSION_NEAR_MAX" file:"nats.session_near_max" default:"100000" doc:"sessions kept in memory; beyond it the least used are asked for again"`
 }
 
@@ -70,6 +68,7 @@ type Client struct {
 	tel     *telemetry.Telemetry
 	cache   *otter.Cache[authwire.TokenKey, *entry]
 	bad     *kit.Rates
+	reserve *kit.Rates         // questions to the backend of an address that has used up bad
 	missing prometheus.Counter // calls without any token
 	flights singleflight.Group
 
@@ -100,6 +99,7 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*Client, error) {
 	return &Client{
 		cfg: cfg, calls: natskit.NewClient(nc, tel), js: js, tel: tel, cache: cache, missing: missing,
 		bad:     kit.NewRates(cfg.BadRate, cfg.BadRate/6).Count(refusals, "bad_session"),
+		reserve: kit.NewRates(reservePerMinute, reserveBurst),
 		cleared: map[authwire.UserKey]clearing{}, sweepAt: sweepMin,
 	}, nil
 }
@@ -157,27 +157,46 @@ func (c *Client) resolve(ctx context.Context, token string, stranger bool) (*aut
 	}
 	if cached != nil || !stranger {
 		// Also past the end that is known: sessions are prolonged, and only the authority knows.
-		return c.ask(ctx, key, token, cached)
+		return c.ask(ctx, key, token, cached, false)
 	}
-	// A token that nobody knows here may cost NoETL an execution: who invents them by the hundred
-	// is not asked for.
+	// A token that nobody knows here may cost NoETL an execution: who invents them by the hundred is not asked for.
+	// But many people share an address, and the sessions of the others must pass. So what the gateway's own records
+	// know, which costs two reads of NATS, is asked however many bad tokens come: whoever logged in here, or whose
+	// login playbook wrote a record. Of the rest, which only NoETL could know, a few a minute are still asked for.
 	address := httpkit.AddressKey(httpkit.ClientOf(ctx))
-	if err := c.bad.Exhausted(address); err != nil {
-		return nil, err
+	if limited := c.bad.Exhausted(address); limited != nil {
+		session, err := c.ask(ctx, key, token, nil, true)
+		if kind, _ := fault.KindOf(err); kind != fault.RateLimited {
+			return session, err
+		}
+		if c.reserve.Check(address) != nil {
+			return nil, limited
+		}
 	}
-	session, err := c.ask(ctx, key, token, nil)
+	session, err := c.ask(ctx, key, token, nil, false)
 	if errors.Is(err, errInvalid) {
 		_ = c.bad.Check(address) // counted; the answer to this one is known
 	}
 	return session, err
 }
 
-func (c *Client) ask(ctx context.Context, key authwire.TokenKey, token string, cached *entry) (*authwire.Session, error) {
+// The reserve is what one address can cost NoETL in executions, whatever it sends.
+const (
+	reservePerMinute = 12
+	reserveBurst     = 1
+)
+
+// ask asks auth; with known, only what the gateway's own records say.
+func (c *Client) ask(ctx context.Context, key authwire.TokenKey, token string, cached *entry, known bool) (*authwire.Session, error) {
+	flight, in := string(key[:]), authwire.ResolveRequest{SessionToken: token, KnownOnly: known}
+	if known {
+		flight += "known"
+	}
 	// The flight outlives the caller that started it: the others still want its answer.
-	result := c.flights.DoChan(string(key[:]), func() (any, error) {
+	result := c.flights.DoChan(flight, func() (any, error) {
 		fctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
 		defer cancel()
-		s, err := natskit.Call[authwire.ResolveRequest, authwire.Session](fctx, c.calls, "auth", authwire.SubjectResolve, authwire.ResolveRequest{SessionToken: token})
+		s, err := natskit.Call[authwire.ResolveRequest, authwire.Session](fctx, c.calls, "auth", authwire.SubjectResolve, in)
 		if err != nil {
 			return nil, err
 		}
@@ -355,42 +374,4 @@ func (c *Client) tell(key authwire.TokenKey) {
 	for _, f := range listeners {
 		f(key)
 	}
-}
-
-// The cookies that hold a session token. Only the browser login sets [HostCookie]: its prefix
-// keeps pages of other hosts of the same domain from setting it (RFC 6265bis, section 4.1.3.2).
-const (
-	Cookie     = "session_token"
-	HostCookie = "__Host-session"
-)
-
-// TokenOf returns the session token of a request, in the contract's order: Authorization:
-// Bearer, X-Session-Token, [Cookie]; then [HostCookie]. Empty when there is none.
-func TokenOf(r *http.Request) string {
-	token, _ := find(r)
-	return token
-}
-
-// CookieOf returns the name of the cookie that [TokenOf] reads the token from, empty if it reads
-// it from elsewhere: a browser sends a cookie whatever page made the request.
-func CookieOf(r *http.Request) string {
-	_, cookie := find(r)
-	return cookie
-}
-
-func find(r *http.Request) (token, cookie string) {
-	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "bearer") {
-		if token = strings.TrimSpace(token); token != "" {
-			return token, ""
-		}
-	}
-	if token := r.Header.Get("X-Session-Token"); token != "" {
-		return token, ""
-	}
-	for _, name := range []string{Cookie, HostCookie} {
-		if c, err := r.Cookie(name); err == nil && c.Value != "" {
-			return c.Value, name
-		}
-	}
-	return "", ""
 }

@@ -47,7 +47,10 @@ func newWorld(tb testing.TB, near, grace time.Duration) *world {
 	w.set(func() (authwire.Session, error) { return live(time.Hour), nil })
 	tel := telemetry.Nop("test")
 	nc := w.nats.Connect(tb)
-	component(tb, natskit.NewService(nc, tel, "auth", "v", natskit.Mount(authwire.SubjectResolve, 64, kit.Lift("auth.resolve", func(context.Context, authwire.ResolveRequest) (authwire.Session, error) {
+	component(tb, natskit.NewService(nc, tel, "auth", "v", natskit.Mount(authwire.SubjectResolve, 64, kit.Lift("auth.resolve", func(_ context.Context, in authwire.ResolveRequest) (authwire.Session, error) {
+		if in.KnownOnly { // it knows none of itself
+			return authwire.Session{}, fault.New(fault.RateLimited, "too_many", "no")
+		}
 		w.asked.Add(1)
 		return (*w.answer.Load())()
 	}))).Run)

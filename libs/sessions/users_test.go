@@ -186,8 +186,8 @@ func TestWhereATokenIsRead(t *testing.T) {
 	for want, headers := range map[string][]string{
 		"a": {"Authorization", "bearer a", "X-Session-Token", "b", "Cookie", "session_token=c; __Host-session=d"},
 		"b": {"Authorization", "Basic a", "X-Session-Token", "b", "Cookie", "session_token=c; __Host-session=d"},
-		"c": {"Cookie", "__Host-session=d; session_token=c"},
-		"d": {"Cookie", "session_token=; __Host-session=d"},
+		"c": {"Cookie", "__Host-session=; session_token=c"},
+		"d": {"Cookie", "session_token=c; __Host-session=d"},
 		"":  {"Cookie", "__host-session=d; other=e"},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)

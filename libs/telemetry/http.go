@@ -20,24 +20,32 @@ import (
 // The two wrappers below do what otelhttp does and we use of it, by the same semantic
 // conventions (HTTP spans, semconv 1.43), without its metrics: those are computed for each
 // request even where nobody collects them, which was half of what the proxy allocated (ADR
-// 0017). No attribute holds a query: session tokens and tickets may be in one.
+// 0017). No attribute holds a query: session tokens and tickets may be in one. See [Mask] for paths.
 
 // Serve gives each request a span whose parent is the trace context that came with it. The span
 // is named by the request's pattern, which a handler may set as late as it likes.
 func (t *Telemetry) Serve(next http.Handler) http.Handler {
 	tracer, carrier := t.Tracer(), t.Propagator()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if tracestateHoldsSecret(r) {
+			r.Header.Del("Tracestate")
+		}
 		ctx := carrier.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
 		method := knownMethod(r.Method)
 		ctx, span := tracer.Start(ctx, method, trace.WithSpanKind(trace.SpanKindServer))
 		defer span.End()
-		r = r.WithContext(ctx)
 		if !span.IsRecording() {
+			r = r.WithContext(ctx)
 			next.ServeHTTP(w, r)
 			return
 		}
-		span.SetAttributes(semconv.HTTPRequestMethodKey.String(method), semconv.URLPath(r.URL.Path), semconv.URLScheme(scheme(r)), semconv.ServerAddress(hostOnly(r.Host)),
-			semconv.NetworkProtocolVersion(strings.TrimPrefix(r.Proto, "HTTP/")), semconv.UserAgentOriginal(r.UserAgent()))
+		ctx = withSecrets(ctx, r)
+		r = r.WithContext(ctx)
+		span.SetAttributes(
+			semconv.HTTPRequestMethodKey.String(method), semconv.URLPath(maskPath(ctx, r.URL.EscapedPath())),
+			semconv.URLScheme(scheme(r)), semconv.ServerAddress(Mask(ctx, hostOnly(r.Host))),
+			semconv.NetworkProtocolVersion(strings.TrimPrefix(r.Proto, "HTTP/")),
+			semconv.UserAgentOriginal(Mask(ctx, r.UserAgent())))
 		watched := &watchedWriter{ResponseWriter: w}
 		defer func() {
 			if r.Pattern != "" {
@@ -127,8 +135,9 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !span.IsRecording() {
 		return t.base.RoundTrip(out)
 	}
-	span.SetAttributes(semconv.HTTPRequestMethodKey.String(knownMethod(r.Method)), semconv.ServerAddress(hostOnly(r.URL.Host)),
-		semconv.URLFull(r.URL.Scheme+"://"+r.URL.Host+r.URL.EscapedPath()))
+	span.SetAttributes(
+		semconv.HTTPRequestMethodKey.String(knownMethod(r.Method)), semconv.ServerAddress(hostOnly(r.URL.Host)),
+		semconv.URLFull(r.URL.Scheme+"://"+r.URL.Host+maskPath(ctx, r.URL.EscapedPath())))
 	resp, err := t.base.RoundTrip(out)
 	if err != nil {
 		span.SetAttributes(errorType(ctx, err))

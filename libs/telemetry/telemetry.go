@@ -53,9 +53,11 @@ type Telemetry struct {
 	shutdown func(context.Context) error
 }
 
-// Propagator carries W3C trace context between processes. Baggage is left out: it would carry
+// Propagator carries W3C trace context and the id of a request between processes, over NATS also the client's address. Baggage is left out: it would carry
 // whatever a client writes into it to every hop.
-func (t *Telemetry) Propagator() propagation.TextMapPropagator { return propagation.TraceContext{} }
+func (t *Telemetry) Propagator() propagation.TextMapPropagator {
+	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, requestIDs{}, addresses{})
+}
 
 // Tracer returns the service's tracer.
 func (t *Telemetry) Tracer() trace.Tracer { return t.Tracers.Tracer("github.com/noetl/gateway") }
@@ -82,6 +84,11 @@ func Setup(ctx context.Context, service, version string, cfg Config, logs io.Wri
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
 		t.Tracers = quietProvider{}
 		return t, nil
+	}
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"} {
+		if strings.Contains(os.Getenv(name), "@") { // the SDK quotes the address in what it prints
+			return nil, fmt.Errorf("%s: an address with a user or a password is refused; OTEL_EXPORTER_OTLP_HEADERS may hold a credential", name)
+		}
 	}
 	var exporter *otlptrace.Exporter
 	var err error
@@ -120,10 +127,20 @@ func newLogger(cfg Config, w io.Writer) *slog.Logger {
 	return slog.New(traced{slog.NewTextHandler(w, opts)})
 }
 
-// traced adds the ids of the span in the context to each record.
+// AuditMessage is the message of the lines that say who was let in, sent away or refused. Their attributes are event,
+// account and reason; the logger adds request_id and, to these only, the client's address.
+const AuditMessage = "audit"
+
+// traced adds the id of the request and the ids of the span in the context to each record.
 type traced struct{ slog.Handler }
 
 func (h traced) Handle(ctx context.Context, r slog.Record) error {
+	if id := RequestID(ctx); id != "" {
+		r.AddAttrs(slog.String("request_id", id))
+	}
+	if addr := AddressOf(ctx); r.Message == AuditMessage && addr.IsValid() {
+		r.AddAttrs(slog.String("address", addr.String()))
+	}
 	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
 		r.AddAttrs(slog.String("trace_id", sc.TraceID().String()), slog.String("span_id", sc.SpanID().String()))
 	}

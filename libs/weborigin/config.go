@@ -14,7 +14,7 @@ import (
 type Config struct {
 	Origins     []string `env:"CORS_ALLOWED_ORIGINS" file:"cors.allowed_origins" default:"http://localhost:8080,http://localhost:8090,http://localhost:3000" doc:"web origins whose pages may call and open streams, besides the gateway's own"`
 	Credentials bool     `env:"CORS_ALLOW_CREDENTIALS" file:"cors.allow_credentials" default:"true" doc:"allow cookies from those origins"`
-	PublicURL   string   `env:"GATEWAY_PUBLIC_URL" file:"server.public_url" doc:"origin that clients use, if a proxy is in front"`
+	PublicURL   string   `env:"GATEWAY_PUBLIC_URL" file:"server.public_url" doc:"origin that clients use, if a proxy is in front; what is sent on says it in X-Forwarded-Host and X-Forwarded-Proto"`
 }
 
 // Validate reports everything that is wrong with the settings.
@@ -46,6 +46,15 @@ func (c Config) all() []string {
 		return c.Origins
 	}
 	return append(slices.Clone(c.Origins), strings.TrimRight(c.PublicURL, "/"))
+}
+
+// Public returns the gateway's own origin as clients see it, nil if it is not set.
+func (c Config) Public() *url.URL {
+	u, err := url.Parse(strings.TrimRight(c.PublicURL, "/"))
+	if c.PublicURL == "" || err != nil {
+		return nil
+	}
+	return u
 }
 
 // everybody in the list lets any page read, and none act as a user.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/sessions"
 )
 
 // Rules are the settings made ready. They do not change.
@@ -46,6 +47,12 @@ func (r *Rules) Wrap(next http.Handler) http.Handler {
 		if req.Method == http.MethodOptions { // not a preflight, and yet needs no session
 			w.Header().Set("Allow", r.allow)
 			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		// Logging in and out stay possible: they are what helps.
+		if name := sessions.Ambiguous(req); name != "" && !strings.HasPrefix(req.URL.Path, "/api/auth/") {
+			httpkit.WriteError(req.Context(), w, fault.New(fault.Unauthenticated, "ambiguous_session",
+				"there are two different cookies "+name+": delete both and log in again"))
 			return
 		}
 		if byCookie(req) && !sameSite(req) && (r.everybody || !r.listed(req)) {

@@ -21,7 +21,9 @@ type World struct {
 	NATS                    *nats.Conn
 	JetStream               jetstream.JetStream
 	turn                    int
-	lingering               int // streams that nobody waits for to end
+	lingering               int           // streams that nobody waits for to end
+	Listeners               []string      // every HTTP listener of the gateway
+	Logs                    func() string // of all processes
 	logins                  map[string]string
 }
 
@@ -76,10 +78,16 @@ func StartWorld(tb testing.TB, split bool, settings ...string) *World {
 			w.Fanout = append(w.Fanout, s.Fanout[i].Ready.Admin)
 			w.Admin = append(w.Admin, s.Edge[i].Ready.Admin)
 		}
+		var procs []*stack.Proc
+		for i := range stack.Replicas {
+			procs = append(procs, s.Edge[i], s.Fanout[i], s.Auth[i], s.Ingress[i])
+		}
+		w.observe(procs...)
 		w.Issuer, address = s.Sandbox.Ready.Issuer, s.NATS.URL
 		as = append(as, nats.UserInfo("admin", stack.Password("admin")))
 	} else {
 		p := stack.Standalone(tb, env...)
+		w.observe(p)
 		w.Public, w.Internal, w.Admin, w.Fanout = []string{p.Ready.Public}, []string{p.Ready.Internal}, []string{p.Ready.Admin}, []string{p.Ready.Admin}
 		w.Issuer, address = p.Ready.Issuer, p.Ready.NATS
 	}
@@ -95,6 +103,24 @@ func StartWorld(tb testing.TB, split bool, settings ...string) *World {
 	}
 	w.NATS, w.JetStream = nc, js
 	return w
+}
+
+// observe takes the addresses and the logs of the gateway's processes.
+func (w *World) observe(procs ...*stack.Proc) {
+	for _, p := range procs {
+		for _, address := range []string{p.Ready.Public, p.Ready.Internal, p.Ready.Admin} {
+			if address != "" {
+				w.Listeners = append(w.Listeners, address)
+			}
+		}
+	}
+	w.Logs = func() string {
+		var all strings.Builder
+		for _, p := range procs {
+			all.WriteString(p.Logs())
+		}
+		return all.String()
+	}
 }
 
 // next returns the base URL of the replica whose turn it is.

@@ -100,9 +100,10 @@ type CheckAccessResponse struct {
 	Message        string `json:"message"`
 }
 
-// LogoutRequest ends one session.
+// LogoutRequest ends one session. Replaced says that a later login of the same browser ends it.
 type LogoutRequest struct {
 	SessionToken string `json:"session_token"`
+	Replaced     bool   `json:"replaced,omitempty"`
 }
 
 // LogoutResponse is empty.
@@ -110,8 +111,12 @@ type LogoutResponse struct{}
 
 // ResolveRequest asks whose session a token is. The answer to a token that is no session is
 // the fault Unauthenticated.
+//
+// KnownOnly asks for what the gateway's own records say: a token that only the backend could know is the fault
+// RateLimited then, and the backend is not asked.
 type ResolveRequest struct {
 	SessionToken string `json:"session_token"`
+	KnownOnly    bool   `json:"known_only,omitempty"`
 }
 
 // Session is a live session. ClearedAt is when all of the user's sessions were last ended, as the

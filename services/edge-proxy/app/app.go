@@ -111,6 +111,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	// Routes.
 	doors := &httpapi.Doors{
 		Set: set, Sessions: session, MaxBody: cfg.MaxBody, PerSession: kit.NewRates(cfg.RateSession, cfg.RateSession/10).Count(refusals, "session"),
+		Logger: tel.Logger,
 		Logins: kit.NewRates(cfg.RateLogin, cfg.RateLogin/2).Count(refusals, "login"), AuthCalls: kit.NewRates(cfg.RateAuth, cfg.RateAuth/10).Count(refusals, "auth"),
 	}
 	mux := http.NewServeMux()
@@ -119,11 +120,11 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	doors.Browser(mux)
 	mux.Handle("GET /api/runtime/contract", httpapi.RuntimeContract(run.Version(), httpapi.Auth0(cfg.Auth0)))
 	mux.Handle("GET /sharding/preview", httpapi.ShardPreview())
-	events, err := neighbour(near.Events, cfg.EventsURL, "event-fanout", host) //nolint:contextcheck // each request has its own
+	events, err := neighbour(near.Events, cfg.EventsURL, "event-fanout", cfg, host) //nolint:contextcheck // each request has its own
 	if err != nil {
 		return nil, err
 	}
-	ingress, err := neighbour(near.Ingress, cfg.IngressURL, "ingress", host) //nolint:contextcheck // likewise
+	ingress, err := neighbour(near.Ingress, cfg.IngressURL, "ingress", cfg, host) //nolint:contextcheck // likewise
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +133,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		if near.Internal == nil && cfg.Web.PublicURL != "" && strings.HasPrefix(cfg.CallbackURL+"/", strings.TrimRight(cfg.Web.PublicURL, "/")+"/") {
 			return nil, errors.New("GATEWAY_CALLBACK_URL is this gateway's own GATEWAY_PUBLIC_URL: with GATEWAY_EXPOSE_INTERNAL it would forward callbacks to itself; set it to event-fanout's internal listener")
 		}
-		internal, err := neighbour(near.Internal, cfg.CallbackURL, "event-fanout", host) //nolint:contextcheck // each request has its own
+		internal, err := neighbour(near.Internal, cfg.CallbackURL, "event-fanout", cfg, host) //nolint:contextcheck // each request has its own
 		if err != nil {
 			return nil, err
 		}
@@ -160,8 +161,9 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	closing, closeStreams := context.WithCancel(context.WithoutCancel(ctx))
 	origins := weborigin.New(cfg.Web, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete)
 	proxy := httpapi.NewProxy(httpapi.ProxyConfig{
-		Base: base, Shards: shards, MaxBody: cfg.MaxBody, Logger: tel.Logger, Identify: doors.Identify, Live: session, Authority: svc, Idle: cfg.ProxyTimeout, Closing: closing,
-		Transport: httpapi.NewUpstream(noetl.Transport(tel, noetl.WithHeaderTimeout(cfg.ProxyTimeout)), hosts...),
+		Base: base, Shards: shards, MaxBody: cfg.MaxBody, Logger: tel.Logger, Identify: doors.Identify, Live: session, Authority: svc,
+		Public: cfg.Web.Public(), Idle: cfg.ProxyTimeout, Closing: closing,
+		Transport: httpapi.NewUpstream(noetl.ProxyTransport(tel, noetl.WithHeaderTimeout(cfg.ProxyTimeout)), hosts...),
 	})
 	graph := graphapi.New(graphapi.Deps{
 		Set: set, Caller: doors.CallerOf, Subscribe: svc.Subscribe, Proxy: proxy.Request,
@@ -192,7 +194,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		drainSockets()
 		return nil
 	})
-	handler := httpkit.Edge(tel, host.Health.Retire(proxies.Wrap(public)))
+	handler := httpkit.Edge(tel, cfg.TLS.Strict(host.Health.Retire(proxies.Wrap(public))))
 	listener := httpkit.NewServer("public listener", ln, handler, tel.Logger, stop).WithTLS(tlsConfig)
 	listener.Within(host.Bounds, proxies)
 	commands := natskit.NewService(nc, tel, "edge-proxy", run.Version(), natsapi.Endpoints(set, session)...)

@@ -27,7 +27,7 @@ func frames(near http.Handler, address string, tel *telemetry.Telemetry) (edge.F
 }
 
 // neighbour returns the routes of another service: in this process, or over HTTP.
-func neighbour(near http.Handler, address, service string, host run.Host) (http.Handler, error) {
+func neighbour(near http.Handler, address, service string, cfg Config, host run.Host) (http.Handler, error) {
 	if near != nil {
 		return near, nil
 	}
@@ -36,5 +36,6 @@ func neighbour(near http.Handler, address, service string, host run.Host) (http.
 		return nil, err
 	}
 	host.Health.Add(httpkit.Check{Name: service, Probe: httpkit.ProbeURL(base.JoinPath("/healthz").String(), service)})
-	return httpapi.Forward(base, httpapi.Patient{Next: noetl.Transport(host.Telemetry)}, service, host.Telemetry.Logger), nil
+	next := httpapi.Patient{Next: noetl.Transport(host.Telemetry)}
+	return httpapi.Forward(base, cfg.Web.Public(), next, service, host.Telemetry.Logger), nil
 }

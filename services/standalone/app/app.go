@@ -82,12 +82,12 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 	if err := p.policyFile(); err != nil {
 		return err
 	}
-	admin, err := httpkit.Listen(ctx, p.cfg.Process.Admin.Bind, p.cfg.Process.Admin.Port, "GATEWAY_ADMIN_PORT")
+	admin, err := p.cfg.Process.Admin.Listen(ctx)
 	if err != nil {
 		return err
 	}
 	p.ready.Admin = httpkit.URL(admin)
-	server := httpkit.NewServer("admin listener", admin, httpkit.Admin(p.health, p.registry), tel.Logger, nil)
+	server := httpkit.NewServer("admin listener", admin, httpkit.Admin(p.health, p.registry, p.cfg.Process.Admin.PProf), tel.Logger, nil)
 	p.components = append(p.components, server.Within(p.bounds, nil))
 	if err := p.services(ctx); err != nil {
 		return err

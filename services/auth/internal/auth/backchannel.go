@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/noetl/gateway/libs/fault"
@@ -19,6 +20,18 @@ type BackchannelLogoutRequest struct{ Token string }
 // whose login named no session id ends too, because it may be meant. A token counts once; one
 // whose work failed may be sent again.
 func (s *Service) BackchannelLogout(ctx context.Context, in BackchannelLogoutRequest) (RevokeResponse, error) {
+	var who Identity
+	out, err := s.backchannelLogout(ctx, in, &who)
+	switch {
+	case err == nil:
+		s.audit(ctx, "revocation", who.account(), "backchannel", "revoked", out.Revoked)
+	case !fault.Outage(err) && ctx.Err() == nil:
+		s.audit(ctx, "revocation_refused", who.account(), fault.Of(err).Code)
+	}
+	return out, err
+}
+
+func (s *Service) backchannelLogout(ctx context.Context, in BackchannelLogoutRequest, who *Identity) (RevokeResponse, error) {
 	switch {
 	case in.Token == "":
 		return RevokeResponse{}, errNoLogoutToken
@@ -29,6 +42,7 @@ func (s *Service) BackchannelLogout(ctx context.Context, in BackchannelLogoutReq
 	if err != nil {
 		return RevokeResponse{}, late(err)
 	}
+	*who = Identity{Issuer: claims.Issuer, Subject: cmp.Or(claims.Subject, "sid")}
 	id := claims.Issuer + "\x00" + claims.ID
 	spent, err := s.Spent.IsSpent(ctx, id)
 	switch {

@@ -96,21 +96,30 @@ type BrowserFinishResponse struct {
 // BrowserFinish opens the session. A state counts once, and only in the browser that began it:
 // otherwise somebody could log a victim's browser in as themselves.
 func (s *Service) BrowserFinish(ctx context.Context, in BrowserFinishRequest) (BrowserFinishResponse, error) {
-	out, err := s.browserFinish(ctx, in)
+	var who Identity
+	out, err := s.browserFinish(ctx, in, &who)
+	s.auditLogin(ctx, who, out.Opened, err)
 	s.Meter.Login(loginOutcome(err))
 	return out, err
 }
 
-func (s *Service) browserFinish(ctx context.Context, in BrowserFinishRequest) (BrowserFinishResponse, error) {
+func (s *Service) browserFinish(ctx context.Context, in BrowserFinishRequest, who *Identity) (BrowserFinishResponse, error) {
 	if s.Provider == nil {
 		return BrowserFinishResponse{}, errBrowserOff
+	}
+	// Before the state is spent: an issuer that is away now may answer the second attempt.
+	named, err := s.Provider.NamesIssuer(ctx)
+	if err != nil {
+		return BrowserFinishResponse{}, late(err)
 	}
 	flow, err := s.takeFlow(ctx, in)
 	if err != nil {
 		return BrowserFinishResponse{}, err
 	}
+	// An answer that names nobody may be another provider's, whose code we must not redeem here, or the other way
+	// round (RFC 9207, section 2.4).
 	switch {
-	case in.Issuer != "" && in.Issuer != flow.Issuer, flow.Issuer != s.Provider.Issuer(): // RFC 9207
+	case in.Issuer == "" && named, in.Issuer != "" && in.Issuer != flow.Issuer, flow.Issuer != s.Provider.Issuer():
 		return BrowserFinishResponse{}, errFlowIssuer
 	case in.Error == "access_denied":
 		return BrowserFinishResponse{}, errLoginCanceled
@@ -127,6 +136,7 @@ func (s *Service) browserFinish(ctx context.Context, in BrowserFinishRequest) (B
 	if err != nil {
 		return BrowserFinishResponse{}, late(err)
 	}
+	*who = identity
 	opened, err := s.open(ctx, Grant{
 		Identity: identity, Token: token, Duration: min(DefaultDuration, s.rules.MaxSession),
 		ClientIP: address(in.ClientIP), UserAgent: visible(in.UserAgent, maxUserAgent),

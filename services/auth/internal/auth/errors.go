@@ -13,6 +13,9 @@ var (
 	// ErrMalformed says that a backend sent an answer which cannot be understood.
 	ErrMalformed = fault.New(fault.Unavailable, "bad_auth_answer", "the login backend sent an answer that could not be understood").After(BackendPause)
 
+	// errUnknownHere says that only the backend could know a token, and that it was not to be asked.
+	errUnknownHere = fault.New(fault.RateLimited, "too_many", "too many requests; try again later").After(time.Second)
+
 	errTokenMissing      = fault.New(fault.Invalid, "missing_token", "auth0_token is required: send the token of the identity provider")
 	errTokenTooLarge     = fault.New(fault.TooLarge, "token_too_large", "auth0_token and auth0_refresh_token may have at most 16384 bytes each")
 	errPathMissing       = fault.New(fault.Invalid, "missing_path", "playbook_path is required")

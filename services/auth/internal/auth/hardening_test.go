@@ -93,3 +93,57 @@ func TestFault12ASlowBackendDelaysNobodyWhoIsKnown(t *testing.T) {
 		}
 	})
 }
+
+// A browser may be sent back by another provider than the one it was sent to. One that announces to name itself in
+// its answers must (RFC 9207, section 2.4).
+func TestAnAnswerThatNamesNobodyIsRefusedWhereNamesAreAnnounced(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		announced bool
+		issuer    string
+		ok        bool
+	}{{true, "issuer", true}, {true, "", false}, {true, "other", false}, {false, "", true}, {false, "other", false}} {
+		w := authtest.NewWorld()
+		if c.announced {
+			w.Provider.Announce()
+		}
+		_, back := begin(t, w, auth.BrowserBeginRequest{})
+		back.Issuer = c.issuer
+		_, err := w.Service.BrowserFinish(t.Context(), back)
+		if (err == nil) != c.ok || (err != nil && fault.Of(err).Code != "wrong_issuer") {
+			t.Errorf("%+v: %v", c, err)
+		}
+		if !c.ok && len(w.Backend.Grants()) != 0 {
+			t.Errorf("%+v: a session was opened", c)
+		}
+	}
+}
+
+// An address that sends bad tokens without end costs the backend nothing more, and stops nobody whose session began
+// here or is in the shared records.
+func TestWhatOnlyTheRecordsKnowIsToldWithoutTheBackend(t *testing.T) {
+	t.Parallel()
+	w := authtest.NewWorld()
+	opened, err := w.Service.Login(t.Context(), auth.LoginRequest{Token: "alice-token"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Backend.Add("elsewhere", authtest.Alice())
+	w.Backend.Add("recorded", authtest.Alice())
+	w.Cache.Put("recorded", auth.Record{Session: authtest.Alice(), Active: true})
+	for token, kind := range map[auth.Token]fault.Kind{opened.Token: 0, "recorded": 0, "elsewhere": fault.RateLimited, "invented": fault.RateLimited} {
+		_, err := w.Service.Resolve(t.Context(), auth.ResolveRequest{Token: token, KnownOnly: true})
+		if got, failed := fault.KindOf(err); failed != (kind != 0) || (failed && got != kind) {
+			t.Errorf("%s: %v", token, err)
+		}
+	}
+	if _, err := w.Service.Resolve(t.Context(), auth.ResolveRequest{Token: "elsewhere"}); err != nil {
+		t.Errorf("when the backend may be asked: %v", err)
+	}
+	if _, err := w.Service.Logout(t.Context(), auth.LogoutRequest{Token: opened.Token}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Service.Resolve(t.Context(), auth.ResolveRequest{Token: opened.Token, KnownOnly: true}); !errors.Is(err, auth.ErrNoSession) {
+		t.Errorf("an ended session: %v", err)
+	}
+}

@@ -29,12 +29,14 @@ type LoginRequest struct {
 // a session. Invalid is a request that must change, Unauthenticated a refused token or
 // person, Unavailable a backend that is unavailable or late or answers nonsense.
 func (s *Service) Login(ctx context.Context, in LoginRequest) (Opened, error) {
-	out, err := s.login(ctx, in)
+	var who Identity
+	out, err := s.login(ctx, in, &who)
+	s.auditLogin(ctx, who, out, err)
 	s.Meter.Login(loginOutcome(err))
 	return out, err
 }
 
-func (s *Service) login(ctx context.Context, in LoginRequest) (Opened, error) {
+func (s *Service) login(ctx context.Context, in LoginRequest, who *Identity) (Opened, error) {
 	switch {
 	case in.Token == "":
 		return Opened{}, errTokenMissing
@@ -49,6 +51,7 @@ func (s *Service) login(ctx context.Context, in LoginRequest) (Opened, error) {
 	if err != nil {
 		return Opened{}, late(err)
 	}
+	*who = identity
 	return s.open(ctx, Grant{
 		Identity: identity, Token: in.Token, RefreshToken: in.RefreshToken, Domain: in.Domain,
 		Duration: life, ClientIP: address(in.ClientIP), UserAgent: visible(in.UserAgent, maxUserAgent),

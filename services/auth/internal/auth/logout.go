@@ -7,8 +7,11 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 )
 
-// LogoutRequest ends a session.
-type LogoutRequest struct{ Token Token }
+// LogoutRequest ends a session. Replaced says that a later login of the same browser ends it.
+type LogoutRequest struct {
+	Token    Token
+	Replaced bool
+}
 
 // LogoutResponse is empty.
 type LogoutResponse struct{}
@@ -28,7 +31,15 @@ func (s *Service) Logout(ctx context.Context, in LogoutRequest) (LogoutResponse,
 	case failed:
 		return LogoutResponse{}, err
 	}
-	return LogoutResponse{}, s.end(ctx, in.Token, session)
+	if err := s.end(ctx, in.Token, session); err != nil {
+		return LogoutResponse{}, err
+	}
+	reason := "asked"
+	if in.Replaced {
+		reason = "replaced"
+	}
+	s.audit(ctx, "logout", session.User.account(), reason, "session", in.Token)
+	return LogoutResponse{}, nil
 }
 
 // end revokes a session. The zero session is one of which nothing is known.

@@ -41,6 +41,8 @@ type IdentityProvider interface {
 	Issuer() string
 	ClientID() string
 	AuthorizeURL(ctx context.Context, a Authorization) (string, error)
+	// NamesIssuer reports whether the provider announces that its answers name it (RFC 9207, section 3).
+	NamesIssuer(ctx context.Context) (bool, error)
 	Exchange(ctx context.Context, code, verifier, callbackURL string) (idToken string, err error)
 }
 

@@ -8,13 +8,17 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 )
 
-// ResolveRequest asks whose session a token is.
-type ResolveRequest struct{ Token Token }
+// ResolveRequest asks whose session a token is. KnownOnly is for a token from an address that sends too many bad ones:
+// the backend is asked, which may cost an execution, only about a session that we saw begin.
+type ResolveRequest struct {
+	Token     Token
+	KnownOnly bool
+}
 
 // Resolve returns the session of a token; ErrNoSession when it is none, an outage when
-// nobody can tell.
+// nobody can tell, and RateLimited for a token that only the backend could know.
 func (s *Service) Resolve(ctx context.Context, in ResolveRequest) (Session, error) {
-	session, err := s.resolve(ctx, in.Token)
+	session, err := s.lookUp(ctx, in.Token, in.KnownOnly)
 	s.Meter.SessionCheck(s.checkOutcome(in.Token, err))
 	return session, err
 }
@@ -23,6 +27,10 @@ func (s *Service) Resolve(ctx context.Context, in ResolveRequest) (Session, erro
 // know it, were all of its user's sessions ended. The revocations come from the store itself, so
 // that neither a cached record nor a watch that lags keeps an ended session alive.
 func (s *Service) resolve(ctx context.Context, t Token) (Session, error) {
+	return s.lookUp(ctx, t, false)
+}
+
+func (s *Service) lookUp(ctx context.Context, t Token, knownOnly bool) (Session, error) {
 	if s.rules.Bypass != nil {
 		return Session{User: *s.rules.Bypass, ExpiresAt: time.Now().Add(s.rules.MaxSession)}, nil
 	}
@@ -32,7 +40,7 @@ func (s *Service) resolve(ctx context.Context, t Token) (Session, error) {
 	if err := s.notRevoked(ctx, t); err != nil {
 		return Session{}, err
 	}
-	session, err := s.find(ctx, t)
+	session, err := s.find(ctx, t, knownOnly)
 	if err != nil {
 		return Session{}, err
 	}
@@ -41,7 +49,7 @@ func (s *Service) resolve(ctx context.Context, t Token) (Session, error) {
 
 // find returns the cached session, or asks the backend: also when the cached one has run out, because
 // sessions are prolonged at the backend and nobody tells the cache.
-func (s *Service) find(ctx context.Context, t Token) (Session, error) {
+func (s *Service) find(ctx context.Context, t Token, knownOnly bool) (Session, error) {
 	record, found, err := s.Cache.Get(ctx, t)
 	if err != nil {
 		s.cacheFailed(ctx, StageRead, err) // the backend can still tell
@@ -51,6 +59,13 @@ func (s *Service) find(ctx context.Context, t Token) (Session, error) {
 		return Session{}, ErrNoSession
 	case found && record.Session.Live(time.Now()):
 		return record.Session, nil
+	}
+	if knownOnly && !found {
+		if _, began, err := s.Logins.Get(ctx, t.Key()); err != nil {
+			return Session{}, late(err)
+		} else if !began {
+			return Session{}, errUnknownHere
+		}
 	}
 	return s.validate(ctx, t)
 }

@@ -40,8 +40,15 @@ type RevokeResponse struct{ Revoked int }
 func (s *Service) Revoke(ctx context.Context, in RevokeRequest) (RevokeResponse, error) {
 	asker, err := s.resolve(ctx, in.Asker)
 	if err != nil {
+		s.auditRevocation(ctx, asker, in.target(), 0, err)
 		return RevokeResponse{}, err
 	}
+	n, err := s.revokeFor(ctx, asker, in)
+	s.auditRevocation(ctx, asker, in.target(), n, err)
+	return RevokeResponse{Revoked: n}, err
+}
+
+func (s *Service) revokeFor(ctx context.Context, asker Session, in RevokeRequest) (int, error) {
 	given := 0
 	for _, set := range []bool{in.Target != "", in.Session != "", in.UserID != 0, in.Email != ""} {
 		if set {
@@ -50,14 +57,13 @@ func (s *Service) Revoke(ctx context.Context, in RevokeRequest) (RevokeResponse,
 	}
 	admin := slices.ContainsFunc(asker.User.Roles, func(role string) bool { return slices.Contains(s.rules.AdminRoles, role) })
 	own := asker.User.keys()
-	var n int
 	switch {
 	case given > 1:
-		return RevokeResponse{}, errManyTargets
+		return 0, errManyTargets
 	case in.Target != "":
-		n, err = s.revokeToken(ctx, in.Target, own, admin)
+		return s.revokeToken(ctx, in.Target, own, admin)
 	case in.Session != "":
-		n, err = s.revokeKey(ctx, in.Session, own, admin)
+		return s.revokeKey(ctx, in.Session, own, admin)
 	default:
 		user := own[0] // a session has a user who is known
 		if in.UserID != 0 {
@@ -66,11 +72,10 @@ func (s *Service) Revoke(ctx context.Context, in RevokeRequest) (RevokeResponse,
 			user = authwire.UserKeyOf(authwire.NameOfEmail(in.Email))
 		}
 		if !admin && !slices.Contains(own, user) {
-			return RevokeResponse{}, errRevokeDenied
+			return 0, errRevokeDenied
 		}
-		n, err = s.revokeUser(ctx, user)
+		return s.revokeUser(ctx, user)
 	}
-	return RevokeResponse{Revoked: n}, err
 }
 
 func (s *Service) revokeToken(ctx context.Context, t Token, own []authwire.UserKey, admin bool) (int, error) {

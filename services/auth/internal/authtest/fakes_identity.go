@@ -59,7 +59,22 @@ var _ auth.IdentityProvider = (*Provider)(nil)
 type Provider struct {
 	mu    sync.Mutex
 	asked []auth.Authorization
+	named bool
 	err   error
+}
+
+// Announce makes the provider announce that its answers name it.
+func (p *Provider) Announce() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.named = true
+}
+
+// NamesIssuer says whether it was announced.
+func (p *Provider) NamesIssuer(context.Context) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.named, p.err
 }
 
 // Fail makes every call return an error.

@@ -41,6 +41,7 @@ func TestFakes(t *testing.T) {
 		authtest.RunIdentityProvider(t, func(t *testing.T) (auth.IdentityProvider, func(string) string) {
 			t.Helper()
 			p := &authtest.Provider{}
+			p.Announce()
 			return p, func(string) string { return "code:" + p.Asked()[0].Challenge }
 		})
 	})

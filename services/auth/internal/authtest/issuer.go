@@ -73,7 +73,7 @@ func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 	case "/.well-known/openid-configuration":
 		_ = json.NewEncoder(w).Encode(map[string]any{
 			"issuer": i.URL, "jwks_uri": i.URL + "jwks", "authorization_endpoint": i.URL + "authorize", "token_endpoint": i.URL + "token",
-			"token_endpoint_auth_methods_supported": i.tokenAuth,
+			"token_endpoint_auth_methods_supported": i.tokenAuth, "authorization_response_iss_parameter_supported": true,
 		})
 	case "/token":
 		i.token(w, r)

@@ -11,7 +11,7 @@ import (
 )
 
 // RunIdentityProvider is the conformance suite of [auth.IdentityProvider]. signIn is a person who
-// signs in where a URL leads; it returns the code.
+// signs in where a URL leads; it returns the code. The provider announces that its answers name it.
 func RunIdentityProvider(t *testing.T, newProvider func(*testing.T) (p auth.IdentityProvider, signIn func(authorizeURL string) (code string))) {
 	t.Helper()
 	p, signIn := newProvider(t)
@@ -28,6 +28,9 @@ func RunIdentityProvider(t *testing.T, newProvider func(*testing.T) (p auth.Iden
 		if got := u.Query()[name]; len(got) != 1 || got[0] != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
+	}
+	if named, err := p.NamesIssuer(t.Context()); err != nil || !named {
+		t.Errorf("what the provider announces: %v, %v", named, err)
 	}
 	if p.Issuer() == "" {
 		t.Error("no issuer")

@@ -64,12 +64,12 @@ func pathOf(in authwire.CheckAccessRequest) string {
 
 // LogoutIn turns the request of a logout.
 func LogoutIn(in authwire.LogoutRequest) auth.LogoutRequest {
-	return auth.LogoutRequest{Token: auth.Token(in.SessionToken)}
+	return auth.LogoutRequest{Token: auth.Token(in.SessionToken), Replaced: in.Replaced}
 }
 
 // ResolveIn turns the question whose session a token is.
 func ResolveIn(in authwire.ResolveRequest) auth.ResolveRequest {
-	return auth.ResolveRequest{Token: auth.Token(in.SessionToken)}
+	return auth.ResolveRequest{Token: auth.Token(in.SessionToken), KnownOnly: in.KnownOnly}
 }
 
 // SessionOut turns a session.

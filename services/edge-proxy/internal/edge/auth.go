@@ -10,7 +10,8 @@ import (
 // Login passes a login on.
 func (s *Service) Login(ctx context.Context, in authwire.LoginRequest) (authwire.LoginResponse, error) {
 	if in.Auth0Token == "" {
-		return authwire.LoginResponse{}, fault.New(fault.Invalid, "missing_token", "auth0_token is required")
+		err := fault.New(fault.Invalid, "missing_token", "auth0_token is required")
+		return authwire.LoginResponse{}, s.refused(ctx, Caller{}, loginRefused, "login", err)
 	}
 	return s.Auth.Login(ctx, in)
 }

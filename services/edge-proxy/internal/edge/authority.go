@@ -47,6 +47,18 @@ type Passage struct {
 // for its class, and whether everything that it names is the caller's to use so. The first refusal counts.
 func (s *Service) Pass(ctx context.Context, in Call) (Passage, error) {
 	route, listed := s.Table.Match(in.Method, in.Path)
+	out, err := s.pass(ctx, in, route, listed)
+	event, name := routeRefused, in.Method+" unlisted"
+	if listed {
+		name = route.Rule.String()
+		if route.Rule.Class == Start {
+			event = startRefused
+		}
+	}
+	return out, s.refused(ctx, in.Caller, event, name, err)
+}
+
+func (s *Service) pass(ctx context.Context, in Call, route Route, listed bool) (Passage, error) {
 	if !listed {
 		if err := s.refuse(ctx, in.Caller, "", in.Method, errUnlisted); err != nil {
 			return Passage{}, err
@@ -81,10 +93,16 @@ func (s *Service) Pass(ctx context.Context, in Call) (Passage, error) {
 
 // use asks whether a caller may use an execution, as [Service.Pass] does for the proxy.
 func (s *Service) use(ctx context.Context, caller Caller, class Class, executionID string) error {
-	if err := s.admit(ctx, caller, class, "executions/{execution}"); err != nil {
-		return err
+	const route = "executions/{execution}"
+	err := s.admit(ctx, caller, class, route)
+	if err == nil {
+		err = s.judgeExecution(ctx, caller, class, executionID, false)
 	}
-	return s.judgeExecution(ctx, caller, class, executionID, false)
+	event := routeRefused
+	if class == Start {
+		event = startRefused
+	}
+	return s.refused(ctx, caller, event, route, err)
 }
 
 // admit asks whether a caller has a role for a class.

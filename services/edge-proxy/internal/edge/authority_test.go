@@ -179,7 +179,13 @@ func TestRoutesThatAreOnlyLogged(t *testing.T) {
 	} {
 		w.logs.Reset()
 		_, err := w.pass(t, w.caller, call, c.body)
-		if got := w.logs.String(); code(err) != c.code || !strings.Contains(got, c.logged) || c.logged == "" && got != "" || strings.Contains(got, w.caller.Token) {
+		var lines []string
+		for line := range strings.Lines(w.logs.String()) {
+			if !strings.Contains(line, "msg=audit") {
+				lines = append(lines, line)
+			}
+		}
+		if got := strings.Join(lines, ""); code(err) != c.code || !strings.Contains(got, c.logged) || c.logged == "" && got != "" || strings.Contains(got, w.caller.Token) {
 			t.Errorf("%s: %v\n%s", call, err, got)
 		}
 	}

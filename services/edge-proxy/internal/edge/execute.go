@@ -81,11 +81,12 @@ func (s *Service) Execute(ctx context.Context, in ExecuteRequest) (ExecuteRespon
 	if err := in.Tracking.check(); err != nil {
 		return ExecuteResponse{}, err
 	}
-	if err := s.admit(ctx, in.Caller, Start, "execute"); err != nil {
-		return ExecuteResponse{}, err
+	err := s.admit(ctx, in.Caller, Start, "execute")
+	if err == nil {
+		err = s.Authorize(ctx, in.Caller, in.Name)
 	}
-	if err := s.Authorize(ctx, in.Caller, in.Name); err != nil {
-		return ExecuteResponse{}, err
+	if err != nil {
+		return ExecuteResponse{}, s.refused(ctx, in.Caller, startRefused, "execute", err)
 	}
 	kind := in.ResourceKind
 	if kind == "" {
@@ -224,7 +225,7 @@ func (s *Service) bind(ctx context.Context, id, executionID string) {
 		}
 	}
 	if err != nil {
-		s.Logger.ErrorContext(ctx, "binding a request to its execution failed", "request_id", id, "execution_id", executionID, "err", err)
+		s.Logger.ErrorContext(ctx, "binding a request to its execution failed", "callback_request_id", id, "execution_id", executionID, "err", err)
 	}
 }
 
@@ -232,7 +233,7 @@ func (s *Service) abandon(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pendingTimeout)
 	defer cancel()
 	if err := s.Pending.Abandon(ctx, fanoutwire.AbandonRequest{RequestID: id}); err != nil {
-		s.Logger.WarnContext(ctx, "abandoning a request failed; it ages out", "request_id", id, "err", err)
+		s.Logger.WarnContext(ctx, "abandoning a request failed; it ages out", "callback_request_id", id, "err", err)
 	}
 }
 

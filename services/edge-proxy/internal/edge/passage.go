@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"mime"
 	"net/url"
 	"strings"
 	"unicode"
@@ -109,35 +110,70 @@ func badPath(what string) error {
 }
 
 // ForwardRequestHeader reports whether a client's header may pass to NoETL: Content-Type,
-// Content-Encoding, Accept, x-* and trace context. Never what identifies or authenticates the
+// Content-Encoding, Accept, Last-Event-ID, x-* and trace context. Never what identifies or authenticates the
 // client (we say who it is), what claims to be from a proxy (we are the first that NoETL may
 // believe), or what makes a server see another path or method. The name is in canonical form
 // (net/http makes it so; this runs for each header of each call).
 func ForwardRequestHeader(name string) bool {
-	// Servers that put headers into an environment (CGI, WSGI) read _ as -.
-	if strings.Contains(name, "_") {
-		return false
-	}
 	switch name {
-	case "Content-Type", "Content-Encoding", "Accept", "Traceparent", "Tracestate":
+	case "Content-Type", "Content-Encoding", "Accept", "Last-Event-Id", "Traceparent", "Tracestate":
 		return true
 	case "X-Session-Token", "X-Original-Url", "X-Rewrite-Url", "X-Original-Uri", "X-Original-Method",
-		"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "X-User", "X-Remote-User", "X-Client-Cert", "X-Noetl-User-Id":
+		"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Real-Ip", "X-Client-Ip",
+		"X-Cluster-Client-Ip", "X-User", "X-Client-Cert":
 		return false
 	}
-	return strings.HasPrefix(name, "X-") && !strings.HasPrefix(name, "X-User-") &&
-		!strings.HasPrefix(name, "X-Forwarded-") && !strings.HasPrefix(name, "X-Auth-Request-")
+	if !strings.HasPrefix(name, "X-") || !plainName(name) {
+		return false
+	}
+	for _, prefix := range []string{"X-User-", "X-Forwarded-", "X-Auth", "X-Remote", "X-Noetl"} {
+		if strings.HasPrefix(name, prefix) {
+			return false
+		}
+	}
+	return true
+}
+
+// plainName reports a name of letters, digits and hyphens. Servers that put headers into an environment (CGI, WSGI)
+// write every other character as _, some drop it, and X.User.Id becomes the name that we say who calls with.
+func plainName(name string) bool {
+	return !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-'
+	})
+}
+
+// Upgrading reports the headers that a change of protocol needs, on the request and on its answer.
+func Upgrading(name string) bool {
+	return name == "Connection" || name == "Upgrade" || (strings.HasPrefix(name, "Sec-Websocket-") && plainName(name))
+}
+
+// Scripts reports whether a browser may run something in a document of a media type (a value of Content-Type): then
+// it would run with the origin of the gateway, and so with the session's cookie. What cannot be read, or is guessed
+// by some browser, counts as such.
+func Scripts(contentType string) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return true
+	}
+	for _, part := range []string{"html", "xml", "xsl", "svg", "multipart/", "message/", "unknown", "*"} {
+		if strings.Contains(media, part) {
+			return true
+		}
+	}
+	return false
 }
 
 // ForwardResponseHeader reports whether a header of NoETL's answer, its name in canonical form,
 // may pass to the client.
 func ForwardResponseHeader(name string) bool {
 	switch name {
-	case "Content-Type", "Content-Length", "Content-Encoding", "Cache-Control", "Etag", "Location", "Content-Disposition", "Retry-After":
+	case "Content-Type", "Content-Length", "Content-Encoding", "Cache-Control", "Etag", "Location",
+		"Content-Disposition", "Retry-After":
 		return true
 	}
 	// Some servers in front take these as orders to serve a file of theirs.
-	return strings.HasPrefix(name, "X-") && !strings.HasPrefix(name, "X-Accel-") && name != "X-Sendfile" && name != "X-Lighttpd-Send-File"
+	return strings.HasPrefix(name, "X-") && plainName(name) && !strings.HasPrefix(name, "X-Accel-") &&
+		name != "X-Sendfile" && name != "X-Lighttpd-Send-File"
 }
 
 // ExecutionInPath returns the execution that a path of NoETL is about: executions/{id} and

@@ -18,13 +18,25 @@ func (p *Proxy) modifyResponse(resp *http.Response) error {
 		return err
 	}
 	header := resp.Header
+	if upgraded { // of other answers ReverseProxy has removed what Connection lists
+		onlyUpgrade(header)
+	}
 	for name := range header {
-		if !edge.ForwardResponseHeader(name) && (!upgraded || !upgradeHeader(name)) {
+		if !edge.ForwardResponseHeader(name) && (!upgraded || !edge.Upgrading(name)) {
 			delete(header, name)
 		}
 	}
-	delete(header, httpkit.RequestIDHeader) // ours are set already
-	delete(header, "X-Content-Type-Options")
+	for _, name := range []string{httpkit.RequestIDHeader, "X-Content-Type-Options", "X-Frame-Options"} {
+		delete(header, name) // ours are set already
+	}
+	switch types := header.Values("Content-Type"); {
+	case len(types) != 1 || edge.Scripts(types[0]):
+		// It runs nothing, and is of no origin: a document of a playbook must not act for who looks at it.
+		header.Set("Content-Security-Policy", "sandbox")
+	case isStream(types[0]):
+		header.Set("X-Accel-Buffering", "no") // nginx in front would hold events back
+	}
+	tripOf(resp.Request).passed = true
 	if location := header.Get("Location"); location != "" {
 		header.Set("Location", p.publicLocation(resp.Request.URL, location))
 	}
@@ -36,12 +48,28 @@ func (p *Proxy) modifyResponse(resp *http.Response) error {
 	return nil
 }
 
+func isStream(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), "text/event-stream")
+}
+
+// onlyUpgrade removes what Connection lists, but for Upgrade itself.
+func onlyUpgrade(header http.Header) {
+	for _, list := range header.Values("Connection") {
+		for name := range strings.SplitSeq(list, ",") {
+			if name = strings.TrimSpace(name); !strings.EqualFold(name, "Upgrade") {
+				header.Del(name)
+			}
+		}
+	}
+	header.Set("Connection", "Upgrade")
+}
+
 // bounded ends an answer that falls silent. A stream may be silent for as long as it likes, and
 // ends when the gateway stops.
 func (p *Proxy) bounded(resp *http.Response) io.ReadCloser {
-	media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	switch {
-	case strings.EqualFold(strings.TrimSpace(media), "text/event-stream"):
+	case isStream(resp.Header.Get("Content-Type")):
 		return &boundedBody{ReadCloser: resp.Body, stop: p.follow(resp)}
 	case p.Idle > 0 && resp.ContentLength != 0:
 		b := &boundedBody{ReadCloser: resp.Body, idle: p.Idle}
@@ -109,11 +137,13 @@ func (b *boundedBody) Close() error {
 }
 
 // joinedWriter keeps the headers that were set before the proxy: ReverseProxy clears what it sees after each
-// informational answer of NoETL (1xx), and the CORS headers and the request id would be gone.
+// informational answer of NoETL (1xx), and the CORS headers and the request id would be gone. What the answer sets
+// replaces them.
 type joinedWriter struct {
 	http.ResponseWriter
 	header http.Header
 	begun  bool
+	trip   *trip // nil: of another service of the gateway
 }
 
 // Header returns a header of the proxy's own, which is joined with what is set already when the answer begins.
@@ -130,6 +160,14 @@ func (w *joinedWriter) WriteHeader(code int) {
 	for name, values := range w.header {
 		if name != "Trailer" {
 			out[name] = values
+		}
+	}
+	if w.trip != nil && w.trip.passed {
+		if w.header["Cache-Control"] == nil {
+			delete(out, "Cache-Control") // NoETL's to say
+		}
+		if w.header["Content-Type"] == nil {
+			out["Content-Type"] = nil // keeps net/http from guessing one
 		}
 	}
 	w.ResponseWriter.WriteHeader(code)

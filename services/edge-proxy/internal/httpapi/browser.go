@@ -27,10 +27,10 @@ const callbackRoute = "/api/auth/browser/callback"
 // Browser adds the routes of the login by authorization code, and those that end sessions of
 // others.
 func (d *Doors) Browser(mux *http.ServeMux) {
-	mux.Handle("GET /api/auth/browser/login", PerAddress(d.AuthCalls, http.HandlerFunc(d.browserLogin)))
-	mux.Handle("GET "+callbackRoute, PerAddress(d.Logins, http.HandlerFunc(d.browserCallback)))
-	mux.Handle("POST /api/auth/revoke", PerAddress(d.AuthCalls, httpkit.Mount(d.Set.Revoke, decodeRevoke, httpkit.JSON)))
-	mux.Handle("POST /api/auth/backchannel-logout", PerAddress(d.AuthCalls, http.HandlerFunc(d.backchannelLogout)))
+	mux.Handle("GET /api/auth/browser/login", d.authCall(http.HandlerFunc(d.browserLogin)))
+	mux.Handle("GET "+callbackRoute, d.perLogin(http.HandlerFunc(d.browserCallback)))
+	mux.Handle("POST /api/auth/revoke", d.authCall(httpkit.Mount(d.Set.Revoke, decodeRevoke, httpkit.JSON)))
+	mux.Handle("POST /api/auth/backchannel-logout", d.authCall(http.HandlerFunc(d.backchannelLogout)))
 }
 
 // browserLogin sends a browser to the issuer.
@@ -69,9 +69,20 @@ func (d *Doors) browserCallback(w http.ResponseWriter, r *http.Request) {
 		writePage(w, r, err)
 		return
 	}
+	d.endEarlier(r, out.SessionToken)
 	http.SetCookie(w, cookie(loginCookie, "", -1))
 	http.SetCookie(w, cookie(sessions.HostCookie, out.SessionToken, int(time.Until(out.ExpiresAt).Seconds())))
 	redirect(w, http.StatusSeeOther, out.ReturnTo)
+}
+
+// endEarlier ends the sessions that a browser had until it logged in: whoever knew their tokens, such as who planted
+// the cookie, must not stay in beside it. The login counts also if that fails.
+func (d *Doors) endEarlier(r *http.Request, now string) {
+	for _, token := range sessions.CookieTokens(r) {
+		if token != now {
+			_, _ = d.Set.Logout.Call(r.Context(), authwire.LogoutRequest{SessionToken: token, Replaced: true}) // it logs
+		}
+	}
 }
 
 // logout ends the caller's session and takes the cookies away, also those of a session that had
@@ -79,11 +90,13 @@ func (d *Doors) browserCallback(w http.ResponseWriter, r *http.Request) {
 func (d *Doors) logout(w http.ResponseWriter, r *http.Request) {
 	token := sessions.TokenOf(r)
 	_, err := d.Set.Logout.Call(r.Context(), authwire.LogoutRequest{SessionToken: token})
-	for _, name := range []string{sessions.Cookie, sessions.HostCookie} { // a cookie that goes takes its session with it
-		if c, none := r.Cookie(name); none == nil && c.Value != "" && c.Value != token {
-			if _, also := d.Set.Logout.Call(r.Context(), authwire.LogoutRequest{SessionToken: c.Value}); fault.Outage(also) && err == nil {
-				err = also
-			}
+	for _, other := range sessions.CookieTokens(r) { // a cookie that goes takes its session with it
+		if other == token {
+			continue
+		}
+		_, also := d.Set.Logout.Call(r.Context(), authwire.LogoutRequest{SessionToken: other})
+		if kind, _ := fault.KindOf(err); (fault.Outage(also) && err == nil) || (token == "" && kind == fault.Unauthenticated) {
+			err = also
 		}
 	}
 	if kind, failed := fault.KindOf(err); !failed || kind == fault.Unauthenticated {

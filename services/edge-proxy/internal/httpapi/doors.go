@@ -3,10 +3,12 @@ package httpapi
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"strings"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/sessions"
@@ -74,6 +76,8 @@ type Doors struct {
 	PerSession *kit.Rates
 	// Logins and AuthCalls limit what an address may ask of the auth service; nil does not.
 	Logins, AuthCalls *kit.Rates
+	// Logger gets the audit lines of logins that do not reach the auth service; nil writes none.
+	Logger *slog.Logger
 }
 
 // PerAddress refuses the calls of an address that makes too many. It needs [httpkit.Proxies.Wrap]
@@ -91,6 +95,40 @@ func PerAddress(rates *kit.Rates, next http.Handler) http.Handler {
 				httpkit.WriteError(r.Context(), w, err)
 				return
 			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// authCall refuses the auth calls of an address that makes too many, but not those that show a session: what others
+// behind the same address send must not keep anybody from logging out.
+func (d *Doors) authCall(next http.Handler) http.Handler {
+	if d.AuthCalls == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if limited := d.AuthCalls.Check(httpkit.AddressKey(httpkit.ClientOf(r.Context()))); limited != nil {
+			if _, err := d.Identify(r); err != nil {
+				httpkit.WriteError(r.Context(), w, limited)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// perLogin refuses the logins of an address that makes too many.
+func (d *Doors) perLogin(next http.Handler) http.Handler {
+	if d.Logins == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := d.Logins.Check(httpkit.AddressKey(httpkit.ClientOf(r.Context()))); err != nil {
+			if d.Logger != nil {
+				d.Logger.InfoContext(r.Context(), "audit", "event", "login_refused", "account", "", "reason", fault.Of(err).Code)
+			}
+			httpkit.WriteError(r.Context(), w, err)
+			return
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -132,10 +170,18 @@ func (d *Doors) Protect(next http.Handler) http.Handler {
 
 // Auth adds the routes of section 1 that authenticate.
 func (d *Doors) Auth(mux *http.ServeMux) {
-	mux.Handle("POST /api/auth/login", PerAddress(d.Logins, httpkit.Mount(d.Set.Login, decodeLogin, httpkit.JSON)))
-	mux.Handle("POST /api/auth/validate", PerAddress(d.AuthCalls, httpkit.Mount(d.Set.Validate, httpkit.DecodeJSON[authwire.ValidateRequest](maxAuthBody), httpkit.JSON)))
-	mux.Handle("POST /api/auth/check-access", PerAddress(d.AuthCalls, httpkit.Mount(d.Set.CheckAccess, httpkit.DecodeJSON[authwire.CheckAccessRequest](maxAuthBody), httpkit.JSON)))
-	mux.Handle("POST /api/auth/logout", PerAddress(d.AuthCalls, http.HandlerFunc(d.logout)))
+	mux.Handle("POST /api/auth/login", d.perLogin(http.HandlerFunc(d.login)))
+	mux.Handle("POST /api/auth/validate", d.authCall(httpkit.Mount(d.Set.Validate, httpkit.DecodeJSON[authwire.ValidateRequest](maxAuthBody), httpkit.JSON)))
+	mux.Handle("POST /api/auth/check-access", d.authCall(httpkit.Mount(d.Set.CheckAccess, httpkit.DecodeJSON[authwire.CheckAccessRequest](maxAuthBody), httpkit.JSON)))
+	mux.Handle("POST /api/auth/logout", d.authCall(http.HandlerFunc(d.logout)))
+}
+
+// login opens a session, and ends the earlier one of a browser that logs in again.
+func (d *Doors) login(w http.ResponseWriter, r *http.Request) {
+	httpkit.Mount(d.Set.Login, decodeLogin, func(ctx context.Context, w http.ResponseWriter, out authwire.LoginResponse) error {
+		d.endEarlier(r, out.SessionToken)
+		return httpkit.JSON(ctx, w, out)
+	}).ServeHTTP(w, r)
 }
 
 // decodeLogin fills in where the login comes from. A backend of a web app may say it for its

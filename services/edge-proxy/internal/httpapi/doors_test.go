@@ -70,7 +70,7 @@ func TestForwardStripsNothingButWhatIsForged(t *testing.T) {
 		seen <- r
 		w.Header().Set("X-Request-Id", "theirs")
 	})
-	srv := httptest.NewServer(httpapi.Forward(parse(t, up.URL), http.DefaultTransport, "event-fanout", slog.New(slog.DiscardHandler)))
+	srv := httptest.NewServer(httpapi.Forward(parse(t, up.URL), nil, http.DefaultTransport, "event-fanout", slog.New(slog.DiscardHandler)))
 	defer srv.Close()
 	got := send(t, "GET", srv.URL+"/events?client_id=a%20b", "", "X-Forwarded-For", "192.0.2.1", "X-Forwarded-Host", "evil.example", "Last-Event-Id", "7")
 	r := <-seen

@@ -24,7 +24,7 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	header := out.Header // a copy that is ours to change
 	upgrade := header.Get("Upgrade") != ""
 	for name, values := range header {
-		if !edge.ForwardRequestHeader(name) && (!upgrade || !upgradeHeader(name)) {
+		if !edge.ForwardRequestHeader(name) && (!upgrade || !edge.Upgrading(name)) {
 			delete(header, name)
 			continue
 		}
@@ -39,27 +39,26 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	header["X-User-Email"] = []string{headerText(s.Email)}
 	header["X-User-Roles"] = []string{headerText(strings.Join(s.Roles, ","))}
 	header["User-Agent"] = nil // keeps net/http from adding its own
-	forwardedFor(pr)
+	forwardedFor(pr, p.Public)
 }
 
-// forwardedFor says who asked and for what origin. What the client sent of these is gone.
-func forwardedFor(pr *httputil.ProxyRequest) {
+// forwardedFor says who asked and for what origin: public, if it is set, since the client may name any host. What the
+// client sent of these is gone.
+func forwardedFor(pr *httputil.ProxyRequest, public *url.URL) {
 	if client := httpkit.ClientOf(pr.In.Context()); client.IsValid() {
 		pr.Out.Header["X-Forwarded-For"] = []string{client.String()}
 	} else if host, _, err := net.SplitHostPort(pr.In.RemoteAddr); err == nil {
 		pr.Out.Header["X-Forwarded-For"] = []string{host}
 	}
-	pr.Out.Header["X-Forwarded-Host"] = []string{pr.In.Host}
-	proto := "http"
-	if pr.In.TLS != nil {
+	host, proto := pr.In.Host, "http"
+	switch {
+	case public != nil:
+		host, proto = public.Host, public.Scheme
+	case pr.In.TLS != nil:
 		proto = "https"
 	}
+	pr.Out.Header["X-Forwarded-Host"] = []string{host}
 	pr.Out.Header["X-Forwarded-Proto"] = []string{proto}
-}
-
-// upgradeHeader reports what a protocol upgrade needs; ReverseProxy kept it on purpose.
-func upgradeHeader(name string) bool {
-	return name == "Connection" || name == "Upgrade" || strings.HasPrefix(name, "Sec-Websocket-")
 }
 
 // headerText keeps what a header may hold: a name with a line break would end the header.

@@ -43,6 +43,7 @@ type Authority interface {
 type ProxyConfig struct {
 	Base      *url.URL
 	Shards    shard.Map // none: everything goes to Base
+	Public    *url.URL  // our origin as clients see it; nil: as each request says
 	MaxBody   int64     // bytes of a request
 	Transport http.RoundTripper
 	Logger    *slog.Logger
@@ -82,6 +83,7 @@ type trip struct {
 	base   *url.URL
 	body   watchedBody
 	show   func(path string) (bool, error) // see edge.Passage
+	passed bool                            // an answer of NoETL goes to the client
 }
 
 type tripKey struct{}
@@ -120,6 +122,11 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, caller edge.Caller
 	}
 	path, err := edge.UpstreamPath(r.URL.EscapedPath())
 	if err != nil {
+		if a, ok := p.Authority.(interface {
+			RefusedPath(ctx context.Context, caller edge.Caller, method string, err error)
+		}); ok {
+			a.RefusedPath(ctx, caller, r.Method, err)
+		}
 		httpkit.WriteError(ctx, w, err)
 		return
 	}
@@ -144,7 +151,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, caller edge.Caller
 		// NoETL may answer before the body is at its end; HTTP/2 may always. httpkit ends the connection then.
 		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
-	p.reverse.ServeHTTP(&joinedWriter{ResponseWriter: w, header: http.Header{}}, r.WithContext(context.WithValue(ctx, tripKey{}, t)))
+	p.reverse.ServeHTTP(&joinedWriter{ResponseWriter: w, header: http.Header{}, trip: t}, r.WithContext(context.WithValue(ctx, tripKey{}, t)))
 }
 
 // look reads what decides where a call goes and whether it may: the path, and of few calls the

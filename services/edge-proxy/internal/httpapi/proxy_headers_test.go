@@ -72,7 +72,8 @@ func TestOnlyWhatMayPassReachesTheClient(t *testing.T) {
 	got := send(t, "GET", front(t, up.URL).URL+"/noetl/x", "", "Origin", origin, "X-Request-Id", "req-1")
 	want := http.Header{
 		"Content-Type": {"application/x-thing"}, "Content-Length": {"5"}, "Etag": {"up"}, "Cache-Control": {"up"}, "Content-Disposition": {"up"}, "Retry-After": {"up"}, "X-Total": {"up"},
-		"X-Request-Id": {"req-1"}, "X-Content-Type-Options": {"nosniff"}, "Access-Control-Allow-Origin": {origin}, "Access-Control-Allow-Credentials": {"true"},
+		"X-Request-Id": {"req-1"}, "X-Content-Type-Options": {"nosniff"}, "X-Frame-Options": {"DENY"},
+		"Content-Security-Policy": {"frame-ancestors 'none'"}, "Referrer-Policy": {"no-referrer"}, "Access-Control-Allow-Origin": {origin}, "Access-Control-Allow-Credentials": {"true"},
 		"Access-Control-Expose-Headers": got.header["Access-Control-Expose-Headers"], "Vary": {"Origin"}, "Date": got.header["Date"],
 	}
 	if diff := cmp.Diff(want, got.header); diff != "" || got.status != http.StatusTeapot || got.body != "hello" {

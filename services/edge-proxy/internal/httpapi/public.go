@@ -54,14 +54,14 @@ func EndWith(closing context.Context, next http.Handler) http.Handler {
 }
 
 // Forward passes requests on to another service of the gateway as they are: it is trusted,
-// and needs the session token to do its own check.
-func Forward(base *url.URL, transport http.RoundTripper, service string, logger *slog.Logger) http.Handler {
-	return &httputil.ReverseProxy{
+// and needs the session token to do its own check. public is our origin as clients see it; nil: as each request says.
+func Forward(base, public *url.URL, transport http.RoundTripper, service string, logger *slog.Logger) http.Handler {
+	proxy := &httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(base)
 			pr.Out.Host = pr.In.Host
 			hideToken(pr)
-			forwardedFor(pr)
+			forwardedFor(pr, public)
 			if pr.Out.Body != nil {
 				pr.Out.Body = &watchedBody{ReadCloser: pr.Out.Body}
 			}
@@ -94,4 +94,7 @@ func Forward(base *url.URL, transport http.RoundTripper, service string, logger 
 			httpkit.WriteError(r.Context(), w, err)
 		},
 	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		proxy.ServeHTTP(&joinedWriter{ResponseWriter: w, header: http.Header{}}, r)
+	})
 }

@@ -170,7 +170,7 @@ func TestForwardSaysWhoTheClientIs(t *testing.T) {
 	neighbour := upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, strings.Join(r.Header.Values("X-Forwarded-For"), "|"))
 	})
-	h := httpapi.Forward(parse(t, neighbour.URL), http.DefaultTransport, "event-fanout", quiet())
+	h := httpapi.Forward(parse(t, neighbour.URL), nil, http.DefaultTransport, "event-fanout", quiet())
 	for trusted, want := range map[string]string{"loopback": "198.51.100.7", "": "127.0.0.1"} {
 		proxies, err := httpkit.ParseProxies([]string{trusted})
 		if err != nil {

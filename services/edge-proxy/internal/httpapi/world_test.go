@@ -94,7 +94,7 @@ func front(t *testing.T, upstream string, change ...func(*httpapi.ProxyConfig)) 
 		t.Fatal(err)
 	}
 	tel := telemetry.Nop("test")
-	cfg := httpapi.ProxyConfig{Base: base, MaxBody: maxBody, Logger: slog.New(slog.DiscardHandler), Transport: noetl.Transport(tel, noetl.WithHeaderTimeout(5*time.Second)), Authority: passes{}}
+	cfg := httpapi.ProxyConfig{Base: base, MaxBody: maxBody, Logger: slog.New(slog.DiscardHandler), Transport: noetl.ProxyTransport(tel, noetl.WithHeaderTimeout(5*time.Second)), Authority: passes{}}
 	doors := &httpapi.Doors{Sessions: sessions{}, MaxBody: maxBody}
 	cfg.Identify = doors.Identify
 	for _, c := range change {

@@ -170,7 +170,7 @@ func (s *Service) storeState(ctx context.Context, r Route, state State, event st
 	if kind, failed := fault.KindOf(err); failed && kind == fault.TooLarge {
 		// One absurd event must not hold up those after it, nor the result.
 		s.Logger.WarnContext(ctx, "lifecycle event too large to push",
-			"request_id", r.RequestID, "execution_id", state.ExecutionID, "event", event)
+			"callback_request_id", r.RequestID, "execution_id", state.ExecutionID, "event", event)
 		return nil
 	}
 	return err

@@ -169,7 +169,7 @@ func (s *Service) storeResult(ctx context.Context, r Request, in Result, out *co
 		out.counts = r.Result
 	}
 	s.Logger.WarnContext(ctx, "result too large to push",
-		"request_id", r.ID, "execution_id", r.ExecutionID, "bytes", size, "kept", kept != "")
+		"callback_request_id", r.ID, "execution_id", r.ExecutionID, "bytes", size, "kept", kept != "")
 	params.Data, params.Error = nil, elsewhere(r.ID, params, size, kept != "")
 	return s.store(ctx, r.ClientID, frame.MethodResult, "result:"+r.ID, params)
 }

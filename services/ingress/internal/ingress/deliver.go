@@ -85,16 +85,16 @@ func (d DeliverResponse) Describe() []string { return []string{"noetl.execution.
 func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverResponse, error) {
 	listener, label := in.Found, labelOf(in.Listener, in.Found)
 	if in.TooLarge {
-		return DeliverResponse{}, s.rejected(label, reject(TooLarge, "the delivery is larger than this gateway accepts", nil))
+		return DeliverResponse{}, s.rejected(ctx, label, reject(TooLarge, "the delivery is larger than this gateway accepts", nil))
 	}
 	if err := s.verify(ctx, listener.Verify, in); err != nil {
 		if !fault.Outage(err) {
 			_ = s.Failures.Check(stranger(label, in.Client)) // counted; the next one is refused
 		}
-		return DeliverResponse{}, s.rejected(label, err)
+		return DeliverResponse{}, s.rejected(ctx, label, err)
 	}
 	if err := limited(s.PerListener.Check(label)); err != nil {
-		return DeliverResponse{}, s.rejected(label, err)
+		return DeliverResponse{}, s.rejected(ctx, label, err)
 	}
 	rules, err := parseBlock(listener.Directives)
 	if err != nil {
@@ -104,16 +104,16 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 	plan := rules.resolve(message.channel)
 	request, err := s.request(listener, label, message, plan)
 	if err != nil {
-		return DeliverResponse{}, s.rejected(label, err)
+		return DeliverResponse{}, s.rejected(ctx, label, err)
 	}
 	id, again, err := s.once(ctx, label, explicitID(message, plan), func() (noetlwire.ExecuteResponse, error) { return s.Dispatcher.Execute(ctx, request) })
 	if fault.Of(err) != nil && fault.Of(err).Code == claimsFull {
 		s.Logger.WarnContext(ctx, "a delivery is refused: there is no room to remember it", "listener", label,
 			"reason", claimsFull, "setting", "GATEWAY_STORE_MAX_BYTES")
-		return DeliverResponse{}, s.rejected(label, limited(err))
+		return DeliverResponse{}, s.rejected(ctx, label, limited(err))
 	}
 	if err != nil {
-		return DeliverResponse{}, s.rejected(label, reject(DispatchError, "the delivery is genuine but its workflow could not be started: send it again", err))
+		return DeliverResponse{}, s.rejected(ctx, label, reject(DispatchError, "the delivery is genuine but its workflow could not be started: send it again", err))
 	}
 	if again {
 		s.Logger.InfoContext(ctx, "a delivery was repeated", "listener", label, "execution_id", id)
@@ -182,7 +182,12 @@ func limited(err error) error {
 // unknownLabel stands for listeners that nobody configured: their names are the sender's.
 const unknownLabel = "unknown"
 
-func (s *Service) rejected(listener string, err error) error {
-	s.Observer.Rejected(listener, Reason(fault.Of(err).Code))
+// rejected counts a refusal and writes it to the audit log. The account is the listener's; an outage is no refusal.
+func (s *Service) rejected(ctx context.Context, listener string, err error) error {
+	reason := fault.Of(err).Code
+	s.Observer.Rejected(listener, Reason(reason))
+	if !fault.Outage(err) && s.Logger != nil {
+		s.Logger.InfoContext(ctx, "audit", "event", "delivery_refused", "account", listener, "reason", reason)
+	}
 	return err
 }

@@ -18,13 +18,13 @@ type FindRequest struct {
 // gateway hold one. What is found is counted as received.
 func (s *Service) Find(ctx context.Context, in FindRequest) (noetlwire.Listener, error) {
 	if !validName(in.Listener) {
-		return noetlwire.Listener{}, s.rejected(unknownLabel, reject(UnknownListener, "there is no such listener", nil))
+		return noetlwire.Listener{}, s.rejected(ctx, unknownLabel, reject(UnknownListener, "there is no such listener", nil))
 	}
 	// Names that are made up cost a question to NoETL each. Who sends many waits; listeners that are known do not.
 	made := stranger("", in.Client)
 	if memory, ok := s.Listeners.(ListenerMemory); !ok || !memory.Known(in.Listener) {
 		if err := limited(s.Failures.Exhausted(made)); err != nil {
-			return noetlwire.Listener{}, s.rejected(unknownLabel, err)
+			return noetlwire.Listener{}, s.rejected(ctx, unknownLabel, err)
 		}
 	}
 	listener, err := s.Listeners.Listener(ctx, in.Listener)
@@ -32,13 +32,13 @@ func (s *Service) Find(ctx context.Context, in FindRequest) (noetlwire.Listener,
 		if kind, _ := fault.KindOf(err); kind == fault.NotFound {
 			_ = s.Failures.Check(made) // counted; the next one is refused
 		}
-		return noetlwire.Listener{}, s.rejected(unknownLabel, lookupFault(err))
+		return noetlwire.Listener{}, s.rejected(ctx, unknownLabel, lookupFault(err))
 	}
 	label := labelOf(in.Listener, listener)
 	s.Observer.Received(label)
 	// Who sends rubbish to a listener is stopped alone; its partner is not.
 	if err := limited(s.Failures.Exhausted(stranger(label, in.Client))); err != nil {
-		return noetlwire.Listener{}, s.rejected(label, err)
+		return noetlwire.Listener{}, s.rejected(ctx, label, err)
 	}
 	return listener, nil
 }

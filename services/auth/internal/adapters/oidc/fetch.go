@@ -38,6 +38,7 @@ type document struct {
 	Authorization string   `json:"authorization_endpoint"`
 	Token         string   `json:"token_endpoint"`
 	TokenAuth     []string `json:"token_endpoint_auth_methods_supported"`
+	NamesIssuer   bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207, section 3
 }
 
 // discover gets an issuer's metadata (section 4).

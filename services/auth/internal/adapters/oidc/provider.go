@@ -75,6 +75,12 @@ func (p *Provider) AuthorizeURL(ctx context.Context, a auth.Authorization) (stri
 	return u.String(), nil
 }
 
+// NamesIssuer reports whether the issuer's metadata say that its answers have the parameter iss.
+func (p *Provider) NamesIssuer(ctx context.Context) (bool, error) {
+	doc, err := p.metadata(ctx)
+	return doc.NamesIssuer, err
+}
+
 // Exchange redeems a code (RFC 6749 section 4.1.3).
 func (p *Provider) Exchange(ctx context.Context, code, verifier, callbackURL string) (string, error) {
 	doc, err := p.metadata(ctx)
