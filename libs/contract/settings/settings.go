@@ -148,7 +148,7 @@ noetl.base_url internal_api_token noetl.internal_api_token noetl.proxy_timeout_s
 sandbox.bind sandbox.callback_hosts sandbox.issuer sandbox.port sandbox.public_url sandbox.redirect_uris
 sandbox.generation sandbox.event_lag_ms sandbox.rerun
 server.admin_bind server.admin_port server.bind server.callback_url server.console server.console_client_id server.console_issuer
-server.console_sandbox server.data_dir server.enforce_access limits.graphql_answer_bytes server.routes_file server.routes_mode server.operator_roles server.env server.events_url server.expose_internal server.ingress_url
+server.console_sandbox server.data_dir server.enforce_access limits.graphql_answer_bytes server.pprof server.hsts_max_age_secs server.routes_file server.routes_mode server.operator_roles server.env server.events_url server.expose_internal server.ingress_url
 server.internal_bind server.internal_port server.internal_token server.max_body_bytes server.port server.public_url
 transport.forwarded_events transport.heartbeat_interval_secs transport.queue_bytes transport.queue_frames transport.sse_enabled transport.streams_max
 transport.streams_per_user transport.session_recheck_secs transport.write_timeout_secs

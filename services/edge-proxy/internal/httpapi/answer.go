@@ -162,13 +162,8 @@ func (w *joinedWriter) WriteHeader(code int) {
 			out[name] = values
 		}
 	}
-	if w.trip != nil && w.trip.passed {
-		if w.header["Cache-Control"] == nil {
-			delete(out, "Cache-Control") // NoETL's to say
-		}
-		if w.header["Content-Type"] == nil {
-			out["Content-Type"] = nil // keeps net/http from guessing one
-		}
+	if w.trip != nil && w.trip.passed && w.header["Content-Type"] == nil {
+		out["Content-Type"] = nil // keeps net/http from guessing one
 	}
 	w.ResponseWriter.WriteHeader(code)
 }

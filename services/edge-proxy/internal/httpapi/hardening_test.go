@@ -163,7 +163,7 @@ func TestWhatRunsScriptsIsSandboxed(t *testing.T) {
 		if got := strings.Join(h.Values("Content-Security-Policy"), "|"); got != want {
 			t.Errorf("%s: %s", media, got)
 		}
-		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("X-Frame-Options") != "DENY" || h.Get("Cache-Control") != "" {
+		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("X-Frame-Options") != "DENY" || h.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: %v", media, h)
 		}
 		if media == "" && h["Content-Type"] != nil { // net/http would guess text/html
