@@ -47,18 +47,6 @@ type Passage struct {
 // for its class, and whether everything that it names is the caller's to use so. The first refusal counts.
 func (s *Service) Pass(ctx context.Context, in Call) (Passage, error) {
 	route, listed := s.Table.Match(in.Method, in.Path)
-	out, err := s.pass(ctx, in, route, listed)
-	event, name := routeRefused, in.Method+" unlisted"
-	if listed {
-		name = route.Rule.String()
-		if route.Rule.Class == Start {
-			event = startRefused
-		}
-	}
-	return out, s.refused(ctx, in.Caller, event, name, err)
-}
-
-func (s *Service) pass(ctx context.Context, in Call, route Route, listed bool) (Passage, error) {
 	if !listed {
 		if err := s.refuse(ctx, in.Caller, "", in.Method, errUnlisted); err != nil {
 			return Passage{}, err
