@@ -1,7 +1,6 @@
 package natskit
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
