@@ -87,12 +87,12 @@ func (c *headConn) Read(p []byte) (int, error) {
 
 // answerHead collects the values of Connection in the head of one answer.
 type answerHead struct {
-	mu     sync.Mutex
-	line   []byte
-	lines  int
+	mu      sync.Mutex
+	line    []byte
+	lines   int
 	interim bool // an informational answer, which another head follows
-	within bool // the line before belongs to Connection: it may go on
-	values []string
+	within  bool // the line before belongs to Connection: it may go on
+	values  []string
 }
 
 // maxConnectionLine bounds a line of which more than its name is read, in bytes.
