@@ -20,9 +20,13 @@ func TestHSTSOnlyOverTLS(t *testing.T) {
 		age    time.Duration
 		header string
 	}{
-		{"gw.example", true, time.Hour, "max-age=3600"}, {"gw.example:8443", true, time.Hour, "max-age=3600"},
-		{"gw.example", false, time.Hour, ""}, {"gw.example", true, 0, ""},
-		{"localhost:8090", true, time.Hour, ""}, {"LOCALHOST", true, time.Hour, ""}, {"a.localhost.", true, time.Hour, ""},
+		{"gw.example", true, time.Hour, "max-age=3600"},
+		{"gw.example:8443", true, time.Hour, "max-age=3600"},
+		{"gw.example", false, time.Hour, ""},
+		{"gw.example", true, 0, ""},
+		{"localhost:8090", true, time.Hour, ""},
+		{"LOCALHOST", true, time.Hour, ""},
+		{"a.localhost.", true, time.Hour, ""},
 	} {
 		h := httpkit.TLSConfig{HSTS: c.age}.Strict(http.HandlerFunc(httpkit.NotFound))
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+c.host+"/", nil)

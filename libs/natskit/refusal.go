@@ -1,7 +1,6 @@
 package natskit
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -44,8 +43,8 @@ func (r *refusal) note(err error) {
 	why := refused(err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if why != nil && why != r.told {
-		r.logger.WarnContext(context.Background(), "NATS refuses this user; trying again", "servers", r.servers, "err", why)
+	if why != nil && !errors.Is(why, r.told) {
+		r.logger.Warn("NATS refuses this user; trying again", "servers", r.servers, "err", why)
 	}
 	r.told = why
 }

@@ -87,12 +87,12 @@ func (c *headConn) Read(p []byte) (int, error) {
 
 // answerHead collects the values of Connection in the head of one answer.
 type answerHead struct {
-	mu     sync.Mutex
-	line   []byte
-	lines  int
-	interm bool // an informational answer, which another head follows
-	within bool // the line before belongs to Connection: it may go on
-	values []string
+	mu      sync.Mutex
+	line    []byte
+	lines   int
+	interim bool // an informational answer, which another head follows
+	within  bool // the line before belongs to Connection: it may go on
+	values  []string
 }
 
 // maxConnectionLine bounds a line of which more than its name is read, in bytes.
@@ -101,7 +101,7 @@ const maxConnectionLine = 8 << 10
 func (h *answerHead) reset() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.line, h.lines, h.interm, h.within, h.values = h.line[:0], 0, false, false, nil
+	h.line, h.lines, h.interim, h.within, h.values = h.line[:0], 0, false, false, nil
 }
 
 func (h *answerHead) listed() []string {
@@ -135,8 +135,8 @@ func (h *answerHead) end(line string) (over bool) {
 	switch {
 	case h.lines == 1:
 		_, status, _ := strings.Cut(line, " ")
-		h.interm = strings.HasPrefix(status, "1") && !strings.HasPrefix(status, "101")
-	case line == "" && h.interm:
+		h.interim = strings.HasPrefix(status, "1") && !strings.HasPrefix(status, "101")
+	case line == "" && h.interim:
 		h.lines, h.within, h.values = 0, false, nil
 	case line == "":
 		return true

@@ -1,4 +1,4 @@
 package run
 
 // GiveBackWith is giveBack.
-var GiveBackWith = giveBack //nolint:gochecknoglobals // for tests
+var GiveBackWith = giveBack

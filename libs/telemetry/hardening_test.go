@@ -17,7 +17,7 @@ import (
 // anywhere.
 func TestNoSpanHoldsTheToken(t *testing.T) {
 	t.Parallel()
-	const token = "0aB-secret_Session.token~9" //nolint:gosec // an example
+	const token = "0aB-secret_Session.token~9"
 	for name, c := range map[string]struct {
 		path    string
 		headers map[string]string

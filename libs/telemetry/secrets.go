@@ -92,21 +92,21 @@ func notOfToken(r rune) bool {
 func withSecrets(ctx context.Context, r *http.Request) context.Context {
 	for _, value := range r.Header.Values("Authorization") {
 		_, credentials, _ := strings.Cut(value, " ")
-		ctx = WithSecret(ctx, strings.TrimSpace(credentials))
+		ctx = WithSecret(ctx, strings.TrimSpace(credentials)) //nolint:fatcontext // each adds a secret
 	}
 	for _, value := range r.Header.Values("X-Session-Token") {
-		ctx = WithSecret(ctx, value)
+		ctx = WithSecret(ctx, value) //nolint:fatcontext // each adds a secret
 	}
 	for _, c := range r.Cookies() {
 		if c.Name == "session_token" || strings.HasPrefix(c.Name, "__Host-") {
-			ctx = WithSecret(ctx, c.Value)
+			ctx = WithSecret(ctx, c.Value) //nolint:fatcontext // each adds a secret
 		}
 	}
 	if r.URL.RawQuery != "" {
 		query := r.URL.Query()
 		for _, name := range []string{"session_token", "ticket", "code", "state"} {
 			for _, value := range query[name] {
-				ctx = WithSecret(ctx, value)
+				ctx = WithSecret(ctx, value) //nolint:fatcontext // each adds a secret
 			}
 		}
 	}

@@ -69,6 +69,7 @@ func (t *target) resident(tb testing.TB) int64 {
 
 // watch kills the process when it takes more than it may, until ctx ends.
 func (t *target) watch(ctx context.Context, tb testing.TB) {
+	tb.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -86,7 +87,7 @@ func (t *target) watch(ctx context.Context, tb testing.TB) {
 }
 
 // large is an answer that proxyRequest just takes.
-var large = []byte(`{"x":"` + strings.Repeat("x", 4<<20-1<<10) + `"}`) //nolint:gochecknoglobals // made once
+var large = []byte(`{"x":"` + strings.Repeat("x", 4<<20-1<<10) + `"}`)
 
 // noetl is a NoETL whose answers are large where somebody asks for its status.
 func noetl(w http.ResponseWriter, r *http.Request) {
@@ -164,6 +165,7 @@ func (t *target) login(tb testing.TB, roots *x509.CertPool) string {
 
 // honest calls the gateway twenty times a second until ctx ends, and returns how long each call took, sorted.
 func (t *target) honest(ctx context.Context, tb testing.TB) (took []time.Duration, failed int) {
+	tb.Helper()
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: t.tls.Clone()}, Timeout: 10 * time.Second}
 	defer client.CloseIdleConnections()
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -175,7 +177,7 @@ func (t *target) honest(ctx context.Context, tb testing.TB) (took []time.Duratio
 			return took, failed
 		case <-tick.C:
 		}
-		req, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, t.Ready.Public+"/noetl/executions", nil)
+		req, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, t.Ready.Public+"/noetl/executions", nil) //nolint:contextcheck // a call under way may end after ctx
 		if err != nil {
 			tb.Error(err)
 			return took, failed

@@ -109,8 +109,12 @@ func (t *target) ignoreStreams(ctx context.Context, i int) error {
 	for stream := range uint32(20) {
 		block.Reset()
 		for _, f := range []hpack.HeaderField{
-			{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "https"}, {Name: ":authority", Value: t.host}, {Name: ":path", Value: "/noetl/status"},
-			{Name: "authorization", Value: "Bearer " + t.session}, {Name: "x-forwarded-for", Value: address(i)},
+			{Name: ":method", Value: "GET"},
+			{Name: ":scheme", Value: "https"},
+			{Name: ":authority", Value: t.host},
+			{Name: ":path", Value: "/noetl/status"},
+			{Name: "authorization", Value: "Bearer " + t.session},
+			{Name: "x-forwarded-for", Value: address(i)},
 		} {
 			if err := enc.WriteField(f); err != nil {
 				return err

@@ -20,7 +20,7 @@ func lenients() map[string]string {
 		`{"NaN":"Infinity \" NaN","b\\":NaN}`:   `{"NaN":"Infinity \" NaN","b\\":null}`,
 		`{"a":"` + "\uFEFF" + `-Infinity"}`:     `{"a":"` + "\uFEFF" + `-Infinity"}`,
 		`{"a":Inf,"b":N,"c":-I}`:                `{"a":Inf,"b":N,"c":-I}`,
-		`Infinit`:                               `Infinit`,
+		`Infini`:                                `Infini`,
 		`-`:                                     `-`,
 		"\xEF\xBB":                              "\xEF\xBB",
 		``:                                      ``,

@@ -8,4 +8,4 @@ func GiveBack(ctx context.Context, streams func() int, release func()) error {
 }
 
 // WarnOpen is what New says about a workers' listener that nothing but a request id guards.
-var WarnOpen = warnOpen //nolint:gochecknoglobals // for tests
+var WarnOpen = warnOpen

@@ -78,7 +78,6 @@ func (s *Service) pass(ctx context.Context, in Call, route Route, listed bool) (
 	if err != nil {
 		return Passage{}, err
 	}
-	besides(route, subjects)
 	for _, subject := range subjects {
 		if err := subject.at(s.judge(ctx, in.Caller, class, subject)); err != nil {
 			return Passage{}, err
@@ -96,7 +95,7 @@ func (s *Service) use(ctx context.Context, caller Caller, class Class, execution
 	const route = "executions/{execution}"
 	err := s.admit(ctx, caller, class, route)
 	if err == nil {
-		err = s.judgeExecution(ctx, caller, class, executionID, false)
+		err = s.judgeExecution(ctx, caller, class, executionID)
 	}
 	event := routeRefused
 	if class == Start {
@@ -157,15 +156,15 @@ const maxAsked = 500
 func (s *Service) judge(ctx context.Context, caller Caller, class Class, what subject) error {
 	switch what.concern {
 	case AnExecution:
-		return s.judgeExecution(ctx, caller, class, what.value, what.elsewhere)
+		return s.judgeExecution(ctx, caller, class, what.value)
 	case ReadsExecution:
-		return s.judgeExecution(ctx, caller, ReadExecution, what.value, what.elsewhere)
+		return s.judgeExecution(ctx, caller, ReadExecution, what.value)
 	case AReference:
 		id, ok := executionOfReference(what.value)
 		if !ok {
 			return errBadReference
 		}
-		return s.judgeExecution(ctx, caller, class, id, true)
+		return s.judgeExecution(ctx, caller, class, id)
 	case ACatalogID:
 		return s.judgeCatalogID(ctx, caller, class, what.value)
 	case ReadsCatalogID:
@@ -249,8 +248,7 @@ func (s *Service) judgeCatalogID(ctx context.Context, caller Caller, class Class
 // judgeExecution is [Service.judge] for an execution: what is judged is the playbook that it runs. The executions
 // of the auth playbooks do not exist for anybody: their workload holds other people's tokens, and the request
 // id by which anybody could answer for NoETL.
-// elsewhere: the route is not one of executions/{id}.
-func (s *Service) judgeExecution(ctx context.Context, caller Caller, class Class, executionID string, elsewhere bool) error {
+func (s *Service) judgeExecution(ctx context.Context, caller Caller, class Class, executionID string) error {
 	id, err := exactID(executionID)
 	if err != nil {
 		return err
@@ -259,8 +257,6 @@ func (s *Service) judgeExecution(ctx context.Context, caller Caller, class Class
 	switch {
 	case err == nil:
 	case fault.Of(err).Code == noetlwire.CodeNoPath: // a NoETL that tells nobody what an execution runs
-	case class != Start && !fault.Outage(err) && elsewhere: // what other routes keep may outlive the execution
-		return errNoSuchExecution
 	case class != Start && !fault.Outage(err):
 		return nil // it refuses this id, and may say so itself
 	default:

@@ -19,8 +19,6 @@ type subject struct {
 	concern Concern
 	value   string
 	where   string // the item of a batch, "" for none
-
-	elsewhere bool // it is named in a route that is not one of executions/{id}
 }
 
 // at puts the item of a batch before what is wrong with it.
@@ -57,13 +55,6 @@ func (c Call) subjects(route Route) (all []subject, body []byte, err error) {
 	}
 	inBody, body, err := readBody(route.Rule, raw)
 	return append(all, inBody...), body, err
-}
-
-// besides marks what a route names that is not one of executions/{id}.
-func besides(route Route, all []subject) {
-	for i := range all {
-		all[i].elsewhere = !strings.HasPrefix(route.Rule.Pattern, "executions/")
-	}
 }
 
 func (c Call) inQuery(rule *Rule) (all []subject, err error) {

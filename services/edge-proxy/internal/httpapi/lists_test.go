@@ -47,7 +47,7 @@ func TestListsHoldWhatTheirReaderMaySee(t *testing.T) {
 			switch {
 			case c.want == "502":
 				a.refused(t, name, 502, "noetl_bad_answer")
-			case strings.ReplaceAll(string(a.body), " ", "") != c.want:
+			case strings.ReplaceAll(a.body, " ", "") != c.want:
 				t.Errorf("%d %s, want %s", a.status, a.body, c.want)
 			}
 		})

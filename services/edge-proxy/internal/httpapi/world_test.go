@@ -67,12 +67,12 @@ type ruled struct {
 	noetl *edgetest.NoETL
 }
 
-func rule(t testing.TB, change ...func(*edge.Deps)) ruled {
-	t.Helper()
+func rule(tb testing.TB, change ...func(*edge.Deps)) ruled {
+	tb.Helper()
 	r := ruled{auth: &edgetest.Auth{}, noetl: edgetest.NewNoETL(&edgetest.Journal{})}
 	table, err := routesfile.Load(routesfile.Options{OperatorRoles: []string{"admin", "developer"}})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r.auth.Know(token, authwire.User{UserID: 7})
 	deps := edge.Deps{

@@ -95,7 +95,7 @@ func TestTheBuiltInTable(t *testing.T) {
 	for _, rule := range table.Rules() {
 		classes[rule.Class]++
 		path := strings.NewReplacer("{execution}", "7", "{reads_execution}", "7", "{catalog}", "7", "{entry}", "7").Replace(rule.Pattern)
-		for _, part := range strings.Split(path, "/") {
+		for part := range strings.SplitSeq(path, "/") {
 			if strings.HasPrefix(part, "{") {
 				path = strings.Replace(path, part, "value", 1)
 			}
