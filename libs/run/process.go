@@ -23,7 +23,7 @@ import (
 type AdminConfig struct {
 	Port  int    `env:"GATEWAY_ADMIN_PORT" file:"server.admin_port" default:"9090" doc:"admin listener: health, metrics and, if GATEWAY_PPROF is set, profiles; 0 picks a free port"`
 	Bind  string `env:"GATEWAY_ADMIN_BIND" file:"server.admin_bind" default:"127.0.0.1" doc:"address of the admin listener; it must not face the internet"`
-	PProf bool   `env:"GATEWAY_PPROF" file:"server.pprof" default:"false" doc:"serve /debug/pprof on the admin listener: profiles show what is in memory. Refused if the listener is bound to every address of the machine (0.0.0.0, ::)"`
+	PProf bool   `env:"GATEWAY_PPROF" file:"server.profiling" default:"false" doc:"serve /debug/pprof on the admin listener: profiles show what is in memory. Refused if the listener is bound to every address of the machine (0.0.0.0, ::)"`
 }
 
 // Listen opens the admin listener.

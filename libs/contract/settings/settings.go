@@ -148,11 +148,11 @@ noetl.base_url internal_api_token noetl.internal_api_token noetl.proxy_timeout_s
 sandbox.bind sandbox.callback_hosts sandbox.issuer sandbox.port sandbox.public_url sandbox.redirect_uris
 sandbox.generation sandbox.event_lag_ms sandbox.rerun
 server.admin_bind server.admin_port server.bind server.callback_url server.console server.console_client_id server.console_issuer
-server.console_sandbox server.data_dir server.enforce_access limits.graphql_answer_bytes server.pprof server.hsts_max_age_secs server.routes_file server.routes_mode server.operator_roles server.env server.events_url server.expose_internal server.ingress_url
+server.console_sandbox server.data_dir server.enforce_access limits.graphql_answer_bytes server.profiling server.hsts_max_age_secs server.routes_file server.routes_mode server.operator_roles server.env server.events_url server.expose_internal server.ingress_url
 server.internal_bind server.internal_port server.internal_token server.max_body_bytes server.port server.public_url
 transport.forwarded_events transport.heartbeat_interval_secs transport.queue_bytes transport.queue_frames transport.sse_enabled transport.streams_max
 transport.streams_per_user transport.session_recheck_secs transport.write_timeout_secs
-server.tls_cert_file server.tls_key_file server.hsts_max_age_secs server.pprof server.trusted_proxies
+server.tls_cert_file server.tls_key_file server.hsts_max_age_secs server.profiling server.trusted_proxies
 limits.rate_address_per_min limits.rate_session_per_min limits.login_rate_address_per_min limits.auth_rate_address_per_min limits.bad_session_rate_address_per_min
 noetl.shards transport.ws_enabled transport.connection_timeout_secs auth0.redirect_uri
 transport.stream_rate_address_per_min transport.streams_per_address transport.streams_per_session transport.ws_max_message_bytes transport.ws_rate_per_min
