@@ -86,7 +86,7 @@ func TestABucketIsMadeAgainAfterALoss(t *testing.T) {
 	}
 }
 
-// An operation that finds the thing missing runs once more, and not for ever.
+// An operation that finds the thing missing runs once more, and not forever.
 func TestAnOperationRunsTwiceAtTheMost(t *testing.T) {
 	t.Parallel()
 	opened, ran := 0, 0

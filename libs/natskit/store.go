@@ -33,7 +33,7 @@ func NewLazy[T any](conn *nats.Conn, open func(context.Context) (T, error)) *Laz
 	return &Lazy[T]{conn: conn, open: open, opening: make(chan struct{}, 1)}
 }
 
-// now is a number that changes whenever the connection is made anew.
+// now is a number that changes whenever the connection is made again.
 func (l *Lazy[T]) now() uint64 {
 	if l.conn == nil {
 		return 0

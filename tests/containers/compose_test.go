@@ -170,7 +170,8 @@ func TestTheComposeStackWithANoETLElsewhere(t *testing.T) {
 	// With a stand-in. Its issuer has no TLS, so this part is for development.
 	p.env = append(p.env, "NOETL_BASE_URL=http://host.docker.internal:"+p.sandbox, "GATEWAY_CALLBACK_URL=http://"+machine+":"+p.call, "CALLBACK_BIND="+machine,
 		"NATS_BIND="+machine, "NATS_PUBLISHED_PORT="+natsPort, "NOETL_INTERNAL_API_TOKEN="+internalToken, "GATEWAY_PUBLIC_URL="+p.page(),
-		"GATEWAY_ENV=development", "GATEWAY_AUTH0_DOMAIN=", "AUTH_ISSUERS="+p.issuer(), "AUTH_AUDIENCES=noetl-console", "AUTH_ISSUER_CONNECT_TO=localhost:"+p.sandbox+"=host.docker.internal:"+p.sandbox)
+		// The stand-in is the sandbox, whose own routes show what reaches it.
+		"GATEWAY_ENV=development", "GATEWAY_CONSOLE_SANDBOX=true", "GATEWAY_AUTH0_DOMAIN=", "AUTH_ISSUERS="+p.issuer(), "AUTH_AUDIENCES=noetl-console", "AUTH_ISSUER_CONNECT_TO=localhost:"+p.sandbox+"=host.docker.internal:"+p.sandbox)
 	p.run(true, p.env, "settings")
 	logs := p.beside(machine, map[string]string{
 		"NATS_URL": "nats://" + machine + ":" + natsPort, "NATS_USERNAME": "noetl", "NATS_PASSWORD": p.setting("NATS_NOETL_PASSWORD"), "NOETL_INTERNAL_API_TOKEN": internalToken,

@@ -29,12 +29,12 @@ func TestNATSKilledAndStartedAgain(t *testing.T) {
 		return ready.Code == http.StatusServiceUnavailable && strings.Contains(ready.Body, `"nats":{"status":"failed"`)
 	})
 	// A session that is cached still passes; a new login and a new stream say 503, not 401.
-	if answer := stack.Do(t, http.MethodGet, a+"/noetl/echo", nil, bearer(session)...); answer.Code != http.StatusOK {
+	if answer := stack.Do(t, http.MethodGet, a+"/noetl/executions", nil, bearer(session)...); answer.Code != http.StatusOK {
 		t.Errorf("cached session during the outage: %d %s", answer.Code, answer.Body)
 	}
 	for what, answer := range map[string]stack.Answer{
 		"login":           stack.Do(t, http.MethodPost, a+"/api/auth/login", `{"auth0_token":"`+stack.IDToken(t, issuer, "admin@example.com")+`"}`),
-		"unknown session": stack.Do(t, http.MethodGet, b+"/noetl/echo", nil, bearer("never-seen")...),
+		"unknown session": stack.Do(t, http.MethodGet, b+"/noetl/executions", nil, bearer("never-seen")...),
 		"stream":          stack.Do(t, http.MethodGet, a+"/events", nil, bearer(session)...),
 	} {
 		if answer.Code != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" || !strings.Contains(answer.Body, `"error":"`) {
@@ -95,7 +95,7 @@ func TestNoETLStoppedAndStartedAgain(t *testing.T) {
 	session := stack.Login(t, public, sandbox.Ready.Issuer, "demo@example.com")
 	sandbox.Kill()
 
-	answer := stack.Do(t, http.MethodGet, public+"/noetl/echo", nil, append(bearer(session), "Origin", "https://app.example")...)
+	answer := stack.Do(t, http.MethodGet, public+"/noetl/executions", nil, append(bearer(session), "Origin", "https://app.example")...)
 	if answer.Code != http.StatusBadGateway || !strings.Contains(answer.Body, `"error":"Proxy request failed: `) || strings.Contains(answer.Body, address.Host) {
 		t.Errorf("proxy: %d %s", answer.Code, answer.Body)
 	}

@@ -18,7 +18,7 @@ func TestTerminateDrains(t *testing.T) {
 	t.Parallel()
 	arrived, release := make(chan struct{}), make(chan struct{})
 	noetl := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/api/held" {
+		if r.URL.Path == "/api/echo/held" {
 			close(arrived)
 			<-release
 		}
@@ -31,7 +31,7 @@ func TestTerminateDrains(t *testing.T) {
 	stream.ClientID(t)
 	inFlight := make(chan stack.Answer, 1)
 	go func() {
-		a, _ := stack.Try(t, http.MethodGet, p.Ready.Public+"/noetl/held", nil, bearer(session)...)
+		a, _ := stack.Try(t, http.MethodGet, p.Ready.Public+"/noetl/echo/held", nil, bearer(session)...)
 		inFlight <- a
 	}()
 	<-arrived

@@ -109,7 +109,7 @@ func (s *Service) browserFinish(
 	if s.Provider == nil {
 		return BrowserFinishResponse{}, errBrowserOff
 	}
-	// Before the state is spent: an issuer that is away now may answer the second attempt.
+	// Before the state is spent: an issuer that is unavailable now may answer the second attempt.
 	named, err := s.Provider.NamesIssuer(ctx)
 	if err != nil {
 		return BrowserFinishResponse{}, late(err)

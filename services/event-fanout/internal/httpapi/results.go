@@ -85,7 +85,7 @@ func (h *Results) open(ctx context.Context, session *authwire.Session, requestID
 }
 
 // send writes the body piece by piece, each within a deadline of its own: a client that reads nothing would
-// otherwise hold the download for ever. One that breaks off is shorter than its length.
+// otherwise hold the download forever. One that breaks off is shorter than its length.
 func (h *Results) send(ctx context.Context, w http.ResponseWriter, body io.Reader) {
 	conn := http.NewResponseController(w)
 	extend := func() { _ = conn.SetWriteDeadline(time.Now().Add(h.timeout)) } // a recorder of tests has none
