@@ -79,14 +79,14 @@ func TestAuthStartsWhileTheIssuerIsAway(t *testing.T) {
 // so NATS itself has to be restarted once there is room; the gateway's services are not.
 func TestDiskFullOnNATS(t *testing.T) {
 	disk := t.TempDir()
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=400m,mode=1777"); err != nil {
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=700m,mode=1777"); err != nil {
 		t.Fatalf("a small disk for NATS: %v (mounting one takes root)", err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
 	// NATS takes three quarters of a disk for itself, and refuses streams that may grow beyond that.
 	w := start(t, setup{natsDisk: disk, extra: map[string]string{
 		"GATEWAY_FRAME_MAX_BYTES": "16777216", "GATEWAY_LIFECYCLE_MAX_BYTES": "16777216", "GATEWAY_RESULT_STORE_MAX_BYTES": "16777216",
-		"GATEWAY_STORE_MAX_BYTES": "67108864",
+		"GATEWAY_RESULT_MAX_BYTES": "8388608", "GATEWAY_STORE_MAX_BYTES": "67108864",
 	}})
 	l := startLoad(w)
 	testkit.Eventually(t, "the load runs", func() bool { return l.since(time.Time{}) })
