@@ -47,10 +47,12 @@ func calls() []string {
 		"GET result/resolve?ref=noetl://execution/1/result/s/x", "GET result/resolve?ref=noetl://execution/666/result/s/x",
 		"GET result/resolve?ref=noetl://t/p/results/666/s/0/0/1", "GET result/resolve?ref=noetl://execution_666_result_s_x",
 		"GET api/result/resolve?ref=noetl://execution/666/result/s/x", "GET api/temp/666/x", "GET vars/1", "GET vars/666", "GET vars/666/x",
+		"GET api/temp/resolve?ref=noetl://execution/666/tmp/s/x", "GET api/result/stats", "GET api/temp/stats", "GET api/result/1/s", "GET api/result/666/s",
+		"GET temp/1", "GET temp/666", "GET temp/666/x",
 		"GET aggregate/loop/results?execution_id=1", "GET aggregate/loop/results?execution_id=666", "GET event/5", "GET events/batch/r/status", "GET events/batch/r/stream",
 
 		"POST executions/1/cancel {}", "POST executions/2/cancel {}", "POST executions/666/cancel {}", "POST executions/1/stop {}", "POST executions/1/finalize {}", "POST executions/666/finalize {}",
-		"POST vars/1 {}", "POST vars/666 {}", "DELETE vars/1", "DELETE vars/1/x", "DELETE vars/666/x", "POST executions/cleanup {}",
+		"POST vars/1 {}", "POST vars/666 {}", "POST vars/1/x {}", "POST vars/666/x {}", "DELETE vars/1", "DELETE vars/1/x", "DELETE vars/666/x", "POST executions/cleanup {}",
 
 		`POST catalog/list {"resource_type":"Playbook"}`, `POST catalog/agents/list {}`, "GET catalog/list/Playbook", `POST catalog/resource {"path":"demo/ok"}`,
 		`POST catalog/resource {"path":"demo/bad"}`, `POST catalog/resource {"catalog_id":"2"}`, `POST catalog/resource {"path":"api_integration/auth0/auth0_login"}`,
@@ -73,6 +75,8 @@ func calls() []string {
 		"GET threads", "GET profiler/status", "POST profiler/memory/start", "POST profiler/memory/stop",
 
 		"POST events {}", "POST events/batch {}", "GET commands/5", "POST commands/5/claim {}", "PUT result/1 {}", "PUT temp/1 {}", "DELETE result/1",
+		"PUT result/1/step/x {}", "DELETE temp/1", "PUT temp/1/step/x {}", "PUT api/result/1 {}", "DELETE api/result/1/step/x", "PUT api/temp/1 {}", "DELETE api/temp/1/step/x",
+		"POST worker/pool/deregister {}", "PUT internal/objects/x {}", "PATCH internal/x {}", "DELETE internal/x", "GET auth/x", "PUT auth/x {}", "PATCH auth/x {}", "DELETE auth/x",
 		"POST context/render {}", "POST worker/pool/register {}", "DELETE worker/pool/deregister", "POST worker/pool/heartbeat {}",
 		"POST stages/5/frames/claim {}", "POST frames/5/heartbeat {}", "POST frames/5/commit {}",
 
