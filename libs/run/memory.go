@@ -44,6 +44,7 @@ func giveBack(ctx context.Context, held func() uint64, release func()) error {
 	last := held()
 	kept := last // after the last time, or less
 	var released time.Time
+	owed := false // the last time may have come in the middle of a burst: what that left is still held
 	for {
 		select {
 		case <-ctx.Done():
@@ -52,9 +53,11 @@ func giveBack(ctx context.Context, held func() uint64, release func()) error {
 		}
 		now := held()
 		calm := now <= last+last/8
-		if calm && now > kept+memorySpare && time.Since(released) >= memoryPause {
+		if calm && (owed || now > kept+memorySpare) && time.Since(released) >= memoryPause {
+			before := now
 			release()
 			released, now = time.Now(), held()
+			owed = !owed || before > now+memorySpare
 			kept = now
 		}
 		kept, last = min(kept, now), now

@@ -31,11 +31,10 @@ func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
 		}
 		after(time.Minute, 40, 15, 0, "a little")
 		after(5*time.Second, 200, 150, 0, "in a burst")
-		after(6*time.Second, 200, 20, 1, "after it")
+		after(6*time.Second, 200, 190, 1, "in the middle of it")
 		after(6*time.Second, 200, 20, 1, "so soon again")
-		after(time.Minute, 200, 20, 2, "later again")
-		after(time.Minute, 300, 290, 3, "in use")
-		after(time.Minute, 300, 290, 3, "still in use")
+		after(time.Minute, 200, 20, 3, "after it, until nothing is left to give")
+		after(time.Minute, 50, 45, 3, "quiet")
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
