@@ -30,6 +30,7 @@ import (
 var (
 	run     = flag.Bool("attack-run", false, "attack (make attack sets it)")
 	seconds = flag.Int("attack-seconds", 30, "length of each attack")
+	only    = flag.String("attack-only", "", "part of the name of the attacks to run")
 )
 
 const (
@@ -285,6 +286,9 @@ func TestAttacks(t *testing.T) {
 	before := g.resident(t)
 	t.Logf("RESULT before: %d MiB resident", before>>20)
 	for _, a := range attacks(g) {
+		if !strings.Contains(a.name, *only) {
+			continue
+		}
 		free, _, _ := usual(10 * time.Second)
 		g.peak.Store(0)
 		actx, cancel := context.WithTimeout(t.Context(), time.Duration(*seconds)*time.Second)

@@ -35,7 +35,7 @@ type Config struct {
 	IngressURL      string        `env:"GATEWAY_INGRESS_URL" file:"server.ingress_url" default:"http://127.0.0.1:8093" doc:"ingress's listener"`
 	ExposeInternal  bool          `env:"GATEWAY_EXPOSE_INTERNAL" file:"server.expose_internal" default:"false" doc:"serve the workers' callback routes on the public listener too, as the old gateway did"`
 	MaxBody         int64         `env:"GATEWAY_MAX_BODY_BYTES" file:"server.max_body_bytes" default:"10485760" doc:"largest request body, in bytes"`
-	AnswerBytes     int64         `env:"GATEWAY_GRAPHQL_ANSWER_BYTES" file:"limits.graphql_answer_bytes" default:"67108864" doc:"bytes of NoETL's answers that are held for GraphQL at a time; an operation may hold 8 MiB. /noetl/* streams and holds none"`
+	AnswerBytes     int64         `env:"GATEWAY_GRAPHQL_ANSWER_BYTES" file:"limits.graphql_answer_bytes" default:"16777216" doc:"bytes of NoETL's answers that are held for GraphQL at a time; an operation may hold 8 MiB. /noetl/* streams and holds none"`
 	ProxyTimeout    time.Duration `env:"GATEWAY_PROXY_TIMEOUT_SECS" file:"noetl.proxy_timeout_secs" default:"300" unit:"s" doc:"longest wait for NoETL to begin its answer to a proxied call; the answer itself may stream without end"`
 	Authority       Authority
 	Console         bool   `env:"GATEWAY_CONSOLE" file:"server.console" default:"false" doc:"serve the demonstration page at /"`
