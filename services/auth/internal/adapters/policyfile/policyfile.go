@@ -19,12 +19,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"sync/atomic"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
 
@@ -49,7 +49,7 @@ type Source struct {
 
 // Open reads the file. A file that is missing or wrong is an error that says what to fix.
 func Open(path string, logger *slog.Logger) (*Source, error) {
-	text, err := read(path)
+	text, err := config.ReadFile(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("AUTH_POLICY_FILE: %w", err)
 	}
@@ -84,7 +84,7 @@ func (s *Source) Run(ctx context.Context) error {
 }
 
 func (s *Source) reload(ctx context.Context) {
-	text, err := read(s.path)
+	text, err := config.ReadFile(s.path, maxFile)
 	if err == nil && bytes.Equal(text, s.text) {
 		return
 	}
@@ -127,20 +127,4 @@ func Parse(text []byte) (*auth.Policy, error) {
 		roles[name] = auth.Role{Allow: r.Allow, Deny: r.Deny}
 	}
 	return auth.NewPolicy(d.Users, roles)
-}
-
-func read(path string) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator names the file
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxFile {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxFile)
-	}
-	return text, nil
 }

@@ -17,12 +17,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 )
 
@@ -79,7 +79,7 @@ func Load(o Options) (*edge.Table, error) {
 		own, source = extend(own, probes), source+", the sandbox's routes"
 	}
 	if o.Path != "" {
-		text, err := read(o.Path)
+		text, err := config.ReadFile(o.Path, maxFile)
 		if err != nil {
 			return nil, fmt.Errorf("GATEWAY_ROUTES_FILE: %w", err)
 		}
@@ -149,20 +149,4 @@ func (d document) table(source string, operators []string) (*edge.Table, error) 
 	}
 	table, err := edge.NewTable(source, classes, operators, rules)
 	return table, errors.Join(append(problems, err)...)
-}
-
-func read(path string) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator names the file
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxFile {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxFile)
-	}
-	return text, nil
 }
