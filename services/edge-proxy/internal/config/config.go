@@ -25,10 +25,10 @@ type Config struct {
 	Port            int      `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8090" doc:"public listener; 0 picks a free port"`
 	Bind            string   `env:"GATEWAY_BIND" file:"server.bind" default:"0.0.0.0" doc:"address of the public listener"`
 	TrustedProxies  []string `env:"GATEWAY_TRUSTED_PROXIES" file:"server.trusted_proxies" doc:"networks, addresses, loopback or private: proxies whose X-Forwarded-For is believed; without them every limit per address counts the peer"`
-	RateAddress     int      `env:"GATEWAY_RATE_ADDRESS_PER_MIN" file:"limits.rate_address_per_min" default:"60000" doc:"calls per minute and client address (an IPv6 /64 counts as one), a tenth of it at once; 0 does not limit. Each replica counts for itself, here and below"`
-	RateSession     int      `env:"GATEWAY_RATE_SESSION_PER_MIN" file:"limits.rate_session_per_min" default:"12000" doc:"calls per minute and session, a tenth of it at once; 0 does not limit"`
-	RateLogin       int      `env:"GATEWAY_LOGIN_RATE_ADDRESS_PER_MIN" file:"limits.login_rate_address_per_min" default:"60" doc:"logins per minute and client address, half of it at once; 0 does not limit"`
-	RateAuth        int      `env:"GATEWAY_AUTH_RATE_ADDRESS_PER_MIN" file:"limits.auth_rate_address_per_min" default:"1200" doc:"other calls to /api/auth per minute and client address, a tenth of it at once; 0 does not limit"`
+	RateAddress     int      `env:"GATEWAY_RATE_ADDRESS_PER_MIN" file:"limits.rate_address_per_min" default:"60000" doc:"calls per minute and client address (an IPv6 /64 counts as one), a tenth of it in one burst; 0 does not limit. Each replica counts for itself, here and below"`
+	RateSession     int      `env:"GATEWAY_RATE_SESSION_PER_MIN" file:"limits.rate_session_per_min" default:"12000" doc:"calls per minute and session, a tenth of it in one burst; 0 does not limit"`
+	RateLogin       int      `env:"GATEWAY_LOGIN_RATE_ADDRESS_PER_MIN" file:"limits.login_rate_address_per_min" default:"60" doc:"logins per minute and client address, half of it in one burst; 0 does not limit"`
+	RateAuth        int      `env:"GATEWAY_AUTH_RATE_ADDRESS_PER_MIN" file:"limits.auth_rate_address_per_min" default:"1200" doc:"other calls to /api/auth per minute and client address, a tenth of it in one burst; 0 does not limit"`
 	Auth0           Auth0
 	CallbackURL     string        `env:"GATEWAY_CALLBACK_URL" file:"server.callback_url" default:"http://127.0.0.1:8091" doc:"event-fanout's workers' listener as workers reach it; sent to NoETL as gateway_url"`
 	EventsURL       string        `env:"GATEWAY_EVENTS_URL" file:"server.events_url" default:"http://127.0.0.1:8092" doc:"event-fanout's stream listener"`

@@ -17,7 +17,7 @@ import (
 const (
 	// healEvery is how often the server is looked at.
 	healEvery = time.Second
-	// healRoom is how much must be free before the server is started again: with less it would stop again at once.
+	// healRoom is how much must be free before the server is started again: with less it would stop again immediately.
 	healRoom = 16 << 20
 )
 
