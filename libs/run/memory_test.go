@@ -2,6 +2,7 @@ package run_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,19 +15,22 @@ func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const mib = 1 << 20
-		held, live, released := uint64(20*mib), uint64(20*mib), 0
+		var held, live atomic.Uint64
+		var released atomic.Int64
+		held.Store(20 * mib)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() {
-			done <- run.GiveBackWith(ctx, func() uint64 { return held }, func() { released++; held = live })
+			done <- run.GiveBackWith(ctx, held.Load, func() { released.Add(1); held.Store(live.Load()) })
 		}()
-		after := func(d time.Duration, holds, lives uint64, want int, what string) {
+		after := func(d time.Duration, holds, lives uint64, want int64, what string) {
 			t.Helper()
-			held, live = holds*mib, lives*mib
+			held.Store(holds * mib)
+			live.Store(lives * mib)
 			<-time.After(d)
 			synctest.Wait()
-			if released != want {
-				t.Errorf("%s: released %d times, want %d", what, released, want)
+			if got := released.Load(); got != want {
+				t.Errorf("%s: released %d times, want %d", what, got, want)
 			}
 		}
 		after(time.Minute, 40, 15, 0, "a little")

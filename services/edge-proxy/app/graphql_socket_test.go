@@ -24,7 +24,7 @@ func (w *world) graphqlSocket(token string) *websocket.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 	for _, step := range []struct{ send, want string }{
 		{`{"type":"connection_init","payload":{"session_token":"` + token + `"}}`, `{"type":"connection_ack"}`},
 		{`{"id":"1","type":"subscribe","payload":{"query":"subscription{frames{method}}"}}`, ""},

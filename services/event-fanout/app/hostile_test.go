@@ -47,6 +47,7 @@ func TestHostileCallbacksReachEveryClient(t *testing.T) {
 	go func() {
 		defer close(messages)
 		for {
+			_ = socket.SetReadDeadline(time.Now().Add(30 * time.Second)) // of a message, not of the whole test
 			_, body, err := socket.ReadMessage()
 			if err != nil {
 				return
@@ -106,7 +107,6 @@ func TestHostileCallbacksReachEveryClient(t *testing.T) {
 		return func() (string, string) { e := s.Next(t); return e.Name, e.Data }
 	}
 	missing("SSE", stream(s))
-	_ = socket.SetReadDeadline(time.Now().Add(30 * time.Second))
 	missing("WebSocket", func() (string, string) {
 		body, open := <-messages
 		if !open {

@@ -55,7 +55,7 @@ func (w *world) wsDial(base, query, token string) (*websocket.Conn, int) {
 	}
 	_ = resp.Body.Close()
 	w.t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
 	return c, resp.StatusCode
 }
 

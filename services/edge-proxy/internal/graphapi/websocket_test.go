@@ -87,7 +87,7 @@ func dial(t *testing.T, url string, header http.Header, protocols ...string) (*s
 		return nil, why
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 	return &socket{t, conn}, refusal{}
 }
 

@@ -155,9 +155,13 @@ func TestALargeCallbackThatStallsEnds(t *testing.T) {
 	if ctx.Err() != nil {
 		t.Error("they held their places until their clients gave up")
 	}
-	if status, answer := w.post(t.Context(), t, strings.NewReader(callback(3*mib))); status != http.StatusAccepted {
-		t.Errorf("the next one: %d %s", status, answer)
-	}
+	testkit.Eventually(t, "the next one is taken", func() bool { // on a busy machine it may be too slow itself
+		status, answer := w.post(t.Context(), t, strings.NewReader(callback(3*mib)))
+		if status != http.StatusAccepted && status != http.StatusGatewayTimeout {
+			t.Errorf("the next one: %d %s", status, answer)
+		}
+		return status == http.StatusAccepted
+	})
 	if names := w.results.Names(); len(names) != 1 {
 		t.Errorf("kept: %v", names)
 	}

@@ -72,7 +72,7 @@ func (s *sockets) open(query string) *websocket.Conn {
 	}
 	_ = resp.Body.Close()
 	s.t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
 	if init := s.read(c); !strings.HasPrefix(init, `{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2024-11-05",`) || !strings.Contains(init, `"clientId":"client"`) {
 		s.t.Fatalf("first message: %s", init)
 	}
@@ -309,7 +309,7 @@ func TestAWebSocketOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
 	s.read(c)
 	s.read(c)
 	for range 3 {
