@@ -191,7 +191,14 @@ func TestEventStreamClientsAreToldThatTheSessionEnded(t *testing.T) {
 			s.want(t, "request")
 			s.want(t, "open")
 			firstFrame(t, s.want(t, "event"))
-			if a := stack.Do(t, http.MethodPost, p.Ready.Public+"/api/auth/logout", nil, "Authorization", "Bearer "+session); a.Code != http.StatusNoContent {
+			if a := stack.Do(
+				t,
+				http.MethodPost,
+				p.Ready.Public+"/api/auth/logout",
+				nil,
+				"Authorization",
+				"Bearer "+session,
+			); a.Code != http.StatusNoContent {
 				t.Fatalf("logout: %d %s", a.Code, a.Body)
 			}
 			if line := s.want(t, "event"); line.Event != "session/expired" || line.ID != "" {
