@@ -22,14 +22,10 @@ func newChecks(h *Health) *checks {
 		check: prometheus.NewDesc(
 			"noetl_gateway_check",
 			"1 if a dependency is there, 0 if it failed its check; without a critical one the process takes no traffic.",
-			[]string{"check", "critical"},
-			nil,
+			[]string{"check", "critical"}, nil,
 		),
 		ready: prometheus.NewDesc(
-			"noetl_gateway_ready",
-			"1 if the process takes traffic, 0 if it is unready or draining.",
-			nil,
-			nil,
+			"noetl_gateway_ready", "1 if the process takes traffic, 0 if it is unready or draining.", nil, nil,
 		),
 	}
 }

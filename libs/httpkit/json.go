@@ -158,9 +158,7 @@ func UnmarshalJSON(body []byte, v any) error {
 		return fault.New(fault.Invalid, "empty_body", "the body must be a JSON object")
 	case errors.As(err, &syntax):
 		return fault.New(
-			fault.Invalid,
-			"bad_json",
-			fmt.Sprintf("the body is not valid JSON (near byte %d)", syntax.Offset),
+			fault.Invalid, "bad_json", fmt.Sprintf("the body is not valid JSON (near byte %d)", syntax.Offset),
 		)
 	case errors.As(err, &wrongType):
 		where := wrongType.Field

@@ -161,8 +161,7 @@ func TestReadinessStates(t *testing.T) {
 		h := &httpkit.Health{}
 		h.Add(
 			httpkit.Check{Name: "c", Critical: true, Probe: c.critical},
-			httpkit.Check{Name: "o", Probe: c.optional},
-			httpkit.Check{Name: "c", Critical: true, Probe: bad},
+			httpkit.Check{Name: "o", Probe: c.optional}, httpkit.Check{Name: "c", Critical: true, Probe: bad},
 		)
 		if c.drain {
 			h.Drain()
@@ -193,10 +192,7 @@ func TestABusyPortIsNamed(t *testing.T) {
 		port = port*10 + int(d-'0')
 	}
 	if _, err := httpkit.Listen(
-		t.Context(),
-		"127.0.0.1",
-		port,
-		"X_PORT",
+		t.Context(), "127.0.0.1", port, "X_PORT",
 	); err == nil || !strings.Contains(err.Error(), "X_PORT") ||
 		!strings.Contains(err.Error(), "in use") {
 		t.Error(err)

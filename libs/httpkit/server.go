@@ -32,9 +32,7 @@ func Listen(ctx context.Context, bind string, port int, setting string) (net.Lis
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf(
-			"port %d is in use: stop what uses it, or set %s to another port (0 picks a free one)",
-			port,
-			setting,
+			"port %d is in use: stop what uses it, or set %s to another port (0 picks a free one)", port, setting,
 		)
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("port %d may not be opened by this user: set %s to a port above 1023", port, setting)

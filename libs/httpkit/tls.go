@@ -66,10 +66,7 @@ func (c *certificate) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) 
 		// Halfway through a renewal the two files do not fit: the old one serves until they do.
 		if err := c.read(); err != nil {
 			c.logger.WarnContext(
-				contextOf(hello),
-				"the new TLS certificate cannot be used; serving the old one",
-				"err",
-				err,
+				contextOf(hello), "the new TLS certificate cannot be used; serving the old one", "err", err,
 			)
 		} else {
 			c.logger.InfoContext(contextOf(hello), "TLS certificate read again")

@@ -50,13 +50,8 @@ func NewDuration(reg prometheus.Registerer, service string) *prometheus.Histogra
 // innermost, so that its panic is an error by the time it is logged, measured and traced.
 func Standard(o Observer, l Limits) []Middleware {
 	return []Middleware{
-		recovering(),
-		tracing(o.Tracer),
-		measuring(o.Duration),
-		logging(o.Logger),
-		deadline(l.Deadline),
-		limiting(l.Concurrency),
-		recovering(),
+		recovering(), tracing(o.Tracer), measuring(o.Duration), logging(o.Logger), deadline(l.Deadline),
+		limiting(l.Concurrency), recovering(),
 	}
 }
 
@@ -142,33 +137,13 @@ func logging(logger *slog.Logger) Middleware {
 				logger.DebugContext(ctx, "operation done", "op", op, "took", time.Since(begin))
 			case fault.Outage(err):
 				logger.ErrorContext(
-					ctx,
-					"operation failed",
-					"op",
-					op,
-					"took",
-					time.Since(begin),
-					"kind",
-					f.Kind.String(),
-					"reason",
-					f.Code,
-					"err",
-					err,
+					ctx, "operation failed", "op", op, "took", time.Since(begin), "kind", f.Kind.String(), "reason",
+					f.Code, "err", err,
 				)
 			default:
 				logger.InfoContext(
-					ctx,
-					"operation refused",
-					"op",
-					op,
-					"took",
-					time.Since(begin),
-					"kind",
-					f.Kind.String(),
-					"reason",
-					f.Code,
-					"err",
-					err,
+					ctx, "operation refused", "op", op, "took", time.Since(begin), "kind", f.Kind.String(),
+					"reason", f.Code, "err", err,
 				)
 			}
 			return out, err

@@ -27,9 +27,7 @@ type Rates struct {
 // SharedCounter makes and registers a counter, or returns the one of that name that another service of the
 // same process registered.
 func SharedCounter(
-	reg prometheus.Registerer,
-	opts prometheus.CounterOpts,
-	labels ...string,
+	reg prometheus.Registerer, opts prometheus.CounterOpts, labels ...string,
 ) (*prometheus.CounterVec, error) {
 	c := prometheus.NewCounterVec(opts, labels)
 	err := reg.Register(c)

@@ -14,11 +14,7 @@ import (
 // more than maxBytes together, with one batched direct get (NATS ADR-31): no consumer is made. more
 // reports whether the stream held others. An answer that was cut short is an error, never the end.
 func Backlog(
-	ctx context.Context,
-	js jetstream.JetStream,
-	stream, subject string,
-	after uint64,
-	limit, maxBytes int,
+	ctx context.Context, js jetstream.JetStream, stream, subject string, after uint64, limit, maxBytes int,
 ) (messages []*jetstream.RawStreamMsg, more bool, err error) {
 	batch, err := jetstreamext.GetBatch(
 		ctx,

@@ -124,31 +124,19 @@ func callError(service string, err error) error {
 		return err
 	case errors.Is(err, nats.ErrMaxPayload):
 		return fault.Wrap(
-			err,
-			fault.TooLarge,
-			"request_too_large",
-			"the request is too large for the "+service+" service",
+			err, fault.TooLarge, "request_too_large", "the request is too large for the "+service+" service",
 		)
 	case errors.Is(err, nats.ErrNoResponders):
 		return fault.Wrap(
-			err,
-			fault.Unavailable,
-			service+"_away",
-			"the "+service+" service is not available; try again",
+			err, fault.Unavailable, service+"_away", "the "+service+" service is not available; try again",
 		)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
 		return fault.Wrap(
-			err,
-			fault.Unavailable,
-			service+"_slow",
-			"the "+service+" service did not answer in time; try again",
+			err, fault.Unavailable, service+"_slow", "the "+service+" service did not answer in time; try again",
 		)
 	default:
 		return fault.Wrap(
-			err,
-			fault.Unavailable,
-			"nats_unavailable",
-			"the "+service+" service cannot be reached; try again",
+			err, fault.Unavailable, "nats_unavailable", "the "+service+" service cannot be reached; try again",
 		)
 	}
 }

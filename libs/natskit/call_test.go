@@ -143,10 +143,7 @@ func TestBeyondTheLimitCallersAreRefusedAndDrainWaits(t *testing.T) {
 		go func() { out, _ := call(context.Background(), ""); answers <- out }()
 	}
 	testkit.Eventually(t, "two are running", func() bool { return running.Load() == 2 })
-	if _, err := call(
-		t.Context(),
-		"",
-	); fault.Of(err) == nil || fault.Of(err).Kind != fault.RateLimited ||
+	if _, err := call(t.Context(), ""); fault.Of(err) == nil || fault.Of(err).Kind != fault.RateLimited ||
 		fault.Of(err).RetryAfter != time.Second {
 		t.Errorf("third: %v", err)
 	}
@@ -179,9 +176,7 @@ func TestAServiceOutlivesARestartOfTheServer(t *testing.T) {
 	}
 	n.Start(t)
 	testkit.Eventually(
-		t,
-		"it answers again",
-		func() bool { out, err := call(t.Context(), "x"); return out == "x" && err == nil },
+		t, "it answers again", func() bool { out, err := call(t.Context(), "x"); return out == "x" && err == nil },
 	)
 }
 

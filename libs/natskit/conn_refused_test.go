@@ -111,8 +111,7 @@ func TestAWrongPasswordFromTheStartIsTold(t *testing.T) {
 	n.Start(t)
 	nc, log := dial(t, n, "wrong-secret")
 	testkit.Eventually(
-		t,
-		"the log is told",
+		t, "the log is told",
 		func() bool { return log.count("level=WARN") == 1 && log.count("authorization violation") == 1 },
 	)
 	refusedAgain(t, nc)

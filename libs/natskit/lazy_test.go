@@ -133,8 +133,7 @@ func TestTheFirstUseAfterALossOfDataSucceeds(t *testing.T) {
 	js := n.JetStream(t)
 	bucket := natskit.Bucket(js, jetstream.KeyValueConfig{Bucket: "b", MaxBytes: 1 << 20})
 	stream := natskit.Stream(
-		js,
-		jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}, MaxBytes: 1 << 20},
+		js, jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}, MaxBytes: 1 << 20},
 		slog.New(slog.DiscardHandler),
 	)
 	use := func() error {
@@ -156,9 +155,7 @@ func TestTheFirstUseAfterALossOfDataSucceeds(t *testing.T) {
 	}
 	n.Lose(t)
 	testkit.Eventually(
-		t,
-		"it has reconnected",
-		func() bool { return js.Conn().Stats().Reconnects > 0 && js.Conn().IsConnected() },
+		t, "it has reconnected", func() bool { return js.Conn().Stats().Reconnects > 0 && js.Conn().IsConnected() },
 	)
 	if err := use(); err != nil {
 		t.Error(err)

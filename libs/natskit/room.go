@@ -111,17 +111,9 @@ func (r Room) compare(ctx context.Context, js jetstream.JetStream, cfg jetstream
 	}
 	if have := s.CachedInfo().Config.MaxBytes; have != cfg.MaxBytes {
 		r.Logger.WarnContext(
-			ctx,
-			"the bucket keeps a bound that differs from this configuration: an operator has to change it",
-			"bucket",
-			cfg.Bucket,
-			"max_bytes",
-			have,
-			"configured_bytes",
-			cfg.MaxBytes,
-			"setting",
-			"GATEWAY_STORE_MAX_BYTES",
-			"command",
+			ctx, "the bucket keeps a bound that differs from this configuration: an operator has to change it",
+			"bucket", cfg.Bucket, "max_bytes", have, "configured_bytes", cfg.MaxBytes, "setting",
+			"GATEWAY_STORE_MAX_BYTES", "command",
 			fmt.Sprintf("nats stream edit KV_%s --max-bytes=%d", cfg.Bucket, cfg.MaxBytes),
 		)
 	}

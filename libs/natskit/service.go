@@ -38,10 +38,7 @@ func Mount[In, Out any](subject string, limit int, op kit.Operation[In, Out]) En
 			var in In
 			if err := json.Unmarshal(data, &in); err != nil {
 				return nil, fault.Wrap(
-					err,
-					fault.Invalid,
-					"bad_json",
-					"the request is not the JSON object that this operation takes",
+					err, fault.Invalid, "bad_json", "the request is not the JSON object that this operation takes",
 				)
 			}
 			out, err := op.Call(ctx, in)

@@ -75,9 +75,7 @@ func (s *Storage) write(ctx context.Context) error {
 			"JetStream is disabled on NATS: is its disk full? Make room and restart it")
 	}
 	return fault.Wrap(
-		err,
-		fault.Unavailable,
-		"jetstream_not_storing",
+		err, fault.Unavailable, "jetstream_not_storing",
 		"NATS does not acknowledge what it is to store: JetStream is disabled on NATS, or its disk was full. Make room and restart it",
 	)
 }

@@ -172,12 +172,8 @@ func Stream(js jetstream.JetStream, cfg jetstream.StreamConfig, logger *slog.Log
 		updated, err := js.UpdateStream(uctx, cfg)
 		if err != nil {
 			logger.WarnContext(
-				ctx,
-				"the stream keeps settings that differ from this configuration: an operator has to change it",
-				"stream",
-				cfg.Name,
-				"err",
-				err,
+				ctx, "the stream keeps settings that differ from this configuration: an operator has to change it",
+				"stream", cfg.Name, "err", err,
 			)
 			return s, ctx.Err()
 		}

@@ -141,8 +141,7 @@ func (c *Client) Listener(ctx context.Context, name string) (noetlwire.Listener,
 	var out noetlwire.Listener
 	if c.token == "" {
 		return out, fault.New(
-			fault.Unavailable,
-			"internal_token_unset",
+			fault.Unavailable, "internal_token_unset",
 			"push ingress is not configured: NOETL_INTERNAL_API_TOKEN is not set",
 		)
 	}
@@ -286,19 +285,13 @@ func (c *Client) PathOf(ctx context.Context, catalogID string) (string, error) {
 		Path string `json:"path"`
 	}
 	if err := c.Do(
-		ctx,
-		http.MethodPost,
-		"/api/catalog/resource",
-		map[string]string{"catalog_id": catalogID},
-		&out,
+		ctx, http.MethodPost, "/api/catalog/resource", map[string]string{"catalog_id": catalogID}, &out,
 	); err != nil {
 		return "", err
 	}
 	if out.Path == "" {
 		return "", fault.New(
-			fault.BadGateway,
-			"noetl_bad_answer",
-			"NoETL did not say which path that catalog entry has",
+			fault.BadGateway, "noetl_bad_answer", "NoETL did not say which path that catalog entry has",
 		)
 	}
 	return out.Path, nil
@@ -332,10 +325,7 @@ func unreachable(err error) error {
 		return fault.Wrap(err, fault.BadGateway, noetlwire.CodeUnreachable, "NoETL cannot be reached")
 	default:
 		return fault.Wrap(
-			err,
-			fault.BadGateway,
-			"noetl_interrupted",
-			"the connection to NoETL broke before it answered",
+			err, fault.BadGateway, "noetl_interrupted", "the connection to NoETL broke before it answered",
 		)
 	}
 }

@@ -149,9 +149,7 @@ func ServeOptional(
 	ready.Admin, ready.NATS = httpkit.URL(admin), natskit.Address(cfg.NATS.URL)
 	components = append(components, part.Components()...)
 	components = append(
-		components,
-		GiveBack(),
-		Announce(health, func() { ready.Print(stdout) }),
+		components, GiveBack(), Announce(health, func() { ready.Print(stdout) }),
 		DrainFirst(health, cfg.DrainDelay),
 	)
 	return All(ctx, tel.Logger, DrainTimeout+cfg.DrainDelay, components...)

@@ -68,12 +68,7 @@ func All(ctx context.Context, logger *slog.Logger, drain time.Duration, componen
 	case e := <-exits:
 		first = fmt.Errorf("%s: %w", components[e.index].Name(), e.err)
 		logger.ErrorContext(
-			base,
-			"component failed, stopping all",
-			"component",
-			components[e.index].Name(),
-			"err",
-			e.err,
+			base, "component failed, stopping all", "component", components[e.index].Name(), "err", e.err,
 		)
 	}
 	timer := time.NewTimer(drain)

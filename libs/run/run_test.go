@@ -30,12 +30,7 @@ func TestStopsInReverseOrder(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := run.All(
-			ctx,
-			slog.New(slog.DiscardHandler),
-			time.Minute,
-			part("nats"),
-			part("service"),
-			part("listener"),
+			ctx, slog.New(slog.DiscardHandler), time.Minute, part("nats"), part("service"), part("listener"),
 		); err != nil {
 			t.Fatal(err)
 		}

@@ -18,9 +18,7 @@ func TestAQuestionAboutAnOpenStreamCountsAgainstNobody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, time.Minute, 0)
 	client, err := sessions.New(
-		w.nats.Connect(t),
-		sessions.Config{NearTTL: time.Minute, NearMax: 1000, BadRate: 30},
-		telemetry.Nop("test"),
+		w.nats.Connect(t), sessions.Config{NearTTL: time.Minute, NearMax: 1000, BadRate: 30}, telemetry.Nop("test"),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -42,9 +40,7 @@ func TestWhoInventsTokensIsStoppedAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, time.Minute, 0)
 	client, err := sessions.New(
-		w.nats.Connect(t),
-		sessions.Config{NearTTL: time.Minute, NearMax: 1000, BadRate: 30},
-		telemetry.Nop("test"),
+		w.nats.Connect(t), sessions.Config{NearTTL: time.Minute, NearMax: 1000, BadRate: 30}, telemetry.Nop("test"),
 	)
 	if err != nil {
 		t.Fatal(err)

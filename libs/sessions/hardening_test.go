@@ -81,11 +81,7 @@ func TestBadTokensLockNobodyElseOut(t *testing.T) {
 	component(
 		t,
 		natskit.NewService(
-			nc,
-			tel,
-			"auth",
-			"v",
-			natskit.Mount(authwire.SubjectResolve, 64, kit.Lift("auth.resolve", auth)),
+			nc, tel, "auth", "v", natskit.Mount(authwire.SubjectResolve, 64, kit.Lift("auth.resolve", auth)),
 		).Run,
 	)
 	cnc := nats.Connect(t)

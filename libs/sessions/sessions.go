@@ -38,8 +38,7 @@ type Config struct {
 // Fault codes of a check.
 var (
 	errMissing = fault.New(
-		fault.Unauthenticated,
-		"missing_session",
+		fault.Unauthenticated, "missing_session",
 		"a session token is required: send it as Authorization: Bearer, X-Session-Token or the cookie session_token",
 	)
 	errInvalid = fault.New(fault.Unauthenticated, "invalid_session", "the session is invalid or expired: log in again")

@@ -182,9 +182,7 @@ func TestWhatIsNoSession(t *testing.T) {
 	}
 	w.set(func() (authwire.Session, error) { return live(-time.Second), nil })
 	testkit.Eventually(
-		t,
-		"the entry is refused past its end",
-		func() bool { return w.kind(t, "short") == "unauthenticated" },
+		t, "the entry is refused past its end", func() bool { return w.kind(t, "short") == "unauthenticated" },
 	)
 	asked := w.asked.Load()
 	for range 20 {

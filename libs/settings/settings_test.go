@@ -39,8 +39,7 @@ func TestPrecedenceInEveryFormat(t *testing.T) {
 		}
 		var c sample
 		if err := settings.Load(
-			&c,
-			[]string{"GATEWAY_CONFIG=" + path, "GATEWAY_PORT=2", "NATS_PASSWORD="},
+			&c, []string{"GATEWAY_CONFIG=" + path, "GATEWAY_PORT=2", "NATS_PASSWORD="},
 			settings.Default{Name: "NATS_PASSWORD", Value: "d"},
 		); err != nil {
 			t.Fatal(name, err)
@@ -81,13 +80,8 @@ func TestProblemsAreNamedAndSecretsAreNot(t *testing.T) {
 	err := settings.Load(
 		&c,
 		[]string{
-			"GATEWAY_CONFIG=" + file,
-			"GATEWAY_PROT=1",
-			"ROUTER_PORT=x",
-			"NOETL_TIMEOUT_SECS=-5",
-			"GATEWAY_SSE_ENABLED=perhaps",
-			"GATEWAY_INTERNAL_PORT=hunter2",
-			"PATH=/bin",
+			"GATEWAY_CONFIG=" + file, "GATEWAY_PROT=1", "ROUTER_PORT=x", "NOETL_TIMEOUT_SECS=-5",
+			"GATEWAY_SSE_ENABLED=perhaps", "GATEWAY_INTERNAL_PORT=hunter2", "PATH=/bin",
 		},
 	)
 	if err == nil {
@@ -102,10 +96,7 @@ func TestProblemsAreNamedAndSecretsAreNot(t *testing.T) {
 		t.Errorf("a secret is in the error: %v", err)
 	}
 	for _, path := range []string{filepath.Join(dir, "c.ini"), filepath.Join(dir, "none.toml")} {
-		if err := settings.Load(
-			&c,
-			[]string{"GATEWAY_CONFIG=" + path},
-		); err == nil ||
+		if err := settings.Load(&c, []string{"GATEWAY_CONFIG=" + path}); err == nil ||
 			!strings.Contains(err.Error(), "GATEWAY_CONFIG") {
 			t.Errorf("%s: %v", path, err)
 		}
@@ -116,10 +107,7 @@ func TestTable(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	if err := settings.Table(
-		&b,
-		true,
-		&sample{Inner: inner{"hunter2"}, Names: []string{"x", "y"}},
-		&sample{},
+		&b, true, &sample{Inner: inner{"hunter2"}, Names: []string{"x", "y"}}, &sample{},
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -169,10 +157,7 @@ func TestATypoInTheFileIsNamed(t *testing.T) {
 	if err := os.WriteFile(path, []byte("server:\n  prot: 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := settings.Load(
-		&c,
-		[]string{"GATEWAY_CONFIG=" + path},
-	); err == nil ||
+	if err := settings.Load(&c, []string{"GATEWAY_CONFIG=" + path}); err == nil ||
 		!strings.Contains(err.Error(), `unknown key "server.prot"; did you mean server.port?`) {
 		t.Errorf("err = %v", err)
 	}
@@ -211,10 +196,7 @@ func TestAListOfTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	var c sharded
-	if err := settings.Load(
-		&c,
-		[]string{"GATEWAY_CONFIG=" + path},
-	); err != nil || len(c.Shards) == 0 ||
+	if err := settings.Load(&c, []string{"GATEWAY_CONFIG=" + path}); err != nil || len(c.Shards) == 0 ||
 		strings.Contains(c.Shards[0], "http") {
 		t.Errorf("a table with other keys: %v %v", c.Shards, err)
 	}
@@ -224,8 +206,7 @@ func TestNamesOfEarlierGateways(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "gateway.toml")
 	if err := os.WriteFile(
-		path,
-		[]byte("internal_api_token = \"x\"\n[kv]\nsession_bucket = \"s\"\n[nats]\nusername = \"file\"\n"),
+		path, []byte("internal_api_token = \"x\"\n[kv]\nsession_bucket = \"s\"\n[nats]\nusername = \"file\"\n"),
 		0o600,
 	); err != nil {
 		t.Fatal(err)

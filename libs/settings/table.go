@@ -55,12 +55,7 @@ func Table(w io.Writer, effective bool, structs ...any) error {
 			key = "`" + strings.Join(r.Keys, "`, `") + "`"
 		}
 		if _, err := fmt.Fprintf(
-			w,
-			"| `%s` | %s | %s | %s |\n",
-			strings.Join(r.Names, "`, `"),
-			key,
-			value,
-			r.Doc,
+			w, "| `%s` | %s | %s | %s |\n", strings.Join(r.Names, "`, `"), key, value, r.Doc,
 		); err != nil {
 			return err
 		}

@@ -205,11 +205,7 @@ func TestKindsOfFailedCalls(t *testing.T) {
 func TestWithoutAnExporterTracesAreStillPassedOn(t *testing.T) {
 	t.Parallel()
 	tel, err := telemetry.Setup(
-		t.Context(),
-		"svc",
-		"v1",
-		telemetry.Config{Format: "text", Level: "info"},
-		io.Discard,
+		t.Context(), "svc", "v1", telemetry.Config{Format: "text", Level: "info"}, io.Discard,
 		telemetry.NewRegistry("v1"),
 	)
 	if err != nil {

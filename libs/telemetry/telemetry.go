@@ -75,9 +75,7 @@ func NewRegistry(version string) *prometheus.Registry {
 	)
 	build.WithLabelValues(version).Set(1)
 	reg.MustRegister(
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build,
 	)
 	return reg
 }
@@ -87,11 +85,7 @@ func NewRegistry(version string) *prometheus.Registry {
 // OTEL_EXPORTER_OTLP_PROTOCOL is grpc, else HTTP). Without it spans go nowhere, but every
 // request still has a trace id, in the logs and in what is sent on.
 func Setup(
-	ctx context.Context,
-	service, version string,
-	cfg Config,
-	logs io.Writer,
-	reg *prometheus.Registry,
+	ctx context.Context, service, version string, cfg Config, logs io.Writer, reg *prometheus.Registry,
 ) (*Telemetry, error) {
 	t := &Telemetry{
 		Service:  service,
@@ -124,10 +118,8 @@ func Setup(
 		resource.WithTelemetrySDK(),
 		resource.WithFromEnv(),
 		resource.WithAttributes(
-			semconv.ServiceName("noetl-gateway-"+service),
-			semconv.ServiceVersion(version),
-			attribute.String("service.namespace", "noetl-gateway"),
-			semconv.ServiceInstanceID(uuid.NewString()),
+			semconv.ServiceName("noetl-gateway-"+service), semconv.ServiceVersion(version),
+			attribute.String("service.namespace", "noetl-gateway"), semconv.ServiceInstanceID(uuid.NewString()),
 		),
 	)
 	if err != nil {

@@ -14,11 +14,7 @@ func TestLogsCarryTheTrace(t *testing.T) {
 	for _, format := range []string{"json", "text"} {
 		var b bytes.Buffer
 		tel, err := telemetry.Setup(
-			t.Context(),
-			"svc",
-			"v1",
-			telemetry.Config{Format: format, Level: "warn"},
-			&b,
+			t.Context(), "svc", "v1", telemetry.Config{Format: format, Level: "warn"}, &b,
 			telemetry.NewRegistry("v1"),
 		)
 		if err != nil {

@@ -29,15 +29,8 @@ func New(c Config, methods ...string) *Rules {
 		AllowCredentials: c.Credentials,
 		AllowedMethods:   append(slices.Clone(methods), http.MethodHead),
 		AllowedHeaders: []string{
-			"Content-Type",
-			"Authorization",
-			"X-Session-Id",
-			"X-Session-Token",
-			"X-User-Id",
-			"X-Request-Id",
-			"Last-Event-Id",
-			"Traceparent",
-			"Tracestate",
+			"Content-Type", "Authorization", "X-Session-Id", "X-Session-Token", "X-User-Id", "X-Request-Id",
+			"Last-Event-Id", "Traceparent", "Tracestate",
 		},
 		ExposedHeaders: []string{httpkit.RequestIDHeader, "Retry-After", "Location", "Etag", "Content-Disposition"},
 		MaxAge:         600,
@@ -86,8 +79,7 @@ func (r *Rules) Wrap(next http.Handler) http.Handler {
 // Denied is the fault of a page that may not use the cookie.
 func Denied() error {
 	return fault.New(
-		fault.Denied,
-		"origin_denied",
+		fault.Denied, "origin_denied",
 		"this web origin may not use the session cookie; CORS_ALLOWED_ORIGINS lists those that may",
 	)
 }

@@ -46,13 +46,7 @@ func TestListedOriginsMayCall(t *testing.T) {
 			t.Errorf("%s: %d %q", from, rec.Code, got)
 		}
 		pre := cors(
-			t,
-			listed,
-			"OPTIONS",
-			from,
-			"Access-Control-Request-Method",
-			"PATCH",
-			"Access-Control-Request-Headers",
+			t, listed, "OPTIONS", from, "Access-Control-Request-Method", "PATCH", "Access-Control-Request-Headers",
 			"authorization,content-type,last-event-id,traceparent,x-session-token",
 		)
 		ok := pre.Header().Get("Access-Control-Allow-Origin") == from && from != "" &&
@@ -63,13 +57,7 @@ func TestListedOriginsMayCall(t *testing.T) {
 		}
 	}
 	if rec := cors(
-		t,
-		listed,
-		"OPTIONS",
-		origin,
-		"Access-Control-Request-Method",
-		"GET",
-		"Access-Control-Request-Headers",
+		t, listed, "OPTIONS", origin, "Access-Control-Request-Method", "GET", "Access-Control-Request-Headers",
 		"x-evil",
 	); rec.Header().
 		Get("Access-Control-Allow-Origin") !=
@@ -77,25 +65,14 @@ func TestListedOriginsMayCall(t *testing.T) {
 		t.Error("a header that is not listed")
 	}
 	if rec := cors(
-		t,
-		listed,
-		"OPTIONS",
-		origin,
-		"Access-Control-Request-Method",
-		"POST",
-		"Access-Control-Request-Headers",
+		t, listed, "OPTIONS", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers",
 		"X-Session-Token, Content-Type,authorization",
 	); rec.Header().
 		Get("Access-Control-Allow-Origin") !=
 		origin {
 		t.Errorf("headers in another order and case: %v", rec.Header())
 	}
-	if rec := cors(
-		t,
-		listed,
-		"OPTIONS",
-		"",
-	); rec.Code != http.StatusNoContent ||
+	if rec := cors(t, listed, "OPTIONS", ""); rec.Code != http.StatusNoContent ||
 		!strings.Contains(rec.Header().Get("Allow"), "PATCH") {
 		t.Errorf("OPTIONS that is no preflight: %d %v", rec.Code, rec.Header())
 	}

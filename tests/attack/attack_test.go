@@ -153,10 +153,7 @@ func (t *target) login(tb testing.TB, roots *x509.CertPool) string {
 	}
 	body := `{"auth0_token":"` + stack.IDToken(tb, t.Ready.Issuer, "demo@example.com") + `"}`
 	req, err := http.NewRequestWithContext(
-		tb.Context(),
-		http.MethodPost,
-		t.Ready.Public+"/api/auth/login",
-		strings.NewReader(body),
+		tb.Context(), http.MethodPost, t.Ready.Public+"/api/auth/login", strings.NewReader(body),
 	)
 	if err != nil {
 		tb.Fatal(err)
@@ -191,10 +188,7 @@ func (t *target) honest(ctx context.Context, tb testing.TB) (took []time.Duratio
 		case <-tick.C:
 		}
 		req, err := http.NewRequestWithContext(
-			tb.Context(),
-			http.MethodGet,
-			t.Ready.Public+"/noetl/executions",
-			nil,
+			tb.Context(), http.MethodGet, t.Ready.Public+"/noetl/executions", nil,
 		) //nolint:contextcheck // a call under way may end after ctx
 		if err != nil {
 			tb.Error(err)
@@ -274,13 +268,8 @@ func (t *target) send(tb testing.TB, name string) (end func()) {
 	tb.Helper()
 	cmd := exec.CommandContext(tb.Context(), os.Args[0])
 	cmd.Env = append(
-		os.Environ(),
-		roleVariable+"="+name,
-		"HOST="+t.host,
-		"INTERNAL="+t.internal,
-		"SESSION="+t.session,
-		"PUBLIC="+t.public,
-		"ROOTS="+t.pem,
+		os.Environ(), roleVariable+"="+name, "HOST="+t.host, "INTERNAL="+t.internal, "SESSION="+t.session,
+		"PUBLIC="+t.public, "ROOTS="+t.pem,
 	)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
@@ -333,16 +322,8 @@ func TestAttacks(t *testing.T) {
 		back := settle(t, g, before)
 		t.Logf(
 			"RESULT %s, %d connections, %d s: peak %d MiB, %d MiB after it; honest p99 %v, without %v = %.1f; %d of %d honest calls failed",
-			a.name,
-			connections,
-			*seconds,
-			peak>>20,
-			back>>20,
-			under.Round(100*time.Microsecond),
-			free.Round(100*time.Microsecond),
-			float64(under)/float64(free),
-			failed,
-			len(took),
+			a.name, connections, *seconds, peak>>20, back>>20, under.Round(100*time.Microsecond),
+			free.Round(100*time.Microsecond), float64(under)/float64(free), failed, len(took),
 		)
 		if failed > 0 {
 			t.Errorf("%s: %d honest calls failed", a.name, failed)
@@ -352,8 +333,7 @@ func TestAttacks(t *testing.T) {
 		}
 	}
 	testkit.Eventually(
-		t,
-		"the gateway answers after it all",
+		t, "the gateway answers after it all",
 		func() bool { _, n, failed := usual(500 * time.Millisecond); return n > 0 && failed == 0 },
 	)
 }

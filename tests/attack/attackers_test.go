@@ -49,10 +49,7 @@ func (t *target) withhold(ctx context.Context, i int, plain, path string) error 
 	defer func() { _ = conn.Close() }()
 	head := fmt.Sprintf(
 		"POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nX-Forwarded-For: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
-		path,
-		t.session,
-		address(i),
-		bodyBytes,
+		path, t.session, address(i), bodyBytes,
 	)
 	if _, err = io.WriteString(conn, head+`{"path":"`); err != nil {
 		return err
@@ -177,8 +174,7 @@ func attacks(t *target) []struct {
 	unread := func(path, more string) func(context.Context, int) error {
 		return func(ctx context.Context, i int) error {
 			return t.ignore(
-				ctx,
-				i,
+				ctx, i,
 				"GET "+path+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nX-Forwarded-For: %s\r\n"+more+"\r\n",
 			)
 		}

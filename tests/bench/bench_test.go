@@ -226,10 +226,7 @@ func TestBenchProxiedRequest(t *testing.T) {
 	}
 	t.Logf(
 		"RESULT proxied request, authenticated, whole edge : bare ReverseProxy = %.2f of the requests per second (last round %.0f : %.0f), %.2f x the CPU per request (medians of 5 rounds)",
-		median(rate),
-		edgeRate,
-		bareRate,
-		median(cost),
+		median(rate), edgeRate, bareRate, median(cost),
 	)
 }
 
@@ -241,9 +238,7 @@ func dialStream(t *testing.T, base, session string) (net.Conn, string) {
 		t.Fatal(err)
 	}
 	if _, err := fmt.Fprintf(
-		conn,
-		"GET /events HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n\r\n",
-		session,
+		conn, "GET /events HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n\r\n", session,
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -313,10 +308,7 @@ func TestBenchFramesEndToEnd(t *testing.T) {
 	posted := spread(workers, frames, func(i int) {
 		report := fmt.Sprintf(`{"request_id":%q,"step":"s","message":"m%d","progress":0.5}`, requests[i%clients], i)
 		req, err := http.NewRequestWithContext(
-			t.Context(),
-			http.MethodPost,
-			p.Ready.Internal+"/api/internal/progress",
-			strings.NewReader(report),
+			t.Context(), http.MethodPost, p.Ready.Internal+"/api/internal/progress", strings.NewReader(report),
 		)
 		if err != nil {
 			t.Error(err)
@@ -343,10 +335,7 @@ func TestBenchFramesEndToEnd(t *testing.T) {
 	}
 	t.Logf(
 		"RESULT frames end to end (HTTP report in, stored, on the client's socket): %.0f per second : %.0f synchronous JetStream publishes per second = %.2f; all %d arrived, the last %v after its report was answered",
-		frames/took.Seconds(),
-		frames/published.Seconds(),
-		published.Seconds()/took.Seconds(),
-		frames,
+		frames/took.Seconds(), frames/published.Seconds(), published.Seconds()/took.Seconds(), frames,
 		(took - posted).Round(time.Millisecond),
 	)
 }

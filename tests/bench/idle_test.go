@@ -76,19 +76,12 @@ func TestBenchIdleConnections(t *testing.T) {
 	usual := perConnection(t, barePID, func() net.Conn { c, _ := dialStream(t, bare, "x"); return c })
 	sse, session := gateway(t, up)
 	events := perConnection(
-		t,
-		sse.PID(),
-		func() net.Conn { c, _ := dialStream(t, sse.Ready.Public, session); return c },
+		t, sse.PID(), func() net.Conn { c, _ := dialStream(t, sse.Ready.Public, session); return c },
 	)
 	ws, session := gateway(t, up)
 	sockets := perConnection(t, ws.PID(), func() net.Conn { return dialWebSocket(t, ws.Ready.Public, session) })
 	t.Logf(
 		"RESULT idle connections, resident memory of the whole standalone over %d of them: event stream %.1f KB each, WebSocket %.1f KB each : %.1f KB for an event stream the usual way (handler waits in net/http) = %.2f and %.2f",
-		idleConnections,
-		events,
-		sockets,
-		usual,
-		events/usual,
-		sockets/usual,
+		idleConnections, events, sockets, usual, events/usual, sockets/usual,
 	)
 }

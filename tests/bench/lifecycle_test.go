@@ -64,9 +64,7 @@ func TestBenchLifecycleEvent(t *testing.T) {
 				"noetl.events.t.o."+started.ExecutionID+".0",
 				[]byte(
 					fmt.Sprintf(
-						`{"event_type":"step.exit","execution_id":%q,"step_name":%q}`,
-						started.ExecutionID,
-						step,
+						`{"event_type":"step.exit","execution_id":%q,"step_name":%q}`, started.ExecutionID, step,
 					),
 				),
 			); err != nil {
@@ -104,9 +102,7 @@ func TestBenchLifecycleEvent(t *testing.T) {
 				},
 			)
 			ask(
-				t,
-				nc,
-				fanoutwire.SubjectBind,
+				t, nc, fanoutwire.SubjectBind,
 				fanoutwire.BindRequest{RequestID: id, ExecutionID: strconv.Itoa(1_000_000 + from + i)},
 			)
 		})
@@ -126,10 +122,7 @@ func TestBenchLifecycleEvent(t *testing.T) {
 	many := middle()
 	t.Logf(
 		"RESULT one lifecycle event, from the stream to the client's socket (median of 3 rounds of %d): %v with 100,000 pending requests : %v with 10 = %.2f (the requests took %v to register)",
-		events,
-		many.Round(10*time.Microsecond),
-		few.Round(10*time.Microsecond),
-		float64(many)/float64(few),
+		events, many.Round(10*time.Microsecond), few.Round(10*time.Microsecond), float64(many)/float64(few),
 		took.Round(time.Second),
 	)
 }
@@ -194,9 +187,7 @@ func TestBenchProgressReport(t *testing.T) {
 				PlaybookPath: "bench/any",
 			})
 			ask(
-				t,
-				nc,
-				fanoutwire.SubjectBind,
+				t, nc, fanoutwire.SubjectBind,
 				fanoutwire.BindRequest{RequestID: id, ExecutionID: strconv.Itoa(7_000_000 + n)},
 			)
 		}
@@ -211,10 +202,8 @@ func TestBenchProgressReport(t *testing.T) {
 				"POST",
 				p.Ready.Internal+"/api/internal/progress",
 				fmt.Sprintf(
-					`{"request_id":"wait-%d-0","execution_id":"%d","step":"s","message":"%d","progress":0.5}`,
-					n,
-					7_000_000+n,
-					number,
+					`{"request_id":"wait-%d-0","execution_id":"%d","step":"s","message":"%d","progress":0.5}`, n,
+					7_000_000+n, number,
 				),
 			)
 			if a.Code != 200 {
@@ -235,13 +224,7 @@ func TestBenchProgressReport(t *testing.T) {
 	one, some, many := median(all[1]), median(all[20]), median(all[100])
 	t.Logf(
 		"RESULT CPU of one progress report (median of %d rounds of %d): %.2f ms with 1 request waiting for the execution, %.2f ms with 20 = %.2f, %.2f ms with 100 = %.2f",
-		rounds,
-		reports,
-		one,
-		some,
-		some/one,
-		many,
-		many/one,
+		rounds, reports, one, some, some/one, many, many/one,
 	)
 	if many > 1.5*one {
 		t.Errorf("a report costs %.1f times as much with 100 waiting", many/one)

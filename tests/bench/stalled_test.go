@@ -61,10 +61,7 @@ func latencies(t *testing.T, p *stack.Proc, session string, readers, stalled int
 	post := func(request, word string) {
 		report := fmt.Sprintf(`{"request_id":%q,"step":"s","message":"sent:%s:%s","progress":0.5}`, request, word, pad)
 		req, err := http.NewRequestWithContext(
-			t.Context(),
-			http.MethodPost,
-			p.Ready.Internal+"/api/internal/progress",
-			strings.NewReader(report),
+			t.Context(), http.MethodPost, p.Ready.Internal+"/api/internal/progress", strings.NewReader(report),
 		)
 		if err != nil {
 			t.Error(err)
@@ -114,8 +111,6 @@ func TestBenchStalledClients(t *testing.T) {
 	}
 	t.Logf(
 		"RESULT 10 %% of 100 clients read nothing (600 reports of 8 KB a second): p99 of the others from report to socket, with : without = %.2f (median of 3 pairs; last pair %v : %v)",
-		median(ratio),
-		with.Round(10*time.Microsecond),
-		without.Round(10*time.Microsecond),
+		median(ratio), with.Round(10*time.Microsecond), without.Round(10*time.Microsecond),
 	)
 }

@@ -59,10 +59,7 @@ func open(t *testing.T) context.Context {
 		chromedp.UserDataDir(profile),
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag(
-			"disable-component-update",
-			true,
-		),
+		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true),
 		chromedp.WindowSize(1280, 1000),
 	}
@@ -130,22 +127,13 @@ func gateway(t *testing.T) string {
 func signIn(ctx context.Context, t *testing.T, page, user string) {
 	t.Helper()
 	do(
-		ctx,
-		t,
-		"open the page",
-		chromedp.Navigate(page),
-		chromedp.WaitVisible(id("sign-in")),
+		ctx, t, "open the page", chromedp.Navigate(page), chromedp.WaitVisible(id("sign-in")),
 		chromedp.WaitVisible(id("sandbox-banner")),
 	)
 	do(ctx, t, "go to the issuer", chromedp.Click(id("sign-in")), chromedp.WaitVisible(`#password`))
 	do(
-		ctx,
-		t,
-		"sign in",
-		chromedp.SendKeys(`#email`, user),
-		chromedp.SendKeys(`#password`, "demo"),
-		chromedp.Click(id("login-submit")),
-		chromedp.WaitVisible(id("user")),
+		ctx, t, "sign in", chromedp.SendKeys(`#email`, user), chromedp.SendKeys(`#password`, "demo"),
+		chromedp.Click(id("login-submit")), chromedp.WaitVisible(id("user")),
 		chromedp.WaitVisible(id("stream-status")+`[data-state="live"]`),
 	)
 }
@@ -157,10 +145,7 @@ func run(ctx context.Context, t *testing.T, playbook, variables string) {
 		t,
 		"choose "+playbook,
 		chromedp.WaitReady(id("playbook")+` option[value="`+playbook+`"]`, chromedp.ByQuery),
-		chromedp.SetValue(
-			id("playbook"),
-			playbook,
-		),
+		chromedp.SetValue(id("playbook"), playbook),
 		chromedp.Evaluate(
 			fmt.Sprintf(
 				`document.querySelector('%s').dispatchEvent(new Event('change',{bubbles:true}))`,
@@ -168,10 +153,7 @@ func run(ctx context.Context, t *testing.T, playbook, variables string) {
 			),
 			nil,
 		),
-		chromedp.SetValue(
-			id("variables"),
-			variables,
-		),
+		chromedp.SetValue(id("variables"), variables),
 		chromedp.Evaluate(
 			fmt.Sprintf(
 				`document.querySelector('%s').dispatchEvent(new Event('input',{bubbles:true}))`,
@@ -205,11 +187,7 @@ func TestAPersonRunsAPlaybookAndSeesTheResult(t *testing.T) {
 	if got := text(ctx, t, card+" "+id("run-result")); !strings.Contains(got, "five steps") {
 		t.Errorf("result on the page: %q", got)
 	}
-	if got := text(
-		ctx,
-		t,
-		card+" "+id("run-states"),
-	); !strings.Contains(got, "step.exit") ||
+	if got := text(ctx, t, card+" "+id("run-states")); !strings.Contains(got, "step.exit") ||
 		!strings.Contains(got, "report") {
 		t.Errorf("states on the page: %q", got)
 	}
@@ -226,8 +204,7 @@ func TestAPersonRunsAPlaybookAndSeesTheResult(t *testing.T) {
 		"both results are there",
 		chromedp.Poll(
 			fmt.Sprintf(
-				`document.querySelectorAll('%s[data-status="completed"] %s').length >= 2`,
-				id("run-card"),
+				`document.querySelectorAll('%s[data-status="completed"] %s').length >= 2`, id("run-card"),
 				id("run-result"),
 			),
 			nil,
@@ -253,8 +230,7 @@ func TestAPersonRunsAPlaybookAndSeesTheResult(t *testing.T) {
 		chromedp.Click(id("webhook-send")),
 		chromedp.Poll(
 			fmt.Sprintf(`document.querySelector('%s').textContent.trim().startsWith('202')`, id("webhook-result")),
-			nil,
-			chromedp.WithPollingInterval(50*time.Millisecond),
+			nil, chromedp.WithPollingInterval(50*time.Millisecond),
 		),
 	)
 	do(
@@ -264,8 +240,7 @@ func TestAPersonRunsAPlaybookAndSeesTheResult(t *testing.T) {
 		chromedp.Click(id("webhook-forge")),
 		chromedp.Poll(
 			fmt.Sprintf(`document.querySelector('%s').textContent.trim().startsWith('401')`, id("webhook-result")),
-			nil,
-			chromedp.WithPollingInterval(50*time.Millisecond),
+			nil, chromedp.WithPollingInterval(50*time.Millisecond),
 		),
 	)
 
@@ -282,20 +257,14 @@ func TestAPersonRunsAPlaybookAndSeesTheResult(t *testing.T) {
 	shot(ctx, t, "result-narrow")
 	var wide bool
 	do(
-		ctx,
-		t,
-		"no sideways scroll",
+		ctx, t, "no sideways scroll",
 		chromedp.Evaluate(`document.documentElement.scrollWidth > document.documentElement.clientWidth`, &wide),
 	)
 	if wide {
 		t.Error("the page scrolls sideways at 360 px")
 	}
 	do(
-		ctx,
-		t,
-		"sign out",
-		chromedp.EmulateViewport(1280, 1000),
-		chromedp.Click(id("sign-out")),
+		ctx, t, "sign out", chromedp.EmulateViewport(1280, 1000), chromedp.Click(id("sign-out")),
 		chromedp.WaitVisible(id("sign-in")),
 	)
 	var left int

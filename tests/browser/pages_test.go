@@ -33,11 +33,7 @@ func TestGraphiQL(t *testing.T) {
 		}
 	})
 	do(
-		ctx,
-		t,
-		"open GraphiQL",
-		network.Enable(),
-		chromedp.Navigate(p.Ready.Public+"/graphql"),
+		ctx, t, "open GraphiQL", network.Enable(), chromedp.Navigate(p.Ready.Public+"/graphql"),
 		chromedp.WaitVisible(`.graphiql-container .graphiql-execute-button`),
 	)
 	var answer string
@@ -59,8 +55,7 @@ func TestGraphiQL(t *testing.T) {
 		chromedp.Click(`.graphiql-execute-button`),
 		chromedp.Poll(
 			`document.querySelector(".result-window") && document.querySelector(".result-window").innerText.includes('"health"')`,
-			nil,
-			chromedp.WithPollingInterval(pollEvery),
+			nil, chromedp.WithPollingInterval(pollEvery),
 		),
 		chromedp.Text(`.result-window`, &answer),
 	)
@@ -79,18 +74,11 @@ func TestBrowserLoginWithACookie(t *testing.T) {
 	ctx := open(t)
 	public := gateway(t) // as localhost: browsers take Secure cookies of localhost over plain HTTP
 	do(
-		ctx,
-		t,
-		"begin",
-		chromedp.Navigate(public+"/api/auth/browser/login?return_to=/health"),
+		ctx, t, "begin", chromedp.Navigate(public+"/api/auth/browser/login?return_to=/health"),
 		chromedp.WaitVisible(`#password`),
 	)
 	do(
-		ctx,
-		t,
-		"sign in",
-		chromedp.SendKeys(`#email`, "demo@example.com"),
-		chromedp.SendKeys(`#password`, "demo"),
+		ctx, t, "sign in", chromedp.SendKeys(`#email`, "demo@example.com"), chromedp.SendKeys(`#password`, "demo"),
 		chromedp.Click(id("login-submit")),
 	)
 	var at string

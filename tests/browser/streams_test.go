@@ -47,12 +47,8 @@ func TestAnEventSourceIsCutBeforeItsFirstFrame(t *testing.T) {
 			}
 			var clients []string
 			do(
-				ctx,
-				t,
-				"open the stream",
-				chromedp.Navigate(origin+"/health"),
-				chromedp.Evaluate(fmt.Sprintf("(%s)(%q)", page, session), nil),
-				poll(`window.clients.length === 1`),
+				ctx, t, "open the stream", chromedp.Navigate(origin+"/health"),
+				chromedp.Evaluate(fmt.Sprintf("(%s)(%q)", page, session), nil), poll(`window.clients.length === 1`),
 				chromedp.Evaluate(`window.clients`, &clients),
 			)
 
@@ -60,12 +56,7 @@ func TestAnEventSourceIsCutBeforeItsFirstFrame(t *testing.T) {
 			s.Fanout[0].Wait(t)
 			// Its result is stored by the other replica while the page is cut off.
 			started := stack.Execute(
-				t,
-				s.Edge[1].Ready.Public,
-				session,
-				clients[0],
-				"demo/echo",
-				`{"text":"after the cut"}`,
+				t, s.Edge[1].Ready.Public, session, clients[0], "demo/echo", `{"text":"after the cut"}`,
 			)
 			s.RestartFanout(t, 0)
 
@@ -73,12 +64,9 @@ func TestAnEventSourceIsCutBeforeItsFirstFrame(t *testing.T) {
 			var shown []string
 			var seen []string
 			do(
-				ctx,
-				t,
-				"read the page",
+				ctx, t, "read the page",
 				chromedp.Evaluate(`Array.from(document.querySelectorAll("p.result"), (p) => p.textContent)`, &shown),
-				chromedp.Evaluate(`window.clients`, &clients),
-				chromedp.Evaluate(`window.seen`, &seen),
+				chromedp.Evaluate(`window.clients`, &clients), chromedp.Evaluate(`window.seen`, &seen),
 			)
 			if len(shown) != 1 || !strings.Contains(shown[0], started.RequestID) ||
 				!strings.Contains(shown[0], "after the cut") {
@@ -129,17 +117,11 @@ func TestABrowserReadsEveryHostileFrame(t *testing.T) {
 	for i := range callbacks {
 		started := stack.Execute(t, p.Ready.Public, session, client, "demo/silent", `{}`)
 		body := fmt.Sprintf(
-			`{"request_id":%q,"data":{%s:[%s]},"error":%s}`,
-			started.RequestID,
-			text(),
-			text(),
+			`{"request_id":%q,"data":{%s:[%s]},"error":%s}`, started.RequestID, text(), text(),
 			[...]string{"null", text()}[i%2],
 		)
 		if a := stack.Do(
-			t,
-			http.MethodPost,
-			p.Ready.Internal+"/api/internal/callback/async",
-			body,
+			t, http.MethodPost, p.Ready.Internal+"/api/internal/callback/async", body,
 		); a.Code != http.StatusOK {
 			t.Fatalf("%d %s for %q", a.Code, a.Body, body)
 		}
@@ -180,17 +162,13 @@ func TestSevenTabsOfThePage(t *testing.T) {
 		signIn(tab, t, origin, "demo@example.com")
 		run(tab, t, "demo/echo", `{"tab": `+strconv.Itoa(i)+`}`)
 		do(
-			tab,
-			t,
-			"the result of tab "+strconv.Itoa(i),
+			tab, t, "the result of tab "+strconv.Itoa(i),
 			chromedp.WaitVisible(id("run-card")+`[data-status="completed"] `+id("run-result")),
 		)
 	}
 	run(ctx, t, "demo/echo", `{"tab": 0}`)
 	do(
-		ctx,
-		t,
-		"the first still works",
+		ctx, t, "the first still works",
 		chromedp.WaitVisible(id("run-card")+`[data-status="completed"] `+id("run-result")),
 	)
 }

@@ -81,10 +81,7 @@ func cliObstacle(ctx context.Context, system, processor string) string {
 	}
 	// Debian's python3 has the module venv, and without python3-venv not what it needs.
 	probe := exec.CommandContext(
-		ctx,
-		"python3",
-		"-c",
-		"import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 9))",
+		ctx, "python3", "-c", "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 9))",
 	)
 	if err := probe.Run(); err != nil {
 		return "no venv in python3" + remedy

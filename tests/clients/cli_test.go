@@ -294,10 +294,7 @@ func TestCLIKeepsItsSessionThroughAnOutage(t *testing.T) {
 					c.outage(t, p, fault, c.calls(t)...)
 				}
 				c.outage(
-					t,
-					p,
-					`{"mode":"slow","delay_ms":9000}`,
-					[]string{"execute", "playbook", "demo/echo", "--json"},
+					t, p, `{"mode":"slow","delay_ms":9000}`, []string{"execute", "playbook", "demo/echo", "--json"},
 				)
 			})
 		}

@@ -111,10 +111,7 @@ func TestCoderWebSocketGetsEveryFrameAndGoesOn(t *testing.T) {
 		}
 		cancel()
 		again := dial(
-			t,
-			w.URL+"/ws?"+url.Values{"client_id": {client}, "last_event_id": {r.last}}.Encode(),
-			session,
-			nil,
+			t, w.URL+"/ws?"+url.Values{"client_id": {client}, "last_event_id": {r.last}}.Encode(), session, nil,
 		)
 		first = read(t, again)
 		first.Event = "message"
@@ -222,9 +219,7 @@ func TestCoderWebSocketOverGraphQL(t *testing.T) {
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	for _, mode := range []websocket.CompressionMode{websocket.CompressionDisabled, websocket.CompressionContextTakeover} {
 		c := dial(
-			t,
-			p.Ready.Public+"/graphql",
-			"",
+			t, p.Ready.Public+"/graphql", "",
 			&websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}, CompressionMode: mode},
 		)
 		if got := c.Subprotocol(); got != "graphql-transport-ws" {

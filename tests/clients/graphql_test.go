@@ -94,10 +94,7 @@ func TestGraphQLWSIsRefusedWithoutASession(t *testing.T) {
 		for ; line.Kind == "close"; line = s.next(t) {
 			if closes++; line.Code != 4403 || closes > 6 {
 				t.Fatalf(
-					"session %q: closed for the time %d with %d %s, want 4403",
-					session,
-					closes,
-					line.Code,
+					"session %q: closed for the time %d with %d %s, want 4403", session, closes, line.Code,
 					line.Text,
 				)
 			}

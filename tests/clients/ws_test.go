@@ -202,14 +202,7 @@ func TestWSRefusesInTheWordsOfJSONRPC(t *testing.T) {
 			a.Error.Message == "" ||
 			(c.word != "" && a.Error.Data.Code != c.word) {
 			t.Errorf(
-				"%s: id %s, result %s, %+v; want id %s, %d %s",
-				name,
-				a.ID,
-				a.Result,
-				a.Error,
-				c.id,
-				c.code,
-				c.word,
+				"%s: id %s, result %s, %+v; want id %s, %d %s", name, a.ID, a.Result, a.Error, c.id, c.code, c.word,
 			)
 		}
 	}
@@ -331,12 +324,7 @@ func TestWSEnds(t *testing.T) {
 	s, _ := connect(t, public, session, nil)
 	begin := time.Now()
 	if a := stack.Do(
-		t,
-		http.MethodPost,
-		public+"/api/auth/logout",
-		nil,
-		"Authorization",
-		"Bearer "+session,
+		t, http.MethodPost, public+"/api/auth/logout", nil, "Authorization", "Bearer "+session,
 	); a.Code != http.StatusNoContent {
 		t.Fatalf("logout: %d %s", a.Code, a.Body)
 	}

@@ -77,12 +77,8 @@ func newProject(t *testing.T, settings ...string) *project {
 	}
 	p.name = "gateway-test-" + p.front
 	p.env = append([]string{
-		"COMPOSE_PROJECT_NAME=" + p.name,
-		"GATEWAY_VERSION=" + version(),
-		"FRONT_PORT=" + p.front,
-		"SANDBOX_PUBLISHED_PORT=" + p.sandbox,
-		"JAEGER_PORT=" + p.jaeger,
-		"CALLBACK_PORT=" + p.call,
+		"COMPOSE_PROJECT_NAME=" + p.name, "GATEWAY_VERSION=" + version(), "FRONT_PORT=" + p.front,
+		"SANDBOX_PUBLISHED_PORT=" + p.sandbox, "JAEGER_PORT=" + p.jaeger, "CALLBACK_PORT=" + p.call,
 		"PROMETHEUS_PORT=" + p.prometheus,
 	}, settings...)
 	t.Cleanup(func() {
@@ -192,11 +188,7 @@ func (p *project) hardened() {
 				func(s string) bool { return strings.HasPrefix(s, "no-new-privileges") },
 			) {
 			p.t.Errorf(
-				"%s: read-only %v, capabilities dropped %v, %v",
-				c.Name,
-				h.ReadonlyRootfs,
-				h.CapDrop,
-				h.SecurityOpt,
+				"%s: read-only %v, capabilities dropped %v, %v", c.Name, h.ReadonlyRootfs, h.CapDrop, h.SecurityOpt,
 			)
 		}
 		for port, bindings := range c.NetworkSettings.Ports {
@@ -254,13 +246,7 @@ func (p *project) result(stream *testkit.EventStream, session, client string) {
 func (p *project) believes(session string, want bool) {
 	p.t.Helper()
 	a := stack.Do(
-		p.t,
-		http.MethodGet,
-		p.page()+"/noetl/echo",
-		nil,
-		"Authorization",
-		"Bearer "+session,
-		"X-Forwarded-For",
+		p.t, http.MethodGet, p.page()+"/noetl/echo", nil, "Authorization", "Bearer "+session, "X-Forwarded-For",
 		"203.0.113.9",
 	)
 	if a.Code != http.StatusOK || !strings.Contains(a.Body, "x-forwarded-for") ||
@@ -282,11 +268,7 @@ func (p *project) tryDeliver(order string) (stack.Answer, error) {
 	mac := hmac.New(sha256.New, []byte("sandbox-secret"))
 	mac.Write([]byte(body))
 	return stack.Try(
-		p.t,
-		http.MethodPost,
-		p.page()+"/ingress/orders",
-		body,
-		"X-Signature",
+		p.t, http.MethodPost, p.page()+"/ingress/orders", body, "X-Signature",
 		"sha256="+hex.EncodeToString(mac.Sum(nil)),
 	)
 }
@@ -341,9 +323,7 @@ func (p *project) beside(machine string, settings map[string]string) (logs func(
 	}
 	p.t.Cleanup(func() {
 		_ = p.docker.ContainerRemove(
-			context.Background(),
-			made.ID,
-			container.RemoveOptions{Force: true, RemoveVolumes: true},
+			context.Background(), made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true},
 		)
 	})
 	if err := p.docker.ContainerStart(p.t.Context(), made.ID, container.StartOptions{}); err != nil {
@@ -351,9 +331,7 @@ func (p *project) beside(machine string, settings map[string]string) (logs func(
 	}
 	return func() string {
 		r, err := p.docker.ContainerLogs(
-			p.t.Context(),
-			made.ID,
-			container.LogsOptions{ShowStdout: true, ShowStderr: true},
+			p.t.Context(), made.ID, container.LogsOptions{ShowStdout: true, ShowStderr: true},
 		)
 		if err != nil {
 			return err.Error()
@@ -368,14 +346,7 @@ func (p *project) beside(machine string, settings map[string]string) (logs func(
 func (p *project) browse() {
 	p.t.Helper()
 	cmd := exec.CommandContext(
-		p.t.Context(),
-		"go",
-		"test",
-		"-count=1",
-		"-v",
-		"-timeout",
-		"3m",
-		"-run",
+		p.t.Context(), "go", "test", "-count=1", "-v", "-timeout", "3m", "-run",
 		"^(TestAPersonRunsAPlaybookAndSeesTheResult|TestAViewerIsToldThatAPlaybookIsNotTheirs|TestBrowserLoginWithACookie)$",
 		"./tests/browser",
 	)

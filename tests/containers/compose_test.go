@@ -87,10 +87,7 @@ func TestTheComposeStack(t *testing.T) {
 		http.MethodGet,
 		"http://localhost:"+p.jaeger+"/api/services",
 		nil,
-	); !strings.Contains(
-		services.Body,
-		"edge-proxy",
-	) {
+	); !strings.Contains(services.Body, "edge-proxy") {
 		t.Errorf("Jaeger knows %s", services.Body)
 	}
 	metrics.finds(map[string]int{"event-fanout": 3, "edge-proxy": 2, "auth": 2, "ingress": 2, "jaeger": 1})
@@ -111,8 +108,7 @@ func TestTheComposeStack(t *testing.T) {
 		}
 	}
 	withinAMinute(
-		t,
-		"an alert is about to say that ingress is missing",
+		t, "an alert is about to say that ingress is missing",
 		func() bool { return metrics.alerts()["GatewayServiceMissing"] == "pending" },
 	)
 	p.run(true, nil, "down")
@@ -137,12 +133,8 @@ func TestTheComposeStackOnANATSCluster(t *testing.T) {
 	}
 	withinAMinute(t, "a playbook can be started without "+leader, func() bool {
 		a, err := stack.Try(
-			t,
-			http.MethodPost,
-			p.page()+"/graphql",
-			stack.ExecuteBody(clientID, "demo/echo", `{}`),
-			"Authorization",
-			"Bearer "+session,
+			t, http.MethodPost, p.page()+"/graphql", stack.ExecuteBody(clientID, "demo/echo", `{}`),
+			"Authorization", "Bearer "+session,
 		)
 		return err == nil && a.Code == http.StatusOK && strings.Contains(a.Body, `"executionId":"`)
 	})
@@ -159,16 +151,13 @@ func TestTheComposeStackOnANATSCluster(t *testing.T) {
 		}
 	})
 	t.Logf(
-		"%s, which led, was killed; a result came on the open stream %.1f s later",
-		leader,
+		"%s, which led, was killed; a result came on the open stream %.1f s later", leader,
 		time.Since(killed).Seconds(),
 	)
 	// Other buckets have other leaders, which may be chosen a moment later.
 	withinAMinute(t, "logins and deliveries work without "+leader, func() bool {
 		login, err := stack.Try(
-			t,
-			http.MethodPost,
-			p.page()+"/api/auth/login",
+			t, http.MethodPost, p.page()+"/api/auth/login",
 			`{"auth0_token":"`+stack.IDToken(t, p.issuer(), "admin@example.com")+`"}`,
 		)
 		if err != nil || login.Code != http.StatusOK {

@@ -71,10 +71,7 @@ func killedAll(service string) trouble {
 func misbehaving(name, behaviour string, during time.Duration) trouble {
 	set := func(w *world, behaviour string) {
 		if a := stack.Do(
-			w.t,
-			http.MethodPut,
-			w.sandbox.address(8082)+"/sandbox/faults",
-			behaviour,
+			w.t, http.MethodPut, w.sandbox.address(8082)+"/sandbox/faults", behaviour,
 		); a.Code != http.StatusOK {
 			w.t.Fatalf("setting the sandbox's behaviour: %d %s", a.Code, a.Body)
 		}
@@ -168,10 +165,7 @@ func troubles() []trouble {
 				token := stack.IDToken(t, w.issuer.address(8082)+"/oidc", "viewer@example.com")
 				w.issuer.cut()
 				if a := stack.Do(
-					t,
-					http.MethodPost,
-					w.public+"/api/auth/login",
-					`{"auth0_token":"`+token+`"}`,
+					t, http.MethodPost, w.public+"/api/auth/login", `{"auth0_token":"`+token+`"}`,
 				); a.Code != http.StatusOK {
 					t.Errorf("a login with a good token while the issuer is away: %d %s", a.Code, a.Body)
 				}
@@ -299,24 +293,10 @@ func (t *table) report(held bool) error {
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range t.rows {
 		fmt.Fprintf(
-			&b,
-			"| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d of %d | %d | %.1f s | %.1f s |\n",
-			r.Name,
-			r.Sent,
-			r.Accepted,
-			r.Refused,
-			r.Unclear,
-			r.Delivered,
-			r.Lost,
-			r.Repeated,
-			r.Deliveries,
-			r.DeliveriesAccepted,
-			r.DeliveriesLost+max(0, r.DeliveriesTwice),
-			r.ChecksFailed,
-			r.Checks,
-			r.Reconnects,
-			r.Recovery.Seconds(),
-			r.Slowest.Seconds(),
+			&b, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d of %d | %d | %.1f s | %.1f s |\n",
+			r.Name, r.Sent, r.Accepted, r.Refused, r.Unclear, r.Delivered, r.Lost, r.Repeated, r.Deliveries,
+			r.DeliveriesAccepted, r.DeliveriesLost+max(0, r.DeliveriesTwice), r.ChecksFailed, r.Checks,
+			r.Reconnects, r.Recovery.Seconds(), r.Slowest.Seconds(),
 		)
 	}
 	_, _ = fmt.Fprint(os.Stdout, "\n", b.String())

@@ -209,13 +209,7 @@ func (l *load) deliver(id string) {
 	mac.Write([]byte(body))
 	for try := 0; ; try++ {
 		r := l.call(
-			"deliver",
-			http.MethodPost,
-			l.w.public+"/ingress/orders",
-			body,
-			"X-Message-Id",
-			id,
-			"X-Signature",
+			"deliver", http.MethodPost, l.w.public+"/ingress/orders", body, "X-Message-Id", id, "X-Signature",
 			"sha256="+hex.EncodeToString(mac.Sum(nil)),
 		)
 		var accepted struct {
@@ -339,18 +333,10 @@ func (l *load) explain() {
 			if p.got[id] == 0 {
 				l.w.t.Logf(
 					"page %d (client %s, last event %s) never got the result of request %s, execution %s, accepted at %s",
-					i,
-					p.client,
-					p.lastID,
-					id,
-					p.executions[id],
-					at.UTC().Format(time.RFC3339Nano),
+					i, p.client, p.lastID, id, p.executions[id], at.UTC().Format(time.RFC3339Nano),
 				)
 				a, err := stack.Try(
-					l.w.t,
-					http.MethodGet,
-					l.w.sandbox.address(8082)+"/sandbox/executions/"+p.executions[id],
-					nil,
+					l.w.t, http.MethodGet, l.w.sandbox.address(8082)+"/sandbox/executions/"+p.executions[id], nil,
 				)
 				l.w.t.Logf("  NoETL: %d %.600s (%v)", a.Code, a.Body, err)
 			}

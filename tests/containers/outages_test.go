@@ -64,22 +64,14 @@ func TestAuthStartsWhileTheIssuerIsAway(t *testing.T) {
 	}
 	testkit.Eventually(t, "auth is asked again", func() bool {
 		return stack.Do(
-			t,
-			http.MethodPost,
-			w.public+"/api/auth/validate",
-			`{"session_token":"`+session+`"}`,
+			t, http.MethodPost, w.public+"/api/auth/validate", `{"session_token":"`+session+`"}`,
 		).Code == http.StatusOK
 	})
 	if a := login(); a.Code != http.StatusServiceUnavailable || !strings.Contains(a.Body, `"code":"`) {
 		t.Errorf("a login without the issuer: %d %s", a.Code, a.Body)
 	}
 	if a := stack.Do(
-		t,
-		http.MethodPost,
-		w.public+"/noetl/catalog/list",
-		"{}",
-		"Authorization",
-		"Bearer "+session,
+		t, http.MethodPost, w.public+"/noetl/catalog/list", "{}", "Authorization", "Bearer "+session,
 	); a.Code != http.StatusOK {
 		t.Errorf("a good session without the issuer: %d %s", a.Code, a.Body)
 	}
@@ -156,22 +148,14 @@ func TestDiskFullOnNATS(t *testing.T) {
 		t.Logf("%4d × %s", n, text)
 	}
 	t.Logf(
-		"full for %.1f s; works again %s, %.1f s after there was room: %+v",
-		freed.Sub(full).Seconds(),
-		how,
-		took.Seconds(),
-		out,
+		"full for %.1f s; works again %s, %.1f s after there was room: %+v", freed.Sub(full).Seconds(), how,
+		took.Seconds(), out,
 	)
 	if out.Lost+out.Repeated+out.DeliveriesLost+max(0, out.DeliveriesTwice)+out.Denied+out.Unclear > 0 {
 		l.explain()
 		t.Errorf(
 			"lost %d, twice %d, deliveries lost %d and twice %d, refused as strangers %d, without a clear answer %d",
-			out.Lost,
-			out.Repeated,
-			out.DeliveriesLost,
-			out.DeliveriesTwice,
-			out.Denied,
-			out.Unclear,
+			out.Lost, out.Repeated, out.DeliveriesLost, out.DeliveriesTwice, out.Denied, out.Unclear,
 		)
 	}
 	if out.DeliveriesAccepted != out.Deliveries {
@@ -182,9 +166,7 @@ func TestDiskFullOnNATS(t *testing.T) {
 	}
 	found.add(
 		row{
-			fmt.Sprintf("NATS's disk full for %.0f s; works again %s", freed.Sub(full).Seconds(), how),
-			out,
-			took,
+			fmt.Sprintf("NATS's disk full for %.0f s; works again %s", freed.Sub(full).Seconds(), how), out, took,
 			l.slowest["execute"],
 		},
 	)

@@ -36,12 +36,8 @@ func (p *page) execute() {
 	client := p.client
 	p.mu.Unlock()
 	r := p.l.call(
-		"execute",
-		http.MethodPost,
-		p.l.w.public+"/graphql",
-		stack.ExecuteBody(client, "demo/echo", `{"n":1}`),
-		"Authorization",
-		"Bearer "+p.l.session,
+		"execute", http.MethodPost, p.l.w.public+"/graphql", stack.ExecuteBody(client, "demo/echo", `{"n":1}`),
+		"Authorization", "Bearer "+p.l.session,
 	)
 	var reply struct {
 		Data   struct{ ExecutePlaybook stack.Started }

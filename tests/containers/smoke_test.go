@@ -42,12 +42,7 @@ func TestTheMainJobInContainers(t *testing.T) {
 		t.Errorf("a service did what its NATS user may not:\n%s", logs)
 	}
 	if a := stack.Do(
-		t,
-		http.MethodPost,
-		w.public+"/api/auth/logout",
-		nil,
-		"Authorization",
-		"Bearer "+session,
+		t, http.MethodPost, w.public+"/api/auth/logout", nil, "Authorization", "Bearer "+session,
 	); a.Code != http.StatusNoContent {
 		t.Errorf("logout: %d %s", a.Code, a.Body)
 	}

@@ -120,9 +120,7 @@ func (tr *trace) must(names ...string) jaegerSpan {
 		}
 		slices.Sort(there)
 		tr.t.Errorf(
-			"no chain %s; there is\n  %s",
-			strings.Join(names, " → "),
-			strings.Join(slices.Compact(there), "\n  "),
+			"no chain %s; there is\n  %s", strings.Join(names, " → "), strings.Join(slices.Compact(there), "\n  "),
 		)
 	}
 	return s
@@ -180,29 +178,16 @@ func TestTracesInJaeger(t *testing.T) {
 		t.Fatalf("login: %d %s", a.Code, a.Body)
 	}
 	secrets := []string{
-		session,
-		token,
-		internalToken,
-		callbackToken,
-		"sandbox-secret",
-		stack.Password("auth"),
+		session, token, internalToken, callbackToken, "sandbox-secret", stack.Password("auth"),
 		stack.Password("edge-proxy"),
 	}
 	toAuth := []string{
-		edge + "POST /api/auth/login",
-		edge + "edge.login",
-		edge + "call gateway.auth.v1.login",
-		auth + "receive gateway.auth.v1.login",
-		auth + "auth.login",
-		auth + "POST",
-		noetl + "POST /api/execute",
+		edge + "POST /api/auth/login", edge + "edge.login", edge + "call gateway.auth.v1.login",
+		auth + "receive gateway.auth.v1.login", auth + "auth.login", auth + "POST", noetl + "POST /api/execute",
 		noetl + "noetl.execute",
 	}
 	back := append(
-		slices.Clone(toAuth),
-		noetl+"HTTP POST",
-		fanout+"POST /api/internal/callback",
-		fanout+"fanout.callback",
+		slices.Clone(toAuth), noetl+"HTTP POST", fanout+"POST /api/internal/callback", fanout+"fanout.callback",
 	)
 	tr := w.trace(t, loginTrace, func(tr *trace) bool { return tr.has(back...) })
 	tr.whole(secrets...)
@@ -222,10 +207,7 @@ func TestTracesInJaeger(t *testing.T) {
 	// executePlaybook: edge → expect → NoETL → callback → the frame that is stored for the page.
 	const clickTrace = "20000000000000000000000000000002"
 	stream := testkit.OpenEvents(
-		t,
-		w.public,
-		"",
-		url.Values{"session_token": {session}},
+		t, w.public, "", url.Values{"session_token": {session}},
 	) // as EventSource must: in the URL
 	client := stream.ClientID(t)
 	a = stack.Do(
@@ -243,17 +225,11 @@ func TestTracesInJaeger(t *testing.T) {
 	stream.Until(t, "playbook/result")
 	secrets = append(secrets, started.RequestID)
 	run := []string{
-		edge + "POST /graphql",
-		edge + "edge.execute",
-		edge + "POST",
-		noetl + "POST /api/execute",
+		edge + "POST /graphql", edge + "edge.execute", edge + "POST", noetl + "POST /api/execute",
 		noetl + "noetl.execute",
 	}
 	result := append(
-		slices.Clone(run),
-		noetl+"HTTP POST",
-		fanout+"POST /api/internal/callback/async",
-		fanout+"fanout.complete",
+		slices.Clone(run), noetl+"HTTP POST", fanout+"POST /api/internal/callback/async", fanout+"fanout.complete",
 		fanout+"store frame",
 	)
 	tr = w.trace(
@@ -268,32 +244,20 @@ func TestTracesInJaeger(t *testing.T) {
 		t.Errorf("edge.execute says %+v", got.Tags)
 	}
 	tr.must(
-		run[0],
-		run[1],
-		edge+"call gateway.auth.v1.check-access",
-		auth+"receive gateway.auth.v1.check-access",
+		run[0], run[1], edge+"call gateway.auth.v1.check-access", auth+"receive gateway.auth.v1.check-access",
 		auth+"auth.check-access",
 	)
 	tr.must(
-		run[0],
-		run[1],
-		edge+"call gateway.fanout.v1.expect",
-		fanout+"receive gateway.fanout.v1.expect",
+		run[0], run[1], edge+"call gateway.fanout.v1.expect", fanout+"receive gateway.fanout.v1.expect",
 		fanout+"fanout.expect",
 	)
 	tr.must(
-		run[0],
-		run[1],
-		edge+"call gateway.fanout.v1.bind",
-		fanout+"receive gateway.fanout.v1.bind",
+		run[0], run[1], edge+"call gateway.fanout.v1.bind", fanout+"receive gateway.fanout.v1.bind",
 		fanout+"fanout.bind",
 	)
 	tr.must(
 		append(
-			run,
-			noetl+"HTTP POST",
-			fanout+"POST /api/internal/progress",
-			fanout+"fanout.progress",
+			run, noetl+"HTTP POST", fanout+"POST /api/internal/progress", fanout+"fanout.progress",
 			fanout+"store frame",
 		)...)
 	frames := map[string]bool{}
@@ -329,14 +293,8 @@ func TestTracesInJaeger(t *testing.T) {
 	}
 	follow(delivered)
 	way := []string{
-		edge + "POST /ingress/",
-		edge + "POST",
-		ingress + "POST /ingress/{listener}",
-		ingress + "ingress.deliver",
-		ingress + "POST",
-		noetl + "POST /api/execute",
-		noetl + "noetl.execute",
-		fanout + "fanout.route",
+		edge + "POST /ingress/", edge + "POST", ingress + "POST /ingress/{listener}", ingress + "ingress.deliver",
+		ingress + "POST", noetl + "POST /api/execute", noetl + "noetl.execute", fanout + "fanout.route",
 	}
 	tr = w.trace(t, partnerTrace, func(tr *trace) bool { return tr.has(append(way, fanout+"store frame")...) })
 	tr.whole(secrets...)
@@ -377,12 +335,8 @@ func TestTracesInJaeger(t *testing.T) {
 	}
 	// Whether one may execute is asked first, and NoETL is who knows.
 	failed := []string{
-		edge + "POST /graphql",
-		edge + "edge.execute",
-		edge + "call gateway.auth.v1.check-access",
-		auth + "receive gateway.auth.v1.check-access",
-		auth + "auth.check-access",
-		auth + "POST",
+		edge + "POST /graphql", edge + "edge.execute", edge + "call gateway.auth.v1.check-access",
+		auth + "receive gateway.auth.v1.check-access", auth + "auth.check-access", auth + "POST",
 	}
 	tr = w.trace(t, brokenTrace, func(tr *trace) bool { return tr.has(failed...) })
 	tr.whole(secrets...)

@@ -145,9 +145,7 @@ func start(t *testing.T, s setup) *world {
 	maps.Copy(settings, s.extra)
 	if s.jaeger {
 		w.jaeger = w.run(
-			"jaeger",
-			"jaegertracing/all-in-one:1.62.0",
-			16686,
+			"jaeger", "jaegertracing/all-in-one:1.62.0", 16686,
 			testcontainers.WithCmd("--collector.otlp.enabled=true"),
 			testcontainers.WithWaitStrategy(wait.ForHTTP("/").WithPort("16686/tcp")),
 		)
@@ -159,10 +157,7 @@ func start(t *testing.T, s setup) *world {
 	w.issuer = w.sandbox
 	if s.issuer {
 		w.issuer = w.program(
-			"issuer",
-			8082,
-			settings,
-			as("noetl"),
+			"issuer", 8082, settings, as("noetl"),
 			map[string]string{"SANDBOX_BIND": "0.0.0.0", "SANDBOX_ISSUER": issuerURL},
 		)
 	}
@@ -197,9 +192,7 @@ func start(t *testing.T, s setup) *world {
 		t.FailNow()
 	}
 	w.front = w.run(
-		"front",
-		"haproxy:2.6",
-		8090,
+		"front", "haproxy:2.6", 8090,
 		testcontainers.WithFiles(file("deployments/haproxy/haproxy.cfg", "/usr/local/etc/haproxy/haproxy.cfg")),
 		testcontainers.WithWaitStrategy(wait.ForHTTP("/readyz").WithPort("8090/tcp")),
 	)
@@ -343,9 +336,7 @@ func (n *node) stop() {
 	n.w.t.Helper()
 	patience := 20
 	if err := n.w.docker.ContainerStop(
-		n.w.t.Context(),
-		n.GetContainerID(),
-		container.StopOptions{Timeout: &patience},
+		n.w.t.Context(), n.GetContainerID(), container.StopOptions{Timeout: &patience},
 	); err != nil {
 		n.w.t.Fatalf("stopping %s: %v", n.name, err)
 	}
@@ -398,10 +389,7 @@ func (n *node) cut() {
 func (n *node) rejoin() {
 	n.w.t.Helper()
 	if err := n.w.docker.NetworkConnect(
-		n.w.t.Context(),
-		n.w.net.ID,
-		n.GetContainerID(),
-		&dockernet.EndpointSettings{Aliases: []string{n.name}},
+		n.w.t.Context(), n.w.net.ID, n.GetContainerID(), &dockernet.EndpointSettings{Aliases: []string{n.name}},
 	); err != nil {
 		n.w.t.Fatalf("connecting %s: %v", n.name, err)
 	}
@@ -420,17 +408,7 @@ func (n *node) cutFrom(other *node, how string) {
 		n.w.t.Fatal(err)
 	}
 	cmd := exec.CommandContext(
-		n.w.t.Context(),
-		"nsenter",
-		"-t",
-		strconv.Itoa(state.Pid),
-		"-n",
-		"iptables",
-		how,
-		"OUTPUT",
-		"-d",
-		ip,
-		"-j",
+		n.w.t.Context(), "nsenter", "-t", strconv.Itoa(state.Pid), "-n", "iptables", how, "OUTPUT", "-d", ip, "-j",
 		"DROP",
 	)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -35,20 +35,9 @@ func listeners(t *testing.T) ([]listener, *x509.CertPool) {
 	token := stack.Login(t, split.Edge[0].Ready.Public, split.Sandbox.Ready.Issuer, "demo@example.com")
 	session := "X-Session-Token: " + token + "\r\n"
 	public := []string{
-		"/noetl/echo/x",
-		"/noetl/execute",
-		"/noetl/nothing",
-		"/graphql",
-		"/api/auth/login",
-		"/api/auth/validate",
-		"/api/auth/revoke",
-		"/api/auth/backchannel-logout",
-		"/ingress/orders",
-		"/ingress/none",
-		"/events/ticket",
-		"/events",
-		"/nothing",
-		"/api/internal/callback",
+		"/noetl/echo/x", "/noetl/execute", "/noetl/nothing", "/graphql", "/api/auth/login", "/api/auth/validate",
+		"/api/auth/revoke", "/api/auth/backchannel-logout", "/ingress/orders", "/ingress/none", "/events/ticket",
+		"/events", "/nothing", "/api/internal/callback",
 	}
 	internal := []string{"/api/internal/callback", "/api/internal/callback/async", "/api/internal/progress", "/nothing"}
 	return []listener{

@@ -34,9 +34,7 @@ func TestFault06ReplicasAreOne(t *testing.T) {
 			executes(w, int64(600000000+10*i+j))
 			started := stack.Execute(t, w.Public[1-i], session, client, "demo/job", "{}")
 			a := stack.Do(
-				t,
-				http.MethodPost,
-				internal+"/api/internal/callback/async",
+				t, http.MethodPost, internal+"/api/internal/callback/async",
 				`{"request_id":"`+started.RequestID+`","data":{}}`,
 			)
 			if a.Code != http.StatusOK || !strings.Contains(a.Body, "delivered") {
@@ -66,8 +64,7 @@ func TestFault07OneEventCostsTheSameHoweverManyWait(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := w.JetStream.Publish(
-				t.Context(),
-				"noetl.events.t.o."+started.ExecutionID+".0",
+				t.Context(), "noetl.events.t.o."+started.ExecutionID+".0",
 				[]byte(`{"event_type":"step.exit","step_name":"a","status":"completed"}`),
 			); err != nil {
 				t.Fatal(err)
@@ -109,20 +106,9 @@ func TestFault08IdentityIsOursAndTheTokenStaysHere(t *testing.T) {
 		session := w.Login(t, "session")
 		before := len(w.NoETL.Calls(0))
 		a := stack.Do(
-			t,
-			http.MethodGet,
-			other(w.Public)+"/noetl/echo?session_token="+session,
-			nil,
-			"Authorization",
-			"Bearer "+session,
-			"X-User-Id",
-			"1002",
-			"X-User-Roles",
-			"admin",
-			"Cookie",
-			"session_token="+session,
-			"X-Note",
-			"my token is "+session,
+			t, http.MethodGet, other(w.Public)+"/noetl/echo?session_token="+session, nil, "Authorization",
+			"Bearer "+session, "X-User-Id", "1002", "X-User-Roles", "admin", "Cookie", "session_token="+session,
+			"X-Note", "my token is "+session,
 		)
 		calls := w.NoETL.Calls(before)
 		if a.Code != http.StatusOK || len(calls) != 1 {
@@ -217,13 +203,7 @@ func TestFault11ADeliveryRunsOnceAndIsNotAcceptedInVain(t *testing.T) {
 		signature := hex.EncodeToString(mac.Sum(nil))
 		deliver := func(base, id string) stack.Answer {
 			a, err := stack.Try(
-				t,
-				http.MethodPost,
-				base+"/ingress/fault11",
-				`{"n":1}`,
-				"X-Signature",
-				signature,
-				"X-Message-Id",
+				t, http.MethodPost, base+"/ingress/fault11", `{"n":1}`, "X-Signature", signature, "X-Message-Id",
 				id,
 			)
 			if err != nil {
@@ -246,10 +226,7 @@ func TestFault11ADeliveryRunsOnceAndIsNotAcceptedInVain(t *testing.T) {
 			t.Errorf("twelve copies of one delivery started %d executions", n)
 		}
 		down.Store(true)
-		if a := deliver(
-			w.Public[0],
-			"fault-11-b",
-		); a.Code != http.StatusBadGateway ||
+		if a := deliver(w.Public[0], "fault-11-b"); a.Code != http.StatusBadGateway ||
 			!strings.Contains(a.Body, `"reason":"dispatch_error"`) {
 			t.Errorf("while NoETL is down: %d %s", a.Code, a.Body)
 		}
@@ -326,21 +303,12 @@ func TestFault13TracesCrossAndMetricsAreThere(t *testing.T) {
 		mac := hmac.New(sha256.New, []byte("sandbox-secret"))
 		mac.Write([]byte("{}"))
 		stack.Do(
-			t,
-			http.MethodPost,
-			w.Public[0]+"/ingress/orders",
-			"{}",
-			"Traceparent",
-			"00-"+trace+"-00f067aa0ba902b7-01",
-			"X-Signature",
-			hex.EncodeToString(mac.Sum(nil)),
+			t, http.MethodPost, w.Public[0]+"/ingress/orders", "{}", "Traceparent",
+			"00-"+trace+"-00f067aa0ba902b7-01", "X-Signature", hex.EncodeToString(mac.Sum(nil)),
 		)
 		stack.Do(
-			t,
-			http.MethodPost,
-			w.Public[0]+"/api/auth/login",
-			`{"auth0_token":"`+stack.IDToken(t, w.Issuer, "demo@example.com")+`"}`,
-			"Traceparent",
+			t, http.MethodPost, w.Public[0]+"/api/auth/login",
+			`{"auth0_token":"`+stack.IDToken(t, w.Issuer, "demo@example.com")+`"}`, "Traceparent",
 			"00-"+trace+"-00f067aa0ba902b7-01",
 		)
 		seen := map[string]bool{}
@@ -356,12 +324,7 @@ func TestFault13TracesCrossAndMetricsAreThere(t *testing.T) {
 			}
 		}
 		for _, base := range append(w.Admin, w.Fanout...) {
-			if a := stack.Do(
-				t,
-				http.MethodGet,
-				base+"/metrics",
-				nil,
-			); a.Code != http.StatusOK ||
+			if a := stack.Do(t, http.MethodGet, base+"/metrics", nil); a.Code != http.StatusOK ||
 				!strings.Contains(a.Body, "\nnoetl_gateway_build_info{") {
 				t.Errorf("metrics: %d, %d bytes", a.Code, len(a.Body))
 			}

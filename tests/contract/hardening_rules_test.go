@@ -43,12 +43,7 @@ func TestEveryAnswerHasTheHeadersOfAPage(t *testing.T) {
 				check(http.MethodGet, base+path, nil, true)
 				check(http.MethodDelete, base+path, nil, true)
 			}
-			if got := code(
-				t,
-				http.MethodGet,
-				base+"/debug/pprof/",
-				nil,
-			); got != http.StatusNotFound &&
+			if got := code(t, http.MethodGet, base+"/debug/pprof/", nil); got != http.StatusNotFound &&
 				got != http.StatusUnauthorized {
 				t.Errorf("%s serves profiles: %d", base, got)
 			}
@@ -58,17 +53,13 @@ func TestEveryAnswerHasTheHeadersOfAPage(t *testing.T) {
 			check(http.MethodPost, base+"/api/auth/validate", `{"session_token":"`+token+`"}`, true)
 			check(http.MethodPost, base+"/api/auth/validate", `{`, true)
 			check(
-				http.MethodPost,
-				base+"/api/auth/check-access",
-				`{"session_token":"`+token+`","playbook_path":"demo/echo","permission_type":"execute"}`,
-				true,
+				http.MethodPost, base+"/api/auth/check-access",
+				`{"session_token":"`+token+`","playbook_path":"demo/echo","permission_type":"execute"}`, true,
 			)
 			check(http.MethodPost, base+"/api/auth/login", `{"auth0_token":"x"}`, true)
 			check(
-				http.MethodPost,
-				base+"/api/auth/login",
-				`{"auth0_token":"`+stack.IDToken(t, w.Issuer, "demo@example.com")+`"}`,
-				true,
+				http.MethodPost, base+"/api/auth/login",
+				`{"auth0_token":"`+stack.IDToken(t, w.Issuer, "demo@example.com")+`"}`, true,
 			)
 			check(http.MethodGet, base+"/api/auth/browser/callback?state=x", nil, true, "Accept", "text/html")
 			check(http.MethodPost, base+"/graphql", `{"query":"{__typename}"}`, true, session...)

@@ -113,9 +113,7 @@ func TestFault10AClientThatDoesNotReadIsCutOff(t *testing.T) {
 		}
 		defer func() { _ = conn.Close() }()
 		if _, err := fmt.Fprintf(
-			conn,
-			"GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n",
-			session,
+			conn, "GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", session,
 		); err != nil {
 			t.Fatal(err)
 		}
@@ -135,9 +133,7 @@ func TestFault10AClientThatDoesNotReadIsCutOff(t *testing.T) {
 		message := strings.Repeat("m", 400_000)
 		for n := range 100 { // 40 MB: more than all sockets on the way hold
 			a := stack.Do(
-				t,
-				http.MethodPost,
-				other(w.Internal)+"/api/internal/progress",
+				t, http.MethodPost, other(w.Internal)+"/api/internal/progress",
 				fmt.Sprintf(`{"request_id":%q,"step":"%d","message":%q}`, stalled.RequestID, n, message),
 			)
 			if a.Code != http.StatusOK {
@@ -147,16 +143,12 @@ func TestFault10AClientThatDoesNotReadIsCutOff(t *testing.T) {
 		testkit.Eventually(t, "the client that takes nothing is cut off", func() bool { return streams(t, w) == 1 })
 		started := stack.Execute(t, w.Public[0], session, healthyClient, "demo/job", "{}")
 		stack.Do(
-			t,
-			http.MethodPost,
-			w.Internal[0]+"/api/internal/callback/async",
+			t, http.MethodPost, w.Internal[0]+"/api/internal/callback/async",
 			`{"request_id":"`+started.RequestID+`","data":{}}`,
 		)
 		healthy.Until(t, "playbook/result")
 		a := stack.Do(
-			t,
-			http.MethodPost,
-			w.Internal[0]+"/api/internal/callback/async",
+			t, http.MethodPost, w.Internal[0]+"/api/internal/callback/async",
 			`{"request_id":"`+stalled.RequestID+`","data":{"late":true}}`,
 		)
 		if a.Code != http.StatusAccepted {
@@ -208,8 +200,7 @@ func TestFault10WebSocketsPass(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		c, _, err := websocket.Dial(
-			ctx,
-			w.Public[0]+"/noetl/echo/talk",
+			ctx, w.Public[0]+"/noetl/echo/talk",
 			&websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + w.Login(t, "session")}}},
 		) //nolint:bodyclose // the library closes it
 		if err != nil {

@@ -53,8 +53,7 @@ func putSession(tb testing.TB, w *contract.World, token string, until time.Time)
 			token,
 			fmt.Sprintf(
 				`{"session_token":%q,"user_id":77,"email":"kv@example.com","display_name":"KV","expires_at":%q,"is_active":true,"roles":["user"]}`,
-				token,
-				until.UTC().Format(time.RFC3339Nano),
+				token, until.UTC().Format(time.RFC3339Nano),
 			),
 		)
 	}
@@ -79,9 +78,7 @@ func TestFault01UnsignedTokensDoNotLogIn(t *testing.T) {
 	both(t, func(t *testing.T, w *contract.World) { //nolint:thelper // a test, run twice
 		claims := fmt.Sprintf(
 			`{"iss":%q,"aud":"noetl-console","sub":"sandbox|1002","email":"admin@example.com","email_verified":true,"iat":%d,"exp":%d}`,
-			w.Issuer,
-			time.Now().Unix(),
-			time.Now().Add(time.Hour).Unix(),
+			w.Issuer, time.Now().Unix(), time.Now().Add(time.Hour).Unix(),
 		)
 		own, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
@@ -226,15 +223,9 @@ func TestFault04NothingIsLostWhileClientsOrReplicasAreAway(t *testing.T) {
 	for _, old := range s.Fanout { // each on the ports of the one that it replaces
 		port := func(address string) string { return address[strings.LastIndex(address, ":")+1:] }
 		stack.Start(
-			t,
-			"event-fanout",
-			nil,
-			"NATS_URL="+s.NATS.URL,
-			"NATS_USERNAME=event-fanout",
-			"NATS_PASSWORD="+stack.Password("event-fanout"),
-			"LOG_LEVEL=warn",
-			"ROUTER_PORT="+port(old.Ready.Public),
-			"GATEWAY_INTERNAL_PORT="+port(old.Ready.Internal),
+			t, "event-fanout", nil, "NATS_URL="+s.NATS.URL, "NATS_USERNAME=event-fanout",
+			"NATS_PASSWORD="+stack.Password("event-fanout"), "LOG_LEVEL=warn",
+			"ROUTER_PORT="+port(old.Ready.Public), "GATEWAY_INTERNAL_PORT="+port(old.Ready.Internal),
 		)
 	}
 	again := testkit.OpenEvents(t, s.Edge[1].Ready.Public, session, url.Values{"client_id": {client}})
@@ -276,16 +267,13 @@ func TestFault05ACompletionThatIsFasterThanItsRegistration(t *testing.T) {
 				t.Error(err)
 			}
 			if _, err := w.JetStream.Publish(
-				r.Context(),
-				"noetl.events.t.o.500000001.0",
+				r.Context(), "noetl.events.t.o.500000001.0",
 				[]byte(`{"event_type":"playbook.completed","execution_id":500000001,"status":"completed"}`),
 			); err != nil {
 				t.Error(err)
 			}
 			a := stack.Do(
-				t,
-				http.MethodPost,
-				in.Workload.Gateway+"/api/internal/callback/async",
+				t, http.MethodPost, in.Workload.Gateway+"/api/internal/callback/async",
 				`{"request_id":"`+in.Workload.Request+`","execution_id":"500000001","data":{"fast":true}}`,
 			)
 			if a.Code != http.StatusOK {

@@ -148,11 +148,7 @@ func TestTheDocumentsRefuse(t *testing.T) {
 		"Www-Authenticate": {`Bearer realm="noetl-gateway"`},
 	}
 	if err := docs.Reply(
-		"POST",
-		"/api/auth/logout",
-		401,
-		header,
-		`{"error":"no","code":"missing_session"}`,
+		"POST", "/api/auth/logout", 401, header, `{"error":"no","code":"missing_session"}`,
 	); err != nil {
 		t.Errorf("a good reply: %v", err)
 	}

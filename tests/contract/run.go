@@ -386,12 +386,8 @@ func (r *runner) settle() {
 	}
 	if calls := r.calls(); len(calls) != r.asked {
 		r.tb.Fatalf(
-			"NoETL was asked %d times, want %d: %s %s\n(%s)",
-			len(calls),
-			r.asked,
-			calls[len(calls)-1].Method,
-			calls[len(calls)-1].Target,
-			r.c.Rule,
+			"NoETL was asked %d times, want %d: %s %s\n(%s)", len(calls), r.asked, calls[len(calls)-1].Method,
+			calls[len(calls)-1].Target, r.c.Rule,
 		)
 	}
 	r.asked = -1

@@ -29,9 +29,7 @@ func split(t *testing.T, env ...string) gateway {
 	t.Helper()
 	s := stack.StartSplit(t, env...)
 	return gateway{
-		[]string{s.Edge[0].Ready.Public, s.Edge[1].Ready.Public},
-		s.Sandbox.Ready.NoETL,
-		s.Sandbox.Ready.Issuer,
+		[]string{s.Edge[0].Ready.Public, s.Edge[1].Ready.Public}, s.Sandbox.Ready.NoETL, s.Sandbox.Ready.Issuer,
 	}
 }
 

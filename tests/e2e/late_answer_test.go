@@ -205,12 +205,7 @@ func (r *reader) check(name, request string) {
 	}
 	slices.Sort(others)
 	wantOthers := []string{
-		"playbook.completed",
-		"progress 0.2",
-		"progress 0.4",
-		"progress 0.6",
-		"progress 0.8",
-		"progress 1",
+		"playbook.completed", "progress 0.2", "progress 0.4", "progress 0.6", "progress 0.8", "progress 1",
 		"result " + request,
 	}
 	if !slices.Equal(others, wantOthers) {

@@ -35,14 +35,8 @@ func TestTheMainJobOutlivesTheReplicaThatHoldsTheStream(t *testing.T) {
 	// 1 Login through one edge; the session is known to the other.
 	session := stack.Login(t, a, issuer, "demo@example.com")
 	if answer := stack.Do(
-		t,
-		http.MethodPost,
-		b+"/api/auth/validate",
-		`{"session_token":"`+session+`"}`,
-	); !strings.Contains(
-		answer.Body,
-		`"valid":true`,
-	) {
+		t, http.MethodPost, b+"/api/auth/validate", `{"session_token":"`+session+`"}`,
+	); !strings.Contains(answer.Body, `"valid":true`) {
 		t.Fatalf("the other replica does not know the session: %s", answer.Body)
 	}
 	// 2 The stream, through edge 0 and so event-fanout 0.
@@ -55,10 +49,7 @@ func TestTheMainJobOutlivesTheReplicaThatHoldsTheStream(t *testing.T) {
 	started := stack.Execute(t, a, session, client, "demo/progress", `{"step_ms":150}`)
 	s.Fanout[0].Kill()
 	again := testkit.OpenEvents(
-		t,
-		b,
-		session,
-		url.Values{"client_id": {client}, "last_event_id": {before[len(before)-1].ID}},
+		t, b, session, url.Values{"client_id": {client}, "last_event_id": {before[len(before)-1].ID}},
 	)
 	if got := again.ClientID(t); got != client {
 		t.Fatalf("reattached as %s", got)
@@ -97,23 +88,13 @@ func TestTheMainJobOutlivesTheReplicaThatHoldsTheStream(t *testing.T) {
 	for i, edge := range []string{a, b} {
 		body := `{"order":` + string(rune('1'+i)) + `}`
 		if answer := stack.Do(
-			t,
-			http.MethodPost,
-			edge+"/ingress/orders",
-			body,
-			"X-Signature",
-			sign(body, "sandbox-secret"),
+			t, http.MethodPost, edge+"/ingress/orders", body, "X-Signature", sign(body, "sandbox-secret"),
 		); answer.Code != http.StatusAccepted ||
 			!strings.Contains(answer.Body, `"execution_id":"`) {
 			t.Errorf("signed delivery: %d %s", answer.Code, answer.Body)
 		}
 		if answer := stack.Do(
-			t,
-			http.MethodPost,
-			edge+"/ingress/orders",
-			body,
-			"X-Signature",
-			sign(body, "wrong"),
+			t, http.MethodPost, edge+"/ingress/orders", body, "X-Signature", sign(body, "wrong"),
 		); answer.Code != http.StatusUnauthorized ||
 			!strings.Contains(answer.Body, `"reason":"bad_signature"`) {
 			t.Errorf("forged delivery: %d %s", answer.Code, answer.Body)
@@ -224,10 +205,7 @@ func TestEveryAuthBackendLogsInAndOut(t *testing.T) {
 			for token, want := range map[string]string{session: `"allowed":true`, viewer: `"allowed":false`} {
 				body := `{"session_token":"` + token + `","playbook_name":"demo/fail","permission_type":"execute"}`
 				if answer := stack.Do(
-					t,
-					http.MethodPost,
-					p.Ready.Public+"/api/auth/check-access",
-					body,
+					t, http.MethodPost, p.Ready.Public+"/api/auth/check-access", body,
 				); answer.Code != http.StatusOK ||
 					!strings.Contains(answer.Body, want) {
 					t.Errorf("check-access: %d %s, want %s", answer.Code, answer.Body, want)
@@ -280,9 +258,7 @@ func TestStreamsThatWereClosedDoNotCount(t *testing.T) {
 	}
 	started := stack.Execute(t, p.Ready.Public, session, client, "demo/slow", `{"seconds":30}`)
 	answer := stack.Do(
-		t,
-		http.MethodPost,
-		p.Ready.Internal+"/api/internal/callback/async",
+		t, http.MethodPost, p.Ready.Internal+"/api/internal/callback/async",
 		`{"request_id":"`+started.RequestID+`","data":1}`,
 	)
 	if answer.Code != http.StatusAccepted || answer.Body != `{"clientDisconnected":true,"status":"queued"}` {

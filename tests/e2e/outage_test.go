@@ -59,10 +59,7 @@ func TestNATSKilledAndStartedAgain(t *testing.T) {
 	var again *testkit.EventStream
 	testkit.Eventually(t, "streams open at the other replica", func() bool {
 		opened, status, err := testkit.DialEvents(
-			t,
-			b,
-			session,
-			url.Values{"client_id": {client}, "last_event_id": {seen[0].ID}},
+			t, b, session, url.Values{"client_id": {client}, "last_event_id": {seen[0].ID}},
 		)
 		if err != nil || (opened == nil && status != http.StatusServiceUnavailable) {
 			t.Fatalf("a stream at the other replica: %d %v", status, err)
@@ -83,9 +80,7 @@ func TestNATSKilledAndStartedAgain(t *testing.T) {
 	}
 	testkit.Eventually(t, "logins work again", func() bool {
 		answer, err := stack.Try(
-			t,
-			http.MethodPost,
-			a+"/api/auth/login",
+			t, http.MethodPost, a+"/api/auth/login",
 			`{"auth0_token":"`+stack.IDToken(t, issuer, "admin@example.com")+`"}`,
 		)
 		return err == nil && answer.Code == http.StatusOK
@@ -142,20 +137,12 @@ func TestNoETLStoppedAndStartedAgain(t *testing.T) {
 		t.Errorf("graphql: %d %s", answer.Code, answer.Body)
 	}
 	if answer := stack.Do(
-		t,
-		http.MethodPost,
-		public+"/ingress/orders",
-		"{}",
-		"X-Signature",
-		sign("{}", "sandbox-secret"),
+		t, http.MethodPost, public+"/ingress/orders", "{}", "X-Signature", sign("{}", "sandbox-secret"),
 	); answer.Code != http.StatusBadGateway {
 		t.Errorf("ingress: %d %s", answer.Code, answer.Body)
 	}
 	if ready := stack.Do(
-		t,
-		http.MethodGet,
-		public+"/readyz",
-		nil,
+		t, http.MethodGet, public+"/readyz", nil,
 	); ready.Code != http.StatusOK || !strings.Contains(ready.Body, `"status":"degraded"`) ||
 		!strings.Contains(ready.Body, `"noetl":{"status":"failed"`) {
 		t.Errorf("readiness: %d %s", ready.Code, ready.Body)

@@ -45,12 +45,7 @@ func (p *parts) issuer() string { return "http://localhost:" + p.port + "/oidc" 
 func (p *parts) launchNoETL() {
 	p.t.Helper()
 	p.noetl = stack.Launch(
-		p.t,
-		"sandbox",
-		nil,
-		"NATS_URL="+p.nats.URL,
-		"SANDBOX_PORT="+p.port,
-		stack.Generation(p.generation),
+		p.t, "sandbox", nil, "NATS_URL="+p.nats.URL, "SANDBOX_PORT="+p.port, stack.Generation(p.generation),
 	)
 }
 
@@ -75,12 +70,7 @@ func (p *parts) work() {
 	stream := testkit.OpenEvents(p.t, p.gateway.Ready.Public, session, nil)
 	defer stream.Close()
 	started := stack.Execute(
-		p.t,
-		p.gateway.Ready.Public,
-		session,
-		stream.ClientID(p.t),
-		"demo/progress",
-		`{"step_ms":20}`,
+		p.t, p.gateway.Ready.Public, session, stream.ClientID(p.t), "demo/progress", `{"step_ms":20}`,
 	)
 	follow(p.t, stream, started, 10).check(p.t, false)
 }
@@ -218,12 +208,7 @@ func TestARenamedStream(t *testing.T) {
 			p.says("JetStream stream RENAMED since")
 			stream := testkit.OpenEvents(t, p.gateway.Ready.Public, p.session, nil)
 			started := stack.Execute(
-				t,
-				p.gateway.Ready.Public,
-				p.session,
-				stream.ClientID(t),
-				"demo/slow",
-				`{"seconds":60}`,
+				t, p.gateway.Ready.Public, p.session, stream.ClientID(t), "demo/slow", `{"seconds":60}`,
 			)
 			if strings.Contains(subject, "%s") {
 				subject = fmt.Sprintf(subject, started.ExecutionID)

@@ -49,11 +49,8 @@ func (s *spans) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				s.list = append(
 					s.list,
 					span{
-						hex.EncodeToString(sp.GetTraceId()),
-						hex.EncodeToString(sp.GetSpanId()),
-						hex.EncodeToString(sp.GetParentSpanId()),
-						service,
-						sp.GetName(),
+						hex.EncodeToString(sp.GetTraceId()), hex.EncodeToString(sp.GetSpanId()),
+						hex.EncodeToString(sp.GetParentSpanId()), service, sp.GetName(),
 					},
 				)
 			}
@@ -81,10 +78,7 @@ func TestOneTraceFromClickToFrame(t *testing.T) {
 	receiver := httptest.NewServer(received)
 	t.Cleanup(receiver.Close)
 	s := stack.StartSplit(
-		t,
-		"OTEL_EXPORTER_OTLP_ENDPOINT="+receiver.URL,
-		"OTEL_BSP_SCHEDULE_DELAY=100",
-		"LOG_FORMAT=json",
+		t, "OTEL_EXPORTER_OTLP_ENDPOINT="+receiver.URL, "OTEL_BSP_SCHEDULE_DELAY=100", "LOG_FORMAT=json",
 	)
 	public := s.Edge[0].Ready.Public
 	session := stack.Login(t, public, s.Sandbox.Ready.Issuer, "demo@example.com")

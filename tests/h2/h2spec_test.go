@@ -219,8 +219,7 @@ func TestH2SpecIsNotWorseThanGo(t *testing.T) {
 	} else if !slices.Equal(failed["Go"], pinned) {
 		t.Errorf(
 			"what Go's own server fails has changed; UPDATE_GOLDEN=1 pins it anew.\nnow: %q\nbefore: %q",
-			failed["Go"],
-			pinned,
+			failed["Go"], pinned,
 		)
 	}
 	for _, name := range failed["gateway"] {

@@ -86,9 +86,7 @@ func (c client) get(t *testing.T, target string, headers ...string) stack.Answer
 func (c client) login(t *testing.T, p *stack.Proc) string {
 	t.Helper()
 	a := c.send(
-		t,
-		http.MethodPost,
-		p.Ready.Public+"/api/auth/login",
+		t, http.MethodPost, p.Ready.Public+"/api/auth/login",
 		`{"auth0_token":"`+stack.IDToken(t, p.Ready.Issuer, "demo@example.com")+`"}`,
 	)
 	session := stack.Decode[struct {
@@ -103,11 +101,7 @@ func (c client) login(t *testing.T, p *stack.Proc) string {
 func (c client) execute(t *testing.T, public, session, id, name, variables string) stack.Started {
 	t.Helper()
 	a := c.send(
-		t,
-		http.MethodPost,
-		public+"/graphql",
-		stack.ExecuteBody(id, name, variables),
-		"Authorization",
+		t, http.MethodPost, public+"/graphql", stack.ExecuteBody(id, name, variables), "Authorization",
 		"Bearer "+session,
 	)
 	started := stack.Decode[struct {
@@ -233,10 +227,7 @@ func TestEverythingWorksOverTLS(t *testing.T) {
 				len(a.Body) < 1<<20 {
 				t.Errorf("proxy: %d, %d bytes: %.200s", a.Code, len(a.Body), a.Body)
 			}
-			if a := c.get(
-				t,
-				public+"/noetl/echo",
-			); a.Code != http.StatusUnauthorized ||
+			if a := c.get(t, public+"/noetl/echo"); a.Code != http.StatusUnauthorized ||
 				!strings.Contains(a.Body, `"error":"`) {
 				t.Errorf("no session: %d %s", a.Code, a.Body)
 			}
@@ -346,9 +337,7 @@ func TestWebSocketsWorkOverTLS(t *testing.T) {
 	}
 	// Over HTTP/2 there are none, and that is said.
 	if a := newClient(
-		t,
-		cert.roots,
-		2,
+		t, cert.roots, 2,
 	).get(t, p.Ready.Public+"/ws", "X-Session-Token", session); a.Code != http.StatusUpgradeRequired {
 		t.Errorf("/ws over HTTP/2: %d %s", a.Code, a.Body)
 	}

@@ -95,10 +95,7 @@ func exposition(text string) (samples, error) {
 		s.value = value
 		family := s.name
 		for _, suffix := range []string{"_bucket", "_sum", "_count"} {
-			if base, ok := strings.CutSuffix(
-				s.name,
-				suffix,
-			); ok &&
+			if base, ok := strings.CutSuffix(s.name, suffix); ok &&
 				(types[base] == "histogram" || types[base] == "summary") {
 				family = base
 			}

@@ -110,10 +110,7 @@ func parse(text string) (selectors []selector, labels []string, err error) {
 					}
 					if len(
 						s.matchers,
-					) != strings.Count(
-						quoted.ReplaceAllString(inside, ""),
-						"=",
-					)+strings.Count(
+					) != strings.Count(quoted.ReplaceAllString(inside, ""), "=")+strings.Count(
 						quoted.ReplaceAllString(inside, ""),
 						"!~",
 					) {

@@ -133,8 +133,7 @@ func traffic(t *testing.T, public, issuer string) {
 		http.StatusOK,
 	)
 	want(
-		"no session",
-		stack.Do(t, http.MethodGet, public+"/noetl/echo", nil, "Authorization", "Bearer no-session"),
+		"no session", stack.Do(t, http.MethodGet, public+"/noetl/echo", nil, "Authorization", "Bearer no-session"),
 		http.StatusUnauthorized,
 	)
 	post("/api/auth/backchannel-logout", url.Values{"logout_token": {"nonsense"}})
@@ -152,8 +151,7 @@ func traffic(t *testing.T, public, issuer string) {
 	started := stack.Execute(t, public, session, client, "demo/progress", `{"step_ms":1}`)
 	stream.Until(t, "playbook/result")
 	want(
-		"status",
-		post("/graphql", `{"query":"{execution(id:\"`+started.ExecutionID+`\"){status}}"}`, bearer...),
+		"status", post("/graphql", `{"query":"{execution(id:\"`+started.ExecutionID+`\"){status}}"}`, bearer...),
 		http.StatusOK,
 	)
 	want(
@@ -172,8 +170,7 @@ func traffic(t *testing.T, public, issuer string) {
 	mac := hmac.New(sha256.New, []byte("sandbox-secret"))
 	mac.Write([]byte(body))
 	want(
-		"a delivery",
-		post("/ingress/orders", body, "X-Signature", "sha256="+hex.EncodeToString(mac.Sum(nil))),
+		"a delivery", post("/ingress/orders", body, "X-Signature", "sha256="+hex.EncodeToString(mac.Sum(nil))),
 		http.StatusAccepted,
 	)
 	want("a forged delivery", post("/ingress/orders", body, "X-Signature", "sha256=00"), http.StatusUnauthorized)
@@ -205,8 +202,7 @@ func overWebSocket(t *testing.T, public, session string) {
 	say := func(id, method, params string) string {
 		t.Helper()
 		if err := c.Write(
-			ctx,
-			websocket.MessageText,
+			ctx, websocket.MessageText,
 			[]byte(`{"jsonrpc":"2.0","id":`+id+`,"method":"`+method+`","params":`+params+`}`),
 		); err != nil {
 			t.Fatal(err)

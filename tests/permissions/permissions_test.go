@@ -132,8 +132,7 @@ func TestEachUserMayDoItsOwnAndNothingElse(t *testing.T) {
 				publish := func(what, subject string, want bool) {
 					t.Helper()
 					check(
-						what+" "+stream,
-						want,
+						what+" "+stream, want,
 						func() { _ = c.PublishMsg(&nats.Msg{Subject: subject, Reply: "_INBOX_GATEWAY.gateway-" + user + ".x"}) },
 					)
 				}
@@ -298,11 +297,7 @@ func TestAServiceWithTheWrongUserSaysSo(t *testing.T) {
 	n := stack.StartGuardedNATS(t)
 	n.TolerateViolations()
 	p := stack.Launch(
-		t,
-		"event-fanout",
-		nil,
-		"NATS_URL="+n.URL,
-		"NATS_USERNAME=ingress",
+		t, "event-fanout", nil, "NATS_URL="+n.URL, "NATS_USERNAME=ingress",
 		"NATS_PASSWORD="+stack.Password("ingress"),
 	)
 	testkit.Eventually(t, "the log names the subject that is refused", func() bool {
@@ -321,9 +316,7 @@ func TestAChangedLimitIsTheOperatorsToApply(t *testing.T) {
 	n := stack.StartGuardedNATS(t)
 	n.TolerateViolations()
 	env := []string{
-		"NATS_URL=" + n.URL,
-		"NATS_USERNAME=event-fanout",
-		"NATS_PASSWORD=" + stack.Password("event-fanout"),
+		"NATS_URL=" + n.URL, "NATS_USERNAME=event-fanout", "NATS_PASSWORD=" + stack.Password("event-fanout"),
 	}
 	stack.Start(t, "event-fanout", nil, env...).Kill()
 	p := stack.Start(t, "event-fanout", nil, append(env, "GATEWAY_FRAME_TTL_SECS=600")...)

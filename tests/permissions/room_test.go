@@ -146,10 +146,7 @@ func TestTheAccountsHaveLimitsAndRoom(t *testing.T) {
 		if 3*wanted+c.forMore > l.MaxStore {
 			t.Errorf(
 				"the account of %s may store %d, and three replicas of the default sizes are %d, with %d for NoETL",
-				user,
-				l.MaxStore,
-				3*wanted,
-				c.forMore,
+				user, l.MaxStore, 3*wanted, c.forMore,
 			)
 		}
 		if user != "ingress" && 3*room.Of(natskit.Tickets) > l.MaxMemory {

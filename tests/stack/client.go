@@ -109,11 +109,7 @@ type Started struct {
 func Execute(tb testing.TB, public, session, client, name, variables string) Started {
 	tb.Helper()
 	a := Do(
-		tb,
-		http.MethodPost,
-		public+"/graphql",
-		ExecuteBody(client, name, variables),
-		"Authorization",
+		tb, http.MethodPost, public+"/graphql", ExecuteBody(client, name, variables), "Authorization",
 		"Bearer "+session,
 	)
 	reply := Decode[struct {

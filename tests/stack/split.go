@@ -45,12 +45,9 @@ func StartSplit(tb testing.TB, env ...string) *Split {
 			)...)
 		s.Ingress[i] = Start(tb, "ingress", nil, as("ingress", s.env)...)
 		s.Edge[i] = Start(tb, "edge-proxy", nil, as("edge-proxy", append([]string{
-			callback,
-			"GATEWAY_EVENTS_URL=" + s.Fanout[i].Ready.Public,
-			"GATEWAY_INGRESS_URL=" + s.Ingress[i].Ready.Public,
-			"GATEWAY_CONSOLE=true",
-			"GATEWAY_CONSOLE_SANDBOX=true",
-			"GATEWAY_CONSOLE_ISSUER=" + s.Sandbox.Ready.Issuer,
+			callback, "GATEWAY_EVENTS_URL=" + s.Fanout[i].Ready.Public,
+			"GATEWAY_INGRESS_URL=" + s.Ingress[i].Ready.Public, "GATEWAY_CONSOLE=true",
+			"GATEWAY_CONSOLE_SANDBOX=true", "GATEWAY_CONSOLE_ISSUER=" + s.Sandbox.Ready.Issuer,
 		}, s.env...))...)
 	}
 	return s

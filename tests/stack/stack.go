@@ -57,10 +57,7 @@ func Binary(tb testing.TB, name string) string {
 // FreePorts are the settings that let every listener pick a port.
 func FreePorts() []string {
 	return []string{
-		"ROUTER_PORT=0",
-		"GATEWAY_INTERNAL_PORT=0",
-		"GATEWAY_ADMIN_PORT=0",
-		"SANDBOX_PORT=0",
+		"ROUTER_PORT=0", "GATEWAY_INTERNAL_PORT=0", "GATEWAY_ADMIN_PORT=0", "SANDBOX_PORT=0",
 		"GATEWAY_BIND=127.0.0.1",
 	}
 }

@@ -70,9 +70,7 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 			Roles:       []string{"admin"},
 		}
 		tel.Logger.Warn(
-			"AUTHENTICATION IS OFF: every session token is the development user",
-			"setting",
-			"GATEWAY_AUTH_BYPASS",
+			"AUTHENTICATION IS OFF: every session token is the development user", "setting", "GATEWAY_AUTH_BYPASS",
 		)
 	}
 

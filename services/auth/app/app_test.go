@@ -54,12 +54,8 @@ func newWorld(t *testing.T, backend string) *world {
 		t.Fatal(err)
 	}
 	w.env = []string{
-		"AUTH_BACKEND=" + backend,
-		"AUTH_ISSUERS=" + w.issuer.URL,
-		"AUTH_AUDIENCES=" + authtest.Audience,
-		"AUTH_POLICY_FILE=" + file,
-		"NOETL_BASE_URL=" + w.noetl.URL,
-		"NATS_URL=" + w.nats.URL(),
+		"AUTH_BACKEND=" + backend, "AUTH_ISSUERS=" + w.issuer.URL, "AUTH_AUDIENCES=" + authtest.Audience,
+		"AUTH_POLICY_FILE=" + file, "NOETL_BASE_URL=" + w.noetl.URL, "NATS_URL=" + w.nats.URL(),
 		"GATEWAY_ADMIN_PORT=0",
 	}
 	return w
@@ -134,20 +130,14 @@ func (r *replica) mustLogin(t *testing.T, token string) authwire.LoginResponse {
 func (r *replica) resolve(t *testing.T, token string) (authwire.Session, error) {
 	t.Helper()
 	return call[authwire.ResolveRequest, authwire.Session](
-		t,
-		r,
-		authwire.SubjectResolve,
-		authwire.ResolveRequest{SessionToken: token},
+		t, r, authwire.SubjectResolve, authwire.ResolveRequest{SessionToken: token},
 	)
 }
 
 func (r *replica) logout(t *testing.T, token string) error {
 	t.Helper()
 	_, err := call[authwire.LogoutRequest, authwire.LogoutResponse](
-		t,
-		r,
-		authwire.SubjectLogout,
-		authwire.LogoutRequest{SessionToken: token},
+		t, r, authwire.SubjectLogout, authwire.LogoutRequest{SessionToken: token},
 	)
 	return err
 }
@@ -186,10 +176,7 @@ func TestSessionLife(t *testing.T) {
 				t.Fatalf("resolve answered %+v, %v", session, err)
 			}
 			valid, err := call[authwire.ValidateRequest, authwire.ValidateResponse](
-				t,
-				r,
-				authwire.SubjectValidate,
-				authwire.ValidateRequest{SessionToken: in.SessionToken},
+				t, r, authwire.SubjectValidate, authwire.ValidateRequest{SessionToken: in.SessionToken},
 			)
 			if err != nil || !valid.Valid || valid.User == nil || valid.ExpiresAt == nil {
 				t.Fatalf("validate answered %+v, %v", valid, err)
@@ -214,10 +201,7 @@ func TestSessionLife(t *testing.T) {
 			wantKind(t, err, fault.Unauthenticated)
 			wantKind(t, r.logout(t, in.SessionToken), fault.Unauthenticated)
 			valid, err = call[authwire.ValidateRequest, authwire.ValidateResponse](
-				t,
-				r,
-				authwire.SubjectValidate,
-				authwire.ValidateRequest{SessionToken: in.SessionToken},
+				t, r, authwire.SubjectValidate, authwire.ValidateRequest{SessionToken: in.SessionToken},
 			)
 			if err != nil || valid.Valid || valid.User != nil {
 				t.Fatalf("validate after logout answered %+v, %v", valid, err)

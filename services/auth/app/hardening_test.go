@@ -51,9 +51,7 @@ func TestFault02CachedSessionPastItsEnd(t *testing.T) {
 	put := func(token string, expires time.Time, active string) {
 		value := fmt.Sprintf(
 			`{"session_token":%q,"user_id":"7","email":"a@b","display_name":"A","expires_at":%q,"is_active":%s,"roles":"{viewer}"}`,
-			token,
-			expires.UTC().Format("2006-01-02 15:04:05.999999+00"),
-			active,
+			token, expires.UTC().Format("2006-01-02 15:04:05.999999+00"), active,
 		)
 		if _, err := kv.Put(t.Context(), token, []byte(value)); err != nil {
 			t.Fatal(err)
@@ -112,10 +110,7 @@ func TestTokenThatIsNoKeyIsNoSession(t *testing.T) {
 		_, err := r.resolve(t, token)
 		wantKind(t, err, fault.Unauthenticated)
 		v, err := call[authwire.ValidateRequest, authwire.ValidateResponse](
-			t,
-			r,
-			authwire.SubjectValidate,
-			authwire.ValidateRequest{SessionToken: token},
+			t, r, authwire.SubjectValidate, authwire.ValidateRequest{SessionToken: token},
 		)
 		if err != nil || v.Valid {
 			t.Errorf("%.10q: %+v, %v", token, v, err)
@@ -241,9 +236,7 @@ func TestSettingsThatWouldOpenADoor(t *testing.T) {
 	}
 	cfg, err := app.Load(
 		[]string{
-			"GATEWAY_AUTH0_DOMAIN=tenant.auth0.com",
-			"GATEWAY_AUTH0_CLIENT_ID=client",
-			"GATEWAY_AUTH0_AUDIENCE=api",
+			"GATEWAY_AUTH0_DOMAIN=tenant.auth0.com", "GATEWAY_AUTH0_CLIENT_ID=client", "GATEWAY_AUTH0_AUDIENCE=api",
 		},
 	)
 	if err != nil || cfg.Issuers()[0] != "https://tenant.auth0.com/" || len(cfg.Audiences()) != 2 {

@@ -21,8 +21,7 @@ import (
 func (w *world) near(t *testing.T) func(token string) string {
 	t.Helper()
 	client, err := sessions.New(
-		w.nats.Connect(t),
-		sessions.Config{NearTTL: time.Hour, Grace: time.Hour, NearMax: 1000},
+		w.nats.Connect(t), sessions.Config{NearTTL: time.Hour, Grace: time.Hour, NearMax: 1000},
 		telemetry.Nop("edge"),
 	)
 	if err != nil {
@@ -59,10 +58,7 @@ func TestAnAdministratorEndsAllSessionsOfAUser(t *testing.T) {
 	r := w.start(t)
 	w.start(t)
 	doors := []func(string) string{w.near(t), w.near(t)}
-	admin, other := r.mustLogin(
-		t,
-		w.issuer.Token(t, "admin@example.com"),
-	), r.mustLogin(
+	admin, other := r.mustLogin(t, w.issuer.Token(t, "admin@example.com")), r.mustLogin(
 		t,
 		w.issuer.Token(t, "other@example.com"),
 	)
@@ -117,8 +113,7 @@ func TestAnAdministratorEndsAllSessionsOfAUser(t *testing.T) {
 		t.Fatalf("%d, %v", n, err)
 	}
 	testkit.Eventually(
-		t,
-		"the session ends at every door",
+		t, "the session ends at every door",
 		func() bool { return everywhere(again.SessionToken, "unauthenticated") },
 	)
 	// Everybody may end all of their own.
@@ -126,9 +121,7 @@ func TestAnAdministratorEndsAllSessionsOfAUser(t *testing.T) {
 		t.Fatalf("%d, %v", n, err)
 	}
 	testkit.Eventually(
-		t,
-		"one's own sessions end",
-		func() bool { return everywhere(other.SessionToken, "unauthenticated") },
+		t, "one's own sessions end", func() bool { return everywhere(other.SessionToken, "unauthenticated") },
 	)
 }
 
@@ -199,10 +192,7 @@ func TestAnIssuerEndsItsSessions(t *testing.T) {
 	first, second := login("s-1"), login("s-2")
 	end := func(token string) error {
 		_, err := call[authwire.BackchannelLogoutRequest, authwire.RevokeResponse](
-			t,
-			r,
-			authwire.SubjectBackchannelLogout,
-			authwire.BackchannelLogoutRequest{LogoutToken: token},
+			t, r, authwire.SubjectBackchannelLogout, authwire.BackchannelLogoutRequest{LogoutToken: token},
 		)
 		return err
 	}

@@ -79,17 +79,8 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		return nil, err
 	}
 	tel.Logger.InfoContext(
-		ctx,
-		"table of NoETL's routes",
-		"source",
-		table.Source,
-		"routes",
-		len(table.Rules()),
-		"mode",
-		cfg.Authority.RoutesMode,
-		"enforce_access",
-		cfg.Authority.EnforceAccess,
-		"operator_roles",
+		ctx, "table of NoETL's routes", "source", table.Source, "routes", len(table.Rules()), "mode",
+		cfg.Authority.RoutesMode, "enforce_access", cfg.Authority.EnforceAccess, "operator_roles",
 		cfg.Authority.OperatorRoles,
 	)
 
@@ -157,11 +148,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	mux.Handle("GET /api/runtime/contract", httpapi.RuntimeContract(run.Version(), httpapi.Auth0(cfg.Auth0)))
 	mux.Handle("GET /sharding/preview", httpapi.ShardPreview())
 	events, err := neighbour(
-		near.Events,
-		cfg.EventsURL,
-		"event-fanout",
-		cfg,
-		host,
+		near.Events, cfg.EventsURL, "event-fanout", cfg, host,
 	) //nolint:contextcheck // each request has its own
 	if err != nil {
 		return nil, err
@@ -179,11 +166,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 			)
 		}
 		internal, err := neighbour(
-			near.Internal,
-			cfg.CallbackURL,
-			"event-fanout",
-			cfg,
-			host,
+			near.Internal, cfg.CallbackURL, "event-fanout", cfg, host,
 		) //nolint:contextcheck // each request has its own
 		if err != nil {
 			return nil, err
@@ -216,12 +199,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	}
 	closing, closeStreams := context.WithCancel(context.WithoutCancel(ctx))
 	origins := weborigin.New(
-		cfg.Web,
-		http.MethodGet,
-		http.MethodPost,
-		http.MethodPut,
-		http.MethodPatch,
-		http.MethodDelete,
+		cfg.Web, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 	)
 	proxy := httpapi.NewProxy(httpapi.ProxyConfig{
 		Base:      base,

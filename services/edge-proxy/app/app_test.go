@@ -135,9 +135,7 @@ func (w *world) start(settings ...string) {
 		t.Fatal(err)
 	}
 	nc, err := natskit.Connect(
-		natskit.Config{URL: w.nats.URL(), Replicas: 1},
-		"edge-test",
-		slog.New(slog.DiscardHandler),
+		natskit.Config{URL: w.nats.URL(), Replicas: 1}, "edge-test", slog.New(slog.DiscardHandler),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -197,10 +195,7 @@ func (w *world) send(method, path, body string, headers ...string) answer {
 func (a answer) refused(t *testing.T, what string, status int, code string) {
 	t.Helper()
 	var body httpkit.ErrorBody
-	if err := json.Unmarshal(
-		[]byte(a.body),
-		&body,
-	); err != nil || a.status != status || body.Code != code ||
+	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != status || body.Code != code ||
 		body.Error == "" {
 		t.Errorf("%s: %d %s, want %d %s", what, a.status, a.body, status, code)
 	}
@@ -214,15 +209,8 @@ func TestFromLoginToLogout(t *testing.T) {
 
 	// Login.
 	in := w.send(
-		"POST",
-		"/api/auth/login",
-		`{"auth0_token":"good"}`,
-		"Content-Type",
-		"application/json",
-		"User-Agent",
-		"browser",
-		"Origin",
-		origin,
+		"POST", "/api/auth/login", `{"auth0_token":"good"}`, "Content-Type", "application/json", "User-Agent",
+		"browser", "Origin", origin,
 	)
 	var login authwire.LoginResponse
 	if err := json.Unmarshal([]byte(in.body), &login); err != nil || in.status != 200 || login.SessionToken == "" {
@@ -245,10 +233,7 @@ func TestFromLoginToLogout(t *testing.T) {
 			ExecutePlaybook struct{ ExecutionID, RequestID string }
 		}
 	}
-	if err := json.Unmarshal(
-		[]byte(out.body),
-		&reply,
-	); err != nil ||
+	if err := json.Unmarshal([]byte(out.body), &reply); err != nil ||
 		reply.Data.ExecutePlaybook.ExecutionID != edgetest.FirstExecution {
 		t.Fatalf("execute: %d %s", out.status, out.body)
 	}
@@ -319,8 +304,7 @@ func TestFromLoginToLogout(t *testing.T) {
 		t.Fatal(err)
 	}
 	testkit.Eventually(
-		t,
-		"the session is over",
+		t, "the session is over",
 		func() bool { return w.send("GET", "/noetl/echo/x", "", bearer...).status == 401 },
 	)
 	w.send("POST", "/graphql", query, bearer...).refused(t, "graphql after logout", 401, "invalid_session")
@@ -377,17 +361,8 @@ func TestNATSAwayAndBack(t *testing.T) {
 		refused(t, "login during the outage", 503, "nats_unavailable")
 	execute := `{"query":"mutation{executePlaybook(name:\"demo/echo\",clientId:\"c1\"){id}}"}`
 	if got := w.send(
-		"POST",
-		"/graphql",
-		execute,
-		"X-Session-Token",
-		cached,
-		"Content-Type",
-		"application/json",
-	); !strings.Contains(
-		got.body,
-		`"code":"UNAVAILABLE"`,
-	) {
+		"POST", "/graphql", execute, "X-Session-Token", cached, "Content-Type", "application/json",
+	); !strings.Contains(got.body, `"code":"UNAVAILABLE"`) {
 		t.Errorf("execute during the outage: %d %s", got.status, got.body)
 	}
 	if n := len(w.noetl.Started()); n != 0 {

@@ -21,13 +21,8 @@ func TestFault03ResultsCannotBeSentToAnothersClient(t *testing.T) {
 	w := boot(t)
 	token := w.auth.Add(authwire.User{UserID: 7})
 	got := w.send(
-		"POST",
-		"/graphql",
-		`{"query":"mutation{executePlaybook(name:\"demo/echo\",clientId:\"foreign\"){id}}"}`,
-		"Authorization",
-		"Bearer "+token,
-		"Content-Type",
-		"application/json",
+		"POST", "/graphql", `{"query":"mutation{executePlaybook(name:\"demo/echo\",clientId:\"foreign\"){id}}"}`,
+		"Authorization", "Bearer "+token, "Content-Type", "application/json",
 	)
 	if !strings.Contains(got.body, `"FORBIDDEN"`) || len(w.noetl.Started()) != 0 {
 		t.Errorf("%d %s; %d started", got.status, got.body, len(w.noetl.Started()))
@@ -39,13 +34,8 @@ func TestFault05TheRequestIsKnownBeforeNoETLIsCalled(t *testing.T) {
 	w := boot(t)
 	token := w.auth.Add(authwire.User{UserID: 7})
 	w.send(
-		"POST",
-		"/graphql",
-		`{"query":"mutation{executePlaybook(name:\"demo/echo\",clientId:\"c1\"){id}}"}`,
-		"Authorization",
-		"Bearer "+token,
-		"Content-Type",
-		"application/json",
+		"POST", "/graphql", `{"query":"mutation{executePlaybook(name:\"demo/echo\",clientId:\"c1\"){id}}"}`,
+		"Authorization", "Bearer "+token, "Content-Type", "application/json",
 	)
 	lines := strings.Join(w.journal.Lines(), "\n")
 	expect, execute := strings.Index(lines, "expect"), strings.Index(lines, "execute demo/echo")
@@ -59,25 +49,9 @@ func TestFault08WhoCallsIsOurWordAndTheTokenStaysHere(t *testing.T) {
 	w := boot(t)
 	token := w.auth.Add(authwire.User{UserID: 7, Email: "seven@example.com", Roles: []string{"user"}})
 	got := w.send(
-		"GET",
-		"/noetl/echo/x?session_token="+token+"&a=1&t="+token,
-		"",
-		"Authorization",
-		"Bearer "+token,
-		"X-Session-Token",
-		token,
-		"Cookie",
-		"session_token="+token+"; other=1",
-		"X-User-Id",
-		"1",
-		"X-User-Email",
-		"admin@example.com",
-		"X-User-Roles",
-		"admin",
-		"X-Custom",
-		"kept",
-		"X-Copy",
-		token,
+		"GET", "/noetl/echo/x?session_token="+token+"&a=1&t="+token, "", "Authorization", "Bearer "+token,
+		"X-Session-Token", token, "Cookie", "session_token="+token+"; other=1", "X-User-Id", "1", "X-User-Email",
+		"admin@example.com", "X-User-Roles", "admin", "X-Custom", "kept", "X-Copy", token,
 	)
 	if got.status != http.StatusOK || strings.Contains(got.body, token) || strings.Contains(got.body, "admin") ||
 		strings.Contains(got.body, "Cookie") {
@@ -151,22 +125,12 @@ func TestFault12AKnownSessionDoesNotWaitForAuth(t *testing.T) {
 	}
 	w.auth.Fail(fault.New(fault.Unavailable, "auth_busy", "busy"))
 	begin := time.Now()
-	if got := w.send(
-		"GET",
-		"/noetl/echo/x",
-		"",
-		"Authorization",
-		"Bearer "+token,
-	); got.status != http.StatusOK ||
+	if got := w.send("GET", "/noetl/echo/x", "", "Authorization", "Bearer "+token); got.status != http.StatusOK ||
 		time.Since(begin) > time.Second {
 		t.Errorf("%d after %v", got.status, time.Since(begin))
 	}
 	if got := w.send(
-		"GET",
-		"/noetl/echo/x",
-		"",
-		"Authorization",
-		"Bearer unknown",
+		"GET", "/noetl/echo/x", "", "Authorization", "Bearer unknown",
 	); got.status != http.StatusServiceUnavailable ||
 		got.header.Get("Retry-After") == "" {
 		t.Errorf("an outage is no 401: %d %s", got.status, got.body)
@@ -179,15 +143,8 @@ func TestFault13TheTraceGoesOn(t *testing.T) {
 	token := w.auth.Add(authwire.User{UserID: 7})
 	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
 	got := w.send(
-		"GET",
-		"/noetl/echo/x",
-		"",
-		"Authorization",
-		"Bearer "+token,
-		"Traceparent",
-		"00-"+trace+"-00f067aa0ba902b7-01",
-		"Tracestate",
-		"a=b",
+		"GET", "/noetl/echo/x", "", "Authorization", "Bearer "+token, "Traceparent",
+		"00-"+trace+"-00f067aa0ba902b7-01", "Tracestate", "a=b",
 	)
 	if !strings.Contains(got.body, "00-"+trace+"-") || !strings.Contains(got.body, `"Tracestate":["a=b"]`) {
 		t.Errorf("%s", got.body)

@@ -96,11 +96,7 @@ func TestWorkersRoutesAreExposedOnlyOnRequest(t *testing.T) {
 	w.send("POST", "/api/internal/callback", "{}").refused(t, "callback", 404, "no_such_route")
 	w.stop()
 	w.start("GATEWAY_EXPOSE_INTERNAL=true", "GATEWAY_CALLBACK_URL="+w.ingress.URL)
-	if got := w.send(
-		"POST",
-		"/api/internal/callback",
-		"{}",
-	); got.status != 202 ||
+	if got := w.send("POST", "/api/internal/callback", "{}"); got.status != 202 ||
 		got.header.Get("X-Path") != "/api/internal/callback" {
 		t.Errorf("%d %s", got.status, got.body)
 	}

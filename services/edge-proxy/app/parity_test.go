@@ -51,11 +51,7 @@ func TestCommandsOverNATS(t *testing.T) {
 		Variables:    json.RawMessage(`{"n":9007199254740993}`),
 	}
 	out, err := natskit.Call[edgewire.ExecuteRequest, edgewire.ExecuteResponse](
-		ctx,
-		calls,
-		"edge-proxy",
-		edgewire.SubjectExecute,
-		in,
+		ctx, calls, "edge-proxy", edgewire.SubjectExecute, in,
 	)
 	if err != nil || out.ExecutionID != edgetest.FirstExecution || out.RequestID == "" {
 		t.Fatalf("%+v %v", out, err)
@@ -66,20 +62,14 @@ func TestCommandsOverNATS(t *testing.T) {
 		t.Errorf("%s %v", text, err)
 	}
 	again, err := natskit.Call[edgewire.RerunRequest, edgewire.ExecuteResponse](
-		ctx,
-		calls,
-		"edge-proxy",
-		edgewire.SubjectRerun,
+		ctx, calls, "edge-proxy", edgewire.SubjectRerun,
 		edgewire.RerunRequest{SessionToken: token, ExecutionID: out.ExecutionID},
 	)
 	if err != nil || again.ExecutionID == out.ExecutionID {
 		t.Errorf("%+v %v", again, err)
 	}
 	gone, err := natskit.Call[edgewire.CancelRequest, edgewire.CancelResponse](
-		ctx,
-		calls,
-		"edge-proxy",
-		edgewire.SubjectCancel,
+		ctx, calls, "edge-proxy", edgewire.SubjectCancel,
 		edgewire.CancelRequest{SessionToken: token, ExecutionID: out.ExecutionID, Reason: "enough"},
 	)
 	if err != nil || gone.Status != "cancelled" || w.noetl.Reason(out.ExecutionID) != "enough" {
@@ -94,11 +84,7 @@ func TestCommandsOverNATS(t *testing.T) {
 		"another's client":    {Name: "demo/echo", SessionToken: token, ClientID: "foreign"},
 	} {
 		_, err := natskit.Call[edgewire.ExecuteRequest, edgewire.ExecuteResponse](
-			ctx,
-			calls,
-			"edge-proxy",
-			edgewire.SubjectExecute,
-			bad,
+			ctx, calls, "edge-proxy", edgewire.SubjectExecute, bad,
 		)
 		if err == nil || fault.Outage(err) {
 			t.Errorf("%s: %v", name, err)

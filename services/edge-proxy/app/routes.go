@@ -62,12 +62,7 @@ func printTable(out io.Writer, table *edge.Table) error {
 	for _, r := range table.Rules() {
 		class := table.Class(r.Class)
 		_, _ = fmt.Fprintf(
-			w,
-			"%s\t%s\t%s\t%s\n",
-			r.Class,
-			words(class.Roles, "nobody"),
-			words(class.Permissions, "-"),
-			r,
+			w, "%s\t%s\t%s\t%s\n", r.Class, words(class.Roles, "nobody"), words(class.Permissions, "-"), r,
 		)
 	}
 	return w.Flush()

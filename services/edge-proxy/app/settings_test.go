@@ -25,8 +25,7 @@ func TestABusyPortIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = app.New(
-		t.Context(),
-		cfg,
+		t.Context(), cfg,
 		run.Host{Telemetry: telemetry.Nop("edge-proxy"), NATS: w.nats.Connect(t), Health: &httpkit.Health{}},
 		app.Neighbours{},
 	)

@@ -195,8 +195,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		publicMux.Handle("/events", streams) // the mux would take HEAD for GET
 	}
 	sockets := httpapi.NewWebSockets(
-		ctx,
-		streams,
+		ctx, streams,
 		httpapi.WebSocketLimits{MaxMessage: cfg.WSMaxMessage, PerMinute: cfg.WSRate, Silence: cfg.Silence()},
 	)
 	if cfg.WebSocket {
@@ -220,10 +219,8 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		tel,
 		host.Health.Retire(
 			httpapi.Internal(
-				set,
-				httpapi.LargeResults{Store: results, Max: cfg.ResultMaxBytes, Message: nc.MaxPayload},
-				cfg.InternalToken,
-				undelivered,
+				set, httpapi.LargeResults{Store: results, Max: cfg.ResultMaxBytes, Message: nc.MaxPayload},
+				cfg.InternalToken, undelivered,
 			),
 		),
 	)
@@ -268,10 +265,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 				room.Replicas,
 			) * (cfg.Process.NATS.StoreBytes + cfg.FrameMaxBytes + cfg.LifecycleBytes + cfg.ResultsBytes)
 			return natskit.TellRoom(
-				ctx,
-				nc,
-				js,
-				wanted,
+				ctx, nc, js, wanted,
 				"GATEWAY_STORE_MAX_BYTES, GATEWAY_FRAME_MAX_BYTES, GATEWAY_LIFECYCLE_MAX_BYTES, GATEWAY_RESULT_STORE_MAX_BYTES",
 				tel.Logger,
 			)
@@ -301,11 +295,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 // intakes makes one intake for each source of lifecycle events: NoETL's streams, and its event feed
 // where it has one.
 func intakes(
-	cfg Config,
-	js jetstream.JetStream,
-	svc *fanout.Service,
-	settler *natsrelay.Settler,
-	tel *telemetry.Telemetry,
+	cfg Config, js jetstream.JetStream, svc *fanout.Service, settler *natsrelay.Settler, tel *telemetry.Telemetry,
 ) ([]*fanout.Intake, error) {
 	types := fanout.Wanted(cfg.Forwarded)
 	sources := []fanout.LifecycleSource{natsevents.New(js, natsevents.Config{

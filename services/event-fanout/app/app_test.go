@@ -169,10 +169,7 @@ func (w *world) expect(request, client string) {
 
 func (w *world) tryExpect(request, client, owner string) error {
 	_, err := natskit.Call[fanoutwire.ExpectRequest, fanoutwire.ExpectResponse](
-		w.t.Context(),
-		natskit.NewClient(w.nc, w.tel),
-		"event-fanout",
-		fanoutwire.SubjectExpect,
+		w.t.Context(), natskit.NewClient(w.nc, w.tel), "event-fanout", fanoutwire.SubjectExpect,
 		fanoutwire.ExpectRequest{RequestID: request, ClientID: client, Owner: owner, PlaybookPath: "demo/echo"},
 	)
 	return err
@@ -181,10 +178,7 @@ func (w *world) tryExpect(request, client, owner string) error {
 func (w *world) bind(request, execution string) {
 	w.t.Helper()
 	if _, err := natskit.Call[fanoutwire.BindRequest, fanoutwire.BindResponse](
-		w.t.Context(),
-		natskit.NewClient(w.nc, w.tel),
-		"event-fanout",
-		fanoutwire.SubjectBind,
+		w.t.Context(), natskit.NewClient(w.nc, w.tel), "event-fanout", fanoutwire.SubjectBind,
 		fanoutwire.BindRequest{RequestID: request, ExecutionID: execution},
 	); err != nil {
 		w.t.Fatal(err)
@@ -194,15 +188,11 @@ func (w *world) bind(request, execution string) {
 func (w *world) event(eventType, step string) {
 	w.t.Helper()
 	payload := fmt.Sprintf(
-		`{"event_type":%q,"execution_id":%s,"step_name":%q,"timestamp":"2026-01-02T03:04:05Z"}`,
-		eventType,
-		execution,
-		step,
+		`{"event_type":%q,"execution_id":%s,"step_name":%q,"timestamp":"2026-01-02T03:04:05Z"}`, eventType,
+		execution, step,
 	)
 	if _, err := w.js.Publish(
-		w.t.Context(),
-		"noetl.events.default.default."+execution+".0",
-		[]byte(payload),
+		w.t.Context(), "noetl.events.default.default."+execution+".0", []byte(payload),
 	); err != nil {
 		w.t.Fatal(err)
 	}
@@ -325,9 +315,7 @@ func TestAResultForADisconnectedClientWaitsForIt(t *testing.T) {
 	third.ClientID(t)
 	replay := append(third.Until(t, "playbook/result"), third.Until(t, "playbook/result")...)
 	if want := []string{
-		first[1].ID,
-		got[0].ID,
-		got[1].ID,
+		first[1].ID, got[0].ID, got[1].ID,
 	}; len(replay) != 3 || replay[0].ID != want[0] || replay[1].ID != want[1] ||
 		replay[2].ID != want[2] {
 		t.Errorf("replay after %s: %v, want ids %v", first[0].ID, replay, want)
@@ -346,10 +334,7 @@ func TestAResultForADisconnectedClientWaitsForIt(t *testing.T) {
 
 func (w *world) tryAbandon(request string) {
 	_, _ = natskit.Call[fanoutwire.AbandonRequest, fanoutwire.AbandonResponse](
-		w.t.Context(),
-		natskit.NewClient(w.nc, w.tel),
-		"event-fanout",
-		fanoutwire.SubjectAbandon,
+		w.t.Context(), natskit.NewClient(w.nc, w.tel), "event-fanout", fanoutwire.SubjectAbandon,
 		fanoutwire.AbandonRequest{RequestID: request},
 	)
 }
@@ -428,10 +413,7 @@ func TestStreamsOutliveARestartOfNATS(t *testing.T) {
 	w.expect("r1", client)
 	w.bind("r1", execution)
 	w.nats.Stop()
-	if code, body := w.post(
-		a.internal+"/api/internal/callback/async",
-		`{"request_id":"r1"}`,
-	); code != 503 ||
+	if code, body := w.post(a.internal+"/api/internal/callback/async", `{"request_id":"r1"}`); code != 503 ||
 		!strings.Contains(body, `"error"`) {
 		t.Errorf("callback during the outage: %d %s", code, body)
 	}
@@ -459,10 +441,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		t.Errorf("an unknown client was accepted: %v", err)
 	}
 	if _, status, _ := testkit.DialEvents(
-		t,
-		a.public,
-		w.login(8, time.Hour),
-		url.Values{"client_id": {"a.b*>"}},
+		t, a.public, w.login(8, time.Hour), url.Values{"client_id": {"a.b*>"}},
 	); status != http.StatusBadRequest {
 		t.Errorf("a client id that is no token: %d", status)
 	}

@@ -124,9 +124,7 @@ func TestFault5ACompletionThatBeatsTheRegistrationArrives(t *testing.T) {
 	w.expect("r0", client)
 	w.bind("r0", "77")
 	if _, err := w.js.Publish(
-		t.Context(),
-		"noetl.events.default.default.77.0",
-		[]byte(`{"event_type":"step.exit","step":"marker"}`),
+		t.Context(), "noetl.events.default.default.77.0", []byte(`{"event_type":"step.exit","step":"marker"}`),
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -188,10 +186,7 @@ func TestFault9CallbackRoutesAreNotPublic(t *testing.T) {
 		}
 	}
 	req, err := http.NewRequestWithContext(
-		t.Context(),
-		http.MethodPost,
-		a.internal+"/api/internal/progress",
-		strings.NewReader(`{"request_id":"x"}`),
+		t.Context(), http.MethodPost, a.internal+"/api/internal/progress", strings.NewReader(`{"request_id":"x"}`),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -212,9 +207,7 @@ func TestFault10AClientThatDoesNotReadIsCutOffWithItsPlaceKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a := w.replica(
-		"GATEWAY_STREAM_WRITE_TIMEOUT_SECS=1",
-		"GATEWAY_STREAM_QUEUE_FRAMES=4",
-		"GATEWAY_STREAM_QUEUE_BYTES=65536",
+		"GATEWAY_STREAM_WRITE_TIMEOUT_SECS=1", "GATEWAY_STREAM_QUEUE_FRAMES=4", "GATEWAY_STREAM_QUEUE_BYTES=65536",
 	)
 	token := w.login(7, time.Hour)
 	probe := testkit.OpenEvents(t, a.public, token, nil)

@@ -26,10 +26,7 @@ func TestIDsThatAreNoTokensNeverReachASubject(t *testing.T) {
 	token := w.login(7, time.Hour)
 	for _, id := range []string{"*", ">", "a.b", "a b", "a\nb", "$SYS", "..", strings.Repeat("x", 65)} {
 		if _, status, _ := testkit.DialEvents(
-			t,
-			a.public,
-			token,
-			url.Values{"client_id": {id}},
+			t, a.public, token, url.Values{"client_id": {id}},
 		); status != http.StatusBadRequest {
 			t.Errorf("client_id %q: %d", id, status)
 		}

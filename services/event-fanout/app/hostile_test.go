@@ -146,10 +146,7 @@ func TestHostileCallbacksReachEveryClient(t *testing.T) {
 		return method, body
 	})
 	again := testkit.OpenEvents(
-		t,
-		a.public,
-		token,
-		map[string][]string{"last_event_id": {firstID(t, a, token)}, "client_id": {client}},
+		t, a.public, token, map[string][]string{"last_event_id": {firstID(t, a, token)}, "client_id": {client}},
 	)
 	missing("SSE, once more from the log", stream(again))
 }

@@ -75,9 +75,7 @@ func TestOpeningsPerAddressAreLimited(t *testing.T) {
 		t.Error("an eleventh try was not refused")
 	}
 	if resp, _ := w.do(
-		http.MethodPost,
-		a.public+"/events/ticket",
-		from("203.0.113.1", "guess"),
+		http.MethodPost, a.public+"/events/ticket", from("203.0.113.1", "guess"),
 	); resp.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("tickets are another way in: %d", resp.StatusCode)
 	}

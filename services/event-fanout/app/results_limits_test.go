@@ -51,9 +51,7 @@ func TestADownloadThatNobodyReadsEnds(t *testing.T) {
 		t.Errorf("a fifth download: %d %v", resp.StatusCode, resp.Header)
 	}
 	if resp, _ := w.do(
-		http.MethodGet,
-		a.public+"/api/results/large",
-		bearer(w.login(7, time.Hour)),
+		http.MethodGet, a.public+"/api/results/large", bearer(w.login(7, time.Hour)),
 	); resp.StatusCode != http.StatusOK {
 		t.Errorf("another session of the same user: %d", resp.StatusCode)
 	}

@@ -102,10 +102,7 @@ func TestALargeResultIsReportedAndFetched(t *testing.T) {
 				Data   map[string]string `json:"data"`
 				Status string            `json:"status"`
 			}
-			if err := json.Unmarshal(
-				[]byte(body),
-				&doc,
-			); err != nil || len(doc.Data["caf\uFFFD"]) != c.size ||
+			if err := json.Unmarshal([]byte(body), &doc); err != nil || len(doc.Data["caf\uFFFD"]) != c.size ||
 				doc.Status != "COMPLETED" {
 				t.Errorf("%s: %.80s, %v", name, body, err)
 			}
@@ -119,9 +116,7 @@ func TestALargeResultIsReportedAndFetched(t *testing.T) {
 				query = "?session_token=" + token
 			}
 			if got, body := w.do(
-				http.MethodGet,
-				b.public+f.Params.Error.Data.URL+query,
-				header,
+				http.MethodGet, b.public+f.Params.Error.Data.URL+query, header,
 			); got.StatusCode != 404 &&
 				got.StatusCode != 401 {
 				t.Errorf("%s fetched it: %d %.80s", who, got.StatusCode, body)
@@ -129,11 +124,7 @@ func TestALargeResultIsReportedAndFetched(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/api/results/unknown", "/api/results/a.b"} {
-		if got, _ := w.do(
-			http.MethodGet,
-			a.public+path,
-			bearer(token),
-		); got.StatusCode != 404 &&
+		if got, _ := w.do(http.MethodGet, a.public+path, bearer(token)); got.StatusCode != 404 &&
 			got.StatusCode != 400 {
 			t.Errorf("%s: %d", path, got.StatusCode)
 		}

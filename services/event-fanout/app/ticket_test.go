@@ -61,10 +61,7 @@ func (w *world) ticket(base, token string) string {
 		Ticket    string `json:"ticket"`
 		ExpiresIn int    `json:"expires_in"`
 	}
-	if err := json.Unmarshal(
-		[]byte(body),
-		&ticket,
-	); err != nil || resp.StatusCode != 200 || ticket.ExpiresIn != 30 ||
+	if err := json.Unmarshal([]byte(body), &ticket); err != nil || resp.StatusCode != 200 || ticket.ExpiresIn != 30 ||
 		resp.Header.Get("Cache-Control") != "no-store" {
 		w.t.Fatal(resp.StatusCode, body, err)
 	}
@@ -95,9 +92,7 @@ func TestATicketOpensOneStreamOnAnyReplica(t *testing.T) {
 		t.Errorf("one ticket opened %d streams", opened.Load())
 	}
 	if c, status := w.wsDial(
-		b.public,
-		"ticket="+w.ticket(a.public, token),
-		"",
+		b.public, "ticket="+w.ticket(a.public, token), "",
 	); status != http.StatusSwitchingProtocols {
 		t.Error(status)
 	} else {
@@ -167,10 +162,7 @@ func TestTheBucketOfTicketsGivesNothingAway(t *testing.T) {
 		t.Errorf("%q", stored)
 	}
 	if _, status, _ := testkit.DialEvents(
-		t,
-		a.public,
-		"",
-		url.Values{"ticket": {keys[0]}},
+		t, a.public, "", url.Values{"ticket": {keys[0]}},
 	); status != http.StatusUnauthorized {
 		t.Errorf("the key is a ticket: %d", status)
 	}

@@ -38,10 +38,7 @@ func (w *world) edge() {
 					return edgewire.ExecuteResponse{}, err
 				}
 				_, err := natskit.Call[fanoutwire.BindRequest, fanoutwire.BindResponse](
-					ctx,
-					natskit.NewClient(w.nc, w.tel),
-					"event-fanout",
-					fanoutwire.SubjectBind,
+					ctx, natskit.NewClient(w.nc, w.tel), "event-fanout", fanoutwire.SubjectBind,
 					fanoutwire.BindRequest{RequestID: "req-" + in.Name, ExecutionID: execution},
 				)
 				return edgewire.ExecuteResponse{
@@ -62,9 +59,7 @@ func (w *world) wsDial(base, query, token string) (*websocket.Conn, int) {
 		header.Set("Cookie", "session_token="+token)
 	}
 	c, resp, err := websocket.DefaultDialer.DialContext(
-		w.t.Context(),
-		"ws"+strings.TrimPrefix(base, "http")+"/ws?"+query,
-		header,
+		w.t.Context(), "ws"+strings.TrimPrefix(base, "http")+"/ws?"+query, header,
 	)
 	if err != nil {
 		if resp == nil {

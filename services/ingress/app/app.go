@@ -95,8 +95,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	set := endpoints.New(
 		svc,
 		kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "ingress")},
-		cfg.Patience,
-		cfg.Deliveries,
+		cfg.Patience, cfg.Deliveries,
 	)
 
 	mux := http.NewServeMux()

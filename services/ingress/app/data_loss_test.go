@@ -18,13 +18,7 @@ func TestTheFirstDeliveryAfterALossOfDataIsRemembered(t *testing.T) {
 		t.Helper()
 		for range 2 {
 			status, answer := w.send(
-				"POST",
-				"/ingress/hook",
-				`{}`,
-				"Authorization",
-				"Bearer "+ingresstest.Secret,
-				"X-Message-Id",
-				id,
+				"POST", "/ingress/hook", `{}`, "Authorization", "Bearer "+ingresstest.Secret, "X-Message-Id", id,
 			)
 			if status != 202 {
 				t.Fatal(status, answer)

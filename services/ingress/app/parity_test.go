@@ -15,26 +15,14 @@ func TestARepeatedDeliveryIsAnsweredAsTheFirst(t *testing.T) {
 	t.Parallel()
 	w := boot(t)
 	status, first := w.send(
-		"POST",
-		"/ingress/hook",
-		`{"n":1}`,
-		"Authorization",
-		"Bearer "+ingresstest.Secret,
-		"X-Message-Id",
-		"m1",
+		"POST", "/ingress/hook", `{"n":1}`, "Authorization", "Bearer "+ingresstest.Secret, "X-Message-Id", "m1",
 	)
 	if status != 202 || !strings.Contains(first, ingresstest.FirstExecution) {
 		t.Fatal(status, first)
 	}
 	for range 3 {
 		if status, again := w.send(
-			"POST",
-			"/ingress/hook",
-			`{"n":1}`,
-			"Authorization",
-			"Bearer "+ingresstest.Secret,
-			"X-Message-Id",
-			"m1",
+			"POST", "/ingress/hook", `{"n":1}`, "Authorization", "Bearer "+ingresstest.Secret, "X-Message-Id", "m1",
 		); status != 202 ||
 			again != first {
 			t.Errorf("%d %s, want %s", status, again, first)
@@ -59,15 +47,8 @@ func TestDirectivesAreAudited(t *testing.T) {
 	})
 	const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	status, body := w.send(
-		"POST",
-		"/ingress/routed",
-		`{}`,
-		"Authorization",
-		ingresstest.Secret,
-		"X-Route",
-		"domain/billing",
-		"Traceparent",
-		parent,
+		"POST", "/ingress/routed", `{}`, "Authorization", ingresstest.Secret, "X-Route", "domain/billing",
+		"Traceparent", parent,
 	)
 	if status != 202 {
 		t.Fatal(status, body)

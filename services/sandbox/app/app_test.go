@@ -303,13 +303,7 @@ func TestLoginThroughTheIssuer(t *testing.T) {
 	verify(t, ready.NoETL+"/oidc/jwks.json", tokens.AccessToken, "urn:noetl:sandbox:api", ready.Issuer)
 	var info struct{ Email string }
 	if status := call(
-		t,
-		http.MethodGet,
-		ready.NoETL+"/oidc/userinfo",
-		nil,
-		&info,
-		"Authorization",
-		"Bearer "+tokens.AccessToken,
+		t, http.MethodGet, ready.NoETL+"/oidc/userinfo", nil, &info, "Authorization", "Bearer "+tokens.AccessToken,
 	); status != 200 ||
 		info.Email != "demo@example.com" {
 		t.Errorf("userinfo %d %+v", status, info)
@@ -381,12 +375,7 @@ func TestTheDefaultInternalTokenOpensTheListeners(t *testing.T) {
 		Dispatch       map[string]string
 	}
 	if status := call(
-		t,
-		http.MethodGet,
-		ready.NoETL+"/api/internal/ingress/orders",
-		nil,
-		&l,
-		"Authorization",
+		t, http.MethodGet, ready.NoETL+"/api/internal/ingress/orders", nil, &l, "Authorization",
 		"Bearer sandbox-internal-token",
 	); status != 200 {
 		t.Fatal(status)
@@ -408,18 +397,12 @@ func TestStartsWithoutNATS(t *testing.T) {
 	ready := boot(t, n)
 	var out started
 	if status := call(
-		t,
-		http.MethodPost,
-		ready.NoETL+"/api/execute",
-		map[string]any{"path": "demo/echo"},
-		&out,
+		t, http.MethodPost, ready.NoETL+"/api/execute", map[string]any{"path": "demo/echo"}, &out,
 	); status != 200 {
 		t.Fatal(status)
 	}
 	n.Start(t)
 	testkit.Eventually(
-		t,
-		"the events",
-		func() bool { lines, _, _ := events(t, n.JetStream(t)); return len(lines) == 4 },
+		t, "the events", func() bool { lines, _, _ := events(t, n.JetStream(t)); return len(lines) == 4 },
 	)
 }

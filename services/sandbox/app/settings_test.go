@@ -25,8 +25,7 @@ func TestABusyPortIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = app.New(
-		t.Context(),
-		cfg,
+		t.Context(), cfg,
 		run.Host{Telemetry: telemetry.Nop("sandbox"), NATS: n.Connect(t), Health: &httpkit.Health{}},
 	)
 	if err == nil || !strings.Contains(err.Error(), u.Port()) || !strings.Contains(err.Error(), "SANDBOX_PORT") {

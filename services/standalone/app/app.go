@@ -88,11 +88,7 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 	}
 	p.ready.Admin = httpkit.URL(admin)
 	server := httpkit.NewServer(
-		"admin listener",
-		admin,
-		httpkit.Admin(p.health, p.registry, p.cfg.Process.Admin.PProf),
-		tel.Logger,
-		nil,
+		"admin listener", admin, httpkit.Admin(p.health, p.registry, p.cfg.Process.Admin.PProf), tel.Logger, nil,
 	)
 	p.components = append(p.components, server.Within(p.bounds, nil))
 	if err := p.services(ctx); err != nil {
@@ -197,9 +193,7 @@ func (p *process) services(ctx context.Context) error {
 		return err
 	}
 	public, err := edge.New(
-		ctx,
-		edgeCfg,
-		host,
+		ctx, edgeCfg, host,
 		edge.Neighbours{Events: events.Public(), Internal: events.Internal(), Ingress: partners.Public()},
 	)
 	if err != nil {
@@ -224,8 +218,7 @@ func (p *process) sandbox(ctx context.Context) error {
 	}
 	p.add(s)
 	p.defaults = append(
-		p.defaults,
-		settings.Default{Name: "NOETL_BASE_URL", Value: p.ready.NoETL},
+		p.defaults, settings.Default{Name: "NOETL_BASE_URL", Value: p.ready.NoETL},
 		settings.Default{Name: "AUTH_ISSUERS", Value: p.ready.Issuer},
 		settings.Default{Name: "GATEWAY_CONSOLE_ISSUER", Value: p.ready.Issuer},
 	)

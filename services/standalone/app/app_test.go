@@ -61,10 +61,7 @@ func TestDevServesEverythingInOneProcess(t *testing.T) {
 			t.Errorf("an address is missing: %+v", ready)
 		}
 	}
-	if code, body := get(
-		t,
-		ready.Public+"/readyz",
-	); code != http.StatusOK ||
+	if code, body := get(t, ready.Public+"/readyz"); code != http.StatusOK ||
 		!strings.Contains(body, `"status":"ready"`) {
 		t.Errorf("readyz: %d %s", code, body)
 	}
@@ -91,10 +88,7 @@ func TestDevServesEverythingInOneProcess(t *testing.T) {
 func TestServeNeedsAnIssuerAndSaysSo(t *testing.T) {
 	t.Parallel()
 	err := app.Run(
-		t.Context(),
-		app.Serve,
-		[]string{"GATEWAY_DATA_DIR=" + t.TempDir(), "GATEWAY_ADMIN_PORT=0"},
-		io.Discard,
+		t.Context(), app.Serve, []string{"GATEWAY_DATA_DIR=" + t.TempDir(), "GATEWAY_ADMIN_PORT=0"}, io.Discard,
 		io.Discard,
 	)
 	if err == nil || !strings.Contains(err.Error(), "AUTH_ISSUERS") {
@@ -106,11 +100,7 @@ func TestAFailedStartGivesTheFolderBack(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := app.Run(
-		t.Context(),
-		app.Serve,
-		[]string{"GATEWAY_DATA_DIR=" + dir, "GATEWAY_ADMIN_PORT=0"},
-		io.Discard,
-		io.Discard,
+		t.Context(), app.Serve, []string{"GATEWAY_DATA_DIR=" + dir, "GATEWAY_ADMIN_PORT=0"}, io.Discard, io.Discard,
 	); err == nil {
 		t.Fatal("started without an issuer")
 	}
@@ -120,12 +110,8 @@ func TestAFailedStartGivesTheFolderBack(t *testing.T) {
 func TestSettingsOfEveryServiceAreCheckedAtOnce(t *testing.T) {
 	t.Parallel()
 	err := app.Run(t.Context(), app.Dev, []string{
-		"GATEWAY_DATA_DIR=" + t.TempDir(),
-		"GATEWAY_ADMIN_PORT=0",
-		"SANDBOX_PORT=0",
-		"GATEWAY_ENFORCE_ACCESS=always",
-		"INGRESS_MAX_BODY_BYTES=-1",
-		"GATEWAY_STREAMS_MAX=x",
+		"GATEWAY_DATA_DIR=" + t.TempDir(), "GATEWAY_ADMIN_PORT=0", "SANDBOX_PORT=0",
+		"GATEWAY_ENFORCE_ACCESS=always", "INGRESS_MAX_BODY_BYTES=-1", "GATEWAY_STREAMS_MAX=x",
 	}, io.Discard, io.Discard)
 	for _, want := range []string{"GATEWAY_ENFORCE_ACCESS", "INGRESS_MAX_BODY_BYTES", "GATEWAY_STREAMS_MAX"} {
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -24,35 +24,23 @@ const (
 
 var (
 	errBrowserOff = fault.New(
-		fault.Unavailable,
-		"browser_login_off",
-		"browser login is not configured here: set AUTH_CLIENT_ID",
+		fault.Unavailable, "browser_login_off", "browser login is not configured here: set AUTH_CLIENT_ID",
 	)
 	errBadCallback = fault.New(fault.Invalid, "bad_callback_url", "the callback URL must be an http or https URL")
 	errFlowUnknown = fault.New(
-		fault.Invalid,
-		"login_expired",
+		fault.Invalid, "login_expired",
 		"this login is not known, was used, or took longer than 10 minutes: start again",
 	)
 	errFlowForeign = fault.New(
-		fault.Denied,
-		"other_browser",
+		fault.Denied, "other_browser",
 		"this login was started in another browser, or cookies are blocked: start again",
 	)
 	errFlowIssuer = fault.New(
-		fault.Unauthenticated,
-		"wrong_issuer",
-		"the answer is not from the identity provider that was asked",
+		fault.Unauthenticated, "wrong_issuer", "the answer is not from the identity provider that was asked",
 	)
-	errCodeMissing = fault.New(
-		fault.Invalid,
-		"missing_code",
-		"the identity provider sent neither a code nor an error",
-	)
+	errCodeMissing  = fault.New(fault.Invalid, "missing_code", "the identity provider sent neither a code nor an error")
 	errLoginRefused = fault.New(
-		fault.Unauthenticated,
-		"provider_refused",
-		"the identity provider did not sign you in: start again",
+		fault.Unauthenticated, "provider_refused", "the identity provider did not sign you in: start again",
 	)
 	errLoginCanceled = fault.New(fault.Unauthenticated, "login_canceled", "the sign-in was canceled: start again")
 )
@@ -159,10 +147,7 @@ func (s *Service) browserFinish(
 		return BrowserFinishResponse{}, errLoginCanceled
 	case in.Error != "":
 		return BrowserFinishResponse{}, fault.Wrap(
-			errors.New(visible(in.Error, 100)),
-			errLoginRefused.Kind,
-			errLoginRefused.Code,
-			errLoginRefused.Message,
+			errors.New(visible(in.Error, 100)), errLoginRefused.Kind, errLoginRefused.Code, errLoginRefused.Message,
 		)
 	case in.Code == "" || len(in.Code) > maxCode:
 		return BrowserFinishResponse{}, errCodeMissing
@@ -172,8 +157,7 @@ func (s *Service) browserFinish(
 		return BrowserFinishResponse{}, late(err)
 	}
 	identity, err := s.Verifier.VerifyID(
-		ctx,
-		token,
+		ctx, token,
 		IDClaims{Issuer: flow.Issuer, ClientID: s.Provider.ClientID(), Nonce: derive("nonce", in.Binding, in.State)},
 	)
 	if err != nil {

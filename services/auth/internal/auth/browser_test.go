@@ -16,9 +16,7 @@ import (
 
 // begin begins a login and signs alice in at the issuer.
 func begin(
-	t *testing.T,
-	w *authtest.World,
-	in auth.BrowserBeginRequest,
+	t *testing.T, w *authtest.World, in auth.BrowserBeginRequest,
 ) (binding string, back auth.BrowserFinishRequest) {
 	t.Helper()
 	if in.CallbackURL == "" {

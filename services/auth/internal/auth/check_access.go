@@ -58,13 +58,7 @@ func (s *Service) checkAccess(ctx context.Context, in CheckAccessRequest) (Check
 	switch {
 	case errors.Is(err, ErrMalformed):
 		s.Logger.WarnContext(
-			ctx,
-			"access decision not understood, denied",
-			"reason",
-			ErrMalformed.Code,
-			"session",
-			in.Token,
-			"err",
+			ctx, "access decision not understood, denied", "reason", ErrMalformed.Code, "session", in.Token, "err",
 			err,
 		)
 		return CheckAccessResponse{

@@ -10,9 +10,7 @@ import (
 var (
 	// ErrNoSession says that a token is no session: unknown, ended, expired or revoked.
 	ErrNoSession = fault.New(
-		fault.Unauthenticated,
-		"invalid_session",
-		"the session is invalid or expired: log in again",
+		fault.Unauthenticated, "invalid_session", "the session is invalid or expired: log in again",
 	)
 	// ErrMalformed says that a backend sent an answer which cannot be understood.
 	ErrMalformed = fault.New(fault.Unavailable, "bad_auth_answer", "the login backend sent an answer that could not be understood").
@@ -22,25 +20,17 @@ var (
 	errUnknownHere = fault.New(fault.RateLimited, "too_many", "too many requests; try again later").After(time.Second)
 
 	errTokenMissing = fault.New(
-		fault.Invalid,
-		"missing_token",
-		"auth0_token is required: send the token of the identity provider",
+		fault.Invalid, "missing_token", "auth0_token is required: send the token of the identity provider",
 	)
 	errTokenTooLarge = fault.New(
-		fault.TooLarge,
-		"token_too_large",
-		"auth0_token and auth0_refresh_token may have at most 16384 bytes each",
+		fault.TooLarge, "token_too_large", "auth0_token and auth0_refresh_token may have at most 16384 bytes each",
 	)
 	errPathMissing = fault.New(fault.Invalid, "missing_path", "playbook_path is required")
 	errPathBad     = fault.New(
-		fault.Invalid,
-		"bad_path",
-		"playbook_path may have at most 512 bytes and no control characters",
+		fault.Invalid, "bad_path", "playbook_path may have at most 512 bytes and no control characters",
 	)
 	errPermissionUnknown = fault.New(
-		fault.Invalid,
-		"bad_permission",
-		"permission_type must be execute, view, edit or modify",
+		fault.Invalid, "bad_permission", "permission_type must be execute, view, edit or modify",
 	)
 )
 

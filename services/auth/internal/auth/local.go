@@ -12,8 +12,7 @@ import (
 )
 
 var errNotInPolicy = fault.New(
-	fault.Denied,
-	"not_in_policy",
+	fault.Denied, "not_in_policy",
 	"this account has no access here: an administrator must give it a role (its address must be verified)",
 )
 

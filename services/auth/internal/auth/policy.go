@@ -50,9 +50,7 @@ func NewPolicy(users map[string][]string, roles map[string]Role) (*Policy, error
 					problems = append(
 						problems,
 						fmt.Errorf(
-							"roles: %s: %q is no permission; use execute, view, edit or modify",
-							name,
-							permission,
+							"roles: %s: %q is no permission; use execute, view, edit or modify", name, permission,
 						),
 					)
 				}

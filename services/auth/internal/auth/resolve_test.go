@@ -114,10 +114,7 @@ func TestManyQuestionsAreOne(t *testing.T) {
 		first, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if _, err := w.Service.Resolve(
-				first,
-				auth.ResolveRequest{Token: "tok"},
-			); !errors.Is(
+			if _, err := w.Service.Resolve(first, auth.ResolveRequest{Token: "tok"}); !errors.Is(
 				err,
 				context.Canceled,
 			) {

@@ -18,14 +18,11 @@ const longestSession = 30 * 24 * time.Hour
 var (
 	errRevokeDenied = fault.New(fault.Denied, "revoke_denied", "only an administrator may end the sessions of others")
 	errManyTargets  = fault.New(
-		fault.Invalid,
-		"many_targets",
+		fault.Invalid, "many_targets",
 		"give one of session_token, session, user_id and email, or none for all of your own sessions",
 	)
 	errBadSessionKey = fault.New(
-		fault.Invalid,
-		"bad_session",
-		"the session must be the 64 hexadecimal digits of the hash of its token",
+		fault.Invalid, "bad_session", "the session must be the 64 hexadecimal digits of the hash of its token",
 	)
 )
 

@@ -56,10 +56,7 @@ func RunSessionCache(t *testing.T, newCache func(*testing.T) auth.SessionCache) 
 		must(t, c.Fill(t.Context(), "tok", Alice()))
 		must(t, c.Renew(t.Context(), "tok", later))
 		for _, token := range []auth.Token{"new", "tok"} {
-			if got, found, err := c.Get(
-				t.Context(),
-				token,
-			); !found || err != nil || !got.Active ||
+			if got, found, err := c.Get(t.Context(), token); !found || err != nil || !got.Active ||
 				!got.Session.ExpiresAt.Equal(later.ExpiresAt) {
 				t.Fatalf("%s: %+v %t %v", token, got, found, err)
 			}

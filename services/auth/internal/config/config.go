@@ -109,16 +109,14 @@ func (c Config) Validate() error {
 	check(c.MaxLogins >= 1, "AUTH_MAX_CONCURRENT_LOGINS=%d: must be at least 1", c.MaxLogins)
 	check(c.LoginRate >= 0, "AUTH_LOGIN_RATE_ACCOUNT_PER_MIN=%d: must be 0 or more", c.LoginRate)
 	check(
-		c.AccessTTL >= 0 && c.AccessTTL <= time.Minute,
-		"AUTH_ACCESS_CACHE_TTL_SECS=%s: must be 0 to 60 s",
+		c.AccessTTL >= 0 && c.AccessTTL <= time.Minute, "AUTH_ACCESS_CACHE_TTL_SECS=%s: must be 0 to 60 s",
 		c.AccessTTL,
 	)
 	check(c.PublicURL == "" || httpURL(c.PublicURL), "GATEWAY_PUBLIC_URL must be an http or https URL")
 	check(c.Auth0Redirect == "" || httpURL(c.Auth0Redirect), "GATEWAY_AUTH0_REDIRECT_URI must be an http or https URL")
 	check(
 		c.BrowserIssuer == "" || slices.Contains(c.Issuers(), c.BrowserIssuer),
-		"AUTH_BROWSER_ISSUER=%q: must be one of the accepted issuers",
-		c.BrowserIssuer,
+		"AUTH_BROWSER_ISSUER=%q: must be one of the accepted issuers", c.BrowserIssuer,
 	)
 	check(c.ClientSecret == "" || c.BrowserClient() != "", "AUTH_CLIENT_SECRET without AUTH_CLIENT_ID")
 	check(c.Timeout >= time.Second, "AUTH_PLAYBOOK_TIMEOUT_SECS=%s: must be at least 1 s", c.Timeout)
@@ -127,8 +125,7 @@ func (c Config) Validate() error {
 	check(c.SessionTTL >= time.Second, "NATS_SESSION_CACHE_TTL_SECS=%s: must be at least 1 s", c.SessionTTL)
 	check(plainBucket(c.SessionBucket), "NATS_SESSION_BUCKET=%q: letters, digits, - and _ only", c.SessionBucket)
 	check(
-		plainSubject(c.CallbackPrefix),
-		"NATS_CALLBACK_SUBJECT_PREFIX=%q: must be a subject without wildcards",
+		plainSubject(c.CallbackPrefix), "NATS_CALLBACK_SUBJECT_PREFIX=%q: must be a subject without wildcards",
 		c.CallbackPrefix,
 	)
 	check(httpURL(c.CallbackURL), "GATEWAY_CALLBACK_URL must be an http or https URL")

@@ -74,10 +74,7 @@ func TestRecordTakesEveryShapeOfATime(t *testing.T) {
 		}
 	}
 	for _, raw := range []string{`"soon"`, `17`, `"2026-13-01T00:00:00Z"`, `null`, `""`, `"infinity"`} {
-		if _, err := wire.Record(
-			"tok",
-			[]byte(`{"user_id":1,"is_active":true,"expires_at":`+raw+`}`),
-		); !errors.Is(
+		if _, err := wire.Record("tok", []byte(`{"user_id":1,"is_active":true,"expires_at":`+raw+`}`)); !errors.Is(
 			err,
 			auth.ErrMalformed,
 		) {
@@ -334,10 +331,7 @@ func FuzzRecord(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := wire.Record(
-			"tok",
-			again,
-		); err != nil || back.Session.User.ID != r.Session.User.ID ||
+		if back, err := wire.Record("tok", again); err != nil || back.Session.User.ID != r.Session.User.ID ||
 			!back.Session.ExpiresAt.Equal(r.Session.ExpiresAt) {
 			t.Fatalf("%+v came back as %+v, %v", r, back, err)
 		}

@@ -63,11 +63,7 @@ func Load(environ []string, defaults ...settings.Default) (Config, error) {
 // Validate reports everything that is wrong with the settings.
 func (c Config) Validate() error {
 	problems := []error{
-		c.Process.Validate(),
-		c.NoETL.Validate(),
-		c.TLS.Validate(),
-		c.Web.Validate(),
-		c.Authority.Validate(),
+		c.Process.Validate(), c.NoETL.Validate(), c.TLS.Validate(), c.Web.Validate(), c.Authority.Validate(),
 		settings.Port("ROUTER_PORT (or GATEWAY_PORT)", c.Port),
 	}
 	for _, u := range []struct{ name, value string }{{"GATEWAY_CALLBACK_URL", c.CallbackURL}, {"GATEWAY_EVENTS_URL", c.EventsURL}, {"GATEWAY_INGRESS_URL", c.IngressURL}} {

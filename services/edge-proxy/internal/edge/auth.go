@@ -34,9 +34,7 @@ func (s *Service) CheckAccess(
 func (s *Service) Logout(ctx context.Context, in authwire.LogoutRequest) (authwire.LogoutResponse, error) {
 	if in.SessionToken == "" {
 		return authwire.LogoutResponse{}, fault.New(
-			fault.Unauthenticated,
-			"missing_session",
-			"a session token is required",
+			fault.Unauthenticated, "missing_session", "a session token is required",
 		)
 	}
 	out, err := s.Auth.Logout(ctx, in)
@@ -51,9 +49,7 @@ func (s *Service) Logout(ctx context.Context, in authwire.LogoutRequest) (authwi
 func (s *Service) Revoke(ctx context.Context, in authwire.RevokeRequest) (authwire.RevokeResponse, error) {
 	if in.SessionToken == "" {
 		return authwire.RevokeResponse{}, fault.New(
-			fault.Unauthenticated,
-			"missing_session",
-			"a session token is required",
+			fault.Unauthenticated, "missing_session", "a session token is required",
 		)
 	}
 	out, err := s.Auth.Revoke(ctx, in)

@@ -118,18 +118,8 @@ func (s *Service) refuse(ctx context.Context, caller Caller, class Class, what s
 		return err
 	}
 	s.Logger.WarnContext(
-		ctx,
-		"route would be refused",
-		"reason",
-		fault.Of(err).Code,
-		"class",
-		string(class),
-		"route",
-		what,
-		"account",
-		caller.Session.Owner(),
-		"roles",
-		caller.Session.Roles,
+		ctx, "route would be refused", "reason", fault.Of(err).Code, "class", string(class), "route", what,
+		"account", caller.Session.Owner(), "roles", caller.Session.Roles,
 	)
 	return nil
 }
@@ -249,8 +239,7 @@ func (s *Service) judgeCatalogID(ctx context.Context, caller Caller, class Class
 	}
 	if _, err := exactID(id); err != nil {
 		return fault.New(
-			fault.Invalid,
-			"bad_catalog_id",
+			fault.Invalid, "bad_catalog_id",
 			"the id of a catalog entry is a whole number of up to 64 bits, without sign, leading zeros or fraction",
 		)
 	}
@@ -338,8 +327,7 @@ func (s *Service) ask(ctx context.Context, caller Caller, class Class, path stri
 	}
 	if path == "" {
 		return fault.New(
-			fault.Denied,
-			string(class)+"_denied",
+			fault.Denied, string(class)+"_denied",
 			"NoETL does not tell which playbook this is about, so nobody can tell whether you may",
 		)
 	}

@@ -59,12 +59,7 @@ func TestOneRefusedItemRefusesTheBatch(t *testing.T) {
 		`{"executions":[],"executions":[]}`:                                                     "write the member executions once",
 		`{"executions":[` + strings.Repeat(`{"path":"demo/ok"},`, 500) + `{"path":"demo/ok"}]}`: "executions may hold at most 500 items",
 	} {
-		if _, err := w.pass(
-			t,
-			w.caller,
-			"POST execute/batch",
-			body,
-		); err == nil ||
+		if _, err := w.pass(t, w.caller, "POST execute/batch", body); err == nil ||
 			!strings.HasPrefix(fault.Of(err).Message, want) {
 			t.Errorf("%.80s: %v, want %s", body, err, want)
 		}
@@ -229,18 +224,12 @@ func TestEverythingIsAskedFor(t *testing.T) {
 			t.Errorf("%s: %v, want %q", call, err, want)
 		}
 	}
-	if _, err := w.Cancel(
-		t.Context(),
-		edge.CancelRequest{Caller: w.caller, ExecutionID: "1"},
-	); code(
+	if _, err := w.Cancel(t.Context(), edge.CancelRequest{Caller: w.caller, ExecutionID: "1"}); code(
 		err,
 	) != "modify_denied" {
 		t.Errorf("cancel: %v", err)
 	}
-	if _, err := w.Status(
-		t.Context(),
-		edge.StatusRequest{Caller: w.caller, ExecutionID: "2"},
-	); code(
+	if _, err := w.Status(t.Context(), edge.StatusRequest{Caller: w.caller, ExecutionID: "2"}); code(
 		err,
 	) != "view_denied" {
 		t.Errorf("status: %v", err)

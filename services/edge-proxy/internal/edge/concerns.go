@@ -103,9 +103,7 @@ func readBody(rule *Rule, raw []byte) (all []subject, changed []byte, err error)
 	}
 	if len(items) > maxItems {
 		return nil, nil, fault.New(
-			fault.TooLarge,
-			"too_many_items",
-			rule.Items+" may hold at most "+strconv.Itoa(maxItems)+" items",
+			fault.TooLarge, "too_many_items", rule.Items+" may hold at most "+strconv.Itoa(maxItems)+" items",
 		)
 	}
 	anyDirty := false
@@ -166,9 +164,7 @@ func readObject(raw []byte, names []string, code string) (map[string]json.RawMes
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &object); err != nil || object == nil || !utf8.Valid(raw) {
 		return nil, fault.New(
-			fault.Invalid,
-			"bad_body",
-			"the body must be a JSON object in UTF-8: the gateway checks what it names",
+			fault.Invalid, "bad_body", "the body must be a JSON object in UTF-8: the gateway checks what it names",
 		)
 	}
 	for _, name := range names {
@@ -256,8 +252,7 @@ func readMembers(rule *Rule, object map[string]json.RawMessage, where string) (a
 		all = append(all, subject{concern: APlaybook, value: rule.Starts, where: where})
 	case started != 1:
 		return nil, false, subject{where: where}.at(fault.New(
-			fault.Invalid,
-			"missing_path",
+			fault.Invalid, "missing_path",
 			"name the playbook by one path or by one catalog_id, not both: the gateway checks whether you may execute it",
 		))
 	}

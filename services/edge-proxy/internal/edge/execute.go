@@ -141,9 +141,7 @@ func (t Tracking) check() error {
 		return fault.New(fault.Invalid, "bad_request_id", "requestId must be a UUID, such as crypto.randomUUID() makes")
 	case t.ClientID == "":
 		return fault.New(
-			fault.Invalid,
-			"request_id_without_client",
-			"requestId needs clientId: without it nothing is sent back",
+			fault.Invalid, "request_id_without_client", "requestId needs clientId: without it nothing is sent back",
 		)
 	}
 	return nil
@@ -242,10 +240,7 @@ func (s *Service) bind(ctx context.Context, id, executionID string) {
 			case <-time.After(200 * time.Millisecond):
 			}
 		}
-		if err = s.Pending.Bind(
-			ctx,
-			fanoutwire.BindRequest{RequestID: id, ExecutionID: executionID},
-		); err == nil ||
+		if err = s.Pending.Bind(ctx, fanoutwire.BindRequest{RequestID: id, ExecutionID: executionID}); err == nil ||
 			!fault.Outage(err) {
 			break
 		}

@@ -287,35 +287,22 @@ func TestBadRequestsCallNobody(t *testing.T) {
 			fault.Of(err).Kind != fault.Invalid {
 			t.Errorf("name %q: %v", name, err)
 		}
-		if err := w.Authorize(
-			t.Context(),
-			w.caller,
-			name,
-		); fault.Of(err) == nil ||
+		if err := w.Authorize(t.Context(), w.caller, name); fault.Of(err) == nil ||
 			fault.Of(err).Kind != fault.Invalid {
 			t.Errorf("authorize %q: %v", name, err)
 		}
 	}
 	for _, id := range []string{"", "../x", "a/b", "1%2f2", strings.Repeat("1", 65), "é"} {
-		if _, err := w.Rerun(
-			t.Context(),
-			edge.RerunRequest{Caller: w.caller, ExecutionID: id},
-		); fault.Of(err) == nil ||
+		if _, err := w.Rerun(t.Context(), edge.RerunRequest{Caller: w.caller, ExecutionID: id}); fault.Of(err) == nil ||
 			fault.Of(err).Kind != fault.Invalid {
 			t.Errorf("id %q: %v", id, err)
 		}
 	}
-	if _, err := w.Login(
-		t.Context(),
-		authwire.LoginRequest{},
-	); fault.Of(err) == nil ||
+	if _, err := w.Login(t.Context(), authwire.LoginRequest{}); fault.Of(err) == nil ||
 		fault.Of(err).Kind != fault.Invalid {
 		t.Errorf("login: %v", err)
 	}
-	if _, err := w.Logout(
-		t.Context(),
-		authwire.LogoutRequest{},
-	); fault.Of(err) == nil ||
+	if _, err := w.Logout(t.Context(), authwire.LogoutRequest{}); fault.Of(err) == nil ||
 		fault.Of(err).Kind != fault.Unauthenticated {
 		t.Errorf("logout: %v", err)
 	}

@@ -95,9 +95,7 @@ func (s *Service) Cancel(ctx context.Context, in CancelRequest) (CancelResponse,
 	}
 	if len(in.Reason) > maxReason || strings.ContainsFunc(in.Reason, unicode.IsControl) {
 		return CancelResponse{}, fault.New(
-			fault.Invalid,
-			"bad_reason",
-			"reason may have at most 500 bytes and no control characters",
+			fault.Invalid, "bad_reason", "reason may have at most 500 bytes and no control characters",
 		)
 	}
 	if in.Reason == "" {

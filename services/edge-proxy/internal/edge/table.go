@@ -65,17 +65,8 @@ const (
 
 func concerns() []Concern {
 	return []Concern{
-		AnExecution,
-		ReadsExecution,
-		APlaybook,
-		ReadsPlaybook,
-		ACatalogID,
-		ReadsCatalogID,
-		AnEntry,
-		ADocument,
-		AReference,
-		AWorkload,
-		ForOperators,
+		AnExecution, ReadsExecution, APlaybook, ReadsPlaybook, ACatalogID, ReadsCatalogID, AnEntry, ADocument,
+		AReference, AWorkload, ForOperators,
 	}
 }
 

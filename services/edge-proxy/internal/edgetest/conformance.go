@@ -181,10 +181,7 @@ func RunPending(t *testing.T, newPort func(t *testing.T) (edge.Pending, *Pending
 		if diff := cmp.Diff(map[string]string{"r1": FirstExecution}, behind.Bound()); diff != "" {
 			t.Error(diff)
 		}
-		if err := port.Abandon(
-			t.Context(),
-			fanoutwire.AbandonRequest{RequestID: "r1"},
-		); err != nil ||
+		if err := port.Abandon(t.Context(), fanoutwire.AbandonRequest{RequestID: "r1"}); err != nil ||
 			len(behind.Expected()) != 0 {
 			t.Errorf("abandon: %v, %v is left", err, behind.Expected())
 		}
@@ -199,10 +196,7 @@ func RunPending(t *testing.T, newPort func(t *testing.T) (edge.Pending, *Pending
 			wantFault(t, port.Bind(t.Context(), fanoutwire.BindRequest{RequestID: "r1"}), want)
 			wantFault(t, port.Abandon(t.Context(), fanoutwire.AbandonRequest{RequestID: "r1"}), want)
 		}
-		if err := port.Expect(
-			t.Context(),
-			fanoutwire.ExpectRequest{ClientID: "foreign"},
-		); fault.Outage(err) ||
+		if err := port.Expect(t.Context(), fanoutwire.ExpectRequest{ClientID: "foreign"}); fault.Outage(err) ||
 			fault.Of(err).Kind != fault.Denied {
 			t.Errorf("somebody else's client: %v", err)
 		}
@@ -252,10 +246,7 @@ func RunNoETL(t *testing.T, newPort func(t *testing.T) (edge.NoETL, *NoETL)) {
 		port, behind := newPort(t)
 		for kind, outage := range map[fault.Kind]bool{fault.Invalid: false, fault.Denied: false, fault.NotFound: false, fault.Unavailable: true, fault.Internal: true} {
 			behind.Fail(fault.New(kind, "x", "said by NoETL"))
-			if _, err := port.Execute(
-				t.Context(),
-				noetlwire.ExecuteRequest{Path: "x"},
-			); err == nil ||
+			if _, err := port.Execute(t.Context(), noetlwire.ExecuteRequest{Path: "x"}); err == nil ||
 				fault.Outage(err) != outage {
 				t.Errorf("%v became %v", kind, err)
 			}
@@ -286,10 +277,7 @@ func RunExecutions(t *testing.T, newPort func(t *testing.T) (edge.Executions, *N
 		t.Fatal(err)
 	}
 	id := string(started.ExecutionID)
-	if got, err := port.Status(
-		t.Context(),
-		id,
-	); err != nil || got.ExecutionID != started.ExecutionID ||
+	if got, err := port.Status(t.Context(), id); err != nil || got.ExecutionID != started.ExecutionID ||
 		got.Status != "RUNNING" {
 		t.Errorf("%+v %v", got, err)
 	}

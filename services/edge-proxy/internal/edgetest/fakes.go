@@ -104,9 +104,7 @@ func (a *Auth) Login(_ context.Context, in authwire.LoginRequest) (authwire.Logi
 	}
 	if in.Auth0Token != "good" {
 		return authwire.LoginResponse{}, fault.New(
-			fault.Unauthenticated,
-			"bad_signature",
-			"the token's signature is wrong",
+			fault.Unauthenticated, "bad_signature", "the token's signature is wrong",
 		)
 	}
 	return a.add(

@@ -122,16 +122,13 @@ func (n *NoETL) Execute(ctx context.Context, in noetlwire.ExecuteRequest) (noetl
 
 // Rerun implements the port.
 func (n *NoETL) Rerun(
-	ctx context.Context,
-	executionID string,
-	workload map[string]any,
+	ctx context.Context, executionID string, workload map[string]any,
 ) (noetlwire.ExecuteResponse, error) {
 	if executionID == "404" {
 		return noetlwire.ExecuteResponse{}, fault.New(fault.NotFound, "noetl_404", "NoETL: no such execution")
 	}
 	return n.start(
-		ctx,
-		"rerun "+executionID,
+		ctx, "rerun "+executionID,
 		noetlwire.ExecuteRequest{Workload: workload, ResourceKind: noetlwire.KindPlaybook},
 	)
 }
@@ -147,9 +144,7 @@ func (n *NoETL) PlaybookOf(_ context.Context, executionID string) (string, error
 }
 
 func (n *NoETL) start(
-	ctx context.Context,
-	line string,
-	in noetlwire.ExecuteRequest,
+	ctx context.Context, line string, in noetlwire.ExecuteRequest,
 ) (noetlwire.ExecuteResponse, error) {
 	if n.During != nil {
 		n.During(ctx)

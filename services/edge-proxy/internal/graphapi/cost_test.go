@@ -111,9 +111,7 @@ func TestAnswersDrawOnABudget(t *testing.T) {
 	}
 	full := newAPI(func(d *graphapi.Deps) { d.Proxy, d.Answers = proxy, graphapi.NewAnswers(4<<20) })
 	if got := full.post(
-		t,
-		aliases("mutation", call, 2),
-		"application/json",
+		t, aliases("mutation", call, 2), "application/json",
 	).Body.String(); strings.Count(got, `"success":true`) != 1 ||
 		!strings.Contains(got, "under way") {
 		t.Error(got)

@@ -250,10 +250,7 @@ func (r *resolver) Version(context.Context) (string, error) { return r.Deps.Vers
 
 // ExecutePlaybook starts a playbook or an agent.
 func (r *resolver) ExecutePlaybook(
-	ctx context.Context,
-	name string,
-	variables any,
-	resourceKind *ExecutableResourceKind,
+	ctx context.Context, name string, variables any, resourceKind *ExecutableResourceKind,
 	clientID, requestID *string,
 ) (*ExecuteResult, error) {
 	caller, vars, err := r.input(ctx, variables)
@@ -269,10 +266,7 @@ func (r *resolver) ExecutePlaybook(
 
 // RerunExecution starts an execution again.
 func (r *resolver) RerunExecution(
-	ctx context.Context,
-	executionID string,
-	variables any,
-	clientID, requestID *string,
+	ctx context.Context, executionID string, variables any, clientID, requestID *string,
 ) (*ExecuteResult, error) {
 	caller, vars, err := r.input(ctx, variables)
 	if err != nil {

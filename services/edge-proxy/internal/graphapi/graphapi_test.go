@@ -141,9 +141,7 @@ func (a *api) world(line string) {
 	case "NoETL is away":
 		a.noetl.Fail(
 			fault.Wrap(
-				errors.New("dial tcp 10.0.0.1:8082: refused"),
-				fault.BadGateway,
-				"noetl_unreachable",
+				errors.New("dial tcp 10.0.0.1:8082: refused"), fault.BadGateway, "noetl_unreachable",
 				"NoETL cannot be reached",
 			),
 		)
@@ -188,10 +186,7 @@ func TestGolden(t *testing.T) {
 				t.Fatalf("no JSON: %s", rec.Body)
 			}
 			got := fmt.Sprintf(
-				"%s--- reply\n%d %s\n%s\n",
-				asked.String(),
-				rec.Code,
-				rec.Header().Get("Content-Type"),
+				"%s--- reply\n%d %s\n%s\n", asked.String(), rec.Code, rec.Header().Get("Content-Type"),
 				reply.String(),
 			)
 			for _, secret := range []string{"10.0.0.1", "secret", "goroutine"} {
@@ -201,9 +196,7 @@ func TestGolden(t *testing.T) {
 			}
 			if os.Getenv("UPDATE_GOLDEN") != "" {
 				if err := os.WriteFile(
-					file,
-					[]byte(head+"\n--- request\n"+request+"\n--- NoETL is asked\n"+got),
-					0o600,
+					file, []byte(head+"\n--- request\n"+request+"\n--- NoETL is asked\n"+got), 0o600,
 				); err != nil {
 					t.Fatal(err)
 				}

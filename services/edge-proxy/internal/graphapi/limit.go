@@ -44,8 +44,7 @@ func (selectionLimit) MutateOperationContext(_ context.Context, op *graphql.Oper
 	if selected > maxSelections {
 		return gqlerror.WrapIfUnwrapped(
 			fault.New(
-				fault.Invalid,
-				"query_too_large",
+				fault.Invalid, "query_too_large",
 				"the query selects too many fields once its fragments are written out",
 			),
 		)
@@ -53,8 +52,7 @@ func (selectionLimit) MutateOperationContext(_ context.Context, op *graphql.Oper
 	if s.badNumber != "" {
 		return gqlerror.WrapIfUnwrapped(
 			fault.New(
-				fault.Invalid,
-				"bad_number",
+				fault.Invalid, "bad_number",
 				"the number "+s.badNumber[:min(len(s.badNumber), 40)]+" does not fit a literal: pass it in a variable",
 			),
 		)
@@ -62,10 +60,7 @@ func (selectionLimit) MutateOperationContext(_ context.Context, op *graphql.Oper
 	if cost := price(op); cost > 0 && selected+cost > maxComplexity {
 		err := gqlerror.Errorf(
 			"operation has complexity %d, which exceeds the limit of %d: a mutation costs %d, execution %d, each field 1",
-			selected+cost,
-			maxComplexity,
-			mutationCost,
-			executionCost,
+			selected+cost, maxComplexity, mutationCost, executionCost,
 		)
 		errcode.Set(err, "COMPLEXITY_LIMIT_EXCEEDED") // as gqlgen's own limit
 		return err

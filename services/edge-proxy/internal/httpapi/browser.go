@@ -159,8 +159,7 @@ func decodeRevoke(r *http.Request) (authwire.RevokeRequest, error) {
 // errRevoke refuses what could end other sessions than were meant: an empty object ends one's own.
 func errRevoke(what string) error {
 	return fault.New(
-		fault.Invalid,
-		"bad_selector",
+		fault.Invalid, "bad_selector",
 		what+": say session_token, session, user_id or email, or send {} to end all sessions of your own",
 	)
 }
@@ -183,9 +182,7 @@ func (d *Doors) backchannelLogout(w http.ResponseWriter, r *http.Request) {
 	switch f.Kind {
 	case fault.Invalid, fault.Unauthenticated, fault.TooLarge, fault.Unsupported:
 		httpkit.WriteJSON(
-			w,
-			http.StatusBadRequest,
-			map[string]string{"error": "invalid_request", "error_description": f.Message},
+			w, http.StatusBadRequest, map[string]string{"error": "invalid_request", "error_description": f.Message},
 		)
 	default: // an outage is not the issuer's mistake: it may try again
 		httpkit.WriteError(r.Context(), w, err)

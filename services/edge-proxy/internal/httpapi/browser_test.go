@@ -118,15 +118,8 @@ func TestABrowserThatIsBackGetsASession(t *testing.T) {
 func TestAFailedSignInIsToldToAPerson(t *testing.T) {
 	h, auth, _ := browserDoors(t)
 	rec := ask(
-		t,
-		h,
-		"GET",
-		"/api/auth/browser/callback?state=bad&code=good",
-		"",
-		"Accept",
-		"text/html,*/*;q=0.8",
-		"Cookie",
-		"__Host-noetl_login=binding",
+		t, h, "GET", "/api/auth/browser/callback?state=bad&code=good", "", "Accept", "text/html,*/*;q=0.8",
+		"Cookie", "__Host-noetl_login=binding",
 	)
 	body := rec.Body.String()
 	if rec.Code != http.StatusBadRequest || !strings.Contains(body, "start &lt;again&gt;") ||
@@ -247,13 +240,7 @@ func TestBackchannelLogout(t *testing.T) {
 		}
 	}
 	if rec := ask(
-		t,
-		h,
-		"POST",
-		"/api/auth/backchannel-logout",
-		`{"logout_token":"good"}`,
-		"Content-Type",
-		"application/json",
+		t, h, "POST", "/api/auth/backchannel-logout", `{"logout_token":"good"}`, "Content-Type", "application/json",
 	); rec.Code != 400 {
 		t.Errorf("JSON: %d", rec.Code)
 	}
@@ -284,10 +271,7 @@ func FuzzBrowserCallback(f *testing.F) {
 		req.URL.RawQuery = query
 		req.Header["Cookie"], req.Header["Accept"] = []string{cookie}, []string{accept}
 		rec := httptest.NewRecorder()
-		if h.ServeHTTP(
-			rec,
-			req,
-		); rec.Code >= 500 || strings.Contains(rec.Body.String(), "<script") ||
+		if h.ServeHTTP(rec, req); rec.Code >= 500 || strings.Contains(rec.Body.String(), "<script") ||
 			strings.ContainsAny(rec.Header().Get("Location"), "\r\n") {
 			t.Errorf("%d %s", rec.Code, rec.Body)
 		}

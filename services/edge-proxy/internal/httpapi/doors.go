@@ -179,9 +179,7 @@ func (d *Doors) Auth(mux *http.ServeMux) {
 	validate := httpkit.Mount(d.Set.Validate, httpkit.DecodeJSON[authwire.ValidateRequest](maxAuthBody), httpkit.JSON)
 	mux.Handle("POST /api/auth/validate", d.authCall(validate))
 	access := httpkit.Mount(
-		d.Set.CheckAccess,
-		httpkit.DecodeJSON[authwire.CheckAccessRequest](maxAuthBody),
-		httpkit.JSON,
+		d.Set.CheckAccess, httpkit.DecodeJSON[authwire.CheckAccessRequest](maxAuthBody), httpkit.JSON,
 	)
 	mux.Handle("POST /api/auth/check-access", d.authCall(access))
 	mux.Handle("POST /api/auth/logout", d.authCall(http.HandlerFunc(d.logout)))

@@ -83,16 +83,8 @@ func TestForwardStripsNothingButWhatIsForged(t *testing.T) {
 	)
 	defer srv.Close()
 	got := send(
-		t,
-		"GET",
-		srv.URL+"/events?client_id=a%20b",
-		"",
-		"X-Forwarded-For",
-		"192.0.2.1",
-		"X-Forwarded-Host",
-		"evil.example",
-		"Last-Event-Id",
-		"7",
+		t, "GET", srv.URL+"/events?client_id=a%20b", "", "X-Forwarded-For", "192.0.2.1", "X-Forwarded-Host",
+		"evil.example", "Last-Event-Id", "7",
 	)
 	r := <-seen
 	if r.URL.RequestURI() != "/events?client_id=a%20b" || r.Header.Get("Authorization") != "Bearer "+token ||

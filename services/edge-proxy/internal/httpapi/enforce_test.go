@@ -72,10 +72,7 @@ func TestExecutionsAreAskedFor(t *testing.T) {
 		t.Errorf("chunked: %d %s", got.status, got.body)
 	}
 	send(
-		t,
-		"POST",
-		srv.URL+"/noetl/execute",
-		`{"path":"demo/ok","x":"`+strings.Repeat("x", maxBody)+`"}`,
+		t, "POST", srv.URL+"/noetl/execute", `{"path":"demo/ok","x":"`+strings.Repeat("x", maxBody)+`"}`,
 	).refused(t, "too large", 413, "body_too_large")
 }
 

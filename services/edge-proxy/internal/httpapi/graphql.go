@@ -126,10 +126,7 @@ const maxProxyAnswer = 4 << 20
 // Request makes one call for a caller by every rule of the proxy, for GraphQL's proxyRequest. An
 // error says why there is no answer of NoETL, or of the proxy in its place.
 func (p *Proxy) Request(
-	ctx context.Context,
-	caller edge.Caller,
-	method, endpoint string,
-	body any,
+	ctx context.Context, caller edge.Caller, method, endpoint string, body any,
 ) (status int, answer []byte, err error) {
 	rest, ok := strings.CutPrefix(endpoint, edge.UpstreamPrefix)
 	if !ok {
@@ -138,9 +135,7 @@ func (p *Proxy) Request(
 	target, err := url.ParseRequestURI(edge.IncomingPrefix + rest)
 	if err != nil || target.Fragment != "" || strings.Contains(rest, "#") {
 		return 0, nil, fault.New(
-			fault.Invalid,
-			"bad_endpoint",
-			"endpoint must be a path of NoETL's API, with its query",
+			fault.Invalid, "bad_endpoint", "endpoint must be a path of NoETL's API, with its query",
 		)
 	}
 	// With the key, ReverseProxy tells of an answer that broke off.
@@ -180,9 +175,7 @@ func (p *Proxy) Request(
 		return 0, nil, got.refused
 	case got.tooLarge:
 		return 0, nil, fault.New(
-			fault.BadGateway,
-			"noetl_answer_too_large",
-			"the answer is too large for GraphQL; use /noetl/*",
+			fault.BadGateway, "noetl_answer_too_large", "the answer is too large for GraphQL; use /noetl/*",
 		)
 	case got.stream:
 		return 0, nil, fault.New(fault.BadGateway, "noetl_stream", "the answer is an event stream; use /noetl/*")

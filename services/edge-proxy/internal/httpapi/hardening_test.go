@@ -65,13 +65,7 @@ func TestTheForwardedHostIsThePublicURLs(t *testing.T) {
 	t.Cleanup(forward.Close)
 	for _, base := range []string{proxy.URL, forward.URL} {
 		req := request(
-			t,
-			http.MethodGet,
-			base+"/noetl/x",
-			nil,
-			"X-Forwarded-Host",
-			"evil.example",
-			"X-Forwarded-Proto",
+			t, http.MethodGet, base+"/noetl/x", nil, "X-Forwarded-Host", "evil.example", "X-Forwarded-Proto",
 			"gopher",
 		)
 		req.Host = "evil.example"
@@ -274,13 +268,7 @@ func TestAnExhaustedAddressKeepsNobodyFromLoggingOut(t *testing.T) {
 		}
 	}
 	if rec := ask(
-		t,
-		mux,
-		http.MethodPost,
-		"/api/auth/logout",
-		"",
-		"X-Session-Token",
-		token,
+		t, mux, http.MethodPost, "/api/auth/logout", "", "X-Session-Token", token,
 	); rec.Code == http.StatusTooManyRequests {
 		t.Errorf("a session: %d %s", rec.Code, rec.Body)
 	}

@@ -117,13 +117,7 @@ func TestOneCallForGraphQL(t *testing.T) {
 		t.Errorf("%d %s %v, want %s", status, answer, err, want)
 	}
 	for _, endpoint := range []string{"/api/internal/x", "/api/%69nternal/x", "/api/../etc", "/api/a%2fb", "/api/auth/login"} {
-		if status, answer, err := p.Request(
-			t.Context(),
-			caller,
-			"GET",
-			endpoint,
-			nil,
-		); err == nil && status != 400 &&
+		if status, answer, err := p.Request(t.Context(), caller, "GET", endpoint, nil); err == nil && status != 400 &&
 			status != 404 {
 			t.Errorf("%s: %d %s", endpoint, status, answer)
 		}
@@ -139,11 +133,7 @@ func TestOneCallForGraphQL(t *testing.T) {
 		}
 	}
 	if status, _, err := p.Request(
-		t.Context(),
-		caller,
-		"POST",
-		"/api/execute",
-		map[string]any{"path": "demo/denied"},
+		t.Context(), caller, "POST", "/api/execute", map[string]any{"path": "demo/denied"},
 	); err != nil ||
 		status != 403 {
 		t.Errorf("executing without permission: %d %v", status, err)

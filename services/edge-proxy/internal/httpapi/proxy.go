@@ -118,8 +118,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, caller edge.Caller
 	default:
 		w.Header().Set("Allow", methods)
 		httpkit.WriteJSON(
-			w,
-			http.StatusMethodNotAllowed,
+			w, http.StatusMethodNotAllowed,
 			httpkit.ErrorBody{Error: "this method is not proxied; use " + methods, Code: "method_not_allowed"},
 		)
 		return
@@ -267,9 +266,7 @@ func (b *watchedBody) fault(err error) error {
 
 func (p *Proxy) tooLarge() error {
 	return fault.New(
-		fault.TooLarge,
-		"body_too_large",
-		"the body may have at most "+strconv.FormatInt(p.MaxBody, 10)+" bytes",
+		fault.TooLarge, "body_too_large", "the body may have at most "+strconv.FormatInt(p.MaxBody, 10)+" bytes",
 	)
 }
 

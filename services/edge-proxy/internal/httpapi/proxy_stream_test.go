@@ -108,12 +108,7 @@ func TestLargeBodiesAreRefused(t *testing.T) {
 	})
 	srv := front(t, up.URL)
 	send(
-		t,
-		"POST",
-		srv.URL+"/noetl/x",
-		strings.Repeat("x", maxBody+1),
-		"Origin",
-		origin,
+		t, "POST", srv.URL+"/noetl/x", strings.Repeat("x", maxBody+1), "Origin", origin,
 	).refused(t, "by Content-Length", 413, "body_too_large")
 	chunked := io.MultiReader(
 		strings.NewReader(strings.Repeat("x", maxBody)),
@@ -165,12 +160,7 @@ func TestMethods(t *testing.T) {
 	}
 	for _, method := range []string{"TRACE", "PROPFIND", "get"} {
 		got := send(t, method, srv.URL+"/noetl/x", "")
-		if got.refused(
-			t,
-			method,
-			405,
-			"method_not_allowed",
-		); got.header.Get(
+		if got.refused(t, method, 405, "method_not_allowed"); got.header.Get(
 			"Allow",
 		) != "GET, POST, PUT, PATCH, DELETE" {
 			t.Errorf("%s: Allow %q", method, got.header.Get("Allow"))
@@ -189,9 +179,7 @@ func handshake(t *testing.T, address, protocol string) (net.Conn, *bufio.Reader,
 	_, _ = fmt.Fprintf(
 		conn,
 		"GET /noetl/ws HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer %s\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: %s\r\nHTTP2-Settings: x\r\nSec-WebSocket-Key: a2V5\r\nSec-WebSocket-Protocol: %s\r\nSec-WebSocket-Version: 13\r\n\r\n",
-		token,
-		protocol,
-		token,
+		token, protocol, token,
 	)
 	in := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, nil)

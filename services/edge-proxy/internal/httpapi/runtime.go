@@ -64,29 +64,14 @@ func RuntimeContract(version string, auth0 Auth0) http.Handler {
 	doc.GatewayVersion, doc.ContractVersion = version, contractVersion
 	doc.Summary = "The gateway logs clients in and passes their calls on to the NoETL API. Playbooks, agents and MCP tools run in NoETL, never here."
 	doc.Routes.Public = []string{
-		"GET /health",
-		"GET /healthz",
-		"GET /readyz",
-		"GET /api/runtime/contract",
-		"GET /sharding/preview",
-		"POST /api/auth/login",
-		"POST /api/auth/validate",
-		"POST /api/auth/check-access",
-		"GET /graphql (the page)",
-		"GET /api/auth/browser/login",
-		"GET /api/auth/browser/callback",
-		"POST /api/auth/backchannel-logout",
+		"GET /health", "GET /healthz", "GET /readyz", "GET /api/runtime/contract", "GET /sharding/preview",
+		"POST /api/auth/login", "POST /api/auth/validate", "POST /api/auth/check-access", "GET /graphql (the page)",
+		"GET /api/auth/browser/login", "GET /api/auth/browser/callback", "POST /api/auth/backchannel-logout",
 		"POST /ingress/{listener} (signed by its sender)",
 	}
 	doc.Routes.Protected = []string{
-		"ANY /noetl/{path...}",
-		"POST /graphql",
-		"GET /graphql (graphql-transport-ws)",
-		"POST /api/auth/logout",
-		"POST /api/auth/revoke",
-		"GET /events?session_token=...",
-		"POST /events/ticket",
-		"GET /ws",
+		"ANY /noetl/{path...}", "POST /graphql", "GET /graphql (graphql-transport-ws)", "POST /api/auth/logout",
+		"POST /api/auth/revoke", "GET /events?session_token=...", "POST /events/ticket", "GET /ws",
 		"GET /api/results/{request_id}",
 	}
 	doc.Proxy = proxyContract{
@@ -104,15 +89,8 @@ func RuntimeContract(version string, auth0 Auth0) http.Handler {
 		},
 		RequestHeaders: []string{"Content-Type", "Accept", "x-* custom headers", "traceparent, tracestate"},
 		ResponseHeaders: []string{
-			"Content-Type",
-			"Content-Length",
-			"Content-Encoding",
-			"Cache-Control",
-			"ETag",
-			"Location",
-			"Content-Disposition",
-			"Retry-After",
-			"x-* custom headers",
+			"Content-Type", "Content-Length", "Content-Encoding", "Cache-Control", "ETag", "Location",
+			"Content-Disposition", "Retry-After", "x-* custom headers",
 		},
 	}
 	doc.CLI = map[string]string{
@@ -165,8 +143,7 @@ func ShardPreview() http.Handler {
 		id, ok := shard.ParseID(query.Get("execution_id"))
 		if !ok {
 			httpkit.WriteError(
-				r.Context(),
-				w,
+				r.Context(), w,
 				fault.New(fault.Invalid, "bad_execution_id", "execution_id must be a whole number of 64 bits"),
 			)
 			return
@@ -174,15 +151,13 @@ func ShardPreview() http.Handler {
 		count, err := strconv.Atoi(query.Get("shard_count"))
 		if err != nil || count < 1 || count > shard.MaxCount {
 			httpkit.WriteError(
-				r.Context(),
-				w,
+				r.Context(), w,
 				fault.New(fault.Invalid, "bad_shard_count", "shard_count must be 1 to "+strconv.Itoa(shard.MaxCount)),
 			)
 			return
 		}
 		httpkit.WriteJSON(
-			w,
-			http.StatusOK,
+			w, http.StatusOK,
 			shardPreview{id, count, shard.Of(id, count), "noetl-gateway", shard.Function, shard.Seed},
 		)
 	})

@@ -61,13 +61,8 @@ func TestAnExecutionsShardIsAsked(t *testing.T) {
 			got := send(t, c.method, srv.URL+"/noetl/"+c.path, c.body)
 			if got.status != http.StatusOK || got.header.Get("X-Server") != c.want {
 				t.Errorf(
-					"%s %s %s: %d from %q, want %s",
-					c.method,
-					c.path,
-					c.body,
-					got.status,
-					got.header.Get("X-Server"),
-					c.want,
+					"%s %s %s: %d from %q, want %s", c.method, c.path, c.body, got.status,
+					got.header.Get("X-Server"), c.want,
 				)
 			}
 			want := "/api/" + c.path

@@ -178,14 +178,7 @@ func TestForwardSaysWhoTheClientIs(t *testing.T) {
 		}
 		srv := upstream(t, proxies.Wrap(h).ServeHTTP)
 		if got := send(
-			t,
-			"GET",
-			srv.URL,
-			"",
-			"X-Forwarded-For",
-			"1.2.3.4",
-			"X-Forwarded-For",
-			"198.51.100.7",
+			t, "GET", srv.URL, "", "X-Forwarded-For", "1.2.3.4", "X-Forwarded-For", "198.51.100.7",
 		); got.body != want {
 			t.Errorf("trusting %q: %s, want %s", trusted, got.body, want)
 		}
@@ -260,10 +253,7 @@ func TestStreamsEndWithTheirSession(t *testing.T) {
 		}
 		live.over.Store(true)
 		begin := time.Now()
-		if _, err := io.Copy(
-			io.Discard,
-			conn,
-		); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) &&
+		if _, err := io.Copy(io.Discard, conn); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) &&
 			!strings.Contains(err.Error(), "reset") {
 			t.Errorf("%s: %v after %v", name, err, time.Since(begin))
 		}

@@ -186,10 +186,7 @@ func send(t *testing.T, method, target, body string, headers ...string) answer {
 func (a answer) refused(t *testing.T, what string, status int, code string) {
 	t.Helper()
 	var body httpkit.ErrorBody
-	if err := json.Unmarshal(
-		[]byte(a.body),
-		&body,
-	); err != nil || a.status != status || body.Code != code ||
+	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != status || body.Code != code ||
 		body.Error == "" {
 		t.Errorf("%s: %d %s, want %d %s", what, a.status, a.body, status, code)
 	}

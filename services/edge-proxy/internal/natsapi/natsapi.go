@@ -59,9 +59,7 @@ func (d door) execute(ctx context.Context, in edgewire.ExecuteRequest) (edgewire
 	case "", "playbook", "agent":
 	default:
 		return edgewire.ExecuteResponse{}, fault.New(
-			fault.Invalid,
-			"bad_resource_kind",
-			"resourceKind must be playbook or agent",
+			fault.Invalid, "bad_resource_kind", "resourceKind must be playbook or agent",
 		)
 	}
 	out, err := d.set.Execute.Call(

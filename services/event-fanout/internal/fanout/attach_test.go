@@ -77,11 +77,7 @@ func TestWhereAStreamGoesOn(t *testing.T) {
 			}
 			// The id of the first frame leads to the same place, and what was said to be gone is not said again.
 			again, err := comeBack(t, w, 7, "", a.ID)
-			if kept := w.kept(
-				t,
-				"c",
-				a.After,
-			); err != nil || again.Client.ID != "c" || again.Fresh ||
+			if kept := w.kept(t, "c", a.After); err != nil || again.Client.ID != "c" || again.Fresh ||
 				w.kept(t, "c", again.After) != kept {
 				t.Errorf("%s led to %+v, %v", a.ID, again, err)
 			}
@@ -130,10 +126,7 @@ func TestTheFirstFrameListsABoundedNumberOfPendingRequests(t *testing.T) {
 		w.expect(t, s, fmt.Sprint("r", i), "c", "")
 	}
 	a, err := attach(t, w, 7, "c", "")
-	if n := strings.Count(
-		string(a.Init),
-		"requestId",
-	); err != nil || n != 100 ||
+	if n := strings.Count(string(a.Init), "requestId"); err != nil || n != 100 ||
 		!strings.Contains(string(a.Init), `"r149"`) {
 		t.Errorf("%d listed, %v", n, err)
 	}

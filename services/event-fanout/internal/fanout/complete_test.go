@@ -93,10 +93,7 @@ func TestAWorkerMayBeFasterThanTheAnswerOfExecute(t *testing.T) {
 		t.Error(told)
 	}
 	w.expect(t, s, "r2", "c", "56")
-	if _, err := s.Bind(
-		t.Context(),
-		fanoutwire.BindRequest{RequestID: "r2", ExecutionID: "57"},
-	); fault.Of(
+	if _, err := s.Bind(t.Context(), fanoutwire.BindRequest{RequestID: "r2", ExecutionID: "57"}); fault.Of(
 		err,
 	).Kind != fault.Conflict {
 		t.Errorf("bound to two executions: %v", err)
@@ -177,11 +174,7 @@ func TestACallbackWakesWhoWaitsOrCompletes(t *testing.T) {
 	s := w.service()
 	var got string
 	w.relay.Wait("auth", func(b []byte) { got = string(b) })
-	if ok, err := s.Callback(
-		t.Context(),
-		fanout.Result{RequestID: "auth"},
-		[]byte("body"),
-	); !ok || err != nil ||
+	if ok, err := s.Callback(t.Context(), fanout.Result{RequestID: "auth"}, []byte("body")); !ok || err != nil ||
 		got != "body" {
 		t.Fatal(ok, err, got)
 	}

@@ -17,8 +17,7 @@ func errRequestNotFound() error {
 
 func errNotOwner() error {
 	return fault.New(
-		fault.Denied,
-		"client_not_yours",
+		fault.Denied, "client_not_yours",
 		"this client_id belongs to another user: connect without client_id to get a new one",
 	)
 }
@@ -29,9 +28,7 @@ func errBadClientID() error {
 
 func errUnknownClient() error {
 	return fault.New(
-		fault.Invalid,
-		"unknown_client",
-		"no event stream was ever opened with this clientId: open /events first",
+		fault.Invalid, "unknown_client", "no event stream was ever opened with this clientId: open /events first",
 	)
 }
 
@@ -41,9 +38,7 @@ func errBadRequestID() error {
 
 func errBadExecutionID() error {
 	return fault.New(
-		fault.Invalid,
-		"bad_execution_id",
-		"execution_id must be a number, or up to 64 letters, digits, - or _",
+		fault.Invalid, "bad_execution_id", "execution_id must be a number, or up to 64 letters, digits, - or _",
 	)
 }
 
@@ -63,8 +58,7 @@ func errTooLargeToKeep(size int64) error {
 
 func errTooLargeToRelay() error {
 	return fault.New(
-		fault.TooLarge,
-		"callback_too_large",
+		fault.TooLarge, "callback_too_large",
 		"this callback is too large, and no pending request has that request_id",
 	)
 }
@@ -84,8 +78,7 @@ func errNoAuthority() error {
 
 func errBadTicket() error {
 	return fault.New(
-		fault.Unauthenticated,
-		"bad_ticket",
+		fault.Unauthenticated, "bad_ticket",
 		"the ticket is unknown, used or expired: get another from POST /events/ticket",
 	)
 }
@@ -93,9 +86,7 @@ func errBadTicket() error {
 // ErrCannotTell is the answer of a source that does not tell how far it is.
 func ErrCannotTell() error {
 	return fault.New(
-		fault.Unavailable,
-		"source_cannot_tell",
-		"this source of lifecycle events does not tell how far it is",
+		fault.Unavailable, "source_cannot_tell", "this source of lifecycle events does not tell how far it is",
 	)
 }
 
@@ -112,8 +103,6 @@ func ErrNoSource() error {
 // ErrSubscriptionsAway is the answer to subscriptions where no watcher is configured.
 func ErrSubscriptionsAway() error {
 	return fault.New(
-		fault.Unavailable,
-		"subscriptions_not_configured",
-		"subscriptions are not configured on this gateway",
+		fault.Unavailable, "subscriptions_not_configured", "subscriptions are not configured on this gateway",
 	)
 }

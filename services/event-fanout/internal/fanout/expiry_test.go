@@ -18,12 +18,7 @@ func TestEachStreamEndsWithItsOwnSession(t *testing.T) {
 		w := newWorld()
 		h := w.hub(nil)
 		lives := []time.Duration{
-			5 * time.Minute,
-			time.Minute,
-			3 * time.Minute,
-			time.Minute,
-			4 * time.Minute,
-			2 * time.Minute,
+			5 * time.Minute, time.Minute, 3 * time.Minute, time.Minute, 4 * time.Minute, 2 * time.Minute,
 		}
 		conns := make([]*fanouttest.Conn, len(lives))
 		begin := time.Now()
@@ -177,10 +172,7 @@ func TestExpiredSessionsEndAlthoughTheAuthorityHangs(t *testing.T) {
 			short = append(
 				short,
 				opened(
-					t,
-					w,
-					h,
-					fmt.Sprint("short", i),
+					t, w, h, fmt.Sprint("short", i),
 					time.Now().Add(30*time.Second+time.Duration(i)*200*time.Millisecond),
 				),
 			)

@@ -77,12 +77,7 @@ const maxReaders = 64
 
 // NewHub makes a hub. ctx gives its values to the reads of streams; its end does not stop them.
 func NewHub(
-	ctx context.Context,
-	cfg HubConfig,
-	log FrameLog,
-	feed LiveFeed,
-	clients ClientStore,
-	sessions Sessions,
+	ctx context.Context, cfg HubConfig, log FrameLog, feed LiveFeed, clients ClientStore, sessions Sessions,
 	logger *slog.Logger,
 ) *Hub {
 	return &Hub{
@@ -283,10 +278,8 @@ func (h *Hub) endOthers(ctx context.Context, epoch string) {
 	}
 	if ended > 0 {
 		h.logger.WarnContext(
-			ctx,
-			"the store of frames was made anew: its streams were ended, for their clients to come back",
-			"streams",
-			ended,
+			ctx, "the store of frames was made anew: its streams were ended, for their clients to come back",
+			"streams", ended,
 		)
 	}
 }

@@ -108,10 +108,7 @@ func TestOneReplicaReadsASourceAndTheNextGoesOn(t *testing.T) {
 		}
 		<-time.After(time.Second) // the state is saved with the next renewal
 		for _, i := range []*fanout.Intake{a, b} {
-			if told, err := fanout.TellSources(
-				t.Context(),
-				[]*fanout.Intake{i},
-			); err != nil ||
+			if told, err := fanout.TellSources(t.Context(), []*fanout.Intake{i}); err != nil ||
 				!slices.Contains(
 					[]string{"memory since " + time.Now().UTC().Add(-time.Second).Format(time.RFC3339)},
 					told,
@@ -219,10 +216,7 @@ func TestASourceThatCannotBeReadIsSaidAndNotWaitedFor(t *testing.T) {
 		w.source.Refuse(errors.New("maximum consumers limit reached"))
 		w.source.Break(errors.New("the consumer is gone"))
 		<-time.After(30 * time.Second) // the bubble's clock
-		if text, err := fanout.TellSources(
-			t.Context(),
-			[]*fanout.Intake{i},
-		); err == nil ||
+		if text, err := fanout.TellSources(t.Context(), []*fanout.Intake{i}); err == nil ||
 			!strings.Contains(err.Error(), "cannot be read") {
 			t.Errorf("readiness says %q, %v", text, err)
 		}
@@ -254,10 +248,7 @@ func TestSourcesSayWhatIsMissing(t *testing.T) {
 			Logger: slog.New(slog.DiscardHandler),
 		},
 	)
-	if _, err := fanout.TellSources(
-		t.Context(),
-		[]*fanout.Intake{i},
-	); fault.Of(
+	if _, err := fanout.TellSources(t.Context(), []*fanout.Intake{i}); fault.Of(
 		err,
 	).Message != "lifecycle events: no source" {
 		t.Errorf("got %v", err)

@@ -179,8 +179,7 @@ func TellSources(ctx context.Context, intakes []*Intake) (string, error) {
 			problems = append([]string{"no source"}, problems...)
 		}
 		return "", fault.New(
-			fault.Unavailable,
-			"no_event_source",
+			fault.Unavailable, "no_event_source",
 			"lifecycle events: "+strings.Join(append(problems, told...), "; "),
 		)
 	}

@@ -157,12 +157,8 @@ func TestIngestDropsOldEventsThatMayHaveComeBefore(t *testing.T) {
 	untimed := source("untimed", `{"event_type":"step.exit","execution_id":"5","step":"untimed"}`)
 	untimed.Again = true
 	w.route(
-		t,
-		s,
-		event("old", time.Hour, false),
-		event("old-again", time.Hour, true),
-		event("new-again", time.Minute, true),
-		untimed,
+		t, s, event("old", time.Hour, false), event("old-again", time.Hour, true),
+		event("new-again", time.Minute, true), untimed,
 	)
 	var got []string
 	for _, e := range w.events.All() {
@@ -176,14 +172,8 @@ func TestIngestDropsOldEventsThatMayHaveComeBefore(t *testing.T) {
 func TestWantedNamesEverySpelling(t *testing.T) {
 	t.Parallel()
 	want := []string{
-		"execution.cancelled",
-		"playbook.cancelled",
-		"playbook.completed",
-		"playbook.failed",
-		"playbook_cancelled",
-		"playbook_completed",
-		"playbook_failed",
-		"step.exit",
+		"execution.cancelled", "playbook.cancelled", "playbook.completed", "playbook.failed", "playbook_cancelled",
+		"playbook_completed", "playbook_failed", "step.exit",
 	}
 	if diff := cmp.Diff(want, fanout.Wanted([]string{"step.exit", "playbook.completed"})); diff != "" {
 		t.Error(diff)
@@ -254,9 +244,7 @@ func TestEventsThatAreLateFindTheRequestOfAResult(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.route(
-		t,
-		s,
-		source("1", `{"event_type":"step.exit","execution_id":"55","step":"late"}`),
+		t, s, source("1", `{"event_type":"step.exit","execution_id":"55","step":"late"}`),
 		source("2", `{"event_type":"playbook.completed","execution_id":"55"}`),
 	)
 	if diff := cmp.Diff([]string{"playbook.completed", "result:COMPLETED", "late"}, w.told(t, "c")); diff != "" {

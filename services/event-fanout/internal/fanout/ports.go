@@ -188,10 +188,7 @@ type LifecycleLog interface {
 	// After returns up to limit events of an execution after a sequence, in order; more as in
 	// [FrameLog].Since.
 	After(
-		ctx context.Context,
-		executionID string,
-		seq uint64,
-		limit int,
+		ctx context.Context, executionID string, seq uint64, limit int,
 	) (events []LifecycleEvent, more bool, err error)
 }
 

@@ -56,11 +56,7 @@ func TestAResultThatIsTooLargeIsKeptForItsOwner(t *testing.T) {
 		user    int64
 		request string
 	}{"another user": {8, "r"}, "an unknown request": {7, "nobody"}} {
-		if _, err := w.fetch(
-			t,
-			bring.user,
-			bring.request,
-		); fault.Of(err) == nil ||
+		if _, err := w.fetch(t, bring.user, bring.request); fault.Of(err) == nil ||
 			fault.Of(err).Kind != fault.NotFound {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -66,15 +66,10 @@ func (w *world) service() *fanout.Service {
 		Logger: slog.New(
 			slog.DiscardHandler,
 		),
-		NewID: func() string { return fmt.Sprintf("client-%d", w.ids.Add(1)) },
-		Now:   time.Now,
-		Forwarded: []string{
-			"step.exit",
-			fanout.EventCompleted,
-			fanout.EventFailed,
-			fanout.EventCancelled,
-		},
-		Version: "test",
+		NewID:     func() string { return fmt.Sprintf("client-%d", w.ids.Add(1)) },
+		Now:       time.Now,
+		Forwarded: []string{"step.exit", fanout.EventCompleted, fanout.EventFailed, fanout.EventCancelled},
+		Version:   "test",
 	})
 }
 
@@ -90,22 +85,13 @@ func (w *world) hub(edit func(*fanout.HubConfig)) *fanout.Hub {
 		edit(&cfg)
 	}
 	return fanout.NewHub(
-		context.Background(),
-		cfg,
-		w.frames,
-		w.frames,
-		w.clients,
-		w.sessions,
-		slog.New(slog.DiscardHandler),
+		context.Background(), cfg, w.frames, w.frames, w.clients, w.sessions, slog.New(slog.DiscardHandler),
 	)
 }
 
 // stream attaches a client and opens a stream on a fake connection.
 func (w *world) stream(
-	t *testing.T,
-	h *fanout.Hub,
-	user int64,
-	client, lastID string,
+	t *testing.T, h *fanout.Hub, user int64, client, lastID string,
 ) (*fanouttest.Conn, fanout.Attachment) {
 	t.Helper()
 	token := fmt.Sprintf("token-%d", user)
@@ -131,8 +117,7 @@ func (w *world) stream(
 func (w *world) append(t *testing.T, client string, n int) {
 	t.Helper()
 	if err := w.frames.Append(
-		context.Background(),
-		client,
+		context.Background(), client,
 		fanout.NewFrame{Event: "f", DedupID: fmt.Sprint(client, n), Body: []byte(fmt.Sprint(n))},
 	); err != nil {
 		t.Fatal(err)

@@ -115,10 +115,7 @@ func (l *Lifecycle) Append(_ context.Context, events []fanout.LifecycleEvent) er
 
 // After implements the port.
 func (l *Lifecycle) After(
-	_ context.Context,
-	executionID string,
-	seq uint64,
-	limit int,
+	_ context.Context, executionID string, seq uint64, limit int,
 ) ([]fanout.LifecycleEvent, bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

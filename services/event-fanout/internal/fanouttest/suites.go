@@ -29,8 +29,7 @@ func put(t *testing.T, log fanout.FrameLog, client, id string) {
 	must(
 		t,
 		log.Append(
-			t.Context(),
-			client,
+			t.Context(), client,
 			fanout.NewFrame{Event: "e/" + id, DedupID: client + ":" + id, Body: []byte(`"` + id + `"`)},
 		),
 	)
@@ -113,9 +112,7 @@ func RunFrameLog(t *testing.T, newLog func(*testing.T) fanout.FrameLog) {
 		for range 20 {
 			wg.Go(func() {
 				if err := l.Append(
-					t.Context(),
-					"a",
-					fanout.NewFrame{Event: "e", DedupID: "same", Body: []byte("1")},
+					t.Context(), "a", fanout.NewFrame{Event: "e", DedupID: "same", Body: []byte("1")},
 				); err != nil {
 					t.Error(err)
 				}
@@ -180,9 +177,7 @@ func RunLiveFeed(t *testing.T, newFeeds func(*testing.T) (log fanout.FrameLog, a
 				put(t, log, "a", fmt.Sprintf("%d-%d", round, i))
 			}
 			testkit.Eventually(
-				t,
-				"50 live frames",
-				func() bool { mu.Lock(); defer mu.Unlock(); return len(live) >= 50 },
+				t, "50 live frames", func() bool { mu.Lock(); defer mu.Unlock(); return len(live) >= 50 },
 			)
 			mu.Lock()
 			last := backlog[len(backlog)-1].Seq
@@ -229,16 +224,12 @@ func RunLiveFeed(t *testing.T, newFeeds func(*testing.T) (log fanout.FrameLog, a
 		must(t, err)
 		for _, f := range []fanout.LiveFeed{a, b} {
 			testkit.Eventually(
-				t,
-				"present",
-				func() bool { here, err := f.Present(t.Context(), "a"); return here && err == nil },
+				t, "present", func() bool { here, err := f.Present(t.Context(), "a"); return here && err == nil },
 			)
 		}
 		stop()
 		testkit.Eventually(
-			t,
-			"absent",
-			func() bool { here, err := b.Present(t.Context(), "a"); return !here && err == nil },
+			t, "absent", func() bool { here, err := b.Present(t.Context(), "a"); return !here && err == nil },
 		)
 		stop, err = a.Follow("b", func(fanout.Frame, uint64) {}, func() bool { return false })
 		must(t, err)

@@ -95,10 +95,7 @@ func RunPendingIndex(t *testing.T, newIndex func(*testing.T) fanout.PendingIndex
 		for i := range 1100 {
 			must(t, x.Add(t.Context(), "c", "r"+strconv.Itoa(i)))
 		}
-		if got, err := x.List(
-			t.Context(),
-			"c",
-		); err != nil || len(got) != 1100 || got[0] != "r0" ||
+		if got, err := x.List(t.Context(), "c"); err != nil || len(got) != 1100 || got[0] != "r0" ||
 			got[1099] != "r1099" {
 			t.Fatal(len(got), err)
 		}
@@ -127,11 +124,7 @@ func RunCallbackRelay(
 		}
 		got := make(chan string, 1)
 		wait("r", func(b []byte) { got <- string(b) })
-		if delivered, err := relay.Deliver(
-			t.Context(),
-			"r",
-			[]byte(`{"a":1}`),
-		); !delivered || err != nil ||
+		if delivered, err := relay.Deliver(t.Context(), "r", []byte(`{"a":1}`)); !delivered || err != nil ||
 			<-got != `{"a":1}` {
 			t.Fatal(delivered, err)
 		}

@@ -40,8 +40,7 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) (log fanout.Lifecycle
 		var batch []fanout.LifecycleEvent
 		for i := range 7 {
 			batch = append(
-				batch,
-				stepExit(bigExecution, "a"+strconv.Itoa(i), strconv.Itoa(i)),
+				batch, stepExit(bigExecution, "a"+strconv.Itoa(i), strconv.Itoa(i)),
 				stepExit("2", "b"+strconv.Itoa(i), "other"),
 			)
 		}
@@ -82,9 +81,7 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) (log fanout.Lifecycle
 		events, _, err := log.After(t.Context(), "1", 0, 10)
 		must(t, err)
 		want := []fanout.State{
-			stepExit("1", "", "s0").State,
-			stepExit("1", "", "s1").State,
-			stepExit("1", "", "s2").State,
+			stepExit("1", "", "s0").State, stepExit("1", "", "s1").State, stepExit("1", "", "s2").State,
 		}
 		var got []fanout.State
 		for _, e := range events {
@@ -99,15 +96,8 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) (log fanout.Lifecycle
 		log, refuse := newLog(t)
 		must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("2", "other", "s")}))
 		batch := []fanout.LifecycleEvent{
-			stepExit(
-				"1",
-				"a",
-				"s0",
-			),
-			stepExit("2", "x", "s"),
-			stepExit("1", "b", strings.Repeat("x", 4<<10)),
-			stepExit("1", "c", "s2"),
-			stepExit("2", "y", "s"),
+			stepExit("1", "a", "s0"), stepExit("2", "x", "s"), stepExit("1", "b", strings.Repeat("x", 4<<10)),
+			stepExit("1", "c", "s2"), stepExit("2", "y", "s"),
 		}
 		refuse(true)
 		if err := log.Append(t.Context(), batch); err == nil {
@@ -143,11 +133,7 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) (log fanout.Lifecycle
 			log.Append(
 				t.Context(),
 				[]fanout.LifecycleEvent{
-					stepExit("1", "a", "s0"),
-					stepExit("1", "b", large),
-					noID,
-					noTrace,
-					stepExit("1", "c", "s1"),
+					stepExit("1", "a", "s0"), stepExit("1", "b", large), noID, noTrace, stepExit("1", "c", "s1"),
 				},
 			),
 		)

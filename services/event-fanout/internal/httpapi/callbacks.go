@@ -115,9 +115,7 @@ var errEnough = errors.New("larger than the largest result")
 
 func errTooLarge(most int64) error {
 	return fault.New(
-		fault.TooLarge,
-		"callback_too_large",
-		"a callback may have at most "+strconv.FormatInt(most, 10)+" bytes",
+		fault.TooLarge, "callback_too_large", "a callback may have at most "+strconv.FormatInt(most, 10)+" bytes",
 	)
 }
 
@@ -128,10 +126,7 @@ func errBusyKeeping(err error) error {
 
 func errTooSlow(err error) error {
 	return fault.Wrap(
-		err,
-		fault.Timeout,
-		"callback_too_slow",
-		"the callback took too long to come or to be stored; try again",
+		err, fault.Timeout, "callback_too_slow", "the callback took too long to come or to be stored; try again",
 	)
 }
 

@@ -143,9 +143,7 @@ func TestWhatWasKeptForARefusedCallbackIsForgotten(t *testing.T) {
 		})
 	})
 	if status, answer := w.post(
-		t.Context(),
-		t,
-		strings.NewReader(callback(3*mib)),
+		t.Context(), t, strings.NewReader(callback(3*mib)),
 	); status != http.StatusTooManyRequests {
 		t.Errorf("%d %s", status, answer)
 	}

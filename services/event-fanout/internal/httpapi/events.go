@@ -41,8 +41,7 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet { // the mux sends HEAD here too
 		w.Header().Set("Allow", http.MethodGet)
 		httpkit.WriteJSON(
-			w,
-			http.StatusMethodNotAllowed,
+			w, http.StatusMethodNotAllowed,
 			httpkit.ErrorBody{Error: "this path takes GET", Code: "method_not_allowed"},
 		)
 		return

@@ -62,11 +62,7 @@ func newEventsWith(checks int64, commands fanout.Commands) (*httpapi.Events, *fa
 	hub := fanout.NewHub(
 		context.Background(),
 		fanout.HubConfig{Heartbeat: time.Minute, QueueFrames: 8, QueueBytes: 1 << 16, MaxStreams: 9, StreamsPerUser: 2},
-		frames,
-		frames,
-		clients,
-		fanouttest.NewSessions(),
-		slog.New(slog.DiscardHandler),
+		frames, frames, clients, fanouttest.NewSessions(), slog.New(slog.DiscardHandler),
 	)
 	r := &resolver{}
 	r.left.Store(checks)
@@ -127,9 +123,7 @@ func TestHTTP2StreamsGoOnAndEnd(t *testing.T) {
 	defer stop()
 	<-idle.Done()
 	if err := frames.Append(
-		t.Context(),
-		"client",
-		fanout.NewFrame{Event: "x", DedupID: "1", Body: []byte("{}")},
+		t.Context(), "client", fanout.NewFrame{Event: "x", DedupID: "1", Body: []byte("{}")},
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -137,8 +131,7 @@ func TestHTTP2StreamsGoOnAndEnd(t *testing.T) {
 	cancel() // the client goes while frames are written: nothing may touch its writer after the handler
 	for i := range 100 {
 		if err := frames.Append(
-			t.Context(),
-			"client",
+			t.Context(), "client",
 			fanout.NewFrame{Event: "x", DedupID: "n" + string(rune('a'+i)), Body: []byte("{}")},
 		); err != nil {
 			t.Fatal(err)

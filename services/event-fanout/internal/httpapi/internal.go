@@ -53,9 +53,7 @@ func Internal(set endpoints.Set, large LargeResults, token string, undelivered p
 				func(_ context.Context, w http.ResponseWriter, d fanout.Delivery) error {
 					if !d.Connected {
 						httpkit.WriteJSON(
-							w,
-							http.StatusAccepted,
-							map[string]any{"status": "queued", "clientDisconnected": true},
+							w, http.StatusAccepted, map[string]any{"status": "queued", "clientDisconnected": true},
 						)
 						return nil
 					}
@@ -100,8 +98,7 @@ func authorized(token string, next http.Handler) http.Handler {
 				r.Context(),
 				w,
 				fault.New(
-					fault.Unauthenticated,
-					"bad_internal_token",
+					fault.Unauthenticated, "bad_internal_token",
 					"the internal token is missing or wrong: send it as Authorization: Bearer",
 				),
 			)

@@ -63,9 +63,7 @@ func NewWebSockets(ctx context.Context, streams *Events, limits WebSocketLimits)
 					r.Context(),
 					w,
 					fault.Wrap(
-						err,
-						fault.Invalid,
-						"bad_handshake",
+						err, fault.Invalid, "bad_handshake",
 						"this is no WebSocket handshake (RFC 6455, section 4.2.1)",
 					),
 				)
@@ -107,9 +105,7 @@ func (s *WebSockets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	conn.start(ws)
 	stream := s.streams.open(
-		attachment,
-		conn,
-		firstMessages(attachment),
+		attachment, conn, firstMessages(attachment),
 	) //nolint:contextcheck // it outlives the request
 	if stream == nil {
 		conn.linger()
@@ -137,21 +133,17 @@ func (s *WebSockets) handshake(w http.ResponseWriter, r *http.Request) bool {
 	case !websocket.IsWebSocketUpgrade(r):
 		w.Header().Set("Upgrade", "websocket")
 		return refuse(
-			http.StatusUpgradeRequired,
-			"no_upgrade",
+			http.StatusUpgradeRequired, "no_upgrade",
 			"this path takes WebSocket connections; event streams are at /events",
 		)
 	case r.Header.Get("Sec-Websocket-Version") != "13":
 		w.Header().Set("Sec-Websocket-Version", "13")
 		return refuse(
-			http.StatusUpgradeRequired,
-			"websocket_version",
-			"version 13 of the WebSocket protocol is spoken here",
+			http.StatusUpgradeRequired, "websocket_version", "version 13 of the WebSocket protocol is spoken here",
 		)
 	case !s.streams.Origins.AllowWebSocket(r):
 		return refuse(
-			http.StatusForbidden,
-			"origin_denied",
+			http.StatusForbidden, "origin_denied",
 			"this web origin may not open a WebSocket; CORS_ALLOWED_ORIGINS lists those that may",
 		)
 	}

@@ -113,10 +113,7 @@ func TestMessagesBeyondTheRateAreRefusedThenCutOff(t *testing.T) {
 	c := s.open("")
 	refused := 0
 	for range 40 {
-		if got := s.ask(
-			c,
-			`{"jsonrpc":"2.0","id":1,"method":"ping"}`,
-		); strings.Contains(
+		if got := s.ask(c, `{"jsonrpc":"2.0","id":1,"method":"ping"}`); strings.Contains(
 			got,
 			`"code":"too_many","retryAfterMs":`,
 		) {
@@ -153,10 +150,7 @@ func TestCommandsUnderWayAreBounded(t *testing.T) {
 	if got := s.read(c); !strings.Contains(got, `"code":"too_many_commands"`) {
 		t.Error(got)
 	}
-	if got := s.ask(
-		c,
-		`{"jsonrpc":"2.0","id":"y","method":"ping"}`,
-	); !strings.Contains(
+	if got := s.ask(c, `{"jsonrpc":"2.0","id":"y","method":"ping"}`); !strings.Contains(
 		got,
 		"pong",
 	) { // it goes on reading

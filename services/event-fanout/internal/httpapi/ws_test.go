@@ -212,8 +212,7 @@ func TestFramesTellTheirIDsAndAreReplayed(t *testing.T) {
 		t.Helper()
 		body := fmt.Sprintf(`{"jsonrpc":"2.0","method":"playbook/state","params":{"n":%d}}`, n)
 		if err := s.frames.Append(
-			t.Context(),
-			"client",
+			t.Context(), "client",
 			fanout.NewFrame{Event: "playbook/state", DedupID: fmt.Sprint(n), Body: []byte(body)},
 		); err != nil {
 			t.Fatal(err)
@@ -228,10 +227,7 @@ func TestFramesTellTheirIDsAndAreReplayed(t *testing.T) {
 			} `json:"_meta"`
 		} `json:"params"`
 	}
-	if err := json.Unmarshal(
-		[]byte(first),
-		&m,
-	); err != nil || m.Params.Meta.EventID == "" ||
+	if err := json.Unmarshal([]byte(first), &m); err != nil || m.Params.Meta.EventID == "" ||
 		!strings.HasSuffix(first, `,"n":1}}`) {
 		t.Fatal(first, err)
 	}

@@ -75,9 +75,7 @@ func (c *Consumer) Name() string { return "lifecycle consumer" }
 func (c *Consumer) Probe(context.Context) error {
 	if len(c.running) == 0 {
 		return fault.New(
-			fault.Unavailable,
-			"lifecycle_consumer_down",
-			"lifecycle events are not being routed to clients",
+			fault.Unavailable, "lifecycle_consumer_down", "lifecycle events are not being routed to clients",
 		)
 	}
 	return nil
@@ -102,12 +100,7 @@ func (c *Consumer) once(ctx context.Context, told string) string {
 	c.restarts.WithLabelValues(reason).Inc()
 	if text := reason + ": " + err.Error(); text != told {
 		c.tel.Logger.WarnContext(
-			ctx,
-			"lifecycle events are not being routed to clients, trying again",
-			"reason",
-			reason,
-			"err",
-			err,
+			ctx, "lifecycle events are not being routed to clients, trying again", "reason", reason, "err", err,
 		)
 		told = text
 	}

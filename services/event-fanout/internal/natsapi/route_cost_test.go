@@ -41,9 +41,7 @@ func newRouter(tb testing.TB) *router {
 		tb.Fatal(err)
 	}
 	frames, err := natsframes.New(
-		nc,
-		natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 30, MaxPerClient: 1_000_000, Replicas: 1},
-		tel,
+		nc, natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 30, MaxPerClient: 1_000_000, Replicas: 1}, tel,
 	)
 	if err != nil {
 		tb.Fatal(err)
@@ -96,8 +94,7 @@ func (r *router) pend(tb testing.TB, n int) {
 		wg.Go(func() {
 			for i := worker; i < n; i += 64 {
 				if err := r.routes.Put(
-					tb.Context(),
-					strconv.Itoa(1000+i),
+					tb.Context(), strconv.Itoa(1000+i),
 					fanout.Route{RequestID: "r" + strconv.Itoa(i), ClientID: "c"},
 				); err != nil {
 					tb.Error(err)
@@ -162,13 +159,8 @@ func TestAnEventCostsTheSameWhateverIsPending(t *testing.T) {
 	idle, _ := cost("6")
 	if waited != waited10 || idle != idle10 || idle > 6 || bytes > bytes10+512 {
 		t.Errorf(
-			"with 10 pending %d and %d messages, %d bytes; with 5000 %d and %d, %d bytes",
-			waited10,
-			idle10,
-			bytes10,
-			waited,
-			idle,
-			bytes,
+			"with 10 pending %d and %d messages, %d bytes; with 5000 %d and %d, %d bytes", waited10, idle10,
+			bytes10, waited, idle, bytes,
 		)
 	}
 }

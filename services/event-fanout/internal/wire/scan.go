@@ -102,9 +102,7 @@ func (s *scanner) callback() (map[string]json.RawMessage, error) {
 			members[key] = json.RawMessage(`{"message":"the playbook failed"}`)
 		default:
 			return fault.New(
-				fault.TooLarge,
-				"member_too_large",
-				fmt.Sprintf("%s may have at most %d bytes", key, maxScanned),
+				fault.TooLarge, "member_too_large", fmt.Sprintf("%s may have at most %d bytes", key, maxScanned),
 			)
 		}
 		return nil

@@ -24,8 +24,7 @@ func Register(mux *http.ServeMux, set endpoints.Set, maxBody int64) {
 		if r.Method == http.MethodPost { // a longer or an empty path is no listener's
 			writeRejection(
 				r.Context(),
-				fault.New(fault.NotFound, string(ingress.UnknownListener), "there is no such listener"),
-				w,
+				fault.New(fault.NotFound, string(ingress.UnknownListener), "there is no such listener"), w,
 			)
 			return
 		}

@@ -29,8 +29,7 @@ func serve(
 		return l, ctx.Err()
 	}
 	httpapi.Register(
-		mux,
-		endpoints.Set{Find: kit.Lift("ingress.find", found), Deliver: kit.Lift("ingress.deliver", deliver)},
+		mux, endpoints.Set{Find: kit.Lift("ingress.find", found), Deliver: kit.Lift("ingress.deliver", deliver)},
 		64,
 	)
 	srv := httptest.NewServer(mux)
@@ -56,11 +55,7 @@ func TestABusyGatewayIsRateLimited(t *testing.T) {
 	srv := serve(t, func(context.Context, ingress.DeliverRequest) (ingress.DeliverResponse, error) {
 		return ingress.DeliverResponse{}, fault.New(fault.RateLimited, "busy", "too many").After(2 * time.Second)
 	})
-	if status, header, body := post(
-		t,
-		srv.URL,
-		"x",
-	); status != 429 || header.Get("Retry-After") != "2" ||
+	if status, header, body := post(t, srv.URL, "x"); status != 429 || header.Get("Retry-After") != "2" ||
 		!strings.Contains(body, `"reason":"rate_limited"`) {
 		t.Errorf("%d %v %s", status, header, body)
 	}

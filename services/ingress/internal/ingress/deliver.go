@@ -86,9 +86,7 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 	listener, label := in.Found, labelOf(in.Listener, in.Found)
 	if in.TooLarge {
 		return DeliverResponse{}, s.rejected(
-			ctx,
-			label,
-			reject(TooLarge, "the delivery is larger than this gateway accepts", nil),
+			ctx, label, reject(TooLarge, "the delivery is larger than this gateway accepts", nil),
 		)
 	}
 	if err := s.verify(ctx, listener.Verify, in); err != nil {
@@ -103,14 +101,8 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 	rules, err := parseBlock(listener.Directives)
 	if err != nil {
 		s.Logger.ErrorContext(
-			ctx,
-			"the listener's directives are malformed; none is applied",
-			"listener",
-			label,
-			"reason",
-			"bad_directives",
-			"err",
-			err,
+			ctx, "the listener's directives are malformed; none is applied", "listener", label, "reason",
+			"bad_directives", "err", err,
 		)
 	}
 	message := read(listener, in, s.NewID)
@@ -120,9 +112,7 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 		return DeliverResponse{}, s.rejected(ctx, label, err)
 	}
 	id, again, err := s.once(
-		ctx,
-		label,
-		explicitID(message, plan),
+		ctx, label, explicitID(message, plan),
 		func() (noetlwire.ExecuteResponse, error) { return s.Dispatcher.Execute(ctx, request) },
 	)
 	if fault.Of(err) != nil && fault.Of(err).Code == claimsFull {
@@ -132,8 +122,7 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 	}
 	if err != nil {
 		return DeliverResponse{}, s.rejected(
-			ctx,
-			label,
+			ctx, label,
 			reject(DispatchError, "the delivery is genuine but its workflow could not be started: send it again", err),
 		)
 	}
@@ -178,9 +167,7 @@ func (s *Service) request(l noetlwire.Listener, label string, m message, p plan)
 	}
 	if s.Reserved.Holds(out.Path) {
 		return out, reject(
-			Misconfigured,
-			"this listener names a playbook that only the gateway's auth service starts",
-			nil,
+			Misconfigured, "this listener names a playbook that only the gateway's auth service starts", nil,
 		)
 	}
 	if parent, err := strconv.ParseInt(string(l.SubscriptionID), 10, 64); err == nil {

@@ -15,11 +15,7 @@ import (
 
 // deliver sends a genuine delivery to a listener with these directives.
 func deliver(
-	t *testing.T,
-	w *world,
-	directives string,
-	headers map[string]string,
-	body string,
+	t *testing.T, w *world, directives string, headers map[string]string, body string,
 ) noetlwire.ExecuteRequest {
 	t.Helper()
 	w.noetl.Put(noetlwire.Listener{
@@ -128,10 +124,7 @@ func TestARejectedDeliveryAppliesNoDirective(t *testing.T) {
 func TestKeysAndTypesGoIntoTheWorkload(t *testing.T) {
 	w := newWorld()
 	got := deliver(
-		t,
-		w,
-		routing,
-		map[string]string{"x-key": "k1", "x-type": "application/json"},
+		t, w, routing, map[string]string{"x-key": "k1", "x-type": "application/json"},
 		`{"idempotency_key":"forged","content_type":"forged","schema_hint":"mine"}`,
 	)
 	if got.Workload["idempotency_key"] != "k1" || got.Workload["content_type"] != "application/json" ||

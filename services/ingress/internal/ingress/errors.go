@@ -37,27 +37,9 @@ const (
 // Reasons returns every reason that a delivery can be counted with, for the metric's label set.
 func Reasons() []Reason {
 	return []Reason{
-		MissingSignature,
-		BadSignature,
-		MissingToken,
-		BadToken,
-		OIDCMalformed,
-		OIDCUnknownKid,
-		OIDCBadSignature,
-		OIDCExpired,
-		OIDCInvalid,
-		OIDCAudience,
-		OIDCAccount,
-		OIDCUnverified,
-		Misconfigured,
-		Unsupported,
-		UnknownListener,
-		ConfigError,
-		JWKSError,
-		DispatchError,
-		TooLarge,
-		NotConfigured,
-		RateLimited,
+		MissingSignature, BadSignature, MissingToken, BadToken, OIDCMalformed, OIDCUnknownKid, OIDCBadSignature,
+		OIDCExpired, OIDCInvalid, OIDCAudience, OIDCAccount, OIDCUnverified, Misconfigured, Unsupported,
+		UnknownListener, ConfigError, JWKSError, DispatchError, TooLarge, NotConfigured, RateLimited,
 	}
 }
 

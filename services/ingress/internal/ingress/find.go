@@ -19,9 +19,7 @@ type FindRequest struct {
 func (s *Service) Find(ctx context.Context, in FindRequest) (noetlwire.Listener, error) {
 	if !validName(in.Listener) {
 		return noetlwire.Listener{}, s.rejected(
-			ctx,
-			unknownLabel,
-			reject(UnknownListener, "there is no such listener", nil),
+			ctx, unknownLabel, reject(UnknownListener, "there is no such listener", nil),
 		)
 	}
 	// Names that are made up cost a question to NoETL each. Who sends many waits; listeners that are known do not.

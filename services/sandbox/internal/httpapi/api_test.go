@@ -252,26 +252,15 @@ func TestLoginPage(t *testing.T) {
 		t.Error("state is not escaped")
 	}
 	wrong := send(
-		t,
-		c,
-		"POST",
-		srv.URL+"/oidc/authorize",
-		authorizeQuery("email", "demo@example.com", "password", "nope"),
-		"Content-Type",
-		formType,
+		t, c, "POST", srv.URL+"/oidc/authorize", authorizeQuery("email", "demo@example.com", "password", "nope"),
+		"Content-Type", formType,
 	)
 	if wrong.status != 401 || !strings.Contains(wrong.body, `role="alert"`) || strings.Contains(wrong.body, "nope") ||
 		!strings.Contains(wrong.body, `value="demo@example.com"`) {
 		t.Errorf("%d %s", wrong.status, wrong.body)
 	}
 	if empty := send(
-		t,
-		c,
-		"POST",
-		srv.URL+"/oidc/authorize",
-		authorizeQuery(),
-		"Content-Type",
-		formType,
+		t, c, "POST", srv.URL+"/oidc/authorize", authorizeQuery(), "Content-Type", formType,
 	); empty.status != 400 {
 		t.Errorf("empty form: %d", empty.status)
 	}

@@ -55,23 +55,13 @@ func TestATokenOfAnIssuerWhoseClockGoesWrong(t *testing.T) {
 	srv, c := newServer(t)
 	form := "grant_type=password&username=demo%40example.com&password=demo&clock_skew="
 	if got := send(
-		t,
-		c,
-		http.MethodPost,
-		srv.URL+"/oidc/token",
-		form+"600",
-		"Content-Type",
+		t, c, http.MethodPost, srv.URL+"/oidc/token", form+"600", "Content-Type",
 		"application/x-www-form-urlencoded",
 	); got.status != http.StatusOK {
 		t.Errorf("ahead: %+v", got)
 	}
 	if got := send(
-		t,
-		c,
-		http.MethodPost,
-		srv.URL+"/oidc/token",
-		form+"soon",
-		"Content-Type",
+		t, c, http.MethodPost, srv.URL+"/oidc/token", form+"soon", "Content-Type",
 		"application/x-www-form-urlencoded",
 	); got.status != http.StatusBadRequest {
 		t.Errorf("no number: %+v", got)

@@ -21,13 +21,7 @@ func TestListenersNeedTheInternalToken(t *testing.T) {
 		}
 	}
 	if got := send(
-		t,
-		c,
-		"GET",
-		srv.URL+"/api/internal/ingress/none",
-		"",
-		"Authorization",
-		"Bearer "+internalToken,
+		t, c, "GET", srv.URL+"/api/internal/ingress/none", "", "Authorization", "Bearer "+internalToken,
 	); got.status != 404 {
 		t.Errorf("unknown listener: %d", got.status)
 	}

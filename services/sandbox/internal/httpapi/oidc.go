@@ -78,17 +78,7 @@ func (o oidc) discovery(w http.ResponseWriter, _ *http.Request) {
 		Signing:       []string{"RS256"},
 		Scopes:        []string{"openid", "profile", "email"},
 		Claims: []string{
-			"iss",
-			"sub",
-			"aud",
-			"exp",
-			"iat",
-			"nbf",
-			"nonce",
-			"email",
-			"email_verified",
-			"name",
-			"auth_time",
+			"iss", "sub", "aud", "exp", "iat", "nbf", "nonce", "email", "email_verified", "name", "auth_time",
 		},
 		ChallengeMethods: []string{"S256"},
 		ClientAuth:       []string{"none"},
@@ -156,10 +146,7 @@ func (o oidc) userInfo(w http.ResponseWriter, r *http.Request) {
 // parseForm reads a form body; RFC 6749 wants exactly this media type, each parameter once.
 func parseForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	bad := func(text string) error { return &issuer.Error{Code: issuer.InvalidRequest, Description: text} }
-	if media, _, _ := strings.Cut(
-		r.Header.Get("Content-Type"),
-		";",
-	); !strings.EqualFold(
+	if media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(
 		strings.TrimSpace(media),
 		"application/x-www-form-urlencoded",
 	) {

@@ -168,8 +168,7 @@ func (a api) secretRoutes() []route {
 		},
 		{every, "POST /api/keychain/{catalog_id}/{name}", answer(object{"status": "success", "cache_key": "sandbox"})},
 		{
-			every,
-			"DELETE /api/keychain/{catalog_id}/{name}",
+			every, "DELETE /api/keychain/{catalog_id}/{name}",
 			answer(object{"status": "success", "cache_key": "sandbox"}),
 		},
 		{every, "GET /api/keychain/catalog/{catalog_id}", answering(http.StatusOK, func(r *http.Request) any {
@@ -225,8 +224,7 @@ func (a api) newerRoutes() []route {
 		{newer, "GET /api/subscriptions/{sub}", answer(subscription)},
 		{newer, "POST /api/subscriptions/{sub}/{action}", answer(subscription)},
 		{
-			newer,
-			"GET /api/ehdb",
+			newer, "GET /api/ehdb",
 			answer(object{"action": "ehdb.index", "service": "ehdb-query-interface", "read_only": true}),
 		},
 		{newer, "GET /api/ehdb/executions", lift(a, a.Operations.List, decodeList, func(views []sandbox.View) any {

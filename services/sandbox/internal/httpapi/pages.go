@@ -34,11 +34,7 @@ type field struct{ Name, Value string }
 func pageRoutes(mux *http.ServeMux, iss *issuer.Issuer) {
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		writePage(
-			w,
-			r,
-			http.StatusOK,
-			basePolicy+"; form-action 'none'",
-			"home.html",
+			w, r, http.StatusOK, basePolicy+"; form-action 'none'", "home.html",
 			map[string]any{"Issuer": iss.URL(), "Accounts": iss.Accounts()},
 		)
 	})
@@ -54,9 +50,7 @@ func pageRoutes(mux *http.ServeMux, iss *issuer.Issuer) {
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		httpkit.WriteError(
-			r.Context(),
-			w,
-			fault.New(fault.NotFound, "no_such_page", "the sandbox has no such page; see /"),
+			r.Context(), w, fault.New(fault.NotFound, "no_such_page", "the sandbox has no such page; see /"),
 		)
 	})
 }
@@ -145,11 +139,7 @@ func (o oidc) loginPage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (o oidc) showLogin(
-	w http.ResponseWriter,
-	r *http.Request,
-	status int,
-	in issuer.AuthorizeRequest,
-	email, problem string,
+	w http.ResponseWriter, r *http.Request, status int, in issuer.AuthorizeRequest, email, problem string,
 ) {
 	view := loginView{
 		Accounts: o.iss.Accounts(), Client: in.ClientID, Target: origin(in.RedirectURI), Email: email, Error: problem,
@@ -192,11 +182,7 @@ func (o oidc) login(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		o.deps.Telemetry.Logger.InfoContext(r.Context(), "login refused", "reason", "bad_credentials")
 		o.showLogin(
-			w,
-			r,
-			http.StatusUnauthorized,
-			in,
-			email,
+			w, r, http.StatusUnauthorized, in, email,
 			"The address or the password is wrong. The password of all accounts is demo.",
 		)
 		return

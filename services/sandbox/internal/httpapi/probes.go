@@ -120,9 +120,7 @@ func between(q url.Values, name string, fallback, most int) (int, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 || n > most {
 		return 0, fault.New(
-			fault.Invalid,
-			"bad_"+name,
-			fmt.Sprintf("%s must be a whole number from 0 to %d", name, most),
+			fault.Invalid, "bad_"+name, fmt.Sprintf("%s must be a whole number from 0 to %d", name, most),
 		)
 	}
 	return n, nil

@@ -36,8 +36,7 @@ func (a api) pythonReads() []route {
 		{python, "POST /api/catalog/playbooks/validate", answer(object{"valid": true, "errors": []any{}})},
 		{python, "POST /api/catalog/playbooks/generate/ai", answer(content)},
 		{
-			python,
-			"POST /api/catalog/playbooks/explain/ai",
+			python, "POST /api/catalog/playbooks/explain/ai",
 			answer(object{"explanation": "it returns what it is given"}),
 		},
 		{python, "DELETE /api/catalog/playbooks/{name}", done()},
@@ -128,8 +127,7 @@ func (a api) pythonStores() []route {
 		{python, "POST /api/frames/{frame}/commit", done()},
 		{python, "POST /api/gcp/token", answer(object{"access_token": PlainSecret, "token_type": "Bearer"})},
 		{
-			python,
-			"GET /api/postgres/weather_alert_summary/{execution}/last",
+			python, "GET /api/postgres/weather_alert_summary/{execution}/last",
 			answer(object{"status": "ok", "row": nil}),
 		},
 	}

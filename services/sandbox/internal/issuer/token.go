@@ -71,10 +71,7 @@ const scope = "openid profile email"
 // tokens signs both tokens. A lifetime below zero makes tokens that expired that long ago,
 // for tests; their iat lies an hour before.
 func (i *Issuer) tokens(
-	a Account,
-	client, nonce string,
-	authTime time.Time,
-	expiresIn, clockSkew string,
+	a Account, client, nonce string, authTime time.Time, expiresIn, clockSkew string,
 ) (Tokens, error) {
 	life, err := seconds("expires_in", expiresIn, TokenLife)
 	if err != nil {

@@ -43,10 +43,7 @@ func TestLoginPlaybookAnswersAndCachesTheSession(t *testing.T) {
 			admin := sandbox.SyncUser{
 				UserID: 1002, Email: "admin@example.com", DisplayName: "Admin User", Roles: []string{"admin", "user"},
 			}
-			if diff := cmp.Diff(
-				admin,
-				data["user"],
-			); diff != "" || status != "success" ||
+			if diff := cmp.Diff(admin, data["user"]); diff != "" || status != "success" ||
 				data["status"] != "authenticated" ||
 				data["expires_at"] != expires {
 				t.Error(status, data, diff)
@@ -119,9 +116,7 @@ func TestLoginPlaybookRefuses(t *testing.T) {
 		b := newBench(t)
 		for _, token := range []string{"", "x", "a.b.c", idToken("mallory@example.com"), idToken("")} {
 			if status, data := b.answer(
-				t,
-				sandbox.PathLogin,
-				sandbox.Workload{"auth0_token": token},
+				t, sandbox.PathLogin, sandbox.Workload{"auth0_token": token},
 			); status != "error" ||
 				data["error"] == "" {
 				t.Errorf("%q: %s %v", token, status, data)
@@ -164,8 +159,7 @@ func TestGrants(t *testing.T) {
 				t.Errorf("%v: sync %v, %v", c, sync, err)
 			}
 			_, byPlaybook := b.answer(
-				t,
-				sandbox.PathCheckAccess,
+				t, sandbox.PathCheckAccess,
 				sandbox.Workload{"session_token": token, "playbook_path": c.path, "action": c.action},
 			)
 			if byPlaybook["allowed"] != c.want || byPlaybook["playbook_path"] != c.path ||

@@ -29,10 +29,7 @@ func TestWhoeverRegistersAPathOwnsWhatItRuns(t *testing.T) {
 		if _, err := b.Delete(t.Context(), sandbox.ResourceRequest{Path: "demo/fail"}); err != nil {
 			t.Fatal(err)
 		}
-		if old, err := b.Resource(
-			t.Context(),
-			sandbox.ResourceRequest{Path: "demo/fail"},
-		); err != nil ||
+		if old, err := b.Resource(t.Context(), sandbox.ResourceRequest{Path: "demo/fail"}); err != nil ||
 			old.Version != 1 {
 			t.Errorf("after the deletion: %+v, %v", old, err)
 		}

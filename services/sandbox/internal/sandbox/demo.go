@@ -74,13 +74,10 @@ func progressSteps(w Workload) ([]step, error) {
 			steps,
 			step{name, fmt.Sprintf("step %d of 5: %s", i+1, name), func(ctx context.Context) (any, error) {
 				return map[string]any{
-						"steps":   5,
-						"step_ms": ms,
-						"message": "all five steps are done",
-					}, pause(
-						ctx,
-						time.Duration(ms*float64(time.Millisecond)),
-					)
+					"steps":   5,
+					"step_ms": ms,
+					"message": "all five steps are done",
+				}, pause(ctx, time.Duration(ms*float64(time.Millisecond)))
 			}},
 		)
 	}

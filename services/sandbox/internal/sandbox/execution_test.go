@@ -21,10 +21,7 @@ func TestProgressReportsFiveStepsAndThenItsResult(t *testing.T) {
 		id := b.begin(t, "demo/progress", sandbox.Workload{"step_ms": json.Number("300")})
 		<-time.After(750 * time.Millisecond) // bubble time
 		synctest.Wait()
-		if v := b.detail(
-			t,
-			id,
-		); v.Status != sandbox.StatusRunning || v.CurrentStep != "transform" ||
+		if v := b.detail(t, id); v.Status != sandbox.StatusRunning || v.CurrentStep != "transform" ||
 			len(v.Done) != 2 ||
 			v.Steps != 5 {
 			t.Errorf("in the middle: %+v", v)

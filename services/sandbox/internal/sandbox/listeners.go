@@ -24,8 +24,7 @@ func (s *Service) Listener(_ context.Context, name string) (noetlwire.Listener, 
 		l.Verify = noetlwire.Verify{Type: "bearer", Secret: "sandbox-token"}
 	default:
 		return noetlwire.Listener{}, fault.New(
-			fault.NotFound,
-			"unknown_listener",
+			fault.NotFound, "unknown_listener",
 			fmt.Sprintf("no listener %.64q; the sandbox has orders and hookbearer", name),
 		)
 	}

@@ -61,14 +61,8 @@ func (s *Service) newOutbox(ctx context.Context, e *execution, steps int) *outbo
 		e.setCallback(callbackPending)
 		if err := s.deps.Callbacks.Allowed(b.gateway); err != nil {
 			s.deps.Logger.WarnContext(
-				ctx,
-				"no callbacks for an execution",
-				"reason",
-				"callback_host_refused",
-				"execution_id",
-				e.id(),
-				"err",
-				err,
+				ctx, "no callbacks for an execution", "reason", "callback_host_refused", "execution_id", e.id(),
+				"err", err,
 			)
 			e.setCallback(callbackRefused)
 			b.gateway = ""

@@ -115,15 +115,12 @@ type entry struct {
 // Entry is an entry of the catalog, the answer to POST /api/catalog/resource.
 func Entry(g sandbox.Generation, e sandbox.Entry) any {
 	out := entry{
-		CatalogID: e.CatalogID,
-		Path:      e.Path,
-		Kind:      e.Kind,
-		Version:   e.Version,
-		Content:   e.Content,
-		CreatedAt: format(
-			rustStream,
-			e.Created,
-		),
+		CatalogID:   e.CatalogID,
+		Path:        e.Path,
+		Kind:        e.Kind,
+		Version:     e.Version,
+		Content:     e.Content,
+		CreatedAt:   format(rustStream, e.Created),
 		Description: e.Description,
 		Variables:   e.Variables,
 		Payload:     e.Variables,

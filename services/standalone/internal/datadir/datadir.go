@@ -32,8 +32,7 @@ func Open(path string) (*Dir, error) {
 		defer func() { _ = lock.Close() }()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf(
-				"the data folder %s is in use by %s: stop it, or set GATEWAY_DATA_DIR to another folder",
-				path,
+				"the data folder %s is in use by %s: stop it, or set GATEWAY_DATA_DIR to another folder", path,
 				holder(name),
 			)
 		}

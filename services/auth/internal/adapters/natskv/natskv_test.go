@@ -70,10 +70,7 @@ func follow(t *testing.T, r *natskv.Revocations) {
 func quickJetStream(t *testing.T, server *testkit.NATS) jetstream.JetStream {
 	t.Helper()
 	nc, err := nats.Connect(
-		server.URL(),
-		nats.MaxReconnects(-1),
-		nats.ReconnectWait(20*time.Millisecond),
-		nats.ReconnectBufSize(-1),
+		server.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectBufSize(-1),
 		nats.RetryOnFailedConnect(true),
 	)
 	if err != nil {

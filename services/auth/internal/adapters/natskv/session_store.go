@@ -134,9 +134,7 @@ func lifetime(until time.Time) time.Duration {
 // for a moment. A bucket's keys are the subjects of its stream (NATS ADR-8).
 func put(ctx context.Context, js jetstream.JetStream, bucket, name string, value []byte, until time.Time) error {
 	_, err := js.PublishMsg(
-		ctx,
-		&nats.Msg{Subject: "$KV." + bucket + "." + name, Data: value},
-		jetstream.WithMsgTTL(lifetime(until)),
+		ctx, &nats.Msg{Subject: "$KV." + bucket + "." + name, Data: value}, jetstream.WithMsgTTL(lifetime(until)),
 	)
 	return err
 }

@@ -78,11 +78,7 @@ type Playbook struct {
 // NewPlaybook makes the backend. second is whom a session check is put to whose playbook ended without an
 // answer, nil for nobody; only its "no session" counts.
 func NewPlaybook(
-	noetl Executor,
-	callbacks Callbacks,
-	second auth.Backend,
-	cfg PlaybookConfig,
-	meter CancelMeter,
+	noetl Executor, callbacks Callbacks, second auth.Backend, cfg PlaybookConfig, meter CancelMeter,
 	logger *slog.Logger,
 ) *Playbook {
 	return &Playbook{
@@ -117,9 +113,7 @@ const unknownIP = "0.0.0.0"
 // opens nothing: who is in is the playbook's to say.
 func (p *Playbook) Validate(ctx context.Context, t auth.Token) (auth.Session, error) {
 	a, err := p.ask(
-		ctx,
-		p.cfg.Validate,
-		map[string]any{"session_token": string(t), "db_credential": p.cfg.DBCredential},
+		ctx, p.cfg.Validate, map[string]any{"session_token": string(t), "db_credential": p.cfg.DBCredential},
 	)
 	if errors.Is(err, errUnanswered) && p.second != nil {
 		if _, second := p.second.Validate(ctx, t); errors.Is(second, auth.ErrNoSession) {
@@ -135,8 +129,7 @@ func (p *Playbook) Validate(ctx context.Context, t auth.Token) (auth.Session, er
 // Access runs the access playbook.
 func (p *Playbook) Access(ctx context.Context, q auth.AccessQuestion) (auth.Decision, error) {
 	a, err := p.ask(
-		ctx,
-		p.cfg.Access,
+		ctx, p.cfg.Access,
 		map[string]any{"session_token": string(q.Token), "playbook_path": q.Path, "action": string(q.Permission)},
 	)
 	if err != nil {
@@ -220,9 +213,7 @@ func (p *Playbook) unanswered(ctx context.Context, path, execution string) {
 	}
 	p.mu.Unlock()
 	attrs := []slog.Attr{
-		slog.String("reason", "no_callback"),
-		slog.String("playbook", path),
-		slog.String("execution_id", execution),
+		slog.String("reason", "no_callback"), slog.String("playbook", path), slog.String("execution_id", execution),
 	}
 	if path == p.cfg.Validate {
 		attrs = append(attrs, slog.String("hint", "AUTH_BACKEND_VALIDATE=sync asks NoETL's route instead"))

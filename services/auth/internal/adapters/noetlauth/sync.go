@@ -43,8 +43,7 @@ func NewSync(noetl Caller, credential string) *Sync {
 // Login asks the login route. It has no member for the duration: NoETL decides it.
 func (s *Sync) Login(ctx context.Context, g auth.Grant) (auth.Opened, error) {
 	body, err := s.call(
-		ctx,
-		routeLogin,
+		ctx, routeLogin,
 		map[string]any{"auth0_token": g.Token, "auth0_domain": domainOf(g), "client_ip": cmp.Or(g.ClientIP, unknownIP)},
 	)
 	if refused(err) {
@@ -79,8 +78,7 @@ func (s *Sync) Validate(ctx context.Context, t auth.Token) (auth.Session, error)
 // Access asks the access route.
 func (s *Sync) Access(ctx context.Context, q auth.AccessQuestion) (auth.Decision, error) {
 	body, err := s.call(
-		ctx,
-		routeAccess,
+		ctx, routeAccess,
 		map[string]any{"session_token": string(q.Token), "playbook_path": q.Path, "action": string(q.Permission)},
 	)
 	if refused(err) {

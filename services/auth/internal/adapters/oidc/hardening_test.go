@@ -147,9 +147,7 @@ func TestUnfitKeysAreRefused(t *testing.T) {
 	issuer.Publish("fit", key, authtest.RSAMembers(&key.PublicKey))
 	v := newVerifier(t, nil, issuer)
 	if _, err := v.Verify(
-		t.Context(),
-		issuer.Sign(t, "fit", issuer.Claims("a@example.com", time.Now())),
-		"",
+		t.Context(), issuer.Sign(t, "fit", issuer.Claims("a@example.com", time.Now())), "",
 	); err != nil {
 		t.Fatalf("the control: %v", err)
 	}

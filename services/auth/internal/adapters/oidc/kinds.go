@@ -32,9 +32,7 @@ const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 func (v *Verifier) Verify(ctx context.Context, token, domain string) (auth.Identity, error) {
 	if domain != "" && !v.knowsDomain(domain) {
 		return auth.Identity{}, refuse(
-			"unknown_domain",
-			"auth0_domain is not one of the identity providers accepted here",
-			nil,
+			"unknown_domain", "auth0_domain is not one of the identity providers accepted here", nil,
 		)
 	}
 	t, err := v.verify(ctx, token, domain, v.audiences)
@@ -64,9 +62,7 @@ func (v *Verifier) VerifyID(ctx context.Context, token string, want auth.IDClaim
 	switch {
 	case issuer != want.Issuer:
 		return auth.Identity{}, refuse(
-			"wrong_issuer",
-			"the token is not from the identity provider that was asked",
-			nil,
+			"wrong_issuer", "the token is not from the identity provider that was asked", nil,
 		)
 	case t.isLogout(), strings.EqualFold(t.typ(), "at+jwt"):
 		return auth.Identity{}, errKind

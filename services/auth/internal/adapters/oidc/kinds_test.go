@@ -87,11 +87,7 @@ func TestIDTokenOfABrowserLogin(t *testing.T) {
 	v := newVerifier(t, nil, issuer, other)
 	want := auth.IDClaims{Issuer: issuer.URL, ClientID: "client", Nonce: "n-1"}
 	good := func(c jwt.MapClaims) { c["aud"], c["nonce"], c["sid"] = "client", "n-1", "s-1" }
-	if id, err := v.VerifyID(
-		t.Context(),
-		typed(t, issuer, "JWT", good),
-		want,
-	); err != nil || id.SessionID != "s-1" ||
+	if id, err := v.VerifyID(t.Context(), typed(t, issuer, "JWT", good), want); err != nil || id.SessionID != "s-1" ||
 		id.Email != "a@example.com" {
 		t.Fatalf("%+v, %v", id, err)
 	}

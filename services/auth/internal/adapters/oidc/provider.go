@@ -131,8 +131,7 @@ func idToken(status int, body []byte) (string, error) {
 	}
 	if err := json.Unmarshal(body, &answer); err != nil && status == http.StatusOK {
 		return "", fault.New(
-			fault.BadGateway,
-			"bad_issuer_answer",
+			fault.BadGateway, "bad_issuer_answer",
 			"the identity provider sent an answer that could not be understood",
 		)
 	}
@@ -147,10 +146,7 @@ func idToken(status int, body []byte) (string, error) {
 		known := answer.Error
 		if !slices.Contains(
 			[]string{
-				"invalid_request",
-				"invalid_client",
-				"unauthorized_client",
-				"unsupported_grant_type",
+				"invalid_request", "invalid_client", "unauthorized_client", "unsupported_grant_type",
 				"invalid_scope",
 			},
 			known,
@@ -158,9 +154,7 @@ func idToken(status int, body []byte) (string, error) {
 			known = "no id_token"
 		}
 		return "", fault.Wrap(
-			fmt.Errorf("token endpoint: status %d, %s", status, known),
-			fault.BadGateway,
-			"bad_issuer_answer",
+			fmt.Errorf("token endpoint: status %d, %s", status, known), fault.BadGateway, "bad_issuer_answer",
 			"the identity provider did not accept this gateway's request",
 		)
 	}

@@ -38,10 +38,7 @@ func signIn(t *testing.T, issuer *authtest.Issuer, p *oidc.Provider) string {
 	t.Helper()
 	sum := sha256.Sum256([]byte(verifier))
 	target, err := p.AuthorizeURL(t.Context(), auth.Authorization{
-		State: strings.Repeat(
-			"s",
-			43,
-		),
+		State:       strings.Repeat("s", 43),
 		Nonce:       "n",
 		Challenge:   base64.RawURLEncoding.EncodeToString(sum[:]),
 		CallbackURL: callback,
@@ -58,9 +55,7 @@ func TestProviderConforms(t *testing.T) {
 		t.Helper()
 		issuer := authtest.StartIssuer(t)
 		return newProvider(
-			t,
-			issuer,
-			"",
+			t, issuer, "",
 		), func(target string) string { return issuer.SignIn(t, target, "a@example.com").Query().Get("code") }
 	})
 }
@@ -242,8 +237,7 @@ func TestTheAuthorizationEndpointsOwnQueryStays(t *testing.T) {
 			[]byte(
 				strings.ReplaceAll(
 					`{"issuer":"%","authorization_endpoint":"%authorize?tenant=x&state=y","token_endpoint":"%token"}`,
-					"%",
-					issuer.URL,
+					"%", issuer.URL,
 				),
 			),
 		)

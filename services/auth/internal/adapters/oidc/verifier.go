@@ -110,10 +110,7 @@ func (v *Verifier) verify(ctx context.Context, token, domain string, audiences [
 		return verified{}, explain(err)
 	}
 	rules := jwt.NewValidator(
-		jwt.WithExpirationRequired(),
-		jwt.WithIssuedAt(),
-		jwt.WithLeeway(leeway),
-		jwt.WithAudience(audiences...),
+		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithAudience(audiences...),
 		jwt.WithTimeFunc(v.now),
 	)
 	if err := rules.Validate(c); err != nil {
@@ -195,9 +192,7 @@ func (v *Verifier) Probe(ctx context.Context) error {
 	}
 	if len(problems) > 0 {
 		return fault.Wrap(
-			errors.Join(problems...),
-			fault.Unavailable,
-			"issuer_unavailable",
+			errors.Join(problems...), fault.Unavailable, "issuer_unavailable",
 			fmt.Sprintf("the keys of %d of %d identity providers cannot be fetched", len(problems), len(v.issuers)),
 		)
 	}
@@ -222,9 +217,7 @@ func explain(err error) error {
 		return refuse("missing_claim", "the token must have an expiry and an audience", err)
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
 		return refuse(
-			"bad_signature",
-			"the token's signature is wrong, or of a kind not accepted here (RS256, ES256)",
-			err,
+			"bad_signature", "the token's signature is wrong, or of a kind not accepted here (RS256, ES256)", err,
 		)
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return refuse("malformed_token", "auth0_token is not a JSON Web Token", err)

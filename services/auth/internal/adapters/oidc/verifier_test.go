@@ -178,11 +178,7 @@ func FuzzVerify(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, token string) {
-		if id, err := v.Verify(
-			t.Context(),
-			token,
-			"",
-		); err == nil &&
+		if id, err := v.Verify(t.Context(), token, ""); err == nil &&
 			(id.Issuer != issuer.URL || id.Email != "a@example.com") {
 			t.Fatalf("a token that nobody signed was accepted: %+v", id)
 		}

@@ -90,10 +90,7 @@ func TestMistakesStopTheStart(t *testing.T) {
 	} {
 		path := filepath.Join(dir, name)
 		write(t, path, text)
-		if _, err := policyfile.Open(
-			path,
-			slog.New(slog.DiscardHandler),
-		); err == nil ||
+		if _, err := policyfile.Open(path, slog.New(slog.DiscardHandler)); err == nil ||
 			!strings.Contains(err.Error(), "AUTH_POLICY_FILE") {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -24,8 +24,7 @@ func New(reg prometheus.Registerer, bypass bool) *Meter {
 	}
 	// Who checks sessions counts calls without a token here, too, perhaps in this process.
 	checks, err := kit.SharedCounter(
-		reg,
-		prometheus.CounterOpts{Name: "noetl_gateway_session_check_total", Help: "Session checks, by outcome."},
+		reg, prometheus.CounterOpts{Name: "noetl_gateway_session_check_total", Help: "Session checks, by outcome."},
 		"outcome",
 	)
 	if err != nil {
@@ -35,11 +34,7 @@ func New(reg prometheus.Registerer, bypass bool) *Meter {
 		logins: vec("noetl_gateway_login_total", "Logins, by outcome.", "outcome"),
 		checks: checks,
 		access: vec("noetl_gateway_authz_total", "Access checks, by outcome.", "outcome"),
-		cache: vec(
-			"noetl_gateway_session_cache_failed_total",
-			"Failed uses of the session cache, by stage.",
-			"stage",
-		),
+		cache:  vec("noetl_gateway_session_cache_failed_total", "Failed uses of the session cache, by stage.", "stage"),
 		cancels: prometheus.NewCounter(
 			prometheus.CounterOpts{
 				Name: "noetl_gateway_auth_cancel_failed_total",

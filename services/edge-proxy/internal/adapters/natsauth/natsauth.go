@@ -25,44 +25,28 @@ func (a *Auth) Login(ctx context.Context, in authwire.LoginRequest) (authwire.Lo
 // Validate implements the port.
 func (a *Auth) Validate(ctx context.Context, in authwire.ValidateRequest) (authwire.ValidateResponse, error) {
 	return natskit.Call[authwire.ValidateRequest, authwire.ValidateResponse](
-		ctx,
-		a.calls,
-		"auth",
-		authwire.SubjectValidate,
-		in,
+		ctx, a.calls, "auth", authwire.SubjectValidate, in,
 	)
 }
 
 // CheckAccess implements the port.
 func (a *Auth) CheckAccess(ctx context.Context, in authwire.CheckAccessRequest) (authwire.CheckAccessResponse, error) {
 	return natskit.Call[authwire.CheckAccessRequest, authwire.CheckAccessResponse](
-		ctx,
-		a.calls,
-		"auth",
-		authwire.SubjectCheckAccess,
-		in,
+		ctx, a.calls, "auth", authwire.SubjectCheckAccess, in,
 	)
 }
 
 // Logout implements the port.
 func (a *Auth) Logout(ctx context.Context, in authwire.LogoutRequest) (authwire.LogoutResponse, error) {
 	return natskit.Call[authwire.LogoutRequest, authwire.LogoutResponse](
-		ctx,
-		a.calls,
-		"auth",
-		authwire.SubjectLogout,
-		in,
+		ctx, a.calls, "auth", authwire.SubjectLogout, in,
 	)
 }
 
 // Revoke implements the port.
 func (a *Auth) Revoke(ctx context.Context, in authwire.RevokeRequest) (authwire.RevokeResponse, error) {
 	return natskit.Call[authwire.RevokeRequest, authwire.RevokeResponse](
-		ctx,
-		a.calls,
-		"auth",
-		authwire.SubjectRevoke,
-		in,
+		ctx, a.calls, "auth", authwire.SubjectRevoke, in,
 	)
 }
 
@@ -72,11 +56,7 @@ func (a *Auth) BackchannelLogout(
 	in authwire.BackchannelLogoutRequest,
 ) (authwire.RevokeResponse, error) {
 	return natskit.Call[authwire.BackchannelLogoutRequest, authwire.RevokeResponse](
-		ctx,
-		a.calls,
-		"auth",
-		authwire.SubjectBackchannelLogout,
-		in,
+		ctx, a.calls, "auth", authwire.SubjectBackchannelLogout, in,
 	)
 }
 
@@ -86,11 +66,7 @@ func (a *Auth) BrowserBegin(
 	in authwire.BrowserBeginRequest,
 ) (authwire.BrowserBeginResponse, error) {
 	return natskit.Call[authwire.BrowserBeginRequest, authwire.BrowserBeginResponse](
-		ctx,
-		a.calls,
-		"auth",
-		authwire.SubjectBrowserBegin,
-		in,
+		ctx, a.calls, "auth", authwire.SubjectBrowserBegin, in,
 	)
 }
 
@@ -100,10 +76,6 @@ func (a *Auth) BrowserFinish(
 	in authwire.BrowserFinishRequest,
 ) (authwire.BrowserFinishResponse, error) {
 	return natskit.Call[authwire.BrowserFinishRequest, authwire.BrowserFinishResponse](
-		ctx,
-		a.calls,
-		"auth",
-		authwire.SubjectBrowserFinish,
-		in,
+		ctx, a.calls, "auth", authwire.SubjectBrowserFinish, in,
 	)
 }

@@ -43,11 +43,7 @@ func again(ctx context.Context, call func(context.Context) error) error {
 func (p *Pending) Expect(ctx context.Context, in fanoutwire.ExpectRequest) error {
 	return again(ctx, func(ctx context.Context) error {
 		_, err := natskit.Call[fanoutwire.ExpectRequest, fanoutwire.ExpectResponse](
-			ctx,
-			p.calls,
-			callee,
-			fanoutwire.SubjectExpect,
-			in,
+			ctx, p.calls, callee, fanoutwire.SubjectExpect, in,
 		)
 		return err
 	})
@@ -57,11 +53,7 @@ func (p *Pending) Expect(ctx context.Context, in fanoutwire.ExpectRequest) error
 func (p *Pending) Bind(ctx context.Context, in fanoutwire.BindRequest) error {
 	return again(ctx, func(ctx context.Context) error {
 		_, err := natskit.Call[fanoutwire.BindRequest, fanoutwire.BindResponse](
-			ctx,
-			p.calls,
-			callee,
-			fanoutwire.SubjectBind,
-			in,
+			ctx, p.calls, callee, fanoutwire.SubjectBind, in,
 		)
 		return err
 	})
@@ -71,11 +63,7 @@ func (p *Pending) Bind(ctx context.Context, in fanoutwire.BindRequest) error {
 func (p *Pending) Abandon(ctx context.Context, in fanoutwire.AbandonRequest) error {
 	return again(ctx, func(ctx context.Context) error {
 		_, err := natskit.Call[fanoutwire.AbandonRequest, fanoutwire.AbandonResponse](
-			ctx,
-			p.calls,
-			callee,
-			fanoutwire.SubjectAbandon,
-			in,
+			ctx, p.calls, callee, fanoutwire.SubjectAbandon, in,
 		)
 		return err
 	})

@@ -142,8 +142,7 @@ func (d document) table(source string, operators []string) (*edge.Table, error) 
 			problems = append(
 				problems,
 				fmt.Errorf(
-					"route %d: %q must be methods and a path under /api/, such as GET,POST credentials",
-					i+1,
+					"route %d: %q must be methods and a path under /api/, such as GET,POST credentials", i+1,
 					r.Route,
 				),
 			)

@@ -82,10 +82,7 @@ func TestAWrongFileIsRefused(t *testing.T) {
 		"replace: true\nroutes: [{class: start, route: GET x}]":                                  `there is no class "start"`,
 		"classes: {a: {}}\nroutes: [" + strings.Repeat("{class: a, route: GET x},", 60000) + "]": "larger than",
 	} {
-		if _, err := load(
-			t,
-			text,
-		); err == nil || !strings.Contains(err.Error(), want) ||
+		if _, err := load(t, text); err == nil || !strings.Contains(err.Error(), want) ||
 			!strings.Contains(err.Error(), "GATEWAY_ROUTES_FILE") {
 			t.Errorf("%.60s: %v, want %s", text, err, want)
 		}

@@ -193,10 +193,7 @@ func (s *Source) read(
 					if e.payload != nil {
 						size += len(e.payload)
 						b.Events = append(b.Events, fanout.SourceEvent{
-							ID: s.Name() + "-" + strconv.FormatUint(
-								e.id,
-								10,
-							),
+							ID:      s.Name() + "-" + strconv.FormatUint(e.id, 10),
 							Payload: e.payload,
 							Again:   e.id <= at.known,
 						})
@@ -249,9 +246,7 @@ func (s *Source) open(ctx context.Context, cursor uint64) (*http.Response, error
 	if resp.StatusCode != http.StatusOK {
 		_ = resp.Body.Close()
 		return nil, fault.New(
-			fault.BadGateway,
-			"feed_refused",
-			"the event feed answered with status "+strconv.Itoa(resp.StatusCode),
+			fault.BadGateway, "feed_refused", "the event feed answered with status "+strconv.Itoa(resp.StatusCode),
 		)
 	}
 	return resp, nil

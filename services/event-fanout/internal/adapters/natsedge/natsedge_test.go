@@ -91,10 +91,7 @@ func TestCommandsConform(t *testing.T) {
 func TestNobodyThereIsAnOutage(t *testing.T) {
 	t.Parallel()
 	c := natsedge.New(testkit.StartNATS(t).Connect(t), telemetry.Nop("test"))
-	if _, err := c.Execute(
-		t.Context(),
-		edgewire.ExecuteRequest{Name: "x"},
-	); fault.Of(err) == nil ||
+	if _, err := c.Execute(t.Context(), edgewire.ExecuteRequest{Name: "x"}); fault.Of(err) == nil ||
 		fault.Of(err).Kind != fault.Unavailable {
 		t.Error(err)
 	}

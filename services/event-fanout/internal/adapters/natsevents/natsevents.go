@@ -227,12 +227,7 @@ func (s *Source) names(ctx context.Context) ([]string, error) {
 			}
 			s.cannotList = time.Now()
 			s.logger.InfoContext(
-				ctx,
-				"streams cannot be listed, looking for NoETL's by name",
-				"names",
-				s.cfg.Names,
-				"err",
-				err,
+				ctx, "streams cannot be listed, looking for NoETL's by name", "names", s.cfg.Names, "err", err,
 			)
 			return s.cfg.Names, nil
 		}
@@ -306,10 +301,7 @@ func (s *Source) tellUnbounded(ctx context.Context, streams []*jetstream.StreamI
 		s.logger.WarnContext(
 			ctx,
 			"a stream of NoETL has no bound and can take the room of sessions and revocations: an administrator has to give it one",
-			"stream",
-			name,
-			"command",
-			"nats stream edit "+name+" --max-bytes=4294967296 --discard=old",
+			"stream", name, "command", "nats stream edit "+name+" --max-bytes=4294967296 --discard=old",
 		)
 	}
 }

@@ -285,13 +285,8 @@ func TestOnlyWhatIsWantedIsReadByType(t *testing.T) {
 		n.rust(eventType, "")
 	}
 	r.has(
-		t,
-		execution+" step.enter ",
-		execution+" command.failed ",
-		execution+" playbook.cancelled ",
-		execution+" playbook.cancelled ",
-		execution+" playbook.completed ",
-		execution+" calendar.event.touched ",
+		t, execution+" step.enter ", execution+" command.failed ", execution+" playbook.cancelled ",
+		execution+" playbook.cancelled ", execution+" playbook.completed ", execution+" calendar.event.touched ",
 	)
 }
 
@@ -391,8 +386,7 @@ func TestTraceContextComesAlong(t *testing.T) {
 	n.stream("server_b", "noetl.events.>")
 	got := make(chan fanout.SourceEvent, 1)
 	source := natsevents.New(
-		server.JetStream(t),
-		natsevents.Config{Prefix: "noetl.events.", Types: types(), FirstLook: time.Hour},
+		server.JetStream(t), natsevents.Config{Prefix: "noetl.events.", Types: types(), FirstLook: time.Hour},
 		slog.New(slog.DiscardHandler),
 	)
 	ctx, cancel := context.WithCancel(t.Context())

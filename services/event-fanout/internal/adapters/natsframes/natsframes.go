@@ -98,8 +98,7 @@ func (l *FrameLog) Append(ctx context.Context, client string, f fanout.NewFrame)
 	defer span.End()
 	if int64(len(f.Body))+headerRoom > l.nc.MaxPayload() && l.nc.IsConnected() {
 		return fault.New(
-			fault.TooLarge,
-			"frame_too_large",
+			fault.TooLarge, "frame_too_large",
 			fmt.Sprintf("a frame may have at most %d bytes", l.nc.MaxPayload()-headerRoom),
 		)
 	}
@@ -124,10 +123,7 @@ const maxRead = 1 << 20
 
 // Since implements the port with batched direct gets: no consumer is made.
 func (l *FrameLog) Since(
-	ctx context.Context,
-	client string,
-	after uint64,
-	limit int,
+	ctx context.Context, client string, after uint64, limit int,
 ) (frames []fanout.Frame, more bool, err error) {
 	var messages []*jetstream.RawStreamMsg
 	err = l.stream.Do(ctx, func(jetstream.Stream) error {
@@ -166,12 +162,7 @@ func (l *FrameLog) Full(ctx context.Context, client string) (bool, error) {
 		return false, err
 	}
 	messages, err := jetstreamext.GetBatch(
-		ctx,
-		l.js,
-		StreamName,
-		1,
-		jetstreamext.GetBatchSubject(subjectPrefix+client),
-		jetstreamext.GetBatchSeq(1),
+		ctx, l.js, StreamName, 1, jetstreamext.GetBatchSubject(subjectPrefix+client), jetstreamext.GetBatchSeq(1),
 	)
 	if err != nil {
 		return false, l.stream.Failed(err)

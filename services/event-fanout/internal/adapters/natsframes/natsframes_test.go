@@ -18,8 +18,7 @@ import (
 func newLog(t *testing.T, n *testkit.NATS, perClient int64) *natsframes.FrameLog {
 	t.Helper()
 	l, err := natsframes.New(
-		n.Connect(t),
-		natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 26, MaxPerClient: perClient, Replicas: 1},
+		n.Connect(t), natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 26, MaxPerClient: perClient, Replicas: 1},
 		telemetry.Nop("test"),
 	)
 	if err != nil {
@@ -57,8 +56,7 @@ func TestLiveFeedConforms(t *testing.T) {
 			})
 		}
 		l, err := natsframes.New(
-			ncA,
-			natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 26, MaxPerClient: 1000, Replicas: 1},
+			ncA, natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 26, MaxPerClient: 1000, Replicas: 1},
 			telemetry.Nop("test"),
 		)
 		if err != nil {
@@ -86,8 +84,7 @@ func TestOneReadIsBoundedInBytes(t *testing.T) {
 	l := newLog(t, testkit.StartNATS(t), 1000)
 	for i := range 10 {
 		if err := l.Append(
-			t.Context(),
-			"a",
+			t.Context(), "a",
 			fanout.NewFrame{Event: "e", DedupID: strconv.Itoa(i), Body: bytes.Repeat([]byte("x"), 500<<10)},
 		); err != nil {
 			t.Fatal(err)
@@ -97,12 +94,7 @@ func TestOneReadIsBoundedInBytes(t *testing.T) {
 	for more := true; more; {
 		var frames []fanout.Frame
 		var err error
-		if frames, more, err = l.Since(
-			t.Context(),
-			"a",
-			after,
-			256,
-		); err != nil || len(frames) == 0 ||
+		if frames, more, err = l.Since(t.Context(), "a", after, 256); err != nil || len(frames) == 0 ||
 			len(frames) > 4 {
 			t.Fatalf("%d frames, %v", len(frames), err)
 		}
@@ -118,19 +110,12 @@ func TestTheOldestFramesOfAClientGoFirst(t *testing.T) {
 	l := newLog(t, testkit.StartNATS(t), 3)
 	for i := range 5 {
 		if err := l.Append(
-			t.Context(),
-			"a",
-			fanout.NewFrame{Event: "e", DedupID: strconv.Itoa(i), Body: []byte(strconv.Itoa(i))},
+			t.Context(), "a", fanout.NewFrame{Event: "e", DedupID: strconv.Itoa(i), Body: []byte(strconv.Itoa(i))},
 		); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got, more, err := l.Since(
-		t.Context(),
-		"a",
-		0,
-		10,
-	); err != nil || more || len(got) != 3 ||
+	if got, more, err := l.Since(t.Context(), "a", 0, 10); err != nil || more || len(got) != 3 ||
 		string(got[0].Body) != "2" {
 		t.Fatal(got, more, err)
 	}

@@ -85,8 +85,7 @@ func BenchmarkByExecution(b *testing.B) {
 				natskit.Room{})}
 			for i := range elsewhere {
 				if err := x.Put(
-					b.Context(),
-					strconv.Itoa(1000+i),
+					b.Context(), strconv.Itoa(1000+i),
 					fanout.Route{RequestID: "r" + strconv.Itoa(i), ClientID: "c"},
 				); err != nil {
 					b.Fatal(err)

@@ -180,10 +180,7 @@ func (x *Routes) under(ctx context.Context, prefix string) iter.Seq2[*jetstream.
 			return
 		}
 		messages, err := jetstreamext.GetLastMsgsFor(
-			ctx,
-			x.js,
-			"KV_"+routesBucket,
-			[]string{"$KV." + routesBucket + "." + prefix + ".*"},
+			ctx, x.js, "KV_"+routesBucket, []string{"$KV." + routesBucket + "." + prefix + ".*"},
 		)
 		if err != nil {
 			yield(nil, x.bucket.Failed(err))

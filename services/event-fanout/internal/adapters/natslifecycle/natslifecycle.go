@@ -99,16 +99,8 @@ func (l *Log) rounds(ctx context.Context, events []fanout.LifecycleEvent) ([][]*
 		}
 		if size := l.oversize(msg); size > 0 {
 			l.logger.WarnContext(
-				ctx,
-				"a lifecycle event is too large for NATS and is left out",
-				"reason",
-				"event_too_large",
-				"execution_id",
-				e.State.ExecutionID,
-				"event_type",
-				e.State.EventType,
-				"bytes",
-				size,
+				ctx, "a lifecycle event is too large for NATS and is left out", "reason", "event_too_large",
+				"execution_id", e.State.ExecutionID, "event_type", e.State.EventType, "bytes", size,
 			)
 			continue
 		}
@@ -146,10 +138,7 @@ func (l *Log) publish(ctx context.Context, messages []*nats.Msg) error {
 
 // After implements the port.
 func (l *Log) After(
-	ctx context.Context,
-	executionID string,
-	seq uint64,
-	limit int,
+	ctx context.Context, executionID string, seq uint64, limit int,
 ) ([]fanout.LifecycleEvent, bool, error) {
 	var messages []*jetstream.RawStreamMsg
 	more := false

@@ -14,9 +14,7 @@ import (
 func newLog(t *testing.T, n *testkit.NATS) *natslifecycle.Log {
 	t.Helper()
 	log, err := natslifecycle.New(
-		n.Connect(t),
-		natslifecycle.Config{TTL: time.Hour, MaxBytes: 1 << 20, Replicas: 1},
-		telemetry.Nop("test"),
+		n.Connect(t), natslifecycle.Config{TTL: time.Hour, MaxBytes: 1 << 20, Replicas: 1}, telemetry.Nop("test"),
 	)
 	if err != nil {
 		t.Fatal(err)

@@ -42,9 +42,7 @@ func (r *CallbackRelay) Deliver(ctx context.Context, requestID string, body []by
 	}
 	if errors.Is(err, nats.ErrMaxPayload) {
 		return false, fault.Wrap(
-			err,
-			fault.TooLarge,
-			"callback_too_large",
+			err, fault.TooLarge, "callback_too_large",
 			"the callback is too large: store the data and send a reference to it",
 		)
 	}

@@ -139,17 +139,13 @@ func (v *Verifier) Verify(ctx context.Context, token, audience string) (ingress.
 		return ingress.Claims{}, ingress.Reject(ingress.OIDCInvalid, "the token must be signed with RS256", nil)
 	case unverified.Header["crit"] != nil: // RFC 7515, section 4.1.11: we know no such header
 		return ingress.Claims{}, ingress.Reject(
-			ingress.OIDCInvalid,
-			"the token needs an extension that is not known here",
-			nil,
+			ingress.OIDCInvalid, "the token needs an extension that is not known here", nil,
 		)
 	}
 	keys, err := v.storage()
 	if err != nil {
 		return ingress.Claims{}, ingress.Reject(
-			ingress.JWKSError,
-			"Google's keys cannot be had now: send it again",
-			err,
+			ingress.JWKSError, "Google's keys cannot be had now: send it again", err,
 		)
 	}
 	_, err = jwt.NewParser(

@@ -94,8 +94,7 @@ func (s *Sender) route(gatewayURL string) (*http.Client, *url.URL, error) {
 		return s.loopback, u, nil
 	default:
 		return nil, nil, fault.New(
-			fault.Denied,
-			"callback_host_refused",
+			fault.Denied, "callback_host_refused",
 			"gateway_url names a host that is neither loopback nor listed in SANDBOX_CALLBACK_HOSTS",
 		)
 	}
@@ -112,10 +111,7 @@ func (s *Sender) Send(ctx context.Context, gatewayURL string, c sandbox.Callback
 		return fault.Wrap(err, fault.Invalid, "bad_result", "the result cannot be written as JSON")
 	}
 	req, err := http.NewRequestWithContext(
-		ctx,
-		http.MethodPost,
-		strings.TrimRight(u.String(), "/")+path,
-		bytes.NewReader(body),
+		ctx, http.MethodPost, strings.TrimRight(u.String(), "/")+path, bytes.NewReader(body),
 	)
 	if err != nil {
 		return fault.Wrap(err, fault.Invalid, "bad_gateway_url", "gateway_url must be a plain http or https URL")

@@ -45,10 +45,7 @@ func read(t *testing.T, l *feedlog.Log, cursor uint64) (sequences []uint64, line
 			if err != nil || rec.Sequence.String() != e.ID || rec.ExecutionID == "" {
 				t.Errorf("id %s, %+v, %v", e.ID, rec, err)
 			}
-			sequences, lines = append(
-				sequences,
-				n,
-			), append(
+			sequences, lines = append(sequences, n), append(
 				lines,
 				sandboxtest.Line(payload.Type, payload.Node, payload.Status),
 			)

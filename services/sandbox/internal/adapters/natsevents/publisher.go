@@ -94,14 +94,8 @@ func (p *Publisher) Run(ctx context.Context) error {
 		if kind, failed := fault.KindOf(err); !failed || kind == fault.Conflict {
 			if failed {
 				p.tel.Logger.ErrorContext(
-					ctx,
-					"lifecycle events are not published",
-					"reason",
-					fault.Of(err).Code,
-					"stream",
-					p.cfg.Stream,
-					"err",
-					err,
+					ctx, "lifecycle events are not published", "reason", fault.Of(err).Code, "stream", p.cfg.Stream,
+					"err", err,
 				)
 			}
 			break
