@@ -10,10 +10,10 @@ import (
 
 // BoundsConfig holds the settings that bound what callers can make a process hold.
 type BoundsConfig struct {
-	Bodies                int64 `env:"GATEWAY_BODY_BUDGET_BYTES" file:"limits.body_budget_bytes" default:"50331648" doc:"bytes of request bodies that the process holds at one time; while they are handled they take about three times as much memory. Beyond it: 503"`
-	BodiesPerAddress      int64 `env:"GATEWAY_BODY_BUDGET_ADDRESS_BYTES" file:"limits.body_budget_address_bytes" default:"16777216" doc:"likewise for one client address; beyond it: 429. The only body of an address always passes"`
-	Connections           int   `env:"GATEWAY_CONNECTIONS_MAX" file:"limits.connections_max" default:"65536" doc:"open connections of one listener; one more is reset"`
-	ConnectionsPerAddress int   `env:"GATEWAY_CONNECTIONS_PER_ADDRESS" file:"limits.connections_per_address" default:"512" doc:"open connections of one peer's address on one listener (an IPv6 /64 counts as one); one more is reset. Loopback and GATEWAY_TRUSTED_PROXIES, behind which are many clients, do not count"`
+	Bodies                int64 `env:"GATEWAY_BODY_BUDGET_BYTES" file:"limits.body_budget_bytes" default:"50331648"`
+	BodiesPerAddress      int64 `env:"GATEWAY_BODY_BUDGET_ADDRESS_BYTES" file:"limits.body_budget_address_bytes" default:"16777216"`
+	Connections           int   `env:"GATEWAY_CONNECTIONS_MAX" file:"limits.connections_max" default:"65536"`
+	ConnectionsPerAddress int   `env:"GATEWAY_CONNECTIONS_PER_ADDRESS" file:"limits.connections_per_address" default:"512"`
 }
 
 // Validate reports what is wrong with the settings.

@@ -19,8 +19,14 @@ type checks struct {
 func newChecks(h *Health) *checks {
 	return &checks{
 		health: h,
-		check:  prometheus.NewDesc("noetl_gateway_check", "1 if a dependency is there, 0 if it failed its check; without a critical one the process takes no traffic.", []string{"check", "critical"}, nil),
-		ready:  prometheus.NewDesc("noetl_gateway_ready", "1 if the process takes traffic, 0 if it is unready or draining.", nil, nil),
+		check: prometheus.NewDesc(
+			"noetl_gateway_check",
+			"1 if a dependency is there, 0 if it failed its check; without a critical one the process takes no traffic.",
+			[]string{"check", "critical"}, nil,
+		),
+		ready: prometheus.NewDesc(
+			"noetl_gateway_ready", "1 if the process takes traffic, 0 if it is unready or draining.", nil, nil,
+		),
 	}
 }
 

@@ -66,12 +66,14 @@ func TestACheckThatBeginsToFailIsInTheLog(t *testing.T) {
 		log.Reset()
 		whole := h.Whole(t.Context())
 		said := strings.TrimSpace(log.String())
-		if whole != (c.broken == nil) || !strings.Contains(said, c.want) || (c.want == "") != (said == "") || strings.Count(said, "\n") > 0 {
+		if whole != (c.broken == nil) || !strings.Contains(said, c.want) || (c.want == "") != (said == "") ||
+			strings.Count(said, "\n") > 0 {
 			t.Errorf("%s: whole %t, logged %q", c.name, whole, said)
 		}
 	}
 	broken = fault.Wrap(cause, fault.Unavailable, "nats_unavailable", "try again")
-	if s := h.Readiness(t.Context()).Checks["frame_store"]; s.Status != "failed" || strings.Contains(s.Error, cause.Error()) {
+	if s := h.Readiness(t.Context()).Checks["frame_store"]; s.Status != "failed" ||
+		strings.Contains(s.Error, cause.Error()) {
 		t.Errorf("the public answer is %+v", s)
 	}
 }
@@ -80,7 +82,11 @@ func TestACheckThatBeginsToFailIsInTheLog(t *testing.T) {
 func TestADrainingProcessSendsItsClientsAway(t *testing.T) {
 	t.Parallel()
 	h := &httpkit.Health{}
-	srv := httptest.NewServer(h.Retire(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })))
+	srv := httptest.NewServer(
+		h.Retire(
+			http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }),
+		),
+	)
 	t.Cleanup(srv.Close)
 	closes := func() bool {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL, nil)

@@ -37,7 +37,10 @@ func ParseProxies(list []string) (Proxies, error) {
 			if err != nil {
 				addr, aerr := netip.ParseAddr(text)
 				if aerr != nil {
-					return nil, fmt.Errorf("%q is no network such as 10.0.0.0/8, no address, and neither loopback nor private", item)
+					return nil, fmt.Errorf(
+						"%q is no network such as 10.0.0.0/8, no address, and neither loopback nor private",
+						item,
+					)
 				}
 				prefix = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen())
 			}

@@ -68,7 +68,8 @@ func TestWhatALimitPerAddressCountsBy(t *testing.T) {
 func TestAnOuterListenerKnowsTheClientBetter(t *testing.T) {
 	t.Parallel()
 	var seen netip.Addr
-	inner := httpkit.Proxies(nil).Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = httpkit.ClientOf(r.Context()) }))
+	inner := httpkit.Proxies(nil).
+		Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = httpkit.ClientOf(r.Context()) }))
 	outer := httpkit.Proxies{netip.MustParsePrefix("10.0.0.0/8")}.Wrap(inner)
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 	r.RemoteAddr = "10.0.0.1:1"

@@ -36,7 +36,8 @@ func MountWith[In, Out any](
 	op kit.Operation[In, Out], decode Decoder[In], encode Encoder[Out],
 	fail func(context.Context, http.ResponseWriter, error),
 ) http.Handler {
-	return httptransport.NewServer(op.Endpoint(),
+	return httptransport.NewServer(
+		op.Endpoint(),
 		func(_ context.Context, r *http.Request) (any, error) { return decode(r) },
 		func(ctx context.Context, w http.ResponseWriter, out any) error {
 			typed, ok := out.(Out)
@@ -45,7 +46,10 @@ func MountWith[In, Out any](
 			}
 			return encode(ctx, w, typed)
 		},
-		httptransport.ServerErrorEncoder(func(ctx context.Context, err error, w http.ResponseWriter) { fail(ctx, w, err) }))
+		httptransport.ServerErrorEncoder(
+			func(ctx context.Context, err error, w http.ResponseWriter) { fail(ctx, w, err) },
+		),
+	)
 }
 
 // JSON encodes an output with status 200.
@@ -153,7 +157,9 @@ func UnmarshalJSON(body []byte, v any) error {
 	case len(body) == 0:
 		return fault.New(fault.Invalid, "empty_body", "the body must be a JSON object")
 	case errors.As(err, &syntax):
-		return fault.New(fault.Invalid, "bad_json", fmt.Sprintf("the body is not valid JSON (near byte %d)", syntax.Offset))
+		return fault.New(
+			fault.Invalid, "bad_json", fmt.Sprintf("the body is not valid JSON (near byte %d)", syntax.Offset),
+		)
 	case errors.As(err, &wrongType):
 		where := wrongType.Field
 		if where == "" {

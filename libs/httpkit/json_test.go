@@ -37,15 +37,24 @@ func TestDecodeJSONSaysWhatIsWrong(t *testing.T) {
 		kind              fault.Kind
 		says              string
 	}{
-		"fine": {`{"name":"x","n":1,"newer":true}`, "application/json; charset=utf-8", fault.Internal, ""}, "no type": {`{}`, "", fault.Internal, ""},
-		"suffix": {`{}`, "application/x+json", fault.Internal, ""}, "a form": {`{}`, "application/x-www-form-urlencoded", fault.Unsupported, "application/json"},
-		"text": {`{}`, "text/plain", fault.Unsupported, "application/json"}, "bad type": {`{}`, ";;", fault.Unsupported, "application/json"},
-		"empty": {``, "", fault.Invalid, "JSON object"}, "syntax": {`{"name":`, "", fault.Invalid, "not valid JSON"}, "two": {`{} {}`, "", fault.Invalid, "not valid JSON"},
-		"wrong member": {`{"n":"x"}`, "", fault.Invalid, "n must not be a JSON string"}, "wrong whole": {`[1]`, "", fault.Invalid, "the body must not be a JSON array"},
-		"large": {`{"name":"` + strings.Repeat("x", 64) + `"}`, "", fault.TooLarge, "64 bytes"},
+		"fine":         {`{"name":"x","n":1,"newer":true}`, "application/json; charset=utf-8", fault.Internal, ""},
+		"no type":      {`{}`, "", fault.Internal, ""},
+		"suffix":       {`{}`, "application/x+json", fault.Internal, ""},
+		"a form":       {`{}`, "application/x-www-form-urlencoded", fault.Unsupported, "application/json"},
+		"text":         {`{}`, "text/plain", fault.Unsupported, "application/json"},
+		"bad type":     {`{}`, ";;", fault.Unsupported, "application/json"},
+		"empty":        {``, "", fault.Invalid, "JSON object"},
+		"syntax":       {`{"name":`, "", fault.Invalid, "not valid JSON"},
+		"two":          {`{} {}`, "", fault.Invalid, "not valid JSON"},
+		"wrong member": {`{"n":"x"}`, "", fault.Invalid, "n must not be a JSON string"},
+		"wrong whole":  {`[1]`, "", fault.Invalid, "the body must not be a JSON array"},
+		"large":        {`{"name":"` + strings.Repeat("x", 64) + `"}`, "", fault.TooLarge, "64 bytes"},
 	} {
 		_, err := decode(post(c.body, c.contentType))
-		if f := fault.Of(err); (c.says == "") != (f == nil) || (f != nil && (f.Kind != c.kind || !strings.Contains(f.Message, c.says))) {
+		if f := fault.Of(
+			err,
+		); (c.says == "") != (f == nil) ||
+			(f != nil && (f.Kind != c.kind || !strings.Contains(f.Message, c.says))) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -68,12 +77,14 @@ func TestErrorsHideWhatIsForeign(t *testing.T) {
 	w := httptest.NewRecorder()
 	w.Header().Set(httpkit.RequestIDHeader, "req-1")
 	httpkit.WriteError(t.Context(), w, errors.New("dial tcp 10.0.0.1: password=hunter2"))
-	if body := w.Body.String(); w.Code != 500 || strings.Contains(body, "10.0.0.1") || !strings.Contains(body, `"correlation_id":"req-1"`) {
+	if body := w.Body.String(); w.Code != 500 || strings.Contains(body, "10.0.0.1") ||
+		!strings.Contains(body, `"correlation_id":"req-1"`) {
 		t.Error(w.Code, body)
 	}
 	for err, want := range map[*fault.Error][2]string{
-		fault.New(fault.Unavailable, "x", "x"): {"Retry-After", "2"}, fault.New(fault.RateLimited, "x", "x").After(7 * time.Second): {"Retry-After", "7"},
-		fault.New(fault.Unauthenticated, "x", "x"): {"WWW-Authenticate", `Bearer realm="noetl-gateway"`},
+		fault.New(fault.Unavailable, "x", "x"):                        {"Retry-After", "2"},
+		fault.New(fault.RateLimited, "x", "x").After(7 * time.Second): {"Retry-After", "7"},
+		fault.New(fault.Unauthenticated, "x", "x"):                    {"WWW-Authenticate", `Bearer realm="noetl-gateway"`},
 	} {
 		w := httptest.NewRecorder()
 		httpkit.WriteError(t.Context(), w, err)
@@ -87,7 +98,14 @@ func TestEdge(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("hunter2") })
-	mux.Handle("POST /op", httpkit.Mount(kit.Lift("op", func(_ context.Context, in input) (input, error) { return in, nil }), httpkit.DecodeJSON[input](64), httpkit.JSON))
+	mux.Handle(
+		"POST /op",
+		httpkit.Mount(
+			kit.Lift("op", func(_ context.Context, in input) (input, error) { return in, nil }),
+			httpkit.DecodeJSON[input](64),
+			httpkit.JSON,
+		),
+	)
 	mux.HandleFunc("/", httpkit.NotFound)
 	srv := httptest.NewServer(httpkit.Edge(telemetry.Nop("t"), mux))
 	defer srv.Close()
@@ -115,7 +133,11 @@ func TestEdge(t *testing.T) {
 		return resp.StatusCode, resp.Header, body.Error
 	}
 	for path, want := range map[string]int{"/op": 200, "/panic": 500, "/none": 404} {
-		if status, h, text := do(path, "good-id.1:2"); status != want || strings.Contains(text, "hunter2") || h.Get(httpkit.RequestIDHeader) != "good-id.1:2" || h.Get("X-Content-Type-Options") != "nosniff" {
+		if status, h, text := do(
+			path,
+			"good-id.1:2",
+		); status != want || strings.Contains(text, "hunter2") || h.Get(httpkit.RequestIDHeader) != "good-id.1:2" ||
+			h.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: %d %s %v", path, status, text, h)
 		}
 	}
@@ -137,7 +159,10 @@ func TestReadinessStates(t *testing.T) {
 		status             int
 	}{{good, good, false, "ready", 200}, {good, bad, false, "degraded", 200}, {bad, good, false, "unready", 503}, {bad, bad, false, "unready", 503}, {good, good, true, "draining", 503}} {
 		h := &httpkit.Health{}
-		h.Add(httpkit.Check{Name: "c", Critical: true, Probe: c.critical}, httpkit.Check{Name: "o", Probe: c.optional}, httpkit.Check{Name: "c", Critical: true, Probe: bad})
+		h.Add(
+			httpkit.Check{Name: "c", Critical: true, Probe: c.critical},
+			httpkit.Check{Name: "o", Probe: c.optional}, httpkit.Check{Name: "c", Critical: true, Probe: bad},
+		)
 		if c.drain {
 			h.Drain()
 		}
@@ -145,7 +170,10 @@ func TestReadinessStates(t *testing.T) {
 		h.Register(mux)
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil))
-		if s := h.Readiness(t.Context()); s.Status != c.want || w.Code != c.status || strings.Contains(w.Body.String(), "10.0.0.1") {
+		if s := h.Readiness(
+			t.Context(),
+		); s.Status != c.want || w.Code != c.status ||
+			strings.Contains(w.Body.String(), "10.0.0.1") {
 			t.Errorf("%+v %d %s, want %s", s, w.Code, w.Body, c.want)
 		}
 	}
@@ -163,7 +191,10 @@ func TestABusyPortIsNamed(t *testing.T) {
 	for _, d := range u[strings.LastIndexByte(u, ':')+1:] {
 		port = port*10 + int(d-'0')
 	}
-	if _, err := httpkit.Listen(t.Context(), "127.0.0.1", port, "X_PORT"); err == nil || !strings.Contains(err.Error(), "X_PORT") || !strings.Contains(err.Error(), "in use") {
+	if _, err := httpkit.Listen(
+		t.Context(), "127.0.0.1", port, "X_PORT",
+	); err == nil || !strings.Contains(err.Error(), "X_PORT") ||
+		!strings.Contains(err.Error(), "in use") {
 		t.Error(err)
 	}
 }

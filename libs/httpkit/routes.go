@@ -22,7 +22,10 @@ func Routes(mux *http.ServeMux) http.Handler {
 		}
 		allow := verdict.header.Get("Allow")
 		w.Header().Set("Allow", allow)
-		WriteJSON(w, http.StatusMethodNotAllowed, ErrorBody{Error: "this path takes " + allow, Code: "method_not_allowed"})
+		WriteJSON(
+			w, http.StatusMethodNotAllowed,
+			ErrorBody{Error: "this path takes " + allow, Code: "method_not_allowed"},
+		)
 	})
 }
 

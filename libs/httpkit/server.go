@@ -31,7 +31,9 @@ func Listen(ctx context.Context, bind string, port int, setting string) (net.Lis
 	ln, err := lc.Listen(ctx, "tcp", net.JoinHostPort(bind, strconv.Itoa(port)))
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("port %d is in use: stop what uses it, or set %s to another port (0 picks a free one)", port, setting)
+		return nil, fmt.Errorf(
+			"port %d is in use: stop what uses it, or set %s to another port (0 picks a free one)", port, setting,
+		)
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("port %d may not be opened by this user: set %s to a port above 1023", port, setting)
 	case err != nil:

@@ -14,15 +14,17 @@ import (
 // TLSConfig holds the settings of a listener that speaks TLS; both unset means plain HTTP, for
 // a proxy in front that ends TLS.
 type TLSConfig struct {
-	CertFile string        `env:"GATEWAY_TLS_CERT_FILE" file:"server.tls_cert_file" doc:"PEM file with the certificate and its chain; with it the public listener speaks TLS 1.2 and up, HTTP/2 included. A file that changes is read again"`
-	KeyFile  string        `env:"GATEWAY_TLS_KEY_FILE" file:"server.tls_key_file" doc:"PEM file with its private key"`
-	HSTS     time.Duration `env:"GATEWAY_HSTS_MAX_AGE_SECS" file:"server.hsts_max_age_secs" default:"31536000" unit:"s" doc:"how long browsers come back over TLS only after an answer of the TLS listener (Strict-Transport-Security; never to localhost); 0 does not say so. A proxy in front that ends TLS sets its own"`
+	CertFile string        `env:"GATEWAY_TLS_CERT_FILE" file:"server.tls_cert_file"`
+	KeyFile  string        `env:"GATEWAY_TLS_KEY_FILE" file:"server.tls_key_file"`
+	HSTS     time.Duration `env:"GATEWAY_HSTS_MAX_AGE_SECS" file:"server.hsts_max_age_secs" default:"31536000" unit:"s"`
 }
 
 // Validate reports what is wrong with the settings.
 func (c TLSConfig) Validate() error {
 	if (c.CertFile == "") != (c.KeyFile == "") {
-		return errors.New("GATEWAY_TLS_CERT_FILE and GATEWAY_TLS_KEY_FILE go together: set both, or none for plain HTTP")
+		return errors.New(
+			"GATEWAY_TLS_CERT_FILE and GATEWAY_TLS_KEY_FILE go together: set both, or none for plain HTTP",
+		)
 	}
 	return nil
 }
@@ -63,7 +65,9 @@ func (c *certificate) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) 
 	if stamp := c.stamps(); stamp != c.stamp {
 		// Halfway through a renewal the two files do not fit: the old one serves until they do.
 		if err := c.read(); err != nil {
-			c.logger.WarnContext(contextOf(hello), "the new TLS certificate cannot be used; serving the old one", "err", err)
+			c.logger.WarnContext(
+				contextOf(hello), "the new TLS certificate cannot be used; serving the old one", "err", err,
+			)
 		} else {
 			c.logger.InfoContext(contextOf(hello), "TLS certificate read again")
 		}

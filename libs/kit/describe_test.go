@@ -26,8 +26,15 @@ func (s started) Describe() []string { return []string{"noetl.execution.id", s.i
 func TestSpansDescribeTheirOperation(t *testing.T) {
 	recorder := tracetest.NewSpanRecorder()
 	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder)).Tracer("test")
-	o := kit.Observer{Logger: slog.New(slog.DiscardHandler), Tracer: tracer, Duration: kit.NewDuration(prometheus.NewRegistry(), "test")}
-	op := kit.Lift("test.op", func(_ context.Context, in asked) (started, error) { return started{in.playbook + "-1"}, nil }, kit.Standard(o, kit.Limits{})...)
+	o := kit.Observer{
+		Logger:   slog.New(slog.DiscardHandler),
+		Tracer:   tracer,
+		Duration: kit.NewDuration(prometheus.NewRegistry(), "test"),
+	}
+	op := kit.Lift(
+		"test.op",
+		func(_ context.Context, in asked) (started, error) { return started{in.playbook + "-1"}, nil },
+		kit.Standard(o, kit.Limits{})...)
 	for _, playbook := range []string{"demo", ""} {
 		if _, err := op.Call(t.Context(), asked{playbook}); err != nil {
 			t.Fatal(err)
@@ -42,7 +49,10 @@ func TestSpansDescribeTheirOperation(t *testing.T) {
 			t.Errorf("%v is not in %v", want, spans[0].Attributes())
 		}
 	}
-	if slices.ContainsFunc(spans[1].Attributes(), func(kv attribute.KeyValue) bool { return kv.Key == "noetl.playbook.path" }) {
+	if slices.ContainsFunc(
+		spans[1].Attributes(),
+		func(kv attribute.KeyValue) bool { return kv.Key == "noetl.playbook.path" },
+	) {
 		t.Errorf("an empty value was set: %v", spans[1].Attributes())
 	}
 }

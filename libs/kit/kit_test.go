@@ -25,7 +25,14 @@ type setup struct {
 
 func (s *setup) standard(l kit.Limits) []kit.Middleware {
 	s.reg = prometheus.NewRegistry()
-	return kit.Standard(kit.Observer{Logger: slog.New(slog.NewTextHandler(&s.logs, nil)), Tracer: noop.NewTracerProvider().Tracer(""), Duration: kit.NewDuration(s.reg, "t")}, l)
+	return kit.Standard(
+		kit.Observer{
+			Logger:   slog.New(slog.NewTextHandler(&s.logs, nil)),
+			Tracer:   noop.NewTracerProvider().Tracer(""),
+			Duration: kit.NewDuration(s.reg, "t"),
+		},
+		l,
+	)
 }
 
 // outcomes returns how often each outcome was measured.
@@ -72,7 +79,10 @@ func TestTheFirstMiddlewareIsTheOutermost(t *testing.T) {
 func TestAPanicIsAnsweredLoggedAndMeasured(t *testing.T) {
 	t.Parallel()
 	var s setup
-	op := kit.Lift("o", func(context.Context, int) (int, error) { panic("hunter2") }, s.standard(kit.Limits{Concurrency: 1})...)
+	op := kit.Lift(
+		"o",
+		func(context.Context, int) (int, error) { panic("hunter2") },
+		s.standard(kit.Limits{Concurrency: 1})...)
 	for range 2 { // the second finds its slot free
 		_, err := op.Call(t.Context(), 1)
 		if f := fault.Of(err); f.Kind != fault.Internal || f.Code != "panic" || strings.Contains(f.Message, "hunter2") {
@@ -124,7 +134,10 @@ func TestBeyondTheLimitCallsAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s setup
 		release := make(chan struct{})
-		op := kit.Lift("o", func(context.Context, int) (int, error) { <-release; return 1, nil }, s.standard(kit.Limits{Concurrency: 1})...)
+		op := kit.Lift(
+			"o",
+			func(context.Context, int) (int, error) { <-release; return 1, nil },
+			s.standard(kit.Limits{Concurrency: 1})...)
 		go func() { _, _ = op.Call(t.Context(), 1) }()
 		synctest.Wait()
 		if _, err := op.Call(t.Context(), 1); fault.Of(err).Kind != fault.RateLimited || fault.Of(err).RetryAfter == 0 {

@@ -49,7 +49,10 @@ func NewDuration(reg prometheus.Registerer, service string) *prometheus.Histogra
 // recover, trace, measure, log, deadline, limit. The use case itself is recovered once more
 // innermost, so that its panic is an error by the time it is logged, measured and traced.
 func Standard(o Observer, l Limits) []Middleware {
-	return []Middleware{recovering(), tracing(o.Tracer), measuring(o.Duration), logging(o.Logger), deadline(l.Deadline), limiting(l.Concurrency), recovering()}
+	return []Middleware{
+		recovering(), tracing(o.Tracer), measuring(o.Duration), logging(o.Logger), deadline(l.Deadline),
+		limiting(l.Concurrency), recovering(),
+	}
 }
 
 func recovering() Middleware {
@@ -99,7 +102,10 @@ func tracing(tracer trace.Tracer) Middleware {
 			describe(ctx, span, out)
 			if err != nil {
 				f := fault.Of(err)
-				span.SetAttributes(attribute.String("error.type", f.Kind.String()), attribute.String("noetl.fault.code", f.Code))
+				span.SetAttributes(
+					attribute.String("error.type", f.Kind.String()),
+					attribute.String("noetl.fault.code", f.Code),
+				)
 				if fault.Outage(err) {
 					span.SetStatus(codes.Error, f.Message)
 				}
@@ -130,9 +136,15 @@ func logging(logger *slog.Logger) Middleware {
 			case err == nil:
 				logger.DebugContext(ctx, "operation done", "op", op, "took", time.Since(begin))
 			case fault.Outage(err):
-				logger.ErrorContext(ctx, "operation failed", "op", op, "took", time.Since(begin), "kind", f.Kind.String(), "reason", f.Code, "err", err)
+				logger.ErrorContext(
+					ctx, "operation failed", "op", op, "took", time.Since(begin), "kind", f.Kind.String(), "reason",
+					f.Code, "err", err,
+				)
 			default:
-				logger.InfoContext(ctx, "operation refused", "op", op, "took", time.Since(begin), "kind", f.Kind.String(), "reason", f.Code, "err", err)
+				logger.InfoContext(
+					ctx, "operation refused", "op", op, "took", time.Since(begin), "kind", f.Kind.String(),
+					"reason", f.Code, "err", err,
+				)
 			}
 			return out, err
 		}
@@ -162,7 +174,13 @@ func limiting(n int) Middleware {
 			select {
 			case slots <- struct{}{}:
 			default:
-				return nil, &fault.Error{Kind: fault.RateLimited, Code: "busy", Message: "too many such requests at once; try again", Op: op, RetryAfter: time.Second}
+				return nil, &fault.Error{
+					Kind:       fault.RateLimited,
+					Code:       "busy",
+					Message:    "too many such requests at once; try again",
+					Op:         op,
+					RetryAfter: time.Second,
+				}
 			}
 			defer func() { <-slots }()
 			return next(ctx, in)

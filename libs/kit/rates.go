@@ -26,7 +26,9 @@ type Rates struct {
 
 // SharedCounter makes and registers a counter, or returns the one of that name that another service of the
 // same process registered.
-func SharedCounter(reg prometheus.Registerer, opts prometheus.CounterOpts, labels ...string) (*prometheus.CounterVec, error) {
+func SharedCounter(
+	reg prometheus.Registerer, opts prometheus.CounterOpts, labels ...string,
+) (*prometheus.CounterVec, error) {
 	c := prometheus.NewCounterVec(opts, labels)
 	err := reg.Register(c)
 	if known, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
@@ -64,7 +66,11 @@ func NewRates(perMinute, burst int) *Rates {
 	}
 	perSecond := rate.Limit(float64(perMinute) / 60)
 	burst = max(burst, 1)
-	return &Rates{limit: perSecond, burst: burst, buckets: otter.Must(&otter.Options[string, *rate.Limiter]{MaximumSize: maxRateKeys})}
+	return &Rates{
+		limit:   perSecond,
+		burst:   burst,
+		buckets: otter.Must(&otter.Options[string, *rate.Limiter]{MaximumSize: maxRateKeys}),
+	}
 }
 
 // Check counts one event of a key. It returns nil, or the fault RateLimited with the time after

@@ -13,9 +13,20 @@ import (
 // Backlog reads up to limit messages of a subject after a sequence, in order, and fewer when they have
 // more than maxBytes together, with one batched direct get (NATS ADR-31): no consumer is made. more
 // reports whether the stream held others. An answer that was cut short is an error, never the end.
-func Backlog(ctx context.Context, js jetstream.JetStream, stream, subject string, after uint64, limit, maxBytes int) (messages []*jetstream.RawStreamMsg, more bool, err error) {
-	batch, err := jetstreamext.GetBatch(ctx, js, stream, limit,
-		jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchSeq(after+1), jetstreamext.GetBatchMaxBytes(maxBytes))
+func Backlog(
+	ctx context.Context, js jetstream.JetStream, stream, subject string, after uint64, limit, maxBytes int,
+) (messages []*jetstream.RawStreamMsg, more bool, err error) {
+	batch, err := jetstreamext.GetBatch(
+		ctx,
+		js,
+		stream,
+		limit,
+		jetstreamext.GetBatchSubject(
+			subject,
+		),
+		jetstreamext.GetBatchSeq(after+1),
+		jetstreamext.GetBatchMaxBytes(maxBytes),
+	)
 	if err != nil {
 		return nil, false, err
 	}

@@ -91,7 +91,8 @@ func (c *Client) Do(ctx context.Context, service, subject string, data []byte) (
 		defer cancel()
 	}
 	ctx, span := c.tel.Tracer().Start(ctx, "call "+subject, trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(attribute.String("messaging.system", "nats"), attribute.String("messaging.destination.name", subject)))
+		trace.WithAttributes(attribute.String("messaging.system", "nats"), attribute.String("messaging.destination.name", subject)),
+	)
 	defer span.End()
 	msg := &nats.Msg{Subject: subject, Data: data, Header: Inject(ctx, c.tel.Propagator(), nats.Header{})}
 	setDeadline(ctx, msg.Header)
@@ -122,13 +123,21 @@ func callError(service string, err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, nats.ErrMaxPayload):
-		return fault.Wrap(err, fault.TooLarge, "request_too_large", "the request is too large for the "+service+" service")
+		return fault.Wrap(
+			err, fault.TooLarge, "request_too_large", "the request is too large for the "+service+" service",
+		)
 	case errors.Is(err, nats.ErrNoResponders):
-		return fault.Wrap(err, fault.Unavailable, service+"_away", "the "+service+" service is not available; try again")
+		return fault.Wrap(
+			err, fault.Unavailable, service+"_away", "the "+service+" service is not available; try again",
+		)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
-		return fault.Wrap(err, fault.Unavailable, service+"_slow", "the "+service+" service did not answer in time; try again")
+		return fault.Wrap(
+			err, fault.Unavailable, service+"_slow", "the "+service+" service did not answer in time; try again",
+		)
 	default:
-		return fault.Wrap(err, fault.Unavailable, "nats_unavailable", "the "+service+" service cannot be reached; try again")
+		return fault.Wrap(
+			err, fault.Unavailable, "nats_unavailable", "the "+service+" service cannot be reached; try again",
+		)
 	}
 }
 

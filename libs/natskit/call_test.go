@@ -19,7 +19,11 @@ import (
 )
 
 // serve mounts a use case at subject "op" with a limit of 2 and returns a caller and stop.
-func serve(t *testing.T, n *testkit.NATS, use func(context.Context, string) (string, error)) (call func(context.Context, string) (string, error), stop func() error) {
+func serve(
+	t *testing.T,
+	n *testkit.NATS,
+	use func(context.Context, string) (string, error),
+) (call func(context.Context, string) (string, error), stop func() error) {
 	t.Helper()
 	tel := telemetry.Nop("test")
 	tel.Tracers = sdktrace.NewTracerProvider()
@@ -139,7 +143,8 @@ func TestBeyondTheLimitCallersAreRefusedAndDrainWaits(t *testing.T) {
 		go func() { out, _ := call(context.Background(), ""); answers <- out }()
 	}
 	testkit.Eventually(t, "two are running", func() bool { return running.Load() == 2 })
-	if _, err := call(t.Context(), ""); fault.Of(err) == nil || fault.Of(err).Kind != fault.RateLimited || fault.Of(err).RetryAfter != time.Second {
+	if _, err := call(t.Context(), ""); fault.Of(err) == nil || fault.Of(err).Kind != fault.RateLimited ||
+		fault.Of(err).RetryAfter != time.Second {
 		t.Errorf("third: %v", err)
 	}
 	stopped := make(chan error, 1)
@@ -170,13 +175,16 @@ func TestAServiceOutlivesARestartOfTheServer(t *testing.T) {
 		t.Errorf("during the outage: %v", err)
 	}
 	n.Start(t)
-	testkit.Eventually(t, "it answers again", func() bool { out, err := call(t.Context(), "x"); return out == "x" && err == nil })
+	testkit.Eventually(
+		t, "it answers again", func() bool { out, err := call(t.Context(), "x"); return out == "x" && err == nil },
+	)
 }
 
 func TestAddressHoldsNoCredentials(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"nats://u:p@a:4222, nats://u:p@b:4222": "nats://a:4222,nats://b:4222", "nats://a:4222,": "", "nats://u:secret@h:4222": "nats://h:4222", "x": "", "": "", "%": "",
+		"nats://u:p@a:4222, nats://u:p@b:4222": "nats://a:4222,nats://b:4222", "nats://a:4222,": "",
+		"nats://u:secret@h:4222": "nats://h:4222", "x": "", "": "", "%": "",
 	} {
 		if got := natskit.Address(in); got != want {
 			t.Errorf("%s: %s", in, got)

@@ -20,13 +20,13 @@ import (
 
 // Config holds the settings of a connection; every service embeds it.
 type Config struct {
-	URL      string `env:"NATS_URL" file:"nats.url" default:"nats://127.0.0.1:4222" secret:"true" doc:"NATS servers, comma list; credentials may sit in the URL"`
-	User     string `env:"NATS_USERNAME,NATS_USER" file:"nats.username,nats.user" doc:"user name, if not in the URL"`
-	Password string `env:"NATS_PASSWORD" file:"nats.password" secret:"true" doc:"password, if not in the URL"`
-	Creds    string `env:"NATS_CREDS" file:"nats.creds" doc:"path of a credentials file"`
-	Replicas int    `env:"GATEWAY_NATS_REPLICAS" file:"nats.replicas" default:"1" doc:"replicas of the streams and buckets that are created, 1 to 5"`
+	URL      string `env:"NATS_URL" file:"nats.url" default:"nats://127.0.0.1:4222" secret:"true"`
+	User     string `env:"NATS_USERNAME,NATS_USER" file:"nats.username,nats.user"`
+	Password string `env:"NATS_PASSWORD" file:"nats.password" secret:"true"`
+	Creds    string `env:"NATS_CREDS" file:"nats.creds"`
+	Replicas int    `env:"GATEWAY_NATS_REPLICAS" file:"nats.replicas" default:"1"`
 	// StoreBytes is the same for all services: each takes the shares of its own buckets.
-	StoreBytes int64 `env:"GATEWAY_STORE_MAX_BYTES" file:"nats.store_max_bytes" default:"1073741824" doc:"bytes of all key-value buckets together, in fixed shares (docs/operations.md); a full bucket refuses what is new"`
+	StoreBytes int64 `env:"GATEWAY_STORE_MAX_BYTES" file:"nats.store_max_bytes" default:"1073741824"`
 }
 
 // Validate reports what is wrong with the settings.
@@ -69,10 +69,17 @@ const syncQueue = 1024
 func Connect(cfg Config, name string, logger *slog.Logger, extra ...nats.Option) (*nats.Conn, error) {
 	refusals := &refusal{logger: logger, servers: Address(cfg.URL)}
 	opts := []nats.Option{
-		nats.Name(name), nats.CustomInboxPrefix(inboxPrefix + name), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
+		nats.Name(
+			name,
+		),
+		nats.CustomInboxPrefix(inboxPrefix + name),
+		nats.RetryOnFailedConnect(true),
+		nats.MaxReconnects(-1),
 		nats.CustomReconnectDelay(refusals.wait),
 		nats.IgnoreAuthErrorAbort(), // the default closes the connection for good at the second refusal
-		nats.Timeout(2 * time.Second), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
+		nats.Timeout(2 * time.Second),
+		nats.PingInterval(5 * time.Second),
+		nats.MaxPingsOutstanding(2),
 		nats.DrainTimeout(5 * time.Second),
 		nats.SyncQueueLen(syncQueue), // the default allocates 512 KB for every batched get
 		nats.ReconnectBufSize(-1),    // an outage is an error at once, not a queue nobody sees

@@ -66,7 +66,10 @@ func refusedAgain(t *testing.T, nc *nats.Conn) {
 	before := nc.Stats().Reconnects
 	testkit.Eventually(t, "it keeps trying", func() bool { return nc.Stats().Reconnects >= before+3 })
 	err := probe(t, nc)
-	if f := fault.Of(err); f == nil || f.Kind != fault.Unavailable || f.Code != "nats_refused" || f.Message != "NATS refuses this user" {
+	if f := fault.Of(
+		err,
+	); f == nil || f.Kind != fault.Unavailable || f.Code != "nats_refused" ||
+		f.Message != "NATS refuses this user" {
 		t.Errorf("readiness says %v", err)
 	}
 	if nc.IsClosed() {
@@ -107,7 +110,10 @@ func TestAWrongPasswordFromTheStartIsTold(t *testing.T) {
 	n.Require("gateway", "right-secret")
 	n.Start(t)
 	nc, log := dial(t, n, "wrong-secret")
-	testkit.Eventually(t, "the log is told", func() bool { return log.count("level=WARN") == 1 && log.count("authorization violation") == 1 })
+	testkit.Eventually(
+		t, "the log is told",
+		func() bool { return log.count("level=WARN") == 1 && log.count("authorization violation") == 1 },
+	)
 	refusedAgain(t, nc)
 	if log.count("level=WARN") != 1 || log.count("level=ERROR") != 0 || log.count("secret") != 0 {
 		t.Errorf("the log says %s", log.text.String())

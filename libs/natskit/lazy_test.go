@@ -44,8 +44,10 @@ func TestAWaiterKeepsItsOwnDeadline(t *testing.T) {
 func TestWhatIsGoneIsOpenedAgain(t *testing.T) {
 	t.Parallel()
 	for _, gone := range []error{
-		jetstream.ErrStreamNotFound, jetstream.ErrBucketNotFound, jetstream.ErrNoStreamResponse, jetstream.ErrConsumerNotFound,
-		nats.ErrStreamNotFound, nats.ErrConsumerNotFound, nats.ErrBucketNotFound, nats.ErrNoStreamResponse, nats.ErrNoResponders,
+		jetstream.ErrStreamNotFound, jetstream.ErrBucketNotFound, jetstream.ErrNoStreamResponse,
+		jetstream.ErrConsumerNotFound,
+		nats.ErrStreamNotFound, nats.ErrConsumerNotFound, nats.ErrBucketNotFound, nats.ErrNoStreamResponse,
+		nats.ErrNoResponders,
 	} {
 		opened := 0
 		l := natskit.NewLazy(nil, func(context.Context) (int, error) { opened++; return opened, nil })
@@ -95,7 +97,11 @@ func TestAnOperationRunsTwiceAtTheMost(t *testing.T) {
 	if f := fault.Of(err); f == nil || f.Kind != fault.Unavailable || opened != 2 || ran != 2 {
 		t.Errorf("opened %d times, ran %d times: %v", opened, ran, err)
 	}
-	if err := l.Do(t.Context(), func(int) error { ran++; return errors.New("something else") }); err == nil || ran != 3 {
+	if err := l.Do(
+		t.Context(),
+		func(int) error { ran++; return errors.New("something else") },
+	); err == nil ||
+		ran != 3 {
 		t.Errorf("ran %d times: %v", ran, err)
 	}
 }
@@ -126,7 +132,10 @@ func TestTheFirstUseAfterALossOfDataSucceeds(t *testing.T) {
 	n := testkit.StartNATS(t)
 	js := n.JetStream(t)
 	bucket := natskit.Bucket(js, jetstream.KeyValueConfig{Bucket: "b", MaxBytes: 1 << 20})
-	stream := natskit.Stream(js, jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}, MaxBytes: 1 << 20}, slog.New(slog.DiscardHandler))
+	stream := natskit.Stream(
+		js, jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}, MaxBytes: 1 << 20},
+		slog.New(slog.DiscardHandler),
+	)
 	use := func() error {
 		kv, err := bucket.Get(t.Context())
 		if err != nil {
@@ -145,7 +154,9 @@ func TestTheFirstUseAfterALossOfDataSucceeds(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.Lose(t)
-	testkit.Eventually(t, "it has reconnected", func() bool { return js.Conn().Stats().Reconnects > 0 && js.Conn().IsConnected() })
+	testkit.Eventually(
+		t, "it has reconnected", func() bool { return js.Conn().Stats().Reconnects > 0 && js.Conn().IsConnected() },
+	)
 	if err := use(); err != nil {
 		t.Error(err)
 	}

@@ -40,7 +40,17 @@ const (
 //
 //nolint:gochecknoglobals // a constant table
 var shares = map[Store]int64{
-	Claims: 16, Clients: 8, Logins: 8, Requests: 6, Routes: 6, Sessions: 6, LocalSessions: 6, Revoked: 4, Flows: 2, Sources: 1, Tickets: 1,
+	Claims:        16,
+	Clients:       8,
+	Logins:        8,
+	Requests:      6,
+	Routes:        6,
+	Sessions:      6,
+	LocalSessions: 6,
+	Revoked:       4,
+	Flows:         2,
+	Sources:       1,
+	Tickets:       1,
 }
 
 // allShares is the sum of shares.
@@ -100,10 +110,12 @@ func (r Room) compare(ctx context.Context, js jetstream.JetStream, cfg jetstream
 		return
 	}
 	if have := s.CachedInfo().Config.MaxBytes; have != cfg.MaxBytes {
-		r.Logger.WarnContext(ctx,
-			"the bucket keeps a bound that differs from this configuration: an operator has to change it",
-			"bucket", cfg.Bucket, "max_bytes", have, "configured_bytes", cfg.MaxBytes, "setting", "GATEWAY_STORE_MAX_BYTES",
-			"command", fmt.Sprintf("nats stream edit KV_%s --max-bytes=%d", cfg.Bucket, cfg.MaxBytes))
+		r.Logger.WarnContext(
+			ctx, "the bucket keeps a bound that differs from this configuration: an operator has to change it",
+			"bucket", cfg.Bucket, "max_bytes", have, "configured_bytes", cfg.MaxBytes, "setting",
+			"GATEWAY_STORE_MAX_BYTES", "command",
+			fmt.Sprintf("nats stream edit KV_%s --max-bytes=%d", cfg.Bucket, cfg.MaxBytes),
+		)
 	}
 }
 

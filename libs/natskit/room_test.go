@@ -168,7 +168,9 @@ func TestNoServiceMakesAStoreWithoutABound(t *testing.T) {
 			t.Errorf("a %s without a bound: %v", what, err)
 		}
 	}
-	makes := regexp.MustCompile(`\.(Create|Update|CreateOrUpdate)(KeyValue|Stream|ObjectStore)\(|natskit\.Bucket\(|\.AddStream\(`)
+	makes := regexp.MustCompile(
+		`\.(Create|Update|CreateOrUpdate)(KeyValue|Stream|ObjectStore)\(|natskit\.Bucket\(|\.AddStream\(`,
+	)
 	seen := 0
 	for _, root := range []string{"../../services", "../sessions", "../noetl", "../run", "../kit", "../httpkit"} {
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

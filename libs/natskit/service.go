@@ -30,17 +30,24 @@ type Endpoint struct {
 // beyond it callers are refused with RateLimited, so that one slow operation neither starves
 // the others nor queues without end.
 func Mount[In, Out any](subject string, limit int, op kit.Operation[In, Out]) Endpoint {
-	return Endpoint{subject: subject, limit: limit, name: op.Name(), serve: func(ctx context.Context, data []byte) ([]byte, error) {
-		var in In
-		if err := json.Unmarshal(data, &in); err != nil {
-			return nil, fault.Wrap(err, fault.Invalid, "bad_json", "the request is not the JSON object that this operation takes")
-		}
-		out, err := op.Call(ctx, in)
-		if err != nil {
-			return nil, err
-		}
-		return json.Marshal(out)
-	}}
+	return Endpoint{
+		subject: subject,
+		limit:   limit,
+		name:    op.Name(),
+		serve: func(ctx context.Context, data []byte) ([]byte, error) {
+			var in In
+			if err := json.Unmarshal(data, &in); err != nil {
+				return nil, fault.Wrap(
+					err, fault.Invalid, "bad_json", "the request is not the JSON object that this operation takes",
+				)
+			}
+			out, err := op.Call(ctx, in)
+			if err != nil {
+				return nil, err
+			}
+			return json.Marshal(out)
+		},
+	}
 }
 
 // Service is a [run.Component]: a micro service with its endpoints, in the queue group that
@@ -66,7 +73,15 @@ func (s *Service) Run(ctx context.Context) error {
 	if err := waitConnected(ctx, s.nc); err != nil {
 		return nil //nolint:nilerr // stopped before NATS was there
 	}
-	svc, err := micro.AddService(s.nc, micro.Config{Name: s.name, Version: "1.0.0", Description: "NoETL gateway " + s.name, Metadata: map[string]string{"build": s.version}})
+	svc, err := micro.AddService(
+		s.nc,
+		micro.Config{
+			Name:        s.name,
+			Version:     "1.0.0",
+			Description: "NoETL gateway " + s.name,
+			Metadata:    map[string]string{"build": s.version},
+		},
+	)
 	if err != nil {
 		return fmt.Errorf("adding the NATS service: %w", err)
 	}
@@ -78,7 +93,12 @@ func (s *Service) Run(ctx context.Context) error {
 			select {
 			case slots <- struct{}{}:
 			default:
-				s.reply(req, nil, fault.New(fault.RateLimited, "busy", "too many such requests at once; try again").After(time.Second))
+				s.reply(
+					req,
+					nil,
+					fault.New(fault.RateLimited, "busy", "too many such requests at once; try again").
+						After(time.Second),
+				)
 				return
 			}
 			flights.Go(func() {
@@ -136,7 +156,8 @@ func (s *Service) handle(ctx context.Context, e Endpoint, req micro.Request) {
 	ctx, cancel := withDeadline(Extract(ctx, s.tel.Propagator(), header), header)
 	defer cancel()
 	ctx, span := s.tel.Tracer().Start(ctx, "receive "+e.subject, trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(attribute.String("messaging.system", "nats"), attribute.String("messaging.destination.name", e.subject)))
+		trace.WithAttributes(attribute.String("messaging.system", "nats"), attribute.String("messaging.destination.name", e.subject)),
+	)
 	defer span.End()
 	data, err := e.serve(ctx, req.Data())
 	s.reply(req, data, err)

@@ -118,8 +118,10 @@ func (l *Lazy[T]) Failed(err error) error {
 // of package nats, which package jetstream's do not match.
 func missing(err error) bool {
 	for _, e := range []error{
-		jetstream.ErrStreamNotFound, jetstream.ErrBucketNotFound, jetstream.ErrNoStreamResponse, jetstream.ErrConsumerNotFound,
-		nats.ErrStreamNotFound, nats.ErrBucketNotFound, nats.ErrNoStreamResponse, nats.ErrConsumerNotFound, nats.ErrNoResponders,
+		jetstream.ErrStreamNotFound, jetstream.ErrBucketNotFound, jetstream.ErrNoStreamResponse,
+		jetstream.ErrConsumerNotFound,
+		nats.ErrStreamNotFound, nats.ErrBucketNotFound, nats.ErrNoStreamResponse, nats.ErrConsumerNotFound,
+		nats.ErrNoResponders,
 	} {
 		if errors.Is(err, e) {
 			return true
@@ -169,7 +171,10 @@ func Stream(js jetstream.JetStream, cfg jetstream.StreamConfig, logger *slog.Log
 		defer cancel()
 		updated, err := js.UpdateStream(uctx, cfg)
 		if err != nil {
-			logger.WarnContext(ctx, "the stream keeps settings that differ from this configuration: an operator has to change it", "stream", cfg.Name, "err", err)
+			logger.WarnContext(
+				ctx, "the stream keeps settings that differ from this configuration: an operator has to change it",
+				"stream", cfg.Name, "err", err,
+			)
 			return s, ctx.Err()
 		}
 		return updated, nil
@@ -188,8 +193,10 @@ func current(have, want jetstream.StreamConfig) bool {
 		return *c.RePublish
 	}
 	return slices.Equal(have.Subjects, want.Subjects) && have.AllowDirect == want.AllowDirect && republish(have) == republish(want) &&
-		have.MaxAge == want.MaxAge && have.MaxBytes == want.MaxBytes && have.MaxMsgsPerSubject == want.MaxMsgsPerSubject &&
-		have.Duplicates == want.Duplicates && have.Replicas == want.Replicas
+		have.MaxAge == want.MaxAge && have.MaxBytes == want.MaxBytes &&
+		have.MaxMsgsPerSubject == want.MaxMsgsPerSubject &&
+		have.Duplicates == want.Duplicates &&
+		have.Replicas == want.Replicas
 }
 
 // BoundStream opens a stream that belongs to somebody else as it is, and makes it with cfg

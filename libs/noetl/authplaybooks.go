@@ -5,9 +5,9 @@ import "github.com/noetl/gateway/libs/contract/noetlwire"
 // AuthPlaybooks holds the settings that name the playbooks of auth. All services that start something read them:
 // auth starts these, the others must not.
 type AuthPlaybooks struct {
-	Login    string `env:"AUTH_PLAYBOOK_LOGIN" file:"auth_playbooks.login" default:"api_integration/auth0/auth0_login" doc:"playbook of a login; only auth starts it"`
-	Validate string `env:"AUTH_PLAYBOOK_VALIDATE_SESSION" file:"auth_playbooks.validate_session" default:"api_integration/auth0/auth0_validate_session" doc:"playbook of a session check, likewise"`
-	Access   string `env:"AUTH_PLAYBOOK_CHECK_ACCESS" file:"auth_playbooks.check_access" default:"api_integration/auth0/check_playbook_access" doc:"playbook of an access check, likewise"`
+	Login    string `env:"AUTH_PLAYBOOK_LOGIN" file:"auth_playbooks.login" default:"api_integration/auth0/auth0_login"`
+	Validate string `env:"AUTH_PLAYBOOK_VALIDATE_SESSION" file:"auth_playbooks.validate_session" default:"api_integration/auth0/auth0_validate_session"`
+	Access   string `env:"AUTH_PLAYBOOK_CHECK_ACCESS" file:"auth_playbooks.check_access" default:"api_integration/auth0/check_playbook_access"`
 }
 
 // Reserved returns the playbooks that nobody starts through the gateway.

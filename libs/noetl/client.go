@@ -24,10 +24,10 @@ import (
 
 // Config holds the settings of the connection to NoETL; the services that call it embed it.
 type Config struct {
-	BaseURL       string        `env:"NOETL_BASE_URL" file:"noetl.base_url" default:"http://localhost:8082" doc:"base URL of noetl-server, without /api"`
-	Timeout       time.Duration `env:"NOETL_TIMEOUT_SECS" file:"noetl.timeout_secs" default:"120" unit:"s" doc:"longest wait for an answer of NoETL"`
-	Shards        []string      `env:"GATEWAY_SHARDS" file:"noetl.shards" table:"shard_index,base_url" doc:"noetl-servers by shard, as index=URL: 0=http://noetl-0:8082,1=http://noetl-1:8082; calls about one execution go to the server that owns it"`
-	InternalToken string        `env:"NOETL_INTERNAL_API_TOKEN" file:"noetl.internal_api_token,internal_api_token" secret:"true" doc:"bearer token for NoETL's /api/internal routes"`
+	BaseURL       string        `env:"NOETL_BASE_URL" file:"noetl.base_url" default:"http://localhost:8082"`
+	Timeout       time.Duration `env:"NOETL_TIMEOUT_SECS" file:"noetl.timeout_secs" default:"120" unit:"s"`
+	Shards        []string      `env:"GATEWAY_SHARDS" file:"noetl.shards" table:"shard_index,base_url"`
+	InternalToken string        `env:"NOETL_INTERNAL_API_TOKEN" file:"noetl.internal_api_token,internal_api_token" secret:"true"`
 }
 
 // Validate reports what is wrong with the settings.
@@ -140,7 +140,10 @@ const ended = "Cannot cancel execution in "
 func (c *Client) Listener(ctx context.Context, name string) (noetlwire.Listener, error) {
 	var out noetlwire.Listener
 	if c.token == "" {
-		return out, fault.New(fault.Unavailable, "internal_token_unset", "push ingress is not configured: NOETL_INTERNAL_API_TOKEN is not set")
+		return out, fault.New(
+			fault.Unavailable, "internal_token_unset",
+			"push ingress is not configured: NOETL_INTERNAL_API_TOKEN is not set",
+		)
 	}
 	if name == "" || name == "." || name == ".." { // the internal token must not go to another route
 		return out, fault.New(fault.NotFound, "noetl_404", "there is no such listener")
@@ -281,11 +284,15 @@ func (c *Client) PathOf(ctx context.Context, catalogID string) (string, error) {
 	var out struct {
 		Path string `json:"path"`
 	}
-	if err := c.Do(ctx, http.MethodPost, "/api/catalog/resource", map[string]string{"catalog_id": catalogID}, &out); err != nil {
+	if err := c.Do(
+		ctx, http.MethodPost, "/api/catalog/resource", map[string]string{"catalog_id": catalogID}, &out,
+	); err != nil {
 		return "", err
 	}
 	if out.Path == "" {
-		return "", fault.New(fault.BadGateway, "noetl_bad_answer", "NoETL did not say which path that catalog entry has")
+		return "", fault.New(
+			fault.BadGateway, "noetl_bad_answer", "NoETL did not say which path that catalog entry has",
+		)
 	}
 	return out.Path, nil
 }
@@ -317,7 +324,9 @@ func unreachable(err error) error {
 	case NotSent(err):
 		return fault.Wrap(err, fault.BadGateway, noetlwire.CodeUnreachable, "NoETL cannot be reached")
 	default:
-		return fault.Wrap(err, fault.BadGateway, "noetl_interrupted", "the connection to NoETL broke before it answered")
+		return fault.Wrap(
+			err, fault.BadGateway, "noetl_interrupted", "the connection to NoETL broke before it answered",
+		)
 	}
 }
 

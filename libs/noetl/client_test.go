@@ -21,14 +21,19 @@ func client(tb testing.TB, h http.HandlerFunc, timeout time.Duration) (*noetl.Cl
 	tb.Helper()
 	srv := httptest.NewServer(h)
 	tb.Cleanup(srv.Close)
-	return noetl.New(noetl.Config{BaseURL: srv.URL + "/", Timeout: timeout, InternalToken: "internal-secret"}, telemetry.Nop("t")), srv.URL
+	return noetl.New(
+		noetl.Config{BaseURL: srv.URL + "/", Timeout: timeout, InternalToken: "internal-secret"},
+		telemetry.Nop("t"),
+	), srv.URL
 }
 
 func TestStatusMapping(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]fault.Kind{
-		400: fault.Invalid, 401: fault.BadGateway, 403: fault.Denied, 404: fault.NotFound, 409: fault.Conflict, 413: fault.TooLarge, 422: fault.Invalid,
-		429: fault.RateLimited, 418: fault.BadGateway, 302: fault.BadGateway, 500: fault.BadGateway, 502: fault.BadGateway, 503: fault.Unavailable, 504: fault.Timeout,
+		400: fault.Invalid, 401: fault.BadGateway, 403: fault.Denied, 404: fault.NotFound, 409: fault.Conflict,
+		413: fault.TooLarge, 422: fault.Invalid,
+		429: fault.RateLimited, 418: fault.BadGateway, 302: fault.BadGateway, 500: fault.BadGateway,
+		502: fault.BadGateway, 503: fault.Unavailable, 504: fault.Timeout,
 	} {
 		c, base := client(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "http://127.0.0.1:1/elsewhere") // must not be followed
@@ -51,7 +56,8 @@ func TestAnswers(t *testing.T) {
 	t.Parallel()
 	for answer, want := range map[string]string{
 		`{"execution_id":582940187123449857,"status":"started"}`: "582940187123449857", `{"execution_id":"5"}`: "5",
-		`{}`: "", `{"execution_id":"a/b"}`: "", `nonsense`: "", `{"execution_id":"1","x":"` + strings.Repeat("x", 5<<20) + `"}`: "",
+		`{}`: "", `{"execution_id":"a/b"}`: "", `nonsense`: "",
+		`{"execution_id":"1","x":"` + strings.Repeat("x", 5<<20) + `"}`: "",
 	} {
 		c, _ := client(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Authorization") != "" {
@@ -76,7 +82,10 @@ func TestOutages(t *testing.T) {
 	slow, base := client(t, func(http.ResponseWriter, *http.Request) { <-release }, 100*time.Millisecond)
 	defer close(release)
 	err := slow.Cancel(t.Context(), "1", "r", true)
-	if f := fault.Of(err); f == nil || f.Kind != fault.Timeout || strings.Contains(f.Message, base) || noetl.NotSent(err) {
+	if f := fault.Of(
+		err,
+	); f == nil || f.Kind != fault.Timeout || strings.Contains(f.Message, base) ||
+		noetl.NotSent(err) {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -86,7 +95,10 @@ func TestOutages(t *testing.T) {
 	}
 	away := noetl.New(noetl.Config{BaseURL: "http://127.0.0.1:1", Timeout: time.Minute}, telemetry.Nop("t"))
 	err = away.Cancel(t.Context(), "1", "r", true)
-	if f := fault.Of(err); f == nil || f.Kind != fault.BadGateway || strings.Contains(f.Message, "127.0.0.1") || !noetl.NotSent(err) {
+	if f := fault.Of(
+		err,
+	); f == nil || f.Kind != fault.BadGateway || strings.Contains(f.Message, "127.0.0.1") ||
+		!noetl.NotSent(err) {
 		t.Error(err)
 	}
 	if _, err := away.Listener(t.Context(), "x"); fault.Of(err).Code != "internal_token_unset" {
@@ -96,7 +108,11 @@ func TestOutages(t *testing.T) {
 
 func TestIDsCannotLeaveTheirRoute(t *testing.T) {
 	t.Parallel()
-	c, _ := client(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("NoETL was asked %s", r.URL) }, time.Minute)
+	c, _ := client(
+		t,
+		func(_ http.ResponseWriter, r *http.Request) { t.Errorf("NoETL was asked %s", r.URL) },
+		time.Minute,
+	)
 	for _, id := range []string{"", ".", "..", "a/b", "1?x", "%2e%2e"} {
 		if _, err := c.Rerun(t.Context(), id, nil); fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
 			t.Errorf("rerun %q: %v", id, err)
@@ -115,7 +131,8 @@ func TestIDsCannotLeaveTheirRoute(t *testing.T) {
 func TestTheInternalTokenGoesToInternalRoutes(t *testing.T) {
 	t.Parallel()
 	c, _ := client(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer internal-secret" || r.URL.EscapedPath() != "/api/internal/ingress/a%2Fb" {
+		if r.Header.Get("Authorization") != "Bearer internal-secret" ||
+			r.URL.EscapedPath() != "/api/internal/ingress/a%2Fb" {
 			t.Error(r.URL, r.Header)
 		}
 		_, _ = fmt.Fprint(w, `{"listener":"a"}`)

@@ -52,7 +52,11 @@ func TestARerunWhereThereIsNoRouteForIt(t *testing.T) {
 	} {
 		executed := ""
 		noetl, _ := client(t, without(c.status, c.detail, &executed), time.Minute)
-		out, err := noetl.Rerun(t.Context(), "5", map[string]any{"a": 2, "request_id": "new", "gateway_url": "http://new"})
+		out, err := noetl.Rerun(
+			t.Context(),
+			"5",
+			map[string]any{"a": 2, "request_id": "new", "gateway_url": "http://new"},
+		)
 		if err != nil || out.ExecutionID != "6" || executed != c.want {
 			t.Errorf("%s: %+v, %v, executed\n%s\nwant\n%s", name, out, err, executed, c.want)
 		}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"io"
 
-	"github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/settings"
 )
 
 // Service describes the program of one service whose settings are a C.
 type Service[C any] struct {
 	Name    string
-	Load    func(environ []string, defaults ...config.Default) (C, error)
+	Load    func(environ []string, defaults ...settings.Default) (C, error)
 	Process func(C) ProcessConfig
 	Serve   func(ctx context.Context, cfg C, stdout io.Writer) error
 	Tools   map[string]Tool
@@ -19,7 +19,7 @@ type Service[C any] struct {
 // Main is the command line of a service's binary: it runs without an argument, and has
 // health, config and --version. It returns the exit code.
 func (s Service[C]) Main(args []string, stdout, stderr io.Writer) int {
-	load := func() (C, error) { return s.Load(config.Environ()) }
+	load := func() (C, error) { return s.Load(settings.Environ()) }
 	return Program{
 		Name: s.Name, Tools: s.Tools,
 		Verbs: map[string]func(context.Context, io.Writer) error{"": func(ctx context.Context, stdout io.Writer) error {
@@ -37,7 +37,7 @@ func (s Service[C]) Main(args []string, stdout, stderr io.Writer) int {
 					return err
 				}
 			}
-			return config.Table(w, effective, &cfg)
+			return settings.Table(w, effective, &cfg)
 		},
 		AdminURL: func() (string, error) {
 			cfg, err := load()

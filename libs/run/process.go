@@ -13,17 +13,17 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/libs/telemetry"
 )
 
 // AdminConfig holds the settings of the admin listener.
 type AdminConfig struct {
-	Port  int    `env:"GATEWAY_ADMIN_PORT" file:"server.admin_port" default:"9090" doc:"admin listener: health, metrics and, if GATEWAY_PPROF is set, profiles; 0 picks a free port"`
-	Bind  string `env:"GATEWAY_ADMIN_BIND" file:"server.admin_bind" default:"127.0.0.1" doc:"address of the admin listener; it must not face the internet"`
-	PProf bool   `env:"GATEWAY_PPROF" file:"server.profiling" default:"false" doc:"serve /debug/pprof on the admin listener: profiles show what is in memory. Refused if the listener is bound to every address of the machine (0.0.0.0, ::)"`
+	Port  int    `env:"GATEWAY_ADMIN_PORT" file:"server.admin_port" default:"9090"`
+	Bind  string `env:"GATEWAY_ADMIN_BIND" file:"server.admin_bind" default:"127.0.0.1"`
+	PProf bool   `env:"GATEWAY_PPROF" file:"server.profiling" default:"false"`
 }
 
 // Listen opens the admin listener.
@@ -47,7 +47,7 @@ type ProcessConfig struct {
 	NATS       natskit.Config
 	Admin      AdminConfig
 	Bounds     httpkit.BoundsConfig
-	DrainDelay time.Duration `env:"GATEWAY_DRAIN_DELAY_SECS" file:"server.drain_delay_secs" default:"0" unit:"s" doc:"time between not ready and the closing of the listeners, for a load balancer to look elsewhere, at most 60 s"`
+	DrainDelay time.Duration `env:"GATEWAY_DRAIN_DELAY_SECS" file:"server.drain_delay_secs" default:"0" unit:"s"`
 }
 
 // maxDrainDelay bounds the delay: an orchestrator's patience is 30 s unless it is told.
@@ -56,7 +56,7 @@ const maxDrainDelay = time.Minute
 // Validate reports what is wrong with the settings.
 func (c ProcessConfig) Validate() error {
 	problems := []error{c.Log.Validate(), c.NATS.Validate(), c.Bounds.Validate()}
-	problems = append(problems, config.Port("GATEWAY_ADMIN_PORT", c.Admin.Port))
+	problems = append(problems, settings.Port("GATEWAY_ADMIN_PORT", c.Admin.Port))
 	if c.DrainDelay < 0 || c.DrainDelay > maxDrainDelay {
 		problems = append(problems, fmt.Errorf("GATEWAY_DRAIN_DELAY_SECS=%s: must be 0 to 60 s", c.DrainDelay))
 	}
@@ -92,7 +92,13 @@ type Part interface {
 
 // Serve is the life of a split process: telemetry, NATS, admin listener and one service.
 // It returns when ctx ends or something fails; the ready line goes to stdout.
-func Serve(ctx context.Context, service string, cfg ProcessConfig, stdout io.Writer, build func(context.Context, Host) (Part, error)) error {
+func Serve(
+	ctx context.Context,
+	service string,
+	cfg ProcessConfig,
+	stdout io.Writer,
+	build func(context.Context, Host) (Part, error),
+) error {
 	if cfg.NATS.URL == "" {
 		return fmt.Errorf("NATS_URL (nats.url) is empty: %s needs NATS", service)
 	}
@@ -100,7 +106,13 @@ func Serve(ctx context.Context, service string, cfg ProcessConfig, stdout io.Wri
 }
 
 // ServeOptional is [Serve] for a service that can do without NATS: without a URL the host's connection is nil.
-func ServeOptional(ctx context.Context, service string, cfg ProcessConfig, stdout io.Writer, build func(context.Context, Host) (Part, error)) error {
+func ServeOptional(
+	ctx context.Context,
+	service string,
+	cfg ProcessConfig,
+	stdout io.Writer,
+	build func(context.Context, Host) (Part, error),
+) error {
 	reg := telemetry.NewRegistry(Version())
 	tel, err := telemetry.Setup(ctx, service, Version(), cfg.Log, os.Stderr, reg)
 	if err != nil {
@@ -115,7 +127,7 @@ func ServeOptional(ctx context.Context, service string, cfg ProcessConfig, stdou
 		return err
 	}
 	health := &httpkit.Health{Logger: tel.Logger}
-	WarnRetired(ctx, tel.Logger, config.Environ())
+	WarnRetired(ctx, tel.Logger, settings.Environ())
 	components := []Component{
 		Flush(tel),
 		httpkit.NewServer("admin listener", admin, httpkit.Admin(health, reg, cfg.Admin.PProf), tel.Logger, nil).
@@ -136,13 +148,16 @@ func ServeOptional(ctx context.Context, service string, cfg ProcessConfig, stdou
 	ready := part.Ready()
 	ready.Admin, ready.NATS = httpkit.URL(admin), natskit.Address(cfg.NATS.URL)
 	components = append(components, part.Components()...)
-	components = append(components, GiveBack(), Announce(health, func() { ready.Print(stdout) }), DrainFirst(health, cfg.DrainDelay))
+	components = append(
+		components, GiveBack(), Announce(health, func() { ready.Print(stdout) }),
+		DrainFirst(health, cfg.DrainDelay),
+	)
 	return All(ctx, tel.Logger, DrainTimeout+cfg.DrainDelay, components...)
 }
 
 // WarnRetired names the settings of earlier gateways that have no meaning here, in one warning.
 func WarnRetired(ctx context.Context, logger *slog.Logger, environ []string) {
-	if names := config.Retired(environ); len(names) > 0 {
+	if names := settings.Retired(environ); len(names) > 0 {
 		logger.WarnContext(ctx, "settings of earlier gateways that have no meaning here", "settings", names)
 	}
 }

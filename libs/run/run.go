@@ -67,7 +67,9 @@ func All(ctx context.Context, logger *slog.Logger, drain time.Duration, componen
 		logger.InfoContext(base, "stopping", "timeout", drain)
 	case e := <-exits:
 		first = fmt.Errorf("%s: %w", components[e.index].Name(), e.err)
-		logger.ErrorContext(base, "component failed, stopping all", "component", components[e.index].Name(), "err", e.err)
+		logger.ErrorContext(
+			base, "component failed, stopping all", "component", components[e.index].Name(), "err", e.err,
+		)
 	}
 	timer := time.NewTimer(drain)
 	defer timer.Stop()

@@ -29,7 +29,9 @@ func TestStopsInReverseOrder(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := run.All(ctx, slog.New(slog.DiscardHandler), time.Minute, part("nats"), part("service"), part("listener")); err != nil {
+		if err := run.All(
+			ctx, slog.New(slog.DiscardHandler), time.Minute, part("nats"), part("service"), part("listener"),
+		); err != nil {
 			t.Fatal(err)
 		}
 		if want := []string{"listener", "service", "nats"}; !slices.Equal(order, want) {

@@ -17,7 +17,9 @@ import (
 func TestAQuestionAboutAnOpenStreamCountsAgainstNobody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, time.Minute, 0)
-	client, err := sessions.New(w.nats.Connect(t), sessions.Config{NearTTL: time.Minute, NearMax: 1000, BadRate: 30}, telemetry.Nop("test"))
+	client, err := sessions.New(
+		w.nats.Connect(t), sessions.Config{NearTTL: time.Minute, NearMax: 1000, BadRate: 30}, telemetry.Nop("test"),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +39,9 @@ func TestAQuestionAboutAnOpenStreamCountsAgainstNobody(t *testing.T) {
 func TestWhoInventsTokensIsStoppedAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, time.Minute, 0)
-	client, err := sessions.New(w.nats.Connect(t), sessions.Config{NearTTL: time.Minute, NearMax: 1000, BadRate: 30}, telemetry.Nop("test"))
+	client, err := sessions.New(
+		w.nats.Connect(t), sessions.Config{NearTTL: time.Minute, NearMax: 1000, BadRate: 30}, telemetry.Nop("test"),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +66,10 @@ func TestWhoInventsTokensIsStoppedAlone(t *testing.T) {
 		t.Errorf("a session that is known, from the same address: %v", err)
 	}
 	w.set(func() (authwire.Session, error) { return live(time.Hour), nil })
-	if _, err := client.Resolve(httpkit.WithClient(t.Context(), netip.MustParseAddr("198.51.100.2")), "other"); err != nil {
+	if _, err := client.Resolve(
+		httpkit.WithClient(t.Context(), netip.MustParseAddr("198.51.100.2")),
+		"other",
+	); err != nil {
 		t.Errorf("another address: %v", err)
 	}
 }

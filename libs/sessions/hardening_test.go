@@ -39,7 +39,10 @@ func TestWhichCookieIsTheSession(t *testing.T) {
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		r.Header.Set("Cookie", header)
-		if got := sessions.TokenOf(r); got != want || (sessions.Ambiguous(r) != "") != (want == "") || sessions.CookieOf(r) == "" {
+		if got := sessions.TokenOf(
+			r,
+		); got != want || (sessions.Ambiguous(r) != "") != (want == "") ||
+			sessions.CookieOf(r) == "" {
 			t.Errorf("%s: %q, cookie %q, ambiguous %q", header, got, sessions.CookieOf(r), sessions.Ambiguous(r))
 		}
 		lines := strings.ReplaceAll(header, "; ", "\n")
@@ -75,7 +78,12 @@ func TestBadTokensLockNobodyElseOut(t *testing.T) {
 		return authwire.Session{}, fault.New(fault.Unauthenticated, "invalid_session", "no")
 	}
 	nc := nats.Connect(t)
-	component(t, natskit.NewService(nc, tel, "auth", "v", natskit.Mount(authwire.SubjectResolve, 64, kit.Lift("auth.resolve", auth))).Run)
+	component(
+		t,
+		natskit.NewService(
+			nc, tel, "auth", "v", natskit.Mount(authwire.SubjectResolve, 64, kit.Lift("auth.resolve", auth)),
+		).Run,
+	)
 	cnc := nats.Connect(t)
 	client, err := sessions.New(cnc, sessions.Config{NearTTL: time.Minute, NearMax: 1000, BadRate: 6}, tel)
 	if err != nil {

@@ -29,15 +29,18 @@ import (
 
 // Config holds the settings of the near cache; edge-proxy and event-fanout embed it.
 type Config struct {
-	NearTTL time.Duration `env:"GATEWAY_SESSION_NEAR_TTL_SECS" file:"nats.session_near_ttl_secs" default:"30" unit:"s" doc:"how long an answered session check is reused without asking auth; revocation does not wait for it"`
-	Grace   time.Duration `env:"GATEWAY_SESSION_GRACE_SECS" file:"nats.session_grace_secs" default:"300" unit:"s" doc:"how long a cached, unexpired session is still accepted while auth or NATS is away"`
-	BadRate int           `env:"GATEWAY_BAD_SESSION_RATE_ADDRESS_PER_MIN" file:"limits.bad_session_rate_address_per_min" default:"600" doc:"session tokens that are none, per minute and client address, a sixth of it in a burst; beyond it NoETL is asked about 12 of that address's tokens a minute that the gateway has not seen, and the others get 429. Sessions that it has seen begin are never refused for it. 0 does not limit; each replica counts for itself"`
-	NearMax int           `env:"GATEWAY_SESSION_NEAR_MAX" file:"nats.session_near_max" default:"100000" doc:"sessions kept in memory; beyond it the least used are asked for again"`
+	NearTTL time.Duration `env:"GATEWAY_SESSION_NEAR_TTL_SECS" file:"nats.session_near_ttl_secs" default:"30" unit:"s"`
+	Grace   time.Duration `env:"GATEWAY_SESSION_GRACE_SECS" file:"nats.session_grace_secs" default:"300" unit:"s"`
+	BadRate int           `env:"GATEWAY_BAD_SESSION_RATE_ADDRESS_PER_MIN" file:"limits.bad_session_rate_address_per_min" default:"600"`
+	NearMax int           `env:"GATEWAY_SESSION_NEAR_MAX" file:"nats.session_near_max" default:"100000"`
 }
 
 // Fault codes of a check.
 var (
-	errMissing = fault.New(fault.Unauthenticated, "missing_session", "a session token is required: send it as Authorization: Bearer, X-Session-Token or the cookie session_token")
+	errMissing = fault.New(
+		fault.Unauthenticated, "missing_session",
+		"a session token is required: send it as Authorization: Bearer, X-Session-Token or the cookie session_token",
+	)
 	errInvalid = fault.New(fault.Unauthenticated, "invalid_session", "the session is invalid or expired: log in again")
 )
 
@@ -262,7 +265,9 @@ func (c *Client) known(key authwire.TokenKey, cached *entry) (*authwire.Session,
 	if now, ok := c.cache.GetIfPresent(key); ok {
 		cached = now
 	}
-	if now := time.Now().UnixNano(); cached.session == nil || now >= cached.expires || now < cached.endedUntil || c.endedMeanwhile(cached.session) {
+	if now := time.Now().
+		UnixNano(); cached.session == nil || now >= cached.expires || now < cached.endedUntil ||
+		c.endedMeanwhile(cached.session) {
 		return nil, errInvalid
 	}
 	return cached.session, nil
@@ -279,7 +284,12 @@ const askTimeout = 13 * time.Second
 // store keeps an answer unless the token was revoked meanwhile, and returns what counts.
 func (c *Client) store(key authwire.TokenKey, s *authwire.Session) *entry {
 	now := time.Now()
-	fresh := &entry{session: s, freshUntil: now.Add(c.cfg.NearTTL).UnixNano(), graceUntil: now.Add(c.cfg.NearTTL + c.cfg.Grace).UnixNano(), expires: s.ExpiresAt.UnixNano()}
+	fresh := &entry{
+		session:    s,
+		freshUntil: now.Add(c.cfg.NearTTL).UnixNano(),
+		graceUntil: now.Add(c.cfg.NearTTL + c.cfg.Grace).UnixNano(),
+		expires:    s.ExpiresAt.UnixNano(),
+	}
 	if fresh.expires <= now.UnixNano() {
 		fresh.endedUntil = now.Add(endedFor).UnixNano()
 	}

@@ -47,14 +47,28 @@ func newWorld(tb testing.TB, near, grace time.Duration) *world {
 	w.set(func() (authwire.Session, error) { return live(time.Hour), nil })
 	tel := telemetry.Nop("test")
 	nc := w.nats.Connect(tb)
-	component(tb, natskit.NewService(nc, tel, "auth", "v", natskit.Mount(authwire.SubjectResolve, 64, kit.Lift("auth.resolve", func(_ context.Context, in authwire.ResolveRequest) (authwire.Session, error) {
-		if in.KnownOnly { // it knows none of itself
-			return authwire.Session{}, fault.New(fault.RateLimited, "too_many", "no")
-		}
-		w.asked.Add(1)
-		return (*w.answer.Load())()
-	}))).Run)
-	kv, err := w.nats.JetStream(tb).CreateKeyValue(context.Background(), jetstream.KeyValueConfig{Bucket: authwire.RevokedBucket})
+	component(
+		tb,
+		natskit.NewService(
+			nc,
+			tel,
+			"auth",
+			"v",
+			natskit.Mount(
+				authwire.SubjectResolve,
+				64,
+				kit.Lift("auth.resolve", func(_ context.Context, in authwire.ResolveRequest) (authwire.Session, error) {
+					if in.KnownOnly { // it knows none of itself
+						return authwire.Session{}, fault.New(fault.RateLimited, "too_many", "no")
+					}
+					w.asked.Add(1)
+					return (*w.answer.Load())()
+				}),
+			),
+		).Run,
+	)
+	kv, err := w.nats.JetStream(tb).
+		CreateKeyValue(context.Background(), jetstream.KeyValueConfig{Bucket: authwire.RevokedBucket})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -167,7 +181,9 @@ func TestWhatIsNoSession(t *testing.T) {
 		t.Error(k)
 	}
 	w.set(func() (authwire.Session, error) { return live(-time.Second), nil })
-	testkit.Eventually(t, "the entry is refused past its end", func() bool { return w.kind(t, "short") == "unauthenticated" })
+	testkit.Eventually(
+		t, "the entry is refused past its end", func() bool { return w.kind(t, "short") == "unauthenticated" },
+	)
 	asked := w.asked.Load()
 	for range 20 {
 		if k := w.kind(t, "short"); k != "unauthenticated" {
@@ -234,7 +250,9 @@ func TestGraceDuringAnOutage(t *testing.T) {
 					t.Errorf("%v: an unknown one is %s", err, k)
 				}
 			}
-			w.set(func() (authwire.Session, error) { return authwire.Session{}, fault.New(fault.RateLimited, "busy", "x") })
+			w.set(
+				func() (authwire.Session, error) { return authwire.Session{}, fault.New(fault.RateLimited, "busy", "x") },
+			)
 			if k := w.kind(t, "known"); name == "ok" && k != "ok" {
 				t.Errorf("a flood on auth locks a known session out: %s", k)
 			}

@@ -29,7 +29,11 @@ func (w *world) clearUser(tb testing.TB, name string) time.Time {
 
 func of(id int64, email string, cleared time.Time) func() (authwire.Session, error) {
 	return func() (authwire.Session, error) {
-		return authwire.Session{User: authwire.User{UserID: id, Email: email}, ExpiresAt: time.Now().Add(time.Hour), ClearedAt: cleared}, nil
+		return authwire.Session{
+			User:      authwire.User{UserID: id, Email: email},
+			ExpiresAt: time.Now().Add(time.Hour),
+			ClearedAt: cleared,
+		}, nil
 	}
 }
 
@@ -94,7 +98,9 @@ func TestAllSessionsOfAUserEnd(t *testing.T) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if told[authwire.KeyOf("one")] == 0 || told[authwire.KeyOf("two")] == 0 || told[authwire.KeyOf("other")] != 0 || told[authwire.KeyOf("three")] != 0 {
+			if told[authwire.KeyOf("one")] == 0 || told[authwire.KeyOf("two")] == 0 ||
+				told[authwire.KeyOf("other")] != 0 ||
+				told[authwire.KeyOf("three")] != 0 {
 				t.Errorf("told %v", told)
 			}
 		})

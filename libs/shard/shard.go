@@ -60,7 +60,10 @@ func ParseMap(entries []string) (Map, error) {
 		}
 		base, err := url.Parse(strings.TrimRight(strings.TrimSpace(address), "/"))
 		if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
-			return nil, fmt.Errorf("shard %d: the base URL must be an http or https URL such as http://noetl-0:8082", index)
+			return nil, fmt.Errorf(
+				"shard %d: the base URL must be an http or https URL such as http://noetl-0:8082",
+				index,
+			)
 		}
 		if index >= len(m) {
 			return nil, fmt.Errorf("shard index %d with %d shards: indices are 0 to %d", index, len(m), len(m)-1)

@@ -52,7 +52,8 @@ func TestNoSpanHoldsTheToken(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = resp.Body.Close()
-			if got := telemetry.Mask(r.Context(), "demo/"+token); c.headers["X-Session-Token"] != "" && got != "demo/***" {
+			if got := telemetry.Mask(r.Context(), "demo/"+token); c.headers["X-Session-Token"] != "" &&
+				got != "demo/***" {
 				t.Errorf("%s: a name became %q", name, got)
 			}
 		}))
@@ -125,7 +126,8 @@ func TestTheRequestIDIsInEachLine(t *testing.T) {
 		tel.Propagator().Inject(telemetry.WithRequestID(t.Context(), id), there)
 		ctx := tel.Propagator().Extract(context.Background(), there)
 		tel.Logger.With("k", "v").InfoContext(ctx, "line")
-		if got := strings.Contains(b.String(), " request_id="+id+"\n"); got != plain || strings.Contains(b.String(), "request_id") != plain {
+		if got := strings.Contains(b.String(), " request_id="+id+"\n"); got != plain ||
+			strings.Contains(b.String(), "request_id") != plain {
 			t.Errorf("%q: %s", id, b.String())
 		}
 	}

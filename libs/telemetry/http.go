@@ -91,7 +91,15 @@ func (w *watchedWriter) Flush() { _ = http.NewResponseController(w.ResponseWrite
 
 func knownMethod(m string) string {
 	switch m {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions, http.MethodConnect, http.MethodTrace:
+	case http.MethodGet,
+		http.MethodHead,
+		http.MethodPost,
+		http.MethodPut,
+		http.MethodPatch,
+		http.MethodDelete,
+		http.MethodOptions,
+		http.MethodConnect,
+		http.MethodTrace:
 		return m
 	default:
 		return "HTTP" // a span's name has a bounded number of values

@@ -67,10 +67,14 @@ func TestAServersSpan(t *testing.T) {
 		t.Fatalf("%d spans", len(spans))
 	}
 	s, a := spans[0], attributes(spans[0])
-	if s.Name() != "GET /things/{id}" || s.Parent().TraceID().String() != parent[3:35] || s.Status().Code != codes.Error || s.SpanKind() != trace.SpanKindServer {
+	if s.Name() != "GET /things/{id}" || s.Parent().TraceID().String() != parent[3:35] ||
+		s.Status().Code != codes.Error ||
+		s.SpanKind() != trace.SpanKindServer {
 		t.Errorf("%s %v %v %v", s.Name(), s.Parent(), s.Status(), s.SpanKind())
 	}
-	if a["http.response.status_code"] != "502" || a["http.route"] != "/things/{id}" || a["http.request.method"] != "GET" || a["url.path"] != "/things/7" {
+	if a["http.response.status_code"] != "502" || a["http.route"] != "/things/{id}" ||
+		a["http.request.method"] != "GET" ||
+		a["url.path"] != "/things/7" {
 		t.Errorf("%v", a)
 	}
 	for k, v := range a {
@@ -139,7 +143,10 @@ func TestAClientsSpan(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := recorder.Ended()[0]
-	if a := attributes(s); strings.Contains(a["url.full"], "secret") || !strings.HasSuffix(a["url.full"], "/x") || a["http.response.status_code"] != "200" || s.Status().Code == codes.Error {
+	if a := attributes(
+		s,
+	); strings.Contains(a["url.full"], "secret") || !strings.HasSuffix(a["url.full"], "/x") || a["http.response.status_code"] != "200" ||
+		s.Status().Code == codes.Error {
 		t.Errorf("%v", a)
 	}
 	if got == parent || !strings.Contains(got, s.SpanContext().SpanID().String()) {
@@ -175,7 +182,11 @@ func TestKindsOfFailedCalls(t *testing.T) {
 		if rerr != nil {
 			t.Fatal(rerr)
 		}
-		if _, got := tel.Transport(failing{err}).RoundTrip(req); !errors.Is(got, err) { //nolint:bodyclose // there is none
+		if _, got := tel.Transport(failing{err}).
+			RoundTrip(req); !errors.Is(
+			got,
+			err,
+		) { //nolint:bodyclose // there is none
 			t.Error(got)
 		}
 		s := recorder.Ended()[0]
@@ -193,18 +204,25 @@ func TestKindsOfFailedCalls(t *testing.T) {
 
 func TestWithoutAnExporterTracesAreStillPassedOn(t *testing.T) {
 	t.Parallel()
-	tel, err := telemetry.Setup(t.Context(), "svc", "v1", telemetry.Config{Format: "text", Level: "info"}, io.Discard, telemetry.NewRegistry("v1"))
+	tel, err := telemetry.Setup(
+		t.Context(), "svc", "v1", telemetry.Config{Format: "text", Level: "info"}, io.Discard,
+		telemetry.NewRegistry("v1"),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, root := tel.Tracer().Start(t.Context(), "root")
 	_, child := tel.Tracer().Start(ctx, "child")
 	r, c := root.SpanContext(), child.SpanContext()
-	if !r.IsValid() || !c.IsValid() || r.TraceID() != c.TraceID() || r.SpanID() == c.SpanID() || !r.IsSampled() || !c.IsSampled() || root.IsRecording() {
+	if !r.IsValid() || !c.IsValid() || r.TraceID() != c.TraceID() || r.SpanID() == c.SpanID() || !r.IsSampled() ||
+		!c.IsSampled() ||
+		root.IsRecording() {
 		t.Errorf("%v %v", r, c)
 	}
 	unsampled := trace.NewSpanContext(trace.SpanContextConfig{TraceID: r.TraceID(), SpanID: r.SpanID()})
-	if _, s := tel.Tracer().Start(trace.ContextWithSpanContext(t.Context(), unsampled), "x"); s.SpanContext().IsSampled() {
+	if _, s := tel.Tracer().
+		Start(trace.ContextWithSpanContext(t.Context(), unsampled), "x"); s.SpanContext().
+		IsSampled() {
 		t.Error("a parent that is not sampled became so")
 	}
 	if _, s := root.TracerProvider().Tracer("x").Start(t.Context(), "other"); s.SpanContext().TraceID() == r.TraceID() {

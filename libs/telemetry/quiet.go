@@ -24,7 +24,11 @@ type quietTracer struct{ embedded.Tracer }
 // since NoETL's sampler, which follows its parent's as a rule, would drop it otherwise.
 func (quietTracer) Start(ctx context.Context, _ string, _ ...trace.SpanStartOption) (context.Context, trace.Span) {
 	parent := trace.SpanContextFromContext(ctx)
-	made := trace.SpanContextConfig{TraceID: parent.TraceID(), TraceFlags: parent.TraceFlags(), TraceState: parent.TraceState()}
+	made := trace.SpanContextConfig{
+		TraceID:    parent.TraceID(),
+		TraceFlags: parent.TraceFlags(),
+		TraceState: parent.TraceState(),
+	}
 	if !made.TraceID.IsValid() {
 		binary.NativeEndian.PutUint64(made.TraceID[:8], rand.Uint64())   //nolint:gosec // an id, not a secret
 		binary.NativeEndian.PutUint64(made.TraceID[8:], rand.Uint64()|1) //nolint:gosec // likewise

@@ -28,8 +28,8 @@ import (
 // Config holds the settings that every program shares. OTEL_* variables are read by the
 // OpenTelemetry SDK itself.
 type Config struct {
-	Format string `env:"LOG_FORMAT" file:"log.format" default:"text" doc:"text or json, written to standard error"`
-	Level  string `env:"LOG_LEVEL" file:"log.level" default:"info" doc:"debug, info, warn or error"`
+	Format string `env:"LOG_FORMAT" file:"log.format" default:"text"`
+	Level  string `env:"LOG_LEVEL" file:"log.level" default:"info"`
 }
 
 // Validate reports what is wrong with the settings.
@@ -69,9 +69,14 @@ func (t *Telemetry) Shutdown(ctx context.Context) error { return t.shutdown(ctx)
 // build information; services in the same process share it.
 func NewRegistry(version string) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
-	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "noetl_gateway_build_info", Help: "Always 1; the label is the version."}, []string{"version"})
+	build := prometheus.NewGaugeVec(
+		prometheus.GaugeOpts{Name: "noetl_gateway_build_info", Help: "Always 1; the label is the version."},
+		[]string{"version"},
+	)
 	build.WithLabelValues(version).Set(1)
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build)
+	reg.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build,
+	)
 	return reg
 }
 
@@ -79,8 +84,15 @@ func NewRegistry(version string) *prometheus.Registry {
 // OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set (gRPC if
 // OTEL_EXPORTER_OTLP_PROTOCOL is grpc, else HTTP). Without it spans go nowhere, but every
 // request still has a trace id, in the logs and in what is sent on.
-func Setup(ctx context.Context, service, version string, cfg Config, logs io.Writer, reg *prometheus.Registry) (*Telemetry, error) {
-	t := &Telemetry{Service: service, Logger: newLogger(cfg, logs).With("service", service), Registry: reg, shutdown: func(context.Context) error { return nil }}
+func Setup(
+	ctx context.Context, service, version string, cfg Config, logs io.Writer, reg *prometheus.Registry,
+) (*Telemetry, error) {
+	t := &Telemetry{
+		Service:  service,
+		Logger:   newLogger(cfg, logs).With("service", service),
+		Registry: reg,
+		shutdown: func(context.Context) error { return nil },
+	}
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
 		t.Tracers = quietProvider{}
 		return t, nil
@@ -101,8 +113,15 @@ func Setup(ctx context.Context, service, version string, cfg Config, logs io.Wri
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: OTLP exporter: %w", err)
 	}
-	res, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithFromEnv(),
-		resource.WithAttributes(semconv.ServiceName("noetl-gateway-"+service), semconv.ServiceVersion(version), attribute.String("service.namespace", "noetl-gateway"), semconv.ServiceInstanceID(uuid.NewString())))
+	res, err := resource.New(
+		ctx,
+		resource.WithTelemetrySDK(),
+		resource.WithFromEnv(),
+		resource.WithAttributes(
+			semconv.ServiceName("noetl-gateway-"+service), semconv.ServiceVersion(version),
+			attribute.String("service.namespace", "noetl-gateway"), semconv.ServiceInstanceID(uuid.NewString()),
+		),
+	)
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: resource: %w", err)
 	}
@@ -113,7 +132,13 @@ func Setup(ctx context.Context, service, version string, cfg Config, logs io.Wri
 
 // Nop returns telemetry that goes nowhere, for tests.
 func Nop(service string) *Telemetry {
-	return &Telemetry{Service: service, Logger: slog.New(slog.DiscardHandler), Tracers: noop.NewTracerProvider(), Registry: prometheus.NewRegistry(), shutdown: func(context.Context) error { return nil }}
+	return &Telemetry{
+		Service:  service,
+		Logger:   slog.New(slog.DiscardHandler),
+		Tracers:  noop.NewTracerProvider(),
+		Registry: prometheus.NewRegistry(),
+		shutdown: func(context.Context) error { return nil },
+	}
 }
 
 func newLogger(cfg Config, w io.Writer) *slog.Logger {

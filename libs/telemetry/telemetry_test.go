@@ -13,7 +13,10 @@ func TestLogsCarryTheTrace(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"json", "text"} {
 		var b bytes.Buffer
-		tel, err := telemetry.Setup(t.Context(), "svc", "v1", telemetry.Config{Format: format, Level: "warn"}, &b, telemetry.NewRegistry("v1"))
+		tel, err := telemetry.Setup(
+			t.Context(), "svc", "v1", telemetry.Config{Format: format, Level: "warn"}, &b,
+			telemetry.NewRegistry("v1"),
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -22,7 +25,9 @@ func TestLogsCarryTheTrace(t *testing.T) {
 		tel.Logger.With("k", 1).WarnContext(ctx, "shown")
 		span.End()
 		line := b.String()
-		if strings.Contains(line, "hidden") || !strings.Contains(line, span.SpanContext().TraceID().String()) || !strings.Contains(line, span.SpanContext().SpanID().String()) || !strings.Contains(line, "svc") {
+		if strings.Contains(line, "hidden") || !strings.Contains(line, span.SpanContext().TraceID().String()) ||
+			!strings.Contains(line, span.SpanContext().SpanID().String()) ||
+			!strings.Contains(line, "svc") {
 			t.Errorf("%s: %s", format, line)
 		}
 		if json.Valid(b.Bytes()) != (format == "json") {

@@ -22,7 +22,16 @@ type NATS struct {
 // StartNATS starts a server that ends with the test.
 func StartNATS(tb testing.TB) *NATS {
 	tb.Helper()
-	n := &NATS{opts: &server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: tb.TempDir(), NoLog: true, NoSigs: true}}
+	n := &NATS{
+		opts: &server.Options{
+			Host:      "127.0.0.1",
+			Port:      -1,
+			JetStream: true,
+			StoreDir:  tb.TempDir(),
+			NoLog:     true,
+			NoSigs:    true,
+		},
+	}
 	n.Start(tb)
 	tb.Cleanup(n.Stop)
 	return n

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/settings"
 )
 
 // ReadmeHolds fails the test unless the README between its settings marks is the table of the
@@ -21,7 +21,7 @@ func ReadmeHolds(tb testing.TB, readme string, structs ...any) {
 	_, rest, _ := strings.Cut(string(text), "<!-- settings -->\n")
 	got, _, found := strings.Cut(rest, "<!-- /settings -->")
 	var want strings.Builder
-	if err := config.Table(&want, false, structs...); err != nil || !found {
+	if err := settings.Table(&want, false, structs...); err != nil || !found {
 		tb.Fatal(err, "marks found: ", found)
 	}
 	if diff := cmp.Diff(want.String(), got); diff != "" {

@@ -12,23 +12,37 @@ import (
 
 // Config holds the settings.
 type Config struct {
-	Origins     []string `env:"CORS_ALLOWED_ORIGINS" file:"cors.allowed_origins" default:"http://localhost:8080,http://localhost:8090,http://localhost:3000" doc:"web origins whose pages may call and open streams, besides the gateway's own"`
-	Credentials bool     `env:"CORS_ALLOW_CREDENTIALS" file:"cors.allow_credentials" default:"true" doc:"allow cookies from those origins"`
-	PublicURL   string   `env:"GATEWAY_PUBLIC_URL" file:"server.public_url" doc:"origin that clients use, if a proxy is in front; what is sent on says it in X-Forwarded-Host and X-Forwarded-Proto"`
+	Origins     []string `env:"CORS_ALLOWED_ORIGINS" file:"cors.allowed_origins" default:"http://localhost:8080,http://localhost:8090,http://localhost:3000"`
+	Credentials bool     `env:"CORS_ALLOW_CREDENTIALS" file:"cors.allow_credentials" default:"true"`
+	PublicURL   string   `env:"GATEWAY_PUBLIC_URL" file:"server.public_url"`
 }
 
 // Validate reports everything that is wrong with the settings.
 func (c Config) Validate() error {
 	var problems []error
 	if c.PublicURL != "" && !isOrigin(strings.TrimRight(c.PublicURL, "/")) {
-		problems = append(problems, fmt.Errorf("GATEWAY_PUBLIC_URL=%q must be an origin such as https://gateway.example.com", c.PublicURL))
+		problems = append(
+			problems,
+			fmt.Errorf("GATEWAY_PUBLIC_URL=%q must be an origin such as https://gateway.example.com", c.PublicURL),
+		)
 	}
 	for _, origin := range c.Origins {
 		switch {
 		case origin == everybody && c.Credentials:
-			problems = append(problems, errors.New("CORS_ALLOWED_ORIGINS=* with CORS_ALLOW_CREDENTIALS would let any web page act for a logged-in user: list the origins"))
+			problems = append(
+				problems,
+				errors.New(
+					"CORS_ALLOWED_ORIGINS=* with CORS_ALLOW_CREDENTIALS would let any web page act for a logged-in user: list the origins",
+				),
+			)
 		case origin != everybody && !isOrigin(strings.Replace(origin, "://*.", "://any.", 1)):
-			problems = append(problems, fmt.Errorf("CORS_ALLOWED_ORIGINS: %q must be an origin such as https://app.example.com, without a path or a slash at the end; https://*.example.com stands for all below", origin))
+			problems = append(
+				problems,
+				fmt.Errorf(
+					"CORS_ALLOWED_ORIGINS: %q must be an origin such as https://app.example.com, without a path or a slash at the end; https://*.example.com stands for all below",
+					origin,
+				),
+			)
 		}
 	}
 	return errors.Join(problems...)
@@ -37,7 +51,9 @@ func (c Config) Validate() error {
 // isOrigin reports whether s is what a browser sends as Origin: scheme, host and port, no more.
 func isOrigin(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && s == u.Scheme+"://"+u.Host && !strings.Contains(s, "*")
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
+		s == u.Scheme+"://"+u.Host &&
+		!strings.Contains(s, "*")
 }
 
 // all returns the listed origins and the gateway's own as browsers see it.

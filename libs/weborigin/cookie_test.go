@@ -39,7 +39,9 @@ func TestWhoMayUseTheCookie(t *testing.T) {
 		{name: "no cookie", method: "POST", cookie: "other", origin: evil, site: "cross-site", ok: true},
 	} {
 		for _, origins := range [][]string{{origin}, {origin, "*"}} {
-			h := rules(weborigin.Config{Origins: origins}).Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+			h := rules(
+				weborigin.Config{Origins: origins},
+			).Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 			req := httptest.NewRequestWithContext(t.Context(), c.method, "http://example.com/noetl/x", nil)
 			req.Header.Set("Cookie", c.cookie+"=tok")
 			for name, value := range map[string]string{"Origin": c.origin, "Sec-Fetch-Site": c.site, "Authorization": c.other} {

@@ -25,9 +25,12 @@ type Rules struct {
 func New(c Config, methods ...string) *Rules {
 	origins := c.all()
 	options := cors.Options{
-		AllowedOrigins: origins, AllowCredentials: c.Credentials, AllowedMethods: append(slices.Clone(methods), http.MethodHead),
+		AllowedOrigins:   origins,
+		AllowCredentials: c.Credentials,
+		AllowedMethods:   append(slices.Clone(methods), http.MethodHead),
 		AllowedHeaders: []string{
-			"Content-Type", "Authorization", "X-Session-Id", "X-Session-Token", "X-User-Id", "X-Request-Id", "Last-Event-Id", "Traceparent", "Tracestate",
+			"Content-Type", "Authorization", "X-Session-Id", "X-Session-Token", "X-User-Id", "X-Request-Id",
+			"Last-Event-Id", "Traceparent", "Tracestate",
 		},
 		ExposedHeaders: []string{httpkit.RequestIDHeader, "Retry-After", "Location", "Etag", "Content-Disposition"},
 		MaxAge:         600,
@@ -35,7 +38,11 @@ func New(c Config, methods ...string) *Rules {
 	if len(origins) == 0 { // the library takes an empty list for "all"
 		options.AllowOriginFunc = func(string) bool { return false }
 	}
-	r := &Rules{handler: cors.New(options), everybody: slices.Contains(origins, everybody), allow: strings.Join(append(slices.Clone(methods), http.MethodOptions), ", ")}
+	r := &Rules{
+		handler:   cors.New(options),
+		everybody: slices.Contains(origins, everybody),
+		allow:     strings.Join(append(slices.Clone(methods), http.MethodOptions), ", "),
+	}
 	r.listed = r.handler.OriginAllowed
 	return r
 }
@@ -71,7 +78,10 @@ func (r *Rules) Wrap(next http.Handler) http.Handler {
 
 // Denied is the fault of a page that may not use the cookie.
 func Denied() error {
-	return fault.New(fault.Denied, "origin_denied", "this web origin may not use the session cookie; CORS_ALLOWED_ORIGINS lists those that may")
+	return fault.New(
+		fault.Denied, "origin_denied",
+		"this web origin may not use the session cookie; CORS_ALLOWED_ORIGINS lists those that may",
+	)
 }
 
 // AllowWebSocket reports whether the request may open a WebSocket: a browser asks nobody before
@@ -103,5 +113,6 @@ func ownOrigin(r *http.Request) bool {
 		return true
 	}
 	u, err := url.Parse(origin)
-	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") && strings.EqualFold(u.Host, r.Host)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") &&
+		strings.EqualFold(u.Host, r.Host)
 }

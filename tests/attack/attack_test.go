@@ -97,7 +97,10 @@ func noetl(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(r.URL.Path, "/api/status"):
 		_, _ = w.Write(large)
 	case strings.HasPrefix(r.URL.Path, "/api/internal/ingress/"):
-		_, _ = io.WriteString(w, `{"listener":"orders","catalog_path":"s/orders","source":"webhook","verify":{"type":"hmac_sha256","secret":"s"},"dispatch":{"playbook":"demo/webhook"}}`)
+		_, _ = io.WriteString(
+			w,
+			`{"listener":"orders","catalog_path":"s/orders","source":"webhook","verify":{"type":"hmac_sha256","secret":"s"},"dispatch":{"playbook":"demo/webhook"}}`,
+		)
 	case r.URL.Path == "/api/execute":
 		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = io.WriteString(w, `{"execution_id":"582940187123449857","status":"STARTED"}`)
@@ -111,8 +114,10 @@ func start(t *testing.T) *target {
 	up := httptest.NewServer(http.HandlerFunc(noetl))
 	t.Cleanup(up.Close)
 	settings, roots := stack.Certificate(t)
-	p := stack.Standalone(t, append(settings, "AUTH_BACKEND=local", "NOETL_BASE_URL="+up.URL, "LOG_LEVEL=error", "GOMEMLIMIT=200MiB",
-		"GATEWAY_TRUSTED_PROXIES=loopback", "GATEWAY_ENFORCE_ACCESS=off", "GATEWAY_INTERNAL_TOKEN=")...)
+	p := stack.Standalone(
+		t,
+		append(settings, "AUTH_BACKEND=local", "NOETL_BASE_URL="+up.URL, "LOG_LEVEL=error", "GOMEMLIMIT=200MiB",
+			"GATEWAY_TRUSTED_PROXIES=loopback", "GATEWAY_ENFORCE_ACCESS=off", "GATEWAY_INTERNAL_TOKEN=")...)
 	u, err := url.Parse(p.Ready.Public)
 	if err != nil {
 		t.Fatal(err)
@@ -143,9 +148,13 @@ func certificate(t *testing.T, settings []string) string {
 
 func (t *target) login(tb testing.TB, roots *x509.CertPool) string {
 	tb.Helper()
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}}
+	client := &http.Client{
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}},
+	}
 	body := `{"auth0_token":"` + stack.IDToken(tb, t.Ready.Issuer, "demo@example.com") + `"}`
-	req, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, t.Ready.Public+"/api/auth/login", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(
+		tb.Context(), http.MethodPost, t.Ready.Public+"/api/auth/login", strings.NewReader(body),
+	)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -178,7 +187,9 @@ func (t *target) honest(ctx context.Context, tb testing.TB) (took []time.Duratio
 			return took, failed
 		case <-tick.C:
 		}
-		req, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, t.Ready.Public+"/noetl/executions", nil) //nolint:contextcheck // a call under way may end after ctx
+		req, err := http.NewRequestWithContext(
+			tb.Context(), http.MethodGet, t.Ready.Public+"/noetl/executions", nil,
+		) //nolint:contextcheck // a call under way may end after ctx
 		if err != nil {
 			tb.Error(err)
 			return took, failed
@@ -229,8 +240,13 @@ func attackers(name string) error {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM([]byte(os.Getenv("ROOTS")))
 	t := &target{
-		host: os.Getenv("HOST"), internal: os.Getenv("INTERNAL"), session: os.Getenv("SESSION"), public: os.Getenv("PUBLIC"),
-		tls: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		host: os.Getenv(
+			"HOST",
+		),
+		internal: os.Getenv("INTERNAL"),
+		session:  os.Getenv("SESSION"),
+		public:   os.Getenv("PUBLIC"),
+		tls:      &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
@@ -251,7 +267,10 @@ func attackers(name string) error {
 func (t *target) send(tb testing.TB, name string) (end func()) {
 	tb.Helper()
 	cmd := exec.CommandContext(tb.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), roleVariable+"="+name, "HOST="+t.host, "INTERNAL="+t.internal, "SESSION="+t.session, "PUBLIC="+t.public, "ROOTS="+t.pem)
+	cmd.Env = append(
+		os.Environ(), roleVariable+"="+name, "HOST="+t.host, "INTERNAL="+t.internal, "SESSION="+t.session,
+		"PUBLIC="+t.public, "ROOTS="+t.pem,
+	)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -301,8 +320,11 @@ func TestAttacks(t *testing.T) {
 		}
 		peak, under := g.peak.Load(), p99(took)
 		back := settle(t, g, before)
-		t.Logf("RESULT %s, %d connections, %d s: peak %d MiB, %d MiB after it; honest p99 %v, without %v = %.1f; %d of %d honest calls failed",
-			a.name, connections, *seconds, peak>>20, back>>20, under.Round(100*time.Microsecond), free.Round(100*time.Microsecond), float64(under)/float64(free), failed, len(took))
+		t.Logf(
+			"RESULT %s, %d connections, %d s: peak %d MiB, %d MiB after it; honest p99 %v, without %v = %.1f; %d of %d honest calls failed",
+			a.name, connections, *seconds, peak>>20, back>>20, under.Round(100*time.Microsecond),
+			free.Round(100*time.Microsecond), float64(under)/float64(free), failed, len(took),
+		)
 		if failed > 0 {
 			t.Errorf("%s: %d honest calls failed", a.name, failed)
 		}
@@ -310,7 +332,10 @@ func TestAttacks(t *testing.T) {
 			t.Errorf("%s: %d MiB stay resident, %d MiB were before", a.name, back>>20, before>>20)
 		}
 	}
-	testkit.Eventually(t, "the gateway answers after it all", func() bool { _, n, failed := usual(500 * time.Millisecond); return n > 0 && failed == 0 })
+	testkit.Eventually(
+		t, "the gateway answers after it all",
+		func() bool { _, n, failed := usual(500 * time.Millisecond); return n > 0 && failed == 0 },
+	)
 }
 
 // returned is how much more than before may stay resident: Go gives memory back in steps.

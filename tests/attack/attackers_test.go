@@ -47,8 +47,10 @@ func (t *target) withhold(ctx context.Context, i int, plain, path string) error 
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	defer func() { _ = conn.Close() }()
-	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nX-Forwarded-For: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
-		path, t.session, address(i), bodyBytes)
+	head := fmt.Sprintf(
+		"POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nX-Forwarded-For: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
+		path, t.session, address(i), bodyBytes,
+	)
 	if _, err = io.WriteString(conn, head+`{"path":"`); err != nil {
 		return err
 	}
@@ -120,7 +122,14 @@ func (t *target) ignoreStreams(ctx context.Context, i int) error {
 				return err
 			}
 		}
-		if err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 2*stream + 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true}); err != nil {
+		if err := framer.WriteHeaders(
+			http2.HeadersFrameParam{
+				StreamID:      2*stream + 1,
+				BlockFragment: block.Bytes(),
+				EndHeaders:    true,
+				EndStream:     true,
+			},
+		); err != nil {
 			return err
 		}
 	}
@@ -164,7 +173,10 @@ func attacks(t *target) []struct {
 	}
 	unread := func(path, more string) func(context.Context, int) error {
 		return func(ctx context.Context, i int) error {
-			return t.ignore(ctx, i, "GET "+path+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nX-Forwarded-For: %s\r\n"+more+"\r\n")
+			return t.ignore(
+				ctx, i,
+				"GET "+path+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nX-Forwarded-For: %s\r\n"+more+"\r\n",
+			)
 		}
 	}
 	return []struct {

@@ -138,11 +138,23 @@ func gateway(t *testing.T, upstream string) (p *stack.Proc, session string) {
 	if !*measure {
 		t.Skip("benchmark NOT RUN: make bench runs it")
 	}
-	p = stack.Standalone(t, "AUTH_BACKEND=local", "NOETL_BASE_URL="+upstream, "LOG_LEVEL=warn", "GATEWAY_ENFORCE_ACCESS=off",
+	p = stack.Standalone(
+		t,
+		"AUTH_BACKEND=local",
+		"NOETL_BASE_URL="+upstream,
+		"LOG_LEVEL=warn",
+		"GATEWAY_ENFORCE_ACCESS=off",
 		// Limits are counted, and not reached.
-		"GATEWAY_STREAMS_PER_USER=50000", "GATEWAY_STREAMS_PER_SESSION=50000", "GATEWAY_STREAMS_PER_ADDRESS=50000", "GATEWAY_STREAMS_MAX=50000",
-		"GATEWAY_STREAM_RATE_ADDRESS_PER_MIN=100000000", "GATEWAY_RATE_ADDRESS_PER_MIN=1000000000", "GATEWAY_RATE_SESSION_PER_MIN=1000000000",
-		"GATEWAY_SESSION_NEAR_TTL_SECS=3600", "GATEWAY_HEARTBEAT_INTERVAL_SECS=300")
+		"GATEWAY_STREAMS_PER_USER=50000",
+		"GATEWAY_STREAMS_PER_SESSION=50000",
+		"GATEWAY_STREAMS_PER_ADDRESS=50000",
+		"GATEWAY_STREAMS_MAX=50000",
+		"GATEWAY_STREAM_RATE_ADDRESS_PER_MIN=100000000",
+		"GATEWAY_RATE_ADDRESS_PER_MIN=1000000000",
+		"GATEWAY_RATE_SESSION_PER_MIN=1000000000",
+		"GATEWAY_SESSION_NEAR_TTL_SECS=3600",
+		"GATEWAY_HEARTBEAT_INTERVAL_SECS=300",
+	)
 	return p, stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 }
 
@@ -212,8 +224,10 @@ func TestBenchProxiedRequest(t *testing.T) {
 		cost = append(cost, (float64(e1-e0)/float64(edgeN))/(float64(b1-b0)/float64(bareN)))
 		bareRate, edgeRate = float64(bareN)/round.Seconds(), float64(edgeN)/round.Seconds()
 	}
-	t.Logf("RESULT proxied request, authenticated, whole edge : bare ReverseProxy = %.2f of the requests per second (last round %.0f : %.0f), %.2f x the CPU per request (medians of 5 rounds)",
-		median(rate), edgeRate, bareRate, median(cost))
+	t.Logf(
+		"RESULT proxied request, authenticated, whole edge : bare ReverseProxy = %.2f of the requests per second (last round %.0f : %.0f), %.2f x the CPU per request (medians of 5 rounds)",
+		median(rate), edgeRate, bareRate, median(cost),
+	)
 }
 
 // dialStream opens an event stream on a plain socket and reads until the first ping.
@@ -223,7 +237,9 @@ func dialStream(t *testing.T, base, session string) (net.Conn, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fmt.Fprintf(conn, "GET /events HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n\r\n", session); err != nil {
+	if _, err := fmt.Fprintf(
+		conn, "GET /events HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n\r\n", session,
+	); err != nil {
 		t.Fatal(err)
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
@@ -275,7 +291,10 @@ func TestBenchFramesEndToEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "BENCH", Subjects: []string{"bench.>"}}); err != nil {
+	if _, err := js.CreateStream(
+		t.Context(),
+		jetstream.StreamConfig{Name: "BENCH", Subjects: []string{"bench.>"}},
+	); err != nil {
 		t.Fatal(err)
 	}
 	body := []byte(strings.Repeat("x", 250))
@@ -288,7 +307,9 @@ func TestBenchFramesEndToEnd(t *testing.T) {
 	begin := time.Now()
 	posted := spread(workers, frames, func(i int) {
 		report := fmt.Sprintf(`{"request_id":%q,"step":"s","message":"m%d","progress":0.5}`, requests[i%clients], i)
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.Ready.Internal+"/api/internal/progress", strings.NewReader(report))
+		req, err := http.NewRequestWithContext(
+			t.Context(), http.MethodPost, p.Ready.Internal+"/api/internal/progress", strings.NewReader(report),
+		)
 		if err != nil {
 			t.Error(err)
 			return
@@ -312,8 +333,11 @@ func TestBenchFramesEndToEnd(t *testing.T) {
 	if received.Load() != frames {
 		t.Fatalf("%d of %d frames arrived", received.Load(), frames)
 	}
-	t.Logf("RESULT frames end to end (HTTP report in, stored, on the client's socket): %.0f per second : %.0f synchronous JetStream publishes per second = %.2f; all %d arrived, the last %v after its report was answered",
-		frames/took.Seconds(), frames/published.Seconds(), published.Seconds()/took.Seconds(), frames, (took - posted).Round(time.Millisecond))
+	t.Logf(
+		"RESULT frames end to end (HTTP report in, stored, on the client's socket): %.0f per second : %.0f synchronous JetStream publishes per second = %.2f; all %d arrived, the last %v after its report was answered",
+		frames/took.Seconds(), frames/published.Seconds(), published.Seconds()/took.Seconds(), frames,
+		(took - posted).Round(time.Millisecond),
+	)
 }
 
 // spread does n pieces of work with some workers and returns how long it took.

@@ -59,7 +59,15 @@ func TestBenchLifecycleEvent(t *testing.T) {
 			number++
 			step := "s" + strconv.Itoa(number)
 			begin := time.Now()
-			if _, err := js.Publish(t.Context(), "noetl.events.t.o."+started.ExecutionID+".0", []byte(fmt.Sprintf(`{"event_type":"step.exit","execution_id":%q,"step_name":%q}`, started.ExecutionID, step))); err != nil {
+			if _, err := js.Publish(
+				t.Context(),
+				"noetl.events.t.o."+started.ExecutionID+".0",
+				[]byte(
+					fmt.Sprintf(
+						`{"event_type":"step.exit","execution_id":%q,"step_name":%q}`, started.ExecutionID, step,
+					),
+				),
+			); err != nil {
 				t.Fatal(err)
 			}
 			select {
@@ -81,8 +89,22 @@ func TestBenchLifecycleEvent(t *testing.T) {
 		from := pending
 		spread(64, n-from, func(i int) {
 			id := fmt.Sprintf("bench-%d", from+i)
-			ask(t, nc, fanoutwire.SubjectExpect, fanoutwire.ExpectRequest{RequestID: id, ClientID: client, Owner: owner, SessionKey: strings.Repeat("0", 64), PlaybookPath: "bench/any"})
-			ask(t, nc, fanoutwire.SubjectBind, fanoutwire.BindRequest{RequestID: id, ExecutionID: strconv.Itoa(1_000_000 + from + i)})
+			ask(
+				t,
+				nc,
+				fanoutwire.SubjectExpect,
+				fanoutwire.ExpectRequest{
+					RequestID:    id,
+					ClientID:     client,
+					Owner:        owner,
+					SessionKey:   strings.Repeat("0", 64),
+					PlaybookPath: "bench/any",
+				},
+			)
+			ask(
+				t, nc, fanoutwire.SubjectBind,
+				fanoutwire.BindRequest{RequestID: id, ExecutionID: strconv.Itoa(1_000_000 + from + i)},
+			)
 		})
 		pending = n
 	}
@@ -98,14 +120,21 @@ func TestBenchLifecycleEvent(t *testing.T) {
 	fill(100_000)
 	took := time.Since(begin)
 	many := middle()
-	t.Logf("RESULT one lifecycle event, from the stream to the client's socket (median of 3 rounds of %d): %v with 100,000 pending requests : %v with 10 = %.2f (the requests took %v to register)",
-		events, many.Round(10*time.Microsecond), few.Round(10*time.Microsecond), float64(many)/float64(few), took.Round(time.Second))
+	t.Logf(
+		"RESULT one lifecycle event, from the stream to the client's socket (median of 3 rounds of %d): %v with 100,000 pending requests : %v with 10 = %.2f (the requests took %v to register)",
+		events, many.Round(10*time.Microsecond), few.Round(10*time.Microsecond), float64(many)/float64(few),
+		took.Round(time.Second),
+	)
 }
 
 // noetlStream makes the stream of lifecycle events that NoETL would make, under a name of its own.
 func noetlStream(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
-	cfg := jetstream.StreamConfig{Name: "BENCH_EVENTS", Subjects: []string{"noetl.events.>"}, Storage: jetstream.FileStorage}
+	cfg := jetstream.StreamConfig{
+		Name:     "BENCH_EVENTS",
+		Subjects: []string{"noetl.events.>"},
+		Storage:  jetstream.FileStorage,
+	}
 	if _, err := js.CreateStream(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +142,10 @@ func noetlStream(t *testing.T, js jetstream.JetStream) {
 
 func ownerOf(t *testing.T, p *stack.Proc, session string) string {
 	t.Helper()
-	who := stack.Decode[authwire.ValidateResponse](t, stack.Do(t, "POST", p.Ready.Public+"/api/auth/validate", `{"session_token":"`+session+`"}`))
+	who := stack.Decode[authwire.ValidateResponse](
+		t,
+		stack.Do(t, "POST", p.Ready.Public+"/api/auth/validate", `{"session_token":"`+session+`"}`),
+	)
 	if !who.Valid {
 		t.Fatal("no session")
 	}
@@ -148,9 +180,16 @@ func TestBenchProgressReport(t *testing.T) {
 		for i := range n {
 			id := fmt.Sprintf("wait-%d-%d", n, i)
 			ask(t, nc, fanoutwire.SubjectExpect, fanoutwire.ExpectRequest{
-				RequestID: id, ClientID: client, Owner: owner, SessionKey: strings.Repeat("0", 64), PlaybookPath: "bench/any",
+				RequestID:    id,
+				ClientID:     client,
+				Owner:        owner,
+				SessionKey:   strings.Repeat("0", 64),
+				PlaybookPath: "bench/any",
 			})
-			ask(t, nc, fanoutwire.SubjectBind, fanoutwire.BindRequest{RequestID: id, ExecutionID: strconv.Itoa(7_000_000 + n)})
+			ask(
+				t, nc, fanoutwire.SubjectBind,
+				fanoutwire.BindRequest{RequestID: id, ExecutionID: strconv.Itoa(7_000_000 + n)},
+			)
 		}
 	}
 	number := 0
@@ -158,8 +197,15 @@ func TestBenchProgressReport(t *testing.T) {
 		begin := cpu(t, p.PID())
 		for range reports {
 			number++
-			a := stack.Do(t, "POST", p.Ready.Internal+"/api/internal/progress",
-				fmt.Sprintf(`{"request_id":"wait-%d-0","execution_id":"%d","step":"s","message":"%d","progress":0.5}`, n, 7_000_000+n, number))
+			a := stack.Do(
+				t,
+				"POST",
+				p.Ready.Internal+"/api/internal/progress",
+				fmt.Sprintf(
+					`{"request_id":"wait-%d-0","execution_id":"%d","step":"s","message":"%d","progress":0.5}`, n,
+					7_000_000+n, number,
+				),
+			)
 			if a.Code != 200 {
 				t.Fatalf("%d %s", a.Code, a.Body)
 			}
@@ -176,8 +222,10 @@ func TestBenchProgressReport(t *testing.T) {
 		}
 	}
 	one, some, many := median(all[1]), median(all[20]), median(all[100])
-	t.Logf("RESULT CPU of one progress report (median of %d rounds of %d): %.2f ms with 1 request waiting for the execution, %.2f ms with 20 = %.2f, %.2f ms with 100 = %.2f",
-		rounds, reports, one, some, some/one, many, many/one)
+	t.Logf(
+		"RESULT CPU of one progress report (median of %d rounds of %d): %.2f ms with 1 request waiting for the execution, %.2f ms with 20 = %.2f, %.2f ms with 100 = %.2f",
+		rounds, reports, one, some, some/one, many, many/one,
+	)
 	if many > 1.5*one {
 		t.Errorf("a report costs %.1f times as much with 100 waiting", many/one)
 	}

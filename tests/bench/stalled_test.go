@@ -60,7 +60,9 @@ func latencies(t *testing.T, p *stack.Proc, session string, readers, stalled int
 	pad := strings.Repeat("x", padding)
 	post := func(request, word string) {
 		report := fmt.Sprintf(`{"request_id":%q,"step":"s","message":"sent:%s:%s","progress":0.5}`, request, word, pad)
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.Ready.Internal+"/api/internal/progress", strings.NewReader(report))
+		req, err := http.NewRequestWithContext(
+			t.Context(), http.MethodPost, p.Ready.Internal+"/api/internal/progress", strings.NewReader(report),
+		)
 		if err != nil {
 			t.Error(err)
 			return
@@ -107,5 +109,8 @@ func TestBenchStalledClients(t *testing.T) {
 		without, with = quantile(free, .99), quantile(held, .99)
 		ratio = append(ratio, float64(with)/float64(without))
 	}
-	t.Logf("RESULT 10 %% of 100 clients read nothing (600 reports of 8 KB a second): p99 of the others from report to socket, with : without = %.2f (median of 3 pairs; last pair %v : %v)", median(ratio), with.Round(10*time.Microsecond), without.Round(10*time.Microsecond))
+	t.Logf(
+		"RESULT 10 %% of 100 clients read nothing (600 reports of 8 KB a second): p99 of the others from report to socket, with : without = %.2f (median of 3 pairs; last pair %v : %v)",
+		median(ratio), with.Round(10*time.Microsecond), without.Round(10*time.Microsecond),
+	)
 }

@@ -48,9 +48,20 @@ func open(t *testing.T) context.Context {
 		t.Fatal(err)
 	}
 	opts := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(path), chromedp.WSURLReadTimeout(time.Minute), chromedp.NoFirstRun, chromedp.NoSandbox, chromedp.Headless, chromedp.DisableGPU, chromedp.UserDataDir(profile),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.WindowSize(1280, 1000),
+		chromedp.ExecPath(
+			path,
+		),
+		chromedp.WSURLReadTimeout(time.Minute),
+		chromedp.NoFirstRun,
+		chromedp.NoSandbox,
+		chromedp.Headless,
+		chromedp.DisableGPU,
+		chromedp.UserDataDir(profile),
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true),
+		chromedp.WindowSize(1280, 1000),
 	}
 	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, cancel := chromedp.NewContext(alloc)
@@ -115,18 +126,44 @@ func gateway(t *testing.T) string {
 // signIn goes through the issuer's page, as a person does.
 func signIn(ctx context.Context, t *testing.T, page, user string) {
 	t.Helper()
-	do(ctx, t, "open the page", chromedp.Navigate(page), chromedp.WaitVisible(id("sign-in")), chromedp.WaitVisible(id("sandbox-banner")))
+	do(
+		ctx, t, "open the page", chromedp.Navigate(page), chromedp.WaitVisible(id("sign-in")),
+		chromedp.WaitVisible(id("sandbox-banner")),
+	)
 	do(ctx, t, "go to the issuer", chromedp.Click(id("sign-in")), chromedp.WaitVisible(`#password`))
-	do(ctx, t, "sign in", chromedp.SendKeys(`#email`, user), chromedp.SendKeys(`#password`, "demo"), chromedp.Click(id("login-submit")),
-		chromedp.WaitVisible(id("user")), chromedp.WaitVisible(id("stream-status")+`[data-state="live"]`))
+	do(
+		ctx, t, "sign in", chromedp.SendKeys(`#email`, user), chromedp.SendKeys(`#password`, "demo"),
+		chromedp.Click(id("login-submit")), chromedp.WaitVisible(id("user")),
+		chromedp.WaitVisible(id("stream-status")+`[data-state="live"]`),
+	)
 }
 
 func run(ctx context.Context, t *testing.T, playbook, variables string) {
 	t.Helper()
-	do(ctx, t, "choose "+playbook, chromedp.WaitReady(id("playbook")+` option[value="`+playbook+`"]`, chromedp.ByQuery),
-		chromedp.SetValue(id("playbook"), playbook), chromedp.Evaluate(fmt.Sprintf(`document.querySelector('%s').dispatchEvent(new Event('change',{bubbles:true}))`, id("playbook")), nil),
-		chromedp.SetValue(id("variables"), variables), chromedp.Evaluate(fmt.Sprintf(`document.querySelector('%s').dispatchEvent(new Event('input',{bubbles:true}))`, id("variables")), nil),
-		chromedp.WaitEnabled(id("run")), chromedp.Click(id("run")))
+	do(
+		ctx,
+		t,
+		"choose "+playbook,
+		chromedp.WaitReady(id("playbook")+` option[value="`+playbook+`"]`, chromedp.ByQuery),
+		chromedp.SetValue(id("playbook"), playbook),
+		chromedp.Evaluate(
+			fmt.Sprintf(
+				`document.querySelector('%s').dispatchEvent(new Event('change',{bubbles:true}))`,
+				id("playbook"),
+			),
+			nil,
+		),
+		chromedp.SetValue(id("variables"), variables),
+		chromedp.Evaluate(
+			fmt.Sprintf(
+				`document.querySelector('%s').dispatchEvent(new Event('input',{bubbles:true}))`,
+				id("variables"),
+			),
+			nil,
+		),
+		chromedp.WaitEnabled(id("run")),
+		chromedp.Click(id("run")),
+	)
 }
 
 func text(ctx context.Context, t *testing.T, selector string) string {
@@ -150,7 +187,8 @@ func TestAPersonRunsAPlaybookAndSeesTheResult(t *testing.T) {
 	if got := text(ctx, t, card+" "+id("run-result")); !strings.Contains(got, "five steps") {
 		t.Errorf("result on the page: %q", got)
 	}
-	if got := text(ctx, t, card+" "+id("run-states")); !strings.Contains(got, "step.exit") || !strings.Contains(got, "report") {
+	if got := text(ctx, t, card+" "+id("run-states")); !strings.Contains(got, "step.exit") ||
+		!strings.Contains(got, "report") {
 		t.Errorf("states on the page: %q", got)
 	}
 	shot(ctx, t, "result-light")
@@ -160,9 +198,21 @@ func TestAPersonRunsAPlaybookAndSeesTheResult(t *testing.T) {
 	do(ctx, t, "the slow run has a card", chromedp.WaitVisible(id("run-card")+`:not([data-status="completed"])`))
 	do(ctx, t, "reload", chromedp.Reload(), chromedp.WaitVisible(id("stream-status")+`[data-state="live"]`))
 	var cards, results int
-	do(ctx, t, "both results are there", chromedp.Poll(fmt.Sprintf(`document.querySelectorAll('%s[data-status="completed"] %s').length >= 2`, id("run-card"), id("run-result")), nil, chromedp.WithPollingInterval(50*time.Millisecond)),
+	do(
+		ctx,
+		t,
+		"both results are there",
+		chromedp.Poll(
+			fmt.Sprintf(
+				`document.querySelectorAll('%s[data-status="completed"] %s').length >= 2`, id("run-card"),
+				id("run-result"),
+			),
+			nil,
+			chromedp.WithPollingInterval(50*time.Millisecond),
+		),
 		chromedp.Evaluate(fmt.Sprintf(`document.querySelectorAll('%s').length`, id("run-card")), &cards),
-		chromedp.Evaluate(fmt.Sprintf(`document.querySelectorAll('%s').length`, id("run-result")), &results))
+		chromedp.Evaluate(fmt.Sprintf(`document.querySelectorAll('%s').length`, id("run-result")), &results),
+	)
 	if cards != 2 || results != 2 {
 		t.Errorf("%d cards and %d results after the reload, want 2 and 2", cards, results)
 	}
@@ -172,24 +222,61 @@ func TestAPersonRunsAPlaybookAndSeesTheResult(t *testing.T) {
 	do(ctx, t, "the failure is shown", chromedp.WaitVisible(id("run-card")+`[data-status="failed"]`))
 
 	// A signed webhook is taken, a forged one is not.
-	do(ctx, t, "send a signed webhook", chromedp.ScrollIntoView(id("webhook-send")), chromedp.Click(id("webhook-send")),
-		chromedp.Poll(fmt.Sprintf(`document.querySelector('%s').textContent.trim().startsWith('202')`, id("webhook-result")), nil, chromedp.WithPollingInterval(50*time.Millisecond)))
-	do(ctx, t, "send a forged webhook", chromedp.Click(id("webhook-forge")),
-		chromedp.Poll(fmt.Sprintf(`document.querySelector('%s').textContent.trim().startsWith('401')`, id("webhook-result")), nil, chromedp.WithPollingInterval(50*time.Millisecond)))
+	do(
+		ctx,
+		t,
+		"send a signed webhook",
+		chromedp.ScrollIntoView(id("webhook-send")),
+		chromedp.Click(id("webhook-send")),
+		chromedp.Poll(
+			fmt.Sprintf(`document.querySelector('%s').textContent.trim().startsWith('202')`, id("webhook-result")),
+			nil, chromedp.WithPollingInterval(50*time.Millisecond),
+		),
+	)
+	do(
+		ctx,
+		t,
+		"send a forged webhook",
+		chromedp.Click(id("webhook-forge")),
+		chromedp.Poll(
+			fmt.Sprintf(`document.querySelector('%s').textContent.trim().startsWith('401')`, id("webhook-result")),
+			nil, chromedp.WithPollingInterval(50*time.Millisecond),
+		),
+	)
 
 	// Dark, narrow, and out again.
-	do(ctx, t, "dark", emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}))
+	do(
+		ctx,
+		t,
+		"dark",
+		emulation.SetEmulatedMedia().
+			WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}),
+	)
 	shot(ctx, t, "result-dark")
 	do(ctx, t, "narrow", chromedp.EmulateViewport(360, 780))
 	shot(ctx, t, "result-narrow")
 	var wide bool
-	do(ctx, t, "no sideways scroll", chromedp.Evaluate(`document.documentElement.scrollWidth > document.documentElement.clientWidth`, &wide))
+	do(
+		ctx, t, "no sideways scroll",
+		chromedp.Evaluate(`document.documentElement.scrollWidth > document.documentElement.clientWidth`, &wide),
+	)
 	if wide {
 		t.Error("the page scrolls sideways at 360 px")
 	}
-	do(ctx, t, "sign out", chromedp.EmulateViewport(1280, 1000), chromedp.Click(id("sign-out")), chromedp.WaitVisible(id("sign-in")))
+	do(
+		ctx, t, "sign out", chromedp.EmulateViewport(1280, 1000), chromedp.Click(id("sign-out")),
+		chromedp.WaitVisible(id("sign-in")),
+	)
 	var left int
-	do(ctx, t, "nothing stays in the browser", chromedp.Evaluate(`Object.values(sessionStorage).filter(v => v.includes('sbx_')).length + Object.keys(localStorage).length`, &left))
+	do(
+		ctx,
+		t,
+		"nothing stays in the browser",
+		chromedp.Evaluate(
+			`Object.values(sessionStorage).filter(v => v.includes('sbx_')).length + Object.keys(localStorage).length`,
+			&left,
+		),
+	)
 	if left != 0 {
 		t.Errorf("%d entries with a session token are left in the browser", left)
 	}

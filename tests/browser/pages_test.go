@@ -25,19 +25,40 @@ func TestGraphiQL(t *testing.T) {
 	var foreign []string
 	chromedp.ListenTarget(ctx, func(ev any) {
 		if e, ok := ev.(*network.EventRequestWillBeSent); ok {
-			if u := e.Request.URL; !strings.HasPrefix(u, p.Ready.Public) && !strings.HasPrefix(u, "data:") && !strings.HasPrefix(u, "blob:") && !strings.HasPrefix(u, "chrome") {
+			if u := e.Request.URL; !strings.HasPrefix(u, p.Ready.Public) && !strings.HasPrefix(u, "data:") &&
+				!strings.HasPrefix(u, "blob:") &&
+				!strings.HasPrefix(u, "chrome") {
 				foreign = append(foreign, u)
 			}
 		}
 	})
-	do(ctx, t, "open GraphiQL", network.Enable(), chromedp.Navigate(p.Ready.Public+"/graphql"), chromedp.WaitVisible(`.graphiql-container .graphiql-execute-button`))
+	do(
+		ctx, t, "open GraphiQL", network.Enable(), chromedp.Navigate(p.Ready.Public+"/graphql"),
+		chromedp.WaitVisible(`.graphiql-container .graphiql-execute-button`),
+	)
 	var answer string
 	// The session goes under Headers, as the page says.
-	do(ctx, t, "write the header", chromedp.WaitVisible(`.graphiql-editor-tool .CodeMirror`),
-		chromedp.Evaluate(`(() => { const all = document.querySelectorAll(".graphiql-editor-tool .CodeMirror"); for (const e of all) e.CodeMirror.setValue('{"Authorization": "Bearer `+session+`"}'); return all.length })()`, nil))
-	do(ctx, t, "run the query", chromedp.Click(`.graphiql-execute-button`),
-		chromedp.Poll(`document.querySelector(".result-window") && document.querySelector(".result-window").innerText.includes('"health"')`, nil, chromedp.WithPollingInterval(pollEvery)),
-		chromedp.Text(`.result-window`, &answer))
+	do(
+		ctx,
+		t,
+		"write the header",
+		chromedp.WaitVisible(`.graphiql-editor-tool .CodeMirror`),
+		chromedp.Evaluate(
+			`(() => { const all = document.querySelectorAll(".graphiql-editor-tool .CodeMirror"); for (const e of all) e.CodeMirror.setValue('{"Authorization": "Bearer `+session+`"}'); return all.length })()`,
+			nil,
+		),
+	)
+	do(
+		ctx,
+		t,
+		"run the query",
+		chromedp.Click(`.graphiql-execute-button`),
+		chromedp.Poll(
+			`document.querySelector(".result-window") && document.querySelector(".result-window").innerText.includes('"health"')`,
+			nil, chromedp.WithPollingInterval(pollEvery),
+		),
+		chromedp.Text(`.result-window`, &answer),
+	)
 	if !strings.Contains(answer, `"ok"`) {
 		t.Errorf("the answer is %s", answer)
 	}
@@ -52,8 +73,14 @@ func TestBrowserLoginWithACookie(t *testing.T) {
 	t.Parallel()
 	ctx := open(t)
 	public := gateway(t) // as localhost: browsers take Secure cookies of localhost over plain HTTP
-	do(ctx, t, "begin", chromedp.Navigate(public+"/api/auth/browser/login?return_to=/health"), chromedp.WaitVisible(`#password`))
-	do(ctx, t, "sign in", chromedp.SendKeys(`#email`, "demo@example.com"), chromedp.SendKeys(`#password`, "demo"), chromedp.Click(id("login-submit")))
+	do(
+		ctx, t, "begin", chromedp.Navigate(public+"/api/auth/browser/login?return_to=/health"),
+		chromedp.WaitVisible(`#password`),
+	)
+	do(
+		ctx, t, "sign in", chromedp.SendKeys(`#email`, "demo@example.com"), chromedp.SendKeys(`#password`, "demo"),
+		chromedp.Click(id("login-submit")),
+	)
 	var at string
 	do(ctx, t, "arrive", chromedp.WaitVisible(`pre`), chromedp.Location(&at)) // how a browser shows plain text
 	if at != public+"/health" {

@@ -46,21 +46,30 @@ func TestAnEventSourceIsCutBeforeItsFirstFrame(t *testing.T) {
 				return chromedp.Poll(condition, nil, chromedp.WithPollingInterval(pollEvery))
 			}
 			var clients []string
-			do(ctx, t, "open the stream", chromedp.Navigate(origin+"/health"), chromedp.Evaluate(fmt.Sprintf("(%s)(%q)", page, session), nil),
-				poll(`window.clients.length === 1`), chromedp.Evaluate(`window.clients`, &clients))
+			do(
+				ctx, t, "open the stream", chromedp.Navigate(origin+"/health"),
+				chromedp.Evaluate(fmt.Sprintf("(%s)(%q)", page, session), nil), poll(`window.clients.length === 1`),
+				chromedp.Evaluate(`window.clients`, &clients),
+			)
 
 			end(s.Fanout[0])
 			s.Fanout[0].Wait(t)
 			// Its result is stored by the other replica while the page is cut off.
-			started := stack.Execute(t, s.Edge[1].Ready.Public, session, clients[0], "demo/echo", `{"text":"after the cut"}`)
+			started := stack.Execute(
+				t, s.Edge[1].Ready.Public, session, clients[0], "demo/echo", `{"text":"after the cut"}`,
+			)
 			s.RestartFanout(t, 0)
 
 			do(ctx, t, "the result is on screen", poll(`document.querySelectorAll("p.result").length > 0`))
 			var shown []string
 			var seen []string
-			do(ctx, t, "read the page", chromedp.Evaluate(`Array.from(document.querySelectorAll("p.result"), (p) => p.textContent)`, &shown),
-				chromedp.Evaluate(`window.clients`, &clients), chromedp.Evaluate(`window.seen`, &seen))
-			if len(shown) != 1 || !strings.Contains(shown[0], started.RequestID) || !strings.Contains(shown[0], "after the cut") {
+			do(
+				ctx, t, "read the page",
+				chromedp.Evaluate(`Array.from(document.querySelectorAll("p.result"), (p) => p.textContent)`, &shown),
+				chromedp.Evaluate(`window.clients`, &clients), chromedp.Evaluate(`window.seen`, &seen),
+			)
+			if len(shown) != 1 || !strings.Contains(shown[0], started.RequestID) ||
+				!strings.Contains(shown[0], "after the cut") {
 				t.Errorf("on screen: %q", shown)
 			}
 			if len(clients) < 2 || clients[1] != clients[0] {
@@ -107,14 +116,31 @@ func TestABrowserReadsEveryHostileFrame(t *testing.T) {
 	}
 	for i := range callbacks {
 		started := stack.Execute(t, p.Ready.Public, session, client, "demo/silent", `{}`)
-		body := fmt.Sprintf(`{"request_id":%q,"data":{%s:[%s]},"error":%s}`, started.RequestID, text(), text(), [...]string{"null", text()}[i%2])
-		if a := stack.Do(t, http.MethodPost, p.Ready.Internal+"/api/internal/callback/async", body); a.Code != http.StatusOK {
+		body := fmt.Sprintf(
+			`{"request_id":%q,"data":{%s:[%s]},"error":%s}`, started.RequestID, text(), text(),
+			[...]string{"null", text()}[i%2],
+		)
+		if a := stack.Do(
+			t, http.MethodPost, p.Ready.Internal+"/api/internal/callback/async", body,
+		); a.Code != http.StatusOK {
 			t.Fatalf("%d %s for %q", a.Code, a.Body, body)
 		}
 	}
 	var closed []int
-	do(ctx, t, "all are read", chromedp.Poll(`window.events.size === `+strconv.Itoa(callbacks)+` && window.messages.size === `+strconv.Itoa(callbacks), nil,
-		chromedp.WithPollingInterval(pollEvery), chromedp.WithPollingTimeout(15*time.Second)), chromedp.Evaluate(`window.closes`, &closed))
+	do(
+		ctx,
+		t,
+		"all are read",
+		chromedp.Poll(
+			`window.events.size === `+strconv.Itoa(callbacks)+` && window.messages.size === `+strconv.Itoa(callbacks),
+			nil,
+			chromedp.WithPollingInterval(
+				pollEvery,
+			),
+			chromedp.WithPollingTimeout(15*time.Second),
+		),
+		chromedp.Evaluate(`window.closes`, &closed),
+	)
 	if len(closed) > 0 {
 		t.Errorf("the WebSocket was closed: %v", closed)
 	}
@@ -135,8 +161,14 @@ func TestSevenTabsOfThePage(t *testing.T) {
 		}
 		signIn(tab, t, origin, "demo@example.com")
 		run(tab, t, "demo/echo", `{"tab": `+strconv.Itoa(i)+`}`)
-		do(tab, t, "the result of tab "+strconv.Itoa(i), chromedp.WaitVisible(id("run-card")+`[data-status="completed"] `+id("run-result")))
+		do(
+			tab, t, "the result of tab "+strconv.Itoa(i),
+			chromedp.WaitVisible(id("run-card")+`[data-status="completed"] `+id("run-result")),
+		)
 	}
 	run(ctx, t, "demo/echo", `{"tab": 0}`)
-	do(ctx, t, "the first still works", chromedp.WaitVisible(id("run-card")+`[data-status="completed"] `+id("run-result")))
+	do(
+		ctx, t, "the first still works",
+		chromedp.WaitVisible(id("run-card")+`[data-status="completed"] `+id("run-result")),
+	)
 }

@@ -37,7 +37,8 @@ func TestCannotRunIsNeverSilent(t *testing.T) {
 			cmd.Env = append([]string{"PATH=" + lack.path, "HOME=" + os.Getenv("HOME")}, c.env...)
 			out, err := cmd.CombinedOutput()
 			said := string(out)
-			if (err == nil) != c.passes || !strings.Contains(said, c.want+lack.test) || strings.Count(said, lack.about) != 1 ||
+			if (err == nil) != c.passes || !strings.Contains(said, c.want+lack.test) ||
+				strings.Count(said, lack.about) != 1 ||
 				!strings.Contains(said, lack.test+" NOT RUN: "+lack.why) {
 				t.Errorf("%s, %s: %v\n%s", lack.why, name, err, out)
 			}

@@ -42,7 +42,8 @@ var cliInstalled = sync.OnceValue(func() error {
 	for _, command := range [][]string{
 		{"python3", "-m", "venv", "--clear", venv},
 		{
-			filepath.Join(venv, "bin", "python"), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check",
+			filepath.Join(venv, "bin", "python"), "-m", "pip", "install", "--quiet", "--no-input",
+			"--disable-pip-version-check",
 			"--no-deps", "--only-binary=:all:", "--require-hashes", "--requirement", requirements,
 		},
 	} {
@@ -79,7 +80,9 @@ func cliObstacle(ctx context.Context, system, processor string) string {
 		return "no python3" + remedy
 	}
 	// Debian's python3 has the module venv, and without python3-venv not what it needs.
-	probe := exec.CommandContext(ctx, "python3", "-c", "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 9))")
+	probe := exec.CommandContext(
+		ctx, "python3", "-c", "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 9))",
+	)
 	if err := probe.Run(); err != nil {
 		return "no venv in python3" + remedy
 	}

@@ -293,7 +293,9 @@ func TestCLIKeepsItsSessionThroughAnOutage(t *testing.T) {
 				for _, fault := range []string{`{"mode":"error"}`, `{"mode":"garbage"}`, `{"mode":"database"}`} {
 					c.outage(t, p, fault, c.calls(t)...)
 				}
-				c.outage(t, p, `{"mode":"slow","delay_ms":9000}`, []string{"execute", "playbook", "demo/echo", "--json"})
+				c.outage(
+					t, p, `{"mode":"slow","delay_ms":9000}`, []string{"execute", "playbook", "demo/echo", "--json"},
+				)
 			})
 		}
 	}
@@ -341,7 +343,12 @@ func TestCLIContextHasWhatTheGatewayPublishes(t *testing.T) {
 			want := savedContext{Server: p.Ready.Public}
 			if domain != "" {
 				want = savedContext{
-					p.Ready.Public, "", domain, "client-of-the-page", "https://app.example.com/login", "https://api.example.com",
+					p.Ready.Public,
+					"",
+					domain,
+					"client-of-the-page",
+					"https://app.example.com/login",
+					"https://api.example.com",
 				}
 			}
 			if got := c.saved(t); got != want {

@@ -26,7 +26,11 @@ func dial(t *testing.T, target, session string, opts *websocket.DialOptions) *we
 	if session != "" {
 		opts.HTTPHeader = http.Header{"Authorization": {"Bearer " + session}}
 	}
-	c, resp, err := websocket.Dial(ctx, strings.Replace(target, "http://", "ws://", 1), opts) //nolint:bodyclose // the library takes it over
+	c, resp, err := websocket.Dial(
+		ctx,
+		strings.Replace(target, "http://", "ws://", 1),
+		opts,
+	) //nolint:bodyclose // the library takes it over
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +110,9 @@ func TestCoderWebSocketGetsEveryFrameAndGoesOn(t *testing.T) {
 			}
 		}
 		cancel()
-		again := dial(t, w.URL+"/ws?"+url.Values{"client_id": {client}, "last_event_id": {r.last}}.Encode(), session, nil)
+		again := dial(
+			t, w.URL+"/ws?"+url.Values{"client_id": {client}, "last_event_id": {r.last}}.Encode(), session, nil,
+		)
 		first = read(t, again)
 		first.Event = "message"
 		if got := firstFrame(t, first); got != client {
@@ -133,10 +139,15 @@ func TestCoderWebSocketPingsAndCloses(t *testing.T) {
 	defer cancel()
 
 	pinged := make(chan struct{}, 64)
-	c := dial(t, p.Ready.Public+"/ws", session, &websocket.DialOptions{OnPingReceived: func(context.Context, []byte) bool {
-		pinged <- struct{}{}
-		return true
-	}})
+	c := dial(
+		t,
+		p.Ready.Public+"/ws",
+		session,
+		&websocket.DialOptions{OnPingReceived: func(context.Context, []byte) bool {
+			pinged <- struct{}{}
+			return true
+		}},
+	)
 	texts := make(chan []byte, 64)
 	go func() { // the library answers and hears control frames only while somebody reads
 		defer close(texts)
@@ -207,7 +218,10 @@ func TestCoderWebSocketOverGraphQL(t *testing.T) {
 	p := stack.Standalone(t)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	for _, mode := range []websocket.CompressionMode{websocket.CompressionDisabled, websocket.CompressionContextTakeover} {
-		c := dial(t, p.Ready.Public+"/graphql", "", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}, CompressionMode: mode})
+		c := dial(
+			t, p.Ready.Public+"/graphql", "",
+			&websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}, CompressionMode: mode},
+		)
 		if got := c.Subprotocol(); got != "graphql-transport-ws" {
 			t.Errorf("the subprotocol is %q", got)
 		}
@@ -247,7 +261,11 @@ func TestCoderWebSocketOverGraphQL(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for _, protocols := range [][]string{nil, {"graphql-ws"}, {"other"}} {
-		_, resp, err := websocket.Dial(ctx, strings.Replace(p.Ready.Public, "http://", "ws://", 1)+"/graphql", &websocket.DialOptions{Subprotocols: protocols}) //nolint:bodyclose // refused: the library has read it
+		_, resp, err := websocket.Dial(
+			ctx,
+			strings.Replace(p.Ready.Public, "http://", "ws://", 1)+"/graphql",
+			&websocket.DialOptions{Subprotocols: protocols},
+		) //nolint:bodyclose // refused: the library has read it
 		if err == nil || resp == nil || resp.StatusCode != http.StatusBadRequest {
 			t.Errorf("subprotocols %q: %v", protocols, err)
 		}

@@ -93,7 +93,10 @@ func TestGraphQLWSIsRefusedWithoutASession(t *testing.T) {
 		line := s.next(t)
 		for ; line.Kind == "close"; line = s.next(t) {
 			if closes++; line.Code != 4403 || closes > 6 {
-				t.Fatalf("session %q: closed for the time %d with %d %s, want 4403", session, closes, line.Code, line.Text)
+				t.Fatalf(
+					"session %q: closed for the time %d with %d %s, want 4403", session, closes, line.Code,
+					line.Text,
+				)
 			}
 		}
 		if line.Kind != "failed" || closes == 0 {

@@ -14,10 +14,7 @@ var eventClients = []struct {
 	name      string
 	sessionIn string // query or header
 	again     string // what it says about a stream that ended and that it opens again
-}{
-	{"eventsource", "query", "error"},
-	{"fetch_event_source", "header", "again"},
-}
+}{{"eventsource", "query", "error"}, {"fetch_event_source", "header", "again"}}
 
 // listen starts a client of event streams.
 func listen(t *testing.T, name, sessionIn, base, session string, query url.Values) *script {
@@ -191,7 +188,9 @@ func TestEventStreamClientsAreToldThatTheSessionEnded(t *testing.T) {
 			s.want(t, "request")
 			s.want(t, "open")
 			firstFrame(t, s.want(t, "event"))
-			if a := stack.Do(t, http.MethodPost, p.Ready.Public+"/api/auth/logout", nil, "Authorization", "Bearer "+session); a.Code != http.StatusNoContent {
+			if a := stack.Do(
+				t, http.MethodPost, p.Ready.Public+"/api/auth/logout", nil, "Authorization", "Bearer "+session,
+			); a.Code != http.StatusNoContent {
 				t.Fatalf("logout: %d %s", a.Code, a.Body)
 			}
 			if line := s.want(t, "event"); line.Event != "session/expired" || line.ID != "" {

@@ -123,7 +123,10 @@ func TestWSRunsEveryMethod(t *testing.T) {
 	s, client := connect(t, public, session, nil)
 
 	// initialize says what the first frame said.
-	if got := firstFrame(t, said{Event: "message", Data: json.RawMessage(`{"result":` + string(s.call(t, "initialize", `{}`)) + `}`)}); got != client {
+	if got := firstFrame(
+		t,
+		said{Event: "message", Data: json.RawMessage(`{"result":` + string(s.call(t, "initialize", `{}`)) + `}`)},
+	); got != client {
 		t.Errorf("initialize: the client is %s, want %s", got, client)
 	}
 	if got := s.call(t, "ping", `{}`); string(got) != `"pong"` {
@@ -137,7 +140,10 @@ func TestWSRunsEveryMethod(t *testing.T) {
 	// Started over GraphQL, and over this connection.
 	var r run
 	s.all(t, &r, stack.Execute(t, public, session, client, "demo/progress", `{"step_ms":20}`))
-	started := decodeStarted(t, s.call(t, "playbook/execute", `{"name":"demo/progress","variables":{"step_ms":20},"resourceKind":"playbook"}`))
+	started := decodeStarted(
+		t,
+		s.call(t, "playbook/execute", `{"name":"demo/progress","variables":{"step_ms":20},"resourceKind":"playbook"}`),
+	)
 	r = run{last: r.last}
 	s.all(t, &r, started)
 
@@ -153,7 +159,11 @@ func TestWSRunsEveryMethod(t *testing.T) {
 
 	slow := decodeStarted(t, s.call(t, "playbook/execute", `{"name":"demo/slow","variables":{"seconds":60}}`))
 	var canceled struct{ ExecutionID, Status string }
-	if err := json.Unmarshal(s.call(t, "playbook/cancel", `{"executionId":"`+slow.ExecutionID+`","reason":"enough"}`), &canceled); err != nil || canceled.ExecutionID != slow.ExecutionID || canceled.Status == "" {
+	if err := json.Unmarshal(
+		s.call(t, "playbook/cancel", `{"executionId":"`+slow.ExecutionID+`","reason":"enough"}`),
+		&canceled,
+	); err != nil || canceled.ExecutionID != slow.ExecutionID ||
+		canceled.Status == "" {
 		t.Errorf("cancel: %+v %v", canceled, err)
 	}
 }
@@ -188,8 +198,12 @@ func TestWSRefusesInTheWordsOfJSONRPC(t *testing.T) {
 		"and its end":        {`{"jsonrpc":"2.0","id":8,"method":"subscription/close","params":{"subscription_id":"a"}}`, `8`, -32603, ""},
 	} {
 		a := s.say(t, c.text)
-		if string(a.ID) != c.id || a.Error == nil || a.Result != nil || a.Error.Code != c.code || a.Error.Message == "" || (c.word != "" && a.Error.Data.Code != c.word) {
-			t.Errorf("%s: id %s, result %s, %+v; want id %s, %d %s", name, a.ID, a.Result, a.Error, c.id, c.code, c.word)
+		if string(a.ID) != c.id || a.Error == nil || a.Result != nil || a.Error.Code != c.code ||
+			a.Error.Message == "" ||
+			(c.word != "" && a.Error.Data.Code != c.word) {
+			t.Errorf(
+				"%s: id %s, result %s, %+v; want id %s, %d %s", name, a.ID, a.Result, a.Error, c.id, c.code, c.word,
+			)
 		}
 	}
 	// A notification has no answer; the connection goes on.
@@ -198,7 +212,11 @@ func TestWSRefusesInTheWordsOfJSONRPC(t *testing.T) {
 		t.Errorf("ping: %s", got)
 	}
 	v, _ := connect(t, p.Ready.Public, viewer, nil)
-	if a := v.say(t, `{"jsonrpc":"2.0","id":1,"method":"playbook/cancel","params":{"executionId":"1"}}`); a.Error == nil || a.Error.Code == -32601 {
+	if a := v.say(
+		t,
+		`{"jsonrpc":"2.0","id":1,"method":"playbook/cancel","params":{"executionId":"1"}}`,
+	); a.Error == nil ||
+		a.Error.Code == -32601 {
 		t.Errorf("the cancel of an unknown execution: %+v %s", a.Error, a.Result)
 	}
 }
@@ -305,7 +323,9 @@ func TestWSEnds(t *testing.T) {
 	// Logout: the frame first, then 4401, and soon.
 	s, _ := connect(t, public, session, nil)
 	begin := time.Now()
-	if a := stack.Do(t, http.MethodPost, public+"/api/auth/logout", nil, "Authorization", "Bearer "+session); a.Code != http.StatusNoContent {
+	if a := stack.Do(
+		t, http.MethodPost, public+"/api/auth/logout", nil, "Authorization", "Bearer "+session,
+	); a.Code != http.StatusNoContent {
 		t.Fatalf("logout: %d %s", a.Code, a.Body)
 	}
 	if line := s.frame(t); line.Event != "session/expired" || line.ID != "" {

@@ -77,8 +77,9 @@ func newProject(t *testing.T, settings ...string) *project {
 	}
 	p.name = "gateway-test-" + p.front
 	p.env = append([]string{
-		"COMPOSE_PROJECT_NAME=" + p.name, "GATEWAY_VERSION=" + version(),
-		"FRONT_PORT=" + p.front, "SANDBOX_PUBLISHED_PORT=" + p.sandbox, "JAEGER_PORT=" + p.jaeger, "CALLBACK_PORT=" + p.call, "PROMETHEUS_PORT=" + p.prometheus,
+		"COMPOSE_PROJECT_NAME=" + p.name, "GATEWAY_VERSION=" + version(), "FRONT_PORT=" + p.front,
+		"SANDBOX_PUBLISHED_PORT=" + p.sandbox, "JAEGER_PORT=" + p.jaeger, "CALLBACK_PORT=" + p.call,
+		"PROMETHEUS_PORT=" + p.prometheus,
 	}, settings...)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -158,7 +159,12 @@ func (p *project) metric(service, name string) []float64 {
 	p.t.Helper()
 	var list []float64
 	for _, c := range p.containers(service) {
-		a, err := stack.Try(p.t, http.MethodGet, "http://"+c.NetworkSettings.Networks[p.name+"_default"].IPAddress+":9090/metrics", nil)
+		a, err := stack.Try(
+			p.t,
+			http.MethodGet,
+			"http://"+c.NetworkSettings.Networks[p.name+"_default"].IPAddress+":9090/metrics",
+			nil,
+		)
 		sum := 0.0
 		for scanner := bufio.NewScanner(strings.NewReader(a.Body)); err == nil && scanner.Scan(); {
 			if line := scanner.Text(); strings.HasPrefix(line, name) {
@@ -176,8 +182,14 @@ func (p *project) hardened() {
 	p.t.Helper()
 	for _, c := range p.containers("") {
 		h := c.HostConfig
-		if !h.ReadonlyRootfs || !slices.Equal(h.CapDrop, []string{"ALL"}) || !slices.ContainsFunc(h.SecurityOpt, func(s string) bool { return strings.HasPrefix(s, "no-new-privileges") }) {
-			p.t.Errorf("%s: read-only %v, capabilities dropped %v, %v", c.Name, h.ReadonlyRootfs, h.CapDrop, h.SecurityOpt)
+		if !h.ReadonlyRootfs || !slices.Equal(h.CapDrop, []string{"ALL"}) ||
+			!slices.ContainsFunc(
+				h.SecurityOpt,
+				func(s string) bool { return strings.HasPrefix(s, "no-new-privileges") },
+			) {
+			p.t.Errorf(
+				"%s: read-only %v, capabilities dropped %v, %v", c.Name, h.ReadonlyRootfs, h.CapDrop, h.SecurityOpt,
+			)
 		}
 		for port, bindings := range c.NetworkSettings.Ports {
 			for _, b := range bindings {
@@ -224,7 +236,8 @@ func (p *project) result(stream *testkit.EventStream, session, client string) {
 	p.t.Helper()
 	started := stack.Execute(p.t, p.page(), session, client, "demo/progress", `{"step_ms":20}`)
 	events := stream.Until(p.t, "playbook/result")
-	if last := events[len(events)-1].Data; !strings.Contains(last, started.RequestID) || !strings.Contains(last, `"COMPLETED"`) {
+	if last := events[len(events)-1].Data; !strings.Contains(last, started.RequestID) ||
+		!strings.Contains(last, `"COMPLETED"`) {
 		p.t.Errorf("the result: %s", last)
 	}
 }
@@ -232,8 +245,12 @@ func (p *project) result(stream *testkit.EventStream, session, client string) {
 // believes checks whether the gateway takes the word of whoever is before the front for who the client is.
 func (p *project) believes(session string, want bool) {
 	p.t.Helper()
-	a := stack.Do(p.t, http.MethodGet, p.page()+"/noetl/echo", nil, "Authorization", "Bearer "+session, "X-Forwarded-For", "203.0.113.9")
-	if a.Code != http.StatusOK || !strings.Contains(a.Body, "x-forwarded-for") || strings.Contains(a.Body, "203.0.113.9") != want {
+	a := stack.Do(
+		p.t, http.MethodGet, p.page()+"/noetl/echo", nil, "Authorization", "Bearer "+session, "X-Forwarded-For",
+		"203.0.113.9",
+	)
+	if a.Code != http.StatusOK || !strings.Contains(a.Body, "x-forwarded-for") ||
+		strings.Contains(a.Body, "203.0.113.9") != want {
 		p.t.Errorf("a call that somebody says comes from 203.0.113.9, who is believed: %v: %d %s", want, a.Code, a.Body)
 	}
 }
@@ -250,7 +267,10 @@ func (p *project) tryDeliver(order string) (stack.Answer, error) {
 	body := `{"order":"` + order + `"}`
 	mac := hmac.New(sha256.New, []byte("sandbox-secret"))
 	mac.Write([]byte(body))
-	return stack.Try(p.t, http.MethodPost, p.page()+"/ingress/orders", body, "X-Signature", "sha256="+hex.EncodeToString(mac.Sum(nil)))
+	return stack.Try(
+		p.t, http.MethodPost, p.page()+"/ingress/orders", body, "X-Signature",
+		"sha256="+hex.EncodeToString(mac.Sum(nil)),
+	)
 }
 
 // bridgeAddress is what host.docker.internal is in containers: this machine on Docker's bridge.
@@ -263,7 +283,9 @@ func bridgeAddress(t *testing.T) string {
 	if gateway := bridge.IPAM.Config[0].Gateway; gateway != "" {
 		return gateway
 	}
-	subnet, err := netip.ParsePrefix(bridge.IPAM.Config[0].Subnet) // not every engine names the gateway: it is the first
+	subnet, err := netip.ParsePrefix(
+		bridge.IPAM.Config[0].Subnet,
+	) // not every engine names the gateway: it is the first
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,19 +300,39 @@ func (p *project) beside(machine string, settings map[string]string) (logs func(
 	for k, v := range settings {
 		env = append(env, k+"="+v)
 	}
-	made, err := p.docker.ContainerCreate(p.t.Context(), &container.Config{Image: "noetl/gateway-sandbox:" + version(), Env: env, ExposedPorts: nat.PortSet{"8082/tcp": {}}},
-		&container.HostConfig{ReadonlyRootfs: true, CapDrop: []string{"ALL"}, PortBindings: nat.PortMap{"8082/tcp": {{HostIP: machine, HostPort: p.sandbox}, {HostIP: "127.0.0.1", HostPort: p.sandbox}}}}, nil, nil, "")
+	made, err := p.docker.ContainerCreate(
+		p.t.Context(),
+		&container.Config{
+			Image:        "noetl/gateway-sandbox:" + version(),
+			Env:          env,
+			ExposedPorts: nat.PortSet{"8082/tcp": {}},
+		},
+		&container.HostConfig{
+			ReadonlyRootfs: true,
+			CapDrop:        []string{"ALL"},
+			PortBindings: nat.PortMap{
+				"8082/tcp": {{HostIP: machine, HostPort: p.sandbox}, {HostIP: "127.0.0.1", HostPort: p.sandbox}},
+			},
+		},
+		nil,
+		nil,
+		"",
+	)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() {
-		_ = p.docker.ContainerRemove(context.Background(), made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
+		_ = p.docker.ContainerRemove(
+			context.Background(), made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true},
+		)
 	})
 	if err := p.docker.ContainerStart(p.t.Context(), made.ID, container.StartOptions{}); err != nil {
 		p.t.Fatalf("a sandbox beside the stack: %v", err)
 	}
 	return func() string {
-		r, err := p.docker.ContainerLogs(p.t.Context(), made.ID, container.LogsOptions{ShowStdout: true, ShowStderr: true})
+		r, err := p.docker.ContainerLogs(
+			p.t.Context(), made.ID, container.LogsOptions{ShowStdout: true, ShowStderr: true},
+		)
 		if err != nil {
 			return err.Error()
 		}
@@ -303,13 +345,20 @@ func (p *project) beside(machine string, settings map[string]string) (logs func(
 // browse has the browser test do its work on the page of the stack.
 func (p *project) browse() {
 	p.t.Helper()
-	cmd := exec.CommandContext(p.t.Context(), "go", "test", "-count=1", "-v", "-timeout", "3m", "-run", "^(TestAPersonRunsAPlaybookAndSeesTheResult|TestAViewerIsToldThatAPlaybookIsNotTheirs|TestBrowserLoginWithACookie)$", "./tests/browser")
+	cmd := exec.CommandContext(
+		p.t.Context(), "go", "test", "-count=1", "-v", "-timeout", "3m", "-run",
+		"^(TestAPersonRunsAPlaybookAndSeesTheResult|TestAViewerIsToldThatAPlaybookIsNotTheirs|TestBrowserLoginWithACookie)$",
+		"./tests/browser",
+	)
 	cmd.Dir = stack.Root()
 	cmd.Env = append(os.Environ(), "GATEWAY_PAGE="+p.page())
 	out, err := cmd.CombinedOutput()
 	switch passed := strings.Count(string(out), "--- PASS"); {
 	case err == nil && strings.Contains(string(out), "NOT RUN"): // where CI is set, that is an error
-		_, _ = fmt.Fprintln(os.Stderr, "the browser test on the compose stack was NOT RUN: there is no Chromium on this machine")
+		_, _ = fmt.Fprintln(
+			os.Stderr,
+			"the browser test on the compose stack was NOT RUN: there is no Chromium on this machine",
+		)
 		p.t.Log("browser test NOT RUN: there is no Chromium on this machine")
 	case err != nil || passed != 3:
 		p.t.Errorf("the browser test on the compose stack: %d of 3 passed, %v\n%s", passed, err, out)
@@ -367,7 +416,12 @@ func (p *project) streams() (leader string, behind []string) {
 		if info.Config.Name == "GATEWAY_FRAMES" && info.Cluster != nil {
 			leader = info.Cluster.Leader
 		}
-		if info.Config.Replicas != 3 || info.Cluster == nil || info.Cluster.Leader == "" || len(info.Cluster.Replicas) != 2 || slices.ContainsFunc(info.Cluster.Replicas, func(r *jetstream.PeerInfo) bool { return !r.Current || r.Offline }) {
+		if info.Config.Replicas != 3 || info.Cluster == nil || info.Cluster.Leader == "" ||
+			len(info.Cluster.Replicas) != 2 ||
+			slices.ContainsFunc(
+				info.Cluster.Replicas,
+				func(r *jetstream.PeerInfo) bool { return !r.Current || r.Offline },
+			) {
 			behind = append(behind, info.Config.Name)
 		}
 	}

@@ -51,7 +51,12 @@ func TestTheComposeStack(t *testing.T) {
 	}
 	session := p.walk()
 	p.believes(session, false)
-	work := map[string]string{"edge-proxy": "noetl_gateway_operation_seconds_count", "auth": "noetl_gateway_operation_seconds_count", "ingress": "noetl_gateway_operation_seconds_count", "event-fanout": "noetl_gateway_streams"}
+	work := map[string]string{
+		"edge-proxy":   "noetl_gateway_operation_seconds_count",
+		"auth":         "noetl_gateway_operation_seconds_count",
+		"ingress":      "noetl_gateway_operation_seconds_count",
+		"event-fanout": "noetl_gateway_streams",
+	}
 	busy := map[string][]float64{}
 	defer func() { t.Logf("work by replica: %v", busy) }()
 	round, streams := 0, []*testkit.EventStream{}
@@ -77,7 +82,12 @@ func TestTheComposeStack(t *testing.T) {
 		}
 		return all
 	})
-	if services := stack.Do(t, http.MethodGet, "http://localhost:"+p.jaeger+"/api/services", nil); !strings.Contains(services.Body, "edge-proxy") {
+	if services := stack.Do(
+		t,
+		http.MethodGet,
+		"http://localhost:"+p.jaeger+"/api/services",
+		nil,
+	); !strings.Contains(services.Body, "edge-proxy") {
 		t.Errorf("Jaeger knows %s", services.Body)
 	}
 	metrics.finds(map[string]int{"event-fanout": 3, "edge-proxy": 2, "auth": 2, "ingress": 2, "jaeger": 1})
@@ -97,7 +107,10 @@ func TestTheComposeStack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	withinAMinute(t, "an alert is about to say that ingress is missing", func() bool { return metrics.alerts()["GatewayServiceMissing"] == "pending" })
+	withinAMinute(
+		t, "an alert is about to say that ingress is missing",
+		func() bool { return metrics.alerts()["GatewayServiceMissing"] == "pending" },
+	)
 	p.run(true, nil, "down")
 	p.gone()
 }
@@ -119,7 +132,10 @@ func TestTheComposeStackOnANATSCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	withinAMinute(t, "a playbook can be started without "+leader, func() bool {
-		a, err := stack.Try(t, http.MethodPost, p.page()+"/graphql", stack.ExecuteBody(clientID, "demo/echo", `{}`), "Authorization", "Bearer "+session)
+		a, err := stack.Try(
+			t, http.MethodPost, p.page()+"/graphql", stack.ExecuteBody(clientID, "demo/echo", `{}`),
+			"Authorization", "Bearer "+session,
+		)
 		return err == nil && a.Code == http.StatusOK && strings.Contains(a.Body, `"executionId":"`)
 	})
 	// The frame log may choose its leader later than the stream of requests did.
@@ -134,10 +150,16 @@ func TestTheComposeStackOnANATSCluster(t *testing.T) {
 			return false
 		}
 	})
-	t.Logf("%s, which led, was killed; a result came on the open stream %.1f s later", leader, time.Since(killed).Seconds())
+	t.Logf(
+		"%s, which led, was killed; a result came on the open stream %.1f s later", leader,
+		time.Since(killed).Seconds(),
+	)
 	// Other buckets have other leaders, which may be chosen a moment later.
 	withinAMinute(t, "logins and deliveries work without "+leader, func() bool {
-		login, err := stack.Try(t, http.MethodPost, p.page()+"/api/auth/login", `{"auth0_token":"`+stack.IDToken(t, p.issuer(), "admin@example.com")+`"}`)
+		login, err := stack.Try(
+			t, http.MethodPost, p.page()+"/api/auth/login",
+			`{"auth0_token":"`+stack.IDToken(t, p.issuer(), "admin@example.com")+`"}`,
+		)
 		if err != nil || login.Code != http.StatusOK {
 			return false
 		}
@@ -168,14 +190,32 @@ func TestTheComposeStackWithANoETLElsewhere(t *testing.T) {
 		}
 	}
 	// With a stand-in. Its issuer has no TLS, so this part is for development.
-	p.env = append(p.env, "NOETL_BASE_URL=http://host.docker.internal:"+p.sandbox, "GATEWAY_CALLBACK_URL=http://"+machine+":"+p.call, "CALLBACK_BIND="+machine,
-		"NATS_BIND="+machine, "NATS_PUBLISHED_PORT="+natsPort, "NOETL_INTERNAL_API_TOKEN="+internalToken, "GATEWAY_PUBLIC_URL="+p.page(),
+	p.env = append(
+		p.env,
+		"NOETL_BASE_URL=http://host.docker.internal:"+p.sandbox,
+		"GATEWAY_CALLBACK_URL=http://"+machine+":"+p.call,
+		"CALLBACK_BIND="+machine,
+		"NATS_BIND="+machine,
+		"NATS_PUBLISHED_PORT="+natsPort,
+		"NOETL_INTERNAL_API_TOKEN="+internalToken,
+		"GATEWAY_PUBLIC_URL="+p.page(),
 		// The stand-in is the sandbox, whose own routes show what reaches it.
-		"GATEWAY_ENV=development", "GATEWAY_CONSOLE_SANDBOX=true", "GATEWAY_AUTH0_DOMAIN=", "AUTH_ISSUERS="+p.issuer(), "AUTH_AUDIENCES=noetl-console", "AUTH_ISSUER_CONNECT_TO=localhost:"+p.sandbox+"=host.docker.internal:"+p.sandbox)
+		"GATEWAY_ENV=development",
+		"GATEWAY_CONSOLE_SANDBOX=true",
+		"GATEWAY_AUTH0_DOMAIN=",
+		"AUTH_ISSUERS="+p.issuer(),
+		"AUTH_AUDIENCES=noetl-console",
+		"AUTH_ISSUER_CONNECT_TO=localhost:"+p.sandbox+"=host.docker.internal:"+p.sandbox,
+	)
 	p.run(true, p.env, "settings")
 	logs := p.beside(machine, map[string]string{
-		"NATS_URL": "nats://" + machine + ":" + natsPort, "NATS_USERNAME": "noetl", "NATS_PASSWORD": p.setting("NATS_NOETL_PASSWORD"), "NOETL_INTERNAL_API_TOKEN": internalToken,
-		"SANDBOX_BIND": "0.0.0.0", "SANDBOX_ISSUER": p.issuer(), "SANDBOX_CALLBACK_HOSTS": machine + ":" + p.call,
+		"NATS_URL":                 "nats://" + machine + ":" + natsPort,
+		"NATS_USERNAME":            "noetl",
+		"NATS_PASSWORD":            p.setting("NATS_NOETL_PASSWORD"),
+		"NOETL_INTERNAL_API_TOKEN": internalToken,
+		"SANDBOX_BIND":             "0.0.0.0",
+		"SANDBOX_ISSUER":           p.issuer(),
+		"SANDBOX_CALLBACK_HOSTS":   machine + ":" + p.call,
 	})
 	defer func() {
 		if t.Failed() {

@@ -40,15 +40,21 @@ func nothing(*world) {}
 
 func killed(service string) trouble {
 	return trouble{
-		name: "kill -9 of " + service + ", one of two, back after 5 s", during: 5 * time.Second, cutOff: true, recovery: 10 * time.Second,
-		begin: func(_ *testing.T, w *world) { w.service[service][0].kill() },
-		end:   func(w *world) { w.service[service][0].resume() },
+		name:     "kill -9 of " + service + ", one of two, back after 5 s",
+		during:   5 * time.Second,
+		cutOff:   true,
+		recovery: 10 * time.Second,
+		begin:    func(_ *testing.T, w *world) { w.service[service][0].kill() },
+		end:      func(w *world) { w.service[service][0].resume() },
 	}
 }
 
 func killedAll(service string) trouble {
 	return trouble{
-		name: "kill -9 of both " + service + ", back after 5 s", during: 5 * time.Second, cutOff: true, recovery: 15 * time.Second,
+		name:     "kill -9 of both " + service + ", back after 5 s",
+		during:   5 * time.Second,
+		cutOff:   true,
+		recovery: 15 * time.Second,
 		begin: func(_ *testing.T, w *world) {
 			for _, n := range w.service[service] {
 				n.kill()
@@ -64,7 +70,9 @@ func killedAll(service string) trouble {
 
 func misbehaving(name, behaviour string, during time.Duration) trouble {
 	set := func(w *world, behaviour string) {
-		if a := stack.Do(w.t, http.MethodPut, w.sandbox.address(8082)+"/sandbox/faults", behaviour); a.Code != http.StatusOK {
+		if a := stack.Do(
+			w.t, http.MethodPut, w.sandbox.address(8082)+"/sandbox/faults", behaviour,
+		); a.Code != http.StatusOK {
 			w.t.Fatalf("setting the sandbox's behaviour: %d %s", a.Code, a.Body)
 		}
 	}
@@ -77,13 +85,17 @@ func misbehaving(name, behaviour string, during time.Duration) trouble {
 
 func rolling(service string) trouble {
 	return trouble{
-		name: "rolling restart of " + service + ", two replicas", recovery: 10 * time.Second, spared: []string{"execute", "check"},
+		name:     "rolling restart of " + service + ", two replicas",
+		recovery: 10 * time.Second,
+		spared:   []string{"execute", "check"},
 		begin: func(_ *testing.T, w *world) {
 			for _, n := range w.service[service] {
 				n.stop()
 				n.resume()
 				n.awaitReady()
-				<-time.After(3 * time.Second) // the front has to see it too; the Helm chart gives it 5 s and more (minReadySeconds)
+				<-time.After(
+					3 * time.Second,
+				) // the front has to see it too; the Helm chart gives it 5 s and more (minReadySeconds)
 			}
 		},
 		end: nothing,
@@ -92,7 +104,14 @@ func rolling(service string) trouble {
 
 func troubles() []trouble {
 	list := []trouble{
-		{name: "nothing goes wrong", during: 5 * time.Second, begin: func(*testing.T, *world) {}, end: nothing, spared: []string{"execute", "check"}, recovery: 5 * time.Second},
+		{
+			name:     "nothing goes wrong",
+			during:   5 * time.Second,
+			begin:    func(*testing.T, *world) {},
+			end:      nothing,
+			spared:   []string{"execute", "check"},
+			recovery: 5 * time.Second,
+		},
 	}
 	for _, s := range services {
 		list = append(list, killed(s))
@@ -110,29 +129,44 @@ func troubles() []trouble {
 			begin: func(_ *testing.T, w *world) { w.nats.pause() }, end: func(w *world) { w.nats.unpause() },
 		},
 		trouble{
-			name: "network cut between event-fanout, one of two, and NATS for 20 s", during: 20 * time.Second, recovery: 20 * time.Second,
-			begin: func(_ *testing.T, w *world) { w.service["event-fanout"][0].cutFrom(w.nats, "-A") },
-			end:   func(w *world) { w.service["event-fanout"][0].cutFrom(w.nats, "-D") },
+			name:     "network cut between event-fanout, one of two, and NATS for 20 s",
+			during:   20 * time.Second,
+			recovery: 20 * time.Second,
+			begin:    func(_ *testing.T, w *world) { w.service["event-fanout"][0].cutFrom(w.nats, "-A") },
+			end:      func(w *world) { w.service["event-fanout"][0].cutFrom(w.nats, "-D") },
 		},
 		trouble{
-			name: "network cut between event-fanout, one of two, and the rest for 10 s", during: 10 * time.Second, recovery: 20 * time.Second, cutOff: true,
-			begin: func(_ *testing.T, w *world) { w.service["event-fanout"][0].cut() }, end: func(w *world) { w.service["event-fanout"][0].rejoin() },
+			name:     "network cut between event-fanout, one of two, and the rest for 10 s",
+			during:   10 * time.Second,
+			recovery: 20 * time.Second,
+			cutOff:   true,
+			begin:    func(_ *testing.T, w *world) { w.service["event-fanout"][0].cut() },
+			end:      func(w *world) { w.service["event-fanout"][0].rejoin() },
 		},
 		trouble{
-			name: "NoETL unreachable for 10 s", during: 10 * time.Second, recovery: 20 * time.Second, spared: []string{"check"},
-			begin: func(_ *testing.T, w *world) { w.sandbox.cut() }, end: func(w *world) { w.sandbox.rejoin() },
+			name:     "NoETL unreachable for 10 s",
+			during:   10 * time.Second,
+			recovery: 20 * time.Second,
+			spared:   []string{"check"},
+			begin:    func(_ *testing.T, w *world) { w.sandbox.cut() },
+			end:      func(w *world) { w.sandbox.rejoin() },
 		},
 		misbehaving("NoETL slow: 10 s for each answer, for 25 s", `{"mode":"slow","delay_ms":10000}`, 25*time.Second),
 		misbehaving("NoETL answers 500 for 10 s", `{"mode":"error"}`, 10*time.Second),
 		misbehaving("NoETL answers garbage for 10 s", `{"mode":"garbage"}`, 10*time.Second),
 		trouble{
-			name: "issuer down for 10 s", during: 10 * time.Second, recovery: 20 * time.Second, spared: []string{"execute", "check"},
+			name:     "issuer down for 10 s",
+			during:   10 * time.Second,
+			recovery: 20 * time.Second,
+			spared:   []string{"execute", "check"},
 			begin: func(t *testing.T, w *world) {
 				t.Helper()
 				// Tokens that it gave before still log in: its keys are known.
 				token := stack.IDToken(t, w.issuer.address(8082)+"/oidc", "viewer@example.com")
 				w.issuer.cut()
-				if a := stack.Do(t, http.MethodPost, w.public+"/api/auth/login", `{"auth0_token":"`+token+`"}`); a.Code != http.StatusOK {
+				if a := stack.Do(
+					t, http.MethodPost, w.public+"/api/auth/login", `{"auth0_token":"`+token+`"}`,
+				); a.Code != http.StatusOK {
 					t.Errorf("a login with a good token while the issuer is away: %d %s", a.Code, a.Body)
 				}
 			},
@@ -253,11 +287,17 @@ func (t *table) report(held bool) error {
 		return nil
 	}
 	var b strings.Builder
-	b.WriteString("| Trouble | Calls | accepted | refused clearly | cut off | results | lost | twice | deliveries | started | lost or twice | session checks failed | streams reopened | works again after | slowest call |\n")
+	b.WriteString(
+		"| Trouble | Calls | accepted | refused clearly | cut off | results | lost | twice | deliveries | started | lost or twice | session checks failed | streams reopened | works again after | slowest call |\n",
+	)
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range t.rows {
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d of %d | %d | %.1f s | %.1f s |\n", r.Name, r.Sent, r.Accepted, r.Refused, r.Unclear, r.Delivered, r.Lost, r.Repeated,
-			r.Deliveries, r.DeliveriesAccepted, r.DeliveriesLost+max(0, r.DeliveriesTwice), r.ChecksFailed, r.Checks, r.Reconnects, r.Recovery.Seconds(), r.Slowest.Seconds())
+		fmt.Fprintf(
+			&b, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d of %d | %d | %.1f s | %.1f s |\n",
+			r.Name, r.Sent, r.Accepted, r.Refused, r.Unclear, r.Delivered, r.Lost, r.Repeated, r.Deliveries,
+			r.DeliveriesAccepted, r.DeliveriesLost+max(0, r.DeliveriesTwice), r.ChecksFailed, r.Checks,
+			r.Reconnects, r.Recovery.Seconds(), r.Slowest.Seconds(),
+		)
 	}
 	_, _ = fmt.Fprint(os.Stdout, "\n", b.String())
 	dir := filepath.Join(stack.Root(), "tests", "artifacts")

@@ -56,14 +56,27 @@ const pages = 4
 func startLoad(w *world) *load {
 	w.t.Helper()
 	l := &load{
-		w: w, session: w.login("demo@example.com"), deliveries: map[string]string{}, success: map[string]time.Time{}, slowest: map[string]time.Duration{},
-		unclear: map[string]int{}, refusals: map[string]int{}, base: len(w.executions("demo/webhook")),
+		w:          w,
+		session:    w.login("demo@example.com"),
+		deliveries: map[string]string{},
+		success:    map[string]time.Time{},
+		slowest:    map[string]time.Duration{},
+		unclear:    map[string]int{},
+		refusals:   map[string]int{},
+		base:       len(w.executions("demo/webhook")),
 	}
 	var sending, streaming context.Context
 	sending, l.stop = context.WithCancel(w.t.Context())
 	streaming, l.close = context.WithCancel(w.t.Context())
 	for range pages {
-		p := &page{l: l, wanted: map[string]time.Time{}, executions: map[string]string{}, notices: map[string]int{}, got: map[string]int{}, frames: map[string]int{}}
+		p := &page{
+			l:          l,
+			wanted:     map[string]time.Time{},
+			executions: map[string]string{},
+			notices:    map[string]int{},
+			got:        map[string]int{},
+			frames:     map[string]int{},
+		}
 		l.pages = append(l.pages, p)
 		attached := make(chan struct{})
 		l.streams.Go(func() { p.follow(streaming, sync.OnceFunc(func() { close(attached) })) })
@@ -195,11 +208,15 @@ func (l *load) deliver(id string) {
 	mac := hmac.New(sha256.New, []byte("sandbox-secret"))
 	mac.Write([]byte(body))
 	for try := 0; ; try++ {
-		r := l.call("deliver", http.MethodPost, l.w.public+"/ingress/orders", body, "X-Message-Id", id, "X-Signature", "sha256="+hex.EncodeToString(mac.Sum(nil)))
+		r := l.call(
+			"deliver", http.MethodPost, l.w.public+"/ingress/orders", body, "X-Message-Id", id, "X-Signature",
+			"sha256="+hex.EncodeToString(mac.Sum(nil)),
+		)
 		var accepted struct {
 			ExecutionID string `json:"execution_id"`
 		}
-		if r.err == nil && r.code/100 == 2 && json.Unmarshal([]byte(r.body), &accepted) == nil && accepted.ExecutionID != "" {
+		if r.err == nil && r.code/100 == 2 && json.Unmarshal([]byte(r.body), &accepted) == nil &&
+			accepted.ExecutionID != "" {
 			l.mu.Lock()
 			l.deliveries[id] = accepted.ExecutionID
 			l.f.DeliveriesAccepted++
@@ -314,8 +331,13 @@ func (l *load) explain() {
 		p.mu.Lock()
 		for id, at := range p.wanted {
 			if p.got[id] == 0 {
-				l.w.t.Logf("page %d (client %s, last event %s) never got the result of request %s, execution %s, accepted at %s", i, p.client, p.lastID, id, p.executions[id], at.UTC().Format(time.RFC3339Nano))
-				a, err := stack.Try(l.w.t, http.MethodGet, l.w.sandbox.address(8082)+"/sandbox/executions/"+p.executions[id], nil)
+				l.w.t.Logf(
+					"page %d (client %s, last event %s) never got the result of request %s, execution %s, accepted at %s",
+					i, p.client, p.lastID, id, p.executions[id], at.UTC().Format(time.RFC3339Nano),
+				)
+				a, err := stack.Try(
+					l.w.t, http.MethodGet, l.w.sandbox.address(8082)+"/sandbox/executions/"+p.executions[id], nil,
+				)
 				l.w.t.Logf("  NoETL: %d %.600s (%v)", a.Code, a.Body, err)
 			}
 		}

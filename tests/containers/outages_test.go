@@ -40,7 +40,8 @@ func TestTokensOfAnIssuerWhoseClockIsWrong(t *testing.T) {
 		if a.Code != c.code {
 			t.Errorf("%s: %d %s, want %d", c.name, a.Code, a.Body, c.code)
 		}
-		if a.Code == http.StatusUnauthorized && (!strings.Contains(a.Body, `"code":"`) || strings.Contains(a.Body, token)) {
+		if a.Code == http.StatusUnauthorized &&
+			(!strings.Contains(a.Body, `"code":"`) || strings.Contains(a.Body, token)) {
 			t.Errorf("%s: the refusal is %s", c.name, a.Body)
 		}
 	}
@@ -62,12 +63,16 @@ func TestAuthStartsWhileTheIssuerIsAway(t *testing.T) {
 		return stack.Do(t, http.MethodPost, w.public+"/api/auth/login", `{"auth0_token":"`+token+`"}`)
 	}
 	testkit.Eventually(t, "auth is asked again", func() bool {
-		return stack.Do(t, http.MethodPost, w.public+"/api/auth/validate", `{"session_token":"`+session+`"}`).Code == http.StatusOK
+		return stack.Do(
+			t, http.MethodPost, w.public+"/api/auth/validate", `{"session_token":"`+session+`"}`,
+		).Code == http.StatusOK
 	})
 	if a := login(); a.Code != http.StatusServiceUnavailable || !strings.Contains(a.Body, `"code":"`) {
 		t.Errorf("a login without the issuer: %d %s", a.Code, a.Body)
 	}
-	if a := stack.Do(t, http.MethodPost, w.public+"/noetl/catalog/list", "{}", "Authorization", "Bearer "+session); a.Code != http.StatusOK {
+	if a := stack.Do(
+		t, http.MethodPost, w.public+"/noetl/catalog/list", "{}", "Authorization", "Bearer "+session,
+	); a.Code != http.StatusOK {
 		t.Errorf("a good session without the issuer: %d %s", a.Code, a.Body)
 	}
 	w.issuer.rejoin()
@@ -85,8 +90,11 @@ func TestDiskFullOnNATS(t *testing.T) {
 	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
 	// NATS takes three quarters of a disk for itself, and refuses streams that may grow beyond that.
 	w := start(t, setup{natsDisk: disk, extra: map[string]string{
-		"GATEWAY_FRAME_MAX_BYTES": "16777216", "GATEWAY_LIFECYCLE_MAX_BYTES": "16777216", "GATEWAY_RESULT_STORE_MAX_BYTES": "16777216",
-		"GATEWAY_RESULT_MAX_BYTES": "8388608", "GATEWAY_STORE_MAX_BYTES": "67108864",
+		"GATEWAY_FRAME_MAX_BYTES":        "16777216",
+		"GATEWAY_LIFECYCLE_MAX_BYTES":    "16777216",
+		"GATEWAY_RESULT_STORE_MAX_BYTES": "16777216",
+		"GATEWAY_RESULT_MAX_BYTES":       "8388608",
+		"GATEWAY_STORE_MAX_BYTES":        "67108864",
 	}})
 	l := startLoad(w)
 	testkit.Eventually(t, "the load runs", func() bool { return l.since(time.Time{}) })
@@ -139,11 +147,16 @@ func TestDiskFullOnNATS(t *testing.T) {
 	for text, n := range l.unclear {
 		t.Logf("%4d × %s", n, text)
 	}
-	t.Logf("full for %.1f s; works again %s, %.1f s after there was room: %+v", freed.Sub(full).Seconds(), how, took.Seconds(), out)
+	t.Logf(
+		"full for %.1f s; works again %s, %.1f s after there was room: %+v", freed.Sub(full).Seconds(), how,
+		took.Seconds(), out,
+	)
 	if out.Lost+out.Repeated+out.DeliveriesLost+max(0, out.DeliveriesTwice)+out.Denied+out.Unclear > 0 {
 		l.explain()
-		t.Errorf("lost %d, twice %d, deliveries lost %d and twice %d, refused as strangers %d, without a clear answer %d",
-			out.Lost, out.Repeated, out.DeliveriesLost, out.DeliveriesTwice, out.Denied, out.Unclear)
+		t.Errorf(
+			"lost %d, twice %d, deliveries lost %d and twice %d, refused as strangers %d, without a clear answer %d",
+			out.Lost, out.Repeated, out.DeliveriesLost, out.DeliveriesTwice, out.Denied, out.Unclear,
+		)
 	}
 	if out.DeliveriesAccepted != out.Deliveries {
 		t.Errorf("%d of %d deliveries were accepted in the end", out.DeliveriesAccepted, out.Deliveries)
@@ -151,5 +164,10 @@ func TestDiskFullOnNATS(t *testing.T) {
 	if out.Refused == 0 || out.Delivered == 0 {
 		t.Errorf("the disk was not full, or nothing went before: %+v", out)
 	}
-	found.add(row{fmt.Sprintf("NATS's disk full for %.0f s; works again %s", freed.Sub(full).Seconds(), how), out, took, l.slowest["execute"]})
+	found.add(
+		row{
+			fmt.Sprintf("NATS's disk full for %.0f s; works again %s", freed.Sub(full).Seconds(), how), out, took,
+			l.slowest["execute"],
+		},
+	)
 }

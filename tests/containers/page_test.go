@@ -35,7 +35,10 @@ func (p *page) execute() {
 	p.mu.Lock()
 	client := p.client
 	p.mu.Unlock()
-	r := p.l.call("execute", http.MethodPost, p.l.w.public+"/graphql", stack.ExecuteBody(client, "demo/echo", `{"n":1}`), "Authorization", "Bearer "+p.l.session)
+	r := p.l.call(
+		"execute", http.MethodPost, p.l.w.public+"/graphql", stack.ExecuteBody(client, "demo/echo", `{"n":1}`),
+		"Authorization", "Bearer "+p.l.session,
+	)
 	var reply struct {
 		Data   struct{ ExecutePlaybook stack.Started }
 		Errors []struct {

@@ -20,7 +20,8 @@ func TestTheMainJobInContainers(t *testing.T) {
 	client := stream.ClientID(t)
 	started := stack.Execute(t, w.public, session, client, "demo/progress", `{"step_ms":20}`)
 	events := stream.Until(t, "playbook/result")
-	if last := events[len(events)-1].Data; !strings.Contains(last, started.RequestID) || !strings.Contains(last, `"COMPLETED"`) {
+	if last := events[len(events)-1].Data; !strings.Contains(last, started.RequestID) ||
+		!strings.Contains(last, `"COMPLETED"`) {
 		t.Errorf("the result: %s", last)
 	}
 	for _, name := range append([]string{"sandbox"}, services...) {
@@ -40,7 +41,9 @@ func TestTheMainJobInContainers(t *testing.T) {
 	if logs := w.nats.logs(); strings.Contains(logs, "Violation") {
 		t.Errorf("a service did what its NATS user may not:\n%s", logs)
 	}
-	if a := stack.Do(t, http.MethodPost, w.public+"/api/auth/logout", nil, "Authorization", "Bearer "+session); a.Code != http.StatusNoContent {
+	if a := stack.Do(
+		t, http.MethodPost, w.public+"/api/auth/logout", nil, "Authorization", "Bearer "+session,
+	); a.Code != http.StatusNoContent {
 		t.Errorf("logout: %d %s", a.Code, a.Body)
 	}
 }

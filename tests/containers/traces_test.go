@@ -119,7 +119,9 @@ func (tr *trace) must(names ...string) jaegerSpan {
 			there = append(there, tr.name(s))
 		}
 		slices.Sort(there)
-		tr.t.Errorf("no chain %s; there is\n  %s", strings.Join(names, " → "), strings.Join(slices.Compact(there), "\n  "))
+		tr.t.Errorf(
+			"no chain %s; there is\n  %s", strings.Join(names, " → "), strings.Join(slices.Compact(there), "\n  "),
+		)
 	}
 	return s
 }
@@ -163,16 +165,30 @@ func TestTracesInJaeger(t *testing.T) {
 	// Login: browser → edge → auth → NoETL's playbook → its callback.
 	const loginTrace = "10000000000000000000000000000001"
 	token := stack.IDToken(t, w.issuer.address(8082)+"/oidc", "demo@example.com")
-	a := stack.Do(t, http.MethodPost, w.public+"/api/auth/login", `{"auth0_token":"`+token+`"}`, parentOf(loginTrace)...)
+	a := stack.Do(
+		t,
+		http.MethodPost,
+		w.public+"/api/auth/login",
+		`{"auth0_token":"`+token+`"}`,
+		parentOf(loginTrace)...)
 	session := stack.Decode[struct {
 		SessionToken string `json:"session_token"`
 	}](t, a).SessionToken
 	if a.Code != http.StatusOK || session == "" {
 		t.Fatalf("login: %d %s", a.Code, a.Body)
 	}
-	secrets := []string{session, token, internalToken, callbackToken, "sandbox-secret", stack.Password("auth"), stack.Password("edge-proxy")}
-	toAuth := []string{edge + "POST /api/auth/login", edge + "edge.login", edge + "call gateway.auth.v1.login", auth + "receive gateway.auth.v1.login", auth + "auth.login", auth + "POST", noetl + "POST /api/execute", noetl + "noetl.execute"}
-	back := append(slices.Clone(toAuth), noetl+"HTTP POST", fanout+"POST /api/internal/callback", fanout+"fanout.callback")
+	secrets := []string{
+		session, token, internalToken, callbackToken, "sandbox-secret", stack.Password("auth"),
+		stack.Password("edge-proxy"),
+	}
+	toAuth := []string{
+		edge + "POST /api/auth/login", edge + "edge.login", edge + "call gateway.auth.v1.login",
+		auth + "receive gateway.auth.v1.login", auth + "auth.login", auth + "POST", noetl + "POST /api/execute",
+		noetl + "noetl.execute",
+	}
+	back := append(
+		slices.Clone(toAuth), noetl+"HTTP POST", fanout+"POST /api/internal/callback", fanout+"fanout.callback",
+	)
 	tr := w.trace(t, loginTrace, func(tr *trace) bool { return tr.has(back...) })
 	tr.whole(secrets...)
 	door := tr.must(toAuth[0])
@@ -190,9 +206,16 @@ func TestTracesInJaeger(t *testing.T) {
 
 	// executePlaybook: edge → expect → NoETL → callback → the frame that is stored for the page.
 	const clickTrace = "20000000000000000000000000000002"
-	stream := testkit.OpenEvents(t, w.public, "", url.Values{"session_token": {session}}) // as EventSource must: in the URL
+	stream := testkit.OpenEvents(
+		t, w.public, "", url.Values{"session_token": {session}},
+	) // as EventSource must: in the URL
 	client := stream.ClientID(t)
-	a = stack.Do(t, http.MethodPost, w.public+"/graphql", stack.ExecuteBody(client, "demo/progress", `{"step_ms":20}`), append(parentOf(clickTrace), "Authorization", "Bearer "+session)...)
+	a = stack.Do(
+		t,
+		http.MethodPost,
+		w.public+"/graphql",
+		stack.ExecuteBody(client, "demo/progress", `{"step_ms":20}`),
+		append(parentOf(clickTrace), "Authorization", "Bearer "+session)...)
 	started := stack.Decode[struct {
 		Data struct{ ExecutePlaybook stack.Started }
 	}](t, a).Data.ExecutePlaybook
@@ -201,17 +224,42 @@ func TestTracesInJaeger(t *testing.T) {
 	}
 	stream.Until(t, "playbook/result")
 	secrets = append(secrets, started.RequestID)
-	run := []string{edge + "POST /graphql", edge + "edge.execute", edge + "POST", noetl + "POST /api/execute", noetl + "noetl.execute"}
-	result := append(slices.Clone(run), noetl+"HTTP POST", fanout+"POST /api/internal/callback/async", fanout+"fanout.complete", fanout+"store frame")
-	tr = w.trace(t, clickTrace, func(tr *trace) bool { return tr.has(result...) && tr.has(append(run, fanout+"fanout.route")...) })
+	run := []string{
+		edge + "POST /graphql", edge + "edge.execute", edge + "POST", noetl + "POST /api/execute",
+		noetl + "noetl.execute",
+	}
+	result := append(
+		slices.Clone(run), noetl+"HTTP POST", fanout+"POST /api/internal/callback/async", fanout+"fanout.complete",
+		fanout+"store frame",
+	)
+	tr = w.trace(
+		t,
+		clickTrace,
+		func(tr *trace) bool { return tr.has(result...) && tr.has(append(run, fanout+"fanout.route")...) },
+	)
 	tr.whole(secrets...)
-	if got := tr.must(run[:2]...); got.tag("noetl.execution.id") != started.ExecutionID || got.tag("noetl.playbook.path") != "demo/progress" {
+	if got := tr.must(
+		run[:2]...); got.tag("noetl.execution.id") != started.ExecutionID ||
+		got.tag("noetl.playbook.path") != "demo/progress" {
 		t.Errorf("edge.execute says %+v", got.Tags)
 	}
-	tr.must(run[0], run[1], edge+"call gateway.auth.v1.check-access", auth+"receive gateway.auth.v1.check-access", auth+"auth.check-access")
-	tr.must(run[0], run[1], edge+"call gateway.fanout.v1.expect", fanout+"receive gateway.fanout.v1.expect", fanout+"fanout.expect")
-	tr.must(run[0], run[1], edge+"call gateway.fanout.v1.bind", fanout+"receive gateway.fanout.v1.bind", fanout+"fanout.bind")
-	tr.must(append(run, noetl+"HTTP POST", fanout+"POST /api/internal/progress", fanout+"fanout.progress", fanout+"store frame")...)
+	tr.must(
+		run[0], run[1], edge+"call gateway.auth.v1.check-access", auth+"receive gateway.auth.v1.check-access",
+		auth+"auth.check-access",
+	)
+	tr.must(
+		run[0], run[1], edge+"call gateway.fanout.v1.expect", fanout+"receive gateway.fanout.v1.expect",
+		fanout+"fanout.expect",
+	)
+	tr.must(
+		run[0], run[1], edge+"call gateway.fanout.v1.bind", fanout+"receive gateway.fanout.v1.bind",
+		fanout+"fanout.bind",
+	)
+	tr.must(
+		append(
+			run, noetl+"HTTP POST", fanout+"POST /api/internal/progress", fanout+"fanout.progress",
+			fanout+"store frame",
+		)...)
 	frames := map[string]bool{}
 	for _, s := range tr.spans {
 		if s.OperationName == "store frame" {
@@ -231,7 +279,12 @@ func TestTracesInJaeger(t *testing.T) {
 	mac := hmac.New(sha256.New, []byte("sandbox-secret"))
 	mac.Write([]byte(body))
 	follow := w.follow(t, client, session)
-	a = stack.Do(t, http.MethodPost, w.public+"/ingress/orders", body, append(parentOf(partnerTrace), "X-Signature", "sha256="+hex.EncodeToString(mac.Sum(nil)))...)
+	a = stack.Do(
+		t,
+		http.MethodPost,
+		w.public+"/ingress/orders",
+		body,
+		append(parentOf(partnerTrace), "X-Signature", "sha256="+hex.EncodeToString(mac.Sum(nil)))...)
 	delivered := stack.Decode[struct {
 		ExecutionID string `json:"execution_id"`
 	}](t, a).ExecutionID
@@ -239,7 +292,10 @@ func TestTracesInJaeger(t *testing.T) {
 		t.Fatalf("delivery: %d %s", a.Code, a.Body)
 	}
 	follow(delivered)
-	way := []string{edge + "POST /ingress/", edge + "POST", ingress + "POST /ingress/{listener}", ingress + "ingress.deliver", ingress + "POST", noetl + "POST /api/execute", noetl + "noetl.execute", fanout + "fanout.route"}
+	way := []string{
+		edge + "POST /ingress/", edge + "POST", ingress + "POST /ingress/{listener}", ingress + "ingress.deliver",
+		ingress + "POST", noetl + "POST /api/execute", noetl + "noetl.execute", fanout + "fanout.route",
+	}
 	tr = w.trace(t, partnerTrace, func(tr *trace) bool { return tr.has(append(way, fanout+"store frame")...) })
 	tr.whole(secrets...)
 	if got := tr.must(way[:4]...); got.tag("noetl.listener") != "orders" || got.tag("noetl.execution.id") != delivered {
@@ -255,15 +311,33 @@ func TestTracesInJaeger(t *testing.T) {
 	// Errors are marked where they happen, and on the way out; refusals are no errors of ours.
 	const brokenTrace, refusedTrace = "40000000000000000000000000000004", "50000000000000000000000000000005"
 	stack.Do(t, http.MethodPut, w.sandbox.address(8082)+"/sandbox/faults", `{"mode":"error"}`)
-	stack.Do(t, http.MethodPost, w.public+"/noetl/catalog/list", "{}", append(parentOf(brokenTrace), "Authorization", "Bearer "+session)...)
-	stack.Do(t, http.MethodPost, w.public+"/graphql", stack.ExecuteBody(client, "demo/echo", `{}`), append(parentOf(brokenTrace), "Authorization", "Bearer "+session)...)
+	stack.Do(
+		t,
+		http.MethodPost,
+		w.public+"/noetl/catalog/list",
+		"{}",
+		append(parentOf(brokenTrace), "Authorization", "Bearer "+session)...)
+	stack.Do(
+		t,
+		http.MethodPost,
+		w.public+"/graphql",
+		stack.ExecuteBody(client, "demo/echo", `{}`),
+		append(parentOf(brokenTrace), "Authorization", "Bearer "+session)...)
 	stack.Do(t, http.MethodPut, w.sandbox.address(8082)+"/sandbox/faults", `{"mode":""}`)
-	forged := stack.Do(t, http.MethodPost, w.public+"/ingress/orders", body, append(parentOf(refusedTrace), "X-Signature", "sha256="+strings.Repeat("0", 64))...)
+	forged := stack.Do(
+		t,
+		http.MethodPost,
+		w.public+"/ingress/orders",
+		body,
+		append(parentOf(refusedTrace), "X-Signature", "sha256="+strings.Repeat("0", 64))...)
 	if forged.Code != http.StatusUnauthorized {
 		t.Fatalf("forged: %d %s", forged.Code, forged.Body)
 	}
 	// Whether one may execute is asked first, and NoETL is who knows.
-	failed := []string{edge + "POST /graphql", edge + "edge.execute", edge + "call gateway.auth.v1.check-access", auth + "receive gateway.auth.v1.check-access", auth + "auth.check-access", auth + "POST"}
+	failed := []string{
+		edge + "POST /graphql", edge + "edge.execute", edge + "call gateway.auth.v1.check-access",
+		auth + "receive gateway.auth.v1.check-access", auth + "auth.check-access", auth + "POST",
+	}
 	tr = w.trace(t, brokenTrace, func(tr *trace) bool { return tr.has(failed...) })
 	tr.whole(secrets...)
 	if got := tr.must(failed...); got.tag("http.response.status_code") != "500" || got.tag("error") != "true" {
@@ -274,7 +348,9 @@ func TestTracesInJaeger(t *testing.T) {
 	}
 	tr = w.trace(t, refusedTrace, func(tr *trace) bool { return tr.has(way[:4]...) })
 	tr.whole(secrets...)
-	if got := tr.must(way[:4]...); got.tag("error") == "true" || got.tag("error.type") != "unauthenticated" || got.tag("noetl.fault.code") != "bad_signature" {
+	if got := tr.must(
+		way[:4]...); got.tag("error") == "true" || got.tag("error.type") != "unauthenticated" ||
+		got.tag("noetl.fault.code") != "bad_signature" {
 		t.Errorf("a forged delivery says %+v", got.Tags)
 	}
 }
@@ -287,7 +363,11 @@ func (w *world) follow(t *testing.T, client, session string) func(executionID st
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc, err := nats.Connect("nats://127.0.0.1:"+p.Port(), nats.UserInfo("edge-proxy", stack.Password("edge-proxy")), nats.CustomInboxPrefix("_INBOX_GATEWAY.gateway-edge-proxy"))
+	nc, err := nats.Connect(
+		"nats://127.0.0.1:"+p.Port(),
+		nats.UserInfo("edge-proxy", stack.Password("edge-proxy")),
+		nats.CustomInboxPrefix("_INBOX_GATEWAY.gateway-edge-proxy"),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +388,16 @@ func (w *world) follow(t *testing.T, client, session string) func(executionID st
 			UserID int64 `json:"user_id"`
 		}
 	}](t, stack.Do(t, http.MethodPost, w.public+"/api/auth/validate", `{"session_token":"`+session+`"}`))
-	ask("gateway.fanout.v1.expect", map[string]string{"request_id": "followed", "client_id": client, "owner": fmt.Sprintf("id:%d", me.User.UserID), "session_key": "none", "playbook_path": "demo/webhook"})
+	ask(
+		"gateway.fanout.v1.expect",
+		map[string]string{
+			"request_id":    "followed",
+			"client_id":     client,
+			"owner":         fmt.Sprintf("id:%d", me.User.UserID),
+			"session_key":   "none",
+			"playbook_path": "demo/webhook",
+		},
+	)
 	return func(id string) {
 		t.Helper()
 		ask("gateway.fanout.v1.bind", map[string]string{"request_id": "followed", "execution_id": id})

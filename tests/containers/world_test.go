@@ -54,7 +54,9 @@ func docker(t *testing.T) *client.Client {
 		_, err = c.Ping(t.Context())
 	}
 	if err != nil {
-		t.Fatal("Docker does not answer: start it, or install it (Debian: apt-get install docker.io; others: https://docs.docker.com/engine/install/)")
+		t.Fatal(
+			"Docker does not answer: start it, or install it (Debian: apt-get install docker.io; others: https://docs.docker.com/engine/install/)",
+		)
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	return c
@@ -130,14 +132,23 @@ func start(t *testing.T, s setup) *world {
 	}
 	w.startNATS(s.natsDisk)
 	settings := map[string]string{
-		"NATS_URL": "nats://nats:4222", "LOG_FORMAT": "json", "LOG_LEVEL": "info", "GATEWAY_DRAIN_DELAY_SECS": "3",
-		"NOETL_INTERNAL_API_TOKEN": internalToken, "GATEWAY_INTERNAL_TOKEN": callbackToken,
-		"NOETL_BASE_URL": "http://sandbox:8082", "GATEWAY_CALLBACK_URL": "http://event-fanout:8091", "GATEWAY_PUBLIC_URL": "http://localhost:8090",
+		"NATS_URL":                 "nats://nats:4222",
+		"LOG_FORMAT":               "json",
+		"LOG_LEVEL":                "info",
+		"GATEWAY_DRAIN_DELAY_SECS": "3",
+		"NOETL_INTERNAL_API_TOKEN": internalToken,
+		"GATEWAY_INTERNAL_TOKEN":   callbackToken,
+		"NOETL_BASE_URL":           "http://sandbox:8082",
+		"GATEWAY_CALLBACK_URL":     "http://event-fanout:8091",
+		"GATEWAY_PUBLIC_URL":       "http://localhost:8090",
 	}
 	maps.Copy(settings, s.extra)
 	if s.jaeger {
-		w.jaeger = w.run("jaeger", "jaegertracing/all-in-one:1.62.0", 16686, testcontainers.WithCmd("--collector.otlp.enabled=true"),
-			testcontainers.WithWaitStrategy(wait.ForHTTP("/").WithPort("16686/tcp")))
+		w.jaeger = w.run(
+			"jaeger", "jaegertracing/all-in-one:1.62.0", 16686,
+			testcontainers.WithCmd("--collector.otlp.enabled=true"),
+			testcontainers.WithWaitStrategy(wait.ForHTTP("/").WithPort("16686/tcp")),
+		)
 		settings["OTEL_EXPORTER_OTLP_ENDPOINT"], settings["OTEL_BSP_SCHEDULE_DELAY"] = "http://jaeger:4318", "200"
 	}
 	w.sandbox = w.program("sandbox", 8082, settings, as("noetl"), map[string]string{
@@ -145,14 +156,27 @@ func start(t *testing.T, s setup) *world {
 	})
 	w.issuer = w.sandbox
 	if s.issuer {
-		w.issuer = w.program("issuer", 8082, settings, as("noetl"), map[string]string{"SANDBOX_BIND": "0.0.0.0", "SANDBOX_ISSUER": issuerURL})
+		w.issuer = w.program(
+			"issuer", 8082, settings, as("noetl"),
+			map[string]string{"SANDBOX_BIND": "0.0.0.0", "SANDBOX_ISSUER": issuerURL},
+		)
 	}
 	own := map[string]map[string]string{
-		"auth":         {"AUTH_ISSUERS": issuerURL, "AUTH_AUDIENCES": "noetl-console", "AUTH_ISSUER_CONNECT_TO": "localhost:8082=" + w.issuer.name + ":8082", "GATEWAY_ENV": "development"},
+		"auth": {
+			"AUTH_ISSUERS":           issuerURL,
+			"AUTH_AUDIENCES":         "noetl-console",
+			"AUTH_ISSUER_CONNECT_TO": "localhost:8082=" + w.issuer.name + ":8082",
+			"GATEWAY_ENV":            "development",
+		},
 		"event-fanout": {"GATEWAY_INTERNAL_BIND": "0.0.0.0"},
 		"edge-proxy": {
-			"GATEWAY_EVENTS_URL": "http://event-fanout:8092", "GATEWAY_INGRESS_URL": "http://ingress:8093", "GATEWAY_TRUSTED_PROXIES": "private",
-			"GATEWAY_ENFORCE_ACCESS": "execute", "GATEWAY_CONSOLE": "true", "GATEWAY_CONSOLE_SANDBOX": "true", "GATEWAY_CONSOLE_ISSUER": issuerURL,
+			"GATEWAY_EVENTS_URL":      "http://event-fanout:8092",
+			"GATEWAY_INGRESS_URL":     "http://ingress:8093",
+			"GATEWAY_TRUSTED_PROXIES": "private",
+			"GATEWAY_ENFORCE_ACCESS":  "execute",
+			"GATEWAY_CONSOLE":         "true",
+			"GATEWAY_CONSOLE_SANDBOX": "true",
+			"GATEWAY_CONSOLE_ISSUER":  issuerURL,
 		},
 	}
 	// What a service keeps open while it starts is its own affair: all start at once.
@@ -167,8 +191,11 @@ func start(t *testing.T, s setup) *world {
 	if t.Failed() {
 		t.FailNow()
 	}
-	w.front = w.run("front", "haproxy:2.6", 8090, testcontainers.WithFiles(file("deployments/haproxy/haproxy.cfg", "/usr/local/etc/haproxy/haproxy.cfg")),
-		testcontainers.WithWaitStrategy(wait.ForHTTP("/readyz").WithPort("8090/tcp")))
+	w.front = w.run(
+		"front", "haproxy:2.6", 8090,
+		testcontainers.WithFiles(file("deployments/haproxy/haproxy.cfg", "/usr/local/etc/haproxy/haproxy.cfg")),
+		testcontainers.WithWaitStrategy(wait.ForHTTP("/readyz").WithPort("8090/tcp")),
+	)
 	w.public = w.front.address(8090)
 	testkit.Eventually(t, "the gateway is ready as a whole", func() bool {
 		a, err := stack.Try(t, http.MethodGet, w.public+"/readyz", nil)
@@ -183,7 +210,11 @@ func as(user string) map[string]string {
 }
 
 func file(from, to string) testcontainers.ContainerFile {
-	return testcontainers.ContainerFile{HostFilePath: filepath.Join(stack.Root(), from), ContainerFilePath: to, FileMode: 0o444}
+	return testcontainers.ContainerFile{
+		HostFilePath:      filepath.Join(stack.Root(), from),
+		ContainerFilePath: to,
+		FileMode:          0o444,
+	}
 }
 
 func (w *world) startNATS(disk string) {
@@ -193,12 +224,22 @@ func (w *world) startNATS(disk string) {
 		passwords["NATS_"+strings.ToUpper(strings.ReplaceAll(user, "-", "_"))+"_PASSWORD"] = stack.Password(user)
 	}
 	opts := []testcontainers.ContainerCustomizer{
-		testcontainers.WithEnv(passwords), testcontainers.WithCmd("--config", "/etc/nats/nats.conf"),
-		testcontainers.WithFiles(file("deployments/nats/nats.conf", "/etc/nats/nats.conf"), file("deployments/nats/accounts.conf", "/etc/nats/accounts.conf")),
-		testcontainers.WithWaitStrategy(wait.ForListeningPort("4222/tcp")), testcontainers.WithExposedPorts("8222/tcp"),
+		testcontainers.WithEnv(passwords),
+		testcontainers.WithCmd("--config", "/etc/nats/nats.conf"),
+		testcontainers.WithFiles(
+			file("deployments/nats/nats.conf", "/etc/nats/nats.conf"),
+			file("deployments/nats/accounts.conf", "/etc/nats/accounts.conf"),
+		),
+		testcontainers.WithWaitStrategy(wait.ForListeningPort("4222/tcp")),
+		testcontainers.WithExposedPorts("8222/tcp"),
 	}
 	if disk != "" {
-		opts = append(opts, testcontainers.WithHostConfigModifier(func(hc *container.HostConfig) { hc.Binds = []string{disk + ":/data"} }))
+		opts = append(
+			opts,
+			testcontainers.WithHostConfigModifier(
+				func(hc *container.HostConfig) { hc.Binds = []string{disk + ":/data"} },
+			),
+		)
 	}
 	w.nats = w.run("nats", "nats:2.15.2", 4222, opts...)
 }
@@ -207,8 +248,12 @@ func (w *world) startNATS(disk string) {
 func (w *world) program(name string, port int, settings ...map[string]string) *node {
 	opts := []testcontainers.ContainerCustomizer{
 		testcontainers.WithExposedPorts("9090/tcp"),
-		testcontainers.WithWaitStrategy(wait.ForHTTP("/readyz").WithPort("9090/tcp").WithStartupTimeout(60 * time.Second)),
-		testcontainers.WithHostConfigModifier(func(hc *container.HostConfig) { hc.ReadonlyRootfs, hc.CapDrop = true, []string{"ALL"} }),
+		testcontainers.WithWaitStrategy(
+			wait.ForHTTP("/readyz").WithPort("9090/tcp").WithStartupTimeout(60 * time.Second),
+		),
+		testcontainers.WithHostConfigModifier(
+			func(hc *container.HostConfig) { hc.ReadonlyRootfs, hc.CapDrop = true, []string{"ALL"} },
+		),
 	}
 	for _, s := range settings {
 		opts = append(opts, testcontainers.WithEnv(s))
@@ -290,7 +335,9 @@ func (n *node) kill() {
 func (n *node) stop() {
 	n.w.t.Helper()
 	patience := 20
-	if err := n.w.docker.ContainerStop(n.w.t.Context(), n.GetContainerID(), container.StopOptions{Timeout: &patience}); err != nil {
+	if err := n.w.docker.ContainerStop(
+		n.w.t.Context(), n.GetContainerID(), container.StopOptions{Timeout: &patience},
+	); err != nil {
 		n.w.t.Fatalf("stopping %s: %v", n.name, err)
 	}
 }
@@ -341,7 +388,9 @@ func (n *node) cut() {
 
 func (n *node) rejoin() {
 	n.w.t.Helper()
-	if err := n.w.docker.NetworkConnect(n.w.t.Context(), n.w.net.ID, n.GetContainerID(), &dockernet.EndpointSettings{Aliases: []string{n.name}}); err != nil {
+	if err := n.w.docker.NetworkConnect(
+		n.w.t.Context(), n.w.net.ID, n.GetContainerID(), &dockernet.EndpointSettings{Aliases: []string{n.name}},
+	); err != nil {
 		n.w.t.Fatalf("connecting %s: %v", n.name, err)
 	}
 }
@@ -358,7 +407,10 @@ func (n *node) cutFrom(other *node, how string) {
 	if err != nil {
 		n.w.t.Fatal(err)
 	}
-	cmd := exec.CommandContext(n.w.t.Context(), "nsenter", "-t", strconv.Itoa(state.Pid), "-n", "iptables", how, "OUTPUT", "-d", ip, "-j", "DROP")
+	cmd := exec.CommandContext(
+		n.w.t.Context(), "nsenter", "-t", strconv.Itoa(state.Pid), "-n", "iptables", how, "OUTPUT", "-d", ip, "-j",
+		"DROP",
+	)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		n.w.t.Fatalf("cutting %s off from %s: %v %s (it takes root)", n.name, other.name, err, out)
 	}

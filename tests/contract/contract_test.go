@@ -35,7 +35,10 @@ func TestContract(t *testing.T) {
 		for settings, cases := range worlds {
 			for _, split := range []bool{false, true} {
 				name := map[bool]string{false: "standalone", true: "split"}[split]
-				chosen := slices.DeleteFunc(slices.Clone(cases), func(c contract.Case) bool { return c.Only != "" && c.Only != name })
+				chosen := slices.DeleteFunc(
+					slices.Clone(cases),
+					func(c contract.Case) bool { return c.Only != "" && c.Only != name },
+				)
 				if len(chosen) == 0 {
 					continue
 				}

@@ -77,7 +77,9 @@ func (d *Docs) Reply(method, path string, status int, header http.Header, body s
 		return nil // CORS, in the words of the document's introduction
 	case item == nil && strings.HasPrefix(path, "/ingress/"): // deliveries have one shape of refusal
 		return d.validate("https://docs.test/openapi#/components/schemas/DeliveryRejection", body)
-	case item == nil && status == http.StatusNotFound, status == http.StatusNotFound && elsewhere(item), item != nil && op == nil && status == http.StatusMethodNotAllowed:
+	case item == nil && status == http.StatusNotFound,
+		status == http.StatusNotFound && elsewhere(item),
+		item != nil && op == nil && status == http.StatusMethodNotAllowed:
 		return d.validate("https://docs.test/openapi#/components/schemas/Error", body)
 	case op == nil:
 		return fmt.Errorf("openapi.yaml: nothing is said of %s %s with %d", method, path, status)
@@ -151,7 +153,8 @@ func (d *Docs) method(template string, item map[string]any, method string) (map[
 
 // pointer escapes a member's name for a JSON pointer in a URL (RFC 6901, sections 3 and 6).
 func pointer(name string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D", "*", "%2A", " ", "%20", "+", "%2B").Replace(name)
+	return strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D", "*", "%2A", " ", "%20", "+", "%2B").
+		Replace(name)
 }
 
 func (d *Docs) response(response any, place string, header http.Header, body string, head bool) error {

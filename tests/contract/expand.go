@@ -57,7 +57,9 @@ func (r *runner) expand(text, body string) string {
 		case accounts[name] != "" && r.world != nil:
 			return r.world.login(r.tb, name)
 		case name == "fresh": // a session of its own, for cases that end it
-			r.vars.Bound[name] = stack.Login(r.tb, r.vars.bases("public", r.world)[0], r.vars.issuer(r.world), accounts["session"])
+			r.vars.Bound[name] = stack.Login(
+				r.tb, r.vars.bases("public", r.world)[0], r.vars.issuer(r.world), accounts["session"],
+			)
 			return r.vars.Bound[name]
 		case function == "idtoken": // idtoken:account or idtoken:account,form field,value
 			who, more, _ := strings.Cut(argument, ",")

@@ -31,8 +31,9 @@ type Step struct {
 
 // verbs are all sections that there are, the longest first where one begins like another.
 var verbs = []string{
-	"request", "reply", "NoETL answers", "NoETL first publishes", "NoETL then calls", "NoETL then publishes", "NoETL is asked", "NoETL is not asked",
-	"stream", "frames", "close", "ws", "send", "publish core", "publish", "put session", "token", "file", "start", "ready", "ends",
+	"request", "reply", "NoETL answers", "NoETL first publishes", "NoETL then calls", "NoETL then publishes",
+	"NoETL is asked", "NoETL is not asked", "stream", "frames", "close", "ws", "send", "publish core", "publish",
+	"put session", "token", "file", "start", "ready", "ends",
 }
 
 // Load reads every golden file below a folder, in order.

@@ -122,7 +122,10 @@ func (r *runner) gone() {
 	r.eventually("the gateway notices that a stream was closed", func() bool {
 		sum := 0
 		for _, base := range r.world.Fanout {
-			_, rest, ok := strings.Cut(stack.Do(r.tb, http.MethodGet, base+"/metrics", nil).Body, "\nnoetl_gateway_streams ")
+			_, rest, ok := strings.Cut(
+				stack.Do(r.tb, http.MethodGet, base+"/metrics", nil).Body,
+				"\nnoetl_gateway_streams ",
+			)
 			text, _, _ := strings.Cut(rest, "\n")
 			n, err := strconv.Atoi(text)
 			if !ok || err != nil {

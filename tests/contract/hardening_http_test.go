@@ -36,8 +36,8 @@ func listeners(t *testing.T) ([]listener, *x509.CertPool) {
 	session := "X-Session-Token: " + token + "\r\n"
 	public := []string{
 		"/noetl/echo/x", "/noetl/execute", "/noetl/nothing", "/graphql", "/api/auth/login", "/api/auth/validate",
-		"/api/auth/revoke", "/api/auth/backchannel-logout", "/ingress/orders", "/ingress/none", "/events/ticket", "/events",
-		"/nothing", "/api/internal/callback",
+		"/api/auth/revoke", "/api/auth/backchannel-logout", "/ingress/orders", "/ingress/none", "/events/ticket",
+		"/events", "/nothing", "/api/internal/callback",
 	}
 	internal := []string{"/api/internal/callback", "/api/internal/callback/async", "/api/internal/progress", "/nothing"}
 	return []listener{

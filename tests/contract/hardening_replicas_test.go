@@ -33,7 +33,10 @@ func TestFault06ReplicasAreOne(t *testing.T) {
 			w.NoETL.Reset()
 			executes(w, int64(600000000+10*i+j))
 			started := stack.Execute(t, w.Public[1-i], session, client, "demo/job", "{}")
-			a := stack.Do(t, http.MethodPost, internal+"/api/internal/callback/async", `{"request_id":"`+started.RequestID+`","data":{}}`)
+			a := stack.Do(
+				t, http.MethodPost, internal+"/api/internal/callback/async",
+				`{"request_id":"`+started.RequestID+`","data":{}}`,
+			)
 			if a.Code != http.StatusOK || !strings.Contains(a.Body, "delivered") {
 				t.Errorf("stream %d, callback %d: %d %s", i, j, a.Code, a.Body)
 			}
@@ -60,7 +63,10 @@ func TestFault07OneEventCostsTheSameHoweverManyWait(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := w.JetStream.Publish(t.Context(), "noetl.events.t.o."+started.ExecutionID+".0", []byte(`{"event_type":"step.exit","step_name":"a","status":"completed"}`)); err != nil {
+			if _, err := w.JetStream.Publish(
+				t.Context(), "noetl.events.t.o."+started.ExecutionID+".0",
+				[]byte(`{"event_type":"step.exit","step_name":"a","status":"completed"}`),
+			); err != nil {
 				t.Fatal(err)
 			}
 			if e := stream.Next(t); e.Name != "playbook/state" || !strings.Contains(e.Data, started.ExecutionID) {
@@ -99,8 +105,11 @@ func TestFault08IdentityIsOursAndTheTokenStaysHere(t *testing.T) {
 	both(t, func(t *testing.T, w *contract.World) { //nolint:thelper // a test, run twice
 		session := w.Login(t, "session")
 		before := len(w.NoETL.Calls(0))
-		a := stack.Do(t, http.MethodGet, other(w.Public)+"/noetl/echo?session_token="+session, nil,
-			"Authorization", "Bearer "+session, "X-User-Id", "1002", "X-User-Roles", "admin", "Cookie", "session_token="+session, "X-Note", "my token is "+session)
+		a := stack.Do(
+			t, http.MethodGet, other(w.Public)+"/noetl/echo?session_token="+session, nil, "Authorization",
+			"Bearer "+session, "X-User-Id", "1002", "X-User-Roles", "admin", "Cookie", "session_token="+session,
+			"X-Note", "my token is "+session,
+		)
 		calls := w.NoETL.Calls(before)
 		if a.Code != http.StatusOK || len(calls) != 1 {
 			t.Fatalf("%d %s, %d calls", a.Code, a.Body, len(calls))
@@ -125,7 +134,8 @@ func TestFault08IdentityIsOursAndTheTokenStaysHere(t *testing.T) {
 			}
 			body, _ := io.ReadAll(resp.Body)
 			_ = resp.Body.Close()
-			if resp.StatusCode != http.StatusBadRequest && resp.StatusCode != http.StatusNotFound || bytes.Contains(body, []byte("sandbox-secret")) {
+			if resp.StatusCode != http.StatusBadRequest && resp.StatusCode != http.StatusNotFound ||
+				bytes.Contains(body, []byte("sandbox-secret")) {
 				t.Errorf("%s: %d %s", path, resp.StatusCode, body)
 			}
 		}
@@ -140,7 +150,12 @@ func TestFault09CallbackRoutesAreNotPublic(t *testing.T) {
 	both(t, func(t *testing.T, w *contract.World) { //nolint:thelper // a test, run twice
 		for _, path := range []string{"/api/internal/callback", "/api/internal/callback/async", "/api/internal/progress", "/noetl/internal/callback"} {
 			for _, base := range w.Public {
-				if got := code(t, http.MethodPost, base+path, `{"request_id":"x"}`, bearer(w.Login(t, "session"))...); got != http.StatusNotFound {
+				if got := code(
+					t,
+					http.MethodPost,
+					base+path,
+					`{"request_id":"x"}`,
+					bearer(w.Login(t, "session"))...); got != http.StatusNotFound {
 					t.Errorf("public %s: %d", path, got)
 				}
 			}
@@ -150,7 +165,12 @@ func TestFault09CallbackRoutesAreNotPublic(t *testing.T) {
 				if got := code(t, http.MethodPost, base+path, `{"request_id":"x"}`); got != http.StatusUnauthorized {
 					t.Errorf("internal %s without the token: %d", path, got)
 				}
-				if got := code(t, http.MethodPost, base+path, `{"request_id":"x"}`, bearer("worker-secret")...); got == http.StatusUnauthorized {
+				if got := code(
+					t,
+					http.MethodPost,
+					base+path,
+					`{"request_id":"x"}`,
+					bearer("worker-secret")...); got == http.StatusUnauthorized {
 					t.Errorf("internal %s with the token: %d", path, got)
 				}
 			}
@@ -164,7 +184,10 @@ func TestFault09CallbackRoutesAreNotPublic(t *testing.T) {
 func TestFault11ADeliveryRunsOnceAndIsNotAcceptedInVain(t *testing.T) {
 	both(t, func(t *testing.T, w *contract.World) { //nolint:thelper // a test, run twice
 		w.NoETL.Answer(http.MethodGet, "/api/internal/ingress/fault11", func(rw http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(rw, `{"listener":"fault11","catalog_path":"p/fault11","source":"webhook","verify":{"type":"hmac_sha256","secret":"s"},"dispatch":{"playbook":"p/fault11"}}`)
+			_, _ = io.WriteString(
+				rw,
+				`{"listener":"fault11","catalog_path":"p/fault11","source":"webhook","verify":{"type":"hmac_sha256","secret":"s"},"dispatch":{"playbook":"p/fault11"}}`,
+			)
 		})
 		var down atomic.Bool
 		var started atomic.Int64
@@ -179,7 +202,10 @@ func TestFault11ADeliveryRunsOnceAndIsNotAcceptedInVain(t *testing.T) {
 		mac.Write([]byte(`{"n":1}`))
 		signature := hex.EncodeToString(mac.Sum(nil))
 		deliver := func(base, id string) stack.Answer {
-			a, err := stack.Try(t, http.MethodPost, base+"/ingress/fault11", `{"n":1}`, "X-Signature", signature, "X-Message-Id", id)
+			a, err := stack.Try(
+				t, http.MethodPost, base+"/ingress/fault11", `{"n":1}`, "X-Signature", signature, "X-Message-Id",
+				id,
+			)
 			if err != nil {
 				t.Error(err)
 			}
@@ -200,7 +226,8 @@ func TestFault11ADeliveryRunsOnceAndIsNotAcceptedInVain(t *testing.T) {
 			t.Errorf("twelve copies of one delivery started %d executions", n)
 		}
 		down.Store(true)
-		if a := deliver(w.Public[0], "fault-11-b"); a.Code != http.StatusBadGateway || !strings.Contains(a.Body, `"reason":"dispatch_error"`) {
+		if a := deliver(w.Public[0], "fault-11-b"); a.Code != http.StatusBadGateway ||
+			!strings.Contains(a.Body, `"reason":"dispatch_error"`) {
 			t.Errorf("while NoETL is down: %d %s", a.Code, a.Body)
 		}
 		down.Store(false)
@@ -275,8 +302,15 @@ func TestFault13TracesCrossAndMetricsAreThere(t *testing.T) {
 		stack.Do(t, http.MethodPost, other(w.Public)+"/graphql", stack.ExecuteBody("", "demo/echo", "{}"), parent...)
 		mac := hmac.New(sha256.New, []byte("sandbox-secret"))
 		mac.Write([]byte("{}"))
-		stack.Do(t, http.MethodPost, w.Public[0]+"/ingress/orders", "{}", "Traceparent", "00-"+trace+"-00f067aa0ba902b7-01", "X-Signature", hex.EncodeToString(mac.Sum(nil)))
-		stack.Do(t, http.MethodPost, w.Public[0]+"/api/auth/login", `{"auth0_token":"`+stack.IDToken(t, w.Issuer, "demo@example.com")+`"}`, "Traceparent", "00-"+trace+"-00f067aa0ba902b7-01")
+		stack.Do(
+			t, http.MethodPost, w.Public[0]+"/ingress/orders", "{}", "Traceparent",
+			"00-"+trace+"-00f067aa0ba902b7-01", "X-Signature", hex.EncodeToString(mac.Sum(nil)),
+		)
+		stack.Do(
+			t, http.MethodPost, w.Public[0]+"/api/auth/login",
+			`{"auth0_token":"`+stack.IDToken(t, w.Issuer, "demo@example.com")+`"}`, "Traceparent",
+			"00-"+trace+"-00f067aa0ba902b7-01",
+		)
 		seen := map[string]bool{}
 		for _, c := range w.NoETL.Calls(before) {
 			if got := c.Header.Get("Traceparent"); !strings.HasPrefix(got, "00-"+trace+"-") {
@@ -290,7 +324,8 @@ func TestFault13TracesCrossAndMetricsAreThere(t *testing.T) {
 			}
 		}
 		for _, base := range append(w.Admin, w.Fanout...) {
-			if a := stack.Do(t, http.MethodGet, base+"/metrics", nil); a.Code != http.StatusOK || !strings.Contains(a.Body, "\nnoetl_gateway_build_info{") {
+			if a := stack.Do(t, http.MethodGet, base+"/metrics", nil); a.Code != http.StatusOK ||
+				!strings.Contains(a.Body, "\nnoetl_gateway_build_info{") {
 				t.Errorf("metrics: %d, %d bytes", a.Code, len(a.Body))
 			}
 		}

@@ -31,7 +31,10 @@ func TestEveryAnswerHasTheHeadersOfAPage(t *testing.T) {
 			if !strings.Contains(policy, "frame-ancestors 'none'") {
 				t.Errorf("%s %s: policy %q", method, target, policy)
 			}
-			if kept := a.Header.Values("Cache-Control"); private && (len(kept) != 1 || !strings.Contains(kept[0], "no-store")) {
+			if kept := a.Header.Values(
+				"Cache-Control",
+			); private &&
+				(len(kept) != 1 || !strings.Contains(kept[0], "no-store")) {
 				t.Errorf("%s %s: %d Cache-Control %q", method, target, a.Code, kept)
 			}
 		}
@@ -40,7 +43,8 @@ func TestEveryAnswerHasTheHeadersOfAPage(t *testing.T) {
 				check(http.MethodGet, base+path, nil, true)
 				check(http.MethodDelete, base+path, nil, true)
 			}
-			if got := code(t, http.MethodGet, base+"/debug/pprof/", nil); got != http.StatusNotFound && got != http.StatusUnauthorized {
+			if got := code(t, http.MethodGet, base+"/debug/pprof/", nil); got != http.StatusNotFound &&
+				got != http.StatusUnauthorized {
 				t.Errorf("%s serves profiles: %d", base, got)
 			}
 		}
@@ -48,9 +52,15 @@ func TestEveryAnswerHasTheHeadersOfAPage(t *testing.T) {
 			token := session[1][len("Bearer "):]
 			check(http.MethodPost, base+"/api/auth/validate", `{"session_token":"`+token+`"}`, true)
 			check(http.MethodPost, base+"/api/auth/validate", `{`, true)
-			check(http.MethodPost, base+"/api/auth/check-access", `{"session_token":"`+token+`","playbook_path":"demo/echo","permission_type":"execute"}`, true)
+			check(
+				http.MethodPost, base+"/api/auth/check-access",
+				`{"session_token":"`+token+`","playbook_path":"demo/echo","permission_type":"execute"}`, true,
+			)
 			check(http.MethodPost, base+"/api/auth/login", `{"auth0_token":"x"}`, true)
-			check(http.MethodPost, base+"/api/auth/login", `{"auth0_token":"`+stack.IDToken(t, w.Issuer, "demo@example.com")+`"}`, true)
+			check(
+				http.MethodPost, base+"/api/auth/login",
+				`{"auth0_token":"`+stack.IDToken(t, w.Issuer, "demo@example.com")+`"}`, true,
+			)
 			check(http.MethodGet, base+"/api/auth/browser/callback?state=x", nil, true, "Accept", "text/html")
 			check(http.MethodPost, base+"/graphql", `{"query":"{__typename}"}`, true, session...)
 			check(http.MethodPost, base+"/graphql", `{"query":"{"}`, true, session...)
@@ -103,12 +113,19 @@ func TestTheAuditLogSaysWhoWasRefused(t *testing.T) {
 			stack.Do(t, http.MethodPost, base+c.path, c.body, as(c.event, c.headers...)...)
 		}
 		want := map[string]string{
-			"login": "verified", "login_refused": "", "start_refused": "reserved_playbook", "route_refused": "route_not_allowed",
-			"delivery_refused": "", "revocation_refused": "revoke_denied", "revocation": "asked", "logout": "asked",
+			"login":              "verified",
+			"login_refused":      "",
+			"start_refused":      "reserved_playbook",
+			"route_refused":      "route_not_allowed",
+			"delivery_refused":   "",
+			"revocation_refused": "revoke_denied",
+			"revocation":         "asked",
+			"logout":             "asked",
 		}
 		line := func(event string) string {
 			for l := range strings.Lines(w.Logs()) {
-				if strings.Contains(l, "msg=audit") && strings.Contains(l, "event="+event+" ") && strings.Contains(l, "request_id=req-"+event) {
+				if strings.Contains(l, "msg=audit") && strings.Contains(l, "event="+event+" ") &&
+					strings.Contains(l, "request_id=req-"+event) {
 					return l
 				}
 			}
@@ -117,7 +134,9 @@ func TestTheAuditLogSaysWhoWasRefused(t *testing.T) {
 		for _, event := range slices.Sorted(maps.Keys(want)) {
 			testkit.Eventually(t, "the line of "+event, func() bool { return line(event) != "" })
 			l := line(event)
-			if !strings.Contains(l, "level=INFO") || !strings.Contains(l, " account=") || !strings.Contains(l, " address=127.0.0.1") || !strings.Contains(l, " reason="+want[event]) {
+			if !strings.Contains(l, "level=INFO") || !strings.Contains(l, " account=") ||
+				!strings.Contains(l, " address=127.0.0.1") ||
+				!strings.Contains(l, " reason="+want[event]) {
 				t.Errorf("%s: %s", event, l)
 			}
 			if strings.Contains(l, ` account="" `) && event != "login_refused" {
@@ -135,11 +154,21 @@ func TestTheAuditLogSaysWhoWasRefused(t *testing.T) {
 // Bad tokens of others behind an address keep nobody out, on no replica.
 func TestOthersBadTokensLockNoSessionOut(t *testing.T) {
 	both(t, func(t *testing.T, w *contract.World) { //nolint:thelper // a test, run twice
-		w.NoETL.Answer(http.MethodGet, "/api/executions", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("[]")) })
+		w.NoETL.Answer(
+			http.MethodGet,
+			"/api/executions",
+			func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("[]")) },
+		)
 		for _, base := range w.Public { // all from one address
 			limited := false
 			for range 100 {
-				limited = limited || code(t, http.MethodGet, base+"/noetl/executions", nil, bearer("bad-"+time.Now().Format("150405.000000000"))...) == http.StatusTooManyRequests
+				limited = limited ||
+					code(
+						t,
+						http.MethodGet,
+						base+"/noetl/executions",
+						nil,
+						bearer("bad-"+time.Now().Format("150405.000000000"))...) == http.StatusTooManyRequests
 			}
 			if !limited {
 				t.Errorf("%s: bad tokens are not limited", base)
@@ -149,7 +178,12 @@ func TestOthersBadTokensLockNoSessionOut(t *testing.T) {
 		putSession(t, w, "of-a-login-playbook", time.Now().Add(time.Hour))
 		for _, base := range w.Public {
 			for _, token := range []string{fresh, "of-a-login-playbook"} {
-				if got := code(t, http.MethodGet, base+"/noetl/executions", nil, bearer(token)...); got != http.StatusOK {
+				if got := code(
+					t,
+					http.MethodGet,
+					base+"/noetl/executions",
+					nil,
+					bearer(token)...); got != http.StatusOK {
 					t.Errorf("a session at %s: %d", base, got)
 				}
 			}

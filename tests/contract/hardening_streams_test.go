@@ -112,7 +112,9 @@ func TestFault10AClientThatDoesNotReadIsCutOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = conn.Close() }()
-		if _, err := fmt.Fprintf(conn, "GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", session); err != nil {
+		if _, err := fmt.Fprintf(
+			conn, "GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", session,
+		); err != nil {
 			t.Fatal(err)
 		}
 		client := ""
@@ -130,16 +132,25 @@ func TestFault10AClientThatDoesNotReadIsCutOff(t *testing.T) {
 		healthyClient := healthy.ClientID(t)
 		message := strings.Repeat("m", 400_000)
 		for n := range 100 { // 40 MB: more than all sockets on the way hold
-			a := stack.Do(t, http.MethodPost, other(w.Internal)+"/api/internal/progress", fmt.Sprintf(`{"request_id":%q,"step":"%d","message":%q}`, stalled.RequestID, n, message))
+			a := stack.Do(
+				t, http.MethodPost, other(w.Internal)+"/api/internal/progress",
+				fmt.Sprintf(`{"request_id":%q,"step":"%d","message":%q}`, stalled.RequestID, n, message),
+			)
 			if a.Code != http.StatusOK {
 				t.Fatalf("progress %d: %d %s", n, a.Code, a.Body)
 			}
 		}
 		testkit.Eventually(t, "the client that takes nothing is cut off", func() bool { return streams(t, w) == 1 })
 		started := stack.Execute(t, w.Public[0], session, healthyClient, "demo/job", "{}")
-		stack.Do(t, http.MethodPost, w.Internal[0]+"/api/internal/callback/async", `{"request_id":"`+started.RequestID+`","data":{}}`)
+		stack.Do(
+			t, http.MethodPost, w.Internal[0]+"/api/internal/callback/async",
+			`{"request_id":"`+started.RequestID+`","data":{}}`,
+		)
 		healthy.Until(t, "playbook/result")
-		a := stack.Do(t, http.MethodPost, w.Internal[0]+"/api/internal/callback/async", `{"request_id":"`+stalled.RequestID+`","data":{"late":true}}`)
+		a := stack.Do(
+			t, http.MethodPost, w.Internal[0]+"/api/internal/callback/async",
+			`{"request_id":"`+stalled.RequestID+`","data":{"late":true}}`,
+		)
 		if a.Code != http.StatusAccepted {
 			t.Errorf("the result of the one that was cut off: %d %s", a.Code, a.Body)
 		}
@@ -188,7 +199,10 @@ func TestFault10WebSocketsPass(t *testing.T) {
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		c, _, err := websocket.Dial(ctx, w.Public[0]+"/noetl/echo/talk", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + w.Login(t, "session")}}}) //nolint:bodyclose // the library closes it
+		c, _, err := websocket.Dial(
+			ctx, w.Public[0]+"/noetl/echo/talk",
+			&websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + w.Login(t, "session")}}},
+		) //nolint:bodyclose // the library closes it
 		if err != nil {
 			t.Fatal(err)
 		}

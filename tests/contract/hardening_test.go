@@ -48,8 +48,14 @@ func putSession(tb testing.TB, w *contract.World, token string, until time.Time)
 	tb.Helper()
 	kv, err := w.JetStream.KeyValue(tb.Context(), "sessions")
 	if err == nil {
-		_, err = kv.PutString(tb.Context(), token, fmt.Sprintf(`{"session_token":%q,"user_id":77,"email":"kv@example.com","display_name":"KV","expires_at":%q,"is_active":true,"roles":["user"]}`,
-			token, until.UTC().Format(time.RFC3339Nano)))
+		_, err = kv.PutString(
+			tb.Context(),
+			token,
+			fmt.Sprintf(
+				`{"session_token":%q,"user_id":77,"email":"kv@example.com","display_name":"KV","expires_at":%q,"is_active":true,"roles":["user"]}`,
+				token, until.UTC().Format(time.RFC3339Nano),
+			),
+		)
 	}
 	if err != nil {
 		tb.Fatal(err)
@@ -70,8 +76,10 @@ const local = "AUTH_BACKEND=local"
 // 1. Upstream does not verify signatures: any token with the right iss logs in.
 func TestFault01UnsignedTokensDoNotLogIn(t *testing.T) {
 	both(t, func(t *testing.T, w *contract.World) { //nolint:thelper // a test, run twice
-		claims := fmt.Sprintf(`{"iss":%q,"aud":"noetl-console","sub":"sandbox|1002","email":"admin@example.com","email_verified":true,"iat":%d,"exp":%d}`,
-			w.Issuer, time.Now().Unix(), time.Now().Add(time.Hour).Unix())
+		claims := fmt.Sprintf(
+			`{"iss":%q,"aud":"noetl-console","sub":"sandbox|1002","email":"admin@example.com","email_verified":true,"iat":%d,"exp":%d}`,
+			w.Issuer, time.Now().Unix(), time.Now().Add(time.Hour).Unix(),
+		)
 		own, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
 			t.Fatal(err)
@@ -111,7 +119,12 @@ func TestFault02SessionsEndWhenTheyExpireAndWhenTheyAreEnded(t *testing.T) {
 		until := time.Now().Add(3 * time.Second)
 		putSession(t, w, "fault-2-expires", until)
 		for _, base := range w.Public { // every replica has it in its memory
-			if got := code(t, http.MethodGet, base+"/noetl/echo/x", nil, bearer("fault-2-expires")...); got != http.StatusOK {
+			if got := code(
+				t,
+				http.MethodGet,
+				base+"/noetl/echo/x",
+				nil,
+				bearer("fault-2-expires")...); got != http.StatusOK {
 				t.Fatalf("before it expires: %d", got)
 			}
 		}
@@ -133,7 +146,12 @@ func TestFault02SessionsEndWhenTheyExpireAndWhenTheyAreEnded(t *testing.T) {
 		}
 		stream := testkit.OpenEvents(t, other(w.Public), session, nil)
 		stream.ClientID(t)
-		if got := code(t, http.MethodPost, w.Public[0]+"/api/auth/logout", nil, bearer(session)...); got != http.StatusNoContent {
+		if got := code(
+			t,
+			http.MethodPost,
+			w.Public[0]+"/api/auth/logout",
+			nil,
+			bearer(session)...); got != http.StatusNoContent {
 			t.Fatalf("logout: %d", got)
 		}
 		ended := time.Now()
@@ -165,7 +183,12 @@ func TestFault03NobodyUsesAnotherUsersClient(t *testing.T) {
 				}
 				s.Close()
 				before := len(w.NoETL.Calls(0))
-				a := stack.Do(t, http.MethodPost, base+"/graphql", stack.ExecuteBody(client, "demo/echo", "{}"), bearer(thief)...)
+				a := stack.Do(
+					t,
+					http.MethodPost,
+					base+"/graphql",
+					stack.ExecuteBody(client, "demo/echo", "{}"),
+					bearer(thief)...)
 				if !strings.Contains(a.Body, `"code":"FORBIDDEN"`) || len(w.NoETL.Calls(before)) != 0 {
 					t.Errorf("%s, sending: %d %s", when, a.Code, a.Body)
 				}
@@ -199,7 +222,11 @@ func TestFault04NothingIsLostWhileClientsOrReplicasAreAway(t *testing.T) {
 	})
 	for _, old := range s.Fanout { // each on the ports of the one that it replaces
 		port := func(address string) string { return address[strings.LastIndex(address, ":")+1:] }
-		stack.Start(t, "event-fanout", nil, "NATS_URL="+s.NATS.URL, "NATS_USERNAME=event-fanout", "NATS_PASSWORD="+stack.Password("event-fanout"), "LOG_LEVEL=warn", "ROUTER_PORT="+port(old.Ready.Public), "GATEWAY_INTERNAL_PORT="+port(old.Ready.Internal))
+		stack.Start(
+			t, "event-fanout", nil, "NATS_URL="+s.NATS.URL, "NATS_USERNAME=event-fanout",
+			"NATS_PASSWORD="+stack.Password("event-fanout"), "LOG_LEVEL=warn",
+			"ROUTER_PORT="+port(old.Ready.Public), "GATEWAY_INTERNAL_PORT="+port(old.Ready.Internal),
+		)
 	}
 	again := testkit.OpenEvents(t, s.Edge[1].Ready.Public, session, url.Values{"client_id": {client}})
 	if got := again.ClientID(t); got != client {
@@ -239,10 +266,16 @@ func TestFault05ACompletionThatIsFasterThanItsRegistration(t *testing.T) {
 			if err := json.Unmarshal(body, &in); err != nil {
 				t.Error(err)
 			}
-			if _, err := w.JetStream.Publish(r.Context(), "noetl.events.t.o.500000001.0", []byte(`{"event_type":"playbook.completed","execution_id":500000001,"status":"completed"}`)); err != nil {
+			if _, err := w.JetStream.Publish(
+				r.Context(), "noetl.events.t.o.500000001.0",
+				[]byte(`{"event_type":"playbook.completed","execution_id":500000001,"status":"completed"}`),
+			); err != nil {
 				t.Error(err)
 			}
-			a := stack.Do(t, http.MethodPost, in.Workload.Gateway+"/api/internal/callback/async", `{"request_id":"`+in.Workload.Request+`","execution_id":"500000001","data":{"fast":true}}`)
+			a := stack.Do(
+				t, http.MethodPost, in.Workload.Gateway+"/api/internal/callback/async",
+				`{"request_id":"`+in.Workload.Request+`","execution_id":"500000001","data":{"fast":true}}`,
+			)
 			if a.Code != http.StatusOK {
 				t.Errorf("the callback before the answer: %d %s", a.Code, a.Body)
 			}
@@ -252,7 +285,9 @@ func TestFault05ACompletionThatIsFasterThanItsRegistration(t *testing.T) {
 		stream := testkit.OpenEvents(t, w.Public[0], session, nil)
 		started := stack.Execute(t, other(w.Public), session, stream.ClientID(t), "demo/job", "{}")
 		events := stream.Until(t, "playbook/result")
-		if len(events) != 2 || !strings.Contains(events[0].Data, `"event_type":"playbook.completed"`) || !strings.Contains(events[1].Data, started.RequestID) || !strings.Contains(events[1].Data, `{"fast":true}`) {
+		if len(events) != 2 || !strings.Contains(events[0].Data, `"event_type":"playbook.completed"`) ||
+			!strings.Contains(events[1].Data, started.RequestID) ||
+			!strings.Contains(events[1].Data, `{"fast":true}`) {
 			t.Errorf("events: %+v", events)
 		}
 	}, local, "AUTH_POLICY_FILE=${policy}")

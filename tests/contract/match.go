@@ -14,9 +14,16 @@ import (
 
 // kinds are what ${kind} stands for inside a text.
 var kinds = map[string]string{
-	"any": `[\s\S]*`, "string": `[\s\S]+`, "word": `\S+`, "int": `-?[0-9]+`, "number": `-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?`, "bool": `true|false`,
-	"uuid": `[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`,
-	"time": `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z`, "id": `[0-9A-Za-z_-]{1,64}`, "hex": `[0-9a-f]+`,
+	"any":    `[\s\S]*`,
+	"string": `[\s\S]+`,
+	"word":   `\S+`,
+	"int":    `-?[0-9]+`,
+	"number": `-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?`,
+	"bool":   `true|false`,
+	"uuid":   `[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`,
+	"time":   `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z`,
+	"id":     `[0-9A-Za-z_-]{1,64}`,
+	"hex":    `[0-9a-f]+`,
 }
 
 // A Matcher compares what came with patterns, and binds what ${name=kind} stands for.

@@ -85,8 +85,10 @@ func TestPatternsDoNotMatch(t *testing.T) {
 func TestCapturesAreBound(t *testing.T) {
 	t.Parallel()
 	m := contract.Matcher{Bound: map[string]string{}}
-	if err := m.JSON(`{"id":"${id=uuid}","n":${n=int},"text":"from ${a=word} to ${b=word}","whole":${whole=any}}`,
-		`{"id":"7d3f6f8a-1a51-4a4c-9d64-3a9a3b4b2b11","n":582940187123449857,"text":"from here to there","whole":"w"}`); err != nil {
+	if err := m.JSON(
+		`{"id":"${id=uuid}","n":${n=int},"text":"from ${a=word} to ${b=word}","whole":${whole=any}}`,
+		`{"id":"7d3f6f8a-1a51-4a4c-9d64-3a9a3b4b2b11","n":582940187123449857,"text":"from here to there","whole":"w"}`,
+	); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{"id": "7d3f6f8a-1a51-4a4c-9d64-3a9a3b4b2b11", "n": "582940187123449857", "a": "here", "b": "there", "whole": "w"} {
@@ -106,11 +108,15 @@ func TestAMismatchSaysWhere(t *testing.T) {
 
 func TestAFileIsParsed(t *testing.T) {
 	t.Parallel()
-	c, err := contract.Parse("# A rule,\n# in two lines.\ngiven: settings B=2 A=1\ngiven: stream\nonly: split\n\n--- NoETL answers GET /x\n200\n\n--- reply (soon)\n401\nA: b\n\n{}\n\n--- NoETL is not asked\n")
+	c, err := contract.Parse(
+		"# A rule,\n# in two lines.\ngiven: settings B=2 A=1\ngiven: stream\nonly: split\n\n--- NoETL answers GET /x\n200\n\n--- reply (soon)\n401\nA: b\n\n{}\n\n--- NoETL is not asked\n",
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Rule != "A rule, in two lines." || strings.Join(c.Settings, " ") != "A=1 B=2" || !c.Stream || c.Only != "split" || len(c.Steps) != 3 {
+	if c.Rule != "A rule, in two lines." || strings.Join(c.Settings, " ") != "A=1 B=2" || !c.Stream ||
+		c.Only != "split" ||
+		len(c.Steps) != 3 {
 		t.Errorf("case %+v", c)
 	}
 	for i, want := range []contract.Step{
@@ -119,7 +125,9 @@ func TestAFileIsParsed(t *testing.T) {
 		{Line: 16, Verb: "NoETL is not asked"},
 	} {
 		got := c.Steps[i]
-		if got.Line != want.Line || got.Verb != want.Verb || strings.Join(got.Args, " ") != strings.Join(want.Args, " ") || got.Body != want.Body {
+		if got.Line != want.Line || got.Verb != want.Verb ||
+			strings.Join(got.Args, " ") != strings.Join(want.Args, " ") ||
+			got.Body != want.Body {
 			t.Errorf("step %d: %+v, want %+v", i, got, want)
 		}
 	}
@@ -134,8 +142,14 @@ func TestAFileIsParsed(t *testing.T) {
 func TestTheDocumentsRefuse(t *testing.T) {
 	t.Parallel()
 	docs := contract.OpenDocs(t)
-	header := map[string][]string{"Content-Type": {"application/json"}, "X-Request-Id": {"r"}, "Www-Authenticate": {`Bearer realm="noetl-gateway"`}}
-	if err := docs.Reply("POST", "/api/auth/logout", 401, header, `{"error":"no","code":"missing_session"}`); err != nil {
+	header := map[string][]string{
+		"Content-Type":     {"application/json"},
+		"X-Request-Id":     {"r"},
+		"Www-Authenticate": {`Bearer realm="noetl-gateway"`},
+	}
+	if err := docs.Reply(
+		"POST", "/api/auth/logout", 401, header, `{"error":"no","code":"missing_session"}`,
+	); err != nil {
 		t.Errorf("a good reply: %v", err)
 	}
 	for name, c := range map[string]struct {

@@ -223,10 +223,16 @@ func post(tb testing.TB, target, body string) {
 func (n *NoETL) serveKeys(w http.ResponseWriter) {
 	key := n.keys["google"].PublicKey
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{map[string]any{
-		"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "google-1", "n": base64.RawURLEncoding.EncodeToString(key.N.Bytes()),
-		"e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
-	}}})
+	_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{
+		map[string]any{
+			"kty": "RSA",
+			"alg": "RS256",
+			"use": "sig",
+			"kid": "google-1",
+			"n":   base64.RawURLEncoding.EncodeToString(key.N.Bytes()),
+			"e":   base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
+		},
+	}})
 }
 
 // Sign makes a JSON Web Token. signer is google, stranger (Google's key id, another key),

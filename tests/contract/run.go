@@ -48,7 +48,14 @@ type runner struct {
 func Run(tb testing.TB, w *World, docs *Docs, c Case) {
 	tb.Helper()
 	r := &runner{
-		tb: tb, world: w, docs: docs, c: c, vars: Matcher{Bound: map[string]string{}}, streams: map[string]*conn{}, asked: -1, dir: tb.TempDir(),
+		tb:      tb,
+		world:   w,
+		docs:    docs,
+		c:       c,
+		vars:    Matcher{Bound: map[string]string{}},
+		streams: map[string]*conn{},
+		asked:   -1,
+		dir:     tb.TempDir(),
 		http: &http.Client{
 			Timeout: 0, Transport: &http.Transport{DisableCompression: true},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -65,7 +72,13 @@ func Run(tb testing.TB, w *World, docs *Docs, c Case) {
 func (r *runner) begin() {
 	until := time.Now().Add(2 * time.Hour).UTC().Truncate(time.Second)
 	b := r.vars.Bound
-	b["future"], b["future_pg"], b["future_bare"] = until.Format(time.RFC3339), until.Format("2006-01-02 15:04:05")+".5+00", until.Format("2006-01-02T15:04:05")
+	b["future"], b["future_pg"], b["future_bare"] = until.Format(
+		time.RFC3339,
+	), until.Format(
+		"2006-01-02 15:04:05",
+	)+".5+00", until.Format(
+		"2006-01-02T15:04:05",
+	)
 	b["future_half"] = until.Format("2006-01-02T15:04:05") + ".5Z"
 	b["soon"] = time.Now().Add(2 * time.Second).UTC().Format(time.RFC3339Nano)
 	b["past"], b["dir"] = until.Add(-3*time.Hour).Format(time.RFC3339), r.dir
@@ -76,7 +89,11 @@ func (r *runner) begin() {
 	r.mark = len(r.world.NoETL.Calls(0))
 	if r.c.Stream {
 		r.open(Step{Verb: "stream", Body: "GET /events\nAuthorization: Bearer ${session}"})
-		r.frames(Step{Body: "event: message\nid: ${word}\n" + `data: {"jsonrpc":"2.0","id":1,"result":{"clientId":"${client=id}",...}}` + "\n\nevent: ping\ndata: {...}"})
+		r.frames(
+			Step{
+				Body: "event: message\nid: ${word}\n" + `data: {"jsonrpc":"2.0","id":1,"result":{"clientId":"${client=id}",...}}` + "\n\nevent: ping\ndata: {...}",
+			},
+		)
 	}
 }
 
@@ -291,7 +308,14 @@ func (r *runner) noetl(s Step) {
 	switch s.Verb {
 	case "NoETL answers":
 		m := parseMessage(r.expand(s.Body, ""))
-		r.stub = &stub{method: s.Args[0], path: r.expand(s.Args[1], ""), header: m.header, body: m.body, hang: m.first == "never", broken: m.first == "broken"}
+		r.stub = &stub{
+			method: s.Args[0],
+			path:   r.expand(s.Args[1], ""),
+			header: m.header,
+			body:   m.body,
+			hang:   m.first == "never",
+			broken: m.first == "broken",
+		}
 		if r.stub.status = http.StatusOK; !r.stub.hang && !r.stub.broken {
 			status, err := strconv.Atoi(m.first)
 			r.compare(s, err)
@@ -316,7 +340,9 @@ func (r *runner) noetl(s Step) {
 		subject, body, nc := s.Args[0], r.expand(s.Body, ""), r.world.NATS
 		r.stub.then = append(r.stub.then, func(c Call) {
 			w := c.workload()
-			_ = nc.PublishMsg(&nats.Msg{Subject: r.expandWith(subject, w), Data: []byte(r.expandWith(body, w))}) // the case fails for want of the answer
+			_ = nc.PublishMsg(
+				&nats.Msg{Subject: r.expandWith(subject, w), Data: []byte(r.expandWith(body, w))},
+			) // the case fails for want of the answer
 		})
 	}
 }
@@ -338,7 +364,10 @@ func (r *runner) calls() []Call {
 func (r *runner) isAsked(s Step) {
 	r.tb.Helper()
 	r.asked = max(r.asked, 0)
-	r.eventually(fmt.Sprintf("line %d: NoETL is asked: %s", s.Line, strings.SplitN(s.Body, "\n", 2)[0]), func() bool { return len(r.calls()) > r.asked })
+	r.eventually(
+		fmt.Sprintf("line %d: NoETL is asked: %s", s.Line, strings.SplitN(s.Body, "\n", 2)[0]),
+		func() bool { return len(r.calls()) > r.asked },
+	)
 	got := r.calls()[r.asked]
 	r.asked++
 	want := parseMessage(r.expand(s.Body, ""))
@@ -356,7 +385,10 @@ func (r *runner) settle() {
 		return
 	}
 	if calls := r.calls(); len(calls) != r.asked {
-		r.tb.Fatalf("NoETL was asked %d times, want %d: %s %s\n(%s)", len(calls), r.asked, calls[len(calls)-1].Method, calls[len(calls)-1].Target, r.c.Rule)
+		r.tb.Fatalf(
+			"NoETL was asked %d times, want %d: %s %s\n(%s)", len(calls), r.asked, calls[len(calls)-1].Method,
+			calls[len(calls)-1].Target, r.c.Rule,
+		)
 	}
 	r.asked = -1
 }

@@ -31,10 +31,20 @@ type World struct {
 // to be passed.
 func common(noetl string) []string {
 	return []string{
-		"NOETL_BASE_URL=" + noetl, "LOG_LEVEL=warn", "GATEWAY_ENFORCE_ACCESS=off", "CORS_ALLOWED_ORIGINS=https://app.example,https://*.preview.example",
-		"GATEWAY_MAX_BODY_BYTES=200000", "INGRESS_MAX_BODY_BYTES=200000", "AUTH_PLAYBOOK_TIMEOUT_SECS=4", "AUTH_ACCESS_CACHE_TTL_SECS=0",
-		"AUTH_LOGIN_RATE_ACCOUNT_PER_MIN=0", "GATEWAY_LOGIN_RATE_ADDRESS_PER_MIN=0", "GATEWAY_BAD_SESSION_RATE_ADDRESS_PER_MIN=0", "INGRESS_FAILURE_RATE_PER_MIN=0",
-		"GATEWAY_STREAM_RATE_ADDRESS_PER_MIN=0", "INGRESS_GOOGLE_JWKS_URL=" + noetl + "/google/keys",
+		"NOETL_BASE_URL=" + noetl,
+		"LOG_LEVEL=warn",
+		"GATEWAY_ENFORCE_ACCESS=off",
+		"CORS_ALLOWED_ORIGINS=https://app.example,https://*.preview.example",
+		"GATEWAY_MAX_BODY_BYTES=200000",
+		"INGRESS_MAX_BODY_BYTES=200000",
+		"AUTH_PLAYBOOK_TIMEOUT_SECS=4",
+		"AUTH_ACCESS_CACHE_TTL_SECS=0",
+		"AUTH_LOGIN_RATE_ACCOUNT_PER_MIN=0",
+		"GATEWAY_LOGIN_RATE_ADDRESS_PER_MIN=0",
+		"GATEWAY_BAD_SESSION_RATE_ADDRESS_PER_MIN=0",
+		"INGRESS_FAILURE_RATE_PER_MIN=0",
+		"GATEWAY_STREAM_RATE_ADDRESS_PER_MIN=0",
+		"INGRESS_GOOGLE_JWKS_URL=" + noetl + "/google/keys",
 	}
 }
 
@@ -88,7 +98,15 @@ func StartWorld(tb testing.TB, split bool, settings ...string) *World {
 	} else {
 		p := stack.Standalone(tb, env...)
 		w.observe(p)
-		w.Public, w.Internal, w.Admin, w.Fanout = []string{p.Ready.Public}, []string{p.Ready.Internal}, []string{p.Ready.Admin}, []string{p.Ready.Admin}
+		w.Public, w.Internal, w.Admin, w.Fanout = []string{
+			p.Ready.Public,
+		}, []string{
+			p.Ready.Internal,
+		}, []string{
+			p.Ready.Admin,
+		}, []string{
+			p.Ready.Admin,
+		}
 		w.Issuer, address = p.Ready.Issuer, p.Ready.NATS
 	}
 	w.NoETL.Sandbox(tb, strings.TrimSuffix(w.Issuer, "/oidc"))
@@ -130,7 +148,11 @@ func (w *World) next(of []string) string {
 }
 
 // accounts are the names that cases have for the sandbox's people.
-var accounts = map[string]string{"session": "demo@example.com", "session2": "viewer@example.com", "admin": "admin@example.com"}
+var accounts = map[string]string{
+	"session":  "demo@example.com",
+	"session2": "viewer@example.com",
+	"admin":    "admin@example.com",
+}
 
 // Login returns the session of demo (session), viewer (session2) or admin.
 func (w *World) Login(tb testing.TB, name string) string {

@@ -11,16 +11,23 @@ import (
 	"github.com/noetl/gateway/tests/stack"
 )
 
-// FuzzRefusedRoutesNeverReachNoETL spells allowed and refused routes in many ways, as bytes on a socket. What the gateway
+// FuzzRefusedRoutesNeverReachNoETL spells allowed and refused routes in many ways, as bytes on a socket. What the
+// gateway
 // refuses itself must not be among what the sandbox has received.
 func FuzzRefusedRoutesNeverReachNoETL(f *testing.F) {
 	for _, seed := range []string{
-		"GET executions", "GET executions/7", "GET executions/7.0", "GET %65xecutions/7", "GET executions/%37", "GET executions//7", "GET Executions/7",
-		"GET executions/7;x", "GET executions/7%00", "GET credentials/x?include_data=true", "GET c%72edentials/x", "GET ./credentials/x", "GET x/../credentials/x",
-		"GET executions/..%2fcredentials", "GET executions/%2e%2e/credentials/x", "POST postgres/execute", "POST events", "POST event%73", "POST events/", "PUT result/7",
-		"GET internal/cells", "GET %69nternal/cells", "GET INTERNAL/cells", "POST auth/login", "GET auth%2flogin", "GET ehdb/events", "GET ehdb/executions/7",
-		"GET replay/state?execution_id=7", "GET replay/state?execution_id=7&execution_id=8", "GET replay/state?execution%5Fid=7", "GET commands/7", "POST worker/pool/register",
-		"GET threads", "POST execute", "POST execute/batch", "POST catalog/register", "DELETE credentials/x", "PATCH executions/7", "GET vars/7", "GET result/resolve?ref=noetl://execution/7/result/a/b",
+		"GET executions", "GET executions/7", "GET executions/7.0", "GET %65xecutions/7", "GET executions/%37",
+		"GET executions//7", "GET Executions/7",
+		"GET executions/7;x", "GET executions/7%00", "GET credentials/x?include_data=true", "GET c%72edentials/x",
+		"GET ./credentials/x", "GET x/../credentials/x",
+		"GET executions/..%2fcredentials", "GET executions/%2e%2e/credentials/x", "POST postgres/execute",
+		"POST events", "POST event%73", "POST events/", "PUT result/7",
+		"GET internal/cells", "GET %69nternal/cells", "GET INTERNAL/cells", "POST auth/login", "GET auth%2flogin",
+		"GET ehdb/events", "GET ehdb/executions/7",
+		"GET replay/state?execution_id=7", "GET replay/state?execution_id=7&execution_id=8",
+		"GET replay/state?execution%5Fid=7", "GET commands/7", "POST worker/pool/register",
+		"GET threads", "POST execute", "POST execute/batch", "POST catalog/register", "DELETE credentials/x",
+		"PATCH executions/7", "GET vars/7", "GET result/resolve?ref=noetl://execution/7/result/a/b",
 	} {
 		f.Add(seed)
 	}
@@ -54,8 +61,20 @@ func FuzzRefusedRoutesNeverReachNoETL(f *testing.F) {
 			return
 		}
 		switch refusal.Code {
-		case "route_not_allowed", "role_required", "bad_path", "no_such_route", "bad_execution_id", "bad_query", "bad_body", "bad_document",
-			"parameter_required", "bad_reference", "missing_path", "method_not_allowed", "reserved_playbook", "no_such_execution":
+		case "route_not_allowed",
+			"role_required",
+			"bad_path",
+			"no_such_route",
+			"bad_execution_id",
+			"bad_query",
+			"bad_body",
+			"bad_document",
+			"parameter_required",
+			"bad_reference",
+			"missing_path",
+			"method_not_allowed",
+			"reserved_playbook",
+			"no_such_execution":
 		default:
 			return
 		}
@@ -66,7 +85,8 @@ func FuzzRefusedRoutesNeverReachNoETL(f *testing.F) {
 			t.Fatal(err)
 		}
 		for _, r := range received.Requests {
-			if r.Method == http.MethodGet && strings.HasPrefix(r.Path, "/api/executions/") && refusal.Code == "no_such_execution" {
+			if r.Method == http.MethodGet && strings.HasPrefix(r.Path, "/api/executions/") &&
+				refusal.Code == "no_such_execution" {
 				continue // the gateway asks what an execution runs
 			}
 			if r.Path == "/api/auth/session/validate" || r.Path == "/api/execute" && method != http.MethodPost {

@@ -28,7 +28,9 @@ func standalone(t *testing.T, env ...string) gateway {
 func split(t *testing.T, env ...string) gateway {
 	t.Helper()
 	s := stack.StartSplit(t, env...)
-	return gateway{[]string{s.Edge[0].Ready.Public, s.Edge[1].Ready.Public}, s.Sandbox.Ready.NoETL, s.Sandbox.Ready.Issuer}
+	return gateway{
+		[]string{s.Edge[0].Ready.Public, s.Edge[1].Ready.Public}, s.Sandbox.Ready.NoETL, s.Sandbox.Ready.Issuer,
+	}
 }
 
 // near and far are two edges, or the same one twice.
@@ -294,7 +296,8 @@ func TestPlaybooksThatBehaveOddly(t *testing.T) {
 				t.Errorf("the large result has %d bytes", n)
 			}
 			large = stack.Execute(t, g.near(), session, client, "demo/large", `{"bytes":9437184}`)
-			if r := follow(t, stream, large, 2).results[0].params; r.Data != nil || r.Error.Data.Code != "result_too_large" {
+			if r := follow(t, stream, large, 2).results[0].params; r.Data != nil ||
+				r.Error.Data.Code != "result_too_large" {
 				t.Errorf("the larger result: %.200s %+v", r.Data, r.Error)
 			}
 			kept := stack.Do(t, http.MethodGet, g.near()+"/api/results/"+large.RequestID, nil, bearer(session)...)

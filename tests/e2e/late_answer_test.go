@@ -204,7 +204,10 @@ func (r *reader) check(name, request string) {
 		r.t.Errorf("%s: states %q", name, states)
 	}
 	slices.Sort(others)
-	wantOthers := []string{"playbook.completed", "progress 0.2", "progress 0.4", "progress 0.6", "progress 0.8", "progress 1", "result " + request}
+	wantOthers := []string{
+		"playbook.completed", "progress 0.2", "progress 0.4", "progress 0.6", "progress 0.8", "progress 1",
+		"result " + request,
+	}
 	if !slices.Equal(others, wantOthers) {
 		r.t.Errorf("%s: others %q", name, others)
 	}

@@ -34,7 +34,9 @@ func TestTheMainJobOutlivesTheReplicaThatHoldsTheStream(t *testing.T) {
 
 	// 1 Login through one edge; the session is known to the other.
 	session := stack.Login(t, a, issuer, "demo@example.com")
-	if answer := stack.Do(t, http.MethodPost, b+"/api/auth/validate", `{"session_token":"`+session+`"}`); !strings.Contains(answer.Body, `"valid":true`) {
+	if answer := stack.Do(
+		t, http.MethodPost, b+"/api/auth/validate", `{"session_token":"`+session+`"}`,
+	); !strings.Contains(answer.Body, `"valid":true`) {
 		t.Fatalf("the other replica does not know the session: %s", answer.Body)
 	}
 	// 2 The stream, through edge 0 and so event-fanout 0.
@@ -46,7 +48,9 @@ func TestTheMainJobOutlivesTheReplicaThatHoldsTheStream(t *testing.T) {
 	// 3 Start; kill; 4 everything arrives at the other replica, each once, in order.
 	started := stack.Execute(t, a, session, client, "demo/progress", `{"step_ms":150}`)
 	s.Fanout[0].Kill()
-	again := testkit.OpenEvents(t, b, session, url.Values{"client_id": {client}, "last_event_id": {before[len(before)-1].ID}})
+	again := testkit.OpenEvents(
+		t, b, session, url.Values{"client_id": {client}, "last_event_id": {before[len(before)-1].ID}},
+	)
 	if got := again.ClientID(t); got != client {
 		t.Fatalf("reattached as %s", got)
 	}
@@ -68,22 +72,31 @@ func TestTheMainJobOutlivesTheReplicaThatHoldsTheStream(t *testing.T) {
 			t.Errorf("an old frame was repeated: %+v", e)
 		}
 	}
-	if end := failed[len(failed)-1].Data; !strings.Contains(end, `"status":"FAILED"`) || !strings.Contains(end, `"code":-32000`) {
+	if end := failed[len(failed)-1].Data; !strings.Contains(end, `"status":"FAILED"`) ||
+		!strings.Contains(end, `"code":-32000`) {
 		t.Errorf("failure: %s", end)
 	}
 
 	// 5 The proxy, authenticated, streaming, in the user's name.
 	answer := stack.Do(t, http.MethodGet, b+"/noetl/echo/x?y=1", nil, append(bearer(session), "X-User-Id", "1")...)
-	if answer.Code != http.StatusOK || !strings.Contains(answer.Body, `"path":"/api/echo/x"`) || !strings.Contains(answer.Body, `"x-user-id":"1001"`) || strings.Contains(answer.Body, session) {
+	if answer.Code != http.StatusOK || !strings.Contains(answer.Body, `"path":"/api/echo/x"`) ||
+		!strings.Contains(answer.Body, `"x-user-id":"1001"`) ||
+		strings.Contains(answer.Body, session) {
 		t.Errorf("proxy: %d %s", answer.Code, answer.Body)
 	}
 	// 6 One execution for a signed delivery, none for a forged one.
 	for i, edge := range []string{a, b} {
 		body := `{"order":` + string(rune('1'+i)) + `}`
-		if answer := stack.Do(t, http.MethodPost, edge+"/ingress/orders", body, "X-Signature", sign(body, "sandbox-secret")); answer.Code != http.StatusAccepted || !strings.Contains(answer.Body, `"execution_id":"`) {
+		if answer := stack.Do(
+			t, http.MethodPost, edge+"/ingress/orders", body, "X-Signature", sign(body, "sandbox-secret"),
+		); answer.Code != http.StatusAccepted ||
+			!strings.Contains(answer.Body, `"execution_id":"`) {
 			t.Errorf("signed delivery: %d %s", answer.Code, answer.Body)
 		}
-		if answer := stack.Do(t, http.MethodPost, edge+"/ingress/orders", body, "X-Signature", sign(body, "wrong")); answer.Code != http.StatusUnauthorized || !strings.Contains(answer.Body, `"reason":"bad_signature"`) {
+		if answer := stack.Do(
+			t, http.MethodPost, edge+"/ingress/orders", body, "X-Signature", sign(body, "wrong"),
+		); answer.Code != http.StatusUnauthorized ||
+			!strings.Contains(answer.Body, `"reason":"bad_signature"`) {
 			t.Errorf("forged delivery: %d %s", answer.Code, answer.Body)
 		}
 	}
@@ -92,7 +105,12 @@ func TestTheMainJobOutlivesTheReplicaThatHoldsTheStream(t *testing.T) {
 	}
 	// 7 Logout through one edge ends the session on the other and closes the stream.
 	begin := time.Now()
-	if answer := stack.Do(t, http.MethodPost, a+"/api/auth/logout", nil, bearer(session)...); answer.Code != http.StatusNoContent {
+	if answer := stack.Do(
+		t,
+		http.MethodPost,
+		a+"/api/auth/logout",
+		nil,
+		bearer(session)...); answer.Code != http.StatusNoContent {
 		t.Errorf("logout: %d %s", answer.Code, answer.Body)
 	}
 	if e := third.Next(t); e.Name != "session/expired" {
@@ -186,17 +204,35 @@ func TestEveryAuthBackendLogsInAndOut(t *testing.T) {
 			}
 			for token, want := range map[string]string{session: `"allowed":true`, viewer: `"allowed":false`} {
 				body := `{"session_token":"` + token + `","playbook_name":"demo/fail","permission_type":"execute"}`
-				if answer := stack.Do(t, http.MethodPost, p.Ready.Public+"/api/auth/check-access", body); answer.Code != http.StatusOK || !strings.Contains(answer.Body, want) {
+				if answer := stack.Do(
+					t, http.MethodPost, p.Ready.Public+"/api/auth/check-access", body,
+				); answer.Code != http.StatusOK ||
+					!strings.Contains(answer.Body, want) {
 					t.Errorf("check-access: %d %s, want %s", answer.Code, answer.Body, want)
 				}
 			}
-			if answer := stack.Do(t, http.MethodPost, p.Ready.Public+"/noetl/execute", `{"path":"demo/fail","workload":{}}`, bearer(viewer)...); answer.Code != http.StatusForbidden {
+			if answer := stack.Do(
+				t,
+				http.MethodPost,
+				p.Ready.Public+"/noetl/execute",
+				`{"path":"demo/fail","workload":{}}`,
+				bearer(viewer)...); answer.Code != http.StatusForbidden {
 				t.Errorf("the viewer executed demo/fail: %d %s", answer.Code, answer.Body)
 			}
-			if answer := stack.Do(t, http.MethodPost, p.Ready.Public+"/api/auth/logout", nil, bearer(session)...); answer.Code != http.StatusNoContent {
+			if answer := stack.Do(
+				t,
+				http.MethodPost,
+				p.Ready.Public+"/api/auth/logout",
+				nil,
+				bearer(session)...); answer.Code != http.StatusNoContent {
 				t.Errorf("logout: %d %s", answer.Code, answer.Body)
 			}
-			if answer := stack.Do(t, http.MethodGet, p.Ready.Public+"/noetl/echo", nil, bearer(session)...); answer.Code != http.StatusUnauthorized {
+			if answer := stack.Do(
+				t,
+				http.MethodGet,
+				p.Ready.Public+"/noetl/echo",
+				nil,
+				bearer(session)...); answer.Code != http.StatusUnauthorized {
 				t.Errorf("after logout: %d", answer.Code)
 			}
 		})
@@ -221,7 +257,10 @@ func TestStreamsThatWereClosedDoNotCount(t *testing.T) {
 		stream.Close()
 	}
 	started := stack.Execute(t, p.Ready.Public, session, client, "demo/slow", `{"seconds":30}`)
-	answer := stack.Do(t, http.MethodPost, p.Ready.Internal+"/api/internal/callback/async", `{"request_id":"`+started.RequestID+`","data":1}`)
+	answer := stack.Do(
+		t, http.MethodPost, p.Ready.Internal+"/api/internal/callback/async",
+		`{"request_id":"`+started.RequestID+`","data":1}`,
+	)
 	if answer.Code != http.StatusAccepted || answer.Body != `{"clientDisconnected":true,"status":"queued"}` {
 		t.Errorf("result for a client that has gone: %d %s", answer.Code, answer.Body)
 	}
@@ -241,31 +280,64 @@ func TestNobodyLogsInThroughNoETLDirectly(t *testing.T) {
 		forged := "eyJhbGciOiJub25lIn0." + claims + "."
 		const playbook = "api_integration/auth0/auth0_login"
 		for _, path := range []string{"/noetl/auth/login", "/noetl/%61uth/login", "/noetl/AUTH/login", "/noetl/auth/session/validate"} {
-			if answer := stack.Do(t, http.MethodPost, public+path, `{"auth0_token":"`+forged+`","credential":"x"}`, bearer(session)...); answer.Code != http.StatusNotFound {
+			if answer := stack.Do(
+				t,
+				http.MethodPost,
+				public+path,
+				`{"auth0_token":"`+forged+`","credential":"x"}`,
+				bearer(session)...); answer.Code != http.StatusNotFound {
 				t.Errorf("%s: %d %s", path, answer.Code, answer.Body)
 			}
 		}
 		workload := `{"auth0_token":"` + forged + `"}`
-		if answer := stack.Do(t, http.MethodPost, public+"/graphql", stack.ExecuteBody(client, playbook, workload), bearer(session)...); !strings.Contains(answer.Body, `"code":"FORBIDDEN"`) {
+		if answer := stack.Do(
+			t,
+			http.MethodPost,
+			public+"/graphql",
+			stack.ExecuteBody(client, playbook, workload),
+			bearer(session)...); !strings.Contains(
+			answer.Body,
+			`"code":"FORBIDDEN"`,
+		) {
 			t.Errorf("graphql: %d %s", answer.Code, answer.Body)
 		}
-		if answer := stack.Do(t, http.MethodPost, public+"/noetl/execute", `{"path":"`+playbook+`","workload":`+workload+`}`, bearer(session)...); answer.Code != http.StatusForbidden {
+		if answer := stack.Do(
+			t,
+			http.MethodPost,
+			public+"/noetl/execute",
+			`{"path":"`+playbook+`","workload":`+workload+`}`,
+			bearer(session)...); answer.Code != http.StatusForbidden {
 			t.Errorf("proxy: %d %s", answer.Code, answer.Body)
 		}
 		entry := stack.Decode[struct {
 			ID string `json:"catalog_id"`
 		}](t, stack.Do(t, http.MethodPost, p.Ready.NoETL+"/api/catalog/resource", `{"path":"`+playbook+`"}`))
-		if answer := stack.Do(t, http.MethodPost, public+"/noetl/execute", `{"catalog_id":"`+entry.ID+`","workload":`+workload+`}`, bearer(session)...); answer.Code != http.StatusForbidden {
+		if answer := stack.Do(
+			t,
+			http.MethodPost,
+			public+"/noetl/execute",
+			`{"catalog_id":"`+entry.ID+`","workload":`+workload+`}`,
+			bearer(session)...); answer.Code != http.StatusForbidden {
 			t.Errorf("by catalog id: %d %s", answer.Code, answer.Body)
 		}
-		if answer := stack.Do(t, http.MethodPost, public+"/noetl/execute", `{"catalog_id":"`+entry.ID+`","path":"demo/echo"}`, bearer(session)...); answer.Code != http.StatusBadRequest {
+		if answer := stack.Do(
+			t,
+			http.MethodPost,
+			public+"/noetl/execute",
+			`{"catalog_id":"`+entry.ID+`","path":"demo/echo"}`,
+			bearer(session)...); answer.Code != http.StatusBadRequest {
 			t.Errorf("by catalog id and path: %d %s", answer.Code, answer.Body)
 		}
 		logins := stack.Executions(t, p.Ready.NoETL, playbook)
 		if len(logins) != 1 {
 			t.Fatalf("%d logins ran at NoETL, want the one of this test", len(logins))
 		}
-		if answer := stack.Do(t, http.MethodPost, public+"/noetl/executions/"+logins[0]+"/rerun", `{"workload":`+workload+`}`, bearer(session)...); answer.Code != http.StatusForbidden {
+		if answer := stack.Do(
+			t,
+			http.MethodPost,
+			public+"/noetl/executions/"+logins[0]+"/rerun",
+			`{"workload":`+workload+`}`,
+			bearer(session)...); answer.Code != http.StatusForbidden {
 			t.Errorf("rerun: %d %s", answer.Code, answer.Body)
 		}
 	}

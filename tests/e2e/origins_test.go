@@ -50,7 +50,9 @@ func TestPagesOfOtherOriginsOpenStreams(t *testing.T) {
 			if c.from == listed {
 				origins, credentials = []string{listed}, []string{"true"}
 			}
-			if status != c.want || !slices.Equal(header.Values("Access-Control-Allow-Origin"), origins) || !slices.Equal(header.Values("Access-Control-Allow-Credentials"), credentials) || len(header.Values("Vary")) != 1 {
+			if status != c.want || !slices.Equal(header.Values("Access-Control-Allow-Origin"), origins) ||
+				!slices.Equal(header.Values("Access-Control-Allow-Credentials"), credentials) ||
+				len(header.Values("Vary")) != 1 {
 				t.Errorf("%s, %s: %d %v", door.name, c.what, status, header)
 			}
 		}

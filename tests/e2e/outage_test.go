@@ -29,7 +29,12 @@ func TestNATSKilledAndStartedAgain(t *testing.T) {
 		return ready.Code == http.StatusServiceUnavailable && strings.Contains(ready.Body, `"nats":{"status":"failed"`)
 	})
 	// A session that is cached still passes; a new login and a new stream say 503, not 401.
-	if answer := stack.Do(t, http.MethodGet, a+"/noetl/executions", nil, bearer(session)...); answer.Code != http.StatusOK {
+	if answer := stack.Do(
+		t,
+		http.MethodGet,
+		a+"/noetl/executions",
+		nil,
+		bearer(session)...); answer.Code != http.StatusOK {
 		t.Errorf("cached session during the outage: %d %s", answer.Code, answer.Body)
 	}
 	for what, answer := range map[string]stack.Answer{
@@ -37,7 +42,8 @@ func TestNATSKilledAndStartedAgain(t *testing.T) {
 		"unknown session": stack.Do(t, http.MethodGet, b+"/noetl/executions", nil, bearer("never-seen")...),
 		"stream":          stack.Do(t, http.MethodGet, a+"/events", nil, bearer(session)...),
 	} {
-		if answer.Code != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" || !strings.Contains(answer.Body, `"error":"`) {
+		if answer.Code != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" ||
+			!strings.Contains(answer.Body, `"error":"`) {
 			t.Errorf("%s during the outage: %d %v %s", what, answer.Code, answer.Header, answer.Body)
 		}
 	}
@@ -52,7 +58,9 @@ func TestNATSKilledAndStartedAgain(t *testing.T) {
 	// The other replica comes back to NATS when it does, and says 503 until then.
 	var again *testkit.EventStream
 	testkit.Eventually(t, "streams open at the other replica", func() bool {
-		opened, status, err := testkit.DialEvents(t, b, session, url.Values{"client_id": {client}, "last_event_id": {seen[0].ID}})
+		opened, status, err := testkit.DialEvents(
+			t, b, session, url.Values{"client_id": {client}, "last_event_id": {seen[0].ID}},
+		)
 		if err != nil || (opened == nil && status != http.StatusServiceUnavailable) {
 			t.Fatalf("a stream at the other replica: %d %v", status, err)
 		}
@@ -71,7 +79,10 @@ func TestNATSKilledAndStartedAgain(t *testing.T) {
 		}
 	}
 	testkit.Eventually(t, "logins work again", func() bool {
-		answer, err := stack.Try(t, http.MethodPost, a+"/api/auth/login", `{"auth0_token":"`+stack.IDToken(t, issuer, "admin@example.com")+`"}`)
+		answer, err := stack.Try(
+			t, http.MethodPost, a+"/api/auth/login",
+			`{"auth0_token":"`+stack.IDToken(t, issuer, "admin@example.com")+`"}`,
+		)
 		return err == nil && answer.Code == http.StatusOK
 	})
 }
@@ -87,16 +98,26 @@ func TestNoETLStoppedAndStartedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := stack.Start(t, "noetl-gateway", []string{"serve"}, append(shared,
-		"NOETL_BASE_URL="+sandbox.Ready.NoETL, "AUTH_ISSUERS="+sandbox.Ready.Issuer, "AUTH_AUDIENCES=noetl-console", "CORS_ALLOWED_ORIGINS=https://app.example",
+	p := stack.Start(t, "noetl-gateway", []string{"serve"}, append(
+		shared,
+		"NOETL_BASE_URL="+sandbox.Ready.NoETL,
+		"AUTH_ISSUERS="+sandbox.Ready.Issuer,
+		"AUTH_AUDIENCES=noetl-console",
+		"CORS_ALLOWED_ORIGINS=https://app.example",
 	)...)
 	// A fixed callback address is needed only because the internal port is free: see GATEWAY_CALLBACK_URL.
 	public := p.Ready.Public
 	session := stack.Login(t, public, sandbox.Ready.Issuer, "demo@example.com")
 	sandbox.Kill()
 
-	answer := stack.Do(t, http.MethodGet, public+"/noetl/executions", nil, append(bearer(session), "Origin", "https://app.example")...)
-	if answer.Code != http.StatusBadGateway || !strings.Contains(answer.Body, `"error":"Proxy request failed: `) || strings.Contains(answer.Body, address.Host) {
+	answer := stack.Do(
+		t,
+		http.MethodGet,
+		public+"/noetl/executions",
+		nil,
+		append(bearer(session), "Origin", "https://app.example")...)
+	if answer.Code != http.StatusBadGateway || !strings.Contains(answer.Body, `"error":"Proxy request failed: `) ||
+		strings.Contains(answer.Body, address.Host) {
 		t.Errorf("proxy: %d %s", answer.Code, answer.Body)
 	}
 	if got := answer.Header.Get("Access-Control-Allow-Origin"); got != "https://app.example" {
@@ -104,13 +125,26 @@ func TestNoETLStoppedAndStartedAgain(t *testing.T) {
 	}
 	stream := testkit.OpenEvents(t, public, session, nil)
 	client := stream.ClientID(t)
-	if answer := stack.Do(t, http.MethodPost, public+"/graphql", stack.ExecuteBody(client, "demo/echo", "{}"), bearer(session)...); !strings.Contains(answer.Body, `"code":"BAD_GATEWAY"`) {
+	if answer := stack.Do(
+		t,
+		http.MethodPost,
+		public+"/graphql",
+		stack.ExecuteBody(client, "demo/echo", "{}"),
+		bearer(session)...); !strings.Contains(
+		answer.Body,
+		`"code":"BAD_GATEWAY"`,
+	) {
 		t.Errorf("graphql: %d %s", answer.Code, answer.Body)
 	}
-	if answer := stack.Do(t, http.MethodPost, public+"/ingress/orders", "{}", "X-Signature", sign("{}", "sandbox-secret")); answer.Code != http.StatusBadGateway {
+	if answer := stack.Do(
+		t, http.MethodPost, public+"/ingress/orders", "{}", "X-Signature", sign("{}", "sandbox-secret"),
+	); answer.Code != http.StatusBadGateway {
 		t.Errorf("ingress: %d %s", answer.Code, answer.Body)
 	}
-	if ready := stack.Do(t, http.MethodGet, public+"/readyz", nil); ready.Code != http.StatusOK || !strings.Contains(ready.Body, `"status":"degraded"`) || !strings.Contains(ready.Body, `"noetl":{"status":"failed"`) {
+	if ready := stack.Do(
+		t, http.MethodGet, public+"/readyz", nil,
+	); ready.Code != http.StatusOK || !strings.Contains(ready.Body, `"status":"degraded"`) ||
+		!strings.Contains(ready.Body, `"noetl":{"status":"failed"`) {
 		t.Errorf("readiness: %d %s", ready.Code, ready.Body)
 	}
 

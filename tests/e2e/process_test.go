@@ -86,7 +86,8 @@ func TestABusyPortIsOneClearLine(t *testing.T) {
 		if code := p.Wait(t); code != 1 {
 			t.Errorf("%s: exit code %d", setting, code)
 		}
-		if out := p.Logs(); strings.Count(out, "\n") > 0 || !strings.Contains(out, port) || !strings.Contains(out, setting) {
+		if out := p.Logs(); strings.Count(out, "\n") > 0 || !strings.Contains(out, port) ||
+			!strings.Contains(out, setting) {
 			t.Errorf("%s: not one line that names the port and the setting:\n%s", setting, out)
 		}
 	}
@@ -110,10 +111,16 @@ func TestEveryBinaryHasItsVerbs(t *testing.T) {
 		if out, code := run(nil, "nonsense"); code != 2 || !strings.Contains(out, "usage: "+name) {
 			t.Errorf("%s nonsense: %d %s", name, code, out)
 		}
-		if out, code := run([]string{"AUTH_ISSUERS=https://issuer.example/", "AUTH_AUDIENCES=a", "GATEWAY_ADMIN_PORT=1"}, "health"); code != 1 {
+		if out, code := run(
+			[]string{"AUTH_ISSUERS=https://issuer.example/", "AUTH_AUDIENCES=a", "GATEWAY_ADMIN_PORT=1"},
+			"health",
+		); code != 1 {
 			t.Errorf("%s health with nothing running: %d %s", name, code, out)
 		}
-		if out, code := run([]string{"GATEWAY_HEARTBEAT_INTERVAL_SEC=5"}, map[bool]string{true: "dev", false: ""}[name == "noetl-gateway"]); name == "noetl-gateway" &&
+		if out, code := run(
+			[]string{"GATEWAY_HEARTBEAT_INTERVAL_SEC=5"},
+			map[bool]string{true: "dev", false: ""}[name == "noetl-gateway"],
+		); name == "noetl-gateway" &&
 			(code != 1 || !strings.Contains(out, "did you mean GATEWAY_HEARTBEAT_INTERVAL_SECS?")) {
 			t.Errorf("%s with a typo in a setting: %d %s", name, code, out)
 		}
@@ -123,7 +130,9 @@ func TestEveryBinaryHasItsVerbs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	admin := "GATEWAY_ADMIN_PORT=" + strconv.Itoa(ln.Addr().(*net.TCPAddr).Port) //nolint:forcetypeassert // a TCP listener
+	admin := "GATEWAY_ADMIN_PORT=" + strconv.Itoa(
+		ln.Addr().(*net.TCPAddr).Port,
+	) //nolint:forcetypeassert // a TCP listener
 	_ = ln.Close()
 	stack.Standalone(t, admin)
 	cmd := exec.CommandContext(t.Context(), stack.Binary(t, "noetl-gateway"), "health")

@@ -44,7 +44,9 @@ func (p *parts) issuer() string { return "http://localhost:" + p.port + "/oidc" 
 // launchNoETL starts NoETL without waiting for it.
 func (p *parts) launchNoETL() {
 	p.t.Helper()
-	p.noetl = stack.Launch(p.t, "sandbox", nil, "NATS_URL="+p.nats.URL, "SANDBOX_PORT="+p.port, stack.Generation(p.generation))
+	p.noetl = stack.Launch(
+		p.t, "sandbox", nil, "NATS_URL="+p.nats.URL, "SANDBOX_PORT="+p.port, stack.Generation(p.generation),
+	)
 }
 
 func (p *parts) launchGateway() {
@@ -67,7 +69,9 @@ func (p *parts) work() {
 	session := p.login()
 	stream := testkit.OpenEvents(p.t, p.gateway.Ready.Public, session, nil)
 	defer stream.Close()
-	started := stack.Execute(p.t, p.gateway.Ready.Public, session, stream.ClientID(p.t), "demo/progress", `{"step_ms":20}`)
+	started := stack.Execute(
+		p.t, p.gateway.Ready.Public, session, stream.ClientID(p.t), "demo/progress", `{"step_ms":20}`,
+	)
 	follow(p.t, stream, started, 10).check(p.t, false)
 }
 
@@ -194,17 +198,25 @@ func TestARenamedStream(t *testing.T) {
 			if err := js.DeleteStream(t.Context(), "noetl_events"); err != nil {
 				t.Fatal(err)
 			}
-			cfg := jetstream.StreamConfig{Name: "RENAMED", Subjects: []string{"noetl.events.>", "playbooks.executions.>"}}
+			cfg := jetstream.StreamConfig{
+				Name:     "RENAMED",
+				Subjects: []string{"noetl.events.>", "playbooks.executions.>"},
+			}
 			if _, err := js.CreateStream(t.Context(), cfg); err != nil {
 				t.Fatal(err)
 			}
 			p.says("JetStream stream RENAMED since")
 			stream := testkit.OpenEvents(t, p.gateway.Ready.Public, p.session, nil)
-			started := stack.Execute(t, p.gateway.Ready.Public, p.session, stream.ClientID(t), "demo/slow", `{"seconds":60}`)
+			started := stack.Execute(
+				t, p.gateway.Ready.Public, p.session, stream.ClientID(t), "demo/slow", `{"seconds":60}`,
+			)
 			if strings.Contains(subject, "%s") {
 				subject = fmt.Sprintf(subject, started.ExecutionID)
 			}
-			payload := fmt.Sprintf(`{"event_id":7,"execution_id":%s,"event_type":"step.exit","status":"COMPLETED","node_name":"renamed"}`, started.ExecutionID)
+			payload := fmt.Sprintf(
+				`{"event_id":7,"execution_id":%s,"event_type":"step.exit","status":"COMPLETED","node_name":"renamed"}`,
+				started.ExecutionID,
+			)
 			if _, err := js.Publish(t.Context(), subject, []byte(payload)); err != nil {
 				t.Fatal(err)
 			}

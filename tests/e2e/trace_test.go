@@ -46,7 +46,13 @@ func (s *spans) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		for _, ss := range rs.GetScopeSpans() {
 			for _, sp := range ss.GetSpans() {
-				s.list = append(s.list, span{hex.EncodeToString(sp.GetTraceId()), hex.EncodeToString(sp.GetSpanId()), hex.EncodeToString(sp.GetParentSpanId()), service, sp.GetName()})
+				s.list = append(
+					s.list,
+					span{
+						hex.EncodeToString(sp.GetTraceId()), hex.EncodeToString(sp.GetSpanId()),
+						hex.EncodeToString(sp.GetParentSpanId()), service, sp.GetName(),
+					},
+				)
 			}
 		}
 	}
@@ -71,14 +77,20 @@ func TestOneTraceFromClickToFrame(t *testing.T) {
 	received := &spans{}
 	receiver := httptest.NewServer(received)
 	t.Cleanup(receiver.Close)
-	s := stack.StartSplit(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+receiver.URL, "OTEL_BSP_SCHEDULE_DELAY=100", "LOG_FORMAT=json")
+	s := stack.StartSplit(
+		t, "OTEL_EXPORTER_OTLP_ENDPOINT="+receiver.URL, "OTEL_BSP_SCHEDULE_DELAY=100", "LOG_FORMAT=json",
+	)
 	public := s.Edge[0].Ready.Public
 	session := stack.Login(t, public, s.Sandbox.Ready.Issuer, "demo@example.com")
 	// EventSource cannot send headers: the token is in the URL here, and must stay out of spans.
 	stream := testkit.OpenEvents(t, public, "", url.Values{"session_token": {session}})
 	client := stream.ClientID(t)
 	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-	answer := stack.Do(t, http.MethodPost, public+"/graphql", stack.ExecuteBody(client, "demo/progress", `{"step_ms":10}`),
+	answer := stack.Do(
+		t,
+		http.MethodPost,
+		public+"/graphql",
+		stack.ExecuteBody(client, "demo/progress", `{"step_ms":10}`),
 		append(bearer(session), "Traceparent", "00-"+trace+"-00f067aa0ba902b7-01")...)
 	if answer.Code != http.StatusOK || strings.Contains(answer.Body, "errors") {
 		t.Fatalf("execute: %d %s", answer.Code, answer.Body)
@@ -139,7 +151,8 @@ func TestOneTraceFromClickToFrame(t *testing.T) {
 	stack.Do(t, http.MethodPost, public+"/api/auth/login", `{}`, "Traceparent", "00-"+trace+"-00f067aa0ba902b7-01")
 	testkit.Eventually(t, "the refusal is in the log with its trace id", func() bool {
 		for line := range strings.Lines(s.Edge[0].Logs()) {
-			if strings.Contains(line, `"reason":"missing_token"`) && strings.Contains(line, `"trace_id":"`+trace+`"`) && strings.Contains(line, `"service":"edge-proxy"`) {
+			if strings.Contains(line, `"reason":"missing_token"`) && strings.Contains(line, `"trace_id":"`+trace+`"`) &&
+				strings.Contains(line, `"service":"edge-proxy"`) {
 				return true
 			}
 		}

@@ -63,7 +63,17 @@ func h2spec(target string, only []string) int {
 	}
 	out := os.Stdout
 	os.Stdout = os.Stderr // its own report
-	c := &config.Config{Host: u.Hostname(), Port: port, Path: u.Path, Timeout: caseTimeout, MaxHeaderLen: 4000, TLS: true, Insecure: true, Strict: true, Sections: only}
+	c := &config.Config{
+		Host:         u.Hostname(),
+		Port:         port,
+		Path:         u.Path,
+		Timeout:      caseTimeout,
+		MaxHeaderLen: 4000,
+		TLS:          true,
+		Insecure:     true,
+		Strict:       true,
+		Sections:     only,
+	}
 	for _, group := range []*spec.TestGroup{generic.Spec(), http2.Spec(), hpack.Spec()} {
 		group.Test(c)
 		report(out, group)
@@ -94,7 +104,14 @@ func report(out io.Writer, group *spec.TestGroup) {
 func run(t *testing.T, target string, pinned []string) (failed []string, passed int) {
 	t.Helper()
 	results := attempt(t, target, nil)
-	if n := len(results["passed"]) + len(results["failed"]) + len(results["skipped"]); n < cases || len(results["not run"]) > 0 {
+	if n := len(
+		results["passed"],
+	) + len(
+		results["failed"],
+	) + len(
+		results["skipped"],
+	); n < cases ||
+		len(results["not run"]) > 0 {
 		t.Errorf("h2spec ran %d cases, want %d; left out: %q", n, cases, results["not run"])
 	}
 	passed = len(results["passed"])
@@ -146,7 +163,9 @@ func goServer(t *testing.T, p pair) string {
 		t.Fatal(err)
 	}
 	srv := &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }),
+		Handler: http.HandlerFunc(
+			func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") },
+		),
 		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12},
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          log.New(io.Discard, "", 0), // it tells of each breach
@@ -198,7 +217,10 @@ func TestH2SpecIsNotWorseThanGo(t *testing.T) {
 			t.Fatal(err)
 		}
 	} else if !slices.Equal(failed["Go"], pinned) {
-		t.Errorf("what Go's own server fails has changed; UPDATE_GOLDEN=1 pins it anew.\nnow: %q\nbefore: %q", failed["Go"], pinned)
+		t.Errorf(
+			"what Go's own server fails has changed; UPDATE_GOLDEN=1 pins it anew.\nnow: %q\nbefore: %q",
+			failed["Go"], pinned,
+		)
 	}
 	for _, name := range failed["gateway"] {
 		if !slices.Contains(failed["Go"], name) {

@@ -34,7 +34,10 @@ func newClient(t *testing.T, roots *x509.CertPool, major int) client {
 	protocols := &http.Protocols{}
 	protocols.SetHTTP2(major == 2)
 	protocols.SetHTTP1(major == 1)
-	transport := &http.Transport{Protocols: protocols, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	transport := &http.Transport{
+		Protocols:       protocols,
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+	}
 	t.Cleanup(transport.CloseIdleConnections)
 	return client{&http.Client{Transport: transport}, major}
 }
@@ -82,7 +85,10 @@ func (c client) get(t *testing.T, target string, headers ...string) stack.Answer
 
 func (c client) login(t *testing.T, p *stack.Proc) string {
 	t.Helper()
-	a := c.send(t, http.MethodPost, p.Ready.Public+"/api/auth/login", `{"auth0_token":"`+stack.IDToken(t, p.Ready.Issuer, "demo@example.com")+`"}`)
+	a := c.send(
+		t, http.MethodPost, p.Ready.Public+"/api/auth/login",
+		`{"auth0_token":"`+stack.IDToken(t, p.Ready.Issuer, "demo@example.com")+`"}`,
+	)
 	session := stack.Decode[struct {
 		Token string `json:"session_token"`
 	}](t, a).Token
@@ -94,7 +100,10 @@ func (c client) login(t *testing.T, p *stack.Proc) string {
 
 func (c client) execute(t *testing.T, public, session, id, name, variables string) stack.Started {
 	t.Helper()
-	a := c.send(t, http.MethodPost, public+"/graphql", stack.ExecuteBody(id, name, variables), "Authorization", "Bearer "+session)
+	a := c.send(
+		t, http.MethodPost, public+"/graphql", stack.ExecuteBody(id, name, variables), "Authorization",
+		"Bearer "+session,
+	)
 	started := stack.Decode[struct {
 		Data struct{ ExecutePlaybook stack.Started }
 	}](t, a).Data.ExecutePlaybook
@@ -113,7 +122,13 @@ type stream struct {
 func (c client) events(t *testing.T, public, session string, query url.Values, headers ...string) *stream {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	resp := c.open(ctx, t, http.MethodGet, public+"/events?"+query.Encode(), "", append(headers, "Authorization", "Bearer "+session)...) //nolint:bodyclose // the reader below closes it
+	resp := c.open(
+		ctx,
+		t,
+		http.MethodGet,
+		public+"/events?"+query.Encode(),
+		"",
+		append(headers, "Authorization", "Bearer "+session)...) //nolint:bodyclose // the reader below closes it
 	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
 		t.Fatalf("events: %d %v", resp.StatusCode, resp.Header)
 	}
@@ -203,10 +218,17 @@ func TestEverythingWorksOverTLS(t *testing.T) {
 
 			// The proxy, both ways, and its refusal.
 			large := `{"text":"` + strings.Repeat("x", 1<<20) + `"}`
-			if a := c.send(t, http.MethodPost, public+"/noetl/echo/x?y=1", large, bearer...); a.Code != http.StatusOK || !strings.Contains(a.Body, `"path":"/api/echo/x"`) || len(a.Body) < 1<<20 {
+			if a := c.send(
+				t,
+				http.MethodPost,
+				public+"/noetl/echo/x?y=1",
+				large,
+				bearer...); a.Code != http.StatusOK || !strings.Contains(a.Body, `"path":"/api/echo/x"`) ||
+				len(a.Body) < 1<<20 {
 				t.Errorf("proxy: %d, %d bytes: %.200s", a.Code, len(a.Body), a.Body)
 			}
-			if a := c.get(t, public+"/noetl/echo"); a.Code != http.StatusUnauthorized || !strings.Contains(a.Body, `"error":"`) {
+			if a := c.get(t, public+"/noetl/echo"); a.Code != http.StatusUnauthorized ||
+				!strings.Contains(a.Body, `"error":"`) {
 				t.Errorf("no session: %d %s", a.Code, a.Body)
 			}
 
@@ -228,12 +250,18 @@ func TestEverythingWorksOverTLS(t *testing.T) {
 				}
 				ids[e.ID] = true
 			}
-			if last := all[len(all)-1]; len(all) != framesOfProgress || last.Name != "playbook/result" || !strings.Contains(last.Data, started.RequestID) {
+			if last := all[len(all)-1]; len(all) != framesOfProgress || last.Name != "playbook/result" ||
+				!strings.Contains(last.Data, started.RequestID) {
 				t.Errorf("%d frames: %s", len(all), testkit.Names(all))
 			}
 
 			// Its end: the frame first, then a proper end of the answer.
-			if a := c.send(t, http.MethodPost, public+"/api/auth/logout", "", bearer...); a.Code != http.StatusNoContent {
+			if a := c.send(
+				t,
+				http.MethodPost,
+				public+"/api/auth/logout",
+				"",
+				bearer...); a.Code != http.StatusNoContent {
 				t.Fatalf("logout: %d %s", a.Code, a.Body)
 			}
 			if e := again.next(t); e.Name != "session/expired" {
@@ -279,14 +307,24 @@ func TestWebSocketsWorkOverTLS(t *testing.T) {
 	session := c.login(t, p)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	ws, _, err := websocket.Dial(ctx, strings.Replace(p.Ready.Public, "https://", "wss://", 1)+"/ws", &websocket.DialOptions{ //nolint:bodyclose // the library closes it
-		HTTPClient: c.Client, HTTPHeader: http.Header{"Authorization": {"Bearer " + session}},
-	})
+	ws, _, err := websocket.Dial(
+		ctx,
+		strings.Replace(p.Ready.Public, "https://", "wss://", 1)+"/ws",
+		&websocket.DialOptions{ //nolint:bodyclose // the library closes it
+			HTTPClient: c.Client, HTTPHeader: http.Header{"Authorization": {"Bearer " + session}},
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = ws.CloseNow() }()
-	if err := ws.Write(ctx, websocket.MessageText, []byte(`{"jsonrpc":"2.0","id":7,"method":"playbook/execute","params":{"name":"demo/echo","variables":{"n":1}}}`)); err != nil {
+	if err := ws.Write(
+		ctx,
+		websocket.MessageText,
+		[]byte(
+			`{"jsonrpc":"2.0","id":7,"method":"playbook/execute","params":{"name":"demo/echo","variables":{"n":1}}}`,
+		),
+	); err != nil {
 		t.Fatal(err)
 	}
 	for answered, finished := false, false; !answered || !finished; {
@@ -298,7 +336,9 @@ func TestWebSocketsWorkOverTLS(t *testing.T) {
 		finished = finished || strings.Contains(string(text), `"method":"playbook/result"`)
 	}
 	// Over HTTP/2 there are none, and that is said.
-	if a := newClient(t, cert.roots, 2).get(t, p.Ready.Public+"/ws", "X-Session-Token", session); a.Code != http.StatusUpgradeRequired {
+	if a := newClient(
+		t, cert.roots, 2,
+	).get(t, p.Ready.Public+"/ws", "X-Session-Token", session); a.Code != http.StatusUpgradeRequired {
 		t.Errorf("/ws over HTTP/2: %d %s", a.Code, a.Body)
 	}
 }
@@ -344,7 +384,11 @@ func TestARenewedCertificateIsServed(t *testing.T) {
 
 // serialOf makes a handshake and returns the serial number of the certificate.
 func serialOf(base string, roots *x509.CertPool) (*big.Int, error) {
-	c, err := tls.Dial("tcp", strings.TrimPrefix(base, "https://"), &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}}) //nolint:noctx // loopback
+	c, err := tls.Dial(
+		"tcp",
+		strings.TrimPrefix(base, "https://"),
+		&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}},
+	) //nolint:noctx // loopback
 	if err != nil {
 		return nil, err
 	}

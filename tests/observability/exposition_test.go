@@ -95,7 +95,8 @@ func exposition(text string) (samples, error) {
 		s.value = value
 		family := s.name
 		for _, suffix := range []string{"_bucket", "_sum", "_count"} {
-			if base, ok := strings.CutSuffix(s.name, suffix); ok && (types[base] == "histogram" || types[base] == "summary") {
+			if base, ok := strings.CutSuffix(s.name, suffix); ok &&
+				(types[base] == "histogram" || types[base] == "summary") {
 				family = base
 			}
 		}

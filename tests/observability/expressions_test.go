@@ -95,7 +95,8 @@ func parse(text string) (selectors []selector, labels []string, err error) {
 					return nil, nil, fmt.Errorf("a list of labels does not end: %s", rest)
 				}
 				labels = append(labels, ident.FindAllString(list, -1)...)
-			case call, slices.Contains([]string{"and", "or", "unless", "offset", "bool", "group_left", "group_right"}, name):
+			case call,
+				slices.Contains([]string{"and", "or", "unless", "offset", "bool", "group_left", "group_right"}, name):
 			case slices.Contains([]string{"sum", "count", "max", "min", "avg"}, name): // sum by (…) (…)
 			default:
 				s := selector{name: name}
@@ -107,7 +108,12 @@ func parse(text string) (selectors []selector, labels []string, err error) {
 					for _, m := range match.FindAllStringSubmatch(inside, -1) {
 						s.matchers = append(s.matchers, matcher{m[1], m[2], strings.ReplaceAll(m[3], `\\`, `\`)})
 					}
-					if len(s.matchers) != strings.Count(quoted.ReplaceAllString(inside, ""), "=")+strings.Count(quoted.ReplaceAllString(inside, ""), "!~") {
+					if len(
+						s.matchers,
+					) != strings.Count(quoted.ReplaceAllString(inside, ""), "=")+strings.Count(
+						quoted.ReplaceAllString(inside, ""),
+						"!~",
+					) {
 						return nil, nil, fmt.Errorf("matchers that are not understood: %s", inside)
 					}
 				}
@@ -134,7 +140,9 @@ var (
 var target = []string{"job", "instance"}
 
 // kinds are the outcomes of operations (ADR 0008). Not every failure can be had in a test.
-var kinds = strings.Fields("ok internal invalid unauthenticated denied not_found conflict too_large unsupported rate_limited bad_gateway unavailable timeout canceled")
+var kinds = strings.Fields(
+	"ok internal invalid unauthenticated denied not_found conflict too_large unsupported rate_limited bad_gateway unavailable timeout canceled",
+)
 
 // problems says what an expression asks for that all does not have.
 func problems(text string, all samples) []string {
@@ -464,15 +472,24 @@ checks{check="two",critical="false"} 1
 // A dashboard that names what does not exist is told, down to its panel.
 func TestADashboardThatAsksForWhatIsNotThereIsTold(t *testing.T) {
 	t.Parallel()
-	found := inDashboard(t, "made-up.json", []byte(`{"uid":"made-up","panels":[{"title":"Good","targets":[{"expr":"up"}]},{"title":"Bad","targets":[{"expr":"sum(up) + invented_total"}]}],
-		"templating":{"list":[{"name":"service","type":"query","definition":"label_values(up, service)"}]}}`))
+	found := inDashboard(
+		t,
+		"made-up.json",
+		[]byte(
+			`{"uid":"made-up","panels":[{"title":"Good","targets":[{"expr":"up"}]},{"title":"Bad","targets":[{"expr":"sum(up) + invented_total"}]}],
+		"templating":{"list":[{"name":"service","type":"query","definition":"label_values(up, service)"}]}}`,
+		),
+	)
 	var got []string
 	for _, e := range found {
 		for _, problem := range problems(e.text, samples(nil).from("auth", "here")) {
 			got = append(got, e.where+": "+problem)
 		}
 	}
-	want := []string{"made-up.json, Bad: there is no metric invented_total", "made-up.json, $service: nothing in it has the label service"}
+	want := []string{
+		"made-up.json, Bad: there is no metric invented_total",
+		"made-up.json, $service: nothing in it has the label service",
+	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -93,7 +93,8 @@ func holds(t *testing.T, f files, scrape func() samples) {
 func scrape(t *testing.T, job string, p *stack.Proc) samples {
 	t.Helper()
 	answer := stack.Do(t, http.MethodGet, p.Ready.Admin+"/metrics", nil)
-	if answer.Code != http.StatusOK || !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/plain; version=0.0.4") {
+	if answer.Code != http.StatusOK ||
+		!strings.HasPrefix(answer.Header.Get("Content-Type"), "text/plain; version=0.0.4") {
 		t.Fatalf("%s: /metrics: %d %s", job, answer.Code, answer.Header.Get("Content-Type"))
 	}
 	all, err := exposition(answer.Body)
@@ -123,12 +124,25 @@ func traffic(t *testing.T, public, issuer string) {
 	// People.
 	want("a bad login", post("/api/auth/login", `{"auth0_token":"nonsense"}`), http.StatusUnauthorized)
 	want("validate", post("/api/auth/validate", `{"session_token":"`+session+`"}`), http.StatusOK)
-	want("check-access", post("/api/auth/check-access", `{"session_token":"`+session+`","playbook_name":"demo/echo","permission_type":"execute"}`), http.StatusOK)
-	want("no session", stack.Do(t, http.MethodGet, public+"/noetl/echo", nil, "Authorization", "Bearer no-session"), http.StatusUnauthorized)
+	want(
+		"check-access",
+		post(
+			"/api/auth/check-access",
+			`{"session_token":"`+session+`","playbook_name":"demo/echo","permission_type":"execute"}`,
+		),
+		http.StatusOK,
+	)
+	want(
+		"no session", stack.Do(t, http.MethodGet, public+"/noetl/echo", nil, "Authorization", "Bearer no-session"),
+		http.StatusUnauthorized,
+	)
 	post("/api/auth/backchannel-logout", url.Values{"logout_token": {"nonsense"}})
 
 	// Streams, executions, what workers report.
-	ticket := stack.Decode[struct{ Ticket string }](t, want("a ticket", post("/events/ticket", "{}", bearer...), http.StatusOK)).Ticket
+	ticket := stack.Decode[struct{ Ticket string }](
+		t,
+		want("a ticket", post("/events/ticket", "{}", bearer...), http.StatusOK),
+	).Ticket
 	byTicket := testkit.OpenEvents(t, public, "", url.Values{"ticket": {ticket}})
 	byTicket.ClientID(t)
 	byTicket.Close()
@@ -136,8 +150,18 @@ func traffic(t *testing.T, public, issuer string) {
 	client := stream.ClientID(t)
 	started := stack.Execute(t, public, session, client, "demo/progress", `{"step_ms":1}`)
 	stream.Until(t, "playbook/result")
-	want("status", post("/graphql", `{"query":"{execution(id:\"`+started.ExecutionID+`\"){status}}"}`, bearer...), http.StatusOK)
-	want("rerun", post("/graphql", `{"query":"mutation{rerunExecution(executionId:\"`+started.ExecutionID+`\"){executionId}}"}`, bearer...), http.StatusOK)
+	want(
+		"status", post("/graphql", `{"query":"{execution(id:\"`+started.ExecutionID+`\"){status}}"}`, bearer...),
+		http.StatusOK,
+	)
+	want(
+		"rerun",
+		post(
+			"/graphql",
+			`{"query":"mutation{rerunExecution(executionId:\"`+started.ExecutionID+`\"){executionId}}"}`,
+			bearer...),
+		http.StatusOK,
+	)
 	want("no such playbook", post("/graphql", stack.ExecuteBody(client, "demo/none", "{}"), bearer...), http.StatusOK)
 	overWebSocket(t, public, session)
 
@@ -145,12 +169,19 @@ func traffic(t *testing.T, public, issuer string) {
 	const body = `{"order":1}`
 	mac := hmac.New(sha256.New, []byte("sandbox-secret"))
 	mac.Write([]byte(body))
-	want("a delivery", post("/ingress/orders", body, "X-Signature", "sha256="+hex.EncodeToString(mac.Sum(nil))), http.StatusAccepted)
+	want(
+		"a delivery", post("/ingress/orders", body, "X-Signature", "sha256="+hex.EncodeToString(mac.Sum(nil))),
+		http.StatusAccepted,
+	)
 	want("a forged delivery", post("/ingress/orders", body, "X-Signature", "sha256=00"), http.StatusUnauthorized)
 	want("no such listener", post("/ingress/nobody", body), http.StatusNotFound)
 
 	// The end.
-	want("revoke", post("/api/auth/revoke", `{"session_token":"`+stack.Login(t, public, issuer, user)+`"}`, bearer...), http.StatusOK)
+	want(
+		"revoke",
+		post("/api/auth/revoke", `{"session_token":"`+stack.Login(t, public, issuer, user)+`"}`, bearer...),
+		http.StatusOK,
+	)
 	want("logout", post("/api/auth/logout", nil, bearer...), http.StatusNoContent)
 }
 
@@ -159,14 +190,21 @@ func overWebSocket(t *testing.T, public, session string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	c, _, err := websocket.Dial(ctx, strings.Replace(public, "http://", "ws://", 1)+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + session}}}) //nolint:bodyclose // the library takes it over
+	c, _, err := websocket.Dial(
+		ctx,
+		strings.Replace(public, "http://", "ws://", 1)+"/ws",
+		&websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + session}}},
+	) //nolint:bodyclose // the library takes it over
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.CloseNow() }()
 	say := func(id, method, params string) string {
 		t.Helper()
-		if err := c.Write(ctx, websocket.MessageText, []byte(`{"jsonrpc":"2.0","id":`+id+`,"method":"`+method+`","params":`+params+`}`)); err != nil {
+		if err := c.Write(
+			ctx, websocket.MessageText,
+			[]byte(`{"jsonrpc":"2.0","id":`+id+`,"method":"`+method+`","params":`+params+`}`),
+		); err != nil {
 			t.Fatal(err)
 		}
 		for {

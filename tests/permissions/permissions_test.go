@@ -1,5 +1,6 @@
 // Package permissions_test proves deployments/nats/accounts.conf: each service's NATS user may do
-// what its service does, and ask for nothing that belongs to another; ingress cannot reach it either. That the services work with it
+// what its service does, and ask for nothing that belongs to another; ingress cannot reach it either. That the services
+// work with it
 // is shown by every test that starts a split stack: the server of [stack.StartSplit] has these
 // users, and a violation fails the test.
 package permissions_test
@@ -96,7 +97,8 @@ func allowed(t *testing.T, c *nats.Conn, do func()) bool {
 		t.Fatal(err)
 	}
 	after := c.LastError()
-	return after == before || !errors.Is(after, nats.ErrPermissionViolation) //nolint:errorlint // each violation is an error of its own
+	return after == before ||
+		!errors.Is(after, nats.ErrPermissionViolation) //nolint:errorlint // each violation is an error of its own
 }
 
 func TestEachUserMayDoItsOwnAndNothingElse(t *testing.T) {
@@ -129,7 +131,10 @@ func TestEachUserMayDoItsOwnAndNothingElse(t *testing.T) {
 				writes, reads := slices.Contains(own.writers, user), slices.Contains(own.readers, user)
 				publish := func(what, subject string, want bool) {
 					t.Helper()
-					check(what+" "+stream, want, func() { _ = c.PublishMsg(&nats.Msg{Subject: subject, Reply: "_INBOX_GATEWAY.gateway-" + user + ".x"}) })
+					check(
+						what+" "+stream, want,
+						func() { _ = c.PublishMsg(&nats.Msg{Subject: subject, Reply: "_INBOX_GATEWAY.gateway-" + user + ".x"}) },
+					)
 				}
 				if bucket, ok := strings.CutPrefix(stream, "KV_"); ok {
 					publish("write to", "$KV."+bucket+".somebody", writes)
@@ -138,9 +143,11 @@ func TestEachUserMayDoItsOwnAndNothingElse(t *testing.T) {
 				publish("ask for the state of", "$JS.API.STREAM.INFO."+stream, writes || reads)
 				publish("change", "$JS.API.STREAM.UPDATE."+stream, false)
 				publish("delete", "$JS.API.STREAM.DELETE."+stream, false)
-				read := strings.HasPrefix(strings.ToLower(stream), "noetl_") || strings.HasPrefix(stream, "OBJ_") // through consumers
+				read := strings.HasPrefix(strings.ToLower(stream), "noetl_") ||
+					strings.HasPrefix(stream, "OBJ_") // through consumers
 				publish("make", "$JS.API.STREAM.CREATE."+stream, writes)
-				watched := stream == "KV_gateway_revoked" || stream == "KV_gateway_auth_logins" && writes // by its owner
+				watched := stream == "KV_gateway_revoked" ||
+					stream == "KV_gateway_auth_logins" && writes // by its owner
 				if !reads && !watched && (!read || !writes) {
 					publish("consume", "$JS.API.CONSUMER.CREATE."+stream+".x.y", false)
 				}
@@ -198,7 +205,12 @@ func TestIngressCannotReadSessions(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	spy := jetstream.StreamConfig{Name: "KV_gateway_ingress_claims", AllowDirect: true, Subjects: []string{"$KV.gateway_ingress_claims.>"}, Sources: []*jetstream.StreamSource{{Name: "KV_sessions"}}}
+	spy := jetstream.StreamConfig{
+		Name:        "KV_gateway_ingress_claims",
+		AllowDirect: true,
+		Subjects:    []string{"$KV.gateway_ingress_claims.>"},
+		Sources:     []*jetstream.StreamSource{{Name: "KV_sessions"}},
+	}
 	if _, err := js.CreateStream(ctx, spy); err != nil {
 		t.Fatalf("ingress may make its stream, whatever it is for: %v", err)
 	}
@@ -206,7 +218,12 @@ func TestIngressCannotReadSessions(t *testing.T) {
 	if _, err := js.Publish(ctx, "$KV.gateway_ingress_claims.x", []byte(consumer)); err != nil {
 		t.Fatal(err)
 	}
-	err = nc.PublishMsg(&nats.Msg{Subject: "$JS.API.DIRECT.GET.KV_gateway_ingress_claims.$KV.gateway_ingress_claims.x", Reply: "$JS.API.CONSUMER.CREATE.KV_sessions.spy"})
+	err = nc.PublishMsg(
+		&nats.Msg{
+			Subject: "$JS.API.DIRECT.GET.KV_gateway_ingress_claims.$KV.gateway_ingress_claims.x",
+			Reply:   "$JS.API.CONSUMER.CREATE.KV_sessions.spy",
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +248,10 @@ func TestAnswersAreForTheOneWhoAsked(t *testing.T) {
 	n := stack.StartGuardedNATS(t)
 	n.TolerateViolations()
 	auth, edge, other := n.Dial(t, "auth"), n.Dial(t, "edge-proxy"), n.Dial(t, "event-fanout")
-	_, err := auth.Subscribe("gateway.auth.v1.resolve", func(m *nats.Msg) { _ = m.Respond([]byte("the session of " + string(m.Data))) })
+	_, err := auth.Subscribe(
+		"gateway.auth.v1.resolve",
+		func(m *nats.Msg) { _ = m.Respond([]byte("the session of " + string(m.Data))) },
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +276,9 @@ func TestNobodyComesInWithoutAPassword(t *testing.T) {
 	t.Parallel()
 	n := stack.StartGuardedNATS(t)
 	for name, option := range map[string]nats.Option{
-		"nobody": nats.Name("nobody"), "a guess": nats.UserInfo("auth", "auth"), "another's password": nats.UserInfo("auth", stack.Password("ingress")), "unknown": nats.UserInfo("root", stack.Password("admin")),
+		"nobody": nats.Name("nobody"), "a guess": nats.UserInfo("auth", "auth"),
+		"another's password": nats.UserInfo("auth", stack.Password("ingress")),
+		"unknown":            nats.UserInfo("root", stack.Password("admin")),
 	} {
 		nc, err := nats.Connect(n.URL, option)
 		if err == nil {
@@ -274,9 +296,13 @@ func TestAServiceWithTheWrongUserSaysSo(t *testing.T) {
 	t.Parallel()
 	n := stack.StartGuardedNATS(t)
 	n.TolerateViolations()
-	p := stack.Launch(t, "event-fanout", nil, "NATS_URL="+n.URL, "NATS_USERNAME=ingress", "NATS_PASSWORD="+stack.Password("ingress"))
+	p := stack.Launch(
+		t, "event-fanout", nil, "NATS_URL="+n.URL, "NATS_USERNAME=ingress",
+		"NATS_PASSWORD="+stack.Password("ingress"),
+	)
 	testkit.Eventually(t, "the log names the subject that is refused", func() bool {
-		return strings.Contains(strings.ToLower(p.Logs()), "permissions violation") && strings.Contains(p.Logs(), "$JS.API")
+		return strings.Contains(strings.ToLower(p.Logs()), "permissions violation") &&
+			strings.Contains(p.Logs(), "$JS.API")
 	})
 	if logs := p.Logs(); strings.Contains(logs, stack.Password("ingress")) {
 		t.Errorf("the password is in the log: %.200s", logs)
@@ -289,7 +315,9 @@ func TestAChangedLimitIsTheOperatorsToApply(t *testing.T) {
 	t.Parallel()
 	n := stack.StartGuardedNATS(t)
 	n.TolerateViolations()
-	env := []string{"NATS_URL=" + n.URL, "NATS_USERNAME=event-fanout", "NATS_PASSWORD=" + stack.Password("event-fanout")}
+	env := []string{
+		"NATS_URL=" + n.URL, "NATS_USERNAME=event-fanout", "NATS_PASSWORD=" + stack.Password("event-fanout"),
+	}
 	stack.Start(t, "event-fanout", nil, env...).Kill()
 	p := stack.Start(t, "event-fanout", nil, append(env, "GATEWAY_FRAME_TTL_SECS=600")...)
 	testkit.Eventually(t, "the log says so", func() bool {

@@ -144,7 +144,10 @@ func TestTheAccountsHaveLimitsAndRoom(t *testing.T) {
 			}
 		}
 		if 3*wanted+c.forMore > l.MaxStore {
-			t.Errorf("the account of %s may store %d, and three replicas of the default sizes are %d, with %d for NoETL", user, l.MaxStore, 3*wanted, c.forMore)
+			t.Errorf(
+				"the account of %s may store %d, and three replicas of the default sizes are %d, with %d for NoETL",
+				user, l.MaxStore, 3*wanted, c.forMore,
+			)
 		}
 		if user != "ingress" && 3*room.Of(natskit.Tickets) > l.MaxMemory {
 			t.Errorf("no room for tickets in %d bytes of memory", l.MaxMemory)

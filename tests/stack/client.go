@@ -108,7 +108,10 @@ type Started struct {
 // Execute starts a playbook for a client through GraphQL; variables is a JSON object.
 func Execute(tb testing.TB, public, session, client, name, variables string) Started {
 	tb.Helper()
-	a := Do(tb, http.MethodPost, public+"/graphql", ExecuteBody(client, name, variables), "Authorization", "Bearer "+session)
+	a := Do(
+		tb, http.MethodPost, public+"/graphql", ExecuteBody(client, name, variables), "Authorization",
+		"Bearer "+session,
+	)
 	reply := Decode[struct {
 		Data   struct{ ExecutePlaybook Started }
 		Errors []any

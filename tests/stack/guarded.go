@@ -23,7 +23,9 @@ func StartGuardedNATS(tb testing.TB) *NATS {
 	tb.Helper()
 	port := freePort(tb)
 	config := filepath.Join(tb.TempDir(), "nats.conf")
-	text := fmt.Sprintf("listen: 127.0.0.1:%d\njetstream { store_dir: %q }\ninclude accounts.conf\n", port, tb.TempDir())
+	text := fmt.Sprintf(
+		"listen: 127.0.0.1:%d\njetstream { store_dir: %q }\ninclude accounts.conf\n", port, tb.TempDir(),
+	)
 	for name, content := range map[string]string{config: text, filepath.Join(filepath.Dir(config), "accounts.conf"): read(tb, "deployments/nats/accounts.conf")} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			tb.Fatal(err)
@@ -50,7 +52,14 @@ func (n *NATS) TolerateViolations() { n.tolerant = true }
 // Dial connects as a user of [Users], with the inbox that its service has.
 func (n *NATS) Dial(tb testing.TB, user string, opts ...nats.Option) *nats.Conn {
 	tb.Helper()
-	nc, err := nats.Connect(n.URL, append([]nats.Option{nats.UserInfo(user, Password(user)), nats.CustomInboxPrefix("_INBOX_GATEWAY.gateway-" + user)}, opts...)...)
+	nc, err := nats.Connect(
+		n.URL,
+		append(
+			[]nats.Option{
+				nats.UserInfo(user, Password(user)),
+				nats.CustomInboxPrefix("_INBOX_GATEWAY.gateway-" + user),
+			},
+			opts...)...)
 	if err != nil {
 		tb.Fatal(err)
 	}

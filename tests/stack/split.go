@@ -33,11 +33,21 @@ func StartSplit(tb testing.TB, env ...string) *Split {
 	}
 	callback := "GATEWAY_CALLBACK_URL=" + balance(tb, s.Fanout[0].Ready.Internal, s.Fanout[1].Ready.Internal)
 	for i := range Replicas {
-		s.Auth[i] = Start(tb, "auth", nil, as("auth", append([]string{callback, "AUTH_ISSUERS=" + s.Sandbox.Ready.Issuer, "AUTH_AUDIENCES=noetl-console"}, s.env...))...)
+		s.Auth[i] = Start(
+			tb,
+			"auth",
+			nil,
+			as(
+				"auth",
+				append(
+					[]string{callback, "AUTH_ISSUERS=" + s.Sandbox.Ready.Issuer, "AUTH_AUDIENCES=noetl-console"},
+					s.env...),
+			)...)
 		s.Ingress[i] = Start(tb, "ingress", nil, as("ingress", s.env)...)
 		s.Edge[i] = Start(tb, "edge-proxy", nil, as("edge-proxy", append([]string{
-			callback, "GATEWAY_EVENTS_URL=" + s.Fanout[i].Ready.Public, "GATEWAY_INGRESS_URL=" + s.Ingress[i].Ready.Public,
-			"GATEWAY_CONSOLE=true", "GATEWAY_CONSOLE_SANDBOX=true", "GATEWAY_CONSOLE_ISSUER=" + s.Sandbox.Ready.Issuer,
+			callback, "GATEWAY_EVENTS_URL=" + s.Fanout[i].Ready.Public,
+			"GATEWAY_INGRESS_URL=" + s.Ingress[i].Ready.Public, "GATEWAY_CONSOLE=true",
+			"GATEWAY_CONSOLE_SANDBOX=true", "GATEWAY_CONSOLE_ISSUER=" + s.Sandbox.Ready.Issuer,
 		}, s.env...))...)
 	}
 	return s
@@ -61,5 +71,9 @@ func as(user string, env []string) []string {
 // Standalone starts noetl-gateway dev in a data folder of its own.
 func Standalone(tb testing.TB, env ...string) *Proc {
 	tb.Helper()
-	return Start(tb, "noetl-gateway", []string{"dev"}, append([]string{"GATEWAY_DATA_DIR=" + tb.TempDir(), "LOG_LEVEL=info"}, env...)...)
+	return Start(
+		tb,
+		"noetl-gateway",
+		[]string{"dev"},
+		append([]string{"GATEWAY_DATA_DIR=" + tb.TempDir(), "LOG_LEVEL=info"}, env...)...)
 }

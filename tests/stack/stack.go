@@ -56,7 +56,10 @@ func Binary(tb testing.TB, name string) string {
 
 // FreePorts are the settings that let every listener pick a port.
 func FreePorts() []string {
-	return []string{"ROUTER_PORT=0", "GATEWAY_INTERNAL_PORT=0", "GATEWAY_ADMIN_PORT=0", "SANDBOX_PORT=0", "GATEWAY_BIND=127.0.0.1"}
+	return []string{
+		"ROUTER_PORT=0", "GATEWAY_INTERNAL_PORT=0", "GATEWAY_ADMIN_PORT=0", "SANDBOX_PORT=0",
+		"GATEWAY_BIND=127.0.0.1",
+	}
 }
 
 // Start starts a binary with only the given settings on top of free ports, and waits until it
@@ -190,7 +193,10 @@ var natsBinary = sync.OnceValues(func() (string, error) {
 func StartNATS(tb testing.TB) *NATS {
 	tb.Helper()
 	port := freePort(tb)
-	n := &NATS{URL: fmt.Sprintf("nats://127.0.0.1:%d", port), args: []string{"-a", "127.0.0.1", "-p", fmt.Sprint(port), "-js", "-sd", tb.TempDir()}}
+	n := &NATS{
+		URL:  fmt.Sprintf("nats://127.0.0.1:%d", port),
+		args: []string{"-a", "127.0.0.1", "-p", fmt.Sprint(port), "-js", "-sd", tb.TempDir()},
+	}
 	n.Restart(tb)
 	return n
 }

@@ -64,8 +64,10 @@ func (r *rendering) ports() (problems []string) {
 		of, setting, leadsTo string
 		port                 int
 	}{
-		{"edge-proxy", "GATEWAY_EVENTS_URL", "event-fanout", 8092}, {"edge-proxy", "GATEWAY_INGRESS_URL", "ingress", 8093},
-		{"edge-proxy", "GATEWAY_CALLBACK_URL", "event-fanout", 8091}, {"auth", "GATEWAY_CALLBACK_URL", "event-fanout", 8091},
+		{"edge-proxy", "GATEWAY_EVENTS_URL", "event-fanout", 8092},
+		{"edge-proxy", "GATEWAY_INGRESS_URL", "ingress", 8093},
+		{"edge-proxy", "GATEWAY_CALLBACK_URL", "event-fanout", 8091},
+		{"auth", "GATEWAY_CALLBACK_URL", "event-fanout", 8091},
 	} {
 		m := regexp.MustCompile(`^http://([^.:/]+)[^:]*:([0-9]+)$`).FindStringSubmatch(r.config(u.of)[u.setting])
 		if m == nil {
@@ -105,7 +107,8 @@ func (r *rendering) table() map[string][]route {
 		for _, rule := range list(at(o, "spec", "rules")) {
 			for _, m := range list(at(rule, "matches")) {
 				tables["HTTPRoute"] = append(tables["HTTPRoute"], route{
-					text(m, "path", "value"), text(m, "path", "type") == "Exact", text(rule, "backendRefs", 0, "name"), at(rule, "backendRefs", 0, "port"),
+					text(m, "path", "value"), text(m, "path", "type") == "Exact",
+					text(rule, "backendRefs", 0, "name"), at(rule, "backendRefs", 0, "port"),
 				})
 			}
 		}
@@ -134,9 +137,13 @@ func (r *rendering) routes() (problems []string) {
 		return "edge-proxy"
 	}
 	expected := map[string]string{
-		"/": "edge-proxy", "/graphql": "edge-proxy", "/noetl/executions/1": "edge-proxy", "/api/auth/login": "edge-proxy", "/api/subscriptions/firestore": "edge-proxy",
-		"/api/internal/callback": "edge-proxy", "/wsx": "edge-proxy", "/ingressed": "edge-proxy", "/metrics": "edge-proxy",
-		"/ws": direct("webSocket", "event-fanout"), "/events": direct("events", "event-fanout"), "/events/ticket": direct("events", "event-fanout"), "/eventsx": "edge-proxy", "/ingress/orders": direct("deliveries", "ingress"),
+		"/": "edge-proxy", "/graphql": "edge-proxy", "/noetl/executions/1": "edge-proxy",
+		"/api/auth/login": "edge-proxy", "/api/subscriptions/firestore": "edge-proxy",
+		"/api/internal/callback": "edge-proxy", "/wsx": "edge-proxy", "/ingressed": "edge-proxy",
+		"/metrics": "edge-proxy",
+		"/ws": direct("webSocket", "event-fanout"), "/events": direct("events", "event-fanout"),
+		"/events/ticket": direct("events", "event-fanout"), "/eventsx": "edge-proxy",
+		"/ingress/orders": direct("deliveries", "ingress"),
 	}
 	doors := map[string]int{"edge-proxy": 8090, "event-fanout": 8092, "ingress": 8093}
 	tables := r.table()

@@ -22,10 +22,12 @@ func TestUserKeys(t *testing.T) {
 	if _, ok := authwire.ParseTokenKey(key.String()); ok {
 		t.Error("a user's key is a token's too")
 	}
-	if authwire.NameOfEmail("A.B@Example.com") != authwire.NameOfEmail("a.b@example.COM") || authwire.NameOfEmail("K@x") == authwire.NameOfEmail("\u212a@x") {
+	if authwire.NameOfEmail("A.B@Example.com") != authwire.NameOfEmail("a.b@example.COM") ||
+		authwire.NameOfEmail("K@x") == authwire.NameOfEmail("\u212a@x") {
 		t.Error("addresses compare in any case of ASCII, and only that")
 	}
-	if got := (authwire.User{UserID: 7, Email: "A@b"}).Names(); len(got) != 2 || got[0] != "id:7" || got[1] != "email:a@b" {
+	if got := (authwire.User{UserID: 7, Email: "A@b"}).Names(); len(got) != 2 || got[0] != "id:7" ||
+		got[1] != "email:a@b" {
 		t.Errorf("%v", got)
 	}
 	if got := (authwire.User{}).Names(); len(got) != 0 {

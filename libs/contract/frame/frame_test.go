@@ -17,15 +17,18 @@ func TestFramesMatchGolden(t *testing.T) {
 	step := "s1"
 	for name, got := range map[string][]byte{
 		"init": frame.Init(frame.InitResult{
-			ServerInfo: frame.ServerInfo{Name: "noetl-gateway", Version: "v1"}, ClientID: "c1", Capabilities: frame.Capabilities{Playbooks: true, Callbacks: true, PlaybookState: true},
+			ServerInfo: frame.ServerInfo{Name: "noetl-gateway", Version: "v1"}, ClientID: "c1",
+			Capabilities: frame.Capabilities{Playbooks: true, Callbacks: true, PlaybookState: true},
 		}),
 		"init_pending": frame.Init(frame.InitResult{ClientID: "c1", PendingRequests: []frame.Pending{{RequestID: "r1", ExecutionID: "582940187123449857", PlaybookPath: "demo/echo"}}}),
 		"ping":         frame.Ping(),
 		"result": frame.Notify(frame.MethodResult, frame.ResultParams{
-			RequestID: "r1", ExecutionID: "582940187123449857", Status: frame.StatusCompleted, Data: json.RawMessage(`{"n": 12345678901234567890, "t": "a\u2028b"}`),
+			RequestID: "r1", ExecutionID: "582940187123449857", Status: frame.StatusCompleted,
+			Data: json.RawMessage(`{"n": 12345678901234567890, "t": "a\u2028b"}`),
 		}),
 		"result_failed": frame.Notify(frame.MethodResult, frame.ResultParams{
-			RequestID: "r1", ExecutionID: "5", Status: frame.StatusFailed, Error: &frame.Error{Code: frame.CodePlaybookFailed, Message: "boom\n", Data: json.RawMessage(`[1]`)},
+			RequestID: "r1", ExecutionID: "5", Status: frame.StatusFailed,
+			Error: &frame.Error{Code: frame.CodePlaybookFailed, Message: "boom\n", Data: json.RawMessage(`[1]`)},
 		}),
 		"progress":        frame.Notify(frame.MethodProgress, frame.ProgressParams{RequestID: "r1", ExecutionID: "5", Step: "s1", Message: "half", Progress: 0.5}),
 		"state":           frame.Notify(frame.MethodState, frame.StateParams{ExecutionID: "5", EventType: "step.exit", StepName: &step, Status: "running", At: frame.Time(time.Unix(0, 1e6))}),

@@ -113,7 +113,8 @@ const (
 
 // surrogateOf tells which half the escape at the beginning of text is.
 func surrogateOf(text []byte) surrogate {
-	if len(text) < escapeLen || text[0] != '\\' || text[1] != 'u' || text[2]|0x20 != 'd' || !hex(text[4]) || !hex(text[5]) {
+	if len(text) < escapeLen || text[0] != '\\' || text[1] != 'u' || text[2]|0x20 != 'd' || !hex(text[4]) ||
+		!hex(text[5]) {
 		return notSurrogate
 	}
 	switch c := text[3] | 0x20; {

@@ -33,7 +33,10 @@ func TestValidText(t *testing.T) {
 		if got := string(noetlwire.ValidText([]byte(in))); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
-		if got, err := io.ReadAll(noetlwire.NewTextReader(iotest.OneByteReader(bytes.NewReader([]byte(in))))); string(got) != want || err != nil {
+		if got, err := io.ReadAll(
+			noetlwire.NewTextReader(iotest.OneByteReader(bytes.NewReader([]byte(in)))),
+		); string(got) != want ||
+			err != nil {
 			t.Errorf("read by bytes, %q: %q, want %q (%v)", in, got, want, err)
 		}
 	}

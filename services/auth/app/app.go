@@ -8,12 +8,12 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	libconfig "github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/run"
+	libconfig "github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/auth/internal/adapters/natscallback"
 	"github.com/noetl/gateway/services/auth/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/auth/internal/adapters/noetlauth"
@@ -63,8 +63,15 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 		AccessLife: cfg.AccessTTL, AdminRoles: cfg.AdminRoles, CallbackURL: cfg.BrowserCallback(),
 	}
 	if bypass {
-		rules.Bypass = &auth.User{ID: 1, Email: "developer@localhost", DisplayName: "Developer", Roles: []string{"admin"}}
-		tel.Logger.Warn("AUTHENTICATION IS OFF: every session token is the development user", "setting", "GATEWAY_AUTH_BYPASS")
+		rules.Bypass = &auth.User{
+			ID:          1,
+			Email:       "developer@localhost",
+			DisplayName: "Developer",
+			Roles:       []string{"admin"},
+		}
+		tel.Logger.Warn(
+			"AUTHENTICATION IS OFF: every session token is the development user", "setting", "GATEWAY_AUTH_BYPASS",
+		)
 	}
 
 	connectTo, err := cfg.IssuerConnectTo()
@@ -72,7 +79,10 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 		return nil, err
 	}
 	issuers := oidc.Client(connectTo)
-	verifier, err := oidc.New(oidc.Config{Issuers: cfg.Issuers(), Audiences: cfg.Audiences(), TTL: cfg.JWKSTTL, Cooldown: cfg.JWKSCool}, issuers)
+	verifier, err := oidc.New(
+		oidc.Config{Issuers: cfg.Issuers(), Audiences: cfg.Audiences(), TTL: cfg.JWKSTTL, Cooldown: cfg.JWKSCool},
+		issuers,
+	)
 	if err != nil {
 		return nil, fmt.Errorf("AUTH_ISSUERS: %w", err)
 	}
@@ -91,11 +101,21 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 	flows := natskv.NewFlows(js, room)
 	host.Health.Add(httpkit.Check{Name: natskit.StorageCheck, Probe: flows.Storage().Probe})
 	deps := auth.Deps{
-		Verifier: verifier, Revocations: revocations, Logins: natskv.NewLogins(js, room), Flows: flows, Spent: flows,
-		Limiter: kit.NewRates(cfg.LoginRate, cfg.LoginRate).Count(refusals, "account"), Meter: meter, Logger: tel.Logger,
+		Verifier:    verifier,
+		Revocations: revocations,
+		Logins:      natskv.NewLogins(js, room),
+		Flows:       flows,
+		Spent:       flows,
+		Limiter: kit.NewRates(cfg.LoginRate, cfg.LoginRate).
+			Count(refusals, "account"),
+		Meter:  meter,
+		Logger: tel.Logger,
 	}
 	if client, issuer := cfg.BrowserClient(), cfg.SignInIssuer(); client != "" && issuer != "" {
-		deps.Provider, err = oidc.NewProvider(oidc.ProviderConfig{Issuer: issuer, ClientID: client, Secret: cfg.ClientSecret, TTL: cfg.JWKSTTL}, issuers)
+		deps.Provider, err = oidc.NewProvider(
+			oidc.ProviderConfig{Issuer: issuer, ClientID: client, Secret: cfg.ClientSecret, TTL: cfg.JWKSTTL},
+			issuers,
+		)
 		if err != nil {
 			return nil, fmt.Errorf("AUTH_BROWSER_ISSUER: %w", err)
 		}
@@ -137,22 +157,39 @@ func (a *App) backends(cfg Config, host run.Host, js jetstream.JetStream, meter 
 		client := noetl.New(cfg.NoETL, host.Telemetry)
 		host.Health.Add(httpkit.Check{Name: "noetl", Probe: client.Probe})
 		routes := noetlauth.NewSync(client, cfg.DBCredential)
-		playbook := noetlauth.NewPlaybook(client, natscallback.New(host.NATS, cfg.CallbackPrefix), routes, noetlauth.PlaybookConfig{
-			Login: cfg.Playbooks.Login, Validate: cfg.Playbooks.Validate, Access: cfg.Playbooks.Access,
-			DBCredential: cfg.DBCredential, CallbackURL: cfg.CallbackURL,
-		}, meter, host.Telemetry.Logger)
+		playbook := noetlauth.NewPlaybook(
+			client,
+			natscallback.New(host.NATS, cfg.CallbackPrefix),
+			routes,
+			noetlauth.PlaybookConfig{
+				Login: cfg.Playbooks.Login, Validate: cfg.Playbooks.Validate, Access: cfg.Playbooks.Access,
+				DBCredential: cfg.DBCredential, CallbackURL: cfg.CallbackURL,
+			},
+			meter,
+			host.Telemetry.Logger,
+		)
 		a.components = append(a.components, playbook)
 		known[config.BackendSync], known[config.BackendPlaybook] = routes, playbook
 	}
 	host.Telemetry.Logger.Info("auth backends", "login", who.Login, "validate", who.Validate, "access", who.Access)
-	return &auth.Backends{ForLogin: known[who.Login], ForValidate: known[who.Validate], ForAccess: known[who.Access]}, nil
+	return &auth.Backends{
+		ForLogin:    known[who.Login],
+		ForValidate: known[who.Validate],
+		ForAccess:   known[who.Access],
+	}, nil
 }
 
 // Run is the life of the split process.
 func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
-	return run.Serve(ctx, "auth", cfg.ProcessConfig, stdout, func(ctx context.Context, host run.Host) (run.Part, error) {
-		return New(ctx, cfg, host)
-	})
+	return run.Serve(
+		ctx,
+		"auth",
+		cfg.ProcessConfig,
+		stdout,
+		func(ctx context.Context, host run.Host) (run.Part, error) {
+			return New(ctx, cfg, host)
+		},
+	)
 }
 
 // Main is the command line of the binary; it returns the exit code.

@@ -54,8 +54,9 @@ func newWorld(t *testing.T, backend string) *world {
 		t.Fatal(err)
 	}
 	w.env = []string{
-		"AUTH_BACKEND=" + backend, "AUTH_ISSUERS=" + w.issuer.URL, "AUTH_AUDIENCES=" + authtest.Audience, "AUTH_POLICY_FILE=" + file,
-		"NOETL_BASE_URL=" + w.noetl.URL, "NATS_URL=" + w.nats.URL(), "GATEWAY_ADMIN_PORT=0",
+		"AUTH_BACKEND=" + backend, "AUTH_ISSUERS=" + w.issuer.URL, "AUTH_AUDIENCES=" + authtest.Audience,
+		"AUTH_POLICY_FILE=" + file, "NOETL_BASE_URL=" + w.noetl.URL, "NATS_URL=" + w.nats.URL(),
+		"GATEWAY_ADMIN_PORT=0",
 	}
 	return w
 }
@@ -128,12 +129,16 @@ func (r *replica) mustLogin(t *testing.T, token string) authwire.LoginResponse {
 
 func (r *replica) resolve(t *testing.T, token string) (authwire.Session, error) {
 	t.Helper()
-	return call[authwire.ResolveRequest, authwire.Session](t, r, authwire.SubjectResolve, authwire.ResolveRequest{SessionToken: token})
+	return call[authwire.ResolveRequest, authwire.Session](
+		t, r, authwire.SubjectResolve, authwire.ResolveRequest{SessionToken: token},
+	)
 }
 
 func (r *replica) logout(t *testing.T, token string) error {
 	t.Helper()
-	_, err := call[authwire.LogoutRequest, authwire.LogoutResponse](t, r, authwire.SubjectLogout, authwire.LogoutRequest{SessionToken: token})
+	_, err := call[authwire.LogoutRequest, authwire.LogoutResponse](
+		t, r, authwire.SubjectLogout, authwire.LogoutRequest{SessionToken: token},
+	)
 	return err
 }
 
@@ -158,7 +163,9 @@ func TestSessionLife(t *testing.T) {
 			w := newWorld(t, backend)
 			r := w.start(t)
 			in := r.mustLogin(t, w.issuer.Token(t, "viewer@example.com"))
-			if in.Status != "authenticated" || in.User.Email != "viewer@example.com" || in.User.UserID <= 0 || len(in.User.Roles) == 0 || in.User.Roles[0] != "viewer" {
+			if in.Status != "authenticated" || in.User.Email != "viewer@example.com" || in.User.UserID <= 0 ||
+				len(in.User.Roles) == 0 ||
+				in.User.Roles[0] != "viewer" {
 				t.Fatalf("login answered %+v", in)
 			}
 			if left := time.Until(in.ExpiresAt); left <= 0 || left > 8*time.Hour {
@@ -168,12 +175,21 @@ func TestSessionLife(t *testing.T) {
 			if err != nil || session.Email != in.User.Email || session.UserID != in.User.UserID {
 				t.Fatalf("resolve answered %+v, %v", session, err)
 			}
-			valid, err := call[authwire.ValidateRequest, authwire.ValidateResponse](t, r, authwire.SubjectValidate, authwire.ValidateRequest{SessionToken: in.SessionToken})
+			valid, err := call[authwire.ValidateRequest, authwire.ValidateResponse](
+				t, r, authwire.SubjectValidate, authwire.ValidateRequest{SessionToken: in.SessionToken},
+			)
 			if err != nil || !valid.Valid || valid.User == nil || valid.ExpiresAt == nil {
 				t.Fatalf("validate answered %+v, %v", valid, err)
 			}
 			for path, want := range map[string]bool{"demo/echo": true, "demo/fail": false} {
-				got, err := r.access(t, authwire.CheckAccessRequest{SessionToken: in.SessionToken, PlaybookName: path, PermissionType: "execute"})
+				got, err := r.access(
+					t,
+					authwire.CheckAccessRequest{
+						SessionToken:   in.SessionToken,
+						PlaybookName:   path,
+						PermissionType: "execute",
+					},
+				)
 				if err != nil || got.Allowed != want || got.PlaybookPath != path || got.User == nil {
 					t.Errorf("access to %s answered %+v, %v", path, got, err)
 				}
@@ -184,11 +200,20 @@ func TestSessionLife(t *testing.T) {
 			_, err = r.resolve(t, in.SessionToken)
 			wantKind(t, err, fault.Unauthenticated)
 			wantKind(t, r.logout(t, in.SessionToken), fault.Unauthenticated)
-			valid, err = call[authwire.ValidateRequest, authwire.ValidateResponse](t, r, authwire.SubjectValidate, authwire.ValidateRequest{SessionToken: in.SessionToken})
+			valid, err = call[authwire.ValidateRequest, authwire.ValidateResponse](
+				t, r, authwire.SubjectValidate, authwire.ValidateRequest{SessionToken: in.SessionToken},
+			)
 			if err != nil || valid.Valid || valid.User != nil {
 				t.Fatalf("validate after logout answered %+v, %v", valid, err)
 			}
-			denied, err := r.access(t, authwire.CheckAccessRequest{SessionToken: in.SessionToken, PlaybookPath: "demo/echo", PermissionType: "execute"})
+			denied, err := r.access(
+				t,
+				authwire.CheckAccessRequest{
+					SessionToken:   in.SessionToken,
+					PlaybookPath:   "demo/echo",
+					PermissionType: "execute",
+				},
+			)
 			if err != nil || denied.Allowed || denied.User != nil {
 				t.Fatalf("access after logout answered %+v, %v", denied, err)
 			}

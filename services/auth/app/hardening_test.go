@@ -42,13 +42,17 @@ func TestFault01UnsignedTokenDoesNotReachNoETL(t *testing.T) {
 func TestFault02CachedSessionPastItsEnd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "sync")
-	kv, err := w.nats.JetStream(t).CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "sessions", TTL: time.Minute})
+	kv, err := w.nats.JetStream(t).
+		CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "sessions", TTL: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := w.start(t)
 	put := func(token string, expires time.Time, active string) {
-		value := fmt.Sprintf(`{"session_token":%q,"user_id":"7","email":"a@b","display_name":"A","expires_at":%q,"is_active":%s,"roles":"{viewer}"}`, token, expires.UTC().Format("2006-01-02 15:04:05.999999+00"), active)
+		value := fmt.Sprintf(
+			`{"session_token":%q,"user_id":"7","email":"a@b","display_name":"A","expires_at":%q,"is_active":%s,"roles":"{viewer}"}`,
+			token, expires.UTC().Format("2006-01-02 15:04:05.999999+00"), active,
+		)
 		if _, err := kv.Put(t.Context(), token, []byte(value)); err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +109,9 @@ func TestTokenThatIsNoKeyIsNoSession(t *testing.T) {
 	for _, token := range []string{"", ">", "a.*", "a b", "a..b", ".", "ü", strings.Repeat("x", 5000), "\r\nPUB x 0\r\n"} {
 		_, err := r.resolve(t, token)
 		wantKind(t, err, fault.Unauthenticated)
-		v, err := call[authwire.ValidateRequest, authwire.ValidateResponse](t, r, authwire.SubjectValidate, authwire.ValidateRequest{SessionToken: token})
+		v, err := call[authwire.ValidateRequest, authwire.ValidateResponse](
+			t, r, authwire.SubjectValidate, authwire.ValidateRequest{SessionToken: token},
+		)
 		if err != nil || v.Valid {
 			t.Errorf("%.10q: %+v, %v", token, v, err)
 		}
@@ -122,7 +128,14 @@ func TestMalformedAnswersOpenNothing(t *testing.T) {
 			in := r.mustLogin(t, w.issuer.Token(t, "a@example.com"))
 			for _, data := range []any{nil, "yes", []any{}, map[string]any{}, map[string]any{"allowed": "perhaps", "session_token": "x"}, map[string]any{"allowed": 1, "status": "authenticated"}} {
 				w.noetl.Answer(func(string, map[string]any) any { return data })
-				got, err := r.access(t, authwire.CheckAccessRequest{SessionToken: in.SessionToken, PlaybookPath: "demo/echo", PermissionType: "execute"})
+				got, err := r.access(
+					t,
+					authwire.CheckAccessRequest{
+						SessionToken:   in.SessionToken,
+						PlaybookPath:   "demo/echo",
+						PermissionType: "execute",
+					},
+				)
 				if err != nil || got.Allowed {
 					t.Errorf("%v: %+v, %v", data, got, err)
 				}
@@ -206,17 +219,26 @@ func TestSettingsThatWouldOpenADoor(t *testing.T) {
 		{"AUTH_ISSUERS=https://login.example.com/"},
 		{"AUTH_AUDIENCES=app"},
 		{},
-		append([]string{"GATEWAY_AUTH_BYPASS=on"}, base...), append([]string{"GATEWAY_AUTH_BYPASS=on", "GATEWAY_ENV=production"}, base...),
+		append([]string{"GATEWAY_AUTH_BYPASS=on"}, base...),
+		append([]string{"GATEWAY_AUTH_BYPASS=on", "GATEWAY_ENV=production"}, base...),
 		append([]string{"GATEWAY_AUTH_BYPASS=maybe", "GATEWAY_ENV=development"}, base...),
-		append([]string{"AUTH_BACKEND=local"}, base...), append([]string{"AUTH_BACKEND=postgres"}, base...), append([]string{"AUTH_SESSION_MAX_HOURS=0"}, base...),
-		append([]string{"AUTH_MAX_CONCURRENT_LOGINS=0"}, base...), append([]string{"NATS_SESSION_BUCKET=a.b"}, base...), append([]string{"NATS_CALLBACK_SUBJECT_PREFIX=>"}, base...),
-		append([]string{"AUTH_PLAYBOOK_TIMEOUT_SECS=0"}, base...), append([]string{"NOETL_BASE_URL=nowhere"}, base...), append([]string{"GATEWAY_CALLBACK_URL=x"}, base...),
+		append([]string{"AUTH_BACKEND=local"}, base...), append([]string{"AUTH_BACKEND=postgres"}, base...),
+		append([]string{"AUTH_SESSION_MAX_HOURS=0"}, base...),
+		append([]string{"AUTH_MAX_CONCURRENT_LOGINS=0"}, base...),
+		append([]string{"NATS_SESSION_BUCKET=a.b"}, base...),
+		append([]string{"NATS_CALLBACK_SUBJECT_PREFIX=>"}, base...),
+		append([]string{"AUTH_PLAYBOOK_TIMEOUT_SECS=0"}, base...),
+		append([]string{"NOETL_BASE_URL=nowhere"}, base...), append([]string{"GATEWAY_CALLBACK_URL=x"}, base...),
 	} {
 		if _, err := app.Load(bad); err == nil {
 			t.Errorf("%v was accepted", bad)
 		}
 	}
-	cfg, err := app.Load([]string{"GATEWAY_AUTH0_DOMAIN=tenant.auth0.com", "GATEWAY_AUTH0_CLIENT_ID=client", "GATEWAY_AUTH0_AUDIENCE=api"})
+	cfg, err := app.Load(
+		[]string{
+			"GATEWAY_AUTH0_DOMAIN=tenant.auth0.com", "GATEWAY_AUTH0_CLIENT_ID=client", "GATEWAY_AUTH0_AUDIENCE=api",
+		},
+	)
 	if err != nil || cfg.Issuers()[0] != "https://tenant.auth0.com/" || len(cfg.Audiences()) != 2 {
 		t.Fatalf("%v %v %v", cfg.Issuers(), cfg.Audiences(), err)
 	}
@@ -241,8 +263,10 @@ func TestMetricsStartAtZeroAndCount(t *testing.T) {
 	w := newWorld(t, "local")
 	r := w.start(t)
 	for _, name := range []string{
-		`noetl_gateway_login_total{outcome="succeeded"}`, `noetl_gateway_login_total{outcome="not_authenticated"}`, `noetl_gateway_session_check_total{outcome="ok"}`,
-		`noetl_gateway_authz_total{outcome="denied"}`, `noetl_gateway_session_cache_failed_total{stage="read"}`, `noetl_gateway_auth_cancel_failed_total`, `noetl_gateway_auth_bypass_enabled{mode="development"}`,
+		`noetl_gateway_login_total{outcome="succeeded"}`, `noetl_gateway_login_total{outcome="not_authenticated"}`,
+		`noetl_gateway_session_check_total{outcome="ok"}`,
+		`noetl_gateway_authz_total{outcome="denied"}`, `noetl_gateway_session_cache_failed_total{stage="read"}`,
+		`noetl_gateway_auth_cancel_failed_total`, `noetl_gateway_auth_bypass_enabled{mode="development"}`,
 	} {
 		if got := metric(t, r, name); got != 0 {
 			t.Errorf("%s starts at %v", name, got)

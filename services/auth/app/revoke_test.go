@@ -20,7 +20,10 @@ import (
 // about a token: ok or the kind of the fault.
 func (w *world) near(t *testing.T) func(token string) string {
 	t.Helper()
-	client, err := sessions.New(w.nats.Connect(t), sessions.Config{NearTTL: time.Hour, Grace: time.Hour, NearMax: 1000}, telemetry.Nop("edge"))
+	client, err := sessions.New(
+		w.nats.Connect(t), sessions.Config{NearTTL: time.Hour, Grace: time.Hour, NearMax: 1000},
+		telemetry.Nop("edge"),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +58,10 @@ func TestAnAdministratorEndsAllSessionsOfAUser(t *testing.T) {
 	r := w.start(t)
 	w.start(t)
 	doors := []func(string) string{w.near(t), w.near(t)}
-	admin, other := r.mustLogin(t, w.issuer.Token(t, "admin@example.com")), r.mustLogin(t, w.issuer.Token(t, "other@example.com"))
+	admin, other := r.mustLogin(t, w.issuer.Token(t, "admin@example.com")), r.mustLogin(
+		t,
+		w.issuer.Token(t, "other@example.com"),
+	)
 	user := r.mustLogin(t, w.issuer.Token(t, "user@example.com"))
 	second := r.mustLogin(t, w.issuer.Token(t, "user@example.com"))
 	everywhere := func(token, want string) bool {
@@ -71,10 +77,17 @@ func TestAnAdministratorEndsAllSessionsOfAUser(t *testing.T) {
 			t.Fatal("a session is not known everywhere")
 		}
 	}
-	_, err := r.revoke(t, authwire.RevokeRequest{SessionToken: other.SessionToken, UserID: authwire.ID(user.User.UserID)})
+	_, err := r.revoke(
+		t,
+		authwire.RevokeRequest{SessionToken: other.SessionToken, UserID: authwire.ID(user.User.UserID)},
+	)
 	wantKind(t, err, fault.Denied)
 	begin := time.Now()
-	if n, err := r.revoke(t, authwire.RevokeRequest{SessionToken: admin.SessionToken, Email: "USER@example.com"}); err != nil || n != 2 {
+	if n, err := r.revoke(
+		t,
+		authwire.RevokeRequest{SessionToken: admin.SessionToken, Email: "USER@example.com"},
+	); err != nil ||
+		n != 2 {
 		t.Fatalf("%d, %v", n, err)
 	}
 	testkit.Eventually(t, "both sessions end at every door", func() bool {
@@ -84,19 +97,32 @@ func TestAnAdministratorEndsAllSessionsOfAUser(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 	again := r.mustLogin(t, w.issuer.Token(t, "user@example.com"))
-	if !everywhere(again.SessionToken, "ok") || !everywhere(admin.SessionToken, "ok") || !everywhere(other.SessionToken, "ok") {
+	if !everywhere(again.SessionToken, "ok") || !everywhere(admin.SessionToken, "ok") ||
+		!everywhere(other.SessionToken, "ok") {
 		t.Error("a later login, or somebody else's session, ended too")
 	}
 	// One session, by the hash that logs and other services know it by.
-	if n, err := r.revoke(t, authwire.RevokeRequest{SessionToken: admin.SessionToken, TargetSession: authwire.KeyOf(again.SessionToken).String()}); err != nil || n != 1 {
+	if n, err := r.revoke(
+		t,
+		authwire.RevokeRequest{
+			SessionToken:  admin.SessionToken,
+			TargetSession: authwire.KeyOf(again.SessionToken).String(),
+		},
+	); err != nil ||
+		n != 1 {
 		t.Fatalf("%d, %v", n, err)
 	}
-	testkit.Eventually(t, "the session ends at every door", func() bool { return everywhere(again.SessionToken, "unauthenticated") })
+	testkit.Eventually(
+		t, "the session ends at every door",
+		func() bool { return everywhere(again.SessionToken, "unauthenticated") },
+	)
 	// Everybody may end all of their own.
 	if n, err := r.revoke(t, authwire.RevokeRequest{SessionToken: other.SessionToken}); err != nil || n != 1 {
 		t.Fatalf("%d, %v", n, err)
 	}
-	testkit.Eventually(t, "one's own sessions end", func() bool { return everywhere(other.SessionToken, "unauthenticated") })
+	testkit.Eventually(
+		t, "one's own sessions end", func() bool { return everywhere(other.SessionToken, "unauthenticated") },
+	)
 }
 
 // TestSessionsThatOnlyNoETLKnowsEndToo has sessions in NoETL's database that no login of ours
@@ -111,19 +137,32 @@ func TestSessionsThatOnlyNoETLKnowsEndToo(t *testing.T) {
 			door := w.near(t)
 			users := map[string]map[string]any{
 				"root": {"user_id": "1", "email": "root@example.com", "roles": "{admin}"},
-				"old":  {"user_id": "9223372036854775807", "email": "u@example.com", "roles": "viewer"}, "older": {"user_id": 9223372036854775807, "email": "u@example.com"},
+				"old": {
+					"user_id": "9223372036854775807",
+					"email":   "u@example.com",
+					"roles":   "viewer",
+				},
+				"older": {"user_id": 9223372036854775807, "email": "u@example.com"},
 			}
 			w.noetl.Answer(func(_ string, in map[string]any) any {
 				token, _ := in["session_token"].(string)
 				if user, ok := users[token]; ok {
-					return map[string]any{"valid": true, "user": user, "expires_at": time.Now().UTC().Add(time.Hour).Format("2006-01-02 15:04:05")}
+					return map[string]any{
+						"valid":      true,
+						"user":       user,
+						"expires_at": time.Now().UTC().Add(time.Hour).Format("2006-01-02 15:04:05"),
+					}
 				}
 				return map[string]any{"valid": false}
 			})
 			if door("old") != "ok" {
 				t.Fatal("the control")
 			}
-			if n, err := r.revoke(t, authwire.RevokeRequest{SessionToken: "root", UserID: 9223372036854775807}); err != nil || n != 0 { // none that we know of
+			if n, err := r.revoke(
+				t,
+				authwire.RevokeRequest{SessionToken: "root", UserID: 9223372036854775807},
+			); err != nil ||
+				n != 0 { // none that we know of
 				t.Fatalf("%d, %v", n, err)
 			}
 			testkit.Eventually(t, "the known one ends", func() bool { return door("old") == "unauthenticated" })
@@ -152,7 +191,9 @@ func TestAnIssuerEndsItsSessions(t *testing.T) {
 	}
 	first, second := login("s-1"), login("s-2")
 	end := func(token string) error {
-		_, err := call[authwire.BackchannelLogoutRequest, authwire.RevokeResponse](t, r, authwire.SubjectBackchannelLogout, authwire.BackchannelLogoutRequest{LogoutToken: token})
+		_, err := call[authwire.BackchannelLogoutRequest, authwire.RevokeResponse](
+			t, r, authwire.SubjectBackchannelLogout, authwire.BackchannelLogoutRequest{LogoutToken: token},
+		)
 		return err
 	}
 	if door(first) != "ok" || door(second) != "ok" {
@@ -185,21 +226,48 @@ func TestBrowserLogin(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, backend)
 			w.issuer.Client("top-secret", "client_secret_post")
-			w.env = append(w.env, "AUTH_CLIENT_ID=console", "AUTH_CLIENT_SECRET=top-secret", "GATEWAY_PUBLIC_URL=https://gw.example.com")
+			w.env = append(
+				w.env,
+				"AUTH_CLIENT_ID=console",
+				"AUTH_CLIENT_SECRET=top-secret",
+				"GATEWAY_PUBLIC_URL=https://gw.example.com",
+			)
 			r := w.start(t)
 			w.start(t)
-			begun, err := call[authwire.BrowserBeginRequest, authwire.BrowserBeginResponse](t, r, authwire.SubjectBrowserBegin,
-				authwire.BrowserBeginRequest{ReturnTo: "/app", CallbackURL: "http://10.0.0.1:8090/api/auth/browser/callback"})
+			begun, err := call[authwire.BrowserBeginRequest, authwire.BrowserBeginResponse](
+				t,
+				r,
+				authwire.SubjectBrowserBegin,
+				authwire.BrowserBeginRequest{
+					ReturnTo:    "/app",
+					CallbackURL: "http://10.0.0.1:8090/api/auth/browser/callback",
+				},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
-			back := w.issuer.SignIn(t, begun.AuthorizeURL, "viewer@example.com", func(c jwt.MapClaims) { c["sid"] = "s-1" })
+			back := w.issuer.SignIn(
+				t,
+				begun.AuthorizeURL,
+				"viewer@example.com",
+				func(c jwt.MapClaims) { c["sid"] = "s-1" },
+			)
 			if back.Scheme != "https" || back.Host != "gw.example.com" || back.Path != "/api/auth/browser/callback" {
 				t.Errorf("the issuer sends the browser to %s", back)
 			}
 			finish := func(q url.Values, binding string) (authwire.BrowserFinishResponse, error) {
-				return call[authwire.BrowserFinishRequest, authwire.BrowserFinishResponse](t, r, authwire.SubjectBrowserFinish,
-					authwire.BrowserFinishRequest{State: q.Get("state"), Code: q.Get("code"), Issuer: q.Get("iss"), Binding: binding, ClientIP: "192.0.2.7"})
+				return call[authwire.BrowserFinishRequest, authwire.BrowserFinishResponse](
+					t,
+					r,
+					authwire.SubjectBrowserFinish,
+					authwire.BrowserFinishRequest{
+						State:    q.Get("state"),
+						Code:     q.Get("code"),
+						Issuer:   q.Get("iss"),
+						Binding:  binding,
+						ClientIP: "192.0.2.7",
+					},
+				)
 			}
 			_, err = finish(back.Query(), "of-another-browser")
 			wantKind(t, err, fault.Denied)
@@ -215,9 +283,18 @@ func TestBrowserLogin(t *testing.T) {
 				wantKind(t, err, fault.Invalid)
 			}
 			// The issuer ends it by the session id of the ID token.
-			_, err = call[authwire.BackchannelLogoutRequest, authwire.RevokeResponse](t, r, authwire.SubjectBackchannelLogout, authwire.BackchannelLogoutRequest{
-				LogoutToken: w.issuer.LogoutToken(t, "logout+jwt", func(c jwt.MapClaims) { c["aud"], c["sid"] = "console", "s-1" }),
-			})
+			_, err = call[authwire.BackchannelLogoutRequest, authwire.RevokeResponse](
+				t,
+				r,
+				authwire.SubjectBackchannelLogout,
+				authwire.BackchannelLogoutRequest{
+					LogoutToken: w.issuer.LogoutToken(
+						t,
+						"logout+jwt",
+						func(c jwt.MapClaims) { c["aud"], c["sid"] = "console", "s-1" },
+					),
+				},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -230,7 +307,12 @@ func TestBrowserLogin(t *testing.T) {
 func TestBrowserLoginIsOffUntilItIsConfigured(t *testing.T) {
 	t.Parallel()
 	r := newWorld(t, "local").start(t)
-	_, err := call[authwire.BrowserBeginRequest, authwire.BrowserBeginResponse](t, r, authwire.SubjectBrowserBegin, authwire.BrowserBeginRequest{CallbackURL: "https://g/cb"})
+	_, err := call[authwire.BrowserBeginRequest, authwire.BrowserBeginResponse](
+		t,
+		r,
+		authwire.SubjectBrowserBegin,
+		authwire.BrowserBeginRequest{CallbackURL: "https://g/cb"},
+	)
 	wantKind(t, err, fault.Unavailable)
 }
 

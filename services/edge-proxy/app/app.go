@@ -12,13 +12,13 @@ import (
 
 	"github.com/google/uuid"
 
-	settings "github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/sessions"
+	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/libs/weborigin"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natsauth"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natspending"
@@ -78,8 +78,11 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	if err != nil {
 		return nil, err
 	}
-	tel.Logger.InfoContext(ctx, "table of NoETL's routes", "source", table.Source, "routes", len(table.Rules()),
-		"mode", cfg.Authority.RoutesMode, "enforce_access", cfg.Authority.EnforceAccess, "operator_roles", cfg.Authority.OperatorRoles)
+	tel.Logger.InfoContext(
+		ctx, "table of NoETL's routes", "source", table.Source, "routes", len(table.Rules()), "mode",
+		cfg.Authority.RoutesMode, "enforce_access", cfg.Authority.EnforceAccess, "operator_roles",
+		cfg.Authority.OperatorRoles,
+	)
 
 	// Adapters.
 	calls := natskit.NewClient(nc, tel)
@@ -97,11 +100,30 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 
 	// The hexagon and its operations.
 	svc := edge.New(edge.Deps{
-		Auth: natsauth.New(calls), Near: session, Pending: natspending.New(calls), NoETL: upstream, Catalog: upstream, Executions: upstream, Frames: frames, Origins: nearmemory.NewOrigins(), Logger: tel.Logger, NewID: uuid.NewString,
-		GatewayURL: cfg.CallbackURL, Table: table, OnlyLogRoutes: cfg.Authority.RoutesMode == "log",
-		Reserved: cfg.Authority.Playbooks.Reserved(), Enforce: edge.Enforcement(cfg.Authority.EnforceAccess), StartTimeout: cfg.NoETL.Timeout,
+		Auth: natsauth.New(
+			calls,
+		),
+		Near:          session,
+		Pending:       natspending.New(calls),
+		NoETL:         upstream,
+		Catalog:       upstream,
+		Executions:    upstream,
+		Frames:        frames,
+		Origins:       nearmemory.NewOrigins(),
+		Logger:        tel.Logger,
+		NewID:         uuid.NewString,
+		GatewayURL:    cfg.CallbackURL,
+		Table:         table,
+		OnlyLogRoutes: cfg.Authority.RoutesMode == "log",
+		Reserved:      cfg.Authority.Playbooks.Reserved(),
+		Enforce:       edge.Enforcement(cfg.Authority.EnforceAccess),
+		StartTimeout:  cfg.NoETL.Timeout,
 	})
-	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "edge-proxy")}, cfg.NoETL.Timeout)
+	set := endpoints.New(
+		svc,
+		kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "edge-proxy")},
+		cfg.NoETL.Timeout,
+	)
 
 	refusals, err := kit.NewRefusals(tel.Registry)
 	if err != nil {
@@ -110,9 +132,14 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 
 	// Routes.
 	doors := &httpapi.Doors{
-		Set: set, Sessions: session, MaxBody: cfg.MaxBody, PerSession: kit.NewRates(cfg.RateSession, cfg.RateSession/10).Count(refusals, "session"),
-		Logger: tel.Logger,
-		Logins: kit.NewRates(cfg.RateLogin, cfg.RateLogin/2).Count(refusals, "login"), AuthCalls: kit.NewRates(cfg.RateAuth, cfg.RateAuth/10).Count(refusals, "auth"),
+		Set:        set,
+		Sessions:   session,
+		MaxBody:    cfg.MaxBody,
+		PerSession: kit.NewRates(cfg.RateSession, cfg.RateSession/10).Count(refusals, "session"),
+		Logger:     tel.Logger,
+		Logins: kit.NewRates(cfg.RateLogin, cfg.RateLogin/2).
+			Count(refusals, "login"),
+		AuthCalls: kit.NewRates(cfg.RateAuth, cfg.RateAuth/10).Count(refusals, "auth"),
 	}
 	mux := http.NewServeMux()
 	host.Health.Register(mux)
@@ -120,7 +147,9 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	doors.Browser(mux)
 	mux.Handle("GET /api/runtime/contract", httpapi.RuntimeContract(run.Version(), httpapi.Auth0(cfg.Auth0)))
 	mux.Handle("GET /sharding/preview", httpapi.ShardPreview())
-	events, err := neighbour(near.Events, cfg.EventsURL, "event-fanout", cfg, host) //nolint:contextcheck // each request has its own
+	events, err := neighbour(
+		near.Events, cfg.EventsURL, "event-fanout", cfg, host,
+	) //nolint:contextcheck // each request has its own
 	if err != nil {
 		return nil, err
 	}
@@ -130,17 +159,27 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	}
 	mux.Handle("/ingress/", ingress)
 	if cfg.ExposeInternal {
-		if near.Internal == nil && cfg.Web.PublicURL != "" && strings.HasPrefix(cfg.CallbackURL+"/", strings.TrimRight(cfg.Web.PublicURL, "/")+"/") {
-			return nil, errors.New("GATEWAY_CALLBACK_URL is this gateway's own GATEWAY_PUBLIC_URL: with GATEWAY_EXPOSE_INTERNAL it would forward callbacks to itself; set it to event-fanout's internal listener")
+		if near.Internal == nil && cfg.Web.PublicURL != "" &&
+			strings.HasPrefix(cfg.CallbackURL+"/", strings.TrimRight(cfg.Web.PublicURL, "/")+"/") {
+			return nil, errors.New(
+				"GATEWAY_CALLBACK_URL is this gateway's own GATEWAY_PUBLIC_URL: with GATEWAY_EXPOSE_INTERNAL it would forward callbacks to itself; set it to event-fanout's internal listener",
+			)
 		}
-		internal, err := neighbour(near.Internal, cfg.CallbackURL, "event-fanout", cfg, host) //nolint:contextcheck // each request has its own
+		internal, err := neighbour(
+			near.Internal, cfg.CallbackURL, "event-fanout", cfg, host,
+		) //nolint:contextcheck // each request has its own
 		if err != nil {
 			return nil, err
 		}
 		mux.Handle("POST /api/internal/", internal)
 	}
 	if cfg.Console {
-		page := console.Config{Version: run.Version(), Sandbox: cfg.Authority.ConsoleIsSandbox, Issuer: cfg.ConsoleIssuer, ClientID: cfg.ConsoleClientID}
+		page := console.Config{
+			Version:  run.Version(),
+			Sandbox:  cfg.Authority.ConsoleIsSandbox,
+			Issuer:   cfg.ConsoleIssuer,
+			ClientID: cfg.ConsoleClientID,
+		}
 		if cfg.Authority.ConsoleIsSandbox {
 			page.Webhook = &console.Webhook{Listener: "orders", Header: "X-Signature", Secret: "sandbox-secret"}
 		}
@@ -159,10 +198,20 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		hosts = append(hosts, s.Host)
 	}
 	closing, closeStreams := context.WithCancel(context.WithoutCancel(ctx))
-	origins := weborigin.New(cfg.Web, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete)
+	origins := weborigin.New(
+		cfg.Web, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	)
 	proxy := httpapi.NewProxy(httpapi.ProxyConfig{
-		Base: base, Shards: shards, MaxBody: cfg.MaxBody, Logger: tel.Logger, Identify: doors.Identify, Live: session, Authority: svc,
-		Public: cfg.Web.Public(), Idle: cfg.ProxyTimeout, Closing: closing,
+		Base:      base,
+		Shards:    shards,
+		MaxBody:   cfg.MaxBody,
+		Logger:    tel.Logger,
+		Identify:  doors.Identify,
+		Live:      session,
+		Authority: svc,
+		Public:    cfg.Web.Public(),
+		Idle:      cfg.ProxyTimeout,
+		Closing:   closing,
 		Transport: httpapi.NewUpstream(noetl.ProxyTransport(tel, noetl.WithHeaderTimeout(cfg.ProxyTimeout)), hosts...),
 	})
 	graph := graphapi.New(graphapi.Deps{
@@ -178,13 +227,20 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	}
 	doors.GraphQL(mux, graph, graphiql.Page(mux))
 	public := origins.Wrap(
-		httpapi.PerAddress(kit.NewRates(cfg.RateAddress, cfg.RateAddress/10).Count(refusals, "address"), httpapi.Public(httpkit.Routes(mux), proxy)))
+		httpapi.PerAddress(
+			kit.NewRates(cfg.RateAddress, cfg.RateAddress/10).Count(refusals, "address"),
+			httpapi.Public(httpkit.Routes(mux), proxy),
+		),
+	)
 
 	events = httpapi.EndWith(closing, events)
 	for _, route := range []string{"/events", "POST /events/ticket", "/ws", "GET /api/results/{request_id}"} {
 		mux.Handle(route, events)
 	}
-	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe}, httpkit.Check{Name: "auth", Probe: natskit.ProbeService(nc, "auth")})
+	host.Health.Add(
+		httpkit.Check{Name: "noetl", Probe: server.Probe},
+		httpkit.Check{Name: "auth", Probe: natskit.ProbeService(nc, "auth")},
+	)
 	stop := func() {
 		closeStreams()
 		drainSockets()
@@ -220,15 +276,24 @@ func (a *App) Ready() run.Ready { return a.ready }
 
 // Run is the life of the split process.
 func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
-	return run.Serve(ctx, "edge-proxy", cfg.Process, stdout, func(ctx context.Context, host run.Host) (run.Part, error) {
-		return New(ctx, cfg, host, Neighbours{})
-	})
+	return run.Serve(
+		ctx,
+		"edge-proxy",
+		cfg.Process,
+		stdout,
+		func(ctx context.Context, host run.Host) (run.Part, error) {
+			return New(ctx, cfg, host, Neighbours{})
+		},
+	)
 }
 
 // Main is the command line of the binary; it returns the exit code.
 func Main(args []string, stdout, stderr io.Writer) int {
 	return run.Service[Config]{
-		Name: "edge-proxy", Load: Load, Serve: Run,
-		Process: func(c Config) run.ProcessConfig { return c.Process }, Tools: map[string]run.Tool{"routes": RoutesTool()},
+		Name:    "edge-proxy",
+		Load:    Load,
+		Serve:   Run,
+		Process: func(c Config) run.ProcessConfig { return c.Process },
+		Tools:   map[string]run.Tool{"routes": RoutesTool()},
 	}.Main(args, stdout, stderr)
 }

@@ -48,10 +48,20 @@ type world struct {
 func boot(t *testing.T, settings ...string) *world {
 	t.Helper()
 	journal := &edgetest.Journal{}
-	w := &world{t: t, nats: testkit.StartNATS(t), auth: &edgetest.Auth{}, journal: journal, pending: edgetest.NewPending(journal), noetl: edgetest.NewNoETL(journal)}
+	w := &world{
+		t:       t,
+		nats:    testkit.StartNATS(t),
+		auth:    &edgetest.Auth{},
+		journal: journal,
+		pending: edgetest.NewPending(journal),
+		noetl:   edgetest.NewNoETL(journal),
+	}
 	nc := w.nats.Connect(t)
 	w.js = w.nats.JetStream(t)
-	if _, err := w.js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: authwire.RevokedBucket}); err != nil {
+	if _, err := w.js.CreateKeyValue(
+		t.Context(),
+		jetstream.KeyValueConfig{Bucket: authwire.RevokedBucket},
+	); err != nil {
 		t.Fatal(err)
 	}
 	edgetest.Serve(t, nc, "auth", 9, edgetest.AuthService(nc, w.auth))
@@ -79,7 +89,17 @@ func (w *world) noetlRoutes() http.Handler {
 	mux := edgetest.NoETLServer(w.noetl)
 	mux.HandleFunc("/api/echo/", func(rw http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		httpkit.WriteJSON(rw, http.StatusOK, map[string]any{"method": r.Method, "path": r.URL.EscapedPath(), "query": r.URL.RawQuery, "header": r.Header, "body": string(body)})
+		httpkit.WriteJSON(
+			rw,
+			http.StatusOK,
+			map[string]any{
+				"method": r.Method,
+				"path":   r.URL.EscapedPath(),
+				"query":  r.URL.RawQuery,
+				"header": r.Header,
+				"body":   string(body),
+			},
+		)
 	})
 	return mux
 }
@@ -89,7 +109,10 @@ func eventRoutes(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rw.Header().Set("Content-Type", "text/event-stream")
-	_, _ = io.WriteString(rw, "event: message\ndata: "+r.URL.Path+"?"+r.URL.RawQuery+" "+r.Header.Get("Authorization")+"\n\n")
+	_, _ = io.WriteString(
+		rw,
+		"event: message\ndata: "+r.URL.Path+"?"+r.URL.RawQuery+" "+r.Header.Get("Authorization")+"\n\n",
+	)
 	_ = http.NewResponseController(rw).Flush()
 	<-r.Context().Done() // a stream: it never ends by itself
 }
@@ -98,13 +121,22 @@ func (w *world) start(settings ...string) {
 	t := w.t
 	t.Helper()
 	cfg, err := app.Load(append([]string{
-		"GATEWAY_PORT=0", "GATEWAY_BIND=127.0.0.1", "NOETL_BASE_URL=" + w.server.URL, "GATEWAY_EVENTS_URL=" + w.events.URL, "GATEWAY_INGRESS_URL=" + w.ingress.URL,
-		"GATEWAY_CALLBACK_URL=http://127.0.0.1:8091", "GATEWAY_CONSOLE=true", "GATEWAY_CONSOLE_SANDBOX=true", "GATEWAY_MAX_BODY_BYTES=65536",
+		"GATEWAY_PORT=0",
+		"GATEWAY_BIND=127.0.0.1",
+		"NOETL_BASE_URL=" + w.server.URL,
+		"GATEWAY_EVENTS_URL=" + w.events.URL,
+		"GATEWAY_INGRESS_URL=" + w.ingress.URL,
+		"GATEWAY_CALLBACK_URL=http://127.0.0.1:8091",
+		"GATEWAY_CONSOLE=true",
+		"GATEWAY_CONSOLE_SANDBOX=true",
+		"GATEWAY_MAX_BODY_BYTES=65536",
 	}, settings...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc, err := natskit.Connect(natskit.Config{URL: w.nats.URL(), Replicas: 1}, "edge-test", slog.New(slog.DiscardHandler))
+	nc, err := natskit.Connect(
+		natskit.Config{URL: w.nats.URL(), Replicas: 1}, "edge-test", slog.New(slog.DiscardHandler),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +195,8 @@ func (w *world) send(method, path, body string, headers ...string) answer {
 func (a answer) refused(t *testing.T, what string, status int, code string) {
 	t.Helper()
 	var body httpkit.ErrorBody
-	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != status || body.Code != code || body.Error == "" {
+	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != status || body.Code != code ||
+		body.Error == "" {
 		t.Errorf("%s: %d %s, want %d %s", what, a.status, a.body, status, code)
 	}
 }
@@ -175,12 +208,16 @@ func TestFromLoginToLogout(t *testing.T) {
 	w := boot(t)
 
 	// Login.
-	in := w.send("POST", "/api/auth/login", `{"auth0_token":"good"}`, "Content-Type", "application/json", "User-Agent", "browser", "Origin", origin)
+	in := w.send(
+		"POST", "/api/auth/login", `{"auth0_token":"good"}`, "Content-Type", "application/json", "User-Agent",
+		"browser", "Origin", origin,
+	)
 	var login authwire.LoginResponse
 	if err := json.Unmarshal([]byte(in.body), &login); err != nil || in.status != 200 || login.SessionToken == "" {
 		t.Fatalf("login: %d %s", in.status, in.body)
 	}
-	if in.header.Get("Access-Control-Allow-Origin") != origin || in.header.Get("X-Request-Id") == "" || in.header.Get("X-Content-Type-Options") != "nosniff" {
+	if in.header.Get("Access-Control-Allow-Origin") != origin || in.header.Get("X-Request-Id") == "" ||
+		in.header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("headers: %v", in.header)
 	}
 	if got := w.auth.Logins()[0]; got.ClientUserAgent != "browser" || got.ClientIP != "127.0.0.1" {
@@ -196,18 +233,27 @@ func TestFromLoginToLogout(t *testing.T) {
 			ExecutePlaybook struct{ ExecutionID, RequestID string }
 		}
 	}
-	if err := json.Unmarshal([]byte(out.body), &reply); err != nil || reply.Data.ExecutePlaybook.ExecutionID != edgetest.FirstExecution {
+	if err := json.Unmarshal([]byte(out.body), &reply); err != nil ||
+		reply.Data.ExecutePlaybook.ExecutionID != edgetest.FirstExecution {
 		t.Fatalf("execute: %d %s", out.status, out.body)
 	}
 	id := reply.Data.ExecutePlaybook.RequestID
-	if diff := cmp.Diff([]string{"expect " + id, "execute demo/echo", "bind " + id + " " + edgetest.FirstExecution}, w.journal.Lines()); diff != "" {
+	if diff := cmp.Diff(
+		[]string{"expect " + id, "execute demo/echo", "bind " + id + " " + edgetest.FirstExecution},
+		w.journal.Lines(),
+	); diff != "" {
 		t.Error(diff)
 	}
-	want := map[string]any{"n": json.Number("12345678901234567890"), "request_id": id, "gateway_url": "http://127.0.0.1:8091"}
+	want := map[string]any{
+		"n":           json.Number("12345678901234567890"),
+		"request_id":  id,
+		"gateway_url": "http://127.0.0.1:8091",
+	}
 	if diff := cmp.Diff(want, w.noetl.Started()[0].Workload); diff != "" {
 		t.Error(diff)
 	}
-	if got := w.pending.Expected()[id]; got.Owner != "id:9007199254740993" || got.ClientID != "c1" || got.SessionKey != authwire.KeyOf(login.SessionToken).String() {
+	if got := w.pending.Expected()[id]; got.Owner != "id:9007199254740993" || got.ClientID != "c1" ||
+		got.SessionKey != authwire.KeyOf(login.SessionToken).String() {
 		t.Errorf("expected %+v", got)
 	}
 
@@ -220,7 +266,9 @@ func TestFromLoginToLogout(t *testing.T) {
 	if err := json.Unmarshal([]byte(proxied.body), &echo); err != nil || proxied.status != 200 {
 		t.Fatalf("proxy: %d %s", proxied.status, proxied.body)
 	}
-	if echo.Path != "/api/echo/a%20b" || echo.Query != "x=1" || echo.Body != `{"hello":1}` || echo.Header.Get("X-User-Id") != "9007199254740993" || strings.Contains(proxied.body, login.SessionToken) {
+	if echo.Path != "/api/echo/a%20b" || echo.Query != "x=1" || echo.Body != `{"hello":1}` ||
+		echo.Header.Get("X-User-Id") != "9007199254740993" ||
+		strings.Contains(proxied.body, login.SessionToken) {
 		t.Errorf("NoETL saw %s", proxied.body)
 	}
 
@@ -238,7 +286,9 @@ func TestFromLoginToLogout(t *testing.T) {
 	lines := bufio.NewReader(stream.Body)
 	first, err1 := lines.ReadString('\n')
 	second, err2 := lines.ReadString('\n')
-	if err1 != nil || err2 != nil || first != "event: message\n" || second != "data: /events?client_id=c1 "+bearer[1]+"\n" || stream.Header.Get("Content-Type") != "text/event-stream" {
+	if err1 != nil || err2 != nil || first != "event: message\n" ||
+		second != "data: /events?client_id=c1 "+bearer[1]+"\n" ||
+		stream.Header.Get("Content-Type") != "text/event-stream" {
 		t.Errorf("stream: %q %q %v %v", first, second, err1, err2)
 	}
 
@@ -253,7 +303,10 @@ func TestFromLoginToLogout(t *testing.T) {
 	if _, err := kv.PutString(t.Context(), authwire.KeyOf(login.SessionToken).String(), "{}"); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, "the session is over", func() bool { return w.send("GET", "/noetl/echo/x", "", bearer...).status == 401 })
+	testkit.Eventually(
+		t, "the session is over",
+		func() bool { return w.send("GET", "/noetl/echo/x", "", bearer...).status == 401 },
+	)
 	w.send("POST", "/graphql", query, bearer...).refused(t, "graphql after logout", 401, "invalid_session")
 }
 
@@ -304,9 +357,12 @@ func TestNATSAwayAndBack(t *testing.T) {
 	if got.header.Get("Retry-After") == "" || got.header.Get("Access-Control-Allow-Origin") != origin {
 		t.Errorf("headers of the 503: %v", got.header)
 	}
-	w.send("POST", "/api/auth/login", `{"auth0_token":"good"}`).refused(t, "login during the outage", 503, "nats_unavailable")
+	w.send("POST", "/api/auth/login", `{"auth0_token":"good"}`).
+		refused(t, "login during the outage", 503, "nats_unavailable")
 	execute := `{"query":"mutation{executePlaybook(name:\"demo/echo\",clientId:\"c1\"){id}}"}`
-	if got := w.send("POST", "/graphql", execute, "X-Session-Token", cached, "Content-Type", "application/json"); !strings.Contains(got.body, `"code":"UNAVAILABLE"`) {
+	if got := w.send(
+		"POST", "/graphql", execute, "X-Session-Token", cached, "Content-Type", "application/json",
+	); !strings.Contains(got.body, `"code":"UNAVAILABLE"`) {
 		t.Errorf("execute during the outage: %d %s", got.status, got.body)
 	}
 	if n := len(w.noetl.Started()); n != 0 {
@@ -318,7 +374,10 @@ func TestNATSAwayAndBack(t *testing.T) {
 		return w.send("GET", "/noetl/echo/x", "", "X-Session-Token", uncached).status == 200
 	})
 	testkit.Eventually(t, "executions start again", func() bool {
-		return strings.Contains(w.send("POST", "/graphql", execute, "X-Session-Token", cached, "Content-Type", "application/json").body, edgetest.FirstExecution)
+		return strings.Contains(
+			w.send("POST", "/graphql", execute, "X-Session-Token", cached, "Content-Type", "application/json").body,
+			edgetest.FirstExecution,
+		)
 	})
 	testkit.Eventually(t, "ready again", func() bool { return w.send("GET", "/readyz", "").status == 200 })
 }

@@ -20,7 +20,10 @@ func TestFault03ResultsCannotBeSentToAnothersClient(t *testing.T) {
 	t.Parallel()
 	w := boot(t)
 	token := w.auth.Add(authwire.User{UserID: 7})
-	got := w.send("POST", "/graphql", `{"query":"mutation{executePlaybook(name:\"demo/echo\",clientId:\"foreign\"){id}}"}`, "Authorization", "Bearer "+token, "Content-Type", "application/json")
+	got := w.send(
+		"POST", "/graphql", `{"query":"mutation{executePlaybook(name:\"demo/echo\",clientId:\"foreign\"){id}}"}`,
+		"Authorization", "Bearer "+token, "Content-Type", "application/json",
+	)
 	if !strings.Contains(got.body, `"FORBIDDEN"`) || len(w.noetl.Started()) != 0 {
 		t.Errorf("%d %s; %d started", got.status, got.body, len(w.noetl.Started()))
 	}
@@ -30,7 +33,10 @@ func TestFault05TheRequestIsKnownBeforeNoETLIsCalled(t *testing.T) {
 	t.Parallel()
 	w := boot(t)
 	token := w.auth.Add(authwire.User{UserID: 7})
-	w.send("POST", "/graphql", `{"query":"mutation{executePlaybook(name:\"demo/echo\",clientId:\"c1\"){id}}"}`, "Authorization", "Bearer "+token, "Content-Type", "application/json")
+	w.send(
+		"POST", "/graphql", `{"query":"mutation{executePlaybook(name:\"demo/echo\",clientId:\"c1\"){id}}"}`,
+		"Authorization", "Bearer "+token, "Content-Type", "application/json",
+	)
 	lines := strings.Join(w.journal.Lines(), "\n")
 	expect, execute := strings.Index(lines, "expect"), strings.Index(lines, "execute demo/echo")
 	if expect < 0 || execute < 0 || expect > execute {
@@ -42,9 +48,13 @@ func TestFault08WhoCallsIsOurWordAndTheTokenStaysHere(t *testing.T) {
 	t.Parallel()
 	w := boot(t)
 	token := w.auth.Add(authwire.User{UserID: 7, Email: "seven@example.com", Roles: []string{"user"}})
-	got := w.send("GET", "/noetl/echo/x?session_token="+token+"&a=1&t="+token, "", "Authorization", "Bearer "+token, "X-Session-Token", token, "Cookie", "session_token="+token+"; other=1",
-		"X-User-Id", "1", "X-User-Email", "admin@example.com", "X-User-Roles", "admin", "X-Custom", "kept", "X-Copy", token)
-	if got.status != http.StatusOK || strings.Contains(got.body, token) || strings.Contains(got.body, "admin") || strings.Contains(got.body, "Cookie") {
+	got := w.send(
+		"GET", "/noetl/echo/x?session_token="+token+"&a=1&t="+token, "", "Authorization", "Bearer "+token,
+		"X-Session-Token", token, "Cookie", "session_token="+token+"; other=1", "X-User-Id", "1", "X-User-Email",
+		"admin@example.com", "X-User-Roles", "admin", "X-Custom", "kept", "X-Copy", token,
+	)
+	if got.status != http.StatusOK || strings.Contains(got.body, token) || strings.Contains(got.body, "admin") ||
+		strings.Contains(got.body, "Cookie") {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	for _, want := range []string{`"X-User-Id":["7"]`, `"X-User-Email":["seven@example.com"]`, `"X-User-Roles":["user"]`, `"X-Custom":["kept"]`, `"query":"a=1"`} {
@@ -53,7 +63,10 @@ func TestFault08WhoCallsIsOurWordAndTheTokenStaysHere(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/noetl/internal/ingress/x", "/noetl/%69nternal/x", "/noetl//internal/x", "/noetl/x/../internal/y", "/noetl/INTERNAL/x"} {
-		if a := w.raw("GET " + path + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\nConnection: close\r\n\r\n"); a.status != 400 && a.status != 404 {
+		if a := w.raw(
+			"GET " + path + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\nConnection: close\r\n\r\n",
+		); a.status != 400 &&
+			a.status != 404 {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
 		}
 	}
@@ -112,10 +125,14 @@ func TestFault12AKnownSessionDoesNotWaitForAuth(t *testing.T) {
 	}
 	w.auth.Fail(fault.New(fault.Unavailable, "auth_busy", "busy"))
 	begin := time.Now()
-	if got := w.send("GET", "/noetl/echo/x", "", "Authorization", "Bearer "+token); got.status != http.StatusOK || time.Since(begin) > time.Second {
+	if got := w.send("GET", "/noetl/echo/x", "", "Authorization", "Bearer "+token); got.status != http.StatusOK ||
+		time.Since(begin) > time.Second {
 		t.Errorf("%d after %v", got.status, time.Since(begin))
 	}
-	if got := w.send("GET", "/noetl/echo/x", "", "Authorization", "Bearer unknown"); got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
+	if got := w.send(
+		"GET", "/noetl/echo/x", "", "Authorization", "Bearer unknown",
+	); got.status != http.StatusServiceUnavailable ||
+		got.header.Get("Retry-After") == "" {
 		t.Errorf("an outage is no 401: %d %s", got.status, got.body)
 	}
 }
@@ -125,7 +142,10 @@ func TestFault13TheTraceGoesOn(t *testing.T) {
 	w := boot(t)
 	token := w.auth.Add(authwire.User{UserID: 7})
 	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-	got := w.send("GET", "/noetl/echo/x", "", "Authorization", "Bearer "+token, "Traceparent", "00-"+trace+"-00f067aa0ba902b7-01", "Tracestate", "a=b")
+	got := w.send(
+		"GET", "/noetl/echo/x", "", "Authorization", "Bearer "+token, "Traceparent",
+		"00-"+trace+"-00f067aa0ba902b7-01", "Tracestate", "a=b",
+	)
 	if !strings.Contains(got.body, "00-"+trace+"-") || !strings.Contains(got.body, `"Tracestate":["a=b"]`) {
 		t.Errorf("%s", got.body)
 	}
@@ -137,7 +157,10 @@ func TestExecutionsOfTheAuthPlaybooksAreHidden(t *testing.T) {
 	t.Parallel()
 	w := boot(t)
 	token := w.auth.Add(authwire.User{UserID: 7})
-	secret, err := w.noetl.Execute(t.Context(), noetlwire.ExecuteRequest{Path: "api_integration/auth0/auth0_validate_session"})
+	secret, err := w.noetl.Execute(
+		t.Context(),
+		noetlwire.ExecuteRequest{Path: "api_integration/auth0/auth0_validate_session"},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,14 +178,32 @@ func TestExecutionsOfTheAuthPlaybooksAreHidden(t *testing.T) {
 			w.send("GET", "/noetl/executions/"+spelled, "", bearer...).refused(t, spelled, 400, "bad_execution_id")
 		}
 		w.send("GET", "/noetl/EXECUTIONS/"+id, "", bearer...).refused(t, "upper case", 403, "route_not_allowed")
-		w.send("POST", "/noetl/executions/"+id+"/cancel", "{}", bearer...).refused(t, "cancel", 404, "no_such_execution")
-		if got := w.send("POST", "/graphql", `{"query":"{execution(id:\"`+id+`\"){status}}"}`, bearer...); !strings.Contains(got.body, `"execution":null`) {
+		w.send("POST", "/noetl/executions/"+id+"/cancel", "{}", bearer...).
+			refused(t, "cancel", 404, "no_such_execution")
+		if got := w.send(
+			"POST",
+			"/graphql",
+			`{"query":"{execution(id:\"`+id+`\"){status}}"}`,
+			bearer...); !strings.Contains(
+			got.body,
+			`"execution":null`,
+		) {
 			t.Errorf("graphql: %s", got.body)
 		}
-		if got := w.send("POST", "/graphql", `{"query":"mutation{proxyRequest(input:{method:\"GET\",endpoint:\"/api/executions/`+id+`\"}){success data}}"}`, bearer...); !strings.Contains(got.body, `"success":false`) || strings.Contains(got.body, "auth0_validate") {
+		if got := w.send(
+			"POST",
+			"/graphql",
+			`{"query":"mutation{proxyRequest(input:{method:\"GET\",endpoint:\"/api/executions/`+id+`\"}){success data}}"}`,
+			bearer...); !strings.Contains(got.body, `"success":false`) ||
+			strings.Contains(got.body, "auth0_validate") {
 			t.Errorf("proxyRequest: %s", got.body)
 		}
-		if got := w.send("GET", "/noetl/executions/"+string(open.ExecutionID), "", bearer...); got.status != 200 || !strings.Contains(got.body, "demo/echo") {
+		if got := w.send(
+			"GET",
+			"/noetl/executions/"+string(open.ExecutionID),
+			"",
+			bearer...); got.status != 200 ||
+			!strings.Contains(got.body, "demo/echo") {
 			t.Errorf("another's: %d %s", got.status, got.body)
 		}
 		if got := w.send("GET", "/noetl/executions/12345", "", bearer...); got.status != 404 {

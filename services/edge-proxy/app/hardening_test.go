@@ -43,8 +43,10 @@ func TestProtectedRoutesNeedASession(t *testing.T) {
 	w := boot(t)
 	for _, path := range []string{"/graphql", "/noetl/execute", "/noetl/echo/x", "/noetl/executions/1/rerun"} {
 		for name, headers := range map[string][]string{
-			"none": nil, "unknown": {"Authorization", "Bearer x"}, "no legal key": {"X-Session-Token", "a b*>.."}, "empty": {"Authorization", "Bearer "},
-			"long": {"X-Session-Token", strings.Repeat("x", 5000)}, "basic": {"Authorization", "Basic eDp5"}, "cookie": {"Cookie", "session_token=x"},
+			"none": nil, "unknown": {"Authorization", "Bearer x"}, "no legal key": {"X-Session-Token", "a b*>.."},
+			"empty": {"Authorization", "Bearer "},
+			"long":  {"X-Session-Token", strings.Repeat("x", 5000)}, "basic": {"Authorization", "Basic eDp5"},
+			"cookie": {"Cookie", "session_token=x"},
 		} {
 			code := "invalid_session"
 			if name == "none" || name == "empty" || name == "basic" {
@@ -67,12 +69,17 @@ func TestNoPathLeadsToInternalRoutes(t *testing.T) {
 	w := boot(t)
 	token := w.auth.Add(authwire.User{UserID: 7})
 	for _, path := range []string{
-		"/noetl/internal/ingress/orders", "/noetl/Internal/x", "/noetl/%69nternal/x", "/noetl/%2569nternal/x", "/noetl/internal;a/x", "/noetl/./internal/x",
-		"/noetl/x/../internal/y", "/noetl/x/%2e%2e/internal/y", "/noetl/x%2f..%2finternal", "/noetl//internal/x", "/noetl/..;/internal/x", "/noetl/\\internal",
-		"/noetl/%252e%252e/internal", "/noetl/..%5cinternal", "//noetl/internal/x", "/%6eoetl/internal/x", "/noetl/%c0%ae%c0%ae/internal", "/noetl/internal%00/x",
+		"/noetl/internal/ingress/orders", "/noetl/Internal/x", "/noetl/%69nternal/x", "/noetl/%2569nternal/x",
+		"/noetl/internal;a/x", "/noetl/./internal/x",
+		"/noetl/x/../internal/y", "/noetl/x/%2e%2e/internal/y", "/noetl/x%2f..%2finternal", "/noetl//internal/x",
+		"/noetl/..;/internal/x", "/noetl/\\internal",
+		"/noetl/%252e%252e/internal", "/noetl/..%5cinternal", "//noetl/internal/x", "/%6eoetl/internal/x",
+		"/noetl/%c0%ae%c0%ae/internal", "/noetl/internal%00/x",
 		"/api/internal/callback", "/api/internal/x/../callback", "/x/../api/internal/callback", "/noetl",
 	} {
-		got := w.raw("POST " + path + " HTTP/1.1\r\nHost: gateway\r\nX-Session-Token: " + token + "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+		got := w.raw(
+			"POST " + path + " HTTP/1.1\r\nHost: gateway\r\nX-Session-Token: " + token + "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+		)
 		cleaned := got.status/100 == 3 && !strings.HasPrefix(path, "/noetl/") // the mux shows where it would lead
 		if got.status != 400 && got.status != 404 && !cleaned {
 			t.Errorf("%s: %d %s", path, got.status, got.body)
@@ -89,7 +96,8 @@ func TestWorkersRoutesAreExposedOnlyOnRequest(t *testing.T) {
 	w.send("POST", "/api/internal/callback", "{}").refused(t, "callback", 404, "no_such_route")
 	w.stop()
 	w.start("GATEWAY_EXPOSE_INTERNAL=true", "GATEWAY_CALLBACK_URL="+w.ingress.URL)
-	if got := w.send("POST", "/api/internal/callback", "{}"); got.status != 202 || got.header.Get("X-Path") != "/api/internal/callback" {
+	if got := w.send("POST", "/api/internal/callback", "{}"); got.status != 202 ||
+		got.header.Get("X-Path") != "/api/internal/callback" {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 }
@@ -147,12 +155,17 @@ func TestEnforcedAccessHasNoWayAround(t *testing.T) {
 	if got := w.noetl.Started()[before:]; len(got) != 0 {
 		t.Errorf("started %+v", got)
 	}
-	if got := w.send("POST", "/noetl/executions/"+edgetest.FirstExecution+"/rerun", `{"workload":{}}`, headers...); got.status != 200 {
+	if got := w.send(
+		"POST",
+		"/noetl/executions/"+edgetest.FirstExecution+"/rerun",
+		`{"workload":{}}`,
+		headers...); got.status != 200 {
 		t.Errorf("rerunning what may be executed: %d %s", got.status, got.body)
 	}
 	w.nats.Stop()
 	testkit.Eventually(t, "the outage is noticed", func() bool { return w.send("GET", "/readyz", "").status == 503 })
-	w.send("POST", "/noetl/execute", `{"path":"demo/echo"}`, headers...).refused(t, "nobody can tell", 503, "nats_unavailable")
+	w.send("POST", "/noetl/execute", `{"path":"demo/echo"}`, headers...).
+		refused(t, "nobody can tell", 503, "nats_unavailable")
 }
 
 // A page on another origin can make a browser send a cookie with a form post or a WebSocket
@@ -228,7 +241,8 @@ func TestBadInputIsRefusedInWords(t *testing.T) {
 		}
 		got := w.send(c.method, c.path, c.body, headers...)
 		got.refused(t, name, c.status, c.code)
-		if (got.header.Get("Access-Control-Allow-Origin") != origin && c.method != "PROPFIND") || got.header.Get("X-Content-Type-Options") != "nosniff" {
+		if (got.header.Get("Access-Control-Allow-Origin") != origin && c.method != "PROPFIND") ||
+			got.header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: headers %v", name, got.header)
 		}
 	}

@@ -23,7 +23,12 @@ func frames(near http.Handler, address string, tel *telemetry.Telemetry) (edge.F
 		return fanoutevents.New(base, noetl.Transport(tel)), nil, nil
 	}
 	local := fanoutevents.NewLocal(near)
-	return fanoutevents.New(&url.URL{Scheme: "http", Host: "event-fanout"}, local.Transport()), []run.Component{local}, nil
+	return fanoutevents.New(
+			&url.URL{Scheme: "http", Host: "event-fanout"},
+			local.Transport(),
+		), []run.Component{
+			local,
+		}, nil
 }
 
 // neighbour returns the routes of another service: in this process, or over HTTP.

@@ -44,8 +44,15 @@ func TestCommandsOverNATS(t *testing.T) {
 			ctx, calls, "edge-proxy", edgewire.SubjectCancel, edgewire.CancelRequest{})
 		return !fault.Outage(err)
 	})
-	in := edgewire.ExecuteRequest{SessionToken: token, ClientID: "c1", Name: "demo/echo", Variables: json.RawMessage(`{"n":9007199254740993}`)}
-	out, err := natskit.Call[edgewire.ExecuteRequest, edgewire.ExecuteResponse](ctx, calls, "edge-proxy", edgewire.SubjectExecute, in)
+	in := edgewire.ExecuteRequest{
+		SessionToken: token,
+		ClientID:     "c1",
+		Name:         "demo/echo",
+		Variables:    json.RawMessage(`{"n":9007199254740993}`),
+	}
+	out, err := natskit.Call[edgewire.ExecuteRequest, edgewire.ExecuteResponse](
+		ctx, calls, "edge-proxy", edgewire.SubjectExecute, in,
+	)
 	if err != nil || out.ExecutionID != edgetest.FirstExecution || out.RequestID == "" {
 		t.Fatalf("%+v %v", out, err)
 	}
@@ -54,11 +61,17 @@ func TestCommandsOverNATS(t *testing.T) {
 	} else if text, err := json.Marshal(started[0].Workload); err != nil || !strings.Contains(string(text), "9007199254740993") {
 		t.Errorf("%s %v", text, err)
 	}
-	again, err := natskit.Call[edgewire.RerunRequest, edgewire.ExecuteResponse](ctx, calls, "edge-proxy", edgewire.SubjectRerun, edgewire.RerunRequest{SessionToken: token, ExecutionID: out.ExecutionID})
+	again, err := natskit.Call[edgewire.RerunRequest, edgewire.ExecuteResponse](
+		ctx, calls, "edge-proxy", edgewire.SubjectRerun,
+		edgewire.RerunRequest{SessionToken: token, ExecutionID: out.ExecutionID},
+	)
 	if err != nil || again.ExecutionID == out.ExecutionID {
 		t.Errorf("%+v %v", again, err)
 	}
-	gone, err := natskit.Call[edgewire.CancelRequest, edgewire.CancelResponse](ctx, calls, "edge-proxy", edgewire.SubjectCancel, edgewire.CancelRequest{SessionToken: token, ExecutionID: out.ExecutionID, Reason: "enough"})
+	gone, err := natskit.Call[edgewire.CancelRequest, edgewire.CancelResponse](
+		ctx, calls, "edge-proxy", edgewire.SubjectCancel,
+		edgewire.CancelRequest{SessionToken: token, ExecutionID: out.ExecutionID, Reason: "enough"},
+	)
 	if err != nil || gone.Status != "cancelled" || w.noetl.Reason(out.ExecutionID) != "enough" {
 		t.Errorf("%+v %v", gone, err)
 	}
@@ -70,7 +83,9 @@ func TestCommandsOverNATS(t *testing.T) {
 		"unknown kind":        {Name: "demo/echo", SessionToken: token, ResourceKind: "tool"},
 		"another's client":    {Name: "demo/echo", SessionToken: token, ClientID: "foreign"},
 	} {
-		_, err := natskit.Call[edgewire.ExecuteRequest, edgewire.ExecuteResponse](ctx, calls, "edge-proxy", edgewire.SubjectExecute, bad)
+		_, err := natskit.Call[edgewire.ExecuteRequest, edgewire.ExecuteResponse](
+			ctx, calls, "edge-proxy", edgewire.SubjectExecute, bad,
+		)
 		if err == nil || fault.Outage(err) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	settings "github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/routesfile"
 	"github.com/noetl/gateway/services/edge-proxy/internal/config"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
@@ -19,7 +19,9 @@ func RoutesTool() run.Tool {
 }
 
 func tableOf(a config.Authority) (*edge.Table, error) {
-	return routesfile.Load(routesfile.Options{Path: a.RoutesFile, OperatorRoles: a.OperatorRoles, Sandbox: a.ConsoleIsSandbox})
+	return routesfile.Load(
+		routesfile.Options{Path: a.RoutesFile, OperatorRoles: a.OperatorRoles, Sandbox: a.ConsoleIsSandbox},
+	)
 }
 
 func routes(args []string, stdout io.Writer) error {
@@ -59,7 +61,9 @@ func printTable(out io.Writer, table *edge.Table) error {
 	_, _ = fmt.Fprintf(w, "# %s\nCLASS\tROLES\tPERMISSIONS\tROUTE UNDER /noetl/\n", table.Source)
 	for _, r := range table.Rules() {
 		class := table.Class(r.Class)
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Class, words(class.Roles, "nobody"), words(class.Permissions, "-"), r)
+		_, _ = fmt.Fprintf(
+			w, "%s\t%s\t%s\t%s\n", r.Class, words(class.Roles, "nobody"), words(class.Permissions, "-"), r,
+		)
 	}
 	return w.Flush()
 }

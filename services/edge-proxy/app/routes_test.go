@@ -25,11 +25,13 @@ func TestRoutesVerb(t *testing.T) {
 		}
 	}
 	var out, errs bytes.Buffer
-	if code := app.Main([]string{"routes", "GET"}, &out, &errs); code != 2 || !strings.Contains(errs.String(), "routes [<method> <path>") {
+	if code := app.Main([]string{"routes", "GET"}, &out, &errs); code != 2 ||
+		!strings.Contains(errs.String(), "routes [<method> <path>") {
 		t.Errorf("wrong usage: %d %s", code, &errs)
 	}
 	t.Setenv("GATEWAY_ROUTES_FILE", "/nowhere")
-	if code := app.Main([]string{"routes"}, &out, &errs); code != 1 || !strings.Contains(errs.String(), "GATEWAY_ROUTES_FILE") {
+	if code := app.Main([]string{"routes"}, &out, &errs); code != 1 ||
+		!strings.Contains(errs.String(), "GATEWAY_ROUTES_FILE") {
 		t.Errorf("a file that is missing: %d %s", code, &errs)
 	}
 }

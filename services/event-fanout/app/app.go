@@ -14,12 +14,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
-	settings "github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/sessions"
+	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/weborigin"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/eventfeed"
@@ -79,18 +79,35 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	warnOpen(ctx, tel.Logger, cfg)
 
 	// Adapters.
-	frames, err := natsframes.New(nc, natsframes.Config{TTL: cfg.FrameTTL, MaxBytes: cfg.FrameMaxBytes, MaxPerClient: cfg.FramePerClient, Replicas: cfg.Process.NATS.Replicas}, tel)
+	frames, err := natsframes.New(
+		nc,
+		natsframes.Config{
+			TTL:          cfg.FrameTTL,
+			MaxBytes:     cfg.FrameMaxBytes,
+			MaxPerClient: cfg.FramePerClient,
+			Replicas:     cfg.Process.NATS.Replicas,
+		},
+		tel,
+	)
 	if err != nil {
 		return nil, err
 	}
 	feed := natslive.New(nc)
 	clients := natskv.NewClientStore(js, room)
 	routes := natskv.NewRoutes(js, cfg.RequestTTL, room)
-	lifecycle, err := natslifecycle.New(nc, natslifecycle.Config{TTL: cfg.LifecycleTTL, MaxBytes: cfg.LifecycleBytes, Replicas: cfg.Process.NATS.Replicas}, tel)
+	lifecycle, err := natslifecycle.New(
+		nc,
+		natslifecycle.Config{TTL: cfg.LifecycleTTL, MaxBytes: cfg.LifecycleBytes, Replicas: cfg.Process.NATS.Replicas},
+		tel,
+	)
 	if err != nil {
 		return nil, err
 	}
-	results := natsobjects.New(js, natsobjects.Config{TTL: cfg.RequestTTL, MaxBytes: cfg.ResultsBytes, Replicas: cfg.Process.NATS.Replicas}, uuid.NewString)
+	results := natsobjects.New(
+		js,
+		natsobjects.Config{TTL: cfg.RequestTTL, MaxBytes: cfg.ResultsBytes, Replicas: cfg.Process.NATS.Replicas},
+		uuid.NewString,
+	)
 	settler := natsrelay.NewSettler(nc)
 	session, err := sessions.New(nc, cfg.Sessions, tel)
 	if err != nil {
@@ -99,24 +116,56 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 
 	// The domain and its operations.
 	svc := fanout.New(fanout.Deps{
-		Frames: frames, Feed: feed, Clients: clients, Requests: natskv.NewRequestStore(js, cfg.RequestBucket,
+		Frames:  frames,
+		Feed:    feed,
+		Clients: clients,
+		Requests: natskv.NewRequestStore(js, cfg.RequestBucket,
 			cfg.RequestTTL, room),
-		Results: results, Tickets: natskv.NewTicketStore(js, room), Commands: natsedge.New(nc, tel),
-		Routes: natskv.RouteIndex{Routes: routes}, Pending: natskv.PendingIndex{Routes: routes}, Lifecycle: lifecycle, Settler: settler, Relay: natsrelay.New(nc, tel),
-		Logger: tel.Logger, NewID: uuid.NewString, Now: time.Now, Forwarded: cfg.Forwarded, Version: run.Version(),
+		Results:  results,
+		Tickets:  natskv.NewTicketStore(js, room),
+		Commands: natsedge.New(nc, tel),
+		Routes: natskv.RouteIndex{
+			Routes: routes,
+		},
+		Pending:   natskv.PendingIndex{Routes: routes},
+		Lifecycle: lifecycle,
+		Settler:   settler,
+		Relay:     natsrelay.New(nc, tel),
+		Logger:    tel.Logger,
+		NewID:     uuid.NewString,
+		Now:       time.Now,
+		Forwarded: cfg.Forwarded,
+		Version:   run.Version(),
 	})
 	intakes, err := intakes(cfg, js, svc, settler, tel)
 	if err != nil {
 		return nil, err
 	}
 	hub := fanout.NewHub(ctx, fanout.HubConfig{
-		Heartbeat: cfg.Heartbeat, QueueFrames: cfg.QueueFrames, QueueBytes: cfg.QueueBytes, MaxStreams: cfg.MaxStreams, StreamsPerUser: cfg.PerUser,
-		StreamsPerSession: cfg.PerSession, StreamsPerAddress: cfg.PerAddress, Recheck: cfg.SessionRecheck,
+		Heartbeat:         cfg.Heartbeat,
+		QueueFrames:       cfg.QueueFrames,
+		QueueBytes:        cfg.QueueBytes,
+		MaxStreams:        cfg.MaxStreams,
+		StreamsPerUser:    cfg.PerUser,
+		StreamsPerSession: cfg.PerSession,
+		StreamsPerAddress: cfg.PerAddress,
+		Recheck:           cfg.SessionRecheck,
 	}, frames, feed, clients, session, tel.Logger)
 	session.OnRevoked(hub.EndSession)
-	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "event-fanout")})
-	undelivered := prometheus.NewCounter(prometheus.CounterOpts{Name: "noetl_gateway_callback_undelivered_total", Help: "Callbacks that nobody waited for."})
-	open := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "noetl_gateway_streams", Help: "Open event streams."}, func() float64 { return float64(hub.Streams()) })
+	set := endpoints.New(
+		svc,
+		kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "event-fanout")},
+	)
+	undelivered := prometheus.NewCounter(
+		prometheus.CounterOpts{
+			Name: "noetl_gateway_callback_undelivered_total",
+			Help: "Callbacks that nobody waited for.",
+		},
+	)
+	open := prometheus.NewGaugeFunc(
+		prometheus.GaugeOpts{Name: "noetl_gateway_streams", Help: "Open event streams."},
+		func() float64 { return float64(hub.Streams()) },
+	)
 	tel.Registry.MustRegister(undelivered, open)
 
 	// Listeners.
@@ -133,18 +182,48 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	}
 	doors := &httpapi.Doors{Opening: kit.NewRates(cfg.OpeningRate, cfg.OpeningRate/6).Count(refusals, "stream_opening")}
 	origins := weborigin.New(cfg.Web, http.MethodGet, http.MethodPost)
-	streams := &httpapi.Events{Set: set, Hub: hub, Sessions: session, Doors: doors, Origins: origins, WriteTimeout: cfg.WriteTimeout, PeerTimeout: cfg.PeerTimeout}
+	streams := &httpapi.Events{
+		Set:          set,
+		Hub:          hub,
+		Sessions:     session,
+		Doors:        doors,
+		Origins:      origins,
+		WriteTimeout: cfg.WriteTimeout,
+		PeerTimeout:  cfg.PeerTimeout,
+	}
 	if cfg.SSE {
 		publicMux.Handle("/events", streams) // the mux would take HEAD for GET
 	}
-	sockets := httpapi.NewWebSockets(ctx, streams, httpapi.WebSocketLimits{MaxMessage: cfg.WSMaxMessage, PerMinute: cfg.WSRate, Silence: cfg.Silence()})
+	sockets := httpapi.NewWebSockets(
+		ctx, streams,
+		httpapi.WebSocketLimits{MaxMessage: cfg.WSMaxMessage, PerMinute: cfg.WSRate, Silence: cfg.Silence()},
+	)
 	if cfg.WebSocket {
 		publicMux.Handle("/ws", sockets)
 	}
-	publicMux.Handle("POST /events/ticket", &httpapi.Tickets{Set: set, Sessions: session, Doors: doors, Rate: kit.NewRates(ticketsPerMinute, ticketBurst).Count(refusals, "ticket")})
-	publicMux.Handle("GET "+fanout.ResultsPath+"{request_id}", httpapi.NewResults(set, session, results, cfg.WriteTimeout))
+	publicMux.Handle(
+		"POST /events/ticket",
+		&httpapi.Tickets{
+			Set:      set,
+			Sessions: session,
+			Doors:    doors,
+			Rate:     kit.NewRates(ticketsPerMinute, ticketBurst).Count(refusals, "ticket"),
+		},
+	)
+	publicMux.Handle(
+		"GET "+fanout.ResultsPath+"{request_id}",
+		httpapi.NewResults(set, session, results, cfg.WriteTimeout),
+	)
 	a.public = proxies.Wrap(httpkit.Routes(publicMux))
-	a.internal = httpkit.Edge(tel, host.Health.Retire(httpapi.Internal(set, httpapi.LargeResults{Store: results, Max: cfg.ResultMaxBytes, Message: nc.MaxPayload}, cfg.InternalToken, undelivered)))
+	a.internal = httpkit.Edge(
+		tel,
+		host.Health.Retire(
+			httpapi.Internal(
+				set, httpapi.LargeResults{Store: results, Max: cfg.ResultMaxBytes, Message: nc.MaxPayload},
+				cfg.InternalToken, undelivered,
+			),
+		),
+	)
 	internal, err := httpkit.Listen(ctx, cfg.InternalBind, cfg.InternalPort, "GATEWAY_INTERNAL_PORT")
 	if err != nil {
 		return nil, err
@@ -159,14 +238,20 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	}
 
 	consumer := natsapi.NewConsumer(lifecycle, natslifecycle.Decode, set, tel)
-	host.Health.Add(httpkit.Check{Name: natskit.StorageCheck, Probe: clients.Storage().Probe},
+	host.Health.Add(
+		httpkit.Check{Name: natskit.StorageCheck, Probe: clients.Storage().Probe},
 		httpkit.Check{Name: "event_feed", Tell: func(ctx context.Context) (string,
 			error,
 		) {
 			return fanout.TellSources(ctx, intakes)
 		}},
 		httpkit.Check{Name: "lifecycle_log", Critical: true, Probe: consumer.Probe},
-		httpkit.Check{Name: "frame_store", Critical: true, Probe: func(ctx context.Context) error { _, err := frames.Window(ctx); return err }})
+		httpkit.Check{
+			Name:     "frame_store",
+			Critical: true,
+			Probe:    func(ctx context.Context) error { _, err := frames.Window(ctx); return err },
+		},
+	)
 
 	drain := func() { // once more is harmless: streams that were not hijacked end with the listener
 		dctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), streamDrain)
@@ -176,9 +261,14 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	a.components = []run.Component{
 		session,
 		run.Func("room in NATS", func(ctx context.Context) error {
-			wanted := int64(room.Replicas) * (cfg.Process.NATS.StoreBytes + cfg.FrameMaxBytes + cfg.LifecycleBytes + cfg.ResultsBytes)
-			return natskit.TellRoom(ctx, nc, js, wanted,
-				"GATEWAY_STORE_MAX_BYTES, GATEWAY_FRAME_MAX_BYTES, GATEWAY_LIFECYCLE_MAX_BYTES, GATEWAY_RESULT_STORE_MAX_BYTES", tel.Logger)
+			wanted := int64(
+				room.Replicas,
+			) * (cfg.Process.NATS.StoreBytes + cfg.FrameMaxBytes + cfg.LifecycleBytes + cfg.ResultsBytes)
+			return natskit.TellRoom(
+				ctx, nc, js, wanted,
+				"GATEWAY_STORE_MAX_BYTES, GATEWAY_FRAME_MAX_BYTES, GATEWAY_LIFECYCLE_MAX_BYTES, GATEWAY_RESULT_STORE_MAX_BYTES",
+				tel.Logger,
+			)
 		}),
 		run.Func("live feed", func(ctx context.Context) error { return feed.Run(ctx, hub.Resync) }),
 		run.Func("heartbeats", hub.Run),
@@ -204,10 +294,16 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 
 // intakes makes one intake for each source of lifecycle events: NoETL's streams, and its event feed
 // where it has one.
-func intakes(cfg Config, js jetstream.JetStream, svc *fanout.Service, settler *natsrelay.Settler, tel *telemetry.Telemetry) ([]*fanout.Intake, error) {
+func intakes(
+	cfg Config, js jetstream.JetStream, svc *fanout.Service, settler *natsrelay.Settler, tel *telemetry.Telemetry,
+) ([]*fanout.Intake, error) {
 	types := fanout.Wanted(cfg.Forwarded)
 	sources := []fanout.LifecycleSource{natsevents.New(js, natsevents.Config{
-		Stream: cfg.UpdatesStream, Prefix: cfg.UpdatesPrefix, Types: types, Names: natsevents.WellKnown(), FirstLook: cfg.RequestTTL,
+		Stream:    cfg.UpdatesStream,
+		Prefix:    cfg.UpdatesPrefix,
+		Types:     types,
+		Names:     natsevents.WellKnown(),
+		FirstLook: cfg.RequestTTL,
 	}, tel.Logger)}
 	feeds, err := cfg.Feeds()
 	if err != nil {
@@ -252,14 +348,26 @@ func (a *App) Internal() http.Handler { return a.internal }
 
 // Run is the life of the split process.
 func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
-	return run.Serve(ctx, "event-fanout", cfg.Process, stdout, func(ctx context.Context, host run.Host) (run.Part, error) { return New(ctx, cfg, host) })
+	return run.Serve(
+		ctx,
+		"event-fanout",
+		cfg.Process,
+		stdout,
+		func(ctx context.Context, host run.Host) (run.Part, error) { return New(ctx, cfg, host) },
+	)
 }
 
 // warnOpen says that nothing guards the workers' listener but the request id: workers of today send no token.
 func warnOpen(ctx context.Context, logger *slog.Logger, cfg Config) {
 	if cfg.InternalToken == "" && cfg.Env != "development" {
-		logger.WarnContext(ctx, "the workers' listener takes callbacks from whoever reaches it and knows a request id: "+
-			"set GATEWAY_INTERNAL_TOKEN if the workers can send one, and keep the listener on a private network",
-			"bind", cfg.InternalBind, "port", cfg.InternalPort)
+		logger.WarnContext(
+			ctx,
+			"the workers' listener takes callbacks from whoever reaches it and knows a request id: "+
+				"set GATEWAY_INTERNAL_TOKEN if the workers can send one, and keep the listener on a private network",
+			"bind",
+			cfg.InternalBind,
+			"port",
+			cfg.InternalPort,
+		)
 	}
 }

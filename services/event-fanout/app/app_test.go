@@ -44,7 +44,14 @@ type world struct {
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	server := testkit.StartNATS(tb)
-	w := &world{t: tb, nats: server, nc: server.Connect(tb), js: server.JetStream(tb), tel: telemetry.Nop("test"), sessions: map[string]authwire.Session{}}
+	w := &world{
+		t:        tb,
+		nats:     server,
+		nc:       server.Connect(tb),
+		js:       server.JetStream(tb),
+		tel:      telemetry.Nop("test"),
+		sessions: map[string]authwire.Session{},
+	}
 	resolve := kit.Lift("auth.resolve", func(_ context.Context, in authwire.ResolveRequest) (authwire.Session, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -56,11 +63,17 @@ func newWorld(tb testing.TB) *world {
 	})
 	auth := natskit.NewService(w.nc, w.tel, "auth", "test", natskit.Mount(authwire.SubjectResolve, 64, resolve))
 	w.start(auth)
-	if _, err := w.js.CreateKeyValue(tb.Context(), jetstream.KeyValueConfig{Bucket: authwire.RevokedBucket}); err != nil {
+	if _, err := w.js.CreateKeyValue(
+		tb.Context(),
+		jetstream.KeyValueConfig{Bucket: authwire.RevokedBucket},
+	); err != nil {
 		tb.Fatal(err)
 	}
 	// As NoETL would, but under another name than it gives its streams: those are its alone to make.
-	if _, err := w.js.CreateStream(tb.Context(), jetstream.StreamConfig{Name: "server", Subjects: []string{"noetl.events.>"}}); err != nil {
+	if _, err := w.js.CreateStream(
+		tb.Context(),
+		jetstream.StreamConfig{Name: "server", Subjects: []string{"noetl.events.>"}},
+	); err != nil {
 		tb.Fatal(err)
 	}
 	return w
@@ -85,7 +98,10 @@ func (w *world) login(user int64, ttl time.Duration) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	token := fmt.Sprintf("token-%d-%d", user, len(w.sessions))
-	w.sessions[token] = authwire.Session{User: authwire.User{UserID: user, Email: "u@example.com"}, ExpiresAt: time.Now().Add(ttl)}
+	w.sessions[token] = authwire.Session{
+		User:      authwire.User{UserID: user, Email: "u@example.com"},
+		ExpiresAt: time.Now().Add(ttl),
+	}
 	return token
 }
 
@@ -117,7 +133,9 @@ func (r *replica) holds(t *testing.T, streams float64) {
 // replica starts an event-fanout; extra settings are NAME=value.
 func (w *world) replica(settings ...string) *replica {
 	w.t.Helper()
-	cfg, err := app.Load(append([]string{"GATEWAY_PORT=0", "GATEWAY_INTERNAL_PORT=0", "GATEWAY_BIND=127.0.0.1"}, settings...))
+	cfg, err := app.Load(
+		append([]string{"GATEWAY_PORT=0", "GATEWAY_INTERNAL_PORT=0", "GATEWAY_BIND=127.0.0.1"}, settings...),
+	)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -129,7 +147,13 @@ func (w *world) replica(settings ...string) *replica {
 	}
 	stop := w.start(append([]run.Component{run.CloseNATS(host.NATS)}, a.Components()...)...)
 	testkit.Eventually(w.t, "event-fanout serves", func() bool { return health.Serving(context.Background()) })
-	return &replica{public: a.Ready().Public, internal: a.Ready().Internal, stop: stop, health: health, registry: host.Telemetry.Registry}
+	return &replica{
+		public:   a.Ready().Public,
+		internal: a.Ready().Internal,
+		stop:     stop,
+		health:   health,
+		registry: host.Telemetry.Registry,
+	}
 }
 
 func (w *world) host() run.Host {
@@ -144,23 +168,32 @@ func (w *world) expect(request, client string) {
 }
 
 func (w *world) tryExpect(request, client, owner string) error {
-	_, err := natskit.Call[fanoutwire.ExpectRequest, fanoutwire.ExpectResponse](w.t.Context(), natskit.NewClient(w.nc, w.tel), "event-fanout", fanoutwire.SubjectExpect,
-		fanoutwire.ExpectRequest{RequestID: request, ClientID: client, Owner: owner, PlaybookPath: "demo/echo"})
+	_, err := natskit.Call[fanoutwire.ExpectRequest, fanoutwire.ExpectResponse](
+		w.t.Context(), natskit.NewClient(w.nc, w.tel), "event-fanout", fanoutwire.SubjectExpect,
+		fanoutwire.ExpectRequest{RequestID: request, ClientID: client, Owner: owner, PlaybookPath: "demo/echo"},
+	)
 	return err
 }
 
 func (w *world) bind(request, execution string) {
 	w.t.Helper()
-	if _, err := natskit.Call[fanoutwire.BindRequest, fanoutwire.BindResponse](w.t.Context(), natskit.NewClient(w.nc, w.tel), "event-fanout", fanoutwire.SubjectBind,
-		fanoutwire.BindRequest{RequestID: request, ExecutionID: execution}); err != nil {
+	if _, err := natskit.Call[fanoutwire.BindRequest, fanoutwire.BindResponse](
+		w.t.Context(), natskit.NewClient(w.nc, w.tel), "event-fanout", fanoutwire.SubjectBind,
+		fanoutwire.BindRequest{RequestID: request, ExecutionID: execution},
+	); err != nil {
 		w.t.Fatal(err)
 	}
 }
 
 func (w *world) event(eventType, step string) {
 	w.t.Helper()
-	payload := fmt.Sprintf(`{"event_type":%q,"execution_id":%s,"step_name":%q,"timestamp":"2026-01-02T03:04:05Z"}`, eventType, execution, step)
-	if _, err := w.js.Publish(w.t.Context(), "noetl.events.default.default."+execution+".0", []byte(payload)); err != nil {
+	payload := fmt.Sprintf(
+		`{"event_type":%q,"execution_id":%s,"step_name":%q,"timestamp":"2026-01-02T03:04:05Z"}`, eventType,
+		execution, step,
+	)
+	if _, err := w.js.Publish(
+		w.t.Context(), "noetl.events.default.default."+execution+".0", []byte(payload),
+	); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -196,13 +229,21 @@ func TestProgressStateAndResultArriveInOrderEachOnce(t *testing.T) {
 	w.expect("r1", client)
 	w.event("step.exit", "early") // before the request is bound to its execution
 	w.bind("r1", execution)
-	if code, body := w.post(b.internal+"/api/internal/progress", `{"request_id":"r1","step":"s1","message":"half","progress":0.5}`); code != 200 || body != `{"status":"sent"}` {
+	if code, body := w.post(
+		b.internal+"/api/internal/progress",
+		`{"request_id":"r1","step":"s1","message":"half","progress":0.5}`,
+	); code != 200 ||
+		body != `{"status":"sent"}` {
 		t.Errorf("progress: %d %s", code, body)
 	}
 	w.event("call.done", "hidden") // not on the allow-list
 	w.event("step.exit", "late")
 	for range 2 { // a repeated callback is answered and not sent twice
-		if code, body := w.post(b.internal+"/api/internal/callback/async", `{"request_id":"r1","execution_id":"`+execution+`","data":{"n":12345678901234567890}}`); code != 200 || body != `{"status":"delivered"}` {
+		if code, body := w.post(
+			b.internal+"/api/internal/callback/async",
+			`{"request_id":"r1","execution_id":"`+execution+`","data":{"n":12345678901234567890}}`,
+		); code != 200 ||
+			body != `{"status":"delivered"}` {
 			t.Errorf("callback: %d %s", code, body)
 		}
 	}
@@ -210,7 +251,10 @@ func TestProgressStateAndResultArriveInOrderEachOnce(t *testing.T) {
 
 	w.expect("r2", client)
 	w.bind("r2", "2")
-	if code, _ := w.post(a.internal+"/api/internal/callback/async", `{"request_id":"r2","status":"FAILED","error":{"message":"boom"}}`); code != 200 {
+	if code, _ := w.post(
+		a.internal+"/api/internal/callback/async",
+		`{"request_id":"r2","status":"FAILED","error":{"message":"boom"}}`,
+	); code != 200 {
 		t.Errorf("failed callback: %d", code)
 	}
 	got := append(stream.Until(t, "playbook/result"), stream.Until(t, "playbook/result")...)
@@ -225,10 +269,12 @@ func TestProgressStateAndResultArriveInOrderEachOnce(t *testing.T) {
 		}
 		seen[e.ID] = true
 	}
-	if !strings.Contains(got[4].Data, `"data":{"n":12345678901234567890}`) || !strings.Contains(got[4].Data, `"executionId":"`+execution+`"`) {
+	if !strings.Contains(got[4].Data, `"data":{"n":12345678901234567890}`) ||
+		!strings.Contains(got[4].Data, `"executionId":"`+execution+`"`) {
 		t.Errorf("result changed on its way: %s", got[4].Data)
 	}
-	if !strings.Contains(got[6].Data, `"error":{"code":-32000,"message":"boom"}`) || !strings.Contains(got[6].Data, `"status":"FAILED"`) {
+	if !strings.Contains(got[6].Data, `"error":{"code":-32000,"message":"boom"}`) ||
+		!strings.Contains(got[6].Data, `"status":"FAILED"`) {
 		t.Errorf("failure: %s", got[6].Data)
 	}
 }
@@ -268,7 +314,10 @@ func TestAResultForADisconnectedClientWaitsForIt(t *testing.T) {
 	third := testkit.OpenEvents(t, a.public, token, url.Values{"client_id": {client}, "last_event_id": {first[0].ID}})
 	third.ClientID(t)
 	replay := append(third.Until(t, "playbook/result"), third.Until(t, "playbook/result")...)
-	if want := []string{first[1].ID, got[0].ID, got[1].ID}; len(replay) != 3 || replay[0].ID != want[0] || replay[1].ID != want[1] || replay[2].ID != want[2] {
+	if want := []string{
+		first[1].ID, got[0].ID, got[1].ID,
+	}; len(replay) != 3 || replay[0].ID != want[0] || replay[1].ID != want[1] ||
+		replay[2].ID != want[2] {
 		t.Errorf("replay after %s: %v, want ids %v", first[0].ID, replay, want)
 	}
 	third.Close()
@@ -284,7 +333,10 @@ func TestAResultForADisconnectedClientWaitsForIt(t *testing.T) {
 }
 
 func (w *world) tryAbandon(request string) {
-	_, _ = natskit.Call[fanoutwire.AbandonRequest, fanoutwire.AbandonResponse](w.t.Context(), natskit.NewClient(w.nc, w.tel), "event-fanout", fanoutwire.SubjectAbandon, fanoutwire.AbandonRequest{RequestID: request})
+	_, _ = natskit.Call[fanoutwire.AbandonRequest, fanoutwire.AbandonResponse](
+		w.t.Context(), natskit.NewClient(w.nc, w.tel), "event-fanout", fanoutwire.SubjectAbandon,
+		fanoutwire.AbandonRequest{RequestID: request},
+	)
 }
 
 func TestAnEventWhileNoReplicaRunsIsDeliveredByTheNext(t *testing.T) {
@@ -302,13 +354,17 @@ func TestAnEventWhileNoReplicaRunsIsDeliveredByTheNext(t *testing.T) {
 	b := w.replica()
 	again := testkit.OpenEvents(t, b.public, token, url.Values{"client_id": {client}})
 	init := again.Next(t)
-	if !strings.Contains(init.Data, `"pendingRequests":[{"requestId":"r1","executionId":"`+execution+`","playbookPath":"demo/echo"}]`) {
+	if !strings.Contains(
+		init.Data,
+		`"pendingRequests":[{"requestId":"r1","executionId":"`+execution+`","playbookPath":"demo/echo"}]`,
+	) {
 		t.Errorf("init does not list the pending request: %s", init.Data)
 	}
 	first := again.Next(t)
 	w.event("playbook.failed", "")
 	second := again.Next(t)
-	if !strings.Contains(first.Data, `"step_name":"alone"`) || !strings.Contains(second.Data, `"event_type":"playbook.failed","step_name":null,"status":"failed"`) {
+	if !strings.Contains(first.Data, `"step_name":"alone"`) ||
+		!strings.Contains(second.Data, `"event_type":"playbook.failed","step_name":null,"status":"failed"`) {
 		t.Errorf("got %s then %s", first.Data, second.Data)
 	}
 }
@@ -357,7 +413,8 @@ func TestStreamsOutliveARestartOfNATS(t *testing.T) {
 	w.expect("r1", client)
 	w.bind("r1", execution)
 	w.nats.Stop()
-	if code, body := w.post(a.internal+"/api/internal/callback/async", `{"request_id":"r1"}`); code != 503 || !strings.Contains(body, `"error"`) {
+	if code, body := w.post(a.internal+"/api/internal/callback/async", `{"request_id":"r1"}`); code != 503 ||
+		!strings.Contains(body, `"error"`) {
 		t.Errorf("callback during the outage: %d %s", code, body)
 	}
 	w.nats.Start(t)
@@ -383,7 +440,9 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	if err := w.tryExpect("r1", "never-seen", "id:7"); fault.Of(err).Kind != fault.Invalid {
 		t.Errorf("an unknown client was accepted: %v", err)
 	}
-	if _, status, _ := testkit.DialEvents(t, a.public, w.login(8, time.Hour), url.Values{"client_id": {"a.b*>"}}); status != http.StatusBadRequest {
+	if _, status, _ := testkit.DialEvents(
+		t, a.public, w.login(8, time.Hour), url.Values{"client_id": {"a.b*>"}},
+	); status != http.StatusBadRequest {
 		t.Errorf("a client id that is no token: %d", status)
 	}
 	if _, status, _ := testkit.DialEvents(t, a.public, "no-session", nil); status != http.StatusUnauthorized {

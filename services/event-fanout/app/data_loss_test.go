@@ -22,7 +22,10 @@ func TestTheFirstUsesAfterALossOfDataSucceed(t *testing.T) {
 		client := stream.ClientID(t)
 		w.expect(request, client)
 		w.bind(request, execution)
-		if code, body := w.post(a.internal+"/api/internal/callback/async", `{"request_id":"`+request+`","data":1}`); code != 200 {
+		if code, body := w.post(
+			a.internal+"/api/internal/callback/async",
+			`{"request_id":"`+request+`","data":1}`,
+		); code != 200 {
 			t.Fatalf("callback: %d %s", code, body)
 		}
 		stream.Until(t, "playbook/result")

@@ -36,7 +36,10 @@ func TestFault3NobodyUsesAnothersClient(t *testing.T) {
 	}
 	w.expect("r0", client)
 	w.bind("r0", execution)
-	if c, body := w.post(a.internal+"/api/internal/callback/async", `{"request_id":"r0","data":"mine"}`); c != http.StatusOK {
+	if c, body := w.post(
+		a.internal+"/api/internal/callback/async",
+		`{"request_id":"r0","data":"mine"}`,
+	); c != http.StatusOK {
 		t.Fatal(c, body)
 	}
 	if got := mine.Next(t); !strings.Contains(got.Data, "playbook.completed") {
@@ -47,7 +50,10 @@ func TestFault3NobodyUsesAnothersClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.bind("own", "78")
-	if c, body := w.post(a.internal+"/api/internal/callback/async", `{"request_id":"own","data":"own"}`); c != http.StatusOK {
+	if c, body := w.post(
+		a.internal+"/api/internal/callback/async",
+		`{"request_id":"own","data":"own"}`,
+	); c != http.StatusOK {
 		t.Fatal(c, body)
 	}
 	for _, want := range []string{"playbook.completed", `"requestId":"own"`} {
@@ -58,7 +64,9 @@ func TestFault3NobodyUsesAnothersClient(t *testing.T) {
 	if err := w.tryExpect("r1", client, "id:8"); fault.Of(err) == nil || fault.Of(err).Kind != fault.Denied {
 		t.Errorf("a result may be sent to it: %v", err)
 	}
-	testkit.OpenEvents(t, a.public, w.login(7, time.Hour), url.Values{"client_id": {client}}).ClientID(t) // its owner may, with another session
+	testkit.OpenEvents(t, a.public, w.login(7, time.Hour), url.Values{"client_id": {client}}).
+		ClientID(t)
+	// its owner may, with another session
 }
 
 // Fault 4: a result for a disconnected client is answered "queued" and dropped; a restart loses
@@ -80,7 +88,11 @@ func TestFault4WhatIsQueuedOutlivesEveryReplica(t *testing.T) {
 		code++
 		return c == http.StatusAccepted
 	})
-	if c, body := w.post(a.internal+"/api/internal/callback/async", `{"request_id":"r1","data":{"kept":true}}`); c != http.StatusAccepted || body != `{"clientDisconnected":true,"status":"queued"}` {
+	if c, body := w.post(
+		a.internal+"/api/internal/callback/async",
+		`{"request_id":"r1","data":{"kept":true}}`,
+	); c != http.StatusAccepted ||
+		body != `{"clientDisconnected":true,"status":"queued"}` {
 		t.Fatal(c, body)
 	}
 	a.stop()
@@ -111,7 +123,9 @@ func TestFault5ACompletionThatBeatsTheRegistrationArrives(t *testing.T) {
 	// was known to wait.
 	w.expect("r0", client)
 	w.bind("r0", "77")
-	if _, err := w.js.Publish(t.Context(), "noetl.events.default.default.77.0", []byte(`{"event_type":"step.exit","step":"marker"}`)); err != nil {
+	if _, err := w.js.Publish(
+		t.Context(), "noetl.events.default.default.77.0", []byte(`{"event_type":"step.exit","step":"marker"}`),
+	); err != nil {
 		t.Fatal(err)
 	}
 	if e := s.Next(t); !strings.Contains(e.Data, "marker") {
@@ -139,7 +153,11 @@ func TestFault6EveryCallReachesEveryReplicasStreams(t *testing.T) {
 	w.bind("r1", execution)
 	for i, r := range []*replica{a, b} {
 		step := "s" + strconv.Itoa(i)
-		if code, body := w.post(r.internal+"/api/internal/progress", `{"request_id":"r1","step":"`+step+`","progress":"0.5"}`); code != 200 || body != `{"status":"sent"}` {
+		if code, body := w.post(
+			r.internal+"/api/internal/progress",
+			`{"request_id":"r1","step":"`+step+`","progress":"0.5"}`,
+		); code != 200 ||
+			body != `{"status":"sent"}` {
 			t.Fatal(code, body)
 		}
 		if e := sse.Next(t); !strings.Contains(e.Data, step) {
@@ -167,7 +185,9 @@ func TestFault9CallbackRoutesAreNotPublic(t *testing.T) {
 			t.Errorf("%s without the token: %d", path, code)
 		}
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.internal+"/api/internal/progress", strings.NewReader(`{"request_id":"x"}`))
+	req, err := http.NewRequestWithContext(
+		t.Context(), http.MethodPost, a.internal+"/api/internal/progress", strings.NewReader(`{"request_id":"x"}`),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +206,9 @@ func TestFault9CallbackRoutesAreNotPublic(t *testing.T) {
 func TestFault10AClientThatDoesNotReadIsCutOffWithItsPlaceKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	a := w.replica("GATEWAY_STREAM_WRITE_TIMEOUT_SECS=1", "GATEWAY_STREAM_QUEUE_FRAMES=4", "GATEWAY_STREAM_QUEUE_BYTES=65536")
+	a := w.replica(
+		"GATEWAY_STREAM_WRITE_TIMEOUT_SECS=1", "GATEWAY_STREAM_QUEUE_FRAMES=4", "GATEWAY_STREAM_QUEUE_BYTES=65536",
+	)
 	token := w.login(7, time.Hour)
 	probe := testkit.OpenEvents(t, a.public, token, nil)
 	client := probe.ClientID(t)
@@ -200,7 +222,10 @@ func TestFault10AClientThatDoesNotReadIsCutOffWithItsPlaceKept(t *testing.T) {
 	if tcp, ok := stalled.(*net.TCPConn); ok {
 		_ = tcp.SetReadBuffer(4096)
 	}
-	if _, err := io.WriteString(stalled, "GET /events?client_id="+client+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+token+"\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(
+		stalled,
+		"GET /events?client_id="+client+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+token+"\r\n\r\n",
+	); err != nil {
 		t.Fatal(err)
 	}
 	other := testkit.OpenEvents(t, a.public, w.login(9, time.Hour), nil)
@@ -212,7 +237,10 @@ func TestFault10AClientThatDoesNotReadIsCutOffWithItsPlaceKept(t *testing.T) {
 	const frames = 40 // 20 MB, more than the sockets take
 	pad := strings.Repeat("x", 500<<10)
 	for i := range frames {
-		if code, body := w.post(a.internal+"/api/internal/progress", `{"request_id":"r1","step":"n`+strconv.Itoa(i)+`","message":"`+pad+`"}`); code != 200 {
+		if code, body := w.post(
+			a.internal+"/api/internal/progress",
+			`{"request_id":"r1","step":"n`+strconv.Itoa(i)+`","message":"`+pad+`"}`,
+		); code != 200 {
 			t.Fatal(code, body)
 		}
 	}

@@ -25,7 +25,8 @@ func TestAnOpenWorkersListenerIsNamed(t *testing.T) {
 		}
 		var log strings.Builder
 		app.WarnOpen(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), cfg)
-		if got := strings.Contains(log.String(), "GATEWAY_INTERNAL_TOKEN"); got != c.warned || strings.Contains(log.String(), "worker-secret") {
+		if got := strings.Contains(log.String(), "GATEWAY_INTERNAL_TOKEN"); got != c.warned ||
+			strings.Contains(log.String(), "worker-secret") {
 			t.Errorf("%s: %s", name, &log)
 		}
 	}

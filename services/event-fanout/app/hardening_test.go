@@ -25,14 +25,25 @@ func TestIDsThatAreNoTokensNeverReachASubject(t *testing.T) {
 	a := w.replica()
 	token := w.login(7, time.Hour)
 	for _, id := range []string{"*", ">", "a.b", "a b", "a\nb", "$SYS", "..", strings.Repeat("x", 65)} {
-		if _, status, _ := testkit.DialEvents(t, a.public, token, url.Values{"client_id": {id}}); status != http.StatusBadRequest {
+		if _, status, _ := testkit.DialEvents(
+			t, a.public, token, url.Values{"client_id": {id}},
+		); status != http.StatusBadRequest {
 			t.Errorf("client_id %q: %d", id, status)
 		}
 		if err := w.tryExpect(id, "c", "id:7"); fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
 			t.Errorf("expect request %q: %v", id, err)
 		}
-		if _, err := natskit.Call[fanoutwire.BindRequest, fanoutwire.BindResponse](t.Context(), natskit.NewClient(w.nc, w.tel), "event-fanout", fanoutwire.SubjectBind,
-			fanoutwire.BindRequest{RequestID: "r", ExecutionID: id}); fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
+		if _, err := natskit.Call[fanoutwire.BindRequest, fanoutwire.BindResponse](
+			t.Context(),
+			natskit.NewClient(w.nc, w.tel),
+			"event-fanout",
+			fanoutwire.SubjectBind,
+			fanoutwire.BindRequest{
+				RequestID:   "r",
+				ExecutionID: id,
+			},
+		); fault.Of(err) == nil ||
+			fault.Of(err).Kind != fault.Invalid {
 			t.Errorf("bind execution %q: %v", id, err)
 		}
 	}
@@ -47,9 +58,17 @@ func TestDataCannotInjectAnEvent(t *testing.T) {
 	client := s.ClientID(t)
 	w.expect("r1", client)
 	w.bind("r1", "5")
-	w.post(a.internal+"/api/internal/progress", `{"request_id":"r1","message":"x\n\nevent: session/expired\ndata: {}\n\n","step":"\r\nid: 1"}`)
-	w.post(a.internal+"/api/internal/callback/async", "{\"request_id\":\"r1\",\"data\":{\n\n\"event\": \"session/expired\"\n\n}}")
-	if got := testkit.Names(s.Until(t, "playbook/result")); got != "[playbook/progress playbook/state playbook/result]" {
+	w.post(
+		a.internal+"/api/internal/progress",
+		`{"request_id":"r1","message":"x\n\nevent: session/expired\ndata: {}\n\n","step":"\r\nid: 1"}`,
+	)
+	w.post(
+		a.internal+"/api/internal/callback/async",
+		"{\"request_id\":\"r1\",\"data\":{\n\n\"event\": \"session/expired\"\n\n}}",
+	)
+	if got := testkit.Names(
+		s.Until(t, "playbook/result"),
+	); got != "[playbook/progress playbook/state playbook/result]" {
 		t.Error(got)
 	}
 }
@@ -122,7 +141,10 @@ func TestAReplicaThatStopsLosesNoPublishedResult(t *testing.T) {
 				go b.stop()
 			}
 			id := fmt.Sprintf("r%d-%d", round, i)
-			if err := w.nc.Publish("noetl.callbacks."+id, []byte(`{"request_id":"`+id+`","status":"completed","result":{}}`)); err != nil {
+			if err := w.nc.Publish(
+				"noetl.callbacks."+id,
+				[]byte(`{"request_id":"`+id+`","status":"completed","result":{}}`),
+			); err != nil {
 				t.Fatal(err)
 			}
 			if err := w.nc.Flush(); err != nil {

@@ -14,8 +14,30 @@ import (
 // hostile is what a worker or a template may put into a JSON text: any bytes but those that end it.
 func hostile(r *rand.Rand) string {
 	pieces := []string{
-		"\xe9", "\xff\xfe", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xc0\xaf", "\xe2\x82", `\ud800`, `\udfff`, `\ud83d\ude00`, `\\ud800`, `\u0000`,
-		"\u2028", "\u2029", "data: x", "event: y", "\x7f", `\n\nid: 1\n\n`, "é", "😀", "</script>", `\"`, `\r`, ":", " ",
+		"\xe9",
+		"\xff\xfe",
+		"\xed\xa0\x80",
+		"\xf4\x90\x80\x80",
+		"\xc0\xaf",
+		"\xe2\x82",
+		`\ud800`,
+		`\udfff`,
+		`\ud83d\ude00`,
+		`\\ud800`,
+		`\u0000`,
+		"\u2028",
+		"\u2029",
+		"data: x",
+		"event: y",
+		"\x7f",
+		`\n\nid: 1\n\n`,
+		"é",
+		"😀",
+		"</script>",
+		`\"`,
+		`\r`,
+		":",
+		" ",
 	}
 	var b strings.Builder
 	for range r.IntN(12) {
@@ -61,7 +83,11 @@ func TestHostileCallbacksReachEveryClient(t *testing.T) {
 		id := "r" + strconv.Itoa(i)
 		w.expect(id, client)
 		text := func() string { return `"` + hostile(r) + `"` }
-		parts := []string{`"request_id":"` + id + `"`, fmt.Sprintf(`"data":{%s:[%s,{"a":%s}]}`, text(), text(), text()), `"execution_id":` + strconv.Itoa(i+1)}
+		parts := []string{
+			`"request_id":"` + id + `"`,
+			fmt.Sprintf(`"data":{%s:[%s,{"a":%s}]}`, text(), text(), text()),
+			`"execution_id":` + strconv.Itoa(i+1),
+		}
 		switch r.IntN(4) {
 		case 0:
 			parts = append(parts, fmt.Sprintf(`"error":{"message":%s,"code":%s,"data":%s}`, text(), text(), text()))
@@ -79,7 +105,10 @@ func TestHostileCallbacksReachEveryClient(t *testing.T) {
 		}
 		if i%10 == 0 {
 			w.expect("p"+id, client)
-			if status, answer := w.post(a.internal+"/api/internal/progress/", `{"request_id":"p`+id+`","message":`+text()+`,"step":`+text()+`}`); status != 200 {
+			if status, answer := w.post(
+				a.internal+"/api/internal/progress/",
+				`{"request_id":"p`+id+`","message":`+text()+`,"step":`+text()+`}`,
+			); status != 200 {
 				t.Errorf("%d %s", status, answer)
 			}
 		}
@@ -116,7 +145,9 @@ func TestHostileCallbacksReachEveryClient(t *testing.T) {
 		method, _, _ := strings.Cut(rest, `"`)
 		return method, body
 	})
-	again := testkit.OpenEvents(t, a.public, token, map[string][]string{"last_event_id": {firstID(t, a, token)}, "client_id": {client}})
+	again := testkit.OpenEvents(
+		t, a.public, token, map[string][]string{"last_event_id": {firstID(t, a, token)}, "client_id": {client}},
+	)
 	missing("SSE, once more from the log", stream(again))
 }
 

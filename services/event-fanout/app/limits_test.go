@@ -74,14 +74,19 @@ func TestOpeningsPerAddressAreLimited(t *testing.T) {
 	if !w.limited(a.public, from("203.0.113.1", "guess"), "too_many_openings") {
 		t.Error("an eleventh try was not refused")
 	}
-	if resp, _ := w.do(http.MethodPost, a.public+"/events/ticket", from("203.0.113.1", "guess")); resp.StatusCode != http.StatusTooManyRequests {
+	if resp, _ := w.do(
+		http.MethodPost, a.public+"/events/ticket", from("203.0.113.1", "guess"),
+	); resp.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("tickets are another way in: %d", resp.StatusCode)
 	}
 	if status, _ := w.get(a.public+"/events", from("203.0.113.2", "guess")); status != http.StatusUnauthorized {
 		t.Errorf("another address pays for it: %d", status)
 	}
 	// A client cannot choose its address by adding one in front.
-	if status, _ := w.get(a.public+"/events", from("198.51.100.7, 203.0.113.1", "guess")); status != http.StatusTooManyRequests {
+	if status, _ := w.get(
+		a.public+"/events",
+		from("198.51.100.7, 203.0.113.1", "guess"),
+	); status != http.StatusTooManyRequests {
 		t.Errorf("a forged hop was believed: %d", status)
 	}
 }

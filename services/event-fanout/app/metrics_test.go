@@ -45,7 +45,8 @@ func TestMetricsKeepTheirNames(t *testing.T) {
 	if series, sum := value("noetl_gateway_callback_undelivered_total"); series != 1 || sum != 0 {
 		t.Error(series, sum)
 	}
-	if code, body := w.post(a.Ready().Internal+"/api/internal/callback", `{"request_id":"nobody"}`); code != 200 || body != `{"delivered":false,"message":"nobody waits for this request_id"}` {
+	if code, body := w.post(a.Ready().Internal+"/api/internal/callback", `{"request_id":"nobody"}`); code != 200 ||
+		body != `{"delivered":false,"message":"nobody waits for this request_id"}` {
 		t.Error(code, body)
 	}
 	if _, sum := value("noetl_gateway_callback_undelivered_total"); sum != 1 {

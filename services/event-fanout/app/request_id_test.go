@@ -25,10 +25,16 @@ func TestAUUIDIsOneRequestInEitherCase(t *testing.T) {
 	if err := w.tryExpect(id, client, "id:7"); fault.Of(err) == nil || fault.Of(err).Kind != fault.Conflict {
 		t.Errorf("it may be used again: %v", err)
 	}
-	if code, answer := w.post(a.internal+"/api/internal/progress", `{"request_id":"`+upper+`","progress":0.5}`); code != 200 {
+	if code, answer := w.post(
+		a.internal+"/api/internal/progress",
+		`{"request_id":"`+upper+`","progress":0.5}`,
+	); code != 200 {
 		t.Errorf("progress: %d %s", code, answer)
 	}
-	if code, answer := w.post(a.internal+"/api/internal/callback/async", `{"request_id":"`+upper+`","data":1}`); code != 200 {
+	if code, answer := w.post(
+		a.internal+"/api/internal/callback/async",
+		`{"request_id":"`+upper+`","data":1}`,
+	); code != 200 {
 		t.Fatalf("callback: %d %s", code, answer)
 	}
 	if got := resultOf(t, stream); got.Params.RequestID != id {

@@ -37,7 +37,10 @@ func TestADownloadThatNobodyReadsEnds(t *testing.T) {
 		if tcp, ok := conn.(*net.TCPConn); ok {
 			_ = tcp.SetReadBuffer(4096)
 		}
-		if _, err := io.WriteString(conn, "GET /api/results/large HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+token+"\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(
+			conn,
+			"GET /api/results/large HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+token+"\r\n\r\n",
+		); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := conn.Read(make([]byte, 1)); err != nil { // it has begun
@@ -47,7 +50,9 @@ func TestADownloadThatNobodyReadsEnds(t *testing.T) {
 	if resp := get(); resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("a fifth download: %d %v", resp.StatusCode, resp.Header)
 	}
-	if resp, _ := w.do(http.MethodGet, a.public+"/api/results/large", bearer(w.login(7, time.Hour))); resp.StatusCode != http.StatusOK {
+	if resp, _ := w.do(
+		http.MethodGet, a.public+"/api/results/large", bearer(w.login(7, time.Hour)),
+	); resp.StatusCode != http.StatusOK {
 		t.Errorf("another session of the same user: %d", resp.StatusCode)
 	}
 	testkit.Eventually(t, "the downloads end", func() bool { return get().StatusCode == http.StatusOK })

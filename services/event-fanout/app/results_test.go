@@ -65,13 +65,18 @@ func TestALargeResultIsReportedAndFetched(t *testing.T) {
 		w.expect(request, client)
 		w.bind(request, "77"+"0")
 		// As servers write it: in the order of the alphabet, so that the id comes last; with a byte that is no UTF-8.
-		sent := `{"data":{"caf` + "\xe9" + `":"` + strings.Repeat("x", c.size) + `"},"execution_id":770,"request_id":"` + request + `","status":"COMPLETED"}`
+		sent := `{"data":{"caf` + "\xe9" + `":"` + strings.Repeat(
+			"x",
+			c.size,
+		) + `"},"execution_id":770,"request_id":"` + request + `","status":"COMPLETED"}`
 		if status, body := w.post(a.internal+"/api/internal/callback/async", sent); status != c.status {
 			t.Fatalf("%s: %d %s", name, status, body)
 		}
 		f := resultOf(t, s)
 		if f.Params.RequestID != request || f.Params.Status != "COMPLETED" || f.Params.Data != nil || f.Params.Error == nil ||
-			f.Params.Error.Data.Code != "result_too_large" || f.Params.Error.Data.Bytes < int64(c.size) || !strings.Contains(f.Params.Error.Message, "too large") {
+			f.Params.Error.Data.Code != "result_too_large" ||
+			f.Params.Error.Data.Bytes < int64(c.size) ||
+			!strings.Contains(f.Params.Error.Message, "too large") {
 			t.Fatalf("%s: %+v", name, f.Params)
 		}
 		if status, body := w.post(a.internal+"/api/internal/callback/async", sent); status != http.StatusOK {
@@ -89,14 +94,16 @@ func TestALargeResultIsReportedAndFetched(t *testing.T) {
 		for _, at := range []*replica{a, b} {
 			got, body := w.do(http.MethodGet, at.public+f.Params.Error.Data.URL, bearer(token))
 			want := strings.Replace(sent, "\xe9", "\uFFFD", 1)
-			if got.StatusCode != http.StatusOK || got.Header.Get("Content-Type") != "application/json" || got.Header.Get("Cache-Control") != "no-store" {
+			if got.StatusCode != http.StatusOK || got.Header.Get("Content-Type") != "application/json" ||
+				got.Header.Get("Cache-Control") != "no-store" {
 				t.Fatalf("%s: %d %v", name, got.StatusCode, got.Header)
 			}
 			var doc struct {
 				Data   map[string]string `json:"data"`
 				Status string            `json:"status"`
 			}
-			if err := json.Unmarshal([]byte(body), &doc); err != nil || len(doc.Data["caf\uFFFD"]) != c.size || doc.Status != "COMPLETED" {
+			if err := json.Unmarshal([]byte(body), &doc); err != nil || len(doc.Data["caf\uFFFD"]) != c.size ||
+				doc.Status != "COMPLETED" {
 				t.Errorf("%s: %.80s, %v", name, body, err)
 			}
 			if c.size > 2<<20 && sha256.Sum256([]byte(body)) != sha256.Sum256([]byte(want)) {
@@ -108,13 +115,17 @@ func TestALargeResultIsReportedAndFetched(t *testing.T) {
 			if who == "a token in the URL" {
 				query = "?session_token=" + token
 			}
-			if got, body := w.do(http.MethodGet, b.public+f.Params.Error.Data.URL+query, header); got.StatusCode != 404 && got.StatusCode != 401 {
+			if got, body := w.do(
+				http.MethodGet, b.public+f.Params.Error.Data.URL+query, header,
+			); got.StatusCode != 404 &&
+				got.StatusCode != 401 {
 				t.Errorf("%s fetched it: %d %.80s", who, got.StatusCode, body)
 			}
 		}
 	}
 	for _, path := range []string{"/api/results/unknown", "/api/results/a.b"} {
-		if got, _ := w.do(http.MethodGet, a.public+path, bearer(token)); got.StatusCode != 404 && got.StatusCode != 400 {
+		if got, _ := w.do(http.MethodGet, a.public+path, bearer(token)); got.StatusCode != 404 &&
+			got.StatusCode != 400 {
 			t.Errorf("%s: %d", path, got.StatusCode)
 		}
 	}

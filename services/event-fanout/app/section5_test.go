@@ -20,7 +20,8 @@ func TestTheFirstFramesOfAStream(t *testing.T) {
 	s := testkit.OpenEvents(t, a.public, w.login(7, time.Hour), nil)
 	first, second := <-s.Events, <-s.Events
 	want := []string{
-		`{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2024-11-05","serverInfo":{"name":"noetl-gateway","version":"`, `},"clientId":"`,
+		`{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2024-11-05","serverInfo":{"name":"noetl-gateway","version":"`,
+		`},"clientId":"`,
 		`","capabilities":{"playbooks":true,"callbacks":true,"subscriptions":false,"playbookState":true}}}`,
 	}
 	for _, part := range want {
@@ -29,7 +30,9 @@ func TestTheFirstFramesOfAStream(t *testing.T) {
 		}
 	}
 	// Its id leads back to the client: an EventSource that is cut before any frame brings nothing else.
-	if first.Name != "message" || !strings.HasSuffix(first.ID, "-"+clientOf(t, first.Data)) || second.Name != "ping" || second.ID != "" || second.Data != `{"jsonrpc":"2.0","method":"ping","params":{}}` {
+	if first.Name != "message" || !strings.HasSuffix(first.ID, "-"+clientOf(t, first.Data)) || second.Name != "ping" ||
+		second.ID != "" ||
+		second.Data != `{"jsonrpc":"2.0","method":"ping","params":{}}` {
 		t.Errorf("%+v %+v", first, second)
 	}
 }

@@ -61,7 +61,8 @@ func (w *world) ticket(base, token string) string {
 		Ticket    string `json:"ticket"`
 		ExpiresIn int    `json:"expires_in"`
 	}
-	if err := json.Unmarshal([]byte(body), &ticket); err != nil || resp.StatusCode != 200 || ticket.ExpiresIn != 30 || resp.Header.Get("Cache-Control") != "no-store" {
+	if err := json.Unmarshal([]byte(body), &ticket); err != nil || resp.StatusCode != 200 || ticket.ExpiresIn != 30 ||
+		resp.Header.Get("Cache-Control") != "no-store" {
 		w.t.Fatal(resp.StatusCode, body, err)
 	}
 	return ticket.Ticket
@@ -90,7 +91,9 @@ func TestATicketOpensOneStreamOnAnyReplica(t *testing.T) {
 	if opened.Load() != 1 {
 		t.Errorf("one ticket opened %d streams", opened.Load())
 	}
-	if c, status := w.wsDial(b.public, "ticket="+w.ticket(a.public, token), ""); status != http.StatusSwitchingProtocols {
+	if c, status := w.wsDial(
+		b.public, "ticket="+w.ticket(a.public, token), "",
+	); status != http.StatusSwitchingProtocols {
 		t.Error(status)
 	} else {
 		w.wsUntil(c, `"clientId"`)
@@ -158,7 +161,9 @@ func TestTheBucketOfTicketsGivesNothingAway(t *testing.T) {
 	if strings.Contains(stored, token) || strings.Contains(stored, ticket) {
 		t.Errorf("%q", stored)
 	}
-	if _, status, _ := testkit.DialEvents(t, a.public, "", url.Values{"ticket": {keys[0]}}); status != http.StatusUnauthorized {
+	if _, status, _ := testkit.DialEvents(
+		t, a.public, "", url.Values{"ticket": {keys[0]}},
+	); status != http.StatusUnauthorized {
 		t.Errorf("the key is a ticket: %d", status)
 	}
 }

@@ -60,10 +60,17 @@ func TestACallbackThatIsNotQuiteJSONReachesItsClient(t *testing.T) {
 			t.Errorf("%s: the client got %+v", name, got.Params)
 		}
 	}
-	if code, answer := w.post(a.internal+"/api/internal/callback/async", `{"request_id":"nobodys","data":`); code != 400 || !strings.Contains(answer, "bad_json") {
+	if code, answer := w.post(
+		a.internal+"/api/internal/callback/async",
+		`{"request_id":"nobodys","data":`,
+	); code != 400 ||
+		!strings.Contains(answer, "bad_json") {
 		t.Errorf("nobody's: %d %s", code, answer)
 	}
-	if code, answer := w.post(a.internal+"/api/internal/progress", `{"request_id":"nobodys","progress":NaN}`); code == 400 {
+	if code, answer := w.post(
+		a.internal+"/api/internal/progress",
+		`{"request_id":"nobodys","progress":NaN}`,
+	); code == 400 {
 		t.Errorf("progress: %d %s", code, answer)
 	}
 }

@@ -27,16 +27,28 @@ import (
 // edge runs an edge-proxy that registers the request and starts execution 582940187123449857.
 func (w *world) edge() {
 	w.t.Helper()
-	w.start(natskit.NewService(w.nc, w.tel, "edge-proxy", "test", natskit.Mount(edgewire.SubjectExecute, 64,
-		kit.Lift("edge.execute", func(ctx context.Context, in edgewire.ExecuteRequest) (edgewire.ExecuteResponse, error) {
-			//nolint:contextcheck // the helper has the test's
-			if err := w.tryExpect("req-"+in.Name, in.ClientID, "id:7"); err != nil {
-				return edgewire.ExecuteResponse{}, err
-			}
-			_, err := natskit.Call[fanoutwire.BindRequest, fanoutwire.BindResponse](ctx, natskit.NewClient(w.nc, w.tel), "event-fanout", fanoutwire.SubjectBind,
-				fanoutwire.BindRequest{RequestID: "req-" + in.Name, ExecutionID: execution})
-			return edgewire.ExecuteResponse{RequestID: "req-" + in.Name, ExecutionID: execution, Status: "started"}, err
-		}))))
+	w.start(natskit.NewService(w.nc, w.tel, "edge-proxy", "test", natskit.Mount(
+		edgewire.SubjectExecute,
+		64,
+		kit.Lift(
+			"edge.execute",
+			func(ctx context.Context, in edgewire.ExecuteRequest) (edgewire.ExecuteResponse, error) {
+				//nolint:contextcheck // the helper has the test's
+				if err := w.tryExpect("req-"+in.Name, in.ClientID, "id:7"); err != nil {
+					return edgewire.ExecuteResponse{}, err
+				}
+				_, err := natskit.Call[fanoutwire.BindRequest, fanoutwire.BindResponse](
+					ctx, natskit.NewClient(w.nc, w.tel), "event-fanout", fanoutwire.SubjectBind,
+					fanoutwire.BindRequest{RequestID: "req-" + in.Name, ExecutionID: execution},
+				)
+				return edgewire.ExecuteResponse{
+					RequestID:   "req-" + in.Name,
+					ExecutionID: execution,
+					Status:      "started",
+				}, err
+			},
+		),
+	)))
 }
 
 // wsDial opens GET base/ws.
@@ -46,7 +58,9 @@ func (w *world) wsDial(base, query, token string) (*websocket.Conn, int) {
 	if token != "" {
 		header.Set("Cookie", "session_token="+token)
 	}
-	c, resp, err := websocket.DefaultDialer.DialContext(w.t.Context(), "ws"+strings.TrimPrefix(base, "http")+"/ws?"+query, header)
+	c, resp, err := websocket.DefaultDialer.DialContext(
+		w.t.Context(), "ws"+strings.TrimPrefix(base, "http")+"/ws?"+query, header,
+	)
 	if err != nil {
 		if resp == nil {
 			w.t.Fatal(err)
@@ -92,7 +106,9 @@ func TestAWebSocketExecutesAndGetsTheResult(t *testing.T) {
 		t.Fatal(err)
 	}
 	// As edge-proxy forwards to a split event-fanout.
-	proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target); r.SetXForwarded() }})
+	proxy := httptest.NewServer(
+		&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target); r.SetXForwarded() }},
+	)
 	t.Cleanup(proxy.Close)
 	for name, base := range map[string]string{"direct": a.public, "proxied": proxy.URL} {
 		c, status := w.wsDial(base, "", w.login(7, time.Hour))
@@ -100,11 +116,20 @@ func TestAWebSocketExecutesAndGetsTheResult(t *testing.T) {
 			t.Fatal(name, status)
 		}
 		w.wsUntil(c, `"clientId"`)
-		if err := c.WriteMessage(websocket.TextMessage, []byte(`{"jsonrpc":"2.0","id":1,"method":"playbook/execute","params":{"name":"`+name+`"}}`)); err != nil {
+		if err := c.WriteMessage(
+			websocket.TextMessage,
+			[]byte(`{"jsonrpc":"2.0","id":1,"method":"playbook/execute","params":{"name":"`+name+`"}}`),
+		); err != nil {
 			t.Fatal(err)
 		}
-		w.wsUntil(c, `{"jsonrpc":"2.0","id":1,"result":{"requestId":"req-`+name+`","executionId":"`+execution+`","status":"started"}}`)
-		if code, body := w.post(a.internal+"/api/internal/callback/async", `{"request_id":"req-`+name+`","data":{"n":12345678901234567890}}`); code != 200 {
+		w.wsUntil(
+			c,
+			`{"jsonrpc":"2.0","id":1,"result":{"requestId":"req-`+name+`","executionId":"`+execution+`","status":"started"}}`,
+		)
+		if code, body := w.post(
+			a.internal+"/api/internal/callback/async",
+			`{"request_id":"req-`+name+`","data":{"n":12345678901234567890}}`,
+		); code != 200 {
 			t.Fatal(code, body)
 		}
 		got := w.wsUntil(c, "playbook/result", `"_meta":{"eventId":"`, `"data":{"n":12345678901234567890}`)
@@ -174,7 +199,8 @@ func TestAWebSocketResumesOnAnotherReplica(t *testing.T) {
 		t.Fatal(status)
 	}
 	got := w.wsUntil(again, `"step_name":"three"`)
-	if len(got) != 3 || !strings.Contains(got[0], `"pendingRequests":[{"requestId":"r1"`) || !strings.Contains(got[1], `"step_name":"two"`) {
+	if len(got) != 3 || !strings.Contains(got[0], `"pendingRequests":[{"requestId":"r1"`) ||
+		!strings.Contains(got[1], `"step_name":"two"`) {
 		t.Errorf("after %s: %v", last, got)
 	}
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
 
-	settings "github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/googleoidc"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/noetlaudit"
@@ -79,14 +79,24 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	auditor := noetlaudit.New(server, tel.Logger)
 	claims := natskv.NewClaimStore(js, cfg.ClaimTTL, room)
 	svc := ingress.New(ingress.Deps{
-		Reserved:  cfg.Playbooks.Reserved(),
-		Listeners: listeners, Dispatcher: server, Observer: prom.New(tel.Registry), Logger: tel.Logger, NewID: uuid.NewString, Auditor: auditor,
-		Tokens: googleoidc.New(keysCtx, cfg.GoogleKeys, cfg.Google, noetl.Transport(tel), tel.Logger),
-		Claims: claims, ClaimTTL: cfg.ClaimTTL,
+		Reserved:    cfg.Playbooks.Reserved(),
+		Listeners:   listeners,
+		Dispatcher:  server,
+		Observer:    prom.New(tel.Registry),
+		Logger:      tel.Logger,
+		NewID:       uuid.NewString,
+		Auditor:     auditor,
+		Tokens:      googleoidc.New(keysCtx, cfg.GoogleKeys, cfg.Google, noetl.Transport(tel), tel.Logger),
+		Claims:      claims,
+		ClaimTTL:    cfg.ClaimTTL,
 		PerListener: kit.NewRates(cfg.RatePerMin, cfg.RatePerMin/10).Count(refusals, "listener"),
 		Failures:    kit.NewRates(cfg.FailPerMin, cfg.FailPerMin/10).Count(refusals, "failed_delivery"),
 	})
-	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "ingress")}, cfg.Patience, cfg.Deliveries)
+	set := endpoints.New(
+		svc,
+		kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "ingress")},
+		cfg.Patience, cfg.Deliveries,
+	)
 
 	mux := http.NewServeMux()
 	host.Health.Register(mux)
@@ -127,7 +137,13 @@ func (a *App) Public() http.Handler { return a.public }
 
 // Run is the life of the split process.
 func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
-	return run.Serve(ctx, "ingress", cfg.Process, stdout, func(ctx context.Context, host run.Host) (run.Part, error) { return New(ctx, cfg, host) })
+	return run.Serve(
+		ctx,
+		"ingress",
+		cfg.Process,
+		stdout,
+		func(ctx context.Context, host run.Host) (run.Part, error) { return New(ctx, cfg, host) },
+	)
 }
 
 // Main is the command line of the binary; it returns the exit code.

@@ -42,7 +42,9 @@ func boot(t *testing.T, settings ...string) *world {
 	w.server = httptest.NewServer(w.noetl.Handler())
 	t.Cleanup(w.server.Close)
 	cfg, err := app.Load(append([]string{
-		"GATEWAY_PORT=0", "GATEWAY_BIND=127.0.0.1", "NOETL_BASE_URL=" + w.server.URL, "NOETL_INTERNAL_API_TOKEN=" + ingresstest.Token, "INGRESS_MAX_BODY_BYTES=1024", "INGRESS_LISTENER_TTL_SECS=0",
+		"GATEWAY_PORT=0", "GATEWAY_BIND=127.0.0.1", "NOETL_BASE_URL=" + w.server.URL,
+		"NOETL_INTERNAL_API_TOKEN=" + ingresstest.Token, "INGRESS_MAX_BODY_BYTES=1024",
+		"INGRESS_LISTENER_TTL_SECS=0",
 	}, settings...))
 	if err != nil {
 		t.Fatal(err)
@@ -99,15 +101,21 @@ const body = `{"order":12345678901234567890}`
 func TestAGenuineDeliveryStartsExactlyOneExecution(t *testing.T) {
 	t.Parallel()
 	w := boot(t)
-	code, answer := w.send("POST", "/ingress/orders", body, "X-Signature", sign(body), "Content-Type", "application/json")
+	code, answer := w.send(
+		"POST", "/ingress/orders", body, "X-Signature", sign(body), "Content-Type", "application/json",
+	)
 	if code != 202 || answer != `{"execution_id":"`+ingresstest.FirstExecution+`","status":"accepted"}` {
 		t.Errorf("%d %s", code, answer)
 	}
 	started := w.noetl.Started()
-	if len(started) != 1 || started[0].Path != "demo/webhook" || started[0].ExecutionPool != "fast" || started[0].ParentExecutionID == nil || *started[0].ParentExecutionID != 42 {
+	if len(started) != 1 || started[0].Path != "demo/webhook" || started[0].ExecutionPool != "fast" ||
+		started[0].ParentExecutionID == nil ||
+		*started[0].ParentExecutionID != 42 {
 		t.Fatalf("%+v", started)
 	}
-	if code, answer := w.send("POST", "/ingress/hook", "text", "Authorization", "Bearer "+ingresstest.Secret); code != 202 {
+	if code, answer := w.send(
+		"POST", "/ingress/hook", "text", "Authorization", "Bearer "+ingresstest.Secret,
+	); code != 202 {
 		t.Errorf("bearer: %d %s", code, answer)
 	}
 }
@@ -131,12 +139,14 @@ func TestWhatIsRejectedStartsNothing(t *testing.T) {
 		"no name":       {"POST", "/ingress/", body, sign(body), 404, "unknown_listener"},
 	} {
 		code, answer := w.send(c.method, c.path, c.body, "X-Signature", c.signature)
-		if code != c.code || !strings.HasPrefix(answer, `{"status":"rejected","reason":"`+c.reason+`","error":"`) || strings.Contains(answer, ingresstest.Secret) {
+		if code != c.code || !strings.HasPrefix(answer, `{"status":"rejected","reason":"`+c.reason+`","error":"`) ||
+			strings.Contains(answer, ingresstest.Secret) {
 			t.Errorf("%s: %d %s", name, code, answer)
 		}
 	}
 	for _, method := range []string{"GET", "PUT", "DELETE"} {
-		if code, answer := w.send(method, "/ingress/orders", body, "X-Signature", sign(body)); code != 405 || !strings.Contains(answer, "method_not_allowed") {
+		if code, answer := w.send(method, "/ingress/orders", body, "X-Signature", sign(body)); code != 405 ||
+			!strings.Contains(answer, "method_not_allowed") {
 			t.Errorf("%s: %d %s", method, code, answer)
 		}
 	}
@@ -148,7 +158,8 @@ func TestWhatIsRejectedStartsNothing(t *testing.T) {
 func TestOutagesAreToldApart(t *testing.T) {
 	t.Parallel()
 	unset := boot(t, "NOETL_INTERNAL_API_TOKEN=")
-	if code, answer := unset.send("POST", "/ingress/orders", body, "X-Signature", sign(body)); code != 503 || !strings.Contains(answer, `"reason":"not_configured"`) {
+	if code, answer := unset.send("POST", "/ingress/orders", body, "X-Signature", sign(body)); code != 503 ||
+		!strings.Contains(answer, `"reason":"not_configured"`) {
 		t.Errorf("token unset: %d %s", code, answer)
 	}
 	w := boot(t, "INGRESS_LISTENER_TTL_SECS=60")
@@ -157,15 +168,20 @@ func TestOutagesAreToldApart(t *testing.T) {
 	}
 	w.noetl.Fail(fault.New(fault.Internal, "x", "secret text of NoETL"))
 	for path, reason := range map[string]string{"/ingress/orders": "dispatch_error", "/ingress/hook": "config_error"} {
-		if code, answer := w.send("POST", path, body, "X-Signature", sign(body)); code != 502 || !strings.Contains(answer, `"reason":"`+reason+`"`) || strings.Contains(answer, "secret text") {
+		if code, answer := w.send(
+			"POST", path, body, "X-Signature", sign(body),
+		); code != 502 || !strings.Contains(answer, `"reason":"`+reason+`"`) ||
+			strings.Contains(answer, "secret text") {
 			t.Errorf("%s: %d %s", path, code, answer)
 		}
 	}
 	w.server.Close()
-	if code, answer := w.send("POST", "/ingress/orders", body, "X-Signature", sign(body)); code != 502 || strings.Contains(answer, "127.0.0.1") {
+	if code, answer := w.send("POST", "/ingress/orders", body, "X-Signature", sign(body)); code != 502 ||
+		strings.Contains(answer, "127.0.0.1") {
 		t.Errorf("NoETL down: %d %s", code, answer)
 	}
-	if code, answer := w.send("GET", "/readyz", ""); code != 200 || !strings.Contains(answer, `"degraded"`) || !strings.Contains(answer, `"noetl"`) {
+	if code, answer := w.send("GET", "/readyz", ""); code != 200 || !strings.Contains(answer, `"degraded"`) ||
+		!strings.Contains(answer, `"noetl"`) {
 		t.Errorf("readiness: %d %s", code, answer)
 	}
 }

@@ -17,7 +17,9 @@ func TestTheFirstDeliveryAfterALossOfDataIsRemembered(t *testing.T) {
 	deliver := func(id string) {
 		t.Helper()
 		for range 2 {
-			status, answer := w.send("POST", "/ingress/hook", `{}`, "Authorization", "Bearer "+ingresstest.Secret, "X-Message-Id", id)
+			status, answer := w.send(
+				"POST", "/ingress/hook", `{}`, "Authorization", "Bearer "+ingresstest.Secret, "X-Message-Id", id,
+			)
 			if status != 202 {
 				t.Fatal(status, answer)
 			}

@@ -27,7 +27,10 @@ func (w *world) counters() (lines []string, labels int) {
 		for _, m := range f.GetMetric() {
 			labels++
 			if m.GetCounter().GetValue() > 0 {
-				lines = append(lines, fmt.Sprintf("%s{%s} %v", f.GetName(), pairs(m.GetLabel()), m.GetCounter().GetValue()))
+				lines = append(
+					lines,
+					fmt.Sprintf("%s{%s} %v", f.GetName(), pairs(m.GetLabel()), m.GetCounter().GetValue()),
+				)
 			}
 		}
 	}
@@ -72,7 +75,11 @@ func TestNothingIsReadBeforeItIsVerified(t *testing.T) {
 	t.Parallel()
 	w := boot(t)
 	for _, headers := range [][]string{
-		{"X-Original-Url", "/ingress/hook"}, {"X-Http-Method-Override", "PUT"}, {"Authorization", "Bearer " + "internal-token"}, {"X-Signature", "sha256=" + strings.Repeat("0", 64)}, {"X-Signature", sign(body), "X-Signature", "00"},
+		{"X-Original-Url", "/ingress/hook"},
+		{"X-Http-Method-Override", "PUT"},
+		{"Authorization", "Bearer " + "internal-token"},
+		{"X-Signature", "sha256=" + strings.Repeat("0", 64)},
+		{"X-Signature", sign(body), "X-Signature", "00"},
 	} {
 		if code, answer := w.send("POST", "/ingress/orders", body, headers...); code != 401 {
 			t.Errorf("%v: %d %s", headers, code, answer)

@@ -14,12 +14,17 @@ import (
 func TestARepeatedDeliveryIsAnsweredAsTheFirst(t *testing.T) {
 	t.Parallel()
 	w := boot(t)
-	status, first := w.send("POST", "/ingress/hook", `{"n":1}`, "Authorization", "Bearer "+ingresstest.Secret, "X-Message-Id", "m1")
+	status, first := w.send(
+		"POST", "/ingress/hook", `{"n":1}`, "Authorization", "Bearer "+ingresstest.Secret, "X-Message-Id", "m1",
+	)
 	if status != 202 || !strings.Contains(first, ingresstest.FirstExecution) {
 		t.Fatal(status, first)
 	}
 	for range 3 {
-		if status, again := w.send("POST", "/ingress/hook", `{"n":1}`, "Authorization", "Bearer "+ingresstest.Secret, "X-Message-Id", "m1"); status != 202 || again != first {
+		if status, again := w.send(
+			"POST", "/ingress/hook", `{"n":1}`, "Authorization", "Bearer "+ingresstest.Secret, "X-Message-Id", "m1",
+		); status != 202 ||
+			again != first {
 			t.Errorf("%d %s, want %s", status, again, first)
 		}
 	}
@@ -32,11 +37,19 @@ func TestDirectivesAreAudited(t *testing.T) {
 	t.Parallel()
 	w := boot(t)
 	w.noetl.Put(noetlwire.Listener{
-		Listener: "routed", Source: "webhook", Verify: noetlwire.Verify{Type: "bearer", Secret: ingresstest.Secret}, Dispatch: noetlwire.Dispatch{Playbook: "p"},
-		Directives: json.RawMessage(`{"directives":[{"header":"x-route","controls":"dispatch.playbook","allowed":["domain/billing"]}],"trace":{"propagate":"w3c"}}`),
+		Listener: "routed",
+		Source:   "webhook",
+		Verify:   noetlwire.Verify{Type: "bearer", Secret: ingresstest.Secret},
+		Dispatch: noetlwire.Dispatch{Playbook: "p"},
+		Directives: json.RawMessage(
+			`{"directives":[{"header":"x-route","controls":"dispatch.playbook","allowed":["domain/billing"]}],"trace":{"propagate":"w3c"}}`,
+		),
 	})
 	const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-	status, body := w.send("POST", "/ingress/routed", `{}`, "Authorization", ingresstest.Secret, "X-Route", "domain/billing", "Traceparent", parent)
+	status, body := w.send(
+		"POST", "/ingress/routed", `{}`, "Authorization", ingresstest.Secret, "X-Route", "domain/billing",
+		"Traceparent", parent,
+	)
 	if status != 202 {
 		t.Fatal(status, body)
 	}
@@ -45,7 +58,8 @@ func TestDirectivesAreAudited(t *testing.T) {
 	}
 	testkit.Eventually(t, "the audit event arrives", func() bool {
 		events := w.noetl.Audited()
-		return len(events) == 1 && strings.Contains(string(events[0]), `"subscription.message.directives_applied"`) && strings.Contains(string(events[0]), `"domain/billing"`)
+		return len(events) == 1 && strings.Contains(string(events[0]), `"subscription.message.directives_applied"`) &&
+			strings.Contains(string(events[0]), `"domain/billing"`)
 	})
 }
 
@@ -69,12 +83,22 @@ func TestFault11ARepetitionRunsOnceAndAFailureCanBeRepeated(t *testing.T) {
 	w := boot(t)
 	w.noetl.FailExecute(fault.New(fault.Unavailable, "down", "down"))
 	headers := []string{"Authorization", "Bearer " + ingresstest.Secret, "X-Message-Id", "m1"}
-	if status, body := w.send("POST", "/ingress/hook", `{}`, headers...); status != 502 || !strings.Contains(body, `"dispatch_error"`) {
+	if status, body := w.send(
+		"POST",
+		"/ingress/hook",
+		`{}`,
+		headers...); status != 502 ||
+		!strings.Contains(body, `"dispatch_error"`) {
 		t.Errorf("%d %s", status, body)
 	}
 	w.noetl.FailExecute(nil)
 	for range 3 {
-		if status, body := w.send("POST", "/ingress/hook", `{}`, headers...); status != 202 || !strings.Contains(body, ingresstest.FirstExecution) {
+		if status, body := w.send(
+			"POST",
+			"/ingress/hook",
+			`{}`,
+			headers...); status != 202 ||
+			!strings.Contains(body, ingresstest.FirstExecution) {
 			t.Errorf("%d %s", status, body)
 		}
 	}

@@ -13,10 +13,10 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	settings "github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/callback"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/directory"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/feedlog"
@@ -86,7 +86,8 @@ func New(ctx context.Context, cfg Config, host run.Host) (*App, error) {
 	closing := make(chan struct{})
 	api.Closing = closing
 	api.Operations = endpoints.New(
-		service, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "sandbox")},
+		service,
+		kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "sandbox")},
 	)
 	server := httpkit.NewServer(
 		"sandbox listener", ln, httpapi.New(api), tel.Logger, sync.OnceFunc(func() { close(closing) }),
@@ -144,7 +145,13 @@ func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
 	if !sandbox.Generation(cfg.Generation).HasNATS() {
 		cfg.Process.NATS.URL = ""
 	}
-	return run.ServeOptional(ctx, "sandbox", cfg.Process, stdout, func(ctx context.Context, host run.Host) (run.Part, error) { return New(ctx, cfg, host) })
+	return run.ServeOptional(
+		ctx,
+		"sandbox",
+		cfg.Process,
+		stdout,
+		func(ctx context.Context, host run.Host) (run.Part, error) { return New(ctx, cfg, host) },
+	)
 }
 
 // Main is the program: run, health, config, --version.

@@ -211,7 +211,9 @@ func TestProgressReachesTheGatewayAndJetStream(t *testing.T) {
 	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
 	var out started
 	status := call(t, http.MethodPost, ready.NoETL+"/api/execute", map[string]any{
-		"path": "demo/progress", "workload": map[string]any{"step_ms": 1, "request_id": "r-1", "gateway_url": g.URL}, "resource_kind": "playbook",
+		"path":          "demo/progress",
+		"workload":      map[string]any{"step_ms": 1, "request_id": "r-1", "gateway_url": g.URL},
+		"resource_kind": "playbook",
 	}, &out, "Traceparent", "00-"+trace+"-00f067aa0ba902b7-01")
 	if status != 200 || out.Status != "started" {
 		t.Fatalf("%d %+v", status, out)
@@ -300,7 +302,10 @@ func TestLoginThroughTheIssuer(t *testing.T) {
 	}
 	verify(t, ready.NoETL+"/oidc/jwks.json", tokens.AccessToken, "urn:noetl:sandbox:api", ready.Issuer)
 	var info struct{ Email string }
-	if status := call(t, http.MethodGet, ready.NoETL+"/oidc/userinfo", nil, &info, "Authorization", "Bearer "+tokens.AccessToken); status != 200 || info.Email != "demo@example.com" {
+	if status := call(
+		t, http.MethodGet, ready.NoETL+"/oidc/userinfo", nil, &info, "Authorization", "Bearer "+tokens.AccessToken,
+	); status != 200 ||
+		info.Email != "demo@example.com" {
 		t.Errorf("userinfo %d %+v", status, info)
 	}
 
@@ -308,7 +313,11 @@ func TestLoginThroughTheIssuer(t *testing.T) {
 	call(t, http.MethodPost, ready.NoETL+"/api/execute", map[string]any{
 		"path": "api_integration/auth0/auth0_login",
 		"workload": map[string]any{
-			"auth0_token": tokens.IDToken, "session_duration_hours": 8, "request_id": "r-login", "gateway_url": g.URL, "callback_subject": "x",
+			"auth0_token":            tokens.IDToken,
+			"session_duration_hours": 8,
+			"request_id":             "r-login",
+			"gateway_url":            g.URL,
+			"callback_subject":       "x",
 		},
 	}, nil)
 	testkit.Eventually(t, "the login callback", func() bool { return len(g.got()) == 1 })
@@ -365,10 +374,16 @@ func TestTheDefaultInternalTokenOpensTheListeners(t *testing.T) {
 		Verify         map[string]string
 		Dispatch       map[string]string
 	}
-	if status := call(t, http.MethodGet, ready.NoETL+"/api/internal/ingress/orders", nil, &l, "Authorization", "Bearer sandbox-internal-token"); status != 200 {
+	if status := call(
+		t, http.MethodGet, ready.NoETL+"/api/internal/ingress/orders", nil, &l, "Authorization",
+		"Bearer sandbox-internal-token",
+	); status != 200 {
 		t.Fatal(status)
 	}
-	if l.Verify["type"] != "hmac_sha256" || l.Verify["header"] != "X-Signature" || l.Dispatch["playbook"] != "demo/webhook" || l.Source != "webhook" || l.SubscriptionID == "" {
+	if l.Verify["type"] != "hmac_sha256" || l.Verify["header"] != "X-Signature" ||
+		l.Dispatch["playbook"] != "demo/webhook" ||
+		l.Source != "webhook" ||
+		l.SubscriptionID == "" {
 		t.Errorf("%+v", l)
 	}
 	if status := call(t, http.MethodGet, ready.NoETL+"/api/internal/ingress/orders", nil, nil); status != 403 {
@@ -381,9 +396,13 @@ func TestStartsWithoutNATS(t *testing.T) {
 	n.Stop()
 	ready := boot(t, n)
 	var out started
-	if status := call(t, http.MethodPost, ready.NoETL+"/api/execute", map[string]any{"path": "demo/echo"}, &out); status != 200 {
+	if status := call(
+		t, http.MethodPost, ready.NoETL+"/api/execute", map[string]any{"path": "demo/echo"}, &out,
+	); status != 200 {
 		t.Fatal(status)
 	}
 	n.Start(t)
-	testkit.Eventually(t, "the events", func() bool { lines, _, _ := events(t, n.JetStream(t)); return len(lines) == 4 })
+	testkit.Eventually(
+		t, "the events", func() bool { lines, _, _ := events(t, n.JetStream(t)); return len(lines) == 4 },
+	)
 }

@@ -24,7 +24,10 @@ func TestABusyPortIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = app.New(t.Context(), cfg, run.Host{Telemetry: telemetry.Nop("sandbox"), NATS: n.Connect(t), Health: &httpkit.Health{}})
+	_, err = app.New(
+		t.Context(), cfg,
+		run.Host{Telemetry: telemetry.Nop("sandbox"), NATS: n.Connect(t), Health: &httpkit.Health{}},
+	)
 	if err == nil || !strings.Contains(err.Error(), u.Port()) || !strings.Contains(err.Error(), "SANDBOX_PORT") {
 		t.Errorf("err = %v", err)
 	}
@@ -32,7 +35,8 @@ func TestABusyPortIsNamed(t *testing.T) {
 
 func TestSettingsAreChecked(t *testing.T) {
 	for _, bad := range []string{
-		"SANDBOX_PORT=70000", "SANDBOX_PORTS=1", "SANDBOX_ISSUER=http://localhost:1", "SANDBOX_ISSUER=localhost/oidc", "SANDBOX_CALLBACK_HOSTS=http://x",
+		"SANDBOX_PORT=70000", "SANDBOX_PORTS=1", "SANDBOX_ISSUER=http://localhost:1",
+		"SANDBOX_ISSUER=localhost/oidc", "SANDBOX_CALLBACK_HOSTS=http://x",
 		"SANDBOX_GENERATION=java", "SANDBOX_EVENT_LAG_MS=60001", "SANDBOX_RERUN=perhaps", "SANDBOX_REDIRECT_URIS=/cb",
 		"NATS_UPDATES_SUBJECT_PREFIX=noetl.events", "SANDBOX_PUBLIC_URL=x",
 	} {

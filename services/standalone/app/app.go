@@ -12,10 +12,10 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
-	settings "github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/libs/telemetry"
 	auth "github.com/noetl/gateway/services/auth/app"
 	edge "github.com/noetl/gateway/services/edge-proxy/app"
@@ -87,7 +87,9 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 		return err
 	}
 	p.ready.Admin = httpkit.URL(admin)
-	server := httpkit.NewServer("admin listener", admin, httpkit.Admin(p.health, p.registry, p.cfg.Process.Admin.PProf), tel.Logger, nil)
+	server := httpkit.NewServer(
+		"admin listener", admin, httpkit.Admin(p.health, p.registry, p.cfg.Process.Admin.PProf), tel.Logger, nil,
+	)
 	p.components = append(p.components, server.Within(p.bounds, nil))
 	if err := p.services(ctx); err != nil {
 		return err
@@ -111,7 +113,10 @@ func (p *process) openStore(ctx context.Context, tel *telemetry.Telemetry) error
 		return err
 	}
 	p.dir = dir
-	p.components = append(p.components, run.Func("data folder", func(ctx context.Context) error { <-ctx.Done(); return dir.Close() }))
+	p.components = append(
+		p.components,
+		run.Func("data folder", func(ctx context.Context) error { <-ctx.Done(); return dir.Close() }),
+	)
 	if p.cfg.NATSPort > 0 { // the server would only log it, after a wait
 		probe, err := httpkit.Listen(ctx, "127.0.0.1", p.cfg.NATSPort, "GATEWAY_NATS_PORT")
 		if err != nil {
@@ -187,7 +192,10 @@ func (p *process) services(ctx context.Context) error {
 	if host, err = p.host(ctx, "edge-proxy"); err != nil {
 		return err
 	}
-	public, err := edge.New(ctx, edgeCfg, host, edge.Neighbours{Events: events.Public(), Internal: events.Internal(), Ingress: partners.Public()})
+	public, err := edge.New(
+		ctx, edgeCfg, host,
+		edge.Neighbours{Events: events.Public(), Internal: events.Internal(), Ingress: partners.Public()},
+	)
 	if err != nil {
 		return err
 	}
@@ -209,8 +217,11 @@ func (p *process) sandbox(ctx context.Context) error {
 		return err
 	}
 	p.add(s)
-	p.defaults = append(p.defaults, settings.Default{Name: "NOETL_BASE_URL", Value: p.ready.NoETL}, settings.Default{Name: "AUTH_ISSUERS", Value: p.ready.Issuer},
-		settings.Default{Name: "GATEWAY_CONSOLE_ISSUER", Value: p.ready.Issuer})
+	p.defaults = append(
+		p.defaults, settings.Default{Name: "NOETL_BASE_URL", Value: p.ready.NoETL},
+		settings.Default{Name: "AUTH_ISSUERS", Value: p.ready.Issuer},
+		settings.Default{Name: "GATEWAY_CONSOLE_ISSUER", Value: p.ready.Issuer},
+	)
 	if feed := s.FeedAddress(); feed != "" {
 		p.defaults = append(p.defaults, settings.Default{Name: "NOETL_EVENT_FEED_ADDR", Value: feed})
 	}
@@ -251,7 +262,10 @@ func (p *process) add(part run.Part) {
 	p.components = append(p.components, part.Components()...)
 	r := part.Ready()
 	for _, f := range []struct{ to, from *string }{
-		{&p.ready.Public, &r.Public}, {&p.ready.Internal, &r.Internal}, {&p.ready.NoETL, &r.NoETL}, {&p.ready.Issuer, &r.Issuer},
+		{&p.ready.Public, &r.Public},
+		{&p.ready.Internal, &r.Internal},
+		{&p.ready.NoETL, &r.NoETL},
+		{&p.ready.Issuer, &r.Issuer},
 	} {
 		if *f.from != "" {
 			*f.to = *f.from

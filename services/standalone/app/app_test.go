@@ -61,7 +61,8 @@ func TestDevServesEverythingInOneProcess(t *testing.T) {
 			t.Errorf("an address is missing: %+v", ready)
 		}
 	}
-	if code, body := get(t, ready.Public+"/readyz"); code != http.StatusOK || !strings.Contains(body, `"status":"ready"`) {
+	if code, body := get(t, ready.Public+"/readyz"); code != http.StatusOK ||
+		!strings.Contains(body, `"status":"ready"`) {
 		t.Errorf("readyz: %d %s", code, body)
 	}
 	if code, body := get(t, ready.Public+"/health"); code != http.StatusOK || body != "ok" {
@@ -72,8 +73,10 @@ func TestDevServesEverythingInOneProcess(t *testing.T) {
 	}
 	code, metrics := get(t, ready.Admin+"/metrics")
 	for _, name := range []string{
-		"noetl_ingress_rejected_total", "noetl_gateway_build_info", "noetl_gateway_login_total", "noetl_gateway_session_check_total", "noetl_gateway_authz_total",
-		"noetl_gateway_auth_bypass_enabled", "noetl_gateway_session_cache_failed_total", "noetl_gateway_callback_undelivered_total",
+		"noetl_ingress_rejected_total", "noetl_gateway_build_info", "noetl_gateway_login_total",
+		"noetl_gateway_session_check_total", "noetl_gateway_authz_total",
+		"noetl_gateway_auth_bypass_enabled", "noetl_gateway_session_cache_failed_total",
+		"noetl_gateway_callback_undelivered_total",
 		"noetl_gateway_event_feed_reconnect_total", "noetl_gateway_auth_cancel_failed_total",
 	} {
 		if !strings.Contains(metrics, "\n"+name) {
@@ -84,7 +87,10 @@ func TestDevServesEverythingInOneProcess(t *testing.T) {
 
 func TestServeNeedsAnIssuerAndSaysSo(t *testing.T) {
 	t.Parallel()
-	err := app.Run(t.Context(), app.Serve, []string{"GATEWAY_DATA_DIR=" + t.TempDir(), "GATEWAY_ADMIN_PORT=0"}, io.Discard, io.Discard)
+	err := app.Run(
+		t.Context(), app.Serve, []string{"GATEWAY_DATA_DIR=" + t.TempDir(), "GATEWAY_ADMIN_PORT=0"}, io.Discard,
+		io.Discard,
+	)
 	if err == nil || !strings.Contains(err.Error(), "AUTH_ISSUERS") {
 		t.Errorf("err = %v", err)
 	}
@@ -93,7 +99,9 @@ func TestServeNeedsAnIssuerAndSaysSo(t *testing.T) {
 func TestAFailedStartGivesTheFolderBack(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := app.Run(t.Context(), app.Serve, []string{"GATEWAY_DATA_DIR=" + dir, "GATEWAY_ADMIN_PORT=0"}, io.Discard, io.Discard); err == nil {
+	if err := app.Run(
+		t.Context(), app.Serve, []string{"GATEWAY_DATA_DIR=" + dir, "GATEWAY_ADMIN_PORT=0"}, io.Discard, io.Discard,
+	); err == nil {
 		t.Fatal("started without an issuer")
 	}
 	start(t, app.Dev, "GATEWAY_DATA_DIR="+dir)
@@ -102,7 +110,8 @@ func TestAFailedStartGivesTheFolderBack(t *testing.T) {
 func TestSettingsOfEveryServiceAreCheckedAtOnce(t *testing.T) {
 	t.Parallel()
 	err := app.Run(t.Context(), app.Dev, []string{
-		"GATEWAY_DATA_DIR=" + t.TempDir(), "GATEWAY_ADMIN_PORT=0", "SANDBOX_PORT=0", "GATEWAY_ENFORCE_ACCESS=always", "INGRESS_MAX_BODY_BYTES=-1", "GATEWAY_STREAMS_MAX=x",
+		"GATEWAY_DATA_DIR=" + t.TempDir(), "GATEWAY_ADMIN_PORT=0", "SANDBOX_PORT=0",
+		"GATEWAY_ENFORCE_ACCESS=always", "INGRESS_MAX_BODY_BYTES=-1", "GATEWAY_STREAMS_MAX=x",
 	}, io.Discard, io.Discard)
 	for _, want := range []string{"GATEWAY_ENFORCE_ACCESS", "INGRESS_MAX_BODY_BYTES", "GATEWAY_STREAMS_MAX"} {
 		if err == nil || !strings.Contains(err.Error(), want) {

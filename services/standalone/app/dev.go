@@ -8,7 +8,7 @@ import (
 	"os"
 	"strings"
 
-	settings "github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/settings"
 )
 
 // devDefaults make `dev` work with nothing set: everything on loopback, the page on, the

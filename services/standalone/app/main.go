@@ -4,8 +4,8 @@ import (
 	"context"
 	"io"
 
-	settings "github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/libs/settings"
 	auth "github.com/noetl/gateway/services/auth/app"
 	edge "github.com/noetl/gateway/services/edge-proxy/app"
 	fanout "github.com/noetl/gateway/services/event-fanout/app"

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/noetl/gateway/libs/contract/settings"
+	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/standalone/app"
 )
@@ -26,7 +26,7 @@ func rows(table string) []string {
 	return names
 }
 
-// The list in libs/contract/settings is how each service tells a neighbour's setting from a
+// The list in libs/settings is how each service tells a neighbour's setting from a
 // typo: it must know every setting that any service reads.
 func TestEverySettingIsKnownByName(t *testing.T) {
 	t.Parallel()
@@ -37,7 +37,7 @@ func TestEverySettingIsKnownByName(t *testing.T) {
 	read := rows(table.String())
 	for _, name := range read {
 		if !settings.Known(name) {
-			t.Errorf("%s is read but not in libs/contract/settings", name)
+			t.Errorf("%s is read but not in libs/settings", name)
 		}
 	}
 	// The contract names these for parts that are not built yet; reading nothing of them must
@@ -48,7 +48,7 @@ func TestEverySettingIsKnownByName(t *testing.T) {
 	}
 	for _, name := range settings.Names() {
 		if !slices.Contains(read, name) && !slices.Contains(planned, name) {
-			t.Errorf("%s is in libs/contract/settings but nothing reads it", name)
+			t.Errorf("%s is in libs/settings but nothing reads it", name)
 		}
 	}
 }
@@ -70,12 +70,12 @@ func TestEveryFileKeyIsKnown(t *testing.T) {
 	}
 	for _, key := range read {
 		if !settings.KnownKey(key) {
-			t.Errorf("%s is read but not in libs/contract/settings", key)
+			t.Errorf("%s is read but not in libs/settings", key)
 		}
 	}
 	for _, key := range settings.Keys() {
 		if !slices.Contains(read, key) {
-			t.Errorf("%s is in libs/contract/settings but nothing reads it", key)
+			t.Errorf("%s is in libs/settings but nothing reads it", key)
 		}
 	}
 }
@@ -93,8 +93,10 @@ func TestExampleFileIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"| `GATEWAY_DATA_DIR` | `server.data_dir` | `/var/lib/noetl-gateway` |", "| `NOETL_BASE_URL` | `noetl.base_url` | `http://noetl.internal:8082` |",
-		"| `CORS_ALLOWED_ORIGINS` | `cors.allowed_origins` | `https://app.example.com` |", "| `GATEWAY_AUTH0_DOMAIN` | `auth0.domain` | `example.eu.auth0.com` |",
+		"| `GATEWAY_DATA_DIR` | `server.data_dir` | `/var/lib/noetl-gateway` |",
+		"| `NOETL_BASE_URL` | `noetl.base_url` | `http://noetl.internal:8082` |",
+		"| `CORS_ALLOWED_ORIGINS` | `cors.allowed_origins` | `https://app.example.com` |",
+		"| `GATEWAY_AUTH0_DOMAIN` | `auth0.domain` | `example.eu.auth0.com` |",
 	} {
 		if !strings.Contains(table.String(), want) {
 			t.Errorf("the values in force lack %s", want)

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strconv"
 
-	settings "github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/settings"
 	fanout "github.com/noetl/gateway/services/event-fanout/app"
 	"github.com/noetl/gateway/services/standalone/internal/natsembed"
 )

@@ -14,7 +14,10 @@ import (
 )
 
 // counted is a world whose backend counts access questions and remembers decisions for life.
-func counted(life time.Duration, decide func(auth.AccessQuestion) (auth.Decision, error)) (*authtest.World, *atomic.Int32) {
+func counted(
+	life time.Duration,
+	decide func(auth.AccessQuestion) (auth.Decision, error),
+) (*authtest.World, *atomic.Int32) {
 	w, asked := authtest.NewWorld(func(r *auth.Rules) { r.AccessLife = life }), &atomic.Int32{}
 	for _, token := range []auth.Token{"tok", "tok2"} {
 		w.Backend.Add(token, auth.Session{User: auth.User{ID: 7}, ExpiresAt: time.Now().Add(24 * time.Hour)})
@@ -35,7 +38,10 @@ func may(t *testing.T, w *authtest.World, token auth.Token, path string, p auth.
 func TestDecisionsAreRememberedForAMoment(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, asked := counted(5*time.Second, func(q auth.AccessQuestion) (auth.Decision, error) { return auth.Decision{Allowed: q.Path == "a"}, nil })
+		w, asked := counted(
+			5*time.Second,
+			func(q auth.AccessQuestion) (auth.Decision, error) { return auth.Decision{Allowed: q.Path == "a"}, nil },
+		)
 		for range 3 {
 			if !may(t, w, "tok", "a", auth.Execute) || may(t, w, "tok", "b", auth.Execute) {
 				t.Fatal("a wrong decision")
@@ -65,7 +71,10 @@ func TestDecisionsAreRememberedForAMoment(t *testing.T) {
 func TestWhatIsNoDecisionIsNotRemembered(t *testing.T) {
 	t.Parallel()
 	for _, failure := range []error{authtest.Away(), auth.ErrMalformed, fault.New(fault.Denied, "x", "x")} {
-		w, asked := counted(time.Minute, func(auth.AccessQuestion) (auth.Decision, error) { return auth.Decision{Allowed: true}, failure })
+		w, asked := counted(
+			time.Minute,
+			func(auth.AccessQuestion) (auth.Decision, error) { return auth.Decision{Allowed: true}, failure },
+		)
 		for range 2 {
 			if may(t, w, "tok", "a", auth.Execute) {
 				t.Errorf("%v allowed", failure)
@@ -75,7 +84,10 @@ func TestWhatIsNoDecisionIsNotRemembered(t *testing.T) {
 			t.Errorf("%v: %d questions", failure, asked.Load())
 		}
 	}
-	w, asked := counted(0, func(auth.AccessQuestion) (auth.Decision, error) { return auth.Decision{Allowed: true}, nil })
+	w, asked := counted(
+		0,
+		func(auth.AccessQuestion) (auth.Decision, error) { return auth.Decision{Allowed: true}, nil },
+	)
 	if may(t, w, "tok", "a", auth.View); !may(t, w, "tok", "a", auth.View) || asked.Load() != 2 {
 		t.Errorf("0 remembers: %d questions", asked.Load())
 	}
@@ -85,7 +97,10 @@ func TestAllWhoAskTheSameAskOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		w, asked := counted(0, func(auth.AccessQuestion) (auth.Decision, error) { <-release; return auth.Decision{Allowed: true}, nil })
+		w, asked := counted(
+			0,
+			func(auth.AccessQuestion) (auth.Decision, error) { <-release; return auth.Decision{Allowed: true}, nil },
+		)
 		if _, err := resolve(t, w, "tok"); err != nil {
 			t.Fatal(err)
 		}

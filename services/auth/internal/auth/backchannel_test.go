@@ -68,7 +68,9 @@ func TestAnIssuersLogout(t *testing.T) {
 func TestALogoutThatFailedMayBeSentAgain(t *testing.T) {
 	t.Parallel()
 	w, tokens := issuerWorld(t)
-	w.Verifier.Logouts = map[string]auth.LogoutClaims{"logout": {Issuer: "issuer", Subject: "alice", ID: "jti", ExpiresAt: time.Now().Add(time.Minute)}}
+	w.Verifier.Logouts = map[string]auth.LogoutClaims{
+		"logout": {Issuer: "issuer", Subject: "alice", ID: "jti", ExpiresAt: time.Now().Add(time.Minute)},
+	}
 	end := func() error {
 		_, err := w.Service.BackchannelLogout(t.Context(), auth.BackchannelLogoutRequest{Token: "logout"})
 		return err

@@ -23,13 +23,25 @@ const (
 )
 
 var (
-	errBrowserOff    = fault.New(fault.Unavailable, "browser_login_off", "browser login is not configured here: set AUTH_CLIENT_ID")
-	errBadCallback   = fault.New(fault.Invalid, "bad_callback_url", "the callback URL must be an http or https URL")
-	errFlowUnknown   = fault.New(fault.Invalid, "login_expired", "this login is not known, was used, or took longer than 10 minutes: start again")
-	errFlowForeign   = fault.New(fault.Denied, "other_browser", "this login was started in another browser, or cookies are blocked: start again")
-	errFlowIssuer    = fault.New(fault.Unauthenticated, "wrong_issuer", "the answer is not from the identity provider that was asked")
-	errCodeMissing   = fault.New(fault.Invalid, "missing_code", "the identity provider sent neither a code nor an error")
-	errLoginRefused  = fault.New(fault.Unauthenticated, "provider_refused", "the identity provider did not sign you in: start again")
+	errBrowserOff = fault.New(
+		fault.Unavailable, "browser_login_off", "browser login is not configured here: set AUTH_CLIENT_ID",
+	)
+	errBadCallback = fault.New(fault.Invalid, "bad_callback_url", "the callback URL must be an http or https URL")
+	errFlowUnknown = fault.New(
+		fault.Invalid, "login_expired",
+		"this login is not known, was used, or took longer than 10 minutes: start again",
+	)
+	errFlowForeign = fault.New(
+		fault.Denied, "other_browser",
+		"this login was started in another browser, or cookies are blocked: start again",
+	)
+	errFlowIssuer = fault.New(
+		fault.Unauthenticated, "wrong_issuer", "the answer is not from the identity provider that was asked",
+	)
+	errCodeMissing  = fault.New(fault.Invalid, "missing_code", "the identity provider sent neither a code nor an error")
+	errLoginRefused = fault.New(
+		fault.Unauthenticated, "provider_refused", "the identity provider did not sign you in: start again",
+	)
 	errLoginCanceled = fault.New(fault.Unauthenticated, "login_canceled", "the sign-in was canceled: start again")
 )
 
@@ -68,12 +80,20 @@ func (s *Service) BrowserBegin(ctx context.Context, in BrowserBeginRequest) (Bro
 	}
 	state := string(newToken())
 	target, err := s.Provider.AuthorizeURL(ctx, Authorization{
-		State: state, Nonce: derive("nonce", binding, state), Challenge: challenge(derive("verifier", binding, state)), CallbackURL: callback,
+		State:       state,
+		Nonce:       derive("nonce", binding, state),
+		Challenge:   challenge(derive("verifier", binding, state)),
+		CallbackURL: callback,
 	})
 	if err != nil {
 		return BrowserBeginResponse{}, late(err)
 	}
-	flow := Flow{Issuer: s.Provider.Issuer(), Binding: sha256.Sum256([]byte(binding)), CallbackURL: callback, ReturnTo: localPath(in.ReturnTo)}
+	flow := Flow{
+		Issuer:      s.Provider.Issuer(),
+		Binding:     sha256.Sum256([]byte(binding)),
+		CallbackURL: callback,
+		ReturnTo:    localPath(in.ReturnTo),
+	}
 	if err := s.Flows.Begin(ctx, state, flow, flowLife); err != nil {
 		return BrowserBeginResponse{}, late(err)
 	}
@@ -126,7 +146,9 @@ func (s *Service) browserFinish(
 	case in.Error == "access_denied":
 		return BrowserFinishResponse{}, errLoginCanceled
 	case in.Error != "":
-		return BrowserFinishResponse{}, fault.Wrap(errors.New(visible(in.Error, 100)), errLoginRefused.Kind, errLoginRefused.Code, errLoginRefused.Message)
+		return BrowserFinishResponse{}, fault.Wrap(
+			errors.New(visible(in.Error, 100)), errLoginRefused.Kind, errLoginRefused.Code, errLoginRefused.Message,
+		)
 	case in.Code == "" || len(in.Code) > maxCode:
 		return BrowserFinishResponse{}, errCodeMissing
 	}
@@ -134,7 +156,10 @@ func (s *Service) browserFinish(
 	if err != nil {
 		return BrowserFinishResponse{}, late(err)
 	}
-	identity, err := s.Verifier.VerifyID(ctx, token, IDClaims{Issuer: flow.Issuer, ClientID: s.Provider.ClientID(), Nonce: derive("nonce", in.Binding, in.State)})
+	identity, err := s.Verifier.VerifyID(
+		ctx, token,
+		IDClaims{Issuer: flow.Issuer, ClientID: s.Provider.ClientID(), Nonce: derive("nonce", in.Binding, in.State)},
+	)
 	if err != nil {
 		return BrowserFinishResponse{}, late(err)
 	}

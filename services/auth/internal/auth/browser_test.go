@@ -15,7 +15,9 @@ import (
 )
 
 // begin begins a login and signs alice in at the issuer.
-func begin(t *testing.T, w *authtest.World, in auth.BrowserBeginRequest) (binding string, back auth.BrowserFinishRequest) {
+func begin(
+	t *testing.T, w *authtest.World, in auth.BrowserBeginRequest,
+) (binding string, back auth.BrowserFinishRequest) {
 	t.Helper()
 	if in.CallbackURL == "" {
 		in.CallbackURL = "https://gw.example.com/cb"
@@ -29,8 +31,14 @@ func begin(t *testing.T, w *authtest.World, in auth.BrowserBeginRequest) (bindin
 		t.Fatalf("%+v, %v", out, err)
 	}
 	q := u.Query()
-	w.Verifier.IDs = map[string]auth.IDClaims{"alice-token": {Issuer: "issuer", ClientID: "client", Nonce: q.Get("nonce")}}
-	return out.Binding, auth.BrowserFinishRequest{State: q.Get("state"), Code: "code:" + q.Get("code_challenge"), Binding: out.Binding}
+	w.Verifier.IDs = map[string]auth.IDClaims{
+		"alice-token": {Issuer: "issuer", ClientID: "client", Nonce: q.Get("nonce")},
+	}
+	return out.Binding, auth.BrowserFinishRequest{
+		State:   q.Get("state"),
+		Code:    "code:" + q.Get("code_challenge"),
+		Binding: out.Binding,
+	}
 }
 
 func TestBrowserLogin(t *testing.T) {
@@ -45,7 +53,8 @@ func TestBrowserLogin(t *testing.T) {
 	if s, err := resolve(t, w, out.Opened.Token); err != nil || s.User.Email != "alice@example.com" {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if g := w.Backend.Grants()[0]; g.Token != "alice-token" || g.ClientIP != "192.0.2.1" || g.UserAgent != "browser" || g.Duration != auth.DefaultDuration {
+	if g := w.Backend.Grants()[0]; g.Token != "alice-token" || g.ClientIP != "192.0.2.1" || g.UserAgent != "browser" ||
+		g.Duration != auth.DefaultDuration {
 		t.Errorf("%+v", g)
 	}
 	if w.Meter.Count("login", "success") != 1 {
@@ -58,7 +67,8 @@ func TestBrowserLogin(t *testing.T) {
 		t.Error("a binding that we did not make")
 	}
 	a := w.Provider.Asked()
-	if a[0].State == a[1].State || a[0].Nonce == a[1].Nonce || a[0].Challenge == a[1].Challenge || a[0].Nonce == a[0].State {
+	if a[0].State == a[1].State || a[0].Nonce == a[1].Nonce || a[0].Challenge == a[1].Challenge ||
+		a[0].Nonce == a[0].State {
 		t.Errorf("what must differ does not: %+v", a)
 	}
 }
@@ -173,9 +183,12 @@ func TestALoginLeadsToAPathOfOurs(t *testing.T) {
 	t.Parallel()
 	w := authtest.NewWorld()
 	for p, want := range map[string]string{
-		"/": "/", "/a/b?c=d&e=%2F#f": "/a/b?c=d&e=%2F#f", "/%2Fevil.example": "/%2Fevil.example", "/a//b": "/a//b", "/?next=https://x": "/?next=https://x",
-		"": "/", "a": "/", "//evil.example": "/", `/\evil.example`: "/", `\\evil.example`: "/", "/\t/evil.example": "/", "/\n/evil.example": "/", "https://evil.example/": "/",
-		"javascript:alert(1)": "/", "///evil.example": "/", "/a\x00b": "/", "/%zz": "/", " /a": "/", "/a b": "/", "/ü": "/", `/a\b`: "/", "/" + strings.Repeat("x", 2048): "/", "//": "/", "?x": "/",
+		"/": "/", "/a/b?c=d&e=%2F#f": "/a/b?c=d&e=%2F#f", "/%2Fevil.example": "/%2Fevil.example", "/a//b": "/a//b",
+		"/?next=https://x": "/?next=https://x",
+		"":                 "/", "a": "/", "//evil.example": "/", `/\evil.example`: "/", `\\evil.example`: "/",
+		"/\t/evil.example": "/", "/\n/evil.example": "/", "https://evil.example/": "/",
+		"javascript:alert(1)": "/", "///evil.example": "/", "/a\x00b": "/", "/%zz": "/", " /a": "/", "/a b": "/",
+		"/ü": "/", `/a\b`: "/", "/" + strings.Repeat("x", 2048): "/", "//": "/", "?x": "/",
 	} {
 		if got := returnTo(t, w, p); got != want {
 			t.Errorf("%q leads to %q, want %q", p, got, want)
@@ -192,7 +205,9 @@ func FuzzReturnTo(f *testing.F) {
 		got := returnTo(t, authtest.NewWorld(), p)
 		base := &url.URL{Scheme: "https", Host: "gw.example.com", Path: "/api/auth/browser/callback"}
 		u, err := base.Parse(got)
-		if err != nil || u.Host != "gw.example.com" || u.Scheme != "https" || u.User != nil || got[0] != '/' || len(got) > 1 && (got[1] == '/' || got[1] == '\\') || strings.ContainsAny(got, "\r\n\t\\ \x00") {
+		if err != nil || u.Host != "gw.example.com" || u.Scheme != "https" || u.User != nil || got[0] != '/' ||
+			len(got) > 1 && (got[1] == '/' || got[1] == '\\') ||
+			strings.ContainsAny(got, "\r\n\t\\ \x00") {
 			t.Errorf("%q leads to %q", p, got)
 		}
 	})

@@ -44,14 +44,27 @@ func (s *Service) checkAccess(ctx context.Context, in CheckAccessRequest) (Check
 	case err != nil:
 		return CheckAccessResponse{}, Failed, err
 	case s.rules.Bypass != nil:
-		return CheckAccessResponse{Allowed: true, User: &session.User, Message: "access checks are off for development"}, Allowed, nil
+		return CheckAccessResponse{
+			Allowed: true,
+			User:    &session.User,
+			Message: "access checks are off for development",
+		}, Allowed, nil
 	}
-	decision, err := s.decide(ctx, AccessQuestion{Token: in.Token, Session: session, Path: in.Path, Permission: in.Permission})
+	decision, err := s.decide(
+		ctx,
+		AccessQuestion{Token: in.Token, Session: session, Path: in.Path, Permission: in.Permission},
+	)
 	kind, failed := fault.KindOf(err)
 	switch {
 	case errors.Is(err, ErrMalformed):
-		s.Logger.WarnContext(ctx, "access decision not understood, denied", "reason", ErrMalformed.Code, "session", in.Token, "err", err)
-		return CheckAccessResponse{User: &session.User, Message: "access denied: the backend gave no clear decision"}, Denied, nil
+		s.Logger.WarnContext(
+			ctx, "access decision not understood, denied", "reason", ErrMalformed.Code, "session", in.Token, "err",
+			err,
+		)
+		return CheckAccessResponse{
+			User:    &session.User,
+			Message: "access denied: the backend gave no clear decision",
+		}, Denied, nil
 	case failed && (kind == fault.Unauthenticated || kind == fault.Denied):
 		return CheckAccessResponse{User: &session.User, Message: fault.Of(err).Message}, Denied, nil
 	case failed:

@@ -37,7 +37,10 @@ func TestCheckAccess(t *testing.T) {
 			w := authtest.NewWorld()
 			w.Backend.Add("tok", authtest.Alice())
 			w.Backend.Decide = func(auth.AccessQuestion) (auth.Decision, error) { return tc.decision, tc.err }
-			out, err := w.Service.CheckAccess(t.Context(), auth.CheckAccessRequest{Token: "tok", Path: "demo/echo", Permission: auth.View})
+			out, err := w.Service.CheckAccess(
+				t.Context(),
+				auth.CheckAccessRequest{Token: "tok", Path: "demo/echo", Permission: auth.View},
+			)
 			if out.Allowed != tc.allowed || w.Meter.Count("access", tc.outcome) != 1 {
 				t.Fatalf("got %+v, %v", out, err)
 			}
@@ -72,7 +75,10 @@ func TestADecisionThatNamesNoRoles(t *testing.T) {
 func TestCheckAccessWithoutASessionIsADenial(t *testing.T) {
 	t.Parallel()
 	w := authtest.NewWorld()
-	out, err := w.Service.CheckAccess(t.Context(), auth.CheckAccessRequest{Token: "made-up", Path: "demo/echo", Permission: auth.View})
+	out, err := w.Service.CheckAccess(
+		t.Context(),
+		auth.CheckAccessRequest{Token: "made-up", Path: "demo/echo", Permission: auth.View},
+	)
 	if err != nil || out.Allowed || out.User != nil || w.Meter.Count("access", "invalid") != 1 {
 		t.Fatalf("got %+v, %v", out, err)
 	}

@@ -143,7 +143,10 @@ func TestWhatOnlyTheRecordsKnowIsToldWithoutTheBackend(t *testing.T) {
 	if _, err := w.Service.Logout(t.Context(), auth.LogoutRequest{Token: opened.Token}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Service.Resolve(t.Context(), auth.ResolveRequest{Token: opened.Token, KnownOnly: true}); !errors.Is(err, auth.ErrNoSession) {
+	if _, err := w.Service.Resolve(t.Context(), auth.ResolveRequest{Token: opened.Token, KnownOnly: true}); !errors.Is(
+		err,
+		auth.ErrNoSession,
+	) {
 		t.Errorf("an ended session: %v", err)
 	}
 }

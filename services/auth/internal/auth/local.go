@@ -11,7 +11,10 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 )
 
-var errNotInPolicy = fault.New(fault.Denied, "not_in_policy", "this account has no access here: an administrator must give it a role (its address must be verified)")
+var errNotInPolicy = fault.New(
+	fault.Denied, "not_in_policy",
+	"this account has no access here: an administrator must give it a role (its address must be verified)",
+)
 
 var (
 	_ Backend      = (*Local)(nil)
@@ -37,7 +40,11 @@ func (l *Local) Login(ctx context.Context, g Grant) (Opened, error) {
 		return Opened{}, errNotInPolicy
 	}
 	token := newToken()
-	kept := LocalSession{Identity: g.Identity, UserID: userID(g.Identity), ExpiresAt: time.Now().Add(g.Duration).UTC().Truncate(time.Millisecond)}
+	kept := LocalSession{
+		Identity:  g.Identity,
+		UserID:    userID(g.Identity),
+		ExpiresAt: time.Now().Add(g.Duration).UTC().Truncate(time.Millisecond),
+	}
 	if err := l.store.Create(ctx, token, kept); err != nil {
 		return Opened{}, late(err)
 	}
@@ -77,7 +84,10 @@ func (s LocalSession) session(roles []string) Session {
 	if name == "" {
 		name = s.Identity.Email
 	}
-	return Session{User: User{ID: s.UserID, Email: s.Identity.Email, DisplayName: name, Roles: roles}, ExpiresAt: s.ExpiresAt}
+	return Session{
+		User:      User{ID: s.UserID, Email: s.Identity.Email, DisplayName: name, Roles: roles},
+		ExpiresAt: s.ExpiresAt,
+	}
 }
 
 // newToken makes 256 random bits.

@@ -18,9 +18,15 @@ func newPolicy(t *testing.T) *auth.Policy {
 	p, err := auth.NewPolicy(
 		map[string][]string{"Boss@example.com": {"admin"}, "*@example.com": {"viewer"}, "*": {"guest"}},
 		map[string]auth.Role{
-			"admin":  {Allow: map[auth.Permission][]string{auth.Execute: {"**"}, auth.Edit: {"**"}}},
-			"viewer": {Allow: map[auth.Permission][]string{auth.View: {"**"}, auth.Execute: {"demo/*", "team/**/run", "v[12]/x"}}, Deny: map[auth.Permission][]string{auth.Execute: {"demo/fail", "**/secret/**"}}},
-			"guest":  {},
+			"admin": {Allow: map[auth.Permission][]string{auth.Execute: {"**"}, auth.Edit: {"**"}}},
+			"viewer": {
+				Allow: map[auth.Permission][]string{
+					auth.View:    {"**"},
+					auth.Execute: {"demo/*", "team/**/run", "v[12]/x"},
+				},
+				Deny: map[auth.Permission][]string{auth.Execute: {"demo/fail", "**/secret/**"}},
+			},
+			"guest": {},
 		})
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +42,10 @@ func newLocal(t *testing.T) (*auth.Local, *authtest.PolicySource) {
 }
 
 func grant(email string) auth.Grant {
-	return auth.Grant{Identity: auth.Identity{Issuer: "https://i/", Subject: email, Email: email, EmailVerified: true}, Duration: time.Hour}
+	return auth.Grant{
+		Identity: auth.Identity{Issuer: "https://i/", Subject: email, Email: email, EmailVerified: true},
+		Duration: time.Hour,
+	}
 }
 
 func TestLocalConforms(t *testing.T) {
@@ -99,7 +108,8 @@ func TestPolicyRoles(t *testing.T) {
 	t.Parallel()
 	p := newPolicy(t)
 	for email, want := range map[string][]string{
-		"boss@example.com": {"admin", "guest", "viewer"}, "BOSS@EXAMPLE.COM": {"admin", "guest", "viewer"}, "x@example.com": {"guest", "viewer"}, "x@other.org": {"guest"},
+		"boss@example.com": {"admin", "guest", "viewer"}, "BOSS@EXAMPLE.COM": {"admin", "guest", "viewer"},
+		"x@example.com": {"guest", "viewer"}, "x@other.org": {"guest"},
 		"x@sub.example.com": {"guest"}, "boss@example.com@other.org": {"guest"}, "no address": nil, "": nil, "*": nil,
 		"bo\u017fs@example.com": {"guest", "viewer"}, // the long s lowers to s by Unicode's rules
 	} {
@@ -113,22 +123,31 @@ func TestPolicyPaths(t *testing.T) {
 	t.Parallel()
 	p := newPolicy(t)
 	for path, want := range map[string]bool{
-		"demo/echo": true, "demo/fail": false, "demo/a/b": false, "demo": false, "demos/echo": false, "Demo/echo": false,
-		"team/run": true, "team/a/b/run": true, "team/a/b": false, "team/a/secret/run": false, "v1/x": true, "v3/x": false,
-		"/demo/echo": false, "demo/echo/": false, "demo//echo": false, "demo/./fail": false, "demo/../demo/fail": false, "demo\\echo": false, "demo/%66ail": false, "": false,
+		"demo/echo": true, "demo/fail": false, "demo/a/b": false, "demo": false, "demos/echo": false,
+		"Demo/echo": false,
+		"team/run":  true, "team/a/b/run": true, "team/a/b": false, "team/a/secret/run": false, "v1/x": true,
+		"v3/x":       false,
+		"/demo/echo": false, "demo/echo/": false, "demo//echo": false, "demo/./fail": false,
+		"demo/../demo/fail": false, "demo\\echo": false, "demo/%66ail": false, "": false,
 	} {
 		if got := p.Allows([]string{"viewer"}, auth.Execute, path); got != want {
 			t.Errorf("execute %q: %t", path, got)
 		}
 	}
-	if p.Allows([]string{"viewer"}, auth.Edit, "demo/echo") || p.Allows(nil, auth.View, "demo/echo") || p.Allows([]string{"unknown"}, auth.View, "demo/echo") {
+	if p.Allows([]string{"viewer"}, auth.Edit, "demo/echo") || p.Allows(nil, auth.View, "demo/echo") ||
+		p.Allows([]string{"unknown"}, auth.View, "demo/echo") {
 		t.Error("something is allowed by default")
 	}
 	if p.Allows([]string{"admin", "viewer"}, auth.Execute, "demo/fail") {
 		t.Error("one role's allow beats another's deny")
 	}
 	deep := strings.Repeat("a/", 250) + "b" // a backtracking matcher would not return
-	q, err := auth.NewPolicy(nil, map[string]auth.Role{"r": {Allow: map[auth.Permission][]string{auth.View: {strings.Repeat("**/a/", 40) + "c"}}}})
+	q, err := auth.NewPolicy(
+		nil,
+		map[string]auth.Role{
+			"r": {Allow: map[auth.Permission][]string{auth.View: {strings.Repeat("**/a/", 40) + "c"}}},
+		},
+	)
 	if err != nil || q.Allows([]string{"r"}, auth.View, deep) {
 		t.Fatal(err)
 	}

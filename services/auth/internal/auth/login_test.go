@@ -46,7 +46,10 @@ func TestLoginRefusesBadInput(t *testing.T) {
 	wantKind(t, err, fault.Invalid)
 	_, err = w.Service.Login(t.Context(), auth.LoginRequest{Token: strings.Repeat("x", 17<<10)})
 	wantKind(t, err, fault.TooLarge)
-	_, err = w.Service.Login(t.Context(), auth.LoginRequest{Token: "alice-token", RefreshToken: strings.Repeat("x", 17<<10)})
+	_, err = w.Service.Login(
+		t.Context(),
+		auth.LoginRequest{Token: "alice-token", RefreshToken: strings.Repeat("x", 17<<10)},
+	)
 	wantKind(t, err, fault.TooLarge)
 	_, err = w.Service.Login(t.Context(), auth.LoginRequest{Token: "forged"})
 	wantKind(t, err, fault.Unauthenticated)
@@ -58,7 +61,14 @@ func TestLoginRefusesBadInput(t *testing.T) {
 func TestLoginPassesOnOnlyWhatIsClean(t *testing.T) {
 	t.Parallel()
 	w := authtest.NewWorld()
-	if _, err := w.Service.Login(t.Context(), auth.LoginRequest{Token: "alice-token", ClientIP: "1.2.3.4'; DROP", UserAgent: "a\r\nb" + strings.Repeat("x", 1000)}); err != nil {
+	if _, err := w.Service.Login(
+		t.Context(),
+		auth.LoginRequest{
+			Token:     "alice-token",
+			ClientIP:  "1.2.3.4'; DROP",
+			UserAgent: "a\r\nb" + strings.Repeat("x", 1000),
+		},
+	); err != nil {
 		t.Fatal(err)
 	}
 	g := w.Backend.Grants()[0]

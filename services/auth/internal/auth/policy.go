@@ -34,7 +34,10 @@ func NewPolicy(users map[string][]string, roles map[string]Role) (*Policy, error
 		}
 		for _, role := range granted {
 			if _, ok := roles[role]; !ok {
-				problems = append(problems, fmt.Errorf("users: %q has the role %q, which roles does not define", who, role))
+				problems = append(
+					problems,
+					fmt.Errorf("users: %q has the role %q, which roles does not define", who, role),
+				)
 			}
 		}
 		key := lower(who)
@@ -44,7 +47,12 @@ func NewPolicy(users map[string][]string, roles map[string]Role) (*Policy, error
 		for _, side := range []map[Permission][]string{role.Allow, role.Deny} {
 			for permission, patterns := range side {
 				if !permission.Valid() {
-					problems = append(problems, fmt.Errorf("roles: %s: %q is no permission; use execute, view, edit or modify", name, permission))
+					problems = append(
+						problems,
+						fmt.Errorf(
+							"roles: %s: %q is no permission; use execute, view, edit or modify", name, permission,
+						),
+					)
 				}
 				for _, pattern := range patterns {
 					if _, err := path.Match(pattern, ""); err != nil || !cleanPath(pattern) {
@@ -150,5 +158,6 @@ func wellNamed(who string) bool {
 		return true
 	}
 	local, domain, ok := strings.Cut(who, "@")
-	return ok && local != "" && domain != "" && !strings.ContainsAny(domain, "@* ") && (local == "*" || !strings.ContainsAny(local, "* "))
+	return ok && local != "" && domain != "" && !strings.ContainsAny(domain, "@* ") &&
+		(local == "*" || !strings.ContainsAny(local, "* "))
 }

@@ -72,7 +72,11 @@ func (s *Service) find(ctx context.Context, t Token, knownOnly bool) (Session, e
 
 // validate asks the backend, once for all who ask at the same time.
 func (s *Service) validate(ctx context.Context, t Token) (Session, error) {
-	session, err := s.validations.do(ctx, string(t), func(ctx context.Context) (Session, error) { return s.ask(ctx, t) })
+	session, err := s.validations.do(
+		ctx,
+		string(t),
+		func(ctx context.Context) (Session, error) { return s.ask(ctx, t) },
+	)
 	if err != nil {
 		return Session{}, late(err)
 	}

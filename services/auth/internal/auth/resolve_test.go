@@ -114,7 +114,10 @@ func TestManyQuestionsAreOne(t *testing.T) {
 		first, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if _, err := w.Service.Resolve(first, auth.ResolveRequest{Token: "tok"}); !errors.Is(err, context.Canceled) {
+			if _, err := w.Service.Resolve(first, auth.ResolveRequest{Token: "tok"}); !errors.Is(
+				err,
+				context.Canceled,
+			) {
 				t.Errorf("the one who left got %v", err)
 			}
 		})
@@ -170,7 +173,10 @@ func TestOutageIsNeverNoSession(t *testing.T) {
 		if _, err := w.Service.Validate(t.Context(), auth.ValidateRequest{Token: "tok"}); err == nil {
 			t.Fatal("an outage was answered as invalid")
 		}
-		out, err := w.Service.CheckAccess(t.Context(), auth.CheckAccessRequest{Token: "tok", Path: "demo/echo", Permission: auth.Execute})
+		out, err := w.Service.CheckAccess(
+			t.Context(),
+			auth.CheckAccessRequest{Token: "tok", Path: "demo/echo", Permission: auth.Execute},
+		)
 		if err == nil || out.Allowed {
 			t.Fatal("an outage opened the door")
 		}

@@ -16,9 +16,14 @@ import (
 const longestSession = 30 * 24 * time.Hour
 
 var (
-	errRevokeDenied  = fault.New(fault.Denied, "revoke_denied", "only an administrator may end the sessions of others")
-	errManyTargets   = fault.New(fault.Invalid, "many_targets", "give one of session_token, session, user_id and email, or none for all of your own sessions")
-	errBadSessionKey = fault.New(fault.Invalid, "bad_session", "the session must be the 64 hexadecimal digits of the hash of its token")
+	errRevokeDenied = fault.New(fault.Denied, "revoke_denied", "only an administrator may end the sessions of others")
+	errManyTargets  = fault.New(
+		fault.Invalid, "many_targets",
+		"give one of session_token, session, user_id and email, or none for all of your own sessions",
+	)
+	errBadSessionKey = fault.New(
+		fault.Invalid, "bad_session", "the session must be the 64 hexadecimal digits of the hash of its token",
+	)
 )
 
 // RevokeRequest ends sessions: that of Target, that with the key Session, or all of a user. At
@@ -55,7 +60,10 @@ func (s *Service) revokeFor(ctx context.Context, asker Session, in RevokeRequest
 			given++
 		}
 	}
-	admin := slices.ContainsFunc(asker.User.Roles, func(role string) bool { return slices.Contains(s.rules.AdminRoles, role) })
+	admin := slices.ContainsFunc(
+		asker.User.Roles,
+		func(role string) bool { return slices.Contains(s.rules.AdminRoles, role) },
+	)
 	own := asker.User.keys()
 	switch {
 	case given > 1:

@@ -17,9 +17,18 @@ func staff() *authtest.World {
 	w := authtest.NewWorld()
 	until := time.Now().Add(time.Hour)
 	w.Backend.Add("admin", auth.Session{User: auth.User{ID: 1, Roles: []string{"viewer", "admin"}}, ExpiresAt: until})
-	w.Backend.Add("alice-1", auth.Session{User: auth.User{ID: 7, Email: "Alice@example.com", Roles: []string{"viewer"}}, ExpiresAt: until})
+	w.Backend.Add(
+		"alice-1",
+		auth.Session{User: auth.User{ID: 7, Email: "Alice@example.com", Roles: []string{"viewer"}}, ExpiresAt: until},
+	)
 	w.Backend.Add("alice-2", auth.Session{User: auth.User{ID: 7, Email: "alice@example.com"}, ExpiresAt: until})
-	w.Backend.Add("bob", auth.Session{User: auth.User{ID: 8, Email: "bob@example.com", Roles: []string{"Admin", "admin "}}, ExpiresAt: until})
+	w.Backend.Add(
+		"bob",
+		auth.Session{
+			User:      auth.User{ID: 8, Email: "bob@example.com", Roles: []string{"Admin", "admin "}},
+			ExpiresAt: until,
+		},
+	)
 	return w
 }
 
@@ -70,7 +79,10 @@ func TestWhoMayRevokeWhat(t *testing.T) {
 			t.Parallel()
 			w := staff()
 			n, err := revoke(t, w, tc.in)
-			if kind, failed := fault.KindOf(err); failed != (tc.kind != fault.Internal) || failed && kind != tc.kind || n != tc.want {
+			if kind, failed := fault.KindOf(
+				err,
+			); failed != (tc.kind != fault.Internal) || failed && kind != tc.kind ||
+				n != tc.want {
 				t.Fatalf("%d, %v", n, err)
 			}
 			want := map[auth.Token]bool{"admin": true, "alice-1": true, "alice-2": true, "bob": true}

@@ -27,7 +27,8 @@ func (t Token) Legal() bool {
 	}
 	for i := range len(t) {
 		c := t[i]
-		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && !strings.ContainsRune("-/_=.", rune(c)) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') &&
+			!strings.ContainsRune("-/_=.", rune(c)) {
 			return false
 		}
 	}

@@ -58,7 +58,12 @@ func (b *Backend) Login(ctx context.Context, g auth.Grant) (auth.Opened, error) 
 	defer b.mu.Unlock()
 	b.grants = append(b.grants, g)
 	o := auth.Opened{Token: auth.Token(fmt.Sprintf("session-%d", len(b.grants))), Session: auth.Session{
-		User: auth.User{ID: 7, Email: g.Identity.Email, Roles: []string{"viewer"}}, ExpiresAt: time.Now().Add(g.Duration),
+		User: auth.User{
+			ID:    7,
+			Email: g.Identity.Email,
+			Roles: []string{"viewer"},
+		},
+		ExpiresAt: time.Now().Add(g.Duration),
 	}}
 	b.sessions[o.Token] = o.Session
 	if b.Open != nil {

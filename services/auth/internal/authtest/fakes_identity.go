@@ -106,8 +106,16 @@ func (p *Provider) AuthorizeURL(_ context.Context, a auth.Authorization) (string
 	}
 	p.asked = append(p.asked, a)
 	q := url.Values{
-		"response_type": {"code"}, "client_id": {"client"}, "scope": {"openid profile email"}, "state": {a.State}, "nonce": {a.Nonce},
-		"code_challenge": {a.Challenge}, "code_challenge_method": {"S256"}, "redirect_uri": {a.CallbackURL},
+		"response_type": {
+			"code",
+		},
+		"client_id":             {"client"},
+		"scope":                 {"openid profile email"},
+		"state":                 {a.State},
+		"nonce":                 {a.Nonce},
+		"code_challenge":        {a.Challenge},
+		"code_challenge_method": {"S256"},
+		"redirect_uri":          {a.CallbackURL},
 	}
 	return "https://issuer.example.com/authorize?" + q.Encode(), nil
 }

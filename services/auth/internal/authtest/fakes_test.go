@@ -60,7 +60,10 @@ func TestFakes(t *testing.T) {
 	t.Run("PolicySource", func(t *testing.T) {
 		authtest.RunPolicySource(t, func(t *testing.T) auth.PolicySource {
 			t.Helper()
-			p, err := auth.NewPolicy(map[string][]string{"admin@example.com": {"admin"}}, map[string]auth.Role{"admin": {Allow: map[auth.Permission][]string{auth.Execute: {"**"}}}})
+			p, err := auth.NewPolicy(
+				map[string][]string{"admin@example.com": {"admin"}},
+				map[string]auth.Role{"admin": {Allow: map[auth.Permission][]string{auth.Execute: {"**"}}}},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,9 +79,15 @@ func TestFakes(t *testing.T) {
 		})
 	})
 	t.Run("TokenVerifier", func(t *testing.T) {
-		authtest.RunTokenVerifier(t, func(*testing.T) auth.TokenVerifier {
-			return &authtest.Verifier{Identities: map[string]auth.Identity{"good": alice}}
-		},
-			func() string { return "good" }, "issuer", alice, map[string]func() string{"unknown": func() string { return "bad" }})
+		authtest.RunTokenVerifier(
+			t,
+			func(*testing.T) auth.TokenVerifier {
+				return &authtest.Verifier{Identities: map[string]auth.Identity{"good": alice}}
+			},
+			func() string { return "good" },
+			"issuer",
+			alice,
+			map[string]func() string{"unknown": func() string { return "bad" }},
+		)
 	})
 }

@@ -54,7 +54,18 @@ func StartIssuer(tb testing.TB) *Issuer {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	i.Publish("ec", ec, map[string]any{"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "x": b64(point[1:33]), "y": b64(point[33:])})
+	i.Publish(
+		"ec",
+		ec,
+		map[string]any{
+			"kty": "EC",
+			"crv": "P-256",
+			"use": "sig",
+			"alg": "ES256",
+			"x":   b64(point[1:33]),
+			"y":   b64(point[33:]),
+		},
+	)
 	return i
 }
 
@@ -72,8 +83,12 @@ func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/.well-known/openid-configuration":
 		_ = json.NewEncoder(w).Encode(map[string]any{
-			"issuer": i.URL, "jwks_uri": i.URL + "jwks", "authorization_endpoint": i.URL + "authorize", "token_endpoint": i.URL + "token",
-			"token_endpoint_auth_methods_supported": i.tokenAuth, "authorization_response_iss_parameter_supported": true,
+			"issuer":                                i.URL,
+			"jwks_uri":                              i.URL + "jwks",
+			"authorization_endpoint":                i.URL + "authorize",
+			"token_endpoint":                        i.URL + "token",
+			"token_endpoint_auth_methods_supported": i.tokenAuth,
+			"authorization_response_iss_parameter_supported": true,
 		})
 	case "/token":
 		i.token(w, r)
@@ -128,8 +143,15 @@ func (i *Issuer) Key(kid string) any {
 // Claims returns good claims for an address at a moment.
 func (i *Issuer) Claims(email string, now time.Time) jwt.MapClaims {
 	return jwt.MapClaims{
-		"iss": i.URL, "aud": Audience, "sub": "sub|" + email, "email": email, "email_verified": true, "name": "Test " + email,
-		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(time.Hour).Unix(),
+		"iss":            i.URL,
+		"aud":            Audience,
+		"sub":            "sub|" + email,
+		"email":          email,
+		"email_verified": true,
+		"name":           "Test " + email,
+		"iat":            now.Unix(),
+		"nbf":            now.Unix(),
+		"exp":            now.Add(time.Hour).Unix(),
 	}
 }
 

@@ -41,7 +41,10 @@ func (i *Issuer) SignIn(tb testing.TB, authorizeURL, email string, change ...fun
 		tb.Fatal(err)
 	}
 	q := u.Query()
-	if q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" || q.Get("scope") != "openid profile email" || len(q.Get("state")) < 40 || u.Path != "/authorize" {
+	if q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" ||
+		q.Get("scope") != "openid profile email" ||
+		len(q.Get("state")) < 40 ||
+		u.Path != "/authorize" {
 		tb.Fatalf("asked with %s", authorizeURL)
 	}
 	claims := i.Claims(email, time.Now())
@@ -93,12 +96,14 @@ func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
 	grant, ok := i.codes[r.PostForm.Get("code")]
 	delete(i.codes, r.PostForm.Get("code"))
 	sum := sha256.Sum256([]byte(r.PostForm.Get("code_verifier")))
-	if !ok || r.PostForm.Get("grant_type") != "authorization_code" || grant.client != r.PostForm.Get("client_id") || grant.callback != r.PostForm.Get("redirect_uri") ||
+	if !ok || r.PostForm.Get("grant_type") != "authorization_code" || grant.client != r.PostForm.Get("client_id") ||
+		grant.callback != r.PostForm.Get("redirect_uri") ||
 		grant.challenge != base64.RawURLEncoding.EncodeToString(sum[:]) {
 		fail(http.StatusBadRequest, "invalid_grant")
 		return
 	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "opaque", "token_type": "Bearer", "id_token": grant.idToken})
+	_ = json.NewEncoder(w).
+		Encode(map[string]any{"access_token": "opaque", "token_type": "Bearer", "id_token": grant.idToken})
 }
 
 // LogoutToken returns a good logout token; change may alter its claims, typ is its header's.
@@ -106,7 +111,11 @@ func (i *Issuer) LogoutToken(tb testing.TB, typ string, change ...func(jwt.MapCl
 	tb.Helper()
 	now := time.Now()
 	claims := jwt.MapClaims{
-		"iss": i.URL, "aud": Audience, "iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(), "jti": strconv.FormatInt(now.UnixNano(), 10),
+		"iss":    i.URL,
+		"aud":    Audience,
+		"iat":    now.Unix(),
+		"exp":    now.Add(2 * time.Minute).Unix(),
+		"jti":    strconv.FormatInt(now.UnixNano(), 10),
 		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
 	}
 	for _, f := range change {

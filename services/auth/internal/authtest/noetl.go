@@ -113,7 +113,14 @@ func (n *NoETL) execute(w http.ResponseWriter, r *http.Request) {
 	id, silent, nc := 7_000_000_000_000_000_000+n.next, n.silent, n.nc
 	n.mu.Unlock()
 	if !silent {
-		body, _ := json.Marshal(map[string]any{"request_id": in.Workload["request_id"], "execution_id": id, "status": "success", "data": data})
+		body, _ := json.Marshal(
+			map[string]any{
+				"request_id":   in.Workload["request_id"],
+				"execution_id": id,
+				"status":       "success",
+				"data":         data,
+			},
+		)
 		// Before the start is confirmed: the earliest that an answer can come.
 		_ = nc.Publish(fmt.Sprint(in.Workload["callback_subject"]), body)
 		_ = nc.Flush()
@@ -161,20 +168,37 @@ func (n *NoETL) decide(kind string, in map[string]any) any {
 		email := emailOf(fmt.Sprint(in["auth0_token"]))
 		token = fmt.Sprintf("noetl-session-%d", len(n.sessions)+1)
 		n.sessions[token] = email
-		return map[string]any{"status": "authenticated", "session_token": token, "user": user(email), "expires_at": time.Now().UTC().Add(time.Hour).Format("2006-01-02 15:04:05.999999+00")}
+		return map[string]any{
+			"status":        "authenticated",
+			"session_token": token,
+			"user":          user(email),
+			"expires_at":    time.Now().UTC().Add(time.Hour).Format("2006-01-02 15:04:05.999999+00"),
+		}
 	case "validate":
 		email, ok := n.sessions[token]
 		if !ok {
 			return map[string]any{"valid": "False"}
 		}
-		return map[string]any{"valid": "True", "user": user(email), "expires_at": time.Now().UTC().Add(time.Hour).Format("2006-01-02T15:04:05")}
+		return map[string]any{
+			"valid":      "True",
+			"user":       user(email),
+			"expires_at": time.Now().UTC().Add(time.Hour).Format("2006-01-02T15:04:05"),
+		}
 	default:
-		return map[string]any{"allowed": in["playbook_path"] != "demo/fail" && n.sessions[token] != "", "message": "decided"}
+		return map[string]any{
+			"allowed": in["playbook_path"] != "demo/fail" && n.sessions[token] != "",
+			"message": "decided",
+		}
 	}
 }
 
 func user(email string) map[string]any {
-	return map[string]any{"user_id": "42", "email": email, "display_name": "From NoETL", "roles": "{viewer,\"data owner\"}"}
+	return map[string]any{
+		"user_id":      "42",
+		"email":        email,
+		"display_name": "From NoETL",
+		"roles":        "{viewer,\"data owner\"}",
+	}
 }
 
 // emailOf decodes a token without looking at its signature, as NoETL's playbooks do.

@@ -18,7 +18,10 @@ func Until() time.Time { return time.Now().Add(time.Hour).UTC().Truncate(time.Mi
 
 // Alice is a session.
 func Alice() auth.Session {
-	return auth.Session{User: auth.User{ID: 7, Email: "alice@example.com", DisplayName: "Alice", Roles: []string{"viewer"}}, ExpiresAt: Until()}
+	return auth.Session{
+		User:      auth.User{ID: 7, Email: "alice@example.com", DisplayName: "Alice", Roles: []string{"viewer"}},
+		ExpiresAt: Until(),
+	}
 }
 
 // RunSessionCache is the conformance suite of [auth.SessionCache].
@@ -53,7 +56,8 @@ func RunSessionCache(t *testing.T, newCache func(*testing.T) auth.SessionCache) 
 		must(t, c.Fill(t.Context(), "tok", Alice()))
 		must(t, c.Renew(t.Context(), "tok", later))
 		for _, token := range []auth.Token{"new", "tok"} {
-			if got, found, err := c.Get(t.Context(), token); !found || err != nil || !got.Active || !got.Session.ExpiresAt.Equal(later.ExpiresAt) {
+			if got, found, err := c.Get(t.Context(), token); !found || err != nil || !got.Active ||
+				!got.Session.ExpiresAt.Equal(later.ExpiresAt) {
 				t.Fatalf("%s: %+v %t %v", token, got, found, err)
 			}
 		}
@@ -130,7 +134,11 @@ func keyOf(t auth.Token) auth.Key { return t.Key() }
 // RunSessionStore is the conformance suite of [auth.SessionStore].
 func RunSessionStore(t *testing.T, newStore func(*testing.T) auth.SessionStore) {
 	t.Helper()
-	kept := auth.LocalSession{Identity: auth.Identity{Issuer: "https://i/", Subject: "s", Email: "a@b", EmailVerified: true, Name: "A"}, UserID: 5, ExpiresAt: Until()}
+	kept := auth.LocalSession{
+		Identity:  auth.Identity{Issuer: "https://i/", Subject: "s", Email: "a@b", EmailVerified: true, Name: "A"},
+		UserID:    5,
+		ExpiresAt: Until(),
+	}
 	t.Run("what was created is read as it was", func(t *testing.T) {
 		s := newStore(t)
 		must(t, s.Create(t.Context(), "tok", kept))
@@ -183,7 +191,10 @@ func RunBackend(t *testing.T, newBackend func(*testing.T) (b auth.Backend, alice
 			t.Fatal(diff)
 		}
 		for path, want := range map[string]bool{"demo/echo": true, "demo/fail": false} {
-			d, err := b.Access(t.Context(), auth.AccessQuestion{Token: opened.Token, Session: got, Path: path, Permission: auth.Execute})
+			d, err := b.Access(
+				t.Context(),
+				auth.AccessQuestion{Token: opened.Token, Session: got, Path: path, Permission: auth.Execute},
+			)
 			if err != nil || d.Allowed != want {
 				t.Errorf("access to %s: %+v, %v", path, d, err)
 			}
@@ -214,7 +225,14 @@ func RunBackend(t *testing.T, newBackend func(*testing.T) (b auth.Backend, alice
 
 // RunTokenVerifier is the conformance suite of [auth.TokenVerifier]: good is a token of want,
 // bad ones are refused, and domain is the good token's.
-func RunTokenVerifier(t *testing.T, newVerifier func(*testing.T) auth.TokenVerifier, good func() string, domain string, want auth.Identity, bad map[string]func() string) {
+func RunTokenVerifier(
+	t *testing.T,
+	newVerifier func(*testing.T) auth.TokenVerifier,
+	good func() string,
+	domain string,
+	want auth.Identity,
+	bad map[string]func() string,
+) {
 	t.Helper()
 	v := newVerifier(t)
 	for _, d := range []string{"", domain} {

@@ -12,18 +12,27 @@ import (
 
 // RunIdentityProvider is the conformance suite of [auth.IdentityProvider]. signIn is a person who
 // signs in where a URL leads; it returns the code. The provider announces that its answers name it.
-func RunIdentityProvider(t *testing.T, newProvider func(*testing.T) (p auth.IdentityProvider, signIn func(authorizeURL string) (code string))) {
+func RunIdentityProvider(
+	t *testing.T,
+	newProvider func(*testing.T) (p auth.IdentityProvider, signIn func(authorizeURL string) (code string)),
+) {
 	t.Helper()
 	p, signIn := newProvider(t)
 	const verifier, callback = "a-code-verifier-of-enough-characters-12345678", "https://gw.example.com/cb"
 	sum := sha256.Sum256([]byte(verifier))
-	asked := auth.Authorization{State: "the-state-that-comes-back-with-the-browser", Nonce: "n", Challenge: base64.RawURLEncoding.EncodeToString(sum[:]), CallbackURL: callback}
+	asked := auth.Authorization{
+		State:       "the-state-that-comes-back-with-the-browser",
+		Nonce:       "n",
+		Challenge:   base64.RawURLEncoding.EncodeToString(sum[:]),
+		CallbackURL: callback,
+	}
 	target, err := p.AuthorizeURL(t.Context(), asked)
 	must(t, err)
 	u, err := url.Parse(target)
 	must(t, err)
 	for name, want := range map[string]string{
-		"response_type": "code", "client_id": p.ClientID(), "redirect_uri": callback, "state": asked.State, "nonce": "n", "code_challenge": asked.Challenge, "code_challenge_method": "S256",
+		"response_type": "code", "client_id": p.ClientID(), "redirect_uri": callback, "state": asked.State,
+		"nonce": "n", "code_challenge": asked.Challenge, "code_challenge_method": "S256",
 	} {
 		if got := u.Query()[name]; len(got) != 1 || got[0] != want {
 			t.Errorf("%s is %q, want %q", name, got, want)

@@ -17,12 +17,19 @@ import (
 func RunLogins(t *testing.T, newPair func(*testing.T) (a, b auth.Logins, mark func() time.Time)) {
 	t.Helper()
 	id, email := authwire.UserKeyOf("id:7"), authwire.UserKeyOf("email:a@b")
-	record := auth.LoginRecord{Issuer: "https://i/", Subject: "s|1 *.>", SessionID: "sid", Users: []authwire.UserKey{id, email}, ExpiresAt: Until()}
+	record := auth.LoginRecord{
+		Issuer:    "https://i/",
+		Subject:   "s|1 *.>",
+		SessionID: "sid",
+		Users:     []authwire.UserKey{id, email},
+		ExpiresAt: Until(),
+	}
 	t.Run("a login is read by the other replica", func(t *testing.T) {
 		a, b, _ := newPair(t)
 		must(t, a.Record(t.Context(), keyOf("tok"), record))
 		got, found, err := b.Get(t.Context(), keyOf("tok"))
-		if err != nil || !found || time.Since(got.At).Abs() > time.Minute || !got.ExpiresAt.Equal(record.ExpiresAt) || !cmp.Equal(got.Users, record.Users) {
+		if err != nil || !found || time.Since(got.At).Abs() > time.Minute || !got.ExpiresAt.Equal(record.ExpiresAt) ||
+			!cmp.Equal(got.Users, record.Users) {
 			t.Fatalf("got %+v, %t, %v", got, found, err)
 		}
 		if _, found, err := b.Get(t.Context(), keyOf("other")); found || err != nil {
@@ -67,7 +74,8 @@ func RunLogins(t *testing.T, newPair func(*testing.T) (a, b auth.Logins, mark fu
 				t.Errorf("%s: %+v, %v", name, got, err)
 			}
 			for _, k := range got {
-				if !k.ExpiresAt.Equal(record.ExpiresAt) || k.HasSessionID != (k.Key == keyOf("one")) || k.Key == keyOf("none") {
+				if !k.ExpiresAt.Equal(record.ExpiresAt) || k.HasSessionID != (k.Key == keyOf("one")) ||
+					k.Key == keyOf("none") {
 					t.Errorf("%s: %+v", name, k)
 				}
 			}

@@ -24,16 +24,41 @@ type World struct {
 // NewWorld makes a service on fakes; change may alter its rules. Roles of administrators: admin.
 func NewWorld(change ...func(*auth.Rules)) *World {
 	w := &World{
-		Verifier: &Verifier{Identities: map[string]auth.Identity{"alice-token": {Issuer: "issuer", Subject: "alice", Email: "alice@example.com", EmailVerified: true}}},
-		Provider: &Provider{}, Flows: NewFlows(), Backend: NewBackend(), Cache: NewSessionCache(), Revocations: NewRevocations(), Logins: NewLogins(), Limiter: &Limiter{}, Meter: NewMeter(),
+		Verifier: &Verifier{
+			Identities: map[string]auth.Identity{
+				"alice-token": {Issuer: "issuer", Subject: "alice", Email: "alice@example.com", EmailVerified: true},
+			},
+		},
+		Provider:    &Provider{},
+		Flows:       NewFlows(),
+		Backend:     NewBackend(),
+		Cache:       NewSessionCache(),
+		Revocations: NewRevocations(),
+		Logins:      NewLogins(),
+		Limiter:     &Limiter{},
+		Meter:       NewMeter(),
 	}
-	rules := auth.Rules{MaxSession: 24 * time.Hour, Budget: 12 * time.Second, UncertainLife: 5 * time.Minute, AdminRoles: []string{"admin"}}
+	rules := auth.Rules{
+		MaxSession:    24 * time.Hour,
+		Budget:        12 * time.Second,
+		UncertainLife: 5 * time.Minute,
+		AdminRoles:    []string{"admin"},
+	}
 	for _, f := range change {
 		f(&rules)
 	}
 	w.Service = auth.New(auth.Deps{
-		Verifier: w.Verifier, Provider: w.Provider, Flows: w.Flows, Spent: w.Flows, Backend: w.Backend, Cache: w.Cache, Revocations: w.Revocations,
-		Logins: w.Logins, Limiter: w.Limiter, Meter: w.Meter, Logger: slog.New(slog.DiscardHandler),
+		Verifier:    w.Verifier,
+		Provider:    w.Provider,
+		Flows:       w.Flows,
+		Spent:       w.Flows,
+		Backend:     w.Backend,
+		Cache:       w.Cache,
+		Revocations: w.Revocations,
+		Logins:      w.Logins,
+		Limiter:     w.Limiter,
+		Meter:       w.Meter,
+		Logger:      slog.New(slog.DiscardHandler),
 	}, rules)
 	return w
 }

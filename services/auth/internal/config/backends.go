@@ -31,7 +31,10 @@ func (c Config) Backends() (Backends, error) {
 	}
 	var problems []error
 	for _, s := range []struct{ name, value string }{
-		{"AUTH_BACKEND", c.Backend}, {"AUTH_BACKEND_LOGIN", b.Login}, {"AUTH_BACKEND_VALIDATE", b.Validate}, {"AUTH_BACKEND_ACCESS", b.Access},
+		{"AUTH_BACKEND", c.Backend},
+		{"AUTH_BACKEND_LOGIN", b.Login},
+		{"AUTH_BACKEND_VALIDATE", b.Validate},
+		{"AUTH_BACKEND_ACCESS", b.Access},
 	} {
 		if s.value != BackendPlaybook && s.value != BackendSync && s.value != BackendLocal {
 			problems = append(problems, fmt.Errorf("%s=%q: must be playbook, sync or local", s.name, s.value))
@@ -42,11 +45,20 @@ func (c Config) Backends() (Backends, error) {
 	}
 	// A session is known only to who opened it.
 	if (b.Login == BackendLocal) != (b.Validate == BackendLocal) {
-		problems = append(problems, fmt.Errorf("logins by %s and session checks by %s: local sessions are known to local only "+
-			"(AUTH_BACKEND_LOGIN, AUTH_BACKEND_VALIDATE, NOETL_AUTH_SYNC, GATEWAY_SESSION_VALIDATE_VIA_PLAYBOOK)", b.Login, b.Validate))
+		problems = append(
+			problems,
+			fmt.Errorf("logins by %s and session checks by %s: local sessions are known to local only "+
+				"(AUTH_BACKEND_LOGIN, AUTH_BACKEND_VALIDATE, NOETL_AUTH_SYNC, GATEWAY_SESSION_VALIDATE_VIA_PLAYBOOK)", b.Login, b.Validate),
+		)
 	}
 	if b.Login == BackendLocal && b.Access != BackendLocal {
-		problems = append(problems, fmt.Errorf("access checks by %s: NoETL does not know local sessions (AUTH_BACKEND_ACCESS, NOETL_AUTHZ_SYNC)", b.Access))
+		problems = append(
+			problems,
+			fmt.Errorf(
+				"access checks by %s: NoETL does not know local sessions (AUTH_BACKEND_ACCESS, NOETL_AUTHZ_SYNC)",
+				b.Access,
+			),
+		)
 	}
 	return b, errors.Join(problems...)
 }

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/libs/settings"
 )
 
 // The values of AUTH_BACKEND.
@@ -27,55 +27,55 @@ type Config struct {
 	run.ProcessConfig
 	NoETL noetl.Config
 
-	Backend string `env:"AUTH_BACKEND" file:"auth.backend" default:"playbook" doc:"who answers: playbook (NoETL auth playbooks), sync (NoETL auth routes) or local (no NoETL: a policy file)"`
+	Backend string `env:"AUTH_BACKEND" file:"auth.backend" default:"playbook"`
 	// One operation each; the three after them are today's names for the same.
-	BackendLogin    string `env:"AUTH_BACKEND_LOGIN" file:"auth.backend_login" doc:"who answers logins, if not AUTH_BACKEND"`
-	BackendValidate string `env:"AUTH_BACKEND_VALIDATE" file:"auth.backend_validate" doc:"who answers session checks, likewise"`
-	BackendAccess   string `env:"AUTH_BACKEND_ACCESS" file:"auth.backend_access" doc:"who answers access checks, likewise"`
-	AuthSync        bool   `env:"NOETL_AUTH_SYNC" file:"noetl.auth_sync" default:"false" doc:"today's name: true is sync for logins and session checks"`
-	AuthzSync       bool   `env:"NOETL_AUTHZ_SYNC" file:"noetl.authz_sync" default:"false" doc:"today's name: true is sync for access checks"`
-	ViaPlaybook     bool   `env:"GATEWAY_SESSION_VALIDATE_VIA_PLAYBOOK" file:"auth_playbooks.session_validate_via_playbook" default:"true" doc:"today's name: false is sync for session checks"`
+	BackendLogin    string `env:"AUTH_BACKEND_LOGIN" file:"auth.backend_login"`
+	BackendValidate string `env:"AUTH_BACKEND_VALIDATE" file:"auth.backend_validate"`
+	BackendAccess   string `env:"AUTH_BACKEND_ACCESS" file:"auth.backend_access"`
+	AuthSync        bool   `env:"NOETL_AUTH_SYNC" file:"noetl.auth_sync" default:"false"`
+	AuthzSync       bool   `env:"NOETL_AUTHZ_SYNC" file:"noetl.authz_sync" default:"false"`
+	ViaPlaybook     bool   `env:"GATEWAY_SESSION_VALIDATE_VIA_PLAYBOOK" file:"auth_playbooks.session_validate_via_playbook" default:"true"`
 
-	IssuerURLs  []string      `env:"AUTH_ISSUERS" file:"auth.issuers" doc:"issuer URLs whose tokens are accepted, comma list, exactly as in the token; https, http for this machine only"`
-	AudienceIDs []string      `env:"AUTH_AUDIENCES" file:"auth.audiences" doc:"accepted audiences, comma list; at least one is needed, here or in the auth0 settings"`
-	PolicyFile  string        `env:"AUTH_POLICY_FILE" file:"auth.policy_file" doc:"YAML file of users, roles and grants; needed for the backend local, read again when it changes"`
-	ConnectTo   []string      `env:"AUTH_ISSUER_CONNECT_TO" file:"auth.issuer_connect_to" doc:"where to connect for an issuer's host and port instead of there, as host:port=host:port, comma list, for an issuer that has another address inside the network; names in URLs and certificates stay the issuer's"`
-	MaxHours    int           `env:"AUTH_SESSION_MAX_HOURS" file:"auth.session_max_hours" default:"24" doc:"longest session in hours, 1 to 8760; a login that asks for more gets this"`
-	JWKSTTL     time.Duration `env:"AUTH_JWKS_TTL_SECS" file:"auth.jwks_ttl_secs" default:"3600" unit:"s" doc:"how long an issuer's keys are used before they are fetched again"`
-	JWKSCool    time.Duration `env:"AUTH_JWKS_COOLDOWN_SECS" file:"auth.jwks_cooldown_secs" default:"30" unit:"s" doc:"shortest time between two fetches of an issuer's keys, whatever tokens ask for"`
-	LoginRate   int           `env:"AUTH_LOGIN_RATE_ACCOUNT_PER_MIN" file:"auth.login_rate_account_per_min" default:"10" doc:"logins of one account per minute in each process, and at once; further ones are refused with 429; 0 is no limit"`
-	AccessTTL   time.Duration `env:"AUTH_ACCESS_CACHE_TTL_SECS" file:"auth.access_cache_ttl_secs" default:"5" unit:"s" doc:"how long an access decision is reused; 0 asks each time; revocation does not wait for it"`
-	AdminRoles  []string      `env:"AUTH_ADMIN_ROLES" file:"auth.admin_roles" default:"admin" doc:"roles whose holders may end the sessions of others, comma list"`
-	MaxLogins   int           `env:"AUTH_MAX_CONCURRENT_LOGINS" file:"auth.max_concurrent_logins" default:"64" doc:"logins at once in this process; further ones are refused with 429"`
+	IssuerURLs  []string      `env:"AUTH_ISSUERS" file:"auth.issuers"`
+	AudienceIDs []string      `env:"AUTH_AUDIENCES" file:"auth.audiences"`
+	PolicyFile  string        `env:"AUTH_POLICY_FILE" file:"auth.policy_file"`
+	ConnectTo   []string      `env:"AUTH_ISSUER_CONNECT_TO" file:"auth.issuer_connect_to"`
+	MaxHours    int           `env:"AUTH_SESSION_MAX_HOURS" file:"auth.session_max_hours" default:"24"`
+	JWKSTTL     time.Duration `env:"AUTH_JWKS_TTL_SECS" file:"auth.jwks_ttl_secs" default:"3600" unit:"s"`
+	JWKSCool    time.Duration `env:"AUTH_JWKS_COOLDOWN_SECS" file:"auth.jwks_cooldown_secs" default:"30" unit:"s"`
+	LoginRate   int           `env:"AUTH_LOGIN_RATE_ACCOUNT_PER_MIN" file:"auth.login_rate_account_per_min" default:"10"`
+	AccessTTL   time.Duration `env:"AUTH_ACCESS_CACHE_TTL_SECS" file:"auth.access_cache_ttl_secs" default:"5" unit:"s"`
+	AdminRoles  []string      `env:"AUTH_ADMIN_ROLES" file:"auth.admin_roles" default:"admin"`
+	MaxLogins   int           `env:"AUTH_MAX_CONCURRENT_LOGINS" file:"auth.max_concurrent_logins" default:"64"`
 
 	Playbooks      noetl.AuthPlaybooks
-	Timeout        time.Duration `env:"AUTH_PLAYBOOK_TIMEOUT_SECS" file:"auth_playbooks.timeout_secs" default:"12" unit:"s" doc:"longest time for one operation in all; keep it below the clients' 15 s"`
-	DBCredential   string        `env:"AUTH_SESSION_DB_CREDENTIAL" file:"auth_playbooks.session_db_credential" default:"pg_auth" doc:"name of the NoETL credential of the session database"`
-	CallbackURL    string        `env:"GATEWAY_CALLBACK_URL" file:"server.callback_url" default:"http://127.0.0.1:8091" doc:"base URL at which NoETL workers reach the gateway's callback routes"`
-	CallbackPrefix string        `env:"NATS_CALLBACK_SUBJECT_PREFIX" file:"nats.callback_subject_prefix" default:"noetl.callbacks" doc:"subject prefix of callbacks over NATS"`
+	Timeout        time.Duration `env:"AUTH_PLAYBOOK_TIMEOUT_SECS" file:"auth_playbooks.timeout_secs" default:"12" unit:"s"`
+	DBCredential   string        `env:"AUTH_SESSION_DB_CREDENTIAL" file:"auth_playbooks.session_db_credential" default:"pg_auth"`
+	CallbackURL    string        `env:"GATEWAY_CALLBACK_URL" file:"server.callback_url" default:"http://127.0.0.1:8091"`
+	CallbackPrefix string        `env:"NATS_CALLBACK_SUBJECT_PREFIX" file:"nats.callback_subject_prefix" default:"noetl.callbacks"`
 
-	SessionBucket string        `env:"NATS_SESSION_BUCKET" file:"nats.session_bucket" default:"sessions" doc:"KV bucket of cached sessions, shared with the login playbooks"`
-	SessionTTL    time.Duration `env:"NATS_SESSION_CACHE_TTL_SECS" file:"nats.session_cache_ttl_secs" default:"300" unit:"s" doc:"how long a cached session is kept, if this service makes the bucket"`
+	SessionBucket string        `env:"NATS_SESSION_BUCKET" file:"nats.session_bucket" default:"sessions"`
+	SessionTTL    time.Duration `env:"NATS_SESSION_CACHE_TTL_SECS" file:"nats.session_cache_ttl_secs" default:"300" unit:"s"`
 
-	PublicURL     string `env:"GATEWAY_PUBLIC_URL" file:"server.public_url" doc:"origin that clients use, if a proxy is in front; browser logins come back there"`
-	ClientID      string `env:"AUTH_CLIENT_ID" file:"auth.client_id" doc:"this gateway's client id at the issuer, for browser login; an accepted audience; empty: GATEWAY_AUTH0_CLIENT_ID"`
-	ClientSecret  string `env:"AUTH_CLIENT_SECRET" file:"auth.client_secret" secret:"true" doc:"its secret, if the issuer gave one"`
-	BrowserIssuer string `env:"AUTH_BROWSER_ISSUER" file:"auth.browser_issuer" doc:"issuer at which browsers sign in; empty: that of GATEWAY_AUTH0_DOMAIN, else the first of AUTH_ISSUERS"`
+	PublicURL     string `env:"GATEWAY_PUBLIC_URL" file:"server.public_url"`
+	ClientID      string `env:"AUTH_CLIENT_ID" file:"auth.client_id"`
+	ClientSecret  string `env:"AUTH_CLIENT_SECRET" file:"auth.client_secret" secret:"true"`
+	BrowserIssuer string `env:"AUTH_BROWSER_ISSUER" file:"auth.browser_issuer"`
 
-	Auth0Domain   string `env:"GATEWAY_AUTH0_DOMAIN" file:"auth0.domain" doc:"Auth0 domain; adds the issuer https://<domain>/"`
-	Auth0ClientID string `env:"GATEWAY_AUTH0_CLIENT_ID" file:"auth0.client_id" doc:"Auth0 client id; an accepted audience"`
-	Auth0Redirect string `env:"GATEWAY_AUTH0_REDIRECT_URI" file:"auth0.redirect_uri" doc:"Auth0 redirect URI that the runtime contract publishes; also that of browser logins if its path is /api/auth/browser/callback"`
-	Auth0Audience string `env:"GATEWAY_AUTH0_AUDIENCE" file:"auth0.audience" doc:"Auth0 API audience; an accepted audience"`
+	Auth0Domain   string `env:"GATEWAY_AUTH0_DOMAIN" file:"auth0.domain"`
+	Auth0ClientID string `env:"GATEWAY_AUTH0_CLIENT_ID" file:"auth0.client_id"`
+	Auth0Redirect string `env:"GATEWAY_AUTH0_REDIRECT_URI" file:"auth0.redirect_uri"`
+	Auth0Audience string `env:"GATEWAY_AUTH0_AUDIENCE" file:"auth0.audience"`
 
-	Bypass string `env:"GATEWAY_AUTH_BYPASS" file:"auth.bypass" default:"off" doc:"on: every session token is a fixed development user; refused unless GATEWAY_ENV=development"`
-	Env    string `env:"GATEWAY_ENV" file:"server.env" default:"production" doc:"production or development"`
+	Bypass string `env:"GATEWAY_AUTH_BYPASS" file:"auth.bypass" default:"off"`
+	Env    string `env:"GATEWAY_ENV" file:"server.env" default:"production"`
 }
 
 // Load reads the settings from an environment, as os.Environ returns it, and checks them;
 // defaults replace those of the settings that they name.
-func Load(environ []string, defaults ...config.Default) (Config, error) {
+func Load(environ []string, defaults ...settings.Default) (Config, error) {
 	var c Config
-	if err := config.Load(&c, environ, defaults...); err != nil {
+	if err := settings.Load(&c, environ, defaults...); err != nil {
 		return c, err
 	}
 	return c, c.Validate()
@@ -99,23 +99,35 @@ func (c Config) Validate() error {
 	problems = append(problems, err)
 	// Without an audience a token that was issued for any other application would log in here.
 	check(bypass || len(c.Issuers()) > 0, "no identity provider: set AUTH_ISSUERS or GATEWAY_AUTH0_DOMAIN")
-	check(bypass || len(c.Audiences()) > 0, "no accepted audience: set AUTH_AUDIENCES, GATEWAY_AUTH0_AUDIENCE or GATEWAY_AUTH0_CLIENT_ID")
+	check(
+		bypass || len(c.Audiences()) > 0,
+		"no accepted audience: set AUTH_AUDIENCES, GATEWAY_AUTH0_AUDIENCE or GATEWAY_AUTH0_CLIENT_ID",
+	)
 	_, err = c.IssuerConnectTo()
 	problems = append(problems, err)
 	check(c.MaxHours >= 1 && c.MaxHours <= 8760, "AUTH_SESSION_MAX_HOURS=%d: must be 1 to 8760", c.MaxHours)
 	check(c.MaxLogins >= 1, "AUTH_MAX_CONCURRENT_LOGINS=%d: must be at least 1", c.MaxLogins)
 	check(c.LoginRate >= 0, "AUTH_LOGIN_RATE_ACCOUNT_PER_MIN=%d: must be 0 or more", c.LoginRate)
-	check(c.AccessTTL >= 0 && c.AccessTTL <= time.Minute, "AUTH_ACCESS_CACHE_TTL_SECS=%s: must be 0 to 60 s", c.AccessTTL)
+	check(
+		c.AccessTTL >= 0 && c.AccessTTL <= time.Minute, "AUTH_ACCESS_CACHE_TTL_SECS=%s: must be 0 to 60 s",
+		c.AccessTTL,
+	)
 	check(c.PublicURL == "" || httpURL(c.PublicURL), "GATEWAY_PUBLIC_URL must be an http or https URL")
 	check(c.Auth0Redirect == "" || httpURL(c.Auth0Redirect), "GATEWAY_AUTH0_REDIRECT_URI must be an http or https URL")
-	check(c.BrowserIssuer == "" || slices.Contains(c.Issuers(), c.BrowserIssuer), "AUTH_BROWSER_ISSUER=%q: must be one of the accepted issuers", c.BrowserIssuer)
+	check(
+		c.BrowserIssuer == "" || slices.Contains(c.Issuers(), c.BrowserIssuer),
+		"AUTH_BROWSER_ISSUER=%q: must be one of the accepted issuers", c.BrowserIssuer,
+	)
 	check(c.ClientSecret == "" || c.BrowserClient() != "", "AUTH_CLIENT_SECRET without AUTH_CLIENT_ID")
 	check(c.Timeout >= time.Second, "AUTH_PLAYBOOK_TIMEOUT_SECS=%s: must be at least 1 s", c.Timeout)
 	check(c.JWKSTTL >= time.Second, "AUTH_JWKS_TTL_SECS=%s: must be at least 1 s", c.JWKSTTL)
 	check(c.JWKSCool >= time.Second, "AUTH_JWKS_COOLDOWN_SECS=%s: must be at least 1 s", c.JWKSCool)
 	check(c.SessionTTL >= time.Second, "NATS_SESSION_CACHE_TTL_SECS=%s: must be at least 1 s", c.SessionTTL)
 	check(plainBucket(c.SessionBucket), "NATS_SESSION_BUCKET=%q: letters, digits, - and _ only", c.SessionBucket)
-	check(plainSubject(c.CallbackPrefix), "NATS_CALLBACK_SUBJECT_PREFIX=%q: must be a subject without wildcards", c.CallbackPrefix)
+	check(
+		plainSubject(c.CallbackPrefix), "NATS_CALLBACK_SUBJECT_PREFIX=%q: must be a subject without wildcards",
+		c.CallbackPrefix,
+	)
 	check(httpURL(c.CallbackURL), "GATEWAY_CALLBACK_URL must be an http or https URL")
 	return errors.Join(problems...)
 }
@@ -147,7 +159,10 @@ func (c Config) IssuerConnectTo() (map[string]string, error) {
 	}
 	for _, issuer := range c.Issuers() {
 		if len(out) > 0 && strings.HasPrefix(issuer, "http:") && c.Env != "development" {
-			return nil, fmt.Errorf("AUTH_ISSUER_CONNECT_TO with the issuer %s, which has no TLS: that is refused unless GATEWAY_ENV=development", issuer)
+			return nil, fmt.Errorf(
+				"AUTH_ISSUER_CONNECT_TO with the issuer %s, which has no TLS: that is refused unless GATEWAY_ENV=development",
+				issuer,
+			)
 		}
 	}
 	return out, nil
@@ -231,7 +246,8 @@ func plainBucket(name string) bool {
 // plainSubject tolerates the trailing dot that the prefix of other subjects has.
 func plainSubject(s string) bool {
 	s = strings.TrimSuffix(s, ".")
-	return s != "" && !strings.ContainsAny(s, "*> \t\r\n") && !strings.Contains(s, "..") && s[0] != '.' && s[len(s)-1] != '.'
+	return s != "" && !strings.ContainsAny(s, "*> \t\r\n") && !strings.Contains(s, "..") && s[0] != '.' &&
+		s[len(s)-1] != '.'
 }
 
 func unique(list []string) []string {

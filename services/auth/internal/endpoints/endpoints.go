@@ -48,22 +48,41 @@ func New(svc *auth.Service, o kit.Observer, l Limits) Set {
 		return kit.Standard(o, kit.Limits{Deadline: l.Budget, Concurrency: concurrency})
 	}
 	return Set{
-		Limits:      l,
-		Login:       kit.Lift("auth.login", translated(wire.LoginIn, svc.Login, wire.LoginOut), mw(l.Logins)...),
-		Validate:    kit.Lift("auth.validate", translated(wire.ValidateIn, svc.Validate, wire.ValidateOut), mw(MaxChecks)...),
+		Limits: l,
+		Login:  kit.Lift("auth.login", translated(wire.LoginIn, svc.Login, wire.LoginOut), mw(l.Logins)...),
+		Validate: kit.Lift(
+			"auth.validate",
+			translated(wire.ValidateIn, svc.Validate, wire.ValidateOut),
+			mw(MaxChecks)...),
 		CheckAccess: kit.Lift("auth.check-access", checkAccess(svc), mw(MaxChecks)...),
 		Logout: kit.Lift("auth.logout", translated(wire.LogoutIn, svc.Logout,
 			func(auth.LogoutResponse) authwire.LogoutResponse { return authwire.LogoutResponse{} }), mw(MaxLogouts)...),
-		Revoke:      kit.Lift("auth.revoke", translated(wire.RevokeIn, svc.Revoke, wire.RevokeOut), mw(MaxLogouts)...),
-		Backchannel: kit.Lift("auth.backchannel-logout", translated(wire.BackchannelIn, svc.BackchannelLogout, wire.RevokeOut), mw(MaxLogouts)...),
-		Begin:       kit.Lift("auth.browser-begin", translated(wire.BrowserBeginIn, svc.BrowserBegin, wire.BrowserBeginOut), mw(MaxChecks)...),
-		Finish:      kit.Lift("auth.browser-finish", translated(wire.BrowserFinishIn, svc.BrowserFinish, wire.BrowserFinishOut), mw(l.Logins)...),
-		Resolve:     kit.Lift("auth.resolve", translated(wire.ResolveIn, svc.Resolve, wire.SessionOut), mw(MaxResolves)...),
+		Revoke: kit.Lift("auth.revoke", translated(wire.RevokeIn, svc.Revoke, wire.RevokeOut), mw(MaxLogouts)...),
+		Backchannel: kit.Lift(
+			"auth.backchannel-logout",
+			translated(wire.BackchannelIn, svc.BackchannelLogout, wire.RevokeOut),
+			mw(MaxLogouts)...),
+		Begin: kit.Lift(
+			"auth.browser-begin",
+			translated(wire.BrowserBeginIn, svc.BrowserBegin, wire.BrowserBeginOut),
+			mw(MaxChecks)...),
+		Finish: kit.Lift(
+			"auth.browser-finish",
+			translated(wire.BrowserFinishIn, svc.BrowserFinish, wire.BrowserFinishOut),
+			mw(l.Logins)...),
+		Resolve: kit.Lift(
+			"auth.resolve",
+			translated(wire.ResolveIn, svc.Resolve, wire.SessionOut),
+			mw(MaxResolves)...),
 	}
 }
 
 // translated is a use case in the contract's types.
-func translated[WireIn, In, Out, WireOut any](in func(WireIn) In, use func(context.Context, In) (Out, error), out func(Out) WireOut) func(context.Context, WireIn) (WireOut, error) {
+func translated[WireIn, In, Out, WireOut any](
+	in func(WireIn) In,
+	use func(context.Context, In) (Out, error),
+	out func(Out) WireOut,
+) func(context.Context, WireIn) (WireOut, error) {
 	return func(ctx context.Context, w WireIn) (WireOut, error) {
 		result, err := use(ctx, in(w))
 		if err != nil {
@@ -75,7 +94,9 @@ func translated[WireIn, In, Out, WireOut any](in func(WireIn) In, use func(conte
 }
 
 // checkAccess is not [translated]: its answer repeats the question.
-func checkAccess(svc *auth.Service) func(context.Context, authwire.CheckAccessRequest) (authwire.CheckAccessResponse, error) {
+func checkAccess(
+	svc *auth.Service,
+) func(context.Context, authwire.CheckAccessRequest) (authwire.CheckAccessResponse, error) {
 	return func(ctx context.Context, in authwire.CheckAccessRequest) (authwire.CheckAccessResponse, error) {
 		out, err := svc.CheckAccess(ctx, wire.CheckAccessIn(in))
 		if err != nil {

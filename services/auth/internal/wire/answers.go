@@ -96,7 +96,8 @@ func (a Answer) refusedLogin(byPlaybook bool) bool {
 	if a.Data.text("message") == tokenRefused {
 		return true
 	}
-	return byPlaybook && !strings.EqualFold(a.Reason, "Database error") && !strings.EqualFold(a.Data.text("message"), "Failed to create session")
+	return byPlaybook && !strings.EqualFold(a.Reason, "Database error") &&
+		!strings.EqualFold(a.Data.text("message"), "Failed to create session")
 }
 
 // Opened reads the answer to a login: a session, Unauthenticated with the reason, an outage of NoETL's,
@@ -189,7 +190,12 @@ func (m members) user() (auth.User, error) {
 			id = 0 // some answers carry a foreign id there
 		}
 	}
-	return auth.User{ID: id, Email: m.text("email"), DisplayName: m.text("display_name", "name"), Roles: roles(m["roles"])}, nil
+	return auth.User{
+		ID:          id,
+		Email:       m.text("email"),
+		DisplayName: m.text("display_name", "name"),
+		Roles:       roles(m["roles"]),
+	}, nil
 }
 
 // Record reads a session record of the shared bucket (contract, section 2). The error says

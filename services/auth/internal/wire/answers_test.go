@@ -23,7 +23,9 @@ func at(s string) time.Time {
 
 // record builds a session record around some members.
 func record(members string) []byte {
-	return []byte(`{"session_token":"tok","email":"a@b","is_active":true,"expires_at":"2099-01-01T00:00:00Z",` + members + `}`)
+	return []byte(
+		`{"session_token":"tok","email":"a@b","is_active":true,"expires_at":"2099-01-01T00:00:00Z",` + members + `}`,
+	)
 }
 
 func TestRecordTakesEveryShapeOfAnID(t *testing.T) {
@@ -43,9 +45,11 @@ func TestRecordTakesEveryShapeOfAnID(t *testing.T) {
 func TestRecordTakesEveryShapeOfRoles(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string][]string{
-		`["admin","viewer"]`: {"admin", "viewer"}, `"[\"admin\",\"viewer\"]"`: {"admin", "viewer"}, `"{admin,viewer}"`: {"admin", "viewer"},
+		`["admin","viewer"]`: {"admin", "viewer"}, `"[\"admin\",\"viewer\"]"`: {"admin", "viewer"},
+		`"{admin,viewer}"`: {"admin", "viewer"},
 		`"{\"data owner\",NULL,\"a\\\"b\\\\c\",\"NULL\"}"`: {"data owner", `a"b\c`, "NULL"}, `"admin"`: {"admin"},
-		`"{}"`: nil, `[]`: nil, `null`: nil, `""`: nil, `"[broken"`: nil, `"{{a},{b}}"`: nil, `"{\"open}"`: nil, `[1,null,"x"]`: {"x"}, `7`: nil, `{"a":1}`: nil,
+		`"{}"`: nil, `[]`: nil, `null`: nil, `""`: nil, `"[broken"`: nil, `"{{a},{b}}"`: nil, `"{\"open}"`: nil,
+		`[1,null,"x"]`: {"x"}, `7`: nil, `{"a":1}`: nil,
 	} {
 		r, err := wire.Record("tok", record(`"roles":`+raw))
 		if diff := cmp.Diff(want, r.Session.User.Roles); err != nil || diff != "" {
@@ -57,9 +61,11 @@ func TestRecordTakesEveryShapeOfRoles(t *testing.T) {
 func TestRecordTakesEveryShapeOfATime(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
-		"2026-01-28T22:11:41.335589Z": "2026-01-28T22:11:41.335589Z", "2026-01-28T22:11:41+02:00": "2026-01-28T20:11:41Z",
-		"2026-01-28 22:11:41.335589+00": "2026-01-28T22:11:41.335589Z", "2026-01-28 22:11:41+02": "2026-01-28T20:11:41Z",
-		"2026-01-28 22:11:41-0330": "2026-01-29T01:41:41Z", "2026-01-28 22:11:41.5+05:30": "2026-01-28T16:41:41.5Z",
+		"2026-01-28T22:11:41.335589Z":   "2026-01-28T22:11:41.335589Z",
+		"2026-01-28T22:11:41+02:00":     "2026-01-28T20:11:41Z",
+		"2026-01-28 22:11:41.335589+00": "2026-01-28T22:11:41.335589Z",
+		"2026-01-28 22:11:41+02":        "2026-01-28T20:11:41Z",
+		"2026-01-28 22:11:41-0330":      "2026-01-29T01:41:41Z", "2026-01-28 22:11:41.5+05:30": "2026-01-28T16:41:41.5Z",
 		"2026-01-28T22:11:41": "2026-01-28T22:11:41Z", "2026-01-28 22:11:41.335589": "2026-01-28T22:11:41.335589Z",
 	} {
 		r, err := wire.Record("tok", []byte(`{"user_id":1,"is_active":true,"expires_at":"`+raw+`"}`))
@@ -68,7 +74,10 @@ func TestRecordTakesEveryShapeOfATime(t *testing.T) {
 		}
 	}
 	for _, raw := range []string{`"soon"`, `17`, `"2026-13-01T00:00:00Z"`, `null`, `""`, `"infinity"`} {
-		if _, err := wire.Record("tok", []byte(`{"user_id":1,"is_active":true,"expires_at":`+raw+`}`)); !errors.Is(err, auth.ErrMalformed) {
+		if _, err := wire.Record("tok", []byte(`{"user_id":1,"is_active":true,"expires_at":`+raw+`}`)); !errors.Is(
+			err,
+			auth.ErrMalformed,
+		) {
 			t.Errorf("a live record that ends at %s was taken: %v", raw, err)
 		}
 	}
@@ -83,7 +92,10 @@ func TestRecordIsEndedOnlyByAClearNo(t *testing.T) {
 		}
 	}
 	for _, raw := range []string{`1`, `"yes"`, `{}`} {
-		if _, err := wire.Record("tok", []byte(`{"user_id":1,"expires_at":"2099-01-01T00:00:00Z","is_active":`+raw+`}`)); err == nil {
+		if _, err := wire.Record(
+			"tok",
+			[]byte(`{"user_id":1,"expires_at":"2099-01-01T00:00:00Z","is_active":`+raw+`}`),
+		); err == nil {
 			t.Errorf("is_active %s was taken", raw)
 		}
 	}
@@ -94,7 +106,13 @@ func TestRecordIsEndedOnlyByAClearNo(t *testing.T) {
 
 func TestRecordRoundTrip(t *testing.T) {
 	t.Parallel()
-	want := auth.Record{Active: true, Session: auth.Session{User: auth.User{ID: 1 << 60, Email: "a@b", DisplayName: "Ä", Roles: []string{"x y"}}, ExpiresAt: at("2026-01-28T22:11:41.335589Z")}}
+	want := auth.Record{
+		Active: true,
+		Session: auth.Session{
+			User:      auth.User{ID: 1 << 60, Email: "a@b", DisplayName: "Ä", Roles: []string{"x y"}},
+			ExpiresAt: at("2026-01-28T22:11:41.335589Z"),
+		},
+	}
 	value, err := wire.EncodeRecord("tok", want)
 	if err != nil {
 		t.Fatal(err)
@@ -172,7 +190,9 @@ func TestLoginAnswersOfTheRoute(t *testing.T) {
 			t.Errorf("%s: %v", body, err)
 		}
 	}
-	a, err := wire.CallbackAnswer([]byte(`{"status":"error","data":{"error":"Database error","message":"Failed to create session"}}`))
+	a, err := wire.CallbackAnswer(
+		[]byte(`{"status":"error","data":{"error":"Database error","message":"Failed to create session"}}`),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +207,9 @@ func TestReasonIsShortAndOnOneLine(t *testing.T) {
 	for i := range long {
 		long[i] = 'x'
 	}
-	body, err := json.Marshal(map[string]any{"status": "error", "data": map[string]any{"error": "bad\r\n\x1b[31m" + string(long)}})
+	body, err := json.Marshal(
+		map[string]any{"status": "error", "data": map[string]any{"error": "bad\r\n\x1b[31m" + string(long)}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +284,11 @@ func TestValidationAnswers(t *testing.T) {
 }
 
 func FuzzAnswer(f *testing.F) {
-	f.Add([]byte(`{"status":"success","data":{"status":"authenticated","session_token":"t","user":{"user_id":1,"roles":"{a,\"b\"}"},"expires_at":"2099-01-01 00:00:00+00","valid":"True","allowed":true}}`))
+	f.Add(
+		[]byte(
+			`{"status":"success","data":{"status":"authenticated","session_token":"t","user":{"user_id":1,"roles":"{a,\"b\"}"},"expires_at":"2099-01-01 00:00:00+00","valid":"True","allowed":true}}`,
+		),
+	)
 	f.Add([]byte(`"{\"data\":\"{}\"}"`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, decode := range []func([]byte) (wire.Answer, error){wire.CallbackAnswer, wire.RouteAnswer, wire.Flat} {
@@ -270,7 +296,10 @@ func FuzzAnswer(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			if o, err := a.Opened(true); err == nil && (o.Token == "" || !o.Session.User.Known() || o.Session.ExpiresAt.IsZero()) {
+			if o, err := a.Opened(
+				true,
+			); err == nil &&
+				(o.Token == "" || !o.Session.User.Known() || o.Session.ExpiresAt.IsZero()) {
 				t.Fatalf("half a session was opened: %+v", o)
 			}
 			if s, err := a.Session(); err == nil && !s.User.Known() {
@@ -284,7 +313,11 @@ func FuzzAnswer(f *testing.F) {
 }
 
 func FuzzRecord(f *testing.F) {
-	f.Add([]byte(`{"session_token":"tok","user_id":"1","email":"a@b","expires_at":"2026-01-28 22:11:41.335589+00","is_active":"True","roles":"[\"a\"]"}`))
+	f.Add(
+		[]byte(
+			`{"session_token":"tok","user_id":"1","email":"a@b","expires_at":"2026-01-28 22:11:41.335589+00","is_active":"True","roles":"[\"a\"]"}`,
+		),
+	)
 	f.Add(record(`"roles":"{a,NULL}"`))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		r, err := wire.Record("tok", value)
@@ -298,7 +331,8 @@ func FuzzRecord(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := wire.Record("tok", again); err != nil || back.Session.User.ID != r.Session.User.ID || !back.Session.ExpiresAt.Equal(r.Session.ExpiresAt) {
+		if back, err := wire.Record("tok", again); err != nil || back.Session.User.ID != r.Session.User.ID ||
+			!back.Session.ExpiresAt.Equal(r.Session.ExpiresAt) {
 			t.Fatalf("%+v came back as %+v, %v", r, back, err)
 		}
 	})

@@ -39,12 +39,21 @@ func ValidateOut(out auth.ValidateResponse) authwire.ValidateResponse {
 
 // CheckAccessIn turns an access question. playbook_name is the older name of playbook_path.
 func CheckAccessIn(in authwire.CheckAccessRequest) auth.CheckAccessRequest {
-	return auth.CheckAccessRequest{Token: auth.Token(in.SessionToken), Path: pathOf(in), Permission: auth.Permission(in.PermissionType)}
+	return auth.CheckAccessRequest{
+		Token:      auth.Token(in.SessionToken),
+		Path:       pathOf(in),
+		Permission: auth.Permission(in.PermissionType),
+	}
 }
 
 // CheckAccessOut turns its answer, which repeats the question.
 func CheckAccessOut(in authwire.CheckAccessRequest, out auth.CheckAccessResponse) authwire.CheckAccessResponse {
-	answer := authwire.CheckAccessResponse{Allowed: out.Allowed, PlaybookPath: pathOf(in), PermissionType: in.PermissionType, Message: out.Message}
+	answer := authwire.CheckAccessResponse{
+		Allowed:        out.Allowed,
+		PlaybookPath:   pathOf(in),
+		PermissionType: in.PermissionType,
+		Message:        out.Message,
+	}
 	if out.User != nil {
 		user := UserOut(*out.User)
 		answer.User = &user
@@ -79,7 +88,13 @@ func SessionOut(s auth.Session) authwire.Session {
 
 // RevokeIn turns the request of a revocation.
 func RevokeIn(in authwire.RevokeRequest) auth.RevokeRequest {
-	return auth.RevokeRequest{Asker: auth.Token(in.SessionToken), Target: auth.Token(in.TargetToken), Session: in.TargetSession, UserID: int64(in.UserID), Email: in.Email}
+	return auth.RevokeRequest{
+		Asker:   auth.Token(in.SessionToken),
+		Target:  auth.Token(in.TargetToken),
+		Session: in.TargetSession,
+		UserID:  int64(in.UserID),
+		Email:   in.Email,
+	}
 }
 
 // RevokeOut turns its answer.
@@ -99,17 +114,33 @@ func BrowserBeginIn(in authwire.BrowserBeginRequest) auth.BrowserBeginRequest {
 
 // BrowserBeginOut turns its answer.
 func BrowserBeginOut(out auth.BrowserBeginResponse) authwire.BrowserBeginResponse {
-	return authwire.BrowserBeginResponse{AuthorizeURL: out.AuthorizeURL, Binding: out.Binding, MaxAgeSeconds: int(out.Life.Seconds())}
+	return authwire.BrowserBeginResponse{
+		AuthorizeURL:  out.AuthorizeURL,
+		Binding:       out.Binding,
+		MaxAgeSeconds: int(out.Life.Seconds()),
+	}
 }
 
 // BrowserFinishIn turns the end of a browser login.
 func BrowserFinishIn(in authwire.BrowserFinishRequest) auth.BrowserFinishRequest {
-	return auth.BrowserFinishRequest{State: in.State, Code: in.Code, Issuer: in.Issuer, Error: in.Error, Binding: in.Binding, ClientIP: in.ClientIP, UserAgent: in.UserAgent}
+	return auth.BrowserFinishRequest{
+		State:     in.State,
+		Code:      in.Code,
+		Issuer:    in.Issuer,
+		Error:     in.Error,
+		Binding:   in.Binding,
+		ClientIP:  in.ClientIP,
+		UserAgent: in.UserAgent,
+	}
 }
 
 // BrowserFinishOut turns its answer.
 func BrowserFinishOut(out auth.BrowserFinishResponse) authwire.BrowserFinishResponse {
-	return authwire.BrowserFinishResponse{SessionToken: string(out.Opened.Token), ExpiresAt: out.Opened.Session.ExpiresAt.UTC(), ReturnTo: out.ReturnTo}
+	return authwire.BrowserFinishResponse{
+		SessionToken: string(out.Opened.Token),
+		ExpiresAt:    out.Opened.Session.ExpiresAt.UTC(),
+		ReturnTo:     out.ReturnTo,
+	}
 }
 
 // UserOut turns a user; roles are never null.

@@ -7,11 +7,11 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/sessions"
+	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/libs/weborigin"
 )
 
@@ -22,39 +22,39 @@ type Config struct {
 	Sessions        sessions.Config
 	TLS             httpkit.TLSConfig
 	Web             weborigin.Config
-	Port            int      `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8090" doc:"public listener; 0 picks a free port"`
-	Bind            string   `env:"GATEWAY_BIND" file:"server.bind" default:"0.0.0.0" doc:"address of the public listener"`
-	TrustedProxies  []string `env:"GATEWAY_TRUSTED_PROXIES" file:"server.trusted_proxies" doc:"networks, addresses, loopback or private: proxies whose X-Forwarded-For is believed; without them every limit per address counts the peer"`
-	RateAddress     int      `env:"GATEWAY_RATE_ADDRESS_PER_MIN" file:"limits.rate_address_per_min" default:"60000" doc:"calls per minute and client address (an IPv6 /64 counts as one), a tenth of it in one burst; 0 does not limit. Each replica counts for itself, here and below"`
-	RateSession     int      `env:"GATEWAY_RATE_SESSION_PER_MIN" file:"limits.rate_session_per_min" default:"12000" doc:"calls per minute and session, a tenth of it in one burst; 0 does not limit"`
-	RateLogin       int      `env:"GATEWAY_LOGIN_RATE_ADDRESS_PER_MIN" file:"limits.login_rate_address_per_min" default:"60" doc:"logins per minute and client address, half of it in one burst; 0 does not limit"`
-	RateAuth        int      `env:"GATEWAY_AUTH_RATE_ADDRESS_PER_MIN" file:"limits.auth_rate_address_per_min" default:"1200" doc:"other calls to /api/auth per minute and client address, a tenth of it in one burst; 0 does not limit"`
+	Port            int      `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8090"`
+	Bind            string   `env:"GATEWAY_BIND" file:"server.bind" default:"0.0.0.0"`
+	TrustedProxies  []string `env:"GATEWAY_TRUSTED_PROXIES" file:"server.trusted_proxies"`
+	RateAddress     int      `env:"GATEWAY_RATE_ADDRESS_PER_MIN" file:"limits.rate_address_per_min" default:"60000"`
+	RateSession     int      `env:"GATEWAY_RATE_SESSION_PER_MIN" file:"limits.rate_session_per_min" default:"12000"`
+	RateLogin       int      `env:"GATEWAY_LOGIN_RATE_ADDRESS_PER_MIN" file:"limits.login_rate_address_per_min" default:"60"`
+	RateAuth        int      `env:"GATEWAY_AUTH_RATE_ADDRESS_PER_MIN" file:"limits.auth_rate_address_per_min" default:"1200"`
 	Auth0           Auth0
-	CallbackURL     string        `env:"GATEWAY_CALLBACK_URL" file:"server.callback_url" default:"http://127.0.0.1:8091" doc:"event-fanout's workers' listener as workers reach it; sent to NoETL as gateway_url"`
-	EventsURL       string        `env:"GATEWAY_EVENTS_URL" file:"server.events_url" default:"http://127.0.0.1:8092" doc:"event-fanout's stream listener"`
-	IngressURL      string        `env:"GATEWAY_INGRESS_URL" file:"server.ingress_url" default:"http://127.0.0.1:8093" doc:"ingress's listener"`
-	ExposeInternal  bool          `env:"GATEWAY_EXPOSE_INTERNAL" file:"server.expose_internal" default:"false" doc:"serve the workers' callback routes on the public listener too, as the old gateway did"`
-	MaxBody         int64         `env:"GATEWAY_MAX_BODY_BYTES" file:"server.max_body_bytes" default:"10485760" doc:"largest request body, in bytes"`
-	AnswerBytes     int64         `env:"GATEWAY_GRAPHQL_ANSWER_BYTES" file:"limits.graphql_answer_bytes" default:"16777216" doc:"bytes of NoETL's answers that are held for GraphQL at a time; an operation may hold 8 MiB. /noetl/* streams and holds none"`
-	ProxyTimeout    time.Duration `env:"GATEWAY_PROXY_TIMEOUT_SECS" file:"noetl.proxy_timeout_secs" default:"300" unit:"s" doc:"longest wait for NoETL to begin its answer to a proxied call; the answer itself may stream without end"`
+	CallbackURL     string        `env:"GATEWAY_CALLBACK_URL" file:"server.callback_url" default:"http://127.0.0.1:8091"`
+	EventsURL       string        `env:"GATEWAY_EVENTS_URL" file:"server.events_url" default:"http://127.0.0.1:8092"`
+	IngressURL      string        `env:"GATEWAY_INGRESS_URL" file:"server.ingress_url" default:"http://127.0.0.1:8093"`
+	ExposeInternal  bool          `env:"GATEWAY_EXPOSE_INTERNAL" file:"server.expose_internal" default:"false"`
+	MaxBody         int64         `env:"GATEWAY_MAX_BODY_BYTES" file:"server.max_body_bytes" default:"10485760"`
+	AnswerBytes     int64         `env:"GATEWAY_GRAPHQL_ANSWER_BYTES" file:"limits.graphql_answer_bytes" default:"16777216"`
+	ProxyTimeout    time.Duration `env:"GATEWAY_PROXY_TIMEOUT_SECS" file:"noetl.proxy_timeout_secs" default:"300" unit:"s"`
 	Authority       Authority
-	Console         bool   `env:"GATEWAY_CONSOLE" file:"server.console" default:"false" doc:"serve the demonstration page at /"`
-	ConsoleIssuer   string `env:"GATEWAY_CONSOLE_ISSUER" file:"server.console_issuer" doc:"issuer that the page signs people in with"`
-	ConsoleClientID string `env:"GATEWAY_CONSOLE_CLIENT_ID" file:"server.console_client_id" default:"noetl-console" doc:"client id of the page at that issuer"`
+	Console         bool   `env:"GATEWAY_CONSOLE" file:"server.console" default:"false"`
+	ConsoleIssuer   string `env:"GATEWAY_CONSOLE_ISSUER" file:"server.console_issuer"`
+	ConsoleClientID string `env:"GATEWAY_CONSOLE_CLIENT_ID" file:"server.console_client_id" default:"noetl-console"`
 }
 
 // Auth0 is what the runtime contract tells clients that log in with Auth0.
 type Auth0 struct {
-	Domain      string `env:"GATEWAY_AUTH0_DOMAIN" file:"auth0.domain" doc:"Auth0 domain; adds its issuer https://<domain>/, and clients are told in the runtime contract"`
-	ClientID    string `env:"GATEWAY_AUTH0_CLIENT_ID" file:"auth0.client_id" doc:"told to clients"`
-	RedirectURI string `env:"GATEWAY_AUTH0_REDIRECT_URI" file:"auth0.redirect_uri" doc:"told to clients"`
-	Audience    string `env:"GATEWAY_AUTH0_AUDIENCE" file:"auth0.audience" doc:"told to clients"`
+	Domain      string `env:"GATEWAY_AUTH0_DOMAIN" file:"auth0.domain"`
+	ClientID    string `env:"GATEWAY_AUTH0_CLIENT_ID" file:"auth0.client_id"`
+	RedirectURI string `env:"GATEWAY_AUTH0_REDIRECT_URI" file:"auth0.redirect_uri"`
+	Audience    string `env:"GATEWAY_AUTH0_AUDIENCE" file:"auth0.audience"`
 }
 
 // Load reads the settings and checks them. defaults replace those of the tags.
-func Load(environ []string, defaults ...config.Default) (Config, error) {
+func Load(environ []string, defaults ...settings.Default) (Config, error) {
 	var c Config
-	if err := config.Load(&c, environ, defaults...); err != nil {
+	if err := settings.Load(&c, environ, defaults...); err != nil {
 		return c, err
 	}
 	return c, c.Validate()
@@ -62,9 +62,15 @@ func Load(environ []string, defaults ...config.Default) (Config, error) {
 
 // Validate reports everything that is wrong with the settings.
 func (c Config) Validate() error {
-	problems := []error{c.Process.Validate(), c.NoETL.Validate(), c.TLS.Validate(), c.Web.Validate(), c.Authority.Validate(), config.Port("ROUTER_PORT (or GATEWAY_PORT)", c.Port)}
+	problems := []error{
+		c.Process.Validate(), c.NoETL.Validate(), c.TLS.Validate(), c.Web.Validate(), c.Authority.Validate(),
+		settings.Port("ROUTER_PORT (or GATEWAY_PORT)", c.Port),
+	}
 	for _, u := range []struct{ name, value string }{{"GATEWAY_CALLBACK_URL", c.CallbackURL}, {"GATEWAY_EVENTS_URL", c.EventsURL}, {"GATEWAY_INGRESS_URL", c.IngressURL}} {
-		if parsed, err := url.Parse(u.value); err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
+		if parsed, err := url.Parse(
+			u.value,
+		); err != nil || parsed.Host == "" ||
+			(parsed.Scheme != "http" && parsed.Scheme != "https") {
 			problems = append(problems, fmt.Errorf("%s=%q must be an http or https URL", u.name, u.value))
 		}
 	}

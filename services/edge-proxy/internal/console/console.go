@@ -55,8 +55,14 @@ func Register(mux *http.ServeMux, cfg Config) error {
 		_, _ = w.Write(body) //nolint:gosec // an embedded file, whatever its name; the peer may be gone
 	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { serve(w, r, "index.html") })
-	mux.HandleFunc("GET /console/config.json", func(w http.ResponseWriter, _ *http.Request) { httpkit.WriteJSON(w, http.StatusOK, cfg) })
-	mux.HandleFunc("GET /console/{file}", func(w http.ResponseWriter, r *http.Request) { serve(w, r, r.PathValue("file")) })
+	mux.HandleFunc(
+		"GET /console/config.json",
+		func(w http.ResponseWriter, _ *http.Request) { httpkit.WriteJSON(w, http.StatusOK, cfg) },
+	)
+	mux.HandleFunc(
+		"GET /console/{file}",
+		func(w http.ResponseWriter, r *http.Request) { serve(w, r, r.PathValue("file")) },
+	)
 	return nil
 }
 

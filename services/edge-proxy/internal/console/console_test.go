@@ -31,7 +31,11 @@ func page(t *testing.T, cfg console.Config) func(target string) *httptest.Respon
 // Everything that the page and its modules name is served, as what it is.
 func TestEveryFileIsThere(t *testing.T) {
 	get := page(t, console.Config{})
-	types := map[string]string{".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+	types := map[string]string{
+		".js":  "text/javascript; charset=utf-8",
+		".css": "text/css; charset=utf-8",
+		".svg": "image/svg+xml",
+	}
 	home := get("/")
 	if home.Code != 200 || home.Header().Get("Content-Type") != "text/html; charset=utf-8" {
 		t.Fatalf("%d %v", home.Code, home.Header())
@@ -49,7 +53,8 @@ func TestEveryFileIsThere(t *testing.T) {
 		}
 		seen[file] = true
 		rec := get(file)
-		if want := types[path.Ext(file)]; rec.Code != 200 || rec.Header().Get("Content-Type") != want || want == "" || rec.Header().Get("Content-Security-Policy") == "" {
+		if want := types[path.Ext(file)]; rec.Code != 200 || rec.Header().Get("Content-Type") != want || want == "" ||
+			rec.Header().Get("Content-Security-Policy") == "" {
 			t.Errorf("%s: %d %v", file, rec.Code, rec.Header())
 		}
 		if path.Ext(file) == ".js" {
@@ -67,7 +72,9 @@ func TestEveryFileIsThere(t *testing.T) {
 func TestThePageObeysItsPolicy(t *testing.T) {
 	home := page(t, console.Config{Issuer: "https://issuer.example:8443/oidc"})("/")
 	const want = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' https://issuer.example:8443; form-action 'self' https://issuer.example:8443; base-uri 'none'; frame-ancestors 'none'"
-	if got := home.Header().Get("Content-Security-Policy"); got != want || home.Header().Get("Referrer-Policy") != "no-referrer" {
+	if got := home.Header().
+		Get("Content-Security-Policy"); got != want ||
+		home.Header().Get("Referrer-Policy") != "no-referrer" {
 		t.Errorf("%v", home.Header())
 	}
 	html := home.Body.String()
@@ -87,8 +94,10 @@ func TestThePageObeysItsPolicy(t *testing.T) {
 func TestNoOtherFileIsServed(t *testing.T) {
 	get := page(t, console.Config{})
 	for _, target := range []string{
-		"/console/", "/console/none.js", "/console/..%2fconsole.go", "/console/..%2f..%2fgo.mod", "/console/%2e%2e%2fconsole.go", "/console/static", "/console/x/app.js",
-		"/console/..%5cconsole.go", "/console/app.js%00", "/console/console.go", "/console/%2fetc%2fpasswd", "/index.html", "/static/app.js",
+		"/console/", "/console/none.js", "/console/..%2fconsole.go", "/console/..%2f..%2fgo.mod",
+		"/console/%2e%2e%2fconsole.go", "/console/static", "/console/x/app.js",
+		"/console/..%5cconsole.go", "/console/app.js%00", "/console/console.go", "/console/%2fetc%2fpasswd",
+		"/index.html", "/static/app.js",
 	} {
 		if rec := get(target); rec.Code != 404 || !strings.Contains(rec.Body.String(), `"error"`) {
 			t.Errorf("%s: %d %.80s", target, rec.Code, rec.Body)
@@ -98,7 +107,11 @@ func TestNoOtherFileIsServed(t *testing.T) {
 
 func TestTheConfigurationHoldsWhatIsSet(t *testing.T) {
 	plain := page(t, console.Config{Version: "v1", ClientID: "c"})("/console/config.json")
-	if diff := cmp.Diff(`{"version":"v1","sandbox":false,"issuer":"","client_id":"c"}`+"\n", plain.Body.String()); diff != "" || plain.Header().Get("Content-Type") != "application/json" {
+	if diff := cmp.Diff(
+		`{"version":"v1","sandbox":false,"issuer":"","client_id":"c"}`+"\n",
+		plain.Body.String(),
+	); diff != "" ||
+		plain.Header().Get("Content-Type") != "application/json" {
 		t.Error(diff, plain.Header())
 	}
 }

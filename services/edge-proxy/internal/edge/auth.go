@@ -22,7 +22,10 @@ func (s *Service) Validate(ctx context.Context, in authwire.ValidateRequest) (au
 }
 
 // CheckAccess passes an access question on.
-func (s *Service) CheckAccess(ctx context.Context, in authwire.CheckAccessRequest) (authwire.CheckAccessResponse, error) {
+func (s *Service) CheckAccess(
+	ctx context.Context,
+	in authwire.CheckAccessRequest,
+) (authwire.CheckAccessResponse, error) {
 	return s.Auth.CheckAccess(ctx, in)
 }
 
@@ -30,7 +33,9 @@ func (s *Service) CheckAccess(ctx context.Context, in authwire.CheckAccessReques
 // revocation arrives there, well within a second.
 func (s *Service) Logout(ctx context.Context, in authwire.LogoutRequest) (authwire.LogoutResponse, error) {
 	if in.SessionToken == "" {
-		return authwire.LogoutResponse{}, fault.New(fault.Unauthenticated, "missing_session", "a session token is required")
+		return authwire.LogoutResponse{}, fault.New(
+			fault.Unauthenticated, "missing_session", "a session token is required",
+		)
 	}
 	out, err := s.Auth.Logout(ctx, in)
 	if err == nil {
@@ -43,7 +48,9 @@ func (s *Service) Logout(ctx context.Context, in authwire.LogoutRequest) (authwi
 // here at once, all others as soon as the revocation arrives, well within a second.
 func (s *Service) Revoke(ctx context.Context, in authwire.RevokeRequest) (authwire.RevokeResponse, error) {
 	if in.SessionToken == "" {
-		return authwire.RevokeResponse{}, fault.New(fault.Unauthenticated, "missing_session", "a session token is required")
+		return authwire.RevokeResponse{}, fault.New(
+			fault.Unauthenticated, "missing_session", "a session token is required",
+		)
 	}
 	out, err := s.Auth.Revoke(ctx, in)
 	if err == nil && in.TargetToken != "" && out.Revoked > 0 {
@@ -53,16 +60,25 @@ func (s *Service) Revoke(ctx context.Context, in authwire.RevokeRequest) (authwi
 }
 
 // BackchannelLogout passes an issuer's logout on.
-func (s *Service) BackchannelLogout(ctx context.Context, in authwire.BackchannelLogoutRequest) (authwire.RevokeResponse, error) {
+func (s *Service) BackchannelLogout(
+	ctx context.Context,
+	in authwire.BackchannelLogoutRequest,
+) (authwire.RevokeResponse, error) {
 	return s.Auth.BackchannelLogout(ctx, in)
 }
 
 // BrowserBegin passes the begin of a browser login on.
-func (s *Service) BrowserBegin(ctx context.Context, in authwire.BrowserBeginRequest) (authwire.BrowserBeginResponse, error) {
+func (s *Service) BrowserBegin(
+	ctx context.Context,
+	in authwire.BrowserBeginRequest,
+) (authwire.BrowserBeginResponse, error) {
 	return s.Auth.BrowserBegin(ctx, in)
 }
 
 // BrowserFinish passes the end of a browser login on.
-func (s *Service) BrowserFinish(ctx context.Context, in authwire.BrowserFinishRequest) (authwire.BrowserFinishResponse, error) {
+func (s *Service) BrowserFinish(
+	ctx context.Context,
+	in authwire.BrowserFinishRequest,
+) (authwire.BrowserFinishResponse, error) {
 	return s.Auth.BrowserFinish(ctx, in)
 }

@@ -117,8 +117,10 @@ func (s *Service) refuse(ctx context.Context, caller Caller, class Class, what s
 	if !s.OnlyLogRoutes {
 		return err
 	}
-	s.Logger.WarnContext(ctx, "route would be refused", "reason", fault.Of(err).Code, "class", string(class), "route", what,
-		"account", caller.Session.Owner(), "roles", caller.Session.Roles)
+	s.Logger.WarnContext(
+		ctx, "route would be refused", "reason", fault.Of(err).Code, "class", string(class), "route", what,
+		"account", caller.Session.Owner(), "roles", caller.Session.Roles,
+	)
 	return nil
 }
 
@@ -236,7 +238,10 @@ func (s *Service) judgeCatalogID(ctx context.Context, caller Caller, class Class
 		return nil
 	}
 	if _, err := exactID(id); err != nil {
-		return fault.New(fault.Invalid, "bad_catalog_id", "the id of a catalog entry is a whole number of up to 64 bits, without sign, leading zeros or fraction")
+		return fault.New(
+			fault.Invalid, "bad_catalog_id",
+			"the id of a catalog entry is a whole number of up to 64 bits, without sign, leading zeros or fraction",
+		)
 	}
 	path, err := s.Catalog.PathOf(ctx, id)
 	if err != nil {
@@ -321,10 +326,16 @@ func (s *Service) ask(ctx context.Context, caller Caller, class Class, path stri
 		return nil
 	}
 	if path == "" {
-		return fault.New(fault.Denied, string(class)+"_denied", "NoETL does not tell which playbook this is about, so nobody can tell whether you may")
+		return fault.New(
+			fault.Denied, string(class)+"_denied",
+			"NoETL does not tell which playbook this is about, so nobody can tell whether you may",
+		)
 	}
 	for _, permission := range permissions {
-		decision, err := s.Auth.CheckAccess(ctx, authwire.CheckAccessRequest{SessionToken: caller.Token, PlaybookPath: path, PermissionType: permission})
+		decision, err := s.Auth.CheckAccess(
+			ctx,
+			authwire.CheckAccessRequest{SessionToken: caller.Token, PlaybookPath: path, PermissionType: permission},
+		)
 		if err != nil {
 			return err
 		}

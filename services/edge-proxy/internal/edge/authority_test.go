@@ -29,7 +29,11 @@ func (w *world) pass(t *testing.T, caller edge.Caller, call, body string) (edge.
 	method, path, _ := strings.Cut(call, " ")
 	path, query, _ := strings.Cut(path, "?")
 	return w.Pass(t.Context(), edge.Call{
-		Caller: caller, Method: method, Path: "/api/" + path, Query: query, Body: func() ([]byte, error) { return []byte(body), nil },
+		Caller: caller,
+		Method: method,
+		Path:   "/api/" + path,
+		Query:  query,
+		Body:   func() ([]byte, error) { return []byte(body), nil },
 	})
 }
 
@@ -55,7 +59,8 @@ func TestOneRefusedItemRefusesTheBatch(t *testing.T) {
 		`{"executions":[],"executions":[]}`:                                                     "write the member executions once",
 		`{"executions":[` + strings.Repeat(`{"path":"demo/ok"},`, 500) + `{"path":"demo/ok"}]}`: "executions may hold at most 500 items",
 	} {
-		if _, err := w.pass(t, w.caller, "POST execute/batch", body); err == nil || !strings.HasPrefix(fault.Of(err).Message, want) {
+		if _, err := w.pass(t, w.caller, "POST execute/batch", body); err == nil ||
+			!strings.HasPrefix(fault.Of(err).Message, want) {
 			t.Errorf("%.80s: %v, want %s", body, err, want)
 		}
 	}
@@ -94,7 +99,10 @@ func TestAddressesAreTakenOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []map[string]any{{"n": 1}, {"n": 1, "request_id": "r1", "gateway_url": "http://fanout:8091"}}
-	if diff := cmp.Diff(want, []map[string]any{w.noetl.Started()[0].Workload, w.noetl.Started()[1].Workload}); diff != "" {
+	if diff := cmp.Diff(
+		want,
+		[]map[string]any{w.noetl.Started()[0].Workload, w.noetl.Started()[1].Workload},
+	); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -104,8 +112,10 @@ func TestDocumentsOfTheAuthPlaybooks(t *testing.T) {
 	t.Parallel()
 	plain := "metadata: {path: " + login + "}"
 	for name, content := range map[string]string{
-		"plain": plain, "padded base64": base64.StdEncoding.EncodeToString([]byte(plain + "  ")), "as JSON": `{"metadata":{"path":"` + login + `"}}`,
-		"top level": "path: " + login, "by name": "metadata: {name: " + login + "}", "other spelling": "metadata: {path: /API_Integration//auth0/x/}",
+		"plain": plain, "padded base64": base64.StdEncoding.EncodeToString([]byte(plain + "  ")),
+		"as JSON":   `{"metadata":{"path":"` + login + `"}}`,
+		"top level": "path: " + login, "by name": "metadata: {name: " + login + "}",
+		"other spelling":                "metadata: {path: /API_Integration//auth0/x/}",
 		"path is a number, name counts": "metadata: {path: 123, name: " + login + "}",
 		"two paths":                     "path: demo/ok\nmetadata: {path: " + login + "}",
 		"twice":                         "metadata: {path: demo/ok}\nmetadata: {path: " + login + "}",
@@ -185,7 +195,11 @@ func TestRoutesThatAreOnlyLogged(t *testing.T) {
 				lines = append(lines, line)
 			}
 		}
-		if got := strings.Join(lines, ""); code(err) != c.code || !strings.Contains(got, c.logged) || c.logged == "" && got != "" || strings.Contains(got, w.caller.Token) {
+		if got := strings.Join(
+			lines,
+			"",
+		); code(err) != c.code || !strings.Contains(got, c.logged) || c.logged == "" && got != "" ||
+			strings.Contains(got, w.caller.Token) {
 			t.Errorf("%s: %v\n%s", call, err, got)
 		}
 	}
@@ -202,17 +216,22 @@ func TestEverythingIsAskedFor(t *testing.T) {
 	}
 	w.noetl.Run("2", "demo/b")
 	for call, want := range map[string]string{
-		"GET executions/1": "", "POST executions/1/cancel": "modify_denied", "GET executions/2": "view_denied", "POST executions/2/cancel": "",
+		"GET executions/1": "", "POST executions/1/cancel": "modify_denied", "GET executions/2": "view_denied",
+		"POST executions/2/cancel":     "",
 		"GET catalog/demo/a/ui_schema": "", "GET catalog/demo/b/ui_schema": "view_denied", "GET executions/3": "",
 	} {
 		if _, err := w.pass(t, w.caller, call, "{}"); code(err) != want {
 			t.Errorf("%s: %v, want %q", call, err, want)
 		}
 	}
-	if _, err := w.Cancel(t.Context(), edge.CancelRequest{Caller: w.caller, ExecutionID: "1"}); code(err) != "modify_denied" {
+	if _, err := w.Cancel(t.Context(), edge.CancelRequest{Caller: w.caller, ExecutionID: "1"}); code(
+		err,
+	) != "modify_denied" {
 		t.Errorf("cancel: %v", err)
 	}
-	if _, err := w.Status(t.Context(), edge.StatusRequest{Caller: w.caller, ExecutionID: "2"}); code(err) != "view_denied" {
+	if _, err := w.Status(t.Context(), edge.StatusRequest{Caller: w.caller, ExecutionID: "2"}); code(
+		err,
+	) != "view_denied" {
 		t.Errorf("status: %v", err)
 	}
 	list, err := w.pass(t, w.caller, "GET executions", "")
@@ -255,7 +274,10 @@ func TestClassesOnEveryWay(t *testing.T) {
 	_, cancel := w.Cancel(t.Context(), edge.CancelRequest{Caller: w.caller, ExecutionID: "1"})
 	_, unlisted := w.pass(t, w.as("operator"), "GET executions/1", "")
 	got := []string{code(execute), code(rerun), code(status), code(cancel), code(unlisted)}
-	if diff := cmp.Diff([]string{"role_required", "role_required", "role_required", "role_required", "route_not_allowed"}, got); diff != "" {
+	if diff := cmp.Diff(
+		[]string{"role_required", "role_required", "role_required", "role_required", "route_not_allowed"},
+		got,
+	); diff != "" {
 		t.Error(diff)
 	}
 	w.caller = w.as("operator")
@@ -267,10 +289,14 @@ func TestClassesOnEveryWay(t *testing.T) {
 // However an attacker spells a path, what passes is a listed route that its class admits.
 func FuzzPaths(f *testing.F) {
 	for _, seed := range []string{
-		"GET executions/1", "GET executions/666", "GET %65xecutions/666", "GET executions/%36%36%36", "GET executions/666/", "GET executions/666;x", "GET executions//666",
-		"GET Executions/666", "GET executions/%2e%2e/credentials", "GET credentials/x", "GET c%72edentials", "GET credentials/", "POST events", "POST event%73", "POST execute/batch",
-		"GET ehdb/executions/666", "GET result/666/x", "GET vars/666", "GET internal/x", "GET %69nternal/x", "GET ehdb/executions/666%20", "GET replay/state?execution_id=666",
-		"GET replay/state?execution%5Fid=666", "GET executions/6%2536%2536", "GET executions/+666", "GET executions/666%00", "GET executions/٦٦٦", "GET executions/0x29a",
+		"GET executions/1", "GET executions/666", "GET %65xecutions/666", "GET executions/%36%36%36",
+		"GET executions/666/", "GET executions/666;x", "GET executions//666",
+		"GET Executions/666", "GET executions/%2e%2e/credentials", "GET credentials/x", "GET c%72edentials",
+		"GET credentials/", "POST events", "POST event%73", "POST execute/batch",
+		"GET ehdb/executions/666", "GET result/666/x", "GET vars/666", "GET internal/x", "GET %69nternal/x",
+		"GET ehdb/executions/666%20", "GET replay/state?execution_id=666",
+		"GET replay/state?execution%5Fid=666", "GET executions/6%2536%2536", "GET executions/+666",
+		"GET executions/666%00", "GET executions/٦٦٦", "GET executions/0x29a",
 	} {
 		f.Add(seed)
 	}
@@ -287,7 +313,16 @@ func FuzzPaths(f *testing.F) {
 		}
 		w := newWorld()
 		w.noetl.Run("666", login)
-		_, err = w.Pass(t.Context(), edge.Call{Caller: w.caller, Method: method, Path: path, Query: query, Body: func() ([]byte, error) { return []byte(`{"path":"demo/ok"}`), nil }})
+		_, err = w.Pass(
+			t.Context(),
+			edge.Call{
+				Caller: w.caller,
+				Method: method,
+				Path:   path,
+				Query:  query,
+				Body:   func() ([]byte, error) { return []byte(`{"path":"demo/ok"}`), nil },
+			},
+		)
 		if err != nil {
 			return
 		}
@@ -299,8 +334,15 @@ func FuzzPaths(f *testing.F) {
 			}
 		}
 		for _, banned := range []string{"666", "credential", "keychain", "internal", "postgres", "worker/pool/", "subscriptions", "threads", "profiler"} {
-			if strings.Contains(plain, banned) && !strings.HasPrefix(plain, "catalog/") && !strings.HasPrefix(plain, "playbook-tests/") && !strings.HasPrefix(plain, "mcp/") &&
-				!strings.HasPrefix(plain, "events/batch/") && !otherID(plain) && !strings.HasPrefix(plain, "vars/") && !strings.HasPrefix(plain, "result/") && !strings.HasPrefix(plain, "api/") && !strings.HasPrefix(plain, "temp/") {
+			if strings.Contains(plain, banned) && !strings.HasPrefix(plain, "catalog/") &&
+				!strings.HasPrefix(plain, "playbook-tests/") &&
+				!strings.HasPrefix(plain, "mcp/") &&
+				!strings.HasPrefix(plain, "events/batch/") &&
+				!otherID(plain) &&
+				!strings.HasPrefix(plain, "vars/") &&
+				!strings.HasPrefix(plain, "result/") &&
+				!strings.HasPrefix(plain, "api/") &&
+				!strings.HasPrefix(plain, "temp/") {
 				t.Errorf("%q passed", call)
 			}
 		}

@@ -102,7 +102,9 @@ func readBody(rule *Rule, raw []byte) (all []subject, changed []byte, err error)
 		return nil, nil, fault.New(fault.Invalid, "bad_body", rule.Items+" must be an array")
 	}
 	if len(items) > maxItems {
-		return nil, nil, fault.New(fault.TooLarge, "too_many_items", rule.Items+" may hold at most "+strconv.Itoa(maxItems)+" items")
+		return nil, nil, fault.New(
+			fault.TooLarge, "too_many_items", rule.Items+" may hold at most "+strconv.Itoa(maxItems)+" items",
+		)
 	}
 	anyDirty := false
 	for i, item := range items {
@@ -161,7 +163,9 @@ func (r Rule) members() []string {
 func readObject(raw []byte, names []string, code string) (map[string]json.RawMessage, error) {
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &object); err != nil || object == nil || !utf8.Valid(raw) {
-		return nil, fault.New(fault.Invalid, "bad_body", "the body must be a JSON object in UTF-8: the gateway checks what it names")
+		return nil, fault.New(
+			fault.Invalid, "bad_body", "the body must be a JSON object in UTF-8: the gateway checks what it names",
+		)
 	}
 	for _, name := range names {
 		if spelled, count := spellings(raw, name); count > 1 || count == 1 && spelled != name {
@@ -247,8 +251,10 @@ func readMembers(rule *Rule, object map[string]json.RawMessage, where string) (a
 	case started == 0 && rule.Starts != "":
 		all = append(all, subject{concern: APlaybook, value: rule.Starts, where: where})
 	case started != 1:
-		return nil, false, subject{where: where}.at(fault.New(fault.Invalid, "missing_path",
-			"name the playbook by one path or by one catalog_id, not both: the gateway checks whether you may execute it"))
+		return nil, false, subject{where: where}.at(fault.New(
+			fault.Invalid, "missing_path",
+			"name the playbook by one path or by one catalog_id, not both: the gateway checks whether you may execute it",
+		))
 	}
 	return all, dirty, nil
 }

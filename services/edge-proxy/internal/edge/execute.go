@@ -92,9 +92,16 @@ func (s *Service) Execute(ctx context.Context, in ExecuteRequest) (ExecuteRespon
 	if kind == "" {
 		kind = noetlwire.KindPlaybook
 	}
-	out, err := s.start(ctx, in.Caller, in.Tracking, in.Name, in.Variables, func(ctx context.Context, workload map[string]any) (noetlwire.ExecuteResponse, error) {
-		return s.NoETL.Execute(ctx, noetlwire.ExecuteRequest{Path: in.Name, Workload: workload, ResourceKind: kind})
-	})
+	out, err := s.start(
+		ctx,
+		in.Caller,
+		in.Tracking,
+		in.Name,
+		in.Variables,
+		func(ctx context.Context, workload map[string]any) (noetlwire.ExecuteResponse, error) {
+			return s.NoETL.Execute(ctx, noetlwire.ExecuteRequest{Path: in.Name, Workload: workload, ResourceKind: kind})
+		},
+	)
 	if out.Name == "" {
 		out.Name = in.Name
 	}
@@ -113,9 +120,16 @@ func (s *Service) Rerun(ctx context.Context, in RerunRequest) (ExecuteResponse, 
 	if err != nil {
 		return ExecuteResponse{}, err
 	}
-	return s.start(ctx, in.Caller, in.Tracking, path, in.Variables, func(ctx context.Context, workload map[string]any) (noetlwire.ExecuteResponse, error) {
-		return s.NoETL.Rerun(ctx, in.ExecutionID, workload)
-	})
+	return s.start(
+		ctx,
+		in.Caller,
+		in.Tracking,
+		path,
+		in.Variables,
+		func(ctx context.Context, workload map[string]any) (noetlwire.ExecuteResponse, error) {
+			return s.NoETL.Rerun(ctx, in.ExecutionID, workload)
+		},
+	)
 }
 
 // check refuses a request id that is none, or that nobody would hear of.
@@ -126,7 +140,9 @@ func (t Tracking) check() error {
 	case !isUUID(t.RequestID):
 		return fault.New(fault.Invalid, "bad_request_id", "requestId must be a UUID, such as crypto.randomUUID() makes")
 	case t.ClientID == "":
-		return fault.New(fault.Invalid, "request_id_without_client", "requestId needs clientId: without it nothing is sent back")
+		return fault.New(
+			fault.Invalid, "request_id_without_client", "requestId needs clientId: without it nothing is sent back",
+		)
 	}
 	return nil
 }
@@ -169,8 +185,12 @@ func (s *Service) start(ctx context.Context, caller Caller, track Tracking, name
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.StartTimeout)
 	defer cancel()
 	err := s.expect(ctx, fanoutwire.ExpectRequest{
-		RequestID: id, ClientID: track.ClientID, Owner: caller.Session.Owner(), SessionKey: authwire.KeyOf(caller.Token).String(),
-		PlaybookPath: name, Attempt: s.NewID(),
+		RequestID:    id,
+		ClientID:     track.ClientID,
+		Owner:        caller.Session.Owner(),
+		SessionKey:   authwire.KeyOf(caller.Token).String(),
+		PlaybookPath: name,
+		Attempt:      s.NewID(),
 	})
 	if err != nil {
 		return ExecuteResponse{}, err
@@ -220,7 +240,8 @@ func (s *Service) bind(ctx context.Context, id, executionID string) {
 			case <-time.After(200 * time.Millisecond):
 			}
 		}
-		if err = s.Pending.Bind(ctx, fanoutwire.BindRequest{RequestID: id, ExecutionID: executionID}); err == nil || !fault.Outage(err) {
+		if err = s.Pending.Bind(ctx, fanoutwire.BindRequest{RequestID: id, ExecutionID: executionID}); err == nil ||
+			!fault.Outage(err) {
 			break
 		}
 	}
@@ -243,7 +264,12 @@ func response(started noetlwire.ExecuteResponse, requestID string) ExecuteRespon
 	if name == "" {
 		name = started.Path
 	}
-	return ExecuteResponse{ExecutionID: string(started.ExecutionID), RequestID: requestID, Name: name, Status: started.Status}
+	return ExecuteResponse{
+		ExecutionID: string(started.ExecutionID),
+		RequestID:   requestID,
+		Name:        name,
+		Status:      started.Status,
+	}
 }
 
 func checkName(name string) error {

@@ -31,13 +31,30 @@ type world struct {
 
 func newWorld(change ...func(*edge.Deps)) *world {
 	journal, logs := &edgetest.Journal{}, &bytes.Buffer{}
-	w := &world{auth: &edgetest.Auth{}, pending: edgetest.NewPending(journal), noetl: edgetest.NewNoETL(journal), journal: journal, logs: logs}
+	w := &world{
+		auth:    &edgetest.Auth{},
+		pending: edgetest.NewPending(journal),
+		noetl:   edgetest.NewNoETL(journal),
+		journal: journal,
+		logs:    logs,
+	}
 	deps := edge.Deps{
-		Auth: w.auth, Pending: w.pending, NoETL: w.noetl, Logger: slog.New(slog.NewTextHandler(logs, nil)), NewID: func() string { return "r1" },
-		GatewayURL: "http://fanout:8091", StartTimeout: time.Minute, Enforce: edge.EnforceOff, Origins: &edgetest.Origins{}, Catalog: w.noetl, Executions: w.noetl,
+		Auth:         w.auth,
+		Pending:      w.pending,
+		NoETL:        w.noetl,
+		Logger:       slog.New(slog.NewTextHandler(logs, nil)),
+		NewID:        func() string { return "r1" },
+		GatewayURL:   "http://fanout:8091",
+		StartTimeout: time.Minute,
+		Enforce:      edge.EnforceOff,
+		Origins:      &edgetest.Origins{},
+		Catalog:      w.noetl,
+		Executions:   w.noetl,
 	}
 	var err error
-	if deps.Table, err = routesfile.Load(routesfile.Options{OperatorRoles: []string{"admin", "developer"}}); err != nil {
+	if deps.Table, err = routesfile.Load(
+		routesfile.Options{OperatorRoles: []string{"admin", "developer"}},
+	); err != nil {
 		panic(err)
 	}
 	for _, c := range change {
@@ -52,7 +69,15 @@ func newWorld(change ...func(*edge.Deps)) *world {
 func enforced(d *edge.Deps) { d.Enforce = edge.EnforceExecute }
 
 func (w *world) execute(ctx context.Context, client string, variables map[string]any) (edge.ExecuteResponse, error) {
-	return w.Execute(ctx, edge.ExecuteRequest{Caller: w.caller, Name: "demo/echo", Tracking: edge.Tracking{ClientID: client}, Variables: variables})
+	return w.Execute(
+		ctx,
+		edge.ExecuteRequest{
+			Caller:    w.caller,
+			Name:      "demo/echo",
+			Tracking:  edge.Tracking{ClientID: client},
+			Variables: variables,
+		},
+	)
 }
 
 func (w *world) happened(t *testing.T, want ...string) {
@@ -67,15 +92,23 @@ const first = edgetest.FirstExecution
 func TestAStartIsExpectedThenMadeThenBound(t *testing.T) {
 	w := newWorld()
 	out, err := w.execute(t.Context(), "c1", map[string]any{"a": 1})
-	if diff := cmp.Diff(edge.ExecuteResponse{ExecutionID: first, RequestID: "r1", Name: "demo/echo", Status: "STARTED"}, out); diff != "" || err != nil {
+	if diff := cmp.Diff(
+		edge.ExecuteResponse{ExecutionID: first, RequestID: "r1", Name: "demo/echo", Status: "STARTED"},
+		out,
+	); diff != "" ||
+		err != nil {
 		t.Error(diff, err)
 	}
 	w.happened(t, "expect r1", "execute demo/echo", "bind r1 "+first)
 	got := w.pending.Expected()["r1"]
-	if got.SessionKey != authwire.KeyOf(w.caller.Token).String() || got.Owner != "id:7" || got.PlaybookPath != "demo/echo" {
+	if got.SessionKey != authwire.KeyOf(w.caller.Token).String() || got.Owner != "id:7" ||
+		got.PlaybookPath != "demo/echo" {
 		t.Errorf("expected %+v", got)
 	}
-	again, err := w.Rerun(t.Context(), edge.RerunRequest{Caller: w.caller, ExecutionID: first, Tracking: edge.Tracking{ClientID: "c1"}})
+	again, err := w.Rerun(
+		t.Context(),
+		edge.RerunRequest{Caller: w.caller, ExecutionID: first, Tracking: edge.Tracking{ClientID: "c1"}},
+	)
 	if err != nil || again.ExecutionID == first || again.RequestID != "r1" {
 		t.Errorf("rerun: %+v %v", again, err)
 	}
@@ -154,8 +187,9 @@ func TestBindingIsTriedAgainAfterAnOutageOnly(t *testing.T) {
 		binds int
 		bound bool
 	}{
-		"one outage": {[]error{outage}, 2, true}, "two": {[]error{outage, outage}, 3, true}, "for good": {[]error{outage, outage, outage, outage}, 3, false},
-		"refused": {[]error{refusal}, 1, false},
+		"one outage": {[]error{outage}, 2, true}, "two": {[]error{outage, outage}, 3, true},
+		"for good": {[]error{outage, outage, outage, outage}, 3, false},
+		"refused":  {[]error{refusal}, 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -168,7 +202,8 @@ func TestBindingIsTriedAgainAfterAnOutageOnly(t *testing.T) {
 				if n := strings.Count(strings.Join(w.journal.Lines(), "\n"), "bind"); n != c.binds {
 					t.Errorf("%d binds, want %d", n, c.binds)
 				}
-				if bound := w.pending.Bound()["r1"] == first; bound != c.bound || strings.Contains(w.logs.String(), "binding") == c.bound {
+				if bound := w.pending.Bound()["r1"] == first; bound != c.bound ||
+					strings.Contains(w.logs.String(), "binding") == c.bound {
 					t.Errorf("bound %v, logged %q", bound, w.logs)
 				}
 			})
@@ -212,7 +247,10 @@ func TestEnforcedAccess(t *testing.T) {
 		t.Fatal(err)
 	}
 	rerun := func(id string) error {
-		_, err := w.Rerun(t.Context(), edge.RerunRequest{Caller: w.caller, ExecutionID: id, Tracking: edge.Tracking{ClientID: "c1"}})
+		_, err := w.Rerun(
+			t.Context(),
+			edge.RerunRequest{Caller: w.caller, ExecutionID: id, Tracking: edge.Tracking{ClientID: "c1"}},
+		)
 		return err
 	}
 	if _, err := w.execute(t.Context(), "c1", nil); fault.Of(err) == nil || fault.Of(err).Code != "execute_denied" {
@@ -242,22 +280,30 @@ func TestEnforcedAccess(t *testing.T) {
 func TestBadRequestsCallNobody(t *testing.T) {
 	w := newWorld(enforced)
 	for _, name := range []string{"", strings.Repeat("x", 513), "a\x00b", "a\nb", "a\u0085b", "a\xffb"} {
-		if _, err := w.Execute(t.Context(), edge.ExecuteRequest{Caller: w.caller, Name: name, Tracking: edge.Tracking{ClientID: "c1"}}); fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
+		if _, err := w.Execute(
+			t.Context(),
+			edge.ExecuteRequest{Caller: w.caller, Name: name, Tracking: edge.Tracking{ClientID: "c1"}},
+		); fault.Of(err) == nil ||
+			fault.Of(err).Kind != fault.Invalid {
 			t.Errorf("name %q: %v", name, err)
 		}
-		if err := w.Authorize(t.Context(), w.caller, name); fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
+		if err := w.Authorize(t.Context(), w.caller, name); fault.Of(err) == nil ||
+			fault.Of(err).Kind != fault.Invalid {
 			t.Errorf("authorize %q: %v", name, err)
 		}
 	}
 	for _, id := range []string{"", "../x", "a/b", "1%2f2", strings.Repeat("1", 65), "é"} {
-		if _, err := w.Rerun(t.Context(), edge.RerunRequest{Caller: w.caller, ExecutionID: id}); fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
+		if _, err := w.Rerun(t.Context(), edge.RerunRequest{Caller: w.caller, ExecutionID: id}); fault.Of(err) == nil ||
+			fault.Of(err).Kind != fault.Invalid {
 			t.Errorf("id %q: %v", id, err)
 		}
 	}
-	if _, err := w.Login(t.Context(), authwire.LoginRequest{}); fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
+	if _, err := w.Login(t.Context(), authwire.LoginRequest{}); fault.Of(err) == nil ||
+		fault.Of(err).Kind != fault.Invalid {
 		t.Errorf("login: %v", err)
 	}
-	if _, err := w.Logout(t.Context(), authwire.LogoutRequest{}); fault.Of(err) == nil || fault.Of(err).Kind != fault.Unauthenticated {
+	if _, err := w.Logout(t.Context(), authwire.LogoutRequest{}); fault.Of(err) == nil ||
+		fault.Of(err).Kind != fault.Unauthenticated {
 		t.Errorf("logout: %v", err)
 	}
 	if len(w.journal.Lines()) != 0 || len(w.auth.Asked()) != 0 || len(w.auth.Logins()) != 0 {
@@ -282,8 +328,16 @@ func TestTheAuthPlaybooksAreNotForCallers(t *testing.T) {
 func TestTheCallerMayChooseTheRequestID(t *testing.T) {
 	const id = "0f8fad5b-d9cb-469f-a165-70867728950e"
 	w := newWorld()
-	out, err := w.Execute(t.Context(), edge.ExecuteRequest{Caller: w.caller, Name: "demo/echo", Tracking: edge.Tracking{ClientID: "c1", RequestID: id}})
-	if err != nil || out.RequestID != id || w.noetl.Started()[0].Workload["request_id"] != id || w.pending.Expected()[id].Attempt == "" {
+	out, err := w.Execute(
+		t.Context(),
+		edge.ExecuteRequest{
+			Caller:   w.caller,
+			Name:     "demo/echo",
+			Tracking: edge.Tracking{ClientID: "c1", RequestID: id},
+		},
+	)
+	if err != nil || out.RequestID != id || w.noetl.Started()[0].Workload["request_id"] != id ||
+		w.pending.Expected()[id].Attempt == "" {
 		t.Errorf("%+v %v", out, err)
 	}
 	w.happened(t, "expect "+id, "execute demo/echo", "bind "+id+" "+first)
@@ -309,7 +363,14 @@ func TestTheCallerMayChooseTheRequestID(t *testing.T) {
 	// One that is taken is refused before NoETL is asked.
 	w = newWorld()
 	w.pending.Fail("expect", fault.New(fault.Conflict, "request_exists", "this request_id is taken"))
-	_, err = w.Execute(t.Context(), edge.ExecuteRequest{Caller: w.caller, Name: "demo/echo", Tracking: edge.Tracking{ClientID: "c1", RequestID: id}})
+	_, err = w.Execute(
+		t.Context(),
+		edge.ExecuteRequest{
+			Caller:   w.caller,
+			Name:     "demo/echo",
+			Tracking: edge.Tracking{ClientID: "c1", RequestID: id},
+		},
+	)
 	if fault.Of(err) == nil || fault.Of(err).Kind != fault.Conflict {
 		t.Errorf("taken: %v", err)
 	}

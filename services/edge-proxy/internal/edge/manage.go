@@ -94,7 +94,9 @@ func (s *Service) Cancel(ctx context.Context, in CancelRequest) (CancelResponse,
 		return CancelResponse{}, err
 	}
 	if len(in.Reason) > maxReason || strings.ContainsFunc(in.Reason, unicode.IsControl) {
-		return CancelResponse{}, fault.New(fault.Invalid, "bad_reason", "reason may have at most 500 bytes and no control characters")
+		return CancelResponse{}, fault.New(
+			fault.Invalid, "bad_reason", "reason may have at most 500 bytes and no control characters",
+		)
 	}
 	if in.Reason == "" {
 		in.Reason = "cancelled by its user"

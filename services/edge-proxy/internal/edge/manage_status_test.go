@@ -57,7 +57,8 @@ func TestAStatusHasAWordAndFlagsWhateverTheServerSays(t *testing.T) {
 		} {
 			w := newWorld(func(d *edge.Deps) { d.Executions = saying(answer) })
 			out, err := w.Status(t.Context(), edge.StatusRequest{Caller: w.caller, ExecutionID: "582940187123449857"})
-			if got := fmt.Sprint(out.Status, " ", flag(out.Completed), " ", flag(out.Failed)); err != nil || got != want {
+			if got := fmt.Sprint(out.Status, " ", flag(out.Completed), " ", flag(out.Failed)); err != nil ||
+				got != want {
 				t.Errorf("%s: %s, want %s (%v)", answer, got, want, err)
 			}
 			if out.ExecutionID != "582940187123449857" {

@@ -65,8 +65,8 @@ const (
 
 func concerns() []Concern {
 	return []Concern{
-		AnExecution, ReadsExecution, APlaybook, ReadsPlaybook, ACatalogID, ReadsCatalogID, AnEntry, ADocument, AReference,
-		AWorkload, ForOperators,
+		AnExecution, ReadsExecution, APlaybook, ReadsPlaybook, ACatalogID, ReadsCatalogID, AnEntry, ADocument,
+		AReference, AWorkload, ForOperators,
 	}
 }
 
@@ -131,14 +131,20 @@ func NewTable(source string, classes map[Class]ClassRule, operators []string, ru
 func (r Rule) check(classes map[Class]ClassRule) error {
 	var problems []error
 	if _, ok := classes[r.Class]; !ok {
-		problems = append(problems, fmt.Errorf("there is no class %q; the classes are %s", r.Class, join(slices.Sorted(maps.Keys(classes)))))
+		problems = append(
+			problems,
+			fmt.Errorf("there is no class %q; the classes are %s", r.Class, join(slices.Sorted(maps.Keys(classes)))),
+		)
 	}
 	if len(r.Methods) == 0 {
 		problems = append(problems, errors.New("it needs a method"))
 	}
 	for _, m := range r.Methods {
 		if !slices.Contains([]string{"GET", "POST", "PUT", "PATCH", "DELETE"}, m) {
-			problems = append(problems, fmt.Errorf("the method %q is not proxied; use GET, POST, PUT, PATCH or DELETE", m))
+			problems = append(
+				problems,
+				fmt.Errorf("the method %q is not proxied; use GET, POST, PUT, PATCH or DELETE", m),
+			)
 		}
 	}
 	rest := 0
@@ -157,7 +163,10 @@ func (r Rule) check(classes map[Class]ClassRule) error {
 	for _, where := range []map[string]Concern{r.Query, r.Body} {
 		for name, concern := range where {
 			if !concern.known() {
-				problems = append(problems, fmt.Errorf("%s: there is no %q; use one of %s", name, concern, join(concerns())))
+				problems = append(
+					problems,
+					fmt.Errorf("%s: there is no %q; use one of %s", name, concern, join(concerns())),
+				)
 			}
 		}
 	}
@@ -309,7 +318,10 @@ func (t *Table) Decide(method, path string, roles []string) Decision {
 
 // Operates reports whether somebody has a role of those who run things.
 func (t *Table) Operates(roles []string) bool {
-	return slices.ContainsFunc(t.operators, func(role string) bool { return role == AnyRole || slices.Contains(roles, role) })
+	return slices.ContainsFunc(
+		t.operators,
+		func(role string) bool { return role == AnyRole || slices.Contains(roles, role) },
+	)
 }
 
 // Class returns the rule of a class.
@@ -322,8 +334,15 @@ func (t *Table) refusal(class Class) error {
 		return fault.New(fault.Denied, "route_not_allowed",
 			"the gateway passes no call of this route on: it is of the class "+string(class)+" (GATEWAY_ROUTES_FILE)")
 	}
-	return fault.New(fault.Denied, "role_required",
-		"routes of the class "+string(class)+" need one of the roles "+join(roles)+" (GATEWAY_OPERATOR_ROLES, GATEWAY_ROUTES_FILE)")
+	return fault.New(
+		fault.Denied,
+		"role_required",
+		"routes of the class "+string(
+			class,
+		)+" need one of the roles "+join(
+			roles,
+		)+" (GATEWAY_OPERATOR_ROLES, GATEWAY_ROUTES_FILE)",
+	)
 }
 
 // errUnlisted does not repeat the path: whoever sent it knows it, and it may hold what logs must not.

@@ -26,7 +26,8 @@ func refusals() []*fault.Error {
 func wantFault(t *testing.T, got error, want *fault.Error) {
 	t.Helper()
 	f := fault.Of(got)
-	if f == nil || f.Kind != want.Kind || f.Code != want.Code || f.Message != want.Message || f.RetryAfter != want.RetryAfter {
+	if f == nil || f.Kind != want.Kind || f.Code != want.Code || f.Message != want.Message ||
+		f.RetryAfter != want.RetryAfter {
 		t.Errorf("fault = %#v, want %#v", f, want)
 	}
 }
@@ -38,7 +39,13 @@ func RunAuth(t *testing.T, newPort func(t *testing.T) (edge.Auth, *Auth)) {
 	t.Run("a session from login to logout", func(t *testing.T) {
 		port, behind := newPort(t)
 		behind.Grant("demo/echo")
-		in := authwire.LoginRequest{Auth0Token: "good", Auth0Domain: "d", SessionDurationHours: 0.5, ClientIP: "192.0.2.1", ClientUserAgent: "ua"}
+		in := authwire.LoginRequest{
+			Auth0Token:           "good",
+			Auth0Domain:          "d",
+			SessionDurationHours: 0.5,
+			ClientIP:             "192.0.2.1",
+			ClientUserAgent:      "ua",
+		}
 		out, err := port.Login(t.Context(), in)
 		if err != nil {
 			t.Fatal(err)
@@ -49,11 +56,22 @@ func RunAuth(t *testing.T, newPort func(t *testing.T) (edge.Auth, *Auth)) {
 		if out.User.UserID != 9007199254740993 || out.ExpiresAt.Year() != 2100 || out.SessionToken == "" {
 			t.Errorf("login: %+v", out)
 		}
-		if v, err := port.Validate(t.Context(), authwire.ValidateRequest{SessionToken: out.SessionToken}); err != nil || !v.Valid || v.User == nil || v.User.Email != "demo@example.com" {
+		if v, err := port.Validate(
+			t.Context(),
+			authwire.ValidateRequest{SessionToken: out.SessionToken},
+		); err != nil || !v.Valid || v.User == nil ||
+			v.User.Email != "demo@example.com" {
 			t.Errorf("validate: %+v %v", v, err)
 		}
 		for path, want := range map[string]bool{"demo/echo": true, "demo/fail": false} {
-			d, err := port.CheckAccess(t.Context(), authwire.CheckAccessRequest{SessionToken: out.SessionToken, PlaybookPath: path, PermissionType: "execute"})
+			d, err := port.CheckAccess(
+				t.Context(),
+				authwire.CheckAccessRequest{
+					SessionToken:   out.SessionToken,
+					PlaybookPath:   path,
+					PermissionType: "execute",
+				},
+			)
 			if err != nil || d.Allowed != want || d.PlaybookPath != path {
 				t.Errorf("%s: %+v %v", path, d, err)
 			}
@@ -61,25 +79,47 @@ func RunAuth(t *testing.T, newPort func(t *testing.T) (edge.Auth, *Auth)) {
 		if _, err := port.Logout(t.Context(), authwire.LogoutRequest{SessionToken: out.SessionToken}); err != nil {
 			t.Error(err)
 		}
-		if v, err := port.Validate(t.Context(), authwire.ValidateRequest{SessionToken: out.SessionToken}); err != nil || v.Valid || v.User != nil {
+		if v, err := port.Validate(
+			t.Context(),
+			authwire.ValidateRequest{SessionToken: out.SessionToken},
+		); err != nil || v.Valid ||
+			v.User != nil {
 			t.Errorf("validate after logout: %+v %v", v, err)
 		}
 	})
 	t.Run("sessions of others, and browsers", func(t *testing.T) {
 		port, behind := newPort(t)
-		admin, user := behind.Add(authwire.User{UserID: 1, Roles: []string{"admin"}}), authwire.User{UserID: 9007199254740993}
+		admin, user := behind.Add(
+			authwire.User{UserID: 1, Roles: []string{"admin"}},
+		), authwire.User{
+			UserID: 9007199254740993,
+		}
 		behind.Add(user)
-		if out, err := port.Revoke(t.Context(), authwire.RevokeRequest{SessionToken: admin, UserID: authwire.ID(user.UserID)}); err != nil || out.Revoked != 1 {
+		if out, err := port.Revoke(
+			t.Context(),
+			authwire.RevokeRequest{SessionToken: admin, UserID: authwire.ID(user.UserID)},
+		); err != nil ||
+			out.Revoked != 1 {
 			t.Errorf("revoke: %+v %v", out, err)
 		}
-		if out, err := port.BackchannelLogout(t.Context(), authwire.BackchannelLogoutRequest{LogoutToken: "good"}); err != nil || out.Revoked != 1 {
+		if out, err := port.BackchannelLogout(
+			t.Context(),
+			authwire.BackchannelLogoutRequest{LogoutToken: "good"},
+		); err != nil ||
+			out.Revoked != 1 {
 			t.Errorf("back-channel logout: %+v %v", out, err)
 		}
-		begun, err := port.BrowserBegin(t.Context(), authwire.BrowserBeginRequest{ReturnTo: "/x", CallbackURL: "https://g/cb"})
+		begun, err := port.BrowserBegin(
+			t.Context(),
+			authwire.BrowserBeginRequest{ReturnTo: "/x", CallbackURL: "https://g/cb"},
+		)
 		if err != nil || begun.Binding != "binding" || begun.MaxAgeSeconds != 600 || begun.AuthorizeURL == "" {
 			t.Errorf("begin: %+v %v", begun, err)
 		}
-		done, err := port.BrowserFinish(t.Context(), authwire.BrowserFinishRequest{State: "good", Code: "good", Binding: "binding"})
+		done, err := port.BrowserFinish(
+			t.Context(),
+			authwire.BrowserFinishRequest{State: "good", Code: "good", Binding: "binding"},
+		)
 		if err != nil || done.SessionToken == "" || done.ReturnTo == "" || done.ExpiresAt.Year() != 2100 {
 			t.Errorf("finish: %+v %v", done, err)
 		}
@@ -117,7 +157,13 @@ func RunPending(t *testing.T, newPort func(t *testing.T) (edge.Pending, *Pending
 	t.Helper()
 	t.Run("expect, bind twice, abandon", func(t *testing.T) {
 		port, behind := newPort(t)
-		in := fanoutwire.ExpectRequest{RequestID: "r1", ClientID: "c1", Owner: "id:7", SessionKey: "ab", PlaybookPath: "demo/echo"}
+		in := fanoutwire.ExpectRequest{
+			RequestID:    "r1",
+			ClientID:     "c1",
+			Owner:        "id:7",
+			SessionKey:   "ab",
+			PlaybookPath: "demo/echo",
+		}
 		if err := port.Expect(t.Context(), in); err != nil {
 			t.Fatal(err)
 		}
@@ -125,14 +171,18 @@ func RunPending(t *testing.T, newPort func(t *testing.T) (edge.Pending, *Pending
 			t.Error(diff)
 		}
 		for range 2 {
-			if err := port.Bind(t.Context(), fanoutwire.BindRequest{RequestID: "r1", ExecutionID: FirstExecution}); err != nil {
+			if err := port.Bind(
+				t.Context(),
+				fanoutwire.BindRequest{RequestID: "r1", ExecutionID: FirstExecution},
+			); err != nil {
 				t.Error(err)
 			}
 		}
 		if diff := cmp.Diff(map[string]string{"r1": FirstExecution}, behind.Bound()); diff != "" {
 			t.Error(diff)
 		}
-		if err := port.Abandon(t.Context(), fanoutwire.AbandonRequest{RequestID: "r1"}); err != nil || len(behind.Expected()) != 0 {
+		if err := port.Abandon(t.Context(), fanoutwire.AbandonRequest{RequestID: "r1"}); err != nil ||
+			len(behind.Expected()) != 0 {
 			t.Errorf("abandon: %v, %v is left", err, behind.Expected())
 		}
 	})
@@ -146,7 +196,8 @@ func RunPending(t *testing.T, newPort func(t *testing.T) (edge.Pending, *Pending
 			wantFault(t, port.Bind(t.Context(), fanoutwire.BindRequest{RequestID: "r1"}), want)
 			wantFault(t, port.Abandon(t.Context(), fanoutwire.AbandonRequest{RequestID: "r1"}), want)
 		}
-		if err := port.Expect(t.Context(), fanoutwire.ExpectRequest{ClientID: "foreign"}); fault.Outage(err) || fault.Of(err).Kind != fault.Denied {
+		if err := port.Expect(t.Context(), fanoutwire.ExpectRequest{ClientID: "foreign"}); fault.Outage(err) ||
+			fault.Of(err).Kind != fault.Denied {
 			t.Errorf("somebody else's client: %v", err)
 		}
 	})
@@ -157,7 +208,11 @@ func RunNoETL(t *testing.T, newPort func(t *testing.T) (edge.NoETL, *NoETL)) {
 	t.Helper()
 	t.Run("starts and tells what runs", func(t *testing.T) {
 		port, behind := newPort(t)
-		in := noetlwire.ExecuteRequest{Path: "demo/echo", Workload: map[string]any{"a": "<b>", "n": nil}, ResourceKind: noetlwire.KindAgent}
+		in := noetlwire.ExecuteRequest{
+			Path:         "demo/echo",
+			Workload:     map[string]any{"a": "<b>", "n": nil},
+			ResourceKind: noetlwire.KindAgent,
+		}
 		out, err := port.Execute(t.Context(), in)
 		if err != nil || out.ExecutionID != FirstExecution || out.Status != "STARTED" {
 			t.Fatalf("%+v %v", out, err)
@@ -166,7 +221,10 @@ func RunNoETL(t *testing.T, newPort func(t *testing.T) (edge.NoETL, *NoETL)) {
 		if err != nil || again.ExecutionID == out.ExecutionID {
 			t.Errorf("%+v %v", again, err)
 		}
-		want := []noetlwire.ExecuteRequest{in, {Workload: map[string]any{"b": true}, ResourceKind: noetlwire.KindPlaybook}}
+		want := []noetlwire.ExecuteRequest{
+			in,
+			{Workload: map[string]any{"b": true}, ResourceKind: noetlwire.KindPlaybook},
+		}
 		if diff := cmp.Diff(want, behind.Started()); diff != "" {
 			t.Error(diff)
 		}
@@ -188,7 +246,8 @@ func RunNoETL(t *testing.T, newPort func(t *testing.T) (edge.NoETL, *NoETL)) {
 		port, behind := newPort(t)
 		for kind, outage := range map[fault.Kind]bool{fault.Invalid: false, fault.Denied: false, fault.NotFound: false, fault.Unavailable: true, fault.Internal: true} {
 			behind.Fail(fault.New(kind, "x", "said by NoETL"))
-			if _, err := port.Execute(t.Context(), noetlwire.ExecuteRequest{Path: "x"}); err == nil || fault.Outage(err) != outage {
+			if _, err := port.Execute(t.Context(), noetlwire.ExecuteRequest{Path: "x"}); err == nil ||
+				fault.Outage(err) != outage {
 				t.Errorf("%v became %v", kind, err)
 			}
 		}
@@ -218,7 +277,8 @@ func RunExecutions(t *testing.T, newPort func(t *testing.T) (edge.Executions, *N
 		t.Fatal(err)
 	}
 	id := string(started.ExecutionID)
-	if got, err := port.Status(t.Context(), id); err != nil || got.ExecutionID != started.ExecutionID || got.Status != "RUNNING" {
+	if got, err := port.Status(t.Context(), id); err != nil || got.ExecutionID != started.ExecutionID ||
+		got.Status != "RUNNING" {
 		t.Errorf("%+v %v", got, err)
 	}
 	if err := port.Cancel(t.Context(), id, "why", true); err != nil || behind.Reason(id) != "why" {

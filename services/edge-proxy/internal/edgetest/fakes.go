@@ -71,7 +71,13 @@ func (a *Auth) add(user authwire.User) authwire.LoginResponse {
 	token := "session-token-" + strconv.Itoa(len(a.sessions)+1)
 	s := authwire.Session{User: user, ExpiresAt: time.Date(2100, 1, 2, 3, 4, 5, 0, time.UTC)}
 	a.sessions[token] = s
-	return authwire.LoginResponse{Status: "authenticated", SessionToken: token, User: user, ExpiresAt: s.ExpiresAt, Message: "welcome"}
+	return authwire.LoginResponse{
+		Status:       "authenticated",
+		SessionToken: token,
+		User:         user,
+		ExpiresAt:    s.ExpiresAt,
+		Message:      "welcome",
+	}
 }
 
 // Asked returns the paths of all access questions, in order.
@@ -97,9 +103,18 @@ func (a *Auth) Login(_ context.Context, in authwire.LoginRequest) (authwire.Logi
 		return authwire.LoginResponse{}, a.fail
 	}
 	if in.Auth0Token != "good" {
-		return authwire.LoginResponse{}, fault.New(fault.Unauthenticated, "bad_signature", "the token's signature is wrong")
+		return authwire.LoginResponse{}, fault.New(
+			fault.Unauthenticated, "bad_signature", "the token's signature is wrong",
+		)
 	}
-	return a.add(authwire.User{UserID: 9007199254740993, Email: "demo@example.com", DisplayName: "Demo", Roles: []string{"user"}}), nil
+	return a.add(
+		authwire.User{
+			UserID:      9007199254740993,
+			Email:       "demo@example.com",
+			DisplayName: "Demo",
+			Roles:       []string{"user"},
+		},
+	), nil
 }
 
 // Validate implements the port.
@@ -126,7 +141,10 @@ func (a *Auth) CheckAccess(_ context.Context, in authwire.CheckAccessRequest) (a
 	}
 	_, known := a.sessions[in.SessionToken]
 	return authwire.CheckAccessResponse{
-		Allowed: known && a.grants[in.PermissionType+" "+in.PlaybookPath], PlaybookPath: in.PlaybookPath, PermissionType: in.PermissionType,
+		Allowed: known &&
+			a.grants[in.PermissionType+" "+in.PlaybookPath],
+		PlaybookPath:   in.PlaybookPath,
+		PermissionType: in.PermissionType,
 	}, nil
 }
 
@@ -191,7 +209,12 @@ func (j *Journal) Lines() []string {
 
 // NewPending makes the fake; journal may be nil.
 func NewPending(journal *Journal) *Pending {
-	return &Pending{requests: map[string]fanoutwire.ExpectRequest{}, bound: map[string]string{}, fail: map[string][]error{}, journal: journal}
+	return &Pending{
+		requests: map[string]fanoutwire.ExpectRequest{},
+		bound:    map[string]string{},
+		fail:     map[string][]error{},
+		journal:  journal,
+	}
 }
 
 // Fail makes the next calls of an operation (expect, bind or abandon) return these errors.

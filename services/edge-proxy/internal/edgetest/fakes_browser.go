@@ -36,7 +36,10 @@ func (a *Auth) Revoke(_ context.Context, in authwire.RevokeRequest) (authwire.Re
 }
 
 // BackchannelLogout takes the token "good", which ends everything.
-func (a *Auth) BackchannelLogout(_ context.Context, in authwire.BackchannelLogoutRequest) (authwire.RevokeResponse, error) {
+func (a *Auth) BackchannelLogout(
+	_ context.Context,
+	in authwire.BackchannelLogoutRequest,
+) (authwire.RevokeResponse, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.fail != nil {
@@ -62,11 +65,18 @@ func (a *Auth) BrowserBegin(_ context.Context, in authwire.BrowserBeginRequest) 
 		binding = "binding"
 	}
 	q := url.Values{"redirect_uri": {in.CallbackURL}, "return_to": {in.ReturnTo}}
-	return authwire.BrowserBeginResponse{AuthorizeURL: "https://issuer.example.com/authorize?" + q.Encode(), Binding: binding, MaxAgeSeconds: 600}, nil
+	return authwire.BrowserBeginResponse{
+		AuthorizeURL:  "https://issuer.example.com/authorize?" + q.Encode(),
+		Binding:       binding,
+		MaxAgeSeconds: 600,
+	}, nil
 }
 
 // BrowserFinish logs in with the state "good", the code "good" and the binding "binding".
-func (a *Auth) BrowserFinish(_ context.Context, in authwire.BrowserFinishRequest) (authwire.BrowserFinishResponse, error) {
+func (a *Auth) BrowserFinish(
+	_ context.Context,
+	in authwire.BrowserFinishRequest,
+) (authwire.BrowserFinishResponse, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.fail != nil {
@@ -75,6 +85,17 @@ func (a *Auth) BrowserFinish(_ context.Context, in authwire.BrowserFinishRequest
 	if in.State != "good" || in.Code != "good" || in.Binding != "binding" || in.Error != "" {
 		return authwire.BrowserFinishResponse{}, fault.New(fault.Invalid, "login_expired", "start <again>")
 	}
-	s := a.add(authwire.User{UserID: 9007199254740993, Email: "demo@example.com", DisplayName: "Demo", Roles: []string{"user"}})
-	return authwire.BrowserFinishResponse{SessionToken: s.SessionToken, ExpiresAt: s.ExpiresAt, ReturnTo: "/after?x=1"}, nil
+	s := a.add(
+		authwire.User{
+			UserID:      9007199254740993,
+			Email:       "demo@example.com",
+			DisplayName: "Demo",
+			Roles:       []string{"user"},
+		},
+	)
+	return authwire.BrowserFinishResponse{
+		SessionToken: s.SessionToken,
+		ExpiresAt:    s.ExpiresAt,
+		ReturnTo:     "/after?x=1",
+	}, nil
 }

@@ -35,7 +35,12 @@ const FirstExecution = "582940187123449857"
 
 // NewNoETL makes the fake; journal may be nil.
 func NewNoETL(journal *Journal) *NoETL {
-	return &NoETL{journal: journal, paths: map[string]string{}, entries: map[string]string{}, ended: map[string]string{}}
+	return &NoETL{
+		journal: journal,
+		paths:   map[string]string{},
+		entries: map[string]string{},
+		ended:   map[string]string{},
+	}
 }
 
 // Register puts an entry into the catalog.
@@ -116,11 +121,16 @@ func (n *NoETL) Execute(ctx context.Context, in noetlwire.ExecuteRequest) (noetl
 }
 
 // Rerun implements the port.
-func (n *NoETL) Rerun(ctx context.Context, executionID string, workload map[string]any) (noetlwire.ExecuteResponse, error) {
+func (n *NoETL) Rerun(
+	ctx context.Context, executionID string, workload map[string]any,
+) (noetlwire.ExecuteResponse, error) {
 	if executionID == "404" {
 		return noetlwire.ExecuteResponse{}, fault.New(fault.NotFound, "noetl_404", "NoETL: no such execution")
 	}
-	return n.start(ctx, "rerun "+executionID, noetlwire.ExecuteRequest{Workload: workload, ResourceKind: noetlwire.KindPlaybook})
+	return n.start(
+		ctx, "rerun "+executionID,
+		noetlwire.ExecuteRequest{Workload: workload, ResourceKind: noetlwire.KindPlaybook},
+	)
 }
 
 // PlaybookOf implements the port.
@@ -133,7 +143,9 @@ func (n *NoETL) PlaybookOf(_ context.Context, executionID string) (string, error
 	return "", fault.New(fault.NotFound, "noetl_404", "NoETL: no such execution")
 }
 
-func (n *NoETL) start(ctx context.Context, line string, in noetlwire.ExecuteRequest) (noetlwire.ExecuteResponse, error) {
+func (n *NoETL) start(
+	ctx context.Context, line string, in noetlwire.ExecuteRequest,
+) (noetlwire.ExecuteResponse, error) {
 	if n.During != nil {
 		n.During(ctx)
 	}

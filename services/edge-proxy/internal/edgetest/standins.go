@@ -39,16 +39,42 @@ func AuthService(nc *nats.Conn, a *Auth) *natskit.Service {
 
 // PendingService serves the fake on event-fanout's subjects.
 func PendingService(nc *nats.Conn, p *Pending) *natskit.Service {
-	return natskit.NewService(nc, telemetry.Nop("event-fanout"), "event-fanout", "test",
-		natskit.Mount(fanoutwire.SubjectExpect, calls, kit.Lift("fanout.expect", func(ctx context.Context, in fanoutwire.ExpectRequest) (fanoutwire.ExpectResponse, error) {
-			return fanoutwire.ExpectResponse{}, p.Expect(ctx, in)
-		})),
-		natskit.Mount(fanoutwire.SubjectBind, calls, kit.Lift("fanout.bind", func(ctx context.Context, in fanoutwire.BindRequest) (fanoutwire.BindResponse, error) {
-			return fanoutwire.BindResponse{}, p.Bind(ctx, in)
-		})),
-		natskit.Mount(fanoutwire.SubjectAbandon, calls, kit.Lift("fanout.abandon", func(ctx context.Context, in fanoutwire.AbandonRequest) (fanoutwire.AbandonResponse, error) {
-			return fanoutwire.AbandonResponse{}, p.Abandon(ctx, in)
-		})))
+	return natskit.NewService(
+		nc,
+		telemetry.Nop("event-fanout"),
+		"event-fanout",
+		"test",
+		natskit.Mount(
+			fanoutwire.SubjectExpect,
+			calls,
+			kit.Lift(
+				"fanout.expect",
+				func(ctx context.Context, in fanoutwire.ExpectRequest) (fanoutwire.ExpectResponse, error) {
+					return fanoutwire.ExpectResponse{}, p.Expect(ctx, in)
+				},
+			),
+		),
+		natskit.Mount(
+			fanoutwire.SubjectBind,
+			calls,
+			kit.Lift(
+				"fanout.bind",
+				func(ctx context.Context, in fanoutwire.BindRequest) (fanoutwire.BindResponse, error) {
+					return fanoutwire.BindResponse{}, p.Bind(ctx, in)
+				},
+			),
+		),
+		natskit.Mount(
+			fanoutwire.SubjectAbandon,
+			calls,
+			kit.Lift(
+				"fanout.abandon",
+				func(ctx context.Context, in fanoutwire.AbandonRequest) (fanoutwire.AbandonResponse, error) {
+					return fanoutwire.AbandonResponse{}, p.Abandon(ctx, in)
+				},
+			),
+		),
+	)
 }
 
 // NoETLServer serves the fake on NoETL's routes.
@@ -61,7 +87,10 @@ func NoETLServer(n *NoETL) *http.ServeMux {
 		}
 		httpkit.WriteJSON(w, http.StatusOK, out)
 	}
-	mux.HandleFunc("GET /api/health", func(w http.ResponseWriter, _ *http.Request) { httpkit.WriteJSON(w, http.StatusOK, "ok") })
+	mux.HandleFunc(
+		"GET /api/health",
+		func(w http.ResponseWriter, _ *http.Request) { httpkit.WriteJSON(w, http.StatusOK, "ok") },
+	)
 	mux.HandleFunc("POST /api/execute", func(w http.ResponseWriter, r *http.Request) {
 		in, err := decode[noetlwire.ExecuteRequest](r)
 		if err == nil {

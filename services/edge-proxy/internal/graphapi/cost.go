@@ -122,7 +122,8 @@ func Hold(ctx context.Context, n int) error {
 		return fault.New(fault.TooLarge, "answer_budget", "the answers to one operation may have at most "+
 			strconv.Itoa(maxOperationAnswer>>20)+" MiB together; use /noetl/*")
 	case bytes > own.process.left:
-		return fault.New(fault.RateLimited, "answer_budget", "too many large answers are under way; try again later").After(answerRetry)
+		return fault.New(fault.RateLimited, "answer_budget", "too many large answers are under way; try again later").
+			After(answerRetry)
 	default:
 		own.held += bytes
 		own.process.left -= bytes

@@ -25,7 +25,8 @@ func aliases(kind, field string, n int) string {
 	return b.String()
 }
 
-// An operation with many aliases is as many calls, and a mutation is dear: what one session can do is bounded by fields,
+// An operation with many aliases is as many calls, and a mutation is dear: what one session can do is bounded by
+// fields,
 // not by requests.
 func TestFieldsCostNotRequests(t *testing.T) {
 	t.Parallel()
@@ -109,7 +110,10 @@ func TestAnswersDrawOnABudget(t *testing.T) {
 		}
 	}
 	full := newAPI(func(d *graphapi.Deps) { d.Proxy, d.Answers = proxy, graphapi.NewAnswers(4<<20) })
-	if got := full.post(t, aliases("mutation", call, 2), "application/json").Body.String(); strings.Count(got, `"success":true`) != 1 || !strings.Contains(got, "under way") {
+	if got := full.post(
+		t, aliases("mutation", call, 2), "application/json",
+	).Body.String(); strings.Count(got, `"success":true`) != 1 ||
+		!strings.Contains(got, "under way") {
 		t.Error(got)
 	}
 }

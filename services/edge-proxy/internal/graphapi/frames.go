@@ -14,7 +14,10 @@ func (r *resolver) Frames(ctx context.Context, clientID, lastEventID *string) (<
 	if err != nil {
 		return nil, err
 	}
-	in, err := r.Subscribe(ctx, edge.FramesRequest{Caller: caller, ClientID: deref(clientID), LastEventID: deref(lastEventID)})
+	in, err := r.Subscribe(
+		ctx,
+		edge.FramesRequest{Caller: caller, ClientID: deref(clientID), LastEventID: deref(lastEventID)},
+	)
 	if err != nil {
 		return nil, err
 	}

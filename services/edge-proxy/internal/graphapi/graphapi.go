@@ -135,11 +135,17 @@ func (t overHTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphE
 	switch {
 	case errs != nil:
 	case rc.Operation.Operation == ast.Subscription:
-		errs = gqlerror.List{gqlerror.WrapIfUnwrapped(fault.New(fault.Invalid, "subscription", "subscriptions are served over WebSocket: "+subprotocol))}
+		errs = gqlerror.List{
+			gqlerror.WrapIfUnwrapped(
+				fault.New(fault.Invalid, "subscription", "subscriptions are served over WebSocket: "+subprotocol),
+			),
+		}
 	case rc.Operation.Operation == ast.Mutation && r.Method == http.MethodGet:
 		w.Header().Set("Allow", http.MethodPost)
 		refused = http.StatusMethodNotAllowed
-		errs = gqlerror.List{gqlerror.WrapIfUnwrapped(fault.New(fault.Invalid, "mutation_by_get", "mutations take POST"))}
+		errs = gqlerror.List{
+			gqlerror.WrapIfUnwrapped(fault.New(fault.Invalid, "mutation_by_get", "mutations take POST")),
+		}
 	}
 	if errs != nil {
 		refuse(w, refused, exec.DispatchError(ctx, errs))
@@ -243,7 +249,10 @@ func (r *resolver) Health(context.Context) (string, error) { return "ok", nil }
 func (r *resolver) Version(context.Context) (string, error) { return r.Deps.Version, nil }
 
 // ExecutePlaybook starts a playbook or an agent.
-func (r *resolver) ExecutePlaybook(ctx context.Context, name string, variables any, resourceKind *ExecutableResourceKind, clientID, requestID *string) (*ExecuteResult, error) {
+func (r *resolver) ExecutePlaybook(
+	ctx context.Context, name string, variables any, resourceKind *ExecutableResourceKind,
+	clientID, requestID *string,
+) (*ExecuteResult, error) {
 	caller, vars, err := r.input(ctx, variables)
 	if err != nil {
 		return nil, err
@@ -256,12 +265,24 @@ func (r *resolver) ExecutePlaybook(ctx context.Context, name string, variables a
 }
 
 // RerunExecution starts an execution again.
-func (r *resolver) RerunExecution(ctx context.Context, executionID string, variables any, clientID, requestID *string) (*ExecuteResult, error) {
+func (r *resolver) RerunExecution(
+	ctx context.Context, executionID string, variables any, clientID, requestID *string,
+) (*ExecuteResult, error) {
 	caller, vars, err := r.input(ctx, variables)
 	if err != nil {
 		return nil, err
 	}
-	return result(r.Set.Rerun.Call(ctx, edge.RerunRequest{Caller: caller, ExecutionID: executionID, Variables: vars, Tracking: tracking(clientID, requestID)}))
+	return result(
+		r.Set.Rerun.Call(
+			ctx,
+			edge.RerunRequest{
+				Caller:      caller,
+				ExecutionID: executionID,
+				Variables:   vars,
+				Tracking:    tracking(clientID, requestID),
+			},
+		),
+	)
 }
 
 // Execution tells how an execution is doing.
@@ -281,8 +302,16 @@ func (r *resolver) Execution(ctx context.Context, id string) (*Execution, error)
 		return nil, err
 	}
 	return &Execution{
-		ExecutionID: string(out.ExecutionID), Status: optional(out.Status), Name: optional(out.Name), Path: optional(out.Path),
-		Completed: out.Completed, Failed: out.Failed, Result: raw(out.Result), Error: raw(out.Error),
+		ExecutionID: string(
+			out.ExecutionID,
+		),
+		Status:    optional(out.Status),
+		Name:      optional(out.Name),
+		Path:      optional(out.Path),
+		Completed: out.Completed,
+		Failed:    out.Failed,
+		Result:    raw(out.Result),
+		Error:     raw(out.Error),
 	}, nil
 }
 

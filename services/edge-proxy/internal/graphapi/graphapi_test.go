@@ -44,9 +44,17 @@ func newAPI(change ...func(*graphapi.Deps)) *api {
 	a := &api{noetl: edgetest.NewNoETL(nil), pending: edgetest.NewPending(nil), session: true}
 	a.noetl.Run(edgetest.FirstExecution, "demo/echo")
 	svc := edge.New(edge.Deps{
-		Auth: &edgetest.Auth{}, Pending: a.pending, NoETL: a.noetl, Executions: a.noetl, Origins: &edgetest.Origins{},
-		Table: edgetest.OpenTable(), Enforce: edge.EnforceOff, Logger: slog.New(slog.DiscardHandler), NewID: func() string { return "r1" },
-		GatewayURL: "http://fanout:8091", StartTimeout: time.Minute,
+		Auth:         &edgetest.Auth{},
+		Pending:      a.pending,
+		NoETL:        a.noetl,
+		Executions:   a.noetl,
+		Origins:      &edgetest.Origins{},
+		Table:        edgetest.OpenTable(),
+		Enforce:      edge.EnforceOff,
+		Logger:       slog.New(slog.DiscardHandler),
+		NewID:        func() string { return "r1" },
+		GatewayURL:   "http://fanout:8091",
+		StartTimeout: time.Minute,
 	})
 	o := kit.Observer{
 		Logger: slog.New(slog.DiscardHandler), Tracer: noop.NewTracerProvider().Tracer(""),
@@ -88,7 +96,9 @@ func (a *api) proxy(_ context.Context, caller edge.Caller, method, endpoint stri
 	case "/elsewhere":
 		return 0, nil, fault.New(fault.Invalid, "bad_endpoint", "endpoint must start with /api/")
 	}
-	answer, err := json.Marshal(map[string]any{"user": caller.Session.UserID, "method": method, "endpoint": endpoint, "body": body})
+	answer, err := json.Marshal(
+		map[string]any{"user": caller.Session.UserID, "method": method, "endpoint": endpoint, "body": body},
+	)
 	return 201, answer, err
 }
 
@@ -129,7 +139,12 @@ func (a *api) world(line string) {
 	case "NoETL refuses":
 		a.noetl.Fail(fault.New(fault.Invalid, "noetl_422", "NoETL: unknown playbook"))
 	case "NoETL is away":
-		a.noetl.Fail(fault.Wrap(errors.New("dial tcp 10.0.0.1:8082: refused"), fault.BadGateway, "noetl_unreachable", "NoETL cannot be reached"))
+		a.noetl.Fail(
+			fault.Wrap(
+				errors.New("dial tcp 10.0.0.1:8082: refused"), fault.BadGateway, "noetl_unreachable",
+				"NoETL cannot be reached",
+			),
+		)
 	case "NoETL is busy":
 		a.noetl.Fail(fault.New(fault.RateLimited, "busy", "too many").After(3 * time.Second))
 	case "something breaks":
@@ -170,14 +185,19 @@ func TestGolden(t *testing.T) {
 			if err := json.Indent(&reply, rec.Body.Bytes(), "", "  "); err != nil {
 				t.Fatalf("no JSON: %s", rec.Body)
 			}
-			got := fmt.Sprintf("%s--- reply\n%d %s\n%s\n", asked.String(), rec.Code, rec.Header().Get("Content-Type"), reply.String())
+			got := fmt.Sprintf(
+				"%s--- reply\n%d %s\n%s\n", asked.String(), rec.Code, rec.Header().Get("Content-Type"),
+				reply.String(),
+			)
 			for _, secret := range []string{"10.0.0.1", "secret", "goroutine"} {
 				if strings.Contains(rec.Body.String(), secret) {
 					t.Errorf("the reply gives %q away", secret)
 				}
 			}
 			if os.Getenv("UPDATE_GOLDEN") != "" {
-				if err := os.WriteFile(file, []byte(head+"\n--- request\n"+request+"\n--- NoETL is asked\n"+got), 0o600); err != nil {
+				if err := os.WriteFile(
+					file, []byte(head+"\n--- request\n"+request+"\n--- NoETL is asked\n"+got), 0o600,
+				); err != nil {
 					t.Fatal(err)
 				}
 				return
@@ -211,7 +231,9 @@ func TestGETTakesQueriesAlone(t *testing.T) {
 		req.Header.Set("Accept", c.kind)
 		rec := httptest.NewRecorder()
 		a.ServeHTTP(rec, req)
-		if rec.Code != c.status || !strings.Contains(rec.Body.String(), c.body) || rec.Header().Get("Content-Type") != c.kind || len(a.noetl.Started()) != 0 {
+		if rec.Code != c.status || !strings.Contains(rec.Body.String(), c.body) ||
+			rec.Header().Get("Content-Type") != c.kind ||
+			len(a.noetl.Started()) != 0 {
 			t.Errorf("%s: %d %s %s, want %d %s", name, rec.Code, rec.Header(), rec.Body, c.status, c.body)
 		}
 		if c.status >= 400 && strings.Contains(rec.Body.String(), `"data"`) {
@@ -243,8 +265,11 @@ func TestQueriesAreBounded(t *testing.T) {
 		return b.String() + " fragment f100 on Query{health}"
 	}()
 	for name, query := range map[string]string{
-		"deep": deep, "too many tokens": "{" + strings.Repeat("health ", 2001) + "}", "too complex": "mutation{" + strings.Join(many, " ") + "}",
-		"fragments that multiply": fragments, "a number beyond a float": "mutation{executePlaybook(name:\\\"x\\\",variables:{a:[{b:1e999}]}){id}}", "a loop of fragments": "query{...a} fragment a on Query{...b} fragment b on Query{...a}",
+		"deep": deep, "too many tokens": "{" + strings.Repeat("health ", 2001) + "}",
+		"too complex":             "mutation{" + strings.Join(many, " ") + "}",
+		"fragments that multiply": fragments,
+		"a number beyond a float": "mutation{executePlaybook(name:\\\"x\\\",variables:{a:[{b:1e999}]}){id}}",
+		"a loop of fragments":     "query{...a} fragment a on Query{...b} fragment b on Query{...a}",
 	} {
 		a := newAPI()
 		begin := time.Now()

@@ -42,14 +42,26 @@ func (selectionLimit) MutateOperationContext(_ context.Context, op *graphql.Oper
 	s := selections{fragments: map[string]int{}}
 	selected := s.count(op.Operation.SelectionSet)
 	if selected > maxSelections {
-		return gqlerror.WrapIfUnwrapped(fault.New(fault.Invalid, "query_too_large", "the query selects too many fields once its fragments are written out"))
+		return gqlerror.WrapIfUnwrapped(
+			fault.New(
+				fault.Invalid, "query_too_large",
+				"the query selects too many fields once its fragments are written out",
+			),
+		)
 	}
 	if s.badNumber != "" {
-		return gqlerror.WrapIfUnwrapped(fault.New(fault.Invalid, "bad_number", "the number "+s.badNumber[:min(len(s.badNumber), 40)]+" does not fit a literal: pass it in a variable"))
+		return gqlerror.WrapIfUnwrapped(
+			fault.New(
+				fault.Invalid, "bad_number",
+				"the number "+s.badNumber[:min(len(s.badNumber), 40)]+" does not fit a literal: pass it in a variable",
+			),
+		)
 	}
 	if cost := price(op); cost > 0 && selected+cost > maxComplexity {
-		err := gqlerror.Errorf("operation has complexity %d, which exceeds the limit of %d: a mutation costs %d, execution %d, each field 1",
-			selected+cost, maxComplexity, mutationCost, executionCost)
+		err := gqlerror.Errorf(
+			"operation has complexity %d, which exceeds the limit of %d: a mutation costs %d, execution %d, each field 1",
+			selected+cost, maxComplexity, mutationCost, executionCost,
+		)
 		errcode.Set(err, "COMPLEXITY_LIMIT_EXCEEDED") // as gqlgen's own limit
 		return err
 	}

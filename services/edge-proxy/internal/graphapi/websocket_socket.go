@@ -88,12 +88,22 @@ func newSocket(
 	l := t.Limits
 	perSecond := func(perMinute int) rate.Limit { return rate.Limit(float64(perMinute) / 60) }
 	return &socket{
-		limits: l, ws: ws, exec: exec, authenticate: t.Authenticate, header: header, logger: t.logger, answers: t.answers,
-		ctx: ctx, cancel: cancel, ending: make(chan ending, 1), written: make(chan struct{}),
-		queue: make(chan outgoing, queueLength), room: semaphore.NewWeighted(l.QueueBytes),
-		messages:   rate.NewLimiter(perSecond(l.MessagesPerMinute), max(minBurst, l.MessagesPerMinute/6)),
-		bytes:      rate.NewLimiter(perSecond(l.BytesPerMinute), max(l.BytesPerMinute, int(l.MessageBytes))),
-		operations: map[string]*operation{},
+		limits:       l,
+		ws:           ws,
+		exec:         exec,
+		authenticate: t.Authenticate,
+		header:       header,
+		logger:       t.logger,
+		answers:      t.answers,
+		ctx:          ctx,
+		cancel:       cancel,
+		ending:       make(chan ending, 1),
+		written:      make(chan struct{}),
+		queue:        make(chan outgoing, queueLength),
+		room:         semaphore.NewWeighted(l.QueueBytes),
+		messages:     rate.NewLimiter(perSecond(l.MessagesPerMinute), max(minBurst, l.MessagesPerMinute/6)),
+		bytes:        rate.NewLimiter(perSecond(l.BytesPerMinute), max(l.BytesPerMinute, int(l.MessageBytes))),
+		operations:   map[string]*operation{},
 	}
 }
 

@@ -22,7 +22,10 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-
 
 // Page returns the page and adds the files that it loads to a mux. None of it needs a session.
 func Page(mux *http.ServeMux) http.Handler {
-	mux.HandleFunc("GET /graphql/assets/{file}", func(w http.ResponseWriter, r *http.Request) { serve(w, r, r.PathValue("file")) })
+	mux.HandleFunc(
+		"GET /graphql/assets/{file}",
+		func(w http.ResponseWriter, r *http.Request) { serve(w, r, r.PathValue("file")) },
+	)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serve(w, r, "page.html") })
 }
 

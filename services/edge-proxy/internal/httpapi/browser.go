@@ -35,7 +35,10 @@ func (d *Doors) Browser(mux *http.ServeMux) {
 
 // browserLogin sends a browser to the issuer.
 func (d *Doors) browserLogin(w http.ResponseWriter, r *http.Request) {
-	in := authwire.BrowserBeginRequest{ReturnTo: r.URL.Query().Get("return_to"), CallbackURL: originOf(r) + callbackRoute}
+	in := authwire.BrowserBeginRequest{
+		ReturnTo:    r.URL.Query().Get("return_to"),
+		CallbackURL: originOf(r) + callbackRoute,
+	}
 	if c, err := r.Cookie(loginCookie); err == nil && len(c.Value) <= maxBinding {
 		in.Binding = c.Value
 	}
@@ -56,7 +59,13 @@ const maxBinding = 128
 func (d *Doors) browserCallback(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	in := authwire.BrowserFinishRequest{
-		State: q.Get("state"), Code: q.Get("code"), Issuer: q.Get("iss"), Error: q.Get("error"), UserAgent: r.UserAgent(),
+		State: q.Get(
+			"state",
+		),
+		Code:      q.Get("code"),
+		Issuer:    q.Get("iss"),
+		Error:     q.Get("error"),
+		UserAgent: r.UserAgent(),
 	}
 	if c, err := r.Cookie(loginCookie); err == nil {
 		in.Binding = c.Value
@@ -96,7 +105,10 @@ func (d *Doors) logout(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		_, also := d.Set.Logout.Call(r.Context(), authwire.LogoutRequest{SessionToken: other})
-		if kind, _ := fault.KindOf(err); (fault.Outage(also) && err == nil) || (token == "" && kind == fault.Unauthenticated) {
+		if kind, _ := fault.KindOf(
+			err,
+		); (fault.Outage(also) && err == nil) ||
+			(token == "" && kind == fault.Unauthenticated) {
 			err = also
 		}
 	}
@@ -123,7 +135,12 @@ func decodeRevoke(r *http.Request) (authwire.RevokeRequest, error) {
 		return authwire.RevokeRequest{}, err
 	}
 	out := authwire.RevokeRequest{SessionToken: sessions.TokenOf(r)}
-	into := map[string]any{"session_token": &out.TargetToken, "session": &out.TargetSession, "user_id": &out.UserID, "email": &out.Email}
+	into := map[string]any{
+		"session_token": &out.TargetToken,
+		"session":       &out.TargetSession,
+		"user_id":       &out.UserID,
+		"email":         &out.Email,
+	}
 	for name, value := range members {
 		target, known := into[name]
 		if !known {
@@ -141,7 +158,10 @@ func decodeRevoke(r *http.Request) (authwire.RevokeRequest, error) {
 
 // errRevoke refuses what could end other sessions than were meant: an empty object ends one's own.
 func errRevoke(what string) error {
-	return fault.New(fault.Invalid, "bad_selector", what+": say session_token, session, user_id or email, or send {} to end all sessions of your own")
+	return fault.New(
+		fault.Invalid, "bad_selector",
+		what+": say session_token, session, user_id or email, or send {} to end all sessions of your own",
+	)
 }
 
 func shortened(s string) string { return s[:min(len(s), 40)] }
@@ -161,7 +181,9 @@ func (d *Doors) backchannelLogout(w http.ResponseWriter, r *http.Request) {
 	f := fault.Of(err)
 	switch f.Kind {
 	case fault.Invalid, fault.Unauthenticated, fault.TooLarge, fault.Unsupported:
-		httpkit.WriteJSON(w, http.StatusBadRequest, map[string]string{"error": "invalid_request", "error_description": f.Message})
+		httpkit.WriteJSON(
+			w, http.StatusBadRequest, map[string]string{"error": "invalid_request", "error_description": f.Message},
+		)
 	default: // an outage is not the issuer's mistake: it may try again
 		httpkit.WriteError(r.Context(), w, err)
 	}
@@ -189,7 +211,15 @@ func formToken(r *http.Request) (string, error) {
 // cookie makes a cookie of this host that scripts cannot read. The prefix __Host- needs exactly
 // these attributes (RFC 6265bis, section 4.1.3.2).
 func cookie(name, value string, maxAge int) *http.Cookie {
-	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode}
+	return &http.Cookie{
+		Name:     name,
+		Value:    value,
+		Path:     "/",
+		MaxAge:   maxAge,
+		HttpOnly: true,
+		Secure:   true,
+		SameSite: http.SameSiteLaxMode,
+	}
 }
 
 func redirect(w http.ResponseWriter, status int, target string) {

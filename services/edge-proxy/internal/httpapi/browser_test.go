@@ -31,12 +31,18 @@ func (n *near) Forget(token string) { n.forgotten = append(n.forgotten, token) }
 func browserDoors(t *testing.T) (http.Handler, *edgetest.Auth, *near) {
 	t.Helper()
 	auth, n, tel := &edgetest.Auth{}, &near{}, telemetry.Nop("test")
-	set := endpoints.New(edge.New(edge.Deps{Auth: auth, Near: n, Logger: slog.New(slog.DiscardHandler)}), kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "edge-proxy")}, time.Second)
+	set := endpoints.New(
+		edge.New(edge.Deps{Auth: auth, Near: n, Logger: slog.New(slog.DiscardHandler)}),
+		kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "edge-proxy")},
+		time.Second,
+	)
 	mux := http.NewServeMux()
 	doors := &httpapi.Doors{Set: set, Sessions: sessions{}, MaxBody: maxBody}
 	doors.Auth(mux)
 	doors.Browser(mux)
-	return weborigin.New(weborigin.Config{Origins: []string{origin}, Credentials: true}, "GET", "POST", "PUT", "PATCH", "DELETE").Wrap(mux), auth, n
+	return weborigin.New(weborigin.Config{Origins: []string{origin}, Credentials: true}, "GET", "POST", "PUT", "PATCH", "DELETE").
+			Wrap(mux),
+		auth, n
 }
 
 func ask(t *testing.T, h http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {
@@ -68,10 +74,12 @@ func TestABrowserIsSentToTheIssuer(t *testing.T) {
 	h, _, _ := browserDoors(t)
 	rec := ask(t, h, "GET", "https://gw.example.com/api/auth/browser/login?return_to=%2Fapp%3Fx%3D1", "")
 	target, err := url.Parse(rec.Header().Get("Location"))
-	if err != nil || rec.Code != http.StatusFound || target.Host != "issuer.example.com" || rec.Header().Get("Cache-Control") != "no-store" {
+	if err != nil || rec.Code != http.StatusFound || target.Host != "issuer.example.com" ||
+		rec.Header().Get("Cache-Control") != "no-store" {
 		t.Fatalf("%d %v %v", rec.Code, rec.Header(), err)
 	}
-	if q := target.Query(); q.Get("redirect_uri") != "https://gw.example.com/api/auth/browser/callback" || q.Get("return_to") != "/app?x=1" {
+	if q := target.Query(); q.Get("redirect_uri") != "https://gw.example.com/api/auth/browser/callback" ||
+		q.Get("return_to") != "/app?x=1" {
 		t.Errorf("%v", q)
 	}
 	if c := cookies(t, rec)["__Host-noetl_login"]; !hostOnly(c) || c.Value != "binding" || c.MaxAge != 600 {
@@ -85,8 +93,17 @@ func TestABrowserIsSentToTheIssuer(t *testing.T) {
 
 func TestABrowserThatIsBackGetsASession(t *testing.T) {
 	h, _, _ := browserDoors(t)
-	rec := ask(t, h, "GET", "https://gw.example.com/api/auth/browser/callback?state=good&code=good", "", "Cookie", "__Host-noetl_login=binding")
-	if rec.Code != http.StatusSeeOther || rec.Header().Get("Location") != "/after?x=1" || rec.Header().Get("Referrer-Policy") != "no-referrer" {
+	rec := ask(
+		t,
+		h,
+		"GET",
+		"https://gw.example.com/api/auth/browser/callback?state=good&code=good",
+		"",
+		"Cookie",
+		"__Host-noetl_login=binding",
+	)
+	if rec.Code != http.StatusSeeOther || rec.Header().Get("Location") != "/after?x=1" ||
+		rec.Header().Get("Referrer-Policy") != "no-referrer" {
 		t.Fatalf("%d %v", rec.Code, rec.Header())
 	}
 	got := cookies(t, rec)
@@ -100,9 +117,14 @@ func TestABrowserThatIsBackGetsASession(t *testing.T) {
 
 func TestAFailedSignInIsToldToAPerson(t *testing.T) {
 	h, auth, _ := browserDoors(t)
-	rec := ask(t, h, "GET", "/api/auth/browser/callback?state=bad&code=good", "", "Accept", "text/html,*/*;q=0.8", "Cookie", "__Host-noetl_login=binding")
+	rec := ask(
+		t, h, "GET", "/api/auth/browser/callback?state=bad&code=good", "", "Accept", "text/html,*/*;q=0.8",
+		"Cookie", "__Host-noetl_login=binding",
+	)
 	body := rec.Body.String()
-	if rec.Code != http.StatusBadRequest || !strings.Contains(body, "start &lt;again&gt;") || !strings.HasPrefix(rec.Header().Get("Content-Type"), "text/html") || !strings.Contains(rec.Header().Get("Content-Security-Policy"), "default-src 'none'") {
+	if rec.Code != http.StatusBadRequest || !strings.Contains(body, "start &lt;again&gt;") ||
+		!strings.HasPrefix(rec.Header().Get("Content-Type"), "text/html") ||
+		!strings.Contains(rec.Header().Get("Content-Security-Policy"), "default-src 'none'") {
 		t.Errorf("%d %v %s", rec.Code, rec.Header(), body)
 	}
 	if _, set := cookies(t, rec)["__Host-session"]; set {
@@ -140,11 +162,25 @@ func TestLogoutTakesTheCookiesAway(t *testing.T) {
 		t.Errorf("the session lives: %+v %v", v, err)
 	}
 	auth.Fail(fault.New(fault.Unauthenticated, "invalid_session", "ended before"))
-	if rec := ask(t, h, "POST", "/api/auth/logout", "", own...); rec.Code != http.StatusUnauthorized || cookies(t, rec)["__Host-session"] == nil {
+	if rec := ask(
+		t,
+		h,
+		"POST",
+		"/api/auth/logout",
+		"",
+		own...); rec.Code != http.StatusUnauthorized ||
+		cookies(t, rec)["__Host-session"] == nil {
 		t.Errorf("the cookie of an ended session stays: %d %v", rec.Code, rec.Header())
 	}
 	auth.Fail(fault.New(fault.Unavailable, "x", "x"))
-	if rec := ask(t, h, "POST", "/api/auth/logout", "", own...); rec.Code != http.StatusServiceUnavailable || len(cookies(t, rec)) != 0 {
+	if rec := ask(
+		t,
+		h,
+		"POST",
+		"/api/auth/logout",
+		"",
+		own...); rec.Code != http.StatusServiceUnavailable ||
+		len(cookies(t, rec)) != 0 {
 		t.Errorf("the cookie of a live session is gone: %d %v", rec.Code, rec.Header())
 	}
 }
@@ -172,7 +208,14 @@ func TestRevoke(t *testing.T) {
 		if c.asker != "" {
 			headers = append(headers, "Authorization", c.asker)
 		}
-		if rec := ask(t, h, "POST", "/api/auth/revoke", c.body, headers...); rec.Code != c.status || !strings.Contains(rec.Body.String(), c.want) {
+		if rec := ask(
+			t,
+			h,
+			"POST",
+			"/api/auth/revoke",
+			c.body,
+			headers...); rec.Code != c.status ||
+			!strings.Contains(rec.Body.String(), c.want) {
 			t.Errorf("%s: %d %s", c.body, rec.Code, rec.Body)
 		}
 	}
@@ -188,11 +231,17 @@ func TestBackchannelLogout(t *testing.T) {
 	for body, status := range map[string]int{"logout_token=bad": 400, "": 400, "logout_token=good&logout_token=good": 400, "logout_token=%zz": 400, "logout_token=" + strings.Repeat("x", 70<<10): 400} {
 		rec := ask(t, h, "POST", "/api/auth/backchannel-logout", body, form...)
 		var answer map[string]string
-		if err := json.Unmarshal(rec.Body.Bytes(), &answer); rec.Code != status || err != nil || answer["error"] != "invalid_request" || answer["error_description"] == "" || rec.Header().Get("Cache-Control") != "no-store" {
+		if err := json.Unmarshal(
+			rec.Body.Bytes(),
+			&answer,
+		); rec.Code != status || err != nil || answer["error"] != "invalid_request" || answer["error_description"] == "" ||
+			rec.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%.40s: %d %s", body, rec.Code, rec.Body)
 		}
 	}
-	if rec := ask(t, h, "POST", "/api/auth/backchannel-logout", `{"logout_token":"good"}`, "Content-Type", "application/json"); rec.Code != 400 {
+	if rec := ask(
+		t, h, "POST", "/api/auth/backchannel-logout", `{"logout_token":"good"}`, "Content-Type", "application/json",
+	); rec.Code != 400 {
 		t.Errorf("JSON: %d", rec.Code)
 	}
 	rec := ask(t, h, "POST", "/api/auth/backchannel-logout", "logout_token=good", form...)
@@ -200,7 +249,14 @@ func TestBackchannelLogout(t *testing.T) {
 		t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
 	}
 	auth.Fail(fault.New(fault.Unavailable, "nats_unavailable", "x"))
-	if rec := ask(t, h, "POST", "/api/auth/backchannel-logout", "logout_token=good", form...); rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" {
+	if rec := ask(
+		t,
+		h,
+		"POST",
+		"/api/auth/backchannel-logout",
+		"logout_token=good",
+		form...); rec.Code != http.StatusServiceUnavailable ||
+		rec.Header().Get("Retry-After") == "" {
 		t.Errorf("an outage: %d %v", rec.Code, rec.Header())
 	}
 }
@@ -215,7 +271,8 @@ func FuzzBrowserCallback(f *testing.F) {
 		req.URL.RawQuery = query
 		req.Header["Cookie"], req.Header["Accept"] = []string{cookie}, []string{accept}
 		rec := httptest.NewRecorder()
-		if h.ServeHTTP(rec, req); rec.Code >= 500 || strings.Contains(rec.Body.String(), "<script") || strings.ContainsAny(rec.Header().Get("Location"), "\r\n") {
+		if h.ServeHTTP(rec, req); rec.Code >= 500 || strings.Contains(rec.Body.String(), "<script") ||
+			strings.ContainsAny(rec.Header().Get("Location"), "\r\n") {
 			t.Errorf("%d %s", rec.Code, rec.Body)
 		}
 	})

@@ -89,7 +89,11 @@ func PerAddress(rates *kit.Rates, next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
-		case path == "/health", path == "/healthz", path == "/readyz", strings.HasPrefix(path, "/ingress/"), strings.HasPrefix(path, "/api/internal/"):
+		case path == "/health",
+			path == "/healthz",
+			path == "/readyz",
+			strings.HasPrefix(path, "/ingress/"),
+			strings.HasPrefix(path, "/api/internal/"):
 		default:
 			if err := rates.Check(httpkit.AddressKey(httpkit.ClientOf(r.Context()))); err != nil {
 				httpkit.WriteError(r.Context(), w, err)
@@ -174,7 +178,9 @@ func (d *Doors) Auth(mux *http.ServeMux) {
 	mux.Handle("POST /api/auth/login", d.perLogin(http.HandlerFunc(d.login)))
 	validate := httpkit.Mount(d.Set.Validate, httpkit.DecodeJSON[authwire.ValidateRequest](maxAuthBody), httpkit.JSON)
 	mux.Handle("POST /api/auth/validate", d.authCall(validate))
-	access := httpkit.Mount(d.Set.CheckAccess, httpkit.DecodeJSON[authwire.CheckAccessRequest](maxAuthBody), httpkit.JSON)
+	access := httpkit.Mount(
+		d.Set.CheckAccess, httpkit.DecodeJSON[authwire.CheckAccessRequest](maxAuthBody), httpkit.JSON,
+	)
 	mux.Handle("POST /api/auth/check-access", d.authCall(access))
 	mux.Handle("POST /api/auth/logout", d.authCall(http.HandlerFunc(d.logout)))
 }

@@ -26,12 +26,18 @@ func routes(login func(authwire.LoginRequest)) http.Handler {
 			login(in)
 			return authwire.LoginResponse{Status: "authenticated"}, nil
 		}),
-		Validate: kit.Lift("validate", func(context.Context, authwire.ValidateRequest) (authwire.ValidateResponse, error) {
-			return authwire.ValidateResponse{}, nil
-		}),
-		CheckAccess: kit.Lift("check", func(_ context.Context, in authwire.CheckAccessRequest) (authwire.CheckAccessResponse, error) {
-			return authwire.CheckAccessResponse{PlaybookPath: in.PlaybookName}, nil
-		}),
+		Validate: kit.Lift(
+			"validate",
+			func(context.Context, authwire.ValidateRequest) (authwire.ValidateResponse, error) {
+				return authwire.ValidateResponse{}, nil
+			},
+		),
+		CheckAccess: kit.Lift(
+			"check",
+			func(_ context.Context, in authwire.CheckAccessRequest) (authwire.CheckAccessResponse, error) {
+				return authwire.CheckAccessResponse{PlaybookPath: in.PlaybookName}, nil
+			},
+		),
 		Logout: kit.Lift("logout", func(_ context.Context, in authwire.LogoutRequest) (authwire.LogoutResponse, error) {
 			if in.SessionToken != token {
 				return authwire.LogoutResponse{}, fault.New(fault.Unavailable, "x", "x")
@@ -58,7 +64,9 @@ func TestLogoutTakesTheTokenFromWhereItIs(t *testing.T) {
 
 func TestTheOlderNameOfAPlaybook(t *testing.T) {
 	rec := httptest.NewRecorder()
-	routes(nil).ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "POST", "/api/auth/check-access", strings.NewReader(`{"session_token":"x","playbook_name":"demo/echo"}`)))
+	routes(
+		nil,
+	).ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "POST", "/api/auth/check-access", strings.NewReader(`{"session_token":"x","playbook_name":"demo/echo"}`)))
 	if !strings.Contains(rec.Body.String(), `"playbook_path":"demo/echo"`) {
 		t.Error(rec.Body)
 	}
@@ -70,20 +78,28 @@ func TestForwardStripsNothingButWhatIsForged(t *testing.T) {
 		seen <- r
 		w.Header().Set("X-Request-Id", "theirs")
 	})
-	srv := httptest.NewServer(httpapi.Forward(parse(t, up.URL), nil, http.DefaultTransport, "event-fanout", slog.New(slog.DiscardHandler)))
+	srv := httptest.NewServer(
+		httpapi.Forward(parse(t, up.URL), nil, http.DefaultTransport, "event-fanout", slog.New(slog.DiscardHandler)),
+	)
 	defer srv.Close()
-	got := send(t, "GET", srv.URL+"/events?client_id=a%20b", "", "X-Forwarded-For", "192.0.2.1", "X-Forwarded-Host", "evil.example", "Last-Event-Id", "7")
+	got := send(
+		t, "GET", srv.URL+"/events?client_id=a%20b", "", "X-Forwarded-For", "192.0.2.1", "X-Forwarded-Host",
+		"evil.example", "Last-Event-Id", "7",
+	)
 	r := <-seen
-	if r.URL.RequestURI() != "/events?client_id=a%20b" || r.Header.Get("Authorization") != "Bearer "+token || r.Header.Get("Last-Event-Id") != "7" {
+	if r.URL.RequestURI() != "/events?client_id=a%20b" || r.Header.Get("Authorization") != "Bearer "+token ||
+		r.Header.Get("Last-Event-Id") != "7" {
 		t.Errorf("%s %v", r.URL, r.Header)
 	}
-	if r.Header.Get("X-Forwarded-For") != "127.0.0.1" || r.Header.Get("X-Forwarded-Host") == "evil.example" || got.header.Get("X-Request-Id") != "" {
+	if r.Header.Get("X-Forwarded-For") != "127.0.0.1" || r.Header.Get("X-Forwarded-Host") == "evil.example" ||
+		got.header.Get("X-Request-Id") != "" {
 		t.Errorf("%v %v", r.Header, got.header)
 	}
 	req := request(t, "GET", srv.URL+"/events?client_id=c1&session_token=a%2Bb", nil)
 	req.Header.Del("Authorization")
 	do(t, req)
-	if r := <-seen; r.URL.RequestURI() != "/events?client_id=c1" || r.Header.Get("Authorization") != "Bearer a+b" { // URLs end up in logs and spans
+	if r := <-seen; r.URL.RequestURI() != "/events?client_id=c1" ||
+		r.Header.Get("Authorization") != "Bearer a+b" { // URLs end up in logs and spans
 		t.Errorf("%s %v", r.URL, r.Header)
 	}
 	up.Close()

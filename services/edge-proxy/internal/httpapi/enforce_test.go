@@ -61,14 +61,19 @@ func TestExecutionsAreAskedFor(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"demo/ok", "demo/bad", "demo/bad", "demo/ok", "demo/bad", "demo/ok", "demo/bad"}, a.auth.Asked()); diff != "" {
+	if diff := cmp.Diff(
+		[]string{"demo/ok", "demo/bad", "demo/bad", "demo/ok", "demo/bad", "demo/ok", "demo/bad"},
+		a.auth.Asked(),
+	); diff != "" {
 		t.Error(diff)
 	}
 	chunked := io.MultiReader(strings.NewReader(`{"path":`), strings.NewReader(`"demo/ok"}`))
 	if got := do(t, request(t, "POST", srv.URL+"/noetl/execute", chunked)); got.status != 200 {
 		t.Errorf("chunked: %d %s", got.status, got.body)
 	}
-	send(t, "POST", srv.URL+"/noetl/execute", `{"path":"demo/ok","x":"`+strings.Repeat("x", maxBody)+`"}`).refused(t, "too large", 413, "body_too_large")
+	send(
+		t, "POST", srv.URL+"/noetl/execute", `{"path":"demo/ok","x":"`+strings.Repeat("x", maxBody)+`"}`,
+	).refused(t, "too large", 413, "body_too_large")
 }
 
 func TestAProxyWithoutProtectIsClosed(t *testing.T) {
@@ -78,7 +83,8 @@ func TestAProxyWithoutProtectIsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	rec := httptest.NewRecorder()
-	httpapi.NewProxy(httpapi.ProxyConfig{Base: base, MaxBody: maxBody, Logger: slog.New(slog.DiscardHandler)}).ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/noetl/x", nil))
+	httpapi.NewProxy(httpapi.ProxyConfig{Base: base, MaxBody: maxBody, Logger: slog.New(slog.DiscardHandler)}).
+		ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/noetl/x", nil))
 	if rec.Code != http.StatusUnauthorized {
 		t.Errorf("%d", rec.Code)
 	}
@@ -97,14 +103,22 @@ func (c *capture) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		c.body, err = io.ReadAll(r.Body)
 	}
-	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("{}")), Request: r}, err
+	return &http.Response{
+		StatusCode: http.StatusOK,
+		Header:     http.Header{},
+		Body:       io.NopCloser(strings.NewReader("{}")),
+		Request:    r,
+	}, err
 }
 
 // What passes names one playbook, the one that was asked about, to every reader of JSON.
 func FuzzExecuteBody(f *testing.F) {
 	for _, s := range []string{
-		`{"path":"demo/ok"}`, `{"path":"demo/bad","path":"demo/ok"}`, `{"PATH":"demo/ok","path":"x"}`, `{"a":{"path":"x"},"path":"demo/ok"}`, `{"a":[{"path":1}],"path":"demo/ok","catalog_id":null}`,
-		`{"pat\u0068":"x","path":"demo/ok"}`, `{"path":"demo/ok"} {}`, `[{"path":"demo/ok"}]`, `{"x":"path","y":"path","path":"demo/ok"}`, `{"catalog_id":"1","path":"demo/ok","Catalog_ID":null}`, `{"":{},"path":"demo/ok"}`,
+		`{"path":"demo/ok"}`, `{"path":"demo/bad","path":"demo/ok"}`, `{"PATH":"demo/ok","path":"x"}`,
+		`{"a":{"path":"x"},"path":"demo/ok"}`, `{"a":[{"path":1}],"path":"demo/ok","catalog_id":null}`,
+		`{"pat\u0068":"x","path":"demo/ok"}`, `{"path":"demo/ok"} {}`, `[{"path":"demo/ok"}]`,
+		`{"x":"path","y":"path","path":"demo/ok"}`, `{"catalog_id":"1","path":"demo/ok","Catalog_ID":null}`,
+		`{"":{},"path":"demo/ok"}`,
 	} {
 		f.Add(s)
 	}
@@ -116,7 +130,15 @@ func FuzzExecuteBody(f *testing.F) {
 	authority.auth.Grant("demo/ok")
 	f.Fuzz(func(t *testing.T, body string) {
 		up := &capture{}
-		proxy := httpapi.NewProxy(httpapi.ProxyConfig{Base: base, MaxBody: maxBody, Logger: slog.New(slog.DiscardHandler), Transport: up, Authority: authority})
+		proxy := httpapi.NewProxy(
+			httpapi.ProxyConfig{
+				Base:      base,
+				MaxBody:   maxBody,
+				Logger:    slog.New(slog.DiscardHandler),
+				Transport: up,
+				Authority: authority,
+			},
+		)
 		doors := &httpapi.Doors{Sessions: sessions{}, MaxBody: maxBody}
 		req := httptest.NewRequestWithContext(t.Context(), "POST", "/noetl/execute", strings.NewReader(body))
 		req.Header.Set("Authorization", "Bearer "+token)
@@ -128,7 +150,8 @@ func FuzzExecuteBody(f *testing.F) {
 			t.Fatalf("%q became %q", body, up.body)
 		}
 		paths, ids := members(t, up.body)
-		if len(paths) != 1 || paths[0] != `"demo/ok"` && !strings.Contains(paths[0], `\`) || len(ids) > 1 || len(ids) == 1 && ids[0] != "null" {
+		if len(paths) != 1 || paths[0] != `"demo/ok"` && !strings.Contains(paths[0], `\`) || len(ids) > 1 ||
+			len(ids) == 1 && ids[0] != "null" {
 			t.Fatalf("%q passed: paths %v, ids %v", body, paths, ids)
 		}
 	})

@@ -66,7 +66,14 @@ func negotiated(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		media := answerMedia(r.Header.Values("Accept"))
 		if media == "" {
-			httpkit.WriteJSON(w, http.StatusNotAcceptable, httpkit.ErrorBody{Error: "the answer is application/graphql-response+json or application/json", Code: "not_acceptable"})
+			httpkit.WriteJSON(
+				w,
+				http.StatusNotAcceptable,
+				httpkit.ErrorBody{
+					Error: "the answer is application/graphql-response+json or application/json",
+					Code:  "not_acceptable",
+				},
+			)
 			return
 		}
 		r.Header.Set("Accept", media)
@@ -118,14 +125,18 @@ const maxProxyAnswer = 4 << 20
 
 // Request makes one call for a caller by every rule of the proxy, for GraphQL's proxyRequest. An
 // error says why there is no answer of NoETL, or of the proxy in its place.
-func (p *Proxy) Request(ctx context.Context, caller edge.Caller, method, endpoint string, body any) (status int, answer []byte, err error) {
+func (p *Proxy) Request(
+	ctx context.Context, caller edge.Caller, method, endpoint string, body any,
+) (status int, answer []byte, err error) {
 	rest, ok := strings.CutPrefix(endpoint, edge.UpstreamPrefix)
 	if !ok {
 		return 0, nil, fault.New(fault.Invalid, "bad_endpoint", "endpoint must start with /api/")
 	}
 	target, err := url.ParseRequestURI(edge.IncomingPrefix + rest)
 	if err != nil || target.Fragment != "" || strings.Contains(rest, "#") {
-		return 0, nil, fault.New(fault.Invalid, "bad_endpoint", "endpoint must be a path of NoETL's API, with its query")
+		return 0, nil, fault.New(
+			fault.Invalid, "bad_endpoint", "endpoint must be a path of NoETL's API, with its query",
+		)
 	}
 	// With the key, ReverseProxy tells of an answer that broke off.
 	ctx, cancel := context.WithCancel(context.WithValue(ctx, http.ServerContextKey, (*http.Server)(nil)))
@@ -163,7 +174,9 @@ func (p *Proxy) Request(ctx context.Context, caller edge.Caller, method, endpoin
 	case got.refused != nil:
 		return 0, nil, got.refused
 	case got.tooLarge:
-		return 0, nil, fault.New(fault.BadGateway, "noetl_answer_too_large", "the answer is too large for GraphQL; use /noetl/*")
+		return 0, nil, fault.New(
+			fault.BadGateway, "noetl_answer_too_large", "the answer is too large for GraphQL; use /noetl/*",
+		)
 	case got.stream:
 		return 0, nil, fault.New(fault.BadGateway, "noetl_stream", "the answer is an event stream; use /noetl/*")
 	case got.broken:

@@ -14,7 +14,9 @@ import (
 func graphql() http.Handler {
 	mux := http.NewServeMux()
 	says := func(text string) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, text+r.Header.Get("Accept")) })
+		return http.HandlerFunc(
+			func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, text+r.Header.Get("Accept")) },
+		)
 	}
 	(&httpapi.Doors{Sessions: sessions{}, MaxBody: maxBody}).GraphQL(mux, says("graph "), says("page "))
 	return mux

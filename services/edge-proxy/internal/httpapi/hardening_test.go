@@ -30,8 +30,10 @@ func TestNoHeaderThatActsForSomebodyPasses(t *testing.T) {
 	up := upstream(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })
 	srv := front(t, up.URL)
 	for _, name := range []string{
-		"X-Noetl-User", "X-Noetl-Role", "x-NOETL-anything", "X-Noetl", "X-Auth-Request-User", "X-Auth-User", "X-Authenticated-User",
-		"X-Remote-User", "X-Remote-Addr", "X-User-Name", "X-Forwarded-User", "X-Client-Cert", "X_User_Id", "X-User_Id", "X.User.Id",
+		"X-Noetl-User", "X-Noetl-Role", "x-NOETL-anything", "X-Noetl", "X-Auth-Request-User", "X-Auth-User",
+		"X-Authenticated-User",
+		"X-Remote-User", "X-Remote-Addr", "X-User-Name", "X-Forwarded-User", "X-Client-Cert", "X_User_Id",
+		"X-User_Id", "X.User.Id",
 		"X-User.Id", "X-Custom!", "X-Custom~A", "X-Custom|a", "X-Custom+a", "X-Custom#a", "Remote-User", "Cookie2",
 	} {
 		req := request(t, http.MethodGet, srv.URL+"/noetl/x", nil, "X-Custom-2", "yes")
@@ -62,7 +64,10 @@ func TestTheForwardedHostIsThePublicURLs(t *testing.T) {
 	forward := httptest.NewServer(httpapi.Forward(parse(t, up.URL), public, http.DefaultTransport, "ingress", quiet()))
 	t.Cleanup(forward.Close)
 	for _, base := range []string{proxy.URL, forward.URL} {
-		req := request(t, http.MethodGet, base+"/noetl/x", nil, "X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "gopher")
+		req := request(
+			t, http.MethodGet, base+"/noetl/x", nil, "X-Forwarded-Host", "evil.example", "X-Forwarded-Proto",
+			"gopher",
+		)
 		req.Host = "evil.example"
 		do(t, req)
 		if h := <-seen; h.Get("X-Forwarded-Host") != "gw.example:8443" || h.Get("X-Forwarded-Proto") != "https" {
@@ -88,7 +93,8 @@ func TestAnEventStreamPassesUnbuffered(t *testing.T) {
 		"text/event-stream": "no", "Text/Event-Stream; charset=utf-8": "no", "application/json": "",
 	} {
 		got := send(t, http.MethodGet, srv.URL+"/noetl/x?type="+url.QueryEscape(media), "", "Last-Event-ID", "7-é")
-		if got.header.Get("X-Accel-Buffering") != want || last != "7-é" || got.header.Get("Content-Security-Policy") == "sandbox" {
+		if got.header.Get("X-Accel-Buffering") != want || last != "7-é" ||
+			got.header.Get("Content-Security-Policy") == "sandbox" {
 			t.Errorf("%s: %v %q", media, got.header, last)
 		}
 	}
@@ -130,7 +136,8 @@ func TestHeadersThatConnectionListsDoNotPass(t *testing.T) {
 		})
 		got := send(t, http.MethodGet, front(t, up.URL).URL+"/noetl/x", "")
 		h := got.header
-		if got.body != "ok" || h.Get("X-Hop") != "" || h.Get("Etag") != "" || h.Get("X-Stays") != "1" || h.Get("Connection") != "" {
+		if got.body != "ok" || h.Get("X-Hop") != "" || h.Get("Etag") != "" || h.Get("X-Stays") != "1" ||
+			h.Get("Connection") != "" {
 			t.Errorf("%s: %d %q %v", name, got.status, got.body, h)
 		}
 	}
@@ -147,9 +154,12 @@ func TestWhatRunsScriptsIsSandboxed(t *testing.T) {
 	})
 	srv := front(t, up.URL)
 	for media, sandboxed := range map[string]bool{
-		"text/html": true, "TEXT/HTML; charset=utf-8": true, "text/html;": true, " text/html": true, "application/xhtml+xml": true,
-		"image/svg+xml": true, "text/xml": true, "application/xml": true, "application/atom+xml": true, "text/xsl": true,
-		"multipart/x-mixed-replace;boundary=x": true, "message/rfc822": true, "html": true, "*/*": true, "unknown/unknown": true,
+		"text/html": true, "TEXT/HTML; charset=utf-8": true, "text/html;": true, " text/html": true,
+		"application/xhtml+xml": true,
+		"image/svg+xml":         true, "text/xml": true, "application/xml": true, "application/atom+xml": true,
+		"text/xsl":                             true,
+		"multipart/x-mixed-replace;boundary=x": true, "message/rfc822": true, "html": true, "*/*": true,
+		"unknown/unknown":       true,
 		"text/plain, text/html": true, "application/json&type=text/html": true, "": true,
 		"application/json": false, "text/plain; charset=utf-8": false, "image/png": false, "application/pdf": false,
 		"application/octet-stream": false, "text/event-stream": false,
@@ -163,7 +173,8 @@ func TestWhatRunsScriptsIsSandboxed(t *testing.T) {
 		if got := strings.Join(h.Values("Content-Security-Policy"), "|"); got != want {
 			t.Errorf("%s: %s", media, got)
 		}
-		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("X-Frame-Options") != "DENY" || h.Get("Cache-Control") != "no-store" {
+		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("X-Frame-Options") != "DENY" ||
+			h.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: %v", media, h)
 		}
 		if media == "" && h["Content-Type"] != nil { // net/http would guess text/html
@@ -189,7 +200,13 @@ func TestALoginEndsTheBrowsersEarlierSession(t *testing.T) {
 	} {
 		h, auth, _ := browserDoors(t)
 		token := auth.Add(authwire.User{UserID: 7})
-		first, second, third := auth.Add(authwire.User{UserID: 7}), auth.Add(authwire.User{UserID: 8}), auth.Add(authwire.User{UserID: 9})
+		first, second, third := auth.Add(
+			authwire.User{UserID: 7},
+		), auth.Add(
+			authwire.User{UserID: 8},
+		), auth.Add(
+			authwire.User{UserID: 9},
+		)
 		rec := login(t, h, "session_token="+first+"; __Host-session="+second+"; session_token="+third)
 		if rec.Code >= http.StatusBadRequest {
 			t.Fatalf("%s: %d %s", name, rec.Code, rec.Body)
@@ -214,7 +231,11 @@ func TestTwoDifferentSessionCookiesAreRefused(t *testing.T) {
 	for _, name := range []string{"session_token", "__Host-session"} {
 		req := request(t, http.MethodGet, srv.URL+"/noetl/x", nil, "Cookie", name+"="+token+"; "+name+"=planted")
 		req.Header.Del("Authorization")
-		if got := do(t, req); got.status != http.StatusUnauthorized || !strings.Contains(got.body, "ambiguous_session") || reached != 0 {
+		if got := do(
+			t,
+			req,
+		); got.status != http.StatusUnauthorized || !strings.Contains(got.body, "ambiguous_session") ||
+			reached != 0 {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
 		}
 	}
@@ -229,8 +250,15 @@ func TestTwoDifferentSessionCookiesAreRefused(t *testing.T) {
 func TestAnExhaustedAddressKeepsNobodyFromLoggingOut(t *testing.T) {
 	t.Parallel()
 	doors := &httpapi.Doors{Sessions: sessions{}, MaxBody: maxBody, AuthCalls: kit.NewRates(1, 1)}
-	doors.Set = endpoints.New(edge.New(edge.Deps{Auth: &edgetest.Auth{}, Near: &near{}, Logger: quiet()}),
-		kit.Observer{Logger: quiet(), Tracer: telemetry.Nop("test").Tracer(), Duration: kit.NewDuration(prometheus.NewRegistry(), "x")}, time.Second)
+	doors.Set = endpoints.New(
+		edge.New(edge.Deps{Auth: &edgetest.Auth{}, Near: &near{}, Logger: quiet()}),
+		kit.Observer{
+			Logger:   quiet(),
+			Tracer:   telemetry.Nop("test").Tracer(),
+			Duration: kit.NewDuration(prometheus.NewRegistry(), "x"),
+		},
+		time.Second,
+	)
 	mux := http.NewServeMux()
 	doors.Auth(mux)
 	for i := range 5 {
@@ -239,7 +267,9 @@ func TestAnExhaustedAddressKeepsNobodyFromLoggingOut(t *testing.T) {
 			t.Errorf("call %d: %d, want %d", i, rec.Code, want)
 		}
 	}
-	if rec := ask(t, mux, http.MethodPost, "/api/auth/logout", "", "X-Session-Token", token); rec.Code == http.StatusTooManyRequests {
+	if rec := ask(
+		t, mux, http.MethodPost, "/api/auth/logout", "", "X-Session-Token", token,
+	); rec.Code == http.StatusTooManyRequests {
 		t.Errorf("a session: %d %s", rec.Code, rec.Body)
 	}
 }

@@ -84,12 +84,30 @@ func TestOneCallForGraphQL(t *testing.T) {
 		default:
 			body, _ := io.ReadAll(r.Body)
 			w.WriteHeader(http.StatusAccepted)
-			_, _ = io.WriteString(w, r.Method+" "+r.URL.String()+" "+r.Header.Get("X-User-Id")+" "+r.Header.Get("Authorization")+" "+string(body))
+			_, _ = io.WriteString(
+				w,
+				r.Method+" "+r.URL.String()+" "+r.Header.Get(
+					"X-User-Id",
+				)+" "+r.Header.Get(
+					"Authorization",
+				)+" "+string(
+					body,
+				),
+			)
 		}
 	})
 	base := parse(t, up.URL)
 	doors := &httpapi.Doors{Sessions: sessions{}, MaxBody: maxBody}
-	p := httpapi.NewProxy(httpapi.ProxyConfig{Base: base, MaxBody: maxBody, Logger: quiet(), Transport: http.DefaultTransport, Identify: doors.Identify, Authority: noStarts{}})
+	p := httpapi.NewProxy(
+		httpapi.ProxyConfig{
+			Base:      base,
+			MaxBody:   maxBody,
+			Logger:    quiet(),
+			Transport: http.DefaultTransport,
+			Identify:  doors.Identify,
+			Authority: noStarts{},
+		},
+	)
 	caller, err := doors.Identify(request(t, "GET", "http://x/", nil))
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +117,8 @@ func TestOneCallForGraphQL(t *testing.T) {
 		t.Errorf("%d %s %v, want %s", status, answer, err, want)
 	}
 	for _, endpoint := range []string{"/api/internal/x", "/api/%69nternal/x", "/api/../etc", "/api/a%2fb", "/api/auth/login"} {
-		if status, answer, err := p.Request(t.Context(), caller, "GET", endpoint, nil); err == nil && status != 400 && status != 404 {
+		if status, answer, err := p.Request(t.Context(), caller, "GET", endpoint, nil); err == nil && status != 400 &&
+			status != 404 {
 			t.Errorf("%s: %d %s", endpoint, status, answer)
 		}
 	}
@@ -113,7 +132,10 @@ func TestOneCallForGraphQL(t *testing.T) {
 			t.Errorf("%s: %d", endpoint, status)
 		}
 	}
-	if status, _, err := p.Request(t.Context(), caller, "POST", "/api/execute", map[string]any{"path": "demo/denied"}); err != nil || status != 403 {
+	if status, _, err := p.Request(
+		t.Context(), caller, "POST", "/api/execute", map[string]any{"path": "demo/denied"},
+	); err != nil ||
+		status != 403 {
 		t.Errorf("executing without permission: %d %v", status, err)
 	}
 	if status, _, _ := p.Request(t.Context(), edge.Caller{}, "GET", "/api/echo", nil); status != 401 {

@@ -17,7 +17,9 @@ const maxList = 16 << 20
 
 // errList is what a list gets that cannot be looked through.
 func errList(err error) error {
-	return fault.Wrap(err, fault.BadGateway, "noetl_bad_answer", "Proxy request failed: NoETL's list cannot be looked through")
+	return fault.Wrap(
+		err, fault.BadGateway, "noetl_bad_answer", "Proxy request failed: NoETL's list cannot be looked through",
+	)
 }
 
 // maxLists is how many lists are looked through concurrently: each may hold [maxList] a few times.

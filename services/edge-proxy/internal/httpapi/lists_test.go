@@ -13,7 +13,8 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
 )
 
-// What a reader may not see is not in a list either, in whichever shape a server sends it; what stays is kept to the byte.
+// What a reader may not see is not in a list either, in whichever shape a server sends it; what stays is kept to the
+// byte.
 func TestListsHoldWhatTheirReaderMaySee(t *testing.T) {
 	t.Parallel()
 	const hidden = `{"execution_id":"9","path":"api_integration/auth0/auth0_login"}`

@@ -78,7 +78,9 @@ func TestARequestWithABodyIsTriedOnce(t *testing.T) {
 		tried++
 		return nil, errors.New("refused")
 	})}
-	resp, err := p.RoundTrip(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/events", strings.NewReader("body")))
+	resp, err := p.RoundTrip(
+		httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/events", strings.NewReader("body")),
+	)
 	if resp != nil {
 		_ = resp.Body.Close()
 	}

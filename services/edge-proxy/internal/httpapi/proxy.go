@@ -117,7 +117,10 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, caller edge.Caller
 	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
 	default:
 		w.Header().Set("Allow", methods)
-		httpkit.WriteJSON(w, http.StatusMethodNotAllowed, httpkit.ErrorBody{Error: "this method is not proxied; use " + methods, Code: "method_not_allowed"})
+		httpkit.WriteJSON(
+			w, http.StatusMethodNotAllowed,
+			httpkit.ErrorBody{Error: "this method is not proxied; use " + methods, Code: "method_not_allowed"},
+		)
 		return
 	}
 	path, err := edge.UpstreamPath(r.URL.EscapedPath())
@@ -151,7 +154,10 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, caller edge.Caller
 		// NoETL may answer before the body is at its end; HTTP/2 may always. httpkit ends the connection then.
 		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
-	p.reverse.ServeHTTP(&joinedWriter{ResponseWriter: w, header: http.Header{}, trip: t}, r.WithContext(context.WithValue(ctx, tripKey{}, t)))
+	p.reverse.ServeHTTP(
+		&joinedWriter{ResponseWriter: w, header: http.Header{}, trip: t},
+		r.WithContext(context.WithValue(ctx, tripKey{}, t)),
+	)
 }
 
 // look reads what decides where a call goes and whether it may: the path, and of few calls the
@@ -161,7 +167,11 @@ func (p *Proxy) look(r *http.Request, t *trip) error {
 		return fault.New(fault.Denied, "route_not_allowed", "nobody decides what may pass")
 	}
 	passage, err := p.Authority.Pass(r.Context(), edge.Call{
-		Caller: t.caller, Method: r.Method, Path: t.path, Query: r.URL.RawQuery, Body: func() ([]byte, error) { return p.take(r) },
+		Caller: t.caller,
+		Method: r.Method,
+		Path:   t.path,
+		Query:  r.URL.RawQuery,
+		Body:   func() ([]byte, error) { return p.take(r) },
 	})
 	if err != nil {
 		if f := fault.Of(err); fault.Outage(err) {
@@ -255,7 +265,9 @@ func (b *watchedBody) fault(err error) error {
 }
 
 func (p *Proxy) tooLarge() error {
-	return fault.New(fault.TooLarge, "body_too_large", "the body may have at most "+strconv.FormatInt(p.MaxBody, 10)+" bytes")
+	return fault.New(
+		fault.TooLarge, "body_too_large", "the body may have at most "+strconv.FormatInt(p.MaxBody, 10)+" bytes",
+	)
 }
 
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {

@@ -107,8 +107,13 @@ func TestLargeBodiesAreRefused(t *testing.T) {
 		read <- err
 	})
 	srv := front(t, up.URL)
-	send(t, "POST", srv.URL+"/noetl/x", strings.Repeat("x", maxBody+1), "Origin", origin).refused(t, "by Content-Length", 413, "body_too_large")
-	chunked := io.MultiReader(strings.NewReader(strings.Repeat("x", maxBody)), strings.NewReader("y")) // of no known length
+	send(
+		t, "POST", srv.URL+"/noetl/x", strings.Repeat("x", maxBody+1), "Origin", origin,
+	).refused(t, "by Content-Length", 413, "body_too_large")
+	chunked := io.MultiReader(
+		strings.NewReader(strings.Repeat("x", maxBody)),
+		strings.NewReader("y"),
+	) // of no known length
 	got := do(t, request(t, "POST", srv.URL+"/noetl/x", chunked, "Origin", origin))
 	got.refused(t, "chunked", 413, "body_too_large")
 	if got.header.Get("Access-Control-Allow-Origin") != origin {
@@ -128,7 +133,8 @@ func TestAnUnreachableNoETL(t *testing.T) {
 	up.Close()
 	got := send(t, "GET", front(t, address).URL+"/noetl/x", "", "Origin", origin)
 	got.refused(t, "down", 502, "noetl_unreachable")
-	if !strings.Contains(got.body, `"error":"Proxy request failed: `) || strings.Contains(got.body, "127.0.0.1") || got.header.Get("Access-Control-Allow-Origin") != origin {
+	if !strings.Contains(got.body, `"error":"Proxy request failed: `) || strings.Contains(got.body, "127.0.0.1") ||
+		got.header.Get("Access-Control-Allow-Origin") != origin {
 		t.Errorf("%s %v", got.body, got.header)
 	}
 }
@@ -154,7 +160,9 @@ func TestMethods(t *testing.T) {
 	}
 	for _, method := range []string{"TRACE", "PROPFIND", "get"} {
 		got := send(t, method, srv.URL+"/noetl/x", "")
-		if got.refused(t, method, 405, "method_not_allowed"); got.header.Get("Allow") != "GET, POST, PUT, PATCH, DELETE" {
+		if got.refused(t, method, 405, "method_not_allowed"); got.header.Get(
+			"Allow",
+		) != "GET, POST, PUT, PATCH, DELETE" {
 			t.Errorf("%s: Allow %q", method, got.header.Get("Allow"))
 		}
 	}
@@ -168,7 +176,11 @@ func handshake(t *testing.T, address, protocol string) (net.Conn, *bufio.Reader,
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_, _ = fmt.Fprintf(conn, "GET /noetl/ws HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer %s\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: %s\r\nHTTP2-Settings: x\r\nSec-WebSocket-Key: a2V5\r\nSec-WebSocket-Protocol: %s\r\nSec-WebSocket-Version: 13\r\n\r\n", token, protocol, token)
+	_, _ = fmt.Fprintf(
+		conn,
+		"GET /noetl/ws HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer %s\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: %s\r\nHTTP2-Settings: x\r\nSec-WebSocket-Key: a2V5\r\nSec-WebSocket-Protocol: %s\r\nSec-WebSocket-Version: 13\r\n\r\n",
+		token, protocol, token,
+	)
 	in := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, nil)
 	if err != nil {
@@ -191,7 +203,11 @@ func switching(t *testing.T) (address string, seen chan *http.Request) {
 			return
 		}
 		defer func() { _ = conn.Close() }()
-		_, _ = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\nSec-WebSocket-Accept: yes\r\nSet-Cookie: a=b\r\nServer: up\r\n\r\n", r.Header.Get("Upgrade"))
+		_, _ = fmt.Fprintf(
+			conn,
+			"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\nSec-WebSocket-Accept: yes\r\nSet-Cookie: a=b\r\nServer: up\r\n\r\n",
+			r.Header.Get("Upgrade"),
+		)
 		line, _ := rw.ReadString('\n')
 		_, _ = io.WriteString(conn, strings.ToUpper(line))
 	})
@@ -203,10 +219,14 @@ func TestAWebSocketPasses(t *testing.T) {
 	conn, in, resp := handshake(t, front(t, address).URL, "websocket")
 	defer func() { _ = resp.Body.Close() }()
 	r := <-seen
-	if r.Header.Get("Sec-Websocket-Key") != "a2V5" || r.Header.Get("X-User-Id") != "7" || r.Header.Get("Sec-Websocket-Protocol") != "" || r.Header.Get("Http2-Settings") != "" {
+	if r.Header.Get("Sec-Websocket-Key") != "a2V5" || r.Header.Get("X-User-Id") != "7" ||
+		r.Header.Get("Sec-Websocket-Protocol") != "" ||
+		r.Header.Get("Http2-Settings") != "" {
 		t.Errorf("NoETL saw %v", r.Header)
 	}
-	if resp.StatusCode != 101 || resp.Header.Get("Sec-Websocket-Accept") != "yes" || resp.Header.Get("Set-Cookie") != "" || resp.Header.Get("Server") != "" {
+	if resp.StatusCode != 101 || resp.Header.Get("Sec-Websocket-Accept") != "yes" ||
+		resp.Header.Get("Set-Cookie") != "" ||
+		resp.Header.Get("Server") != "" {
 		t.Errorf("%d %v", resp.StatusCode, resp.Header)
 	}
 	_, _ = io.WriteString(conn, "hello\n")
@@ -240,7 +260,10 @@ func TestABodyThatBreaksIsTheClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	_, _ = io.WriteString(conn, "POST /noetl/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+token+"\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n")
+	_, _ = io.WriteString(
+		conn,
+		"POST /noetl/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+token+"\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+	)
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -68,11 +68,13 @@ func Forward(base, public *url.URL, transport http.RoundTripper, service string,
 		},
 		ModifyResponse: func(resp *http.Response) error {
 			for name := range resp.Header { // ours are set already
-				if name == httpkit.RequestIDHeader || strings.HasPrefix(name, "Access-Control-") || (name == "Vary" && resp.Header.Get(name) == "Origin") {
+				if name == httpkit.RequestIDHeader || strings.HasPrefix(name, "Access-Control-") ||
+					(name == "Vary" && resp.Header.Get(name) == "Origin") {
 					delete(resp.Header, name)
 				}
 			}
-			if resp.StatusCode == http.StatusUpgradeRequired { // needs it (RFC 9110, section 15.5.22), and it is hop-by-hop
+			// needs it (RFC 9110, section 15.5.22), and it is hop-by-hop
+			if resp.StatusCode == http.StatusUpgradeRequired {
 				resp.Header.Set("Upgrade", "websocket")
 				resp.Header.Set("Connection", "Upgrade")
 			}
@@ -88,7 +90,9 @@ func Forward(base, public *url.URL, transport http.RoundTripper, service string,
 			case errors.Is(err, context.Canceled):
 				err = fault.Wrap(err, fault.Canceled, "canceled", "the client went away")
 			default:
-				err = fault.Wrap(err, fault.Unavailable, service+"_away", "the "+service+" service is not available; try again")
+				err = fault.Wrap(
+					err, fault.Unavailable, service+"_away", "the "+service+" service is not available; try again",
+				)
 				logger.WarnContext(r.Context(), "forwarding failed", "to", service, "err", err)
 			}
 			httpkit.WriteError(r.Context(), w, err)

@@ -66,26 +66,43 @@ func RuntimeContract(version string, auth0 Auth0) http.Handler {
 	doc.Routes.Public = []string{
 		"GET /health", "GET /healthz", "GET /readyz", "GET /api/runtime/contract", "GET /sharding/preview",
 		"POST /api/auth/login", "POST /api/auth/validate", "POST /api/auth/check-access", "GET /graphql (the page)",
-		"GET /api/auth/browser/login", "GET /api/auth/browser/callback", "POST /api/auth/backchannel-logout", "POST /ingress/{listener} (signed by its sender)",
+		"GET /api/auth/browser/login", "GET /api/auth/browser/callback", "POST /api/auth/backchannel-logout",
+		"POST /ingress/{listener} (signed by its sender)",
 	}
 	doc.Routes.Protected = []string{
-		"ANY /noetl/{path...}", "POST /graphql", "GET /graphql (graphql-transport-ws)", "POST /api/auth/logout", "POST /api/auth/revoke",
-		"GET /events?session_token=...", "POST /events/ticket", "GET /ws", "GET /api/results/{request_id}",
+		"ANY /noetl/{path...}", "POST /graphql", "GET /graphql (graphql-transport-ws)", "POST /api/auth/logout",
+		"POST /api/auth/revoke", "GET /events?session_token=...", "POST /events/ticket", "GET /ws",
+		"GET /api/results/{request_id}",
 	}
 	doc.Proxy = proxyContract{
-		IncomingPrefix: "/noetl/", UpstreamPrefix: "/api/",
+		IncomingPrefix:   "/noetl/",
+		UpstreamPrefix:   "/api/",
 		SupportedMethods: []string{"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"},
 		Authentication: authentication{
-			Required: true, Middleware: "session",
-			AcceptedHeaders: []string{"Authorization: Bearer <session_token>", "x-session-token: <session_token>", "Cookie: session_token=<session_token>"},
+			Required:   true,
+			Middleware: "session",
+			AcceptedHeaders: []string{
+				"Authorization: Bearer <session_token>",
+				"x-session-token: <session_token>",
+				"Cookie: session_token=<session_token>",
+			},
 		},
-		RequestHeaders:  []string{"Content-Type", "Accept", "x-* custom headers", "traceparent, tracestate"},
-		ResponseHeaders: []string{"Content-Type", "Content-Length", "Content-Encoding", "Cache-Control", "ETag", "Location", "Content-Disposition", "Retry-After", "x-* custom headers"},
+		RequestHeaders: []string{"Content-Type", "Accept", "x-* custom headers", "traceparent, tracestate"},
+		ResponseHeaders: []string{
+			"Content-Type", "Content-Length", "Content-Encoding", "Cache-Control", "ETag", "Location",
+			"Content-Disposition", "Retry-After", "x-* custom headers",
+		},
 	}
 	doc.CLI = map[string]string{
-		"exec": "/noetl/execute", "status": "/noetl/executions/{id}/status", "detail": "/noetl/executions/{id}", "events": "/noetl/executions/{id}/events",
-		"cancel": "/noetl/executions/{id}/cancel", "catalog_list": "/noetl/catalog/list", "agent_catalog_list": "/noetl/catalog/agents/list",
-		"catalog_register": "/noetl/catalog/register", "query": "/noetl/postgres/execute",
+		"exec":               "/noetl/execute",
+		"status":             "/noetl/executions/{id}/status",
+		"detail":             "/noetl/executions/{id}",
+		"events":             "/noetl/executions/{id}/events",
+		"cancel":             "/noetl/executions/{id}/cancel",
+		"catalog_list":       "/noetl/catalog/list",
+		"agent_catalog_list": "/noetl/catalog/agents/list",
+		"catalog_register":   "/noetl/catalog/register",
+		"query":              "/noetl/postgres/execute",
 	}
 	doc.Execution = map[string]operation{
 		"start":  {"POST", "/noetl/execute", `{ path|catalog_id, workload, resource_kind: "playbook"|"agent" }`},
@@ -96,8 +113,11 @@ func RuntimeContract(version string, auth0 Auth0) http.Handler {
 		"rerun":  {"POST", "/noetl/executions/{id}/rerun", `{ workload, resource_kind: "playbook" }`},
 	}
 	doc.Agent = map[string]string{
-		"model": "agent-as-playbook", "discovery": "/noetl/catalog/agents/list", "invocation": "/noetl/execute", "state": "/noetl/executions/{id}",
-		"mcp": "NoETL's workers call MCP servers as steps of a playbook; each call is in the execution's events and state.",
+		"model":      "agent-as-playbook",
+		"discovery":  "/noetl/catalog/agents/list",
+		"invocation": "/noetl/execute",
+		"state":      "/noetl/executions/{id}",
+		"mcp":        "NoETL's workers call MCP servers as steps of a playbook; each call is in the execution's events and state.",
 	}
 	if auth0.Domain != "" {
 		doc.Auth0 = &auth0
@@ -122,14 +142,23 @@ func ShardPreview() http.Handler {
 		query := r.URL.Query()
 		id, ok := shard.ParseID(query.Get("execution_id"))
 		if !ok {
-			httpkit.WriteError(r.Context(), w, fault.New(fault.Invalid, "bad_execution_id", "execution_id must be a whole number of 64 bits"))
+			httpkit.WriteError(
+				r.Context(), w,
+				fault.New(fault.Invalid, "bad_execution_id", "execution_id must be a whole number of 64 bits"),
+			)
 			return
 		}
 		count, err := strconv.Atoi(query.Get("shard_count"))
 		if err != nil || count < 1 || count > shard.MaxCount {
-			httpkit.WriteError(r.Context(), w, fault.New(fault.Invalid, "bad_shard_count", "shard_count must be 1 to "+strconv.Itoa(shard.MaxCount)))
+			httpkit.WriteError(
+				r.Context(), w,
+				fault.New(fault.Invalid, "bad_shard_count", "shard_count must be 1 to "+strconv.Itoa(shard.MaxCount)),
+			)
 			return
 		}
-		httpkit.WriteJSON(w, http.StatusOK, shardPreview{id, count, shard.Of(id, count), "noetl-gateway", shard.Function, shard.Seed})
+		httpkit.WriteJSON(
+			w, http.StatusOK,
+			shardPreview{id, count, shard.Of(id, count), "noetl-gateway", shard.Function, shard.Seed},
+		)
 	})
 }

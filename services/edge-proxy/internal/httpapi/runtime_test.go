@@ -29,9 +29,15 @@ func TestTheRuntimeContract(t *testing.T) {
 		}
 	}
 	want := map[string]any{
-		"exec": "/noetl/execute", "status": "/noetl/executions/{id}/status", "detail": "/noetl/executions/{id}", "events": "/noetl/executions/{id}/events",
-		"cancel": "/noetl/executions/{id}/cancel", "catalog_list": "/noetl/catalog/list", "agent_catalog_list": "/noetl/catalog/agents/list",
-		"catalog_register": "/noetl/catalog/register", "query": "/noetl/postgres/execute",
+		"exec":               "/noetl/execute",
+		"status":             "/noetl/executions/{id}/status",
+		"detail":             "/noetl/executions/{id}",
+		"events":             "/noetl/executions/{id}/events",
+		"cancel":             "/noetl/executions/{id}/cancel",
+		"catalog_list":       "/noetl/catalog/list",
+		"agent_catalog_list": "/noetl/catalog/agents/list",
+		"catalog_register":   "/noetl/catalog/register",
+		"query":              "/noetl/postgres/execute",
 	}
 	if diff := cmp.Diff(want, doc["cli_operation_mapping"]); diff != "" {
 		t.Error(diff)

@@ -60,7 +60,10 @@ func TestAnExecutionsShardIsAsked(t *testing.T) {
 		} {
 			got := send(t, c.method, srv.URL+"/noetl/"+c.path, c.body)
 			if got.status != http.StatusOK || got.header.Get("X-Server") != c.want {
-				t.Errorf("%s %s %s: %d from %q, want %s", c.method, c.path, c.body, got.status, got.header.Get("X-Server"), c.want)
+				t.Errorf(
+					"%s %s %s: %d from %q, want %s", c.method, c.path, c.body, got.status,
+					got.header.Get("X-Server"), c.want,
+				)
 			}
 			want := "/api/" + c.path
 			if c.want == "1" {
@@ -80,14 +83,18 @@ func TestShardPreview(t *testing.T) {
 	t.Parallel()
 	srv := upstream(t, httpapi.ShardPreview().ServeHTTP)
 	got := send(t, "GET", srv.URL+"?execution_id=320816801799737344&shard_count=16", "")
-	want := `{"execution_id":320816801799737344,"shard_count":16,"shard_index":` + strconv.Itoa(shard.Of(320816801799737344, 16)) +
+	want := `{"execution_id":320816801799737344,"shard_count":16,"shard_index":` + strconv.Itoa(
+		shard.Of(320816801799737344, 16),
+	) +
 		`,"source":"noetl-gateway","hash_function":"twox_hash::XxHash64","seed":0}`
 	if got.status != http.StatusOK || got.body != want {
 		t.Errorf("%d %s, want %s", got.status, got.body, want)
 	}
 	for query, code := range map[string]string{
-		"": "bad_execution_id", "execution_id=1": "bad_shard_count", "execution_id=1&shard_count=0": "bad_shard_count", "execution_id=1&shard_count=1025": "bad_shard_count",
-		"execution_id=1&shard_count=x": "bad_shard_count", "execution_id=1.5&shard_count=2": "bad_execution_id", "execution_id=9223372036854775808&shard_count=2": "bad_execution_id",
+		"": "bad_execution_id", "execution_id=1": "bad_shard_count",
+		"execution_id=1&shard_count=0": "bad_shard_count", "execution_id=1&shard_count=1025": "bad_shard_count",
+		"execution_id=1&shard_count=x": "bad_shard_count", "execution_id=1.5&shard_count=2": "bad_execution_id",
+		"execution_id=9223372036854775808&shard_count=2": "bad_execution_id",
 	} {
 		send(t, "GET", srv.URL+"?"+query, "").refused(t, query, http.StatusBadRequest, code)
 	}

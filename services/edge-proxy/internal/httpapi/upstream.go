@@ -29,7 +29,8 @@ const (
 var retryWaits = [...]time.Duration{100 * time.Millisecond, 300 * time.Millisecond}
 
 // errBreaker is what a call gets while NoETL is known to be away.
-var errBreaker = fault.New(fault.BadGateway, "noetl_unreachable", "Proxy request failed: NoETL cannot be reached").After(breakerPause)
+var errBreaker = fault.New(fault.BadGateway, "noetl_unreachable", "Proxy request failed: NoETL cannot be reached").
+	After(breakerPause)
 
 // Upstream is the transport to NoETL's servers with what an unreliable one needs: idempotent
 // calls that never reached it are made again, and one that is away is left alone for a while.

@@ -177,7 +177,9 @@ func TestForwardSaysWhoTheClientIs(t *testing.T) {
 			t.Fatal(err)
 		}
 		srv := upstream(t, proxies.Wrap(h).ServeHTTP)
-		if got := send(t, "GET", srv.URL, "", "X-Forwarded-For", "1.2.3.4", "X-Forwarded-For", "198.51.100.7"); got.body != want {
+		if got := send(
+			t, "GET", srv.URL, "", "X-Forwarded-For", "1.2.3.4", "X-Forwarded-For", "198.51.100.7",
+		); got.body != want {
 			t.Errorf("trusting %q: %s, want %s", trusted, got.body, want)
 		}
 	}
@@ -187,7 +189,11 @@ func TestAnOpenBreakerSaysWhenToComeAgain(t *testing.T) {
 	t.Parallel()
 	next := &flaky{}
 	next.fail(errReset, 1000)
-	srv := front(t, "http://noetl:1", func(c *httpapi.ProxyConfig) { c.Transport = httpapi.NewUpstream(next, "noetl:1") })
+	srv := front(
+		t,
+		"http://noetl:1",
+		func(c *httpapi.ProxyConfig) { c.Transport = httpapi.NewUpstream(next, "noetl:1") },
+	)
 	var got answer
 	for range 30 {
 		got = send(t, "POST", srv.URL+"/noetl/x", "")
@@ -208,7 +214,10 @@ func TestStreamsEndWithTheirSession(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nbegun")
+			_, _ = io.WriteString(
+				conn,
+				"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nbegun",
+			)
 			_, _ = io.Copy(io.Discard, conn)
 			_ = conn.Close()
 			return
@@ -227,7 +236,10 @@ func TestStreamsEndWithTheirSession(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = conn.Close() })
 		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-		if _, err := io.WriteString(conn, "GET /noetl/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+token+"\r\n"+upgrade+"\r\n"); err != nil {
+		if _, err := io.WriteString(
+			conn,
+			"GET /noetl/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+token+"\r\n"+upgrade+"\r\n",
+		); err != nil {
 			t.Fatal(err)
 		}
 		var got strings.Builder
@@ -241,7 +253,8 @@ func TestStreamsEndWithTheirSession(t *testing.T) {
 		}
 		live.over.Store(true)
 		begin := time.Now()
-		if _, err := io.Copy(io.Discard, conn); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !strings.Contains(err.Error(), "reset") {
+		if _, err := io.Copy(io.Discard, conn); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) &&
+			!strings.Contains(err.Error(), "reset") {
 			t.Errorf("%s: %v after %v", name, err, time.Since(begin))
 		}
 	}
@@ -256,7 +269,10 @@ func TestInformationalAnswersTakeNoHeaderAway(t *testing.T) {
 		_, _ = io.WriteString(w, "ok")
 	})
 	got := send(t, "GET", front(t, up.URL).URL+"/noetl/x", "", "Origin", origin)
-	if got.status != 200 || got.body != "ok" || got.header.Get("Access-Control-Allow-Origin") != origin || got.header.Get("X-Request-Id") == "" || got.header.Get("X-From") != "noetl" || got.header.Get("Link") != "" {
+	if got.status != 200 || got.body != "ok" || got.header.Get("Access-Control-Allow-Origin") != origin ||
+		got.header.Get("X-Request-Id") == "" ||
+		got.header.Get("X-From") != "noetl" ||
+		got.header.Get("Link") != "" {
 		t.Errorf("%d %v", got.status, got.header)
 	}
 }

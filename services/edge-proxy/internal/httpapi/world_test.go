@@ -40,7 +40,9 @@ func (sessions) Resolve(_ context.Context, t string) (*authwire.Session, error) 
 	if t != token {
 		return nil, fault.New(fault.Unauthenticated, "invalid_session", "no such session")
 	}
-	return &authwire.Session{User: authwire.User{UserID: 7, Email: "é@example.com\r\nX-Evil: 1", Roles: []string{"user", "admin"}}}, nil
+	return &authwire.Session{
+		User: authwire.User{UserID: 7, Email: "é@example.com\r\nX-Evil: 1", Roles: []string{"user", "admin"}},
+	}, nil
 }
 
 // passes lets every call pass.
@@ -76,8 +78,15 @@ func rule(tb testing.TB, change ...func(*edge.Deps)) ruled {
 	}
 	r.auth.Know(token, authwire.User{UserID: 7})
 	deps := edge.Deps{
-		Auth: r.auth, NoETL: r.noetl, Catalog: r.noetl, Executions: r.noetl, Origins: &edgetest.Origins{}, Logger: quiet(), Table: table, Enforce: edge.EnforceOff,
-		Reserved: noetlwire.Reserved{"own/login"},
+		Auth:       r.auth,
+		NoETL:      r.noetl,
+		Catalog:    r.noetl,
+		Executions: r.noetl,
+		Origins:    &edgetest.Origins{},
+		Logger:     quiet(),
+		Table:      table,
+		Enforce:    edge.EnforceOff,
+		Reserved:   noetlwire.Reserved{"own/login"},
 	}
 	for _, c := range change {
 		c(&deps)
@@ -94,7 +103,13 @@ func front(t *testing.T, upstream string, change ...func(*httpapi.ProxyConfig)) 
 		t.Fatal(err)
 	}
 	tel := telemetry.Nop("test")
-	cfg := httpapi.ProxyConfig{Base: base, MaxBody: maxBody, Logger: slog.New(slog.DiscardHandler), Transport: noetl.ProxyTransport(tel, noetl.WithHeaderTimeout(5*time.Second)), Authority: passes{}}
+	cfg := httpapi.ProxyConfig{
+		Base:      base,
+		MaxBody:   maxBody,
+		Logger:    slog.New(slog.DiscardHandler),
+		Transport: noetl.ProxyTransport(tel, noetl.WithHeaderTimeout(5*time.Second)),
+		Authority: passes{},
+	}
 	doors := &httpapi.Doors{Sessions: sessions{}, MaxBody: maxBody}
 	cfg.Identify = doors.Identify
 	for _, c := range change {
@@ -102,7 +117,8 @@ func front(t *testing.T, upstream string, change ...func(*httpapi.ProxyConfig)) 
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", httpkit.NotFound)
-	h := weborigin.New(weborigin.Config{Origins: []string{origin}, Credentials: true}, "GET", "POST", "PUT", "PATCH", "DELETE").Wrap(httpapi.Public(mux, httpapi.NewProxy(cfg)))
+	h := weborigin.New(weborigin.Config{Origins: []string{origin}, Credentials: true}, "GET", "POST", "PUT", "PATCH", "DELETE").
+		Wrap(httpapi.Public(mux, httpapi.NewProxy(cfg)))
 	srv := httptest.NewServer(httpkit.Edge(tel, h))
 	t.Cleanup(srv.Close)
 	return srv
@@ -170,7 +186,8 @@ func send(t *testing.T, method, target, body string, headers ...string) answer {
 func (a answer) refused(t *testing.T, what string, status int, code string) {
 	t.Helper()
 	var body httpkit.ErrorBody
-	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != status || body.Code != code || body.Error == "" {
+	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != status || body.Code != code ||
+		body.Error == "" {
 		t.Errorf("%s: %d %s, want %d %s", what, a.status, a.body, status, code)
 	}
 }

@@ -58,9 +58,20 @@ func (d door) execute(ctx context.Context, in edgewire.ExecuteRequest) (edgewire
 	switch in.ResourceKind {
 	case "", "playbook", "agent":
 	default:
-		return edgewire.ExecuteResponse{}, fault.New(fault.Invalid, "bad_resource_kind", "resourceKind must be playbook or agent")
+		return edgewire.ExecuteResponse{}, fault.New(
+			fault.Invalid, "bad_resource_kind", "resourceKind must be playbook or agent",
+		)
 	}
-	out, err := d.set.Execute.Call(ctx, edge.ExecuteRequest{Caller: caller, Name: in.Name, Variables: variables, ResourceKind: in.ResourceKind, Tracking: edge.Tracking{ClientID: in.ClientID, RequestID: noetlwire.RequestID(in.RequestID)}})
+	out, err := d.set.Execute.Call(
+		ctx,
+		edge.ExecuteRequest{
+			Caller:       caller,
+			Name:         in.Name,
+			Variables:    variables,
+			ResourceKind: in.ResourceKind,
+			Tracking:     edge.Tracking{ClientID: in.ClientID, RequestID: noetlwire.RequestID(in.RequestID)},
+		},
+	)
 	return edgewire.ExecuteResponse(out), err
 }
 
@@ -73,7 +84,15 @@ func (d door) rerun(ctx context.Context, in edgewire.RerunRequest) (edgewire.Exe
 	if err != nil {
 		return edgewire.ExecuteResponse{}, err
 	}
-	out, err := d.set.Rerun.Call(ctx, edge.RerunRequest{Caller: caller, ExecutionID: in.ExecutionID, Variables: variables, Tracking: edge.Tracking{ClientID: in.ClientID, RequestID: noetlwire.RequestID(in.RequestID)}})
+	out, err := d.set.Rerun.Call(
+		ctx,
+		edge.RerunRequest{
+			Caller:      caller,
+			ExecutionID: in.ExecutionID,
+			Variables:   variables,
+			Tracking:    edge.Tracking{ClientID: in.ClientID, RequestID: noetlwire.RequestID(in.RequestID)},
+		},
+	)
 	return edgewire.ExecuteResponse(out), err
 }
 
@@ -82,7 +101,10 @@ func (d door) cancel(ctx context.Context, in edgewire.CancelRequest) (edgewire.C
 	if err != nil {
 		return edgewire.CancelResponse{}, err
 	}
-	out, err := d.set.Cancel.Call(ctx, edge.CancelRequest{Caller: caller, ExecutionID: in.ExecutionID, Reason: in.Reason})
+	out, err := d.set.Cancel.Call(
+		ctx,
+		edge.CancelRequest{Caller: caller, ExecutionID: in.ExecutionID, Reason: in.Reason},
+	)
 	return edgewire.CancelResponse(out), err
 }
 

@@ -7,11 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/sessions"
+	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/libs/weborigin"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
@@ -21,49 +21,49 @@ type Config struct {
 	Process      run.ProcessConfig
 	Sessions     sessions.Config
 	Web          weborigin.Config
-	Port         int    `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8092" doc:"listener for event streams, behind edge-proxy; 0 picks a free port"`
-	Bind         string `env:"GATEWAY_BIND" file:"server.bind" default:"0.0.0.0" doc:"address of that listener"`
-	InternalPort int    `env:"GATEWAY_INTERNAL_PORT" file:"server.internal_port" default:"8091" doc:"listener for workers' callbacks; 0 picks a free port"`
-	InternalBind string `env:"GATEWAY_INTERNAL_BIND" file:"server.internal_bind" default:"127.0.0.1" doc:"address of the workers' listener; it must not face the internet"`
-	Env          string `env:"GATEWAY_ENV" file:"server.env" default:"production" doc:"production or development"`
+	Port         int    `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8092"`
+	Bind         string `env:"GATEWAY_BIND" file:"server.bind" default:"0.0.0.0"`
+	InternalPort int    `env:"GATEWAY_INTERNAL_PORT" file:"server.internal_port" default:"8091"`
+	InternalBind string `env:"GATEWAY_INTERNAL_BIND" file:"server.internal_bind" default:"127.0.0.1"`
+	Env          string `env:"GATEWAY_ENV" file:"server.env" default:"production"`
 	// InternalToken is optional because today's workers send none.
-	InternalToken  string        `env:"GATEWAY_INTERNAL_TOKEN" file:"server.internal_token" secret:"true" doc:"if set, workers must send it as a bearer token"`
-	SSE            bool          `env:"GATEWAY_SSE_ENABLED" file:"transport.sse_enabled" default:"true" doc:"serve GET /events"`
-	WebSocket      bool          `env:"GATEWAY_WS_ENABLED" file:"transport.ws_enabled" default:"true" doc:"serve GET /ws"`
-	Heartbeat      time.Duration `env:"GATEWAY_HEARTBEAT_INTERVAL_SECS" file:"transport.heartbeat_interval_secs" default:"30" unit:"s" doc:"time between pings on a stream"`
-	WriteTimeout   time.Duration `env:"GATEWAY_STREAM_WRITE_TIMEOUT_SECS" file:"transport.write_timeout_secs" default:"10" unit:"s" doc:"a client that takes nothing for this long is cut off; its place is kept"`
-	QueueFrames    int           `env:"GATEWAY_STREAM_QUEUE_FRAMES" file:"transport.queue_frames" default:"256" doc:"frames queued in memory per stream; beyond it the stream reads the store"`
-	QueueBytes     int           `env:"GATEWAY_STREAM_QUEUE_BYTES" file:"transport.queue_bytes" default:"1048576" doc:"bytes queued in memory per stream, likewise"`
-	MaxStreams     int           `env:"GATEWAY_STREAMS_MAX" file:"transport.streams_max" default:"50000" doc:"open streams of one process"`
-	PerUser        int           `env:"GATEWAY_STREAMS_PER_USER" file:"transport.streams_per_user" default:"100" doc:"open streams of one user in one process"`
-	PerSession     int           `env:"GATEWAY_STREAMS_PER_SESSION" file:"transport.streams_per_session" default:"20" doc:"open streams of one session in one process"`
-	PerAddress     int           `env:"GATEWAY_STREAMS_PER_ADDRESS" file:"transport.streams_per_address" default:"500" doc:"open streams of one client address in one process"`
-	OpeningRate    int           `env:"GATEWAY_STREAM_RATE_ADDRESS_PER_MIN" file:"transport.stream_rate_address_per_min" default:"600" doc:"streams and tickets that one client address may ask for per minute, a sixth of them in one burst; 0 is no limit"`
-	PeerTimeout    time.Duration `env:"GATEWAY_CONNECTION_TIMEOUT_SECS" file:"transport.connection_timeout_secs" default:"300" unit:"s" doc:"a peer that has vanished is dropped after this: a WebSocket that answers no ping (at least two heartbeats), an event stream whose machine acknowledges nothing"`
-	SessionRecheck time.Duration `env:"GATEWAY_SESSION_RECHECK_SECS" file:"transport.session_recheck_secs" default:"300" unit:"s" doc:"how often auth is asked about the session of an open stream, and so the longest that a stream outlives a session that was shortened; 0 asks only at the end that is known"`
-	WSMaxMessage   int64         `env:"GATEWAY_WS_MAX_MESSAGE_BYTES" file:"transport.ws_max_message_bytes" default:"524288" doc:"largest message that a client may send over a WebSocket"`
-	WSRate         int           `env:"GATEWAY_WS_RATE_PER_MIN" file:"transport.ws_rate_per_min" default:"600" doc:"messages that a client may send over one WebSocket per minute, a sixth of them in one burst"`
-	Proxies        []string      `env:"GATEWAY_TRUSTED_PROXIES" file:"server.trusted_proxies" default:"loopback,private" doc:"networks whose X-Forwarded-For is believed; edge-proxy is in front, so by default any private address"`
-	FrameTTL       time.Duration `env:"GATEWAY_FRAME_TTL_SECS" file:"nats.frame_ttl_secs" default:"1800" unit:"s" doc:"how long frames are kept for replay, 60 s to 12 h"`
-	FrameMaxBytes  int64         `env:"GATEWAY_FRAME_MAX_BYTES" file:"nats.frame_max_bytes" default:"1073741824" doc:"bytes of stored frames together; the oldest go first"`
-	FramePerClient int64         `env:"GATEWAY_FRAME_MAX_PER_CLIENT" file:"nats.frame_max_per_client" default:"10000" doc:"stored frames per client; the oldest go first"`
-	ResultMaxBytes int64         `env:"GATEWAY_RESULT_MAX_BYTES" file:"nats.result_max_bytes" default:"67108864" doc:"largest callback whose result is kept for its client when no frame can hold it; larger ones are reported and dropped"`
-	ResultsBytes   int64         `env:"GATEWAY_RESULT_STORE_MAX_BYTES" file:"nats.result_store_max_bytes" default:"536870912" doc:"bytes of kept results together; without room a result is reported and dropped"`
-	RequestBucket  string        `env:"NATS_REQUEST_BUCKET" file:"nats.request_bucket" default:"requests" doc:"bucket of pending requests"`
-	RequestTTL     time.Duration `env:"NATS_REQUEST_TTL_SECS" file:"nats.request_ttl_secs" default:"1800" unit:"s" doc:"how long a request may be pending"`
-	CallbackPrefix string        `env:"NATS_CALLBACK_SUBJECT_PREFIX" file:"nats.callback_subject_prefix" default:"noetl.callbacks" doc:"subject prefix of callbacks over NATS"`
-	UpdatesPrefix  string        `env:"NATS_UPDATES_SUBJECT_PREFIX" file:"nats.updates_subject_prefix" default:"noetl.events." doc:"subject prefix of NoETL's lifecycle events; noetl.events. and playbooks.executions. are looked for in any case"`
-	UpdatesStream  string        `env:"NATS_UPDATES_STREAM" file:"nats.updates_stream" doc:"name of NoETL's stream of lifecycle events; empty: it is found by its subjects. It is only read"`
-	FeedAddresses  []string      `env:"NOETL_EVENT_FEED_ADDR" file:"noetl.event_feed_addr" doc:"event feed of a NoETL without NATS (server 3.60 and later): host:port, or a comma list of them, one for each shard in order or as shard@host:port"`
-	LifecycleTTL   time.Duration `env:"GATEWAY_LIFECYCLE_TTL_SECS" file:"nats.lifecycle_ttl_secs" default:"1800" unit:"s" doc:"how long the gateway keeps lifecycle events: longer than NoETL takes to answer a start, 60 s to 12 h"`
-	LifecycleBytes int64         `env:"GATEWAY_LIFECYCLE_MAX_BYTES" file:"nats.lifecycle_max_bytes" default:"268435456" doc:"bytes of kept lifecycle events together; the oldest go first"`
-	Forwarded      []string      `env:"GATEWAY_FORWARDED_EVENTS" file:"transport.forwarded_events" default:"step.enter,step.exit,command.failed,playbook.completed,playbook.failed,playbook.cancelled,calendar.event.touched" doc:"event types that clients see"`
+	InternalToken  string        `env:"GATEWAY_INTERNAL_TOKEN" file:"server.internal_token" secret:"true"`
+	SSE            bool          `env:"GATEWAY_SSE_ENABLED" file:"transport.sse_enabled" default:"true"`
+	WebSocket      bool          `env:"GATEWAY_WS_ENABLED" file:"transport.ws_enabled" default:"true"`
+	Heartbeat      time.Duration `env:"GATEWAY_HEARTBEAT_INTERVAL_SECS" file:"transport.heartbeat_interval_secs" default:"30" unit:"s"`
+	WriteTimeout   time.Duration `env:"GATEWAY_STREAM_WRITE_TIMEOUT_SECS" file:"transport.write_timeout_secs" default:"10" unit:"s"`
+	QueueFrames    int           `env:"GATEWAY_STREAM_QUEUE_FRAMES" file:"transport.queue_frames" default:"256"`
+	QueueBytes     int           `env:"GATEWAY_STREAM_QUEUE_BYTES" file:"transport.queue_bytes" default:"1048576"`
+	MaxStreams     int           `env:"GATEWAY_STREAMS_MAX" file:"transport.streams_max" default:"50000"`
+	PerUser        int           `env:"GATEWAY_STREAMS_PER_USER" file:"transport.streams_per_user" default:"100"`
+	PerSession     int           `env:"GATEWAY_STREAMS_PER_SESSION" file:"transport.streams_per_session" default:"20"`
+	PerAddress     int           `env:"GATEWAY_STREAMS_PER_ADDRESS" file:"transport.streams_per_address" default:"500"`
+	OpeningRate    int           `env:"GATEWAY_STREAM_RATE_ADDRESS_PER_MIN" file:"transport.stream_rate_address_per_min" default:"600"`
+	PeerTimeout    time.Duration `env:"GATEWAY_CONNECTION_TIMEOUT_SECS" file:"transport.connection_timeout_secs" default:"300" unit:"s"`
+	SessionRecheck time.Duration `env:"GATEWAY_SESSION_RECHECK_SECS" file:"transport.session_recheck_secs" default:"300" unit:"s"`
+	WSMaxMessage   int64         `env:"GATEWAY_WS_MAX_MESSAGE_BYTES" file:"transport.ws_max_message_bytes" default:"524288"`
+	WSRate         int           `env:"GATEWAY_WS_RATE_PER_MIN" file:"transport.ws_rate_per_min" default:"600"`
+	Proxies        []string      `env:"GATEWAY_TRUSTED_PROXIES" file:"server.trusted_proxies" default:"loopback,private"`
+	FrameTTL       time.Duration `env:"GATEWAY_FRAME_TTL_SECS" file:"nats.frame_ttl_secs" default:"1800" unit:"s"`
+	FrameMaxBytes  int64         `env:"GATEWAY_FRAME_MAX_BYTES" file:"nats.frame_max_bytes" default:"1073741824"`
+	FramePerClient int64         `env:"GATEWAY_FRAME_MAX_PER_CLIENT" file:"nats.frame_max_per_client" default:"10000"`
+	ResultMaxBytes int64         `env:"GATEWAY_RESULT_MAX_BYTES" file:"nats.result_max_bytes" default:"67108864"`
+	ResultsBytes   int64         `env:"GATEWAY_RESULT_STORE_MAX_BYTES" file:"nats.result_store_max_bytes" default:"536870912"`
+	RequestBucket  string        `env:"NATS_REQUEST_BUCKET" file:"nats.request_bucket" default:"requests"`
+	RequestTTL     time.Duration `env:"NATS_REQUEST_TTL_SECS" file:"nats.request_ttl_secs" default:"1800" unit:"s"`
+	CallbackPrefix string        `env:"NATS_CALLBACK_SUBJECT_PREFIX" file:"nats.callback_subject_prefix" default:"noetl.callbacks"`
+	UpdatesPrefix  string        `env:"NATS_UPDATES_SUBJECT_PREFIX" file:"nats.updates_subject_prefix" default:"noetl.events."`
+	UpdatesStream  string        `env:"NATS_UPDATES_STREAM" file:"nats.updates_stream"`
+	FeedAddresses  []string      `env:"NOETL_EVENT_FEED_ADDR" file:"noetl.event_feed_addr"`
+	LifecycleTTL   time.Duration `env:"GATEWAY_LIFECYCLE_TTL_SECS" file:"nats.lifecycle_ttl_secs" default:"1800" unit:"s"`
+	LifecycleBytes int64         `env:"GATEWAY_LIFECYCLE_MAX_BYTES" file:"nats.lifecycle_max_bytes" default:"268435456"`
+	Forwarded      []string      `env:"GATEWAY_FORWARDED_EVENTS" file:"transport.forwarded_events" default:"step.enter,step.exit,command.failed,playbook.completed,playbook.failed,playbook.cancelled,calendar.event.touched"`
 }
 
 // Load reads the settings and checks them. defaults replace those of the tags.
-func Load(environ []string, defaults ...config.Default) (Config, error) {
+func Load(environ []string, defaults ...settings.Default) (Config, error) {
 	var c Config
-	if err := config.Load(&c, environ, defaults...); err != nil {
+	if err := settings.Load(&c, environ, defaults...); err != nil {
 		return c, err
 	}
 	return c, c.Validate()
@@ -71,7 +71,10 @@ func Load(environ []string, defaults ...config.Default) (Config, error) {
 
 // Validate reports everything that is wrong with the settings.
 func (c Config) Validate() error {
-	problems := []error{c.Process.Validate(), c.Web.Validate(), config.Port("GATEWAY_PORT", c.Port), config.Port("GATEWAY_INTERNAL_PORT", c.InternalPort)}
+	problems := []error{
+		c.Process.Validate(), c.Web.Validate(), settings.Port("GATEWAY_PORT", c.Port),
+		settings.Port("GATEWAY_INTERNAL_PORT", c.InternalPort),
+	}
 	positive := func(name string, ok bool) {
 		if !ok {
 			problems = append(problems, fmt.Errorf("%s must be above 0", name))
@@ -101,7 +104,10 @@ func (c Config) Validate() error {
 	positive("GATEWAY_RESULT_MAX_BYTES", c.ResultMaxBytes > 0)
 	positive("GATEWAY_RESULT_STORE_MAX_BYTES", c.ResultsBytes > 0)
 	if most := min(fanout.MaxCallback, c.ResultsBytes); c.ResultMaxBytes > most && c.ResultsBytes > 0 {
-		problems = append(problems, fmt.Errorf("GATEWAY_RESULT_MAX_BYTES must be at most %d: 1 GiB, and GATEWAY_RESULT_STORE_MAX_BYTES", most))
+		problems = append(
+			problems,
+			fmt.Errorf("GATEWAY_RESULT_MAX_BYTES must be at most %d: 1 GiB, and GATEWAY_RESULT_STORE_MAX_BYTES", most),
+		)
 	}
 	positive("NATS_REQUEST_TTL_SECS", c.RequestTTL > 0)
 	positive("GATEWAY_LIFECYCLE_MAX_BYTES", c.LifecycleBytes > 0)
@@ -113,7 +119,10 @@ func (c Config) Validate() error {
 	}
 	for _, name := range c.Forwarded {
 		if !plainType(name) {
-			problems = append(problems, fmt.Errorf("GATEWAY_FORWARDED_EVENTS: %q is not an event type such as step.exit", name))
+			problems = append(
+				problems,
+				fmt.Errorf("GATEWAY_FORWARDED_EVENTS: %q is not an event type such as step.exit", name),
+			)
 		}
 	}
 	// A client id must stay its owner's for longer than its frames are kept.

@@ -149,7 +149,9 @@ func (s *Service) hello(client string, pending []frame.Pending) frame.InitResult
 // place sets where the stream of a known client goes on: at the position, or, if that is none, after what
 // was last written to a connection of that client. It says so when anything after it is gone. start reports
 // that the place is not that of a frame of the client which is still kept.
-func (s *Service) place(ctx context.Context, a *Attachment, w Window, at Position, said string) (start bool, err error) {
+func (s *Service) place(
+	ctx context.Context, a *Attachment, w Window, at Position, said string,
+) (start bool, err error) {
 	if at.Epoch == "" {
 		at = Position{Client: a.Client.ID}
 		if at.Epoch, at.Seq, err = s.Clients.Position(ctx, a.Client.ID); err != nil {

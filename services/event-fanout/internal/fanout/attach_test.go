@@ -71,12 +71,14 @@ func TestWhereAStreamGoesOn(t *testing.T) {
 				c.given(w)
 			}
 			a, err := attach(t, w, 7, "c", c.last)
-			if err != nil || a.After != c.after || (c.gap == "") != (a.Gap == nil) || !strings.Contains(string(a.Gap), c.gap) {
+			if err != nil || a.After != c.after || (c.gap == "") != (a.Gap == nil) ||
+				!strings.Contains(string(a.Gap), c.gap) {
 				t.Errorf("after %d, gap %s, %v", a.After, a.Gap, err)
 			}
 			// The id of the first frame leads to the same place, and what was said to be gone is not said again.
 			again, err := comeBack(t, w, 7, "", a.ID)
-			if kept := w.kept(t, "c", a.After); err != nil || again.Client.ID != "c" || again.Fresh || w.kept(t, "c", again.After) != kept {
+			if kept := w.kept(t, "c", a.After); err != nil || again.Client.ID != "c" || again.Fresh ||
+				w.kept(t, "c", again.After) != kept {
 				t.Errorf("%s led to %+v, %v", a.ID, again, err)
 			}
 			if again.Gap != nil && !strings.Contains(name, "too many") {
@@ -124,7 +126,8 @@ func TestTheFirstFrameListsABoundedNumberOfPendingRequests(t *testing.T) {
 		w.expect(t, s, fmt.Sprint("r", i), "c", "")
 	}
 	a, err := attach(t, w, 7, "c", "")
-	if n := strings.Count(string(a.Init), "requestId"); err != nil || n != 100 || !strings.Contains(string(a.Init), `"r149"`) {
+	if n := strings.Count(string(a.Init), "requestId"); err != nil || n != 100 ||
+		!strings.Contains(string(a.Init), `"r149"`) {
 		t.Errorf("%d listed, %v", n, err)
 	}
 }

@@ -233,7 +233,8 @@ func (s *Service) CompleteIfPending(ctx context.Context, in Result) (bool, error
 	if !noetlwire.Token(in.RequestID) {
 		return false, nil
 	}
-	if in.Status == "" || strings.EqualFold(in.Status, "success") || strings.EqualFold(in.Status, frame.StatusCompleted) {
+	if in.Status == "" || strings.EqualFold(in.Status, "success") ||
+		strings.EqualFold(in.Status, frame.StatusCompleted) {
 		in.Status = frame.StatusCompleted
 	} else {
 		in.Status = frame.StatusFailed

@@ -14,9 +14,13 @@ import (
 func (s *Service) Execute(ctx context.Context, in edgewire.ExecuteRequest) (edgewire.ExecuteResponse, error) {
 	switch {
 	case in.Name == "":
-		return edgewire.ExecuteResponse{}, fault.New(fault.Invalid, "no_name", "params.name must be the path of a playbook")
+		return edgewire.ExecuteResponse{}, fault.New(
+			fault.Invalid, "no_name", "params.name must be the path of a playbook",
+		)
 	case in.ResourceKind != "" && in.ResourceKind != noetlwire.KindPlaybook && in.ResourceKind != noetlwire.KindAgent:
-		return edgewire.ExecuteResponse{}, fault.New(fault.Invalid, "bad_resource_kind", "params.resourceKind must be playbook or agent")
+		return edgewire.ExecuteResponse{}, fault.New(
+			fault.Invalid, "bad_resource_kind", "params.resourceKind must be playbook or agent",
+		)
 	}
 	if err := checkVariables(in.Variables); err != nil {
 		return edgewire.ExecuteResponse{}, err
@@ -51,5 +55,8 @@ func checkVariables(v json.RawMessage) error {
 }
 
 func errBadExecution() error {
-	return fault.New(fault.Invalid, "bad_execution_id", "params.executionId must be a number, or up to 64 letters, digits, - or _")
+	return fault.New(
+		fault.Invalid, "bad_execution_id",
+		"params.executionId must be a number, or up to 64 letters, digits, - or _",
+	)
 }

@@ -39,7 +39,9 @@ func TestResultsBecomeFrames(t *testing.T) {
 			`"data":{"data":{"code":"result_too_large","url":"//evil.example"}}}`,
 		},
 		"one with a code of its own": {
-			fanout.Result{Status: "FAILED", Data: json.RawMessage(`{"code":"other"}`)}, "playbook.failed", `"data":{"code":"other"}}`,
+			fanout.Result{Status: "FAILED", Data: json.RawMessage(`{"code":"other"}`)},
+			"playbook.failed",
+			`"data":{"code":"other"}}`,
 		},
 		"too large to push": {
 			fanout.Result{Status: "COMPLETED", Data: big},
@@ -61,7 +63,8 @@ func TestResultsBecomeFrames(t *testing.T) {
 				}
 			}
 			frames := w.frames.All("c")
-			if len(frames) != 2 || !strings.Contains(string(frames[0].Body), c.state) || !strings.Contains(string(frames[1].Body), c.want) {
+			if len(frames) != 2 || !strings.Contains(string(frames[0].Body), c.state) ||
+				!strings.Contains(string(frames[1].Body), c.want) {
 				t.Errorf("%+v", frames)
 			}
 			if ids, _ := w.pending.List(t.Context(), "c"); len(ids) != 0 {
@@ -77,7 +80,10 @@ func TestAWorkerMayBeFasterThanTheAnswerOfExecute(t *testing.T) {
 	s := w.service()
 	w.expect(t, s, "r", "c", "")
 	w.events.Publish("55", "step.exit", "one")
-	if _, err := s.Complete(t.Context(), fanout.Result{RequestID: "r", ExecutionID: "55", Status: "COMPLETED"}); err != nil {
+	if _, err := s.Complete(
+		t.Context(),
+		fanout.Result{RequestID: "r", ExecutionID: "55", Status: "COMPLETED"},
+	); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Bind(t.Context(), fanoutwire.BindRequest{RequestID: "r", ExecutionID: "55"}); err != nil {
@@ -87,7 +93,9 @@ func TestAWorkerMayBeFasterThanTheAnswerOfExecute(t *testing.T) {
 		t.Error(told)
 	}
 	w.expect(t, s, "r2", "c", "56")
-	if _, err := s.Bind(t.Context(), fanoutwire.BindRequest{RequestID: "r2", ExecutionID: "57"}); fault.Of(err).Kind != fault.Conflict {
+	if _, err := s.Bind(t.Context(), fanoutwire.BindRequest{RequestID: "r2", ExecutionID: "57"}); fault.Of(
+		err,
+	).Kind != fault.Conflict {
 		t.Errorf("bound to two executions: %v", err)
 	}
 }
@@ -127,7 +135,10 @@ func TestProgressIsClamped(t *testing.T) {
 	s := w.service()
 	w.expect(t, s, "r", "c", "55")
 	for i, p := range []float64{-0.1, 50, math.NaN(), math.Inf(1), 0.25} {
-		if err := s.Progress(t.Context(), fanout.Progress{RequestID: "r", Message: fmt.Sprint(i), Progress: p}); err != nil {
+		if err := s.Progress(
+			t.Context(),
+			fanout.Progress{RequestID: "r", Message: fmt.Sprint(i), Progress: p},
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -163,7 +174,8 @@ func TestACallbackWakesWhoWaitsOrCompletes(t *testing.T) {
 	s := w.service()
 	var got string
 	w.relay.Wait("auth", func(b []byte) { got = string(b) })
-	if ok, err := s.Callback(t.Context(), fanout.Result{RequestID: "auth"}, []byte("body")); !ok || err != nil || got != "body" {
+	if ok, err := s.Callback(t.Context(), fanout.Result{RequestID: "auth"}, []byte("body")); !ok || err != nil ||
+		got != "body" {
 		t.Fatal(ok, err, got)
 	}
 	if ok, err := s.Callback(t.Context(), fanout.Result{RequestID: "nobody"}, nil); ok || err != nil {

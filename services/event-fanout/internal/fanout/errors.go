@@ -16,7 +16,10 @@ func errRequestNotFound() error {
 }
 
 func errNotOwner() error {
-	return fault.New(fault.Denied, "client_not_yours", "this client_id belongs to another user: connect without client_id to get a new one")
+	return fault.New(
+		fault.Denied, "client_not_yours",
+		"this client_id belongs to another user: connect without client_id to get a new one",
+	)
 }
 
 func errBadClientID() error {
@@ -24,7 +27,9 @@ func errBadClientID() error {
 }
 
 func errUnknownClient() error {
-	return fault.New(fault.Invalid, "unknown_client", "no event stream was ever opened with this clientId: open /events first")
+	return fault.New(
+		fault.Invalid, "unknown_client", "no event stream was ever opened with this clientId: open /events first",
+	)
 }
 
 func errBadRequestID() error {
@@ -32,7 +37,9 @@ func errBadRequestID() error {
 }
 
 func errBadExecutionID() error {
-	return fault.New(fault.Invalid, "bad_execution_id", "execution_id must be a number, or up to 64 letters, digits, - or _")
+	return fault.New(
+		fault.Invalid, "bad_execution_id", "execution_id must be a number, or up to 64 letters, digits, - or _",
+	)
 }
 
 func errBoundElsewhere() error {
@@ -50,11 +57,15 @@ func errTooLargeToKeep(size int64) error {
 }
 
 func errTooLargeToRelay() error {
-	return fault.New(fault.TooLarge, "callback_too_large", "this callback is too large, and no pending request has that request_id")
+	return fault.New(
+		fault.TooLarge, "callback_too_large",
+		"this callback is too large, and no pending request has that request_id",
+	)
 }
 
 func errTooManyStreams(what string) error {
-	return fault.New(fault.RateLimited, "too_many_streams", "too many open event streams for this "+what+": close some").After(5 * time.Second)
+	return fault.New(fault.RateLimited, "too_many_streams", "too many open event streams for this "+what+": close some").
+		After(5 * time.Second)
 }
 
 func errDraining() error {
@@ -66,12 +77,17 @@ func errNoAuthority() error {
 }
 
 func errBadTicket() error {
-	return fault.New(fault.Unauthenticated, "bad_ticket", "the ticket is unknown, used or expired: get another from POST /events/ticket")
+	return fault.New(
+		fault.Unauthenticated, "bad_ticket",
+		"the ticket is unknown, used or expired: get another from POST /events/ticket",
+	)
 }
 
 // ErrCannotTell is the answer of a source that does not tell how far it is.
 func ErrCannotTell() error {
-	return fault.New(fault.Unavailable, "source_cannot_tell", "this source of lifecycle events does not tell how far it is")
+	return fault.New(
+		fault.Unavailable, "source_cannot_tell", "this source of lifecycle events does not tell how far it is",
+	)
 }
 
 // ErrNotReading is the answer of a replica that does not read a source.
@@ -86,5 +102,7 @@ func ErrNoSource() error {
 
 // ErrSubscriptionsAway is the answer to subscriptions where no watcher is configured.
 func ErrSubscriptionsAway() error {
-	return fault.New(fault.Unavailable, "subscriptions_not_configured", "subscriptions are not configured on this gateway")
+	return fault.New(
+		fault.Unavailable, "subscriptions_not_configured", "subscriptions are not configured on this gateway",
+	)
 }

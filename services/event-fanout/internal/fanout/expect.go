@@ -31,7 +31,12 @@ func (s *Service) Expect(ctx context.Context, in fanoutwire.ExpectRequest) (fano
 		return none, errNotOwner()
 	}
 	r := Request{
-		ID: in.RequestID, ClientID: in.ClientID, SessionKey: in.SessionKey, PlaybookPath: in.PlaybookPath, CreatedAt: s.Now(), Attempt: in.Attempt,
+		ID:           in.RequestID,
+		ClientID:     in.ClientID,
+		SessionKey:   in.SessionKey,
+		PlaybookPath: in.PlaybookPath,
+		CreatedAt:    s.Now(),
+		Attempt:      in.Attempt,
 	}
 	if err := s.Requests.Add(ctx, r); err != nil && !s.same(ctx, r, err) {
 		return none, err
@@ -45,7 +50,10 @@ func (s *Service) same(ctx context.Context, r Request, err error) bool {
 		return false
 	}
 	there, err := s.Requests.Get(ctx, r.ID)
-	return err == nil && there.ClientID == r.ClientID && there.SessionKey == r.SessionKey && there.Attempt == r.Attempt && there.ExecutionID == "" && !there.Done
+	return err == nil && there.ClientID == r.ClientID && there.SessionKey == r.SessionKey &&
+		there.Attempt == r.Attempt &&
+		there.ExecutionID == "" &&
+		!there.Done
 }
 
 // Bind says which execution a request became, and delivers the events of that execution that

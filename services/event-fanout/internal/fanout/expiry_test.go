@@ -17,12 +17,18 @@ func TestEachStreamEndsWithItsOwnSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		h := w.hub(nil)
-		lives := []time.Duration{5 * time.Minute, time.Minute, 3 * time.Minute, time.Minute, 4 * time.Minute, 2 * time.Minute}
+		lives := []time.Duration{
+			5 * time.Minute, time.Minute, 3 * time.Minute, time.Minute, 4 * time.Minute, 2 * time.Minute,
+		}
 		conns := make([]*fanouttest.Conn, len(lives))
 		begin := time.Now()
 		for i, life := range lives {
 			a, err := w.service().Attach(t.Context(), fanout.AttachRequest{
-				Session: &authwire.Session{User: authwire.User{UserID: int64(i + 1)}, ExpiresAt: begin.Add(life)}, SessionKey: authwire.KeyOf(string(rune('a' + i))),
+				Session: &authwire.Session{
+					User:      authwire.User{UserID: int64(i + 1)},
+					ExpiresAt: begin.Add(life),
+				},
+				SessionKey: authwire.KeyOf(string(rune('a' + i))),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -64,7 +70,12 @@ func opened(t *testing.T, w *world, h *fanout.Hub, token string, end time.Time) 
 	t.Helper()
 	w.sessions.Set(token, end)
 	a, err := w.service().Attach(t.Context(), fanout.AttachRequest{
-		Session: &authwire.Session{User: authwire.User{UserID: 7}, ExpiresAt: end}, SessionKey: authwire.KeyOf(token), Token: token,
+		Session: &authwire.Session{
+			User:      authwire.User{UserID: 7},
+			ExpiresAt: end,
+		},
+		SessionKey: authwire.KeyOf(token),
+		Token:      token,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +169,13 @@ func TestExpiredSessionsEndAlthoughTheAuthorityHangs(t *testing.T) {
 		var long, short []*fanouttest.Conn
 		for i := range 200 {
 			long = append(long, opened(t, w, h, fmt.Sprint("long", i), time.Now().Add(8*time.Hour)))
-			short = append(short, opened(t, w, h, fmt.Sprint("short", i), time.Now().Add(30*time.Second+time.Duration(i)*200*time.Millisecond)))
+			short = append(
+				short,
+				opened(
+					t, w, h, fmt.Sprint("short", i),
+					time.Now().Add(30*time.Second+time.Duration(i)*200*time.Millisecond),
+				),
+			)
 		}
 		w.sessions.Hang()
 		<-time.After(2*time.Minute + 30*time.Second)

@@ -76,11 +76,24 @@ const (
 const maxReaders = 64
 
 // NewHub makes a hub. ctx gives its values to the reads of streams; its end does not stop them.
-func NewHub(ctx context.Context, cfg HubConfig, log FrameLog, feed LiveFeed, clients ClientStore, sessions Sessions, logger *slog.Logger) *Hub {
+func NewHub(
+	ctx context.Context, cfg HubConfig, log FrameLog, feed LiveFeed, clients ClientStore, sessions Sessions,
+	logger *slog.Logger,
+) *Hub {
 	return &Hub{
-		cfg: cfg, log: log, feed: feed, clients: clients, sessions: sessions, logger: logger,
-		readers: make(chan struct{}, maxReaders), base: context.WithoutCancel(ctx), resynced: make(chan struct{}, 1),
-		groups: map[string]*group{}, bySession: map[authwire.TokenKey][]*Stream{}, byOwner: map[string]int{}, byAddress: map[string]int{},
+		cfg:       cfg,
+		log:       log,
+		feed:      feed,
+		clients:   clients,
+		sessions:  sessions,
+		logger:    logger,
+		readers:   make(chan struct{}, maxReaders),
+		base:      context.WithoutCancel(ctx),
+		resynced:  make(chan struct{}, 1),
+		groups:    map[string]*group{},
+		bySession: map[authwire.TokenKey][]*Stream{},
+		byOwner:   map[string]int{},
+		byAddress: map[string]int{},
 		questions: questions{open: map[authwire.TokenKey]*question{}},
 	}
 }
@@ -90,8 +103,18 @@ func NewHub(ctx context.Context, cfg HubConfig, log FrameLog, feed LiveFeed, cli
 // the caller's to close.
 func (h *Hub) Open(a Attachment, conn Conn) (*Stream, error) {
 	s := &Stream{
-		hub: h, client: a.Client, sessionKey: a.SessionKey, token: a.Token, address: a.Address, expiresAt: a.Session.ExpiresAt.UnixNano(), conn: conn,
-		epoch: a.Epoch, accepted: a.After, written: a.After, saved: a.After, replay: true,
+		hub:        h,
+		client:     a.Client,
+		sessionKey: a.SessionKey,
+		token:      a.Token,
+		address:    a.Address,
+		expiresAt:  a.Session.ExpiresAt.UnixNano(),
+		conn:       conn,
+		epoch:      a.Epoch,
+		accepted:   a.After,
+		written:    a.After,
+		saved:      a.After,
+		replay:     true,
 	}
 	// Held so that nobody who finds the stream in the hub uses it before it is whole.
 	s.mu.Lock()
@@ -254,7 +277,10 @@ func (h *Hub) endOthers(ctx context.Context, epoch string) {
 		}
 	}
 	if ended > 0 {
-		h.logger.WarnContext(ctx, "the store of frames was made anew: its streams were ended, for their clients to come back", "streams", ended)
+		h.logger.WarnContext(
+			ctx, "the store of frames was made anew: its streams were ended, for their clients to come back",
+			"streams", ended,
+		)
 	}
 }
 

@@ -46,7 +46,8 @@ func TestLimitsAreKeptAndReleased(t *testing.T) {
 		first, _ := w.stream(t, h, 7, "", "")
 		_, a := w.stream(t, h, 7, "", "")
 		limited := func(owner string) bool {
-			return fault.Of(h.Admit(fanout.Opening{Owner: owner})) != nil && fault.Of(h.Admit(fanout.Opening{Owner: owner})).Kind == fault.RateLimited
+			return fault.Of(h.Admit(fanout.Opening{Owner: owner})) != nil &&
+				fault.Of(h.Admit(fanout.Opening{Owner: owner})).Kind == fault.RateLimited
 		}
 		if !limited("id:7") || limited("id:8") {
 			t.Fatal("the limit per user is not kept, or holds others up")
@@ -83,7 +84,10 @@ func TestASessionsEndEndsItsStreamsOnly(t *testing.T) {
 		h.EndSession(authwire.KeyOf("token-7"))
 		synctest.Wait()
 		for _, c := range []*fanouttest.Conn{one, two} {
-			if s := c.Sent("session/expired"); !c.Closed() || len(s) != 1 || !strings.Contains(string(s[0].Body), "revoked") {
+			if s := c.Sent(
+				"session/expired",
+			); !c.Closed() || len(s) != 1 ||
+				!strings.Contains(string(s[0].Body), "revoked") {
 				t.Errorf("closed %t, %v", c.Closed(), s)
 			}
 		}
@@ -92,7 +96,10 @@ func TestASessionsEndEndsItsStreamsOnly(t *testing.T) {
 		}
 		<-time.After(2 * time.Hour) // the bubble's clock
 		synctest.Wait()
-		if s := other.Sent("session/expired"); !other.Closed() || len(s) != 1 || !strings.Contains(string(s[0].Body), "expired") {
+		if s := other.Sent(
+			"session/expired",
+		); !other.Closed() || len(s) != 1 ||
+			!strings.Contains(string(s[0].Body), "expired") {
 			t.Error("an expired session's stream went on")
 		}
 	})
@@ -114,7 +121,13 @@ func TestARevokedSessionGetsNoMoreOfItsBacklog(t *testing.T) {
 		synctest.Wait()
 		first := "e1-1"
 		att, err := w.service().Attach(t.Context(), fanout.AttachRequest{
-			Session: &authwire.Session{User: authwire.User{UserID: 7}, ExpiresAt: time.Now().Add(time.Hour)}, SessionKey: authwire.KeyOf("token-7"), ClientID: a.Client.ID, LastEventID: first,
+			Session: &authwire.Session{
+				User:      authwire.User{UserID: 7},
+				ExpiresAt: time.Now().Add(time.Hour),
+			},
+			SessionKey:  authwire.KeyOf("token-7"),
+			ClientID:    a.Client.ID,
+			LastEventID: first,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -142,7 +155,11 @@ func TestOpenRacesEndSessionAndDrain(t *testing.T) {
 	for i := range 50 {
 		wg.Go(func() {
 			a, err := w.service().Attach(context.Background(), fanout.AttachRequest{
-				Session: &authwire.Session{User: authwire.User{UserID: 7}, ExpiresAt: time.Now().Add(time.Hour)}, SessionKey: authwire.KeyOf("token-7"),
+				Session: &authwire.Session{
+					User:      authwire.User{UserID: 7},
+					ExpiresAt: time.Now().Add(time.Hour),
+				},
+				SessionKey: authwire.KeyOf("token-7"),
 			})
 			if err != nil {
 				t.Error(err)

@@ -54,7 +54,15 @@ func (l *slowLease) Save(ctx context.Context, r fanout.SourceRecord) error {
 
 func (w *intakeWorld) intake(t *testing.T, leases fanout.Leases, log *bytes.Buffer) (i *fanout.Intake, stop func()) {
 	t.Helper()
-	i = fanout.NewIntake(fanout.IntakeDeps{From: w.source, Leases: leases, Ingest: w.ingest, Meter: w, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	i = fanout.NewIntake(
+		fanout.IntakeDeps{
+			From:   w.source,
+			Leases: leases,
+			Ingest: w.ingest,
+			Meter:  w,
+			Logger: slog.New(slog.NewTextHandler(log, nil)),
+		},
+	)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- i.Run(ctx) }()
@@ -114,7 +122,8 @@ func TestALeaseThatCannotBeHadIsSaidOnce(t *testing.T) {
 		}}, &log)
 		<-time.After(3 * time.Minute)
 		stop()
-		if strings.Count(log.String(), "level=WARN") != 2 || !strings.Contains(log.String(), "no bucket") || !strings.Contains(log.String(), "no permission") {
+		if strings.Count(log.String(), "level=WARN") != 2 || !strings.Contains(log.String(), "no bucket") ||
+			!strings.Contains(log.String(), "no permission") {
 			t.Errorf("said: %s", log.String())
 		}
 	})

@@ -65,7 +65,15 @@ func (w *intakeWorld) got() []string {
 // replica runs an intake until stop is called.
 func (w *intakeWorld) replica(t *testing.T, name string) (i *fanout.Intake, stop func()) {
 	t.Helper()
-	i = fanout.NewIntake(fanout.IntakeDeps{From: w.source, Leases: w.leases.As(name), Ingest: w.ingest, Meter: w, Logger: slog.New(slog.DiscardHandler)})
+	i = fanout.NewIntake(
+		fanout.IntakeDeps{
+			From:   w.source,
+			Leases: w.leases.As(name),
+			Ingest: w.ingest,
+			Meter:  w,
+			Logger: slog.New(slog.DiscardHandler),
+		},
+	)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- i.Run(ctx) }()
@@ -100,7 +108,11 @@ func TestOneReplicaReadsASourceAndTheNextGoesOn(t *testing.T) {
 		}
 		<-time.After(time.Second) // the state is saved with the next renewal
 		for _, i := range []*fanout.Intake{a, b} {
-			if told, err := fanout.TellSources(t.Context(), []*fanout.Intake{i}); err != nil || !slices.Contains([]string{"memory since " + time.Now().UTC().Add(-time.Second).Format(time.RFC3339)}, told) {
+			if told, err := fanout.TellSources(t.Context(), []*fanout.Intake{i}); err != nil ||
+				!slices.Contains(
+					[]string{"memory since " + time.Now().UTC().Add(-time.Second).Format(time.RFC3339)},
+					told,
+				) {
 				t.Errorf("told %q %v", told, err)
 			}
 		}
@@ -204,7 +216,8 @@ func TestASourceThatCannotBeReadIsSaidAndNotWaitedFor(t *testing.T) {
 		w.source.Refuse(errors.New("maximum consumers limit reached"))
 		w.source.Break(errors.New("the consumer is gone"))
 		<-time.After(30 * time.Second) // the bubble's clock
-		if text, err := fanout.TellSources(t.Context(), []*fanout.Intake{i}); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+		if text, err := fanout.TellSources(t.Context(), []*fanout.Intake{i}); err == nil ||
+			!strings.Contains(err.Error(), "cannot be read") {
 			t.Errorf("readiness says %q, %v", text, err)
 		}
 		begin := time.Now()
@@ -226,8 +239,18 @@ func TestASourceThatCannotBeReadIsSaidAndNotWaitedFor(t *testing.T) {
 func TestSourcesSayWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	w := &intakeWorld{source: fanouttest.NewSource(), leases: fanouttest.NewLeases()}
-	i := fanout.NewIntake(fanout.IntakeDeps{From: w.source, Leases: w.leases, Ingest: w.ingest, Meter: w, Logger: slog.New(slog.DiscardHandler)})
-	if _, err := fanout.TellSources(t.Context(), []*fanout.Intake{i}); fault.Of(err).Message != "lifecycle events: no source" {
+	i := fanout.NewIntake(
+		fanout.IntakeDeps{
+			From:   w.source,
+			Leases: w.leases,
+			Ingest: w.ingest,
+			Meter:  w,
+			Logger: slog.New(slog.DiscardHandler),
+		},
+	)
+	if _, err := fanout.TellSources(t.Context(), []*fanout.Intake{i}); fault.Of(
+		err,
+	).Message != "lifecycle events: no source" {
 		t.Errorf("got %v", err)
 	}
 }

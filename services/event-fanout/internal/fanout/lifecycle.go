@@ -62,7 +62,10 @@ func (s *Service) Ingest(ctx context.Context, batch []SourceEvent) error {
 			id = e.ID
 		}
 		state.StepName, state.Status = cut(state.StepName, maxText), cut(state.Status, maxText)
-		events = append(events, LifecycleEvent{ID: state.ExecutionID + "." + short(id), State: state, Trace: bounded(e.Trace)})
+		events = append(
+			events,
+			LifecycleEvent{ID: state.ExecutionID + "." + short(id), State: state, Trace: bounded(e.Trace)},
+		)
 	}
 	if len(events) == 0 {
 		return nil
@@ -175,7 +178,10 @@ func TellSources(ctx context.Context, intakes []*Intake) (string, error) {
 		if len(told) == 0 {
 			problems = append([]string{"no source"}, problems...)
 		}
-		return "", fault.New(fault.Unavailable, "no_event_source", "lifecycle events: "+strings.Join(append(problems, told...), "; "))
+		return "", fault.New(
+			fault.Unavailable, "no_event_source",
+			"lifecycle events: "+strings.Join(append(problems, told...), "; "),
+		)
 	}
 	return strings.Join(told, "; "), nil
 }

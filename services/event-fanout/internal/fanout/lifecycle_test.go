@@ -39,19 +39,61 @@ func TestIngestKeepsWhatClientsSeeAndEveryEnd(t *testing.T) {
 	w := newWorld()
 	s := w.service()
 	w.route(
-		t, s,
-		source("1", `{"event_type":"step.exit","execution_id":582940187123449857,"event_id":7,"step":"a","created_at":"2026-01-28T22:11:41"}`),
+		t,
+		s,
+		source(
+			"1",
+			`{"event_type":"step.exit","execution_id":582940187123449857,"event_id":7,"step":"a","created_at":"2026-01-28T22:11:41"}`,
+		),
 		source("2", `{"event_type":"step.enter","execution_id":1,"step":"not forwarded here"}`),
 		source("3", `no event`),
 		source("4", `{"event_type":"step.exit","execution_id":"not one.token"}`),
 		source("5", `{"event_type":"execution.cancelled","execution_id":1,"created_at":"2026-01-28T22:11:41"}`),
-		source("6", `{"event_type":"step.exit","execution_id":582940187123449857,"event_id":7,"step":"a","created_at":"2026-01-28T22:11:41"}`),
-		fanout.SourceEvent{ID: "7", ExecutionID: "9", Payload: []byte(`{"event_type":"step.exit","step":"b","at":"2026-01-28T22:11:41Z"}`), Trace: map[string]string{"traceparent": "x"}},
+		source(
+			"6",
+			`{"event_type":"step.exit","execution_id":582940187123449857,"event_id":7,"step":"a","created_at":"2026-01-28T22:11:41"}`,
+		),
+		fanout.SourceEvent{
+			ID:          "7",
+			ExecutionID: "9",
+			Payload:     []byte(`{"event_type":"step.exit","step":"b","at":"2026-01-28T22:11:41Z"}`),
+			Trace:       map[string]string{"traceparent": "x"},
+		},
 	)
 	want := []fanout.LifecycleEvent{
-		{Seq: 1, ID: "582940187123449857.7", State: fanout.State{ExecutionID: "582940187123449857", EventType: "step.exit", StepName: "a", Status: "running", At: "2026-01-28T22:11:41Z"}},
-		{Seq: 2, ID: "1.5", State: fanout.State{ExecutionID: "1", EventType: "playbook.cancelled", Status: "cancelled", At: "2026-01-28T22:11:41Z"}},
-		{Seq: 3, ID: "9.7", State: fanout.State{ExecutionID: "9", EventType: "step.exit", StepName: "b", Status: "running", At: "2026-01-28T22:11:41Z"}, Trace: map[string]string{"traceparent": "x"}},
+		{
+			Seq: 1,
+			ID:  "582940187123449857.7",
+			State: fanout.State{
+				ExecutionID: "582940187123449857",
+				EventType:   "step.exit",
+				StepName:    "a",
+				Status:      "running",
+				At:          "2026-01-28T22:11:41Z",
+			},
+		},
+		{
+			Seq: 2,
+			ID:  "1.5",
+			State: fanout.State{
+				ExecutionID: "1",
+				EventType:   "playbook.cancelled",
+				Status:      "cancelled",
+				At:          "2026-01-28T22:11:41Z",
+			},
+		},
+		{
+			Seq: 3,
+			ID:  "9.7",
+			State: fanout.State{
+				ExecutionID: "9",
+				EventType:   "step.exit",
+				StepName:    "b",
+				Status:      "running",
+				At:          "2026-01-28T22:11:41Z",
+			},
+			Trace: map[string]string{"traceparent": "x"},
+		},
 	}
 	if diff := cmp.Diff(want, w.events.All()); diff != "" {
 		t.Error(diff)
@@ -68,8 +110,13 @@ func TestIngestBoundsWhatItKeeps(t *testing.T) {
 		return `{"event_type":"step.exit","execution_id":"5","event_id":"` + id + `","step":"` + step + `","status":"` + step + `"}`
 	}
 	w.route(
-		t, s,
-		fanout.SourceEvent{ID: "1", Payload: []byte(event(long, long)), Trace: map[string]string{"traceparent": "x", "tracestate": long}},
+		t,
+		s,
+		fanout.SourceEvent{
+			ID:      "1",
+			Payload: []byte(event(long, long)),
+			Trace:   map[string]string{"traceparent": "x", "tracestate": long},
+		},
 		source("2", event(long+"y", "b")),
 		source("3", event(long, long)),
 		source("4", event(`two\nlines`, "c")),
@@ -101,11 +148,18 @@ func TestIngestDropsOldEventsThatMayHaveComeBefore(t *testing.T) {
 	s := w.service()
 	event := func(id string, age time.Duration, again bool) fanout.SourceEvent {
 		at := time.Now().Add(-age).UTC().Format(time.RFC3339)
-		return fanout.SourceEvent{ID: id, Again: again, Payload: []byte(`{"event_type":"step.exit","execution_id":"5","step":"` + id + `","at":"` + at + `"}`)}
+		return fanout.SourceEvent{
+			ID:      id,
+			Again:   again,
+			Payload: []byte(`{"event_type":"step.exit","execution_id":"5","step":"` + id + `","at":"` + at + `"}`),
+		}
 	}
 	untimed := source("untimed", `{"event_type":"step.exit","execution_id":"5","step":"untimed"}`)
 	untimed.Again = true
-	w.route(t, s, event("old", time.Hour, false), event("old-again", time.Hour, true), event("new-again", time.Minute, true), untimed)
+	w.route(
+		t, s, event("old", time.Hour, false), event("old-again", time.Hour, true),
+		event("new-again", time.Minute, true), untimed,
+	)
 	var got []string
 	for _, e := range w.events.All() {
 		got = append(got, e.State.StepName)
@@ -117,7 +171,10 @@ func TestIngestDropsOldEventsThatMayHaveComeBefore(t *testing.T) {
 
 func TestWantedNamesEverySpelling(t *testing.T) {
 	t.Parallel()
-	want := []string{"execution.cancelled", "playbook.cancelled", "playbook.completed", "playbook.failed", "playbook_cancelled", "playbook_completed", "playbook_failed", "step.exit"}
+	want := []string{
+		"execution.cancelled", "playbook.cancelled", "playbook.completed", "playbook.failed", "playbook_cancelled",
+		"playbook_completed", "playbook_failed", "step.exit",
+	}
 	if diff := cmp.Diff(want, fanout.Wanted([]string{"step.exit", "playbook.completed"})); diff != "" {
 		t.Error(diff)
 	}
@@ -154,7 +211,10 @@ func TestAnExecutionThatEndsWithoutACallbackIsNoLongerPending(t *testing.T) {
 				}
 				// A late callback is delivered all the same, with its own end if that is another one.
 				for range 2 {
-					if _, err := s.Complete(t.Context(), fanout.Result{RequestID: "r", ExecutionID: "55", Status: "COMPLETED"}); err != nil {
+					if _, err := s.Complete(
+						t.Context(),
+						fanout.Result{RequestID: "r", ExecutionID: "55", Status: "COMPLETED"},
+					); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -183,7 +243,10 @@ func TestEventsThatAreLateFindTheRequestOfAResult(t *testing.T) {
 	if _, err := s.Complete(t.Context(), fanout.Result{RequestID: "r", Status: "COMPLETED"}); err != nil {
 		t.Fatal(err)
 	}
-	w.route(t, s, source("1", `{"event_type":"step.exit","execution_id":"55","step":"late"}`), source("2", `{"event_type":"playbook.completed","execution_id":"55"}`))
+	w.route(
+		t, s, source("1", `{"event_type":"step.exit","execution_id":"55","step":"late"}`),
+		source("2", `{"event_type":"playbook.completed","execution_id":"55"}`),
+	)
 	if diff := cmp.Diff([]string{"playbook.completed", "result:COMPLETED", "late"}, w.told(t, "c")); diff != "" {
 		t.Error(diff)
 	}
@@ -234,7 +297,15 @@ func TestReportsWaitForTheEventsFromBefore(t *testing.T) {
 	steps := 0
 	w.settler.Before(func() {
 		steps++
-		if err := s.Ingest(t.Context(), []fanout.SourceEvent{source(fmt.Sprint(steps), fmt.Sprintf(`{"event_type":"step.exit","execution_id":"55","step":"s%d"}`, steps))}); err != nil {
+		if err := s.Ingest(
+			t.Context(),
+			[]fanout.SourceEvent{
+				source(
+					fmt.Sprint(steps),
+					fmt.Sprintf(`{"event_type":"step.exit","execution_id":"55","step":"s%d"}`, steps),
+				),
+			},
+		); err != nil {
 			t.Error(err)
 		}
 	})
@@ -244,7 +315,10 @@ func TestReportsWaitForTheEventsFromBefore(t *testing.T) {
 	if _, err := s.Complete(t.Context(), fanout.Result{RequestID: "r", Status: "COMPLETED"}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"s1", "half", "s2", "playbook.completed", "result:COMPLETED"}, w.told(t, "c")); diff != "" {
+	if diff := cmp.Diff(
+		[]string{"s1", "half", "s2", "playbook.completed", "result:COMPLETED"},
+		w.told(t, "c"),
+	); diff != "" {
 		t.Error(diff)
 	}
 }

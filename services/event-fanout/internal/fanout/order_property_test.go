@@ -41,13 +41,19 @@ func TestStateFramesAreInEventOrderEachOnce(t *testing.T) {
 				for range 2 {
 					s := replicas[rnd.IntN(3)]
 					jobs = append(jobs, func() error {
-						_, err := s.Bind(t.Context(), fanoutwire.BindRequest{RequestID: fmt.Sprint("r", r), ExecutionID: "55"})
+						_, err := s.Bind(
+							t.Context(),
+							fanoutwire.BindRequest{RequestID: fmt.Sprint("r", r), ExecutionID: "55"},
+						)
 						return err
 					}, func() error {
 						if r == 0 {
 							return nil // never completed
 						}
-						_, err := s.Complete(t.Context(), fanout.Result{RequestID: fmt.Sprint("r", r), ExecutionID: "55", Status: "COMPLETED"})
+						_, err := s.Complete(
+							t.Context(),
+							fanout.Result{RequestID: fmt.Sprint("r", r), ExecutionID: "55", Status: "COMPLETED"},
+						)
 						return err
 					})
 				}
@@ -64,7 +70,10 @@ func TestStateFramesAreInEventOrderEachOnce(t *testing.T) {
 			wg.Wait()
 			for r := range requests {
 				told := w.told(t, fmt.Sprint("c", r))
-				states := slices.DeleteFunc(slices.Clone(told), func(s string) bool { return !strings.HasPrefix(s, "s") })
+				states := slices.DeleteFunc(
+					slices.Clone(told),
+					func(s string) bool { return !strings.HasPrefix(s, "s") },
+				)
 				if len(states) != steps || !slices.IsSorted(states) {
 					t.Errorf("request %d: %v", r, told)
 				}
@@ -88,7 +97,9 @@ func BenchmarkRoute(b *testing.B) {
 			w := newWorld()
 			s := w.service()
 			for i := range elsewhere {
-				if err := w.routes.Put(b.Context(), strconv.Itoa(1000+i), fanout.Route{RequestID: fmt.Sprint("r", i), ClientID: "c"}); err != nil {
+				if err := w.routes.Put(
+					b.Context(), strconv.Itoa(1000+i), fanout.Route{RequestID: fmt.Sprint("r", i), ClientID: "c"},
+				); err != nil {
 					b.Fatal(err)
 				}
 			}

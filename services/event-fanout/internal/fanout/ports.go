@@ -57,7 +57,8 @@ type FrameLog interface {
 type LiveFeed interface {
 	// Follow calls deliver for each frame of the client until stop is called. previous is the
 	// sequence of the client's frame before it, 0 for none. A frame MUST be delivered unless
-	// FrameLog.Since, asked after Follow returned, finds it. deliver MUST NOT be called at once for the same client, and must not block.
+	// FrameLog.Since, asked after Follow returned, finds it. deliver MUST NOT be called at once for the same client,
+	// and must not block.
 	// alive says whether anybody is still there to deliver to; a follower for whom it says no
 	// does not count as present.
 	Follow(client string, deliver func(f Frame, previous uint64), alive func() bool) (stop func(), err error)
@@ -186,7 +187,9 @@ type LifecycleLog interface {
 	Append(ctx context.Context, events []LifecycleEvent) error
 	// After returns up to limit events of an execution after a sequence, in order; more as in
 	// [FrameLog].Since.
-	After(ctx context.Context, executionID string, seq uint64, limit int) (events []LifecycleEvent, more bool, err error)
+	After(
+		ctx context.Context, executionID string, seq uint64, limit int,
+	) (events []LifecycleEvent, more bool, err error)
 }
 
 // LifecycleSource is one place from which a NoETL tells what happens. It never changes anything there.
@@ -200,7 +203,12 @@ type LifecycleSource interface {
 	// reading breaks; it waits for a source that is not there yet. A batch counts as read when take
 	// has returned nil; with an error of take, Read MUST end with it. report is told what is being
 	// read whenever that changes. Neither function is called concurrently.
-	Read(ctx context.Context, cursor Cursor, report func(SourceState), take func(context.Context, SourceBatch) error) error
+	Read(
+		ctx context.Context,
+		cursor Cursor,
+		report func(SourceState),
+		take func(context.Context, SourceBatch) error,
+	) error
 	// Settle returns nil when what the source held when it was asked has gone through take. It returns
 	// ErrNoSource when there is nothing to read, another error when the source cannot tell or ctx ends.
 	Settle(ctx context.Context) error

@@ -45,13 +45,21 @@ func (s *Service) Progress(ctx context.Context, in Progress) error {
 			return err
 		}
 	}
-	p := frame.ProgressParams{RequestID: r.ID, ExecutionID: r.ExecutionID, Step: in.Step, Message: in.Message, Progress: in.Progress}
+	p := frame.ProgressParams{
+		RequestID:   r.ID,
+		ExecutionID: r.ExecutionID,
+		Step:        in.Step,
+		Message:     in.Message,
+		Progress:    in.Progress,
+	}
 	if p.ExecutionID == "" && noetlwire.Token(in.ExecutionID) {
 		p.ExecutionID = in.ExecutionID
 	}
 	// Workers repeat a call whose answer they did not get. The same words twice in a row say
 	// nothing new; the same words after others do.
-	said := sha256.Sum256([]byte(in.Step + "\x00" + in.Message + "\x00" + strconv.FormatFloat(in.Progress, 'g', -1, 64)))
+	said := sha256.Sum256(
+		[]byte(in.Step + "\x00" + in.Message + "\x00" + strconv.FormatFloat(in.Progress, 'g', -1, 64)),
+	)
 	if s.reports.last(r.ID) == said {
 		return nil
 	}

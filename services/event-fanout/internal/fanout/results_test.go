@@ -44,14 +44,20 @@ func TestAResultThatIsTooLargeIsKeptForItsOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := w.fetch(t, 7, "r")
-	if err != nil || !strings.HasPrefix(got, `{"request_id":"r","execution_id":"55","status":"COMPLETED","data":"caf`+"\uFFFD"+`xxx`) || !utf8.ValidString(got) {
+	if err != nil ||
+		!strings.HasPrefix(
+			got,
+			`{"request_id":"r","execution_id":"55","status":"COMPLETED","data":"caf`+"\uFFFD"+`xxx`,
+		) ||
+		!utf8.ValidString(got) {
 		t.Errorf("%.80s %v", got, err)
 	}
 	for name, bring := range map[string]struct {
 		user    int64
 		request string
 	}{"another user": {8, "r"}, "an unknown request": {7, "nobody"}} {
-		if _, err := w.fetch(t, bring.user, bring.request); fault.Of(err) == nil || fault.Of(err).Kind != fault.NotFound {
+		if _, err := w.fetch(t, bring.user, bring.request); fault.Of(err) == nil ||
+			fault.Of(err).Kind != fault.NotFound {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -70,13 +76,20 @@ func TestALargeFailureSaysWhatFailed(t *testing.T) {
 	s := w.service()
 	w.expect(t, s, "r", "c", "55")
 	big := json.RawMessage(`"` + strings.Repeat("x", fanouttest.MaxBody) + `"`)
-	in := fanout.Result{RequestID: "r", Status: "FAILED", Error: &frame.Error{Code: 7, Message: "x" + strings.Repeat("é", 2000), Data: big}}
+	in := fanout.Result{
+		RequestID: "r",
+		Status:    "FAILED",
+		Error:     &frame.Error{Code: 7, Message: "x" + strings.Repeat("é", 2000), Data: big},
+	}
 	if _, err := s.Complete(t.Context(), in); err != nil {
 		t.Fatal(err)
 	}
 	frames := w.frames.All("c")
 	body := string(frames[len(frames)-1].Body)
-	if !strings.Contains(body, `"status":"FAILED","error":{"code":7,"message":"xéééé`) || !strings.Contains(body, `"url":"/api/results/r"`) || !utf8.ValidString(body) || strings.Contains(body, "\uFFFD") {
+	if !strings.Contains(body, `"status":"FAILED","error":{"code":7,"message":"xéééé`) ||
+		!strings.Contains(body, `"url":"/api/results/r"`) ||
+		!utf8.ValidString(body) ||
+		strings.Contains(body, "\uFFFD") {
 		t.Errorf("%.200s", body)
 	}
 }
@@ -95,11 +108,18 @@ func TestWhatWasKeptIsForgottenUnlessItCounts(t *testing.T) {
 		return name
 	}
 	first := kept()
-	if _, err := s.Complete(t.Context(), fanout.Result{RequestID: "r", Status: "COMPLETED", Kept: first, Size: 1 << 24}); err != nil {
+	if _, err := s.Complete(
+		t.Context(),
+		fanout.Result{RequestID: "r", Status: "COMPLETED", Kept: first, Size: 1 << 24},
+	); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // repeated by its worker
-		if d, err := s.Complete(t.Context(), fanout.Result{RequestID: "r", Status: "COMPLETED", Kept: kept(), Size: 1 << 24}); err != nil || !d.Repeated {
+		if d, err := s.Complete(
+			t.Context(),
+			fanout.Result{RequestID: "r", Status: "COMPLETED", Kept: kept(), Size: 1 << 24},
+		); err != nil ||
+			!d.Repeated {
 			t.Fatal(d, err)
 		}
 	}

@@ -275,7 +275,10 @@ func (s *Stream) write(frames []Frame, replies []Outgoing, ping bool) error {
 	out := make([]Outgoing, 0, len(frames)+len(replies)+1)
 	for _, f := range frames {
 		id := Position{Epoch: s.epoch, Seq: f.Seq, Client: s.client.ID}.String()
-		out = append(out, Outgoing{ID: id, Event: f.Event, Body: noetlwire.ValidText(f.Body)}) // earlier versions stored any
+		out = append(
+			out,
+			Outgoing{ID: id, Event: f.Event, Body: noetlwire.ValidText(f.Body)},
+		) // earlier versions stored any
 	}
 	out = append(out, replies...)
 	if ping {

@@ -81,7 +81,8 @@ func randomStream(t *testing.T, rnd *rand.Rand) {
 		t.Fatalf("%d of %d frames", len(got), len(want))
 	}
 	for i := range want {
-		if string(got[i].Body) != string(want[i].Body) || got[i].ID != (fanout.Position{Epoch: "e1", Seq: want[i].Seq, Client: client}).String() {
+		if string(got[i].Body) != string(want[i].Body) ||
+			got[i].ID != (fanout.Position{Epoch: "e1", Seq: want[i].Seq, Client: client}).String() {
 			t.Fatalf("frame %d is %s %s, want %s", i, got[i].ID, got[i].Body, want[i].Body)
 		}
 	}
@@ -138,7 +139,21 @@ func TestAnAnnouncedFrameThatACopyOfTheLogDoesNotHaveYetIsReadLater(t *testing.T
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		lag := &laggingLog{Frames: w.frames}
-		h := fanout.NewHub(t.Context(), fanout.HubConfig{Heartbeat: time.Minute, QueueFrames: 8, QueueBytes: 1 << 16, MaxStreams: 9, StreamsPerUser: 9}, lag, w.frames, w.clients, w.sessions, w.service().Logger)
+		h := fanout.NewHub(
+			t.Context(),
+			fanout.HubConfig{
+				Heartbeat:      time.Minute,
+				QueueFrames:    8,
+				QueueBytes:     1 << 16,
+				MaxStreams:     9,
+				StreamsPerUser: 9,
+			},
+			lag,
+			w.frames,
+			w.clients,
+			w.sessions,
+			w.service().Logger,
+		)
 		conn, a := w.stream(t, h, 7, "", "")
 		synctest.Wait()
 		lag.set(true)

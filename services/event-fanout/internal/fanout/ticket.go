@@ -43,7 +43,10 @@ func (s *Service) IssueTicket(ctx context.Context, token string) (Ticket, error)
 	if err := s.Tickets.Put(ctx, name, sealed); err != nil {
 		return Ticket{}, err
 	}
-	return Ticket{Ticket: base64.RawURLEncoding.EncodeToString(secret[:]), ExpiresIn: int(TicketLife / time.Second)}, nil
+	return Ticket{
+		Ticket:    base64.RawURLEncoding.EncodeToString(secret[:]),
+		ExpiresIn: int(TicketLife / time.Second),
+	}, nil
 }
 
 // RedeemTicket returns the session token of a ticket, once.
@@ -67,7 +70,8 @@ func (s *Service) RedeemTicket(ctx context.Context, ticket string) (token string
 		return "", err
 	}
 	plain, err := seal.Open(nil, nil, sealed, []byte(name))
-	if err != nil || len(plain) < 8 || s.Now().UnixNano() >= int64(binary.BigEndian.Uint64(plain)) { //nolint:gosec // written above
+	if err != nil || len(plain) < 8 ||
+		s.Now().UnixNano() >= int64(binary.BigEndian.Uint64(plain)) { //nolint:gosec // written above
 		return "", errBadTicket()
 	}
 	return string(plain[8:]), nil

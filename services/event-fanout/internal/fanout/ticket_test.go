@@ -96,7 +96,8 @@ func FuzzRedeemTicket(f *testing.F) {
 	f.Add(ticket.Ticket[:42])
 	f.Fuzz(func(t *testing.T, s string) {
 		token, err := w.service().RedeemTicket(t.Context(), s)
-		if (err == nil && s != ticket.Ticket) || (err != nil && fault.Of(err).Kind != fault.Unauthenticated) || errors.Is(err, context.Canceled) {
+		if (err == nil && s != ticket.Ticket) || (err != nil && fault.Of(err).Kind != fault.Unauthenticated) ||
+			errors.Is(err, context.Canceled) {
 			t.Errorf("%q gave %q, %v", s, token, err)
 		}
 	})

@@ -34,34 +34,75 @@ type world struct {
 
 func newWorld() *world {
 	return &world{
-		frames: fanouttest.NewFrames(), clients: fanouttest.NewClients(), requests: fanouttest.NewRequests(),
-		routes: fanouttest.NewRoutes(), pending: fanouttest.NewPending(), events: fanouttest.NewLifecycle(), settler: &fanouttest.Settler{}, sessions: fanouttest.NewSessions(), relay: fanouttest.NewRelay(), results: fanouttest.NewResults(32 << 20),
-		tickets: fanouttest.NewTickets(), commands: fanouttest.NewCommands(),
+		frames:   fanouttest.NewFrames(),
+		clients:  fanouttest.NewClients(),
+		requests: fanouttest.NewRequests(),
+		routes:   fanouttest.NewRoutes(),
+		pending:  fanouttest.NewPending(),
+		events:   fanouttest.NewLifecycle(),
+		settler:  &fanouttest.Settler{},
+		sessions: fanouttest.NewSessions(),
+		relay:    fanouttest.NewRelay(),
+		results:  fanouttest.NewResults(32 << 20),
+		tickets:  fanouttest.NewTickets(),
+		commands: fanouttest.NewCommands(),
 	}
 }
 
 func (w *world) service() *fanout.Service {
 	return fanout.New(fanout.Deps{
-		Frames: w.frames, Feed: w.frames, Clients: w.clients, Requests: w.requests, Routes: w.routes, Pending: w.pending, Lifecycle: w.events, Settler: w.settler, Relay: w.relay, Results: w.results, Tickets: w.tickets, Commands: w.commands,
-		Logger: slog.New(slog.DiscardHandler), NewID: func() string { return fmt.Sprintf("client-%d", w.ids.Add(1)) }, Now: time.Now,
-		Forwarded: []string{"step.exit", fanout.EventCompleted, fanout.EventFailed, fanout.EventCancelled}, Version: "test",
+		Frames:    w.frames,
+		Feed:      w.frames,
+		Clients:   w.clients,
+		Requests:  w.requests,
+		Routes:    w.routes,
+		Pending:   w.pending,
+		Lifecycle: w.events,
+		Settler:   w.settler,
+		Relay:     w.relay,
+		Results:   w.results,
+		Tickets:   w.tickets,
+		Commands:  w.commands,
+		Logger: slog.New(
+			slog.DiscardHandler,
+		),
+		NewID:     func() string { return fmt.Sprintf("client-%d", w.ids.Add(1)) },
+		Now:       time.Now,
+		Forwarded: []string{"step.exit", fanout.EventCompleted, fanout.EventFailed, fanout.EventCancelled},
+		Version:   "test",
 	})
 }
 
 func (w *world) hub(edit func(*fanout.HubConfig)) *fanout.Hub {
-	cfg := fanout.HubConfig{Heartbeat: 30 * time.Second, QueueFrames: 8, QueueBytes: 1 << 16, MaxStreams: 1000, StreamsPerUser: 100}
+	cfg := fanout.HubConfig{
+		Heartbeat:      30 * time.Second,
+		QueueFrames:    8,
+		QueueBytes:     1 << 16,
+		MaxStreams:     1000,
+		StreamsPerUser: 100,
+	}
 	if edit != nil {
 		edit(&cfg)
 	}
-	return fanout.NewHub(context.Background(), cfg, w.frames, w.frames, w.clients, w.sessions, slog.New(slog.DiscardHandler))
+	return fanout.NewHub(
+		context.Background(), cfg, w.frames, w.frames, w.clients, w.sessions, slog.New(slog.DiscardHandler),
+	)
 }
 
 // stream attaches a client and opens a stream on a fake connection.
-func (w *world) stream(t *testing.T, h *fanout.Hub, user int64, client, lastID string) (*fanouttest.Conn, fanout.Attachment) {
+func (w *world) stream(
+	t *testing.T, h *fanout.Hub, user int64, client, lastID string,
+) (*fanouttest.Conn, fanout.Attachment) {
 	t.Helper()
 	token := fmt.Sprintf("token-%d", user)
 	a, err := w.service().Attach(context.Background(), fanout.AttachRequest{
-		Session: &authwire.Session{User: authwire.User{UserID: user}, ExpiresAt: time.Now().Add(time.Hour)}, SessionKey: authwire.KeyOf(token), ClientID: client, LastEventID: lastID,
+		Session: &authwire.Session{
+			User:      authwire.User{UserID: user},
+			ExpiresAt: time.Now().Add(time.Hour),
+		},
+		SessionKey:  authwire.KeyOf(token),
+		ClientID:    client,
+		LastEventID: lastID,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +116,10 @@ func (w *world) stream(t *testing.T, h *fanout.Hub, user int64, client, lastID s
 
 func (w *world) append(t *testing.T, client string, n int) {
 	t.Helper()
-	if err := w.frames.Append(context.Background(), client, fanout.NewFrame{Event: "f", DedupID: fmt.Sprint(client, n), Body: []byte(fmt.Sprint(n))}); err != nil {
+	if err := w.frames.Append(
+		context.Background(), client,
+		fanout.NewFrame{Event: "f", DedupID: fmt.Sprint(client, n), Body: []byte(fmt.Sprint(n))},
+	); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -96,7 +140,10 @@ func (w *world) expect(t *testing.T, s *fanout.Service, request, client, executi
 	if _, err := w.clients.Claim(t.Context(), fanout.Client{ID: client, Owner: "id:7"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Expect(t.Context(), fanoutwire.ExpectRequest{RequestID: request, ClientID: client, Owner: "id:7", PlaybookPath: "p"}); err != nil {
+	if _, err := s.Expect(
+		t.Context(),
+		fanoutwire.ExpectRequest{RequestID: request, ClientID: client, Owner: "id:7", PlaybookPath: "p"},
+	); err != nil {
 		t.Fatal(err)
 	}
 	if execution == "" {

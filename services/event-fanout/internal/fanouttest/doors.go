@@ -74,7 +74,14 @@ type Commands struct {
 
 // NewCommands makes one that answers every command with execution 582940187123449857.
 func NewCommands() *Commands {
-	return &Commands{answered: edgewire.ExecuteResponse{RequestID: "req-1", ExecutionID: "582940187123449857", Name: "demo/echo", Status: "started"}}
+	return &Commands{
+		answered: edgewire.ExecuteResponse{
+			RequestID:   "req-1",
+			ExecutionID: "582940187123449857",
+			Name:        "demo/echo",
+			Status:      "started",
+		},
+	}
 }
 
 // Fail makes every call fail with err, until Fail(nil).

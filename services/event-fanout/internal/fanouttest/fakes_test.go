@@ -38,12 +38,15 @@ func TestFakesKeepTheirPorts(t *testing.T) {
 		s := fanouttest.NewTickets()
 		return s, s
 	})
-	fanouttest.RunCommands(t, func(_ *testing.T, answer edgewire.ExecuteResponse, err error) (fanout.Commands, func() []any) {
-		c := fanouttest.NewCommands()
-		c.Answer(answer)
-		c.Fail(err)
-		return c, c.Seen
-	})
+	fanouttest.RunCommands(
+		t,
+		func(_ *testing.T, answer edgewire.ExecuteResponse, err error) (fanout.Commands, func() []any) {
+			c := fanouttest.NewCommands()
+			c.Answer(answer)
+			c.Fail(err)
+			return c, c.Seen
+		},
+	)
 }
 
 func TestConn(t *testing.T) {

@@ -39,7 +39,15 @@ type Frames struct {
 
 // NewFrames makes an empty log.
 func NewFrames() *Frames {
-	return &Frames{epoch: 1, first: 1, byClient: map[string][]fanout.Frame{}, seen: map[string]bool{}, evicted: map[string]bool{}, follow: map[string]map[int]func(fanout.Frame, uint64){}, alive: map[string]map[int]func() bool{}}
+	return &Frames{
+		epoch:    1,
+		first:    1,
+		byClient: map[string][]fanout.Frame{},
+		seen:     map[string]bool{},
+		evicted:  map[string]bool{},
+		follow:   map[string]map[int]func(fanout.Frame, uint64){},
+		alive:    map[string]map[int]func() bool{},
+	}
 }
 
 // Fail makes every call on the log fail with err, until Fail(nil).

@@ -68,8 +68,14 @@ func (l *Lifecycle) Publish(executionID, eventType, step string) fanout.Lifecycl
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.add(fanout.LifecycleEvent{
-		ID:    executionID + "." + strconv.Itoa(len(l.log)),
-		State: fanout.State{ExecutionID: executionID, EventType: eventType, StepName: step, Status: "ok", At: "2026-01-02T03:04:05Z"},
+		ID: executionID + "." + strconv.Itoa(len(l.log)),
+		State: fanout.State{
+			ExecutionID: executionID,
+			EventType:   eventType,
+			StepName:    step,
+			Status:      "ok",
+			At:          "2026-01-02T03:04:05Z",
+		},
 	})
 }
 
@@ -108,7 +114,9 @@ func (l *Lifecycle) Append(_ context.Context, events []fanout.LifecycleEvent) er
 }
 
 // After implements the port.
-func (l *Lifecycle) After(_ context.Context, executionID string, seq uint64, limit int) ([]fanout.LifecycleEvent, bool, error) {
+func (l *Lifecycle) After(
+	_ context.Context, executionID string, seq uint64, limit int,
+) ([]fanout.LifecycleEvent, bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reads++
@@ -340,7 +348,12 @@ func (s *Source) Settle(context.Context) error { return nil }
 func (*Source) Optional() bool { return false }
 
 // Read implements the port.
-func (s *Source) Read(ctx context.Context, cursor fanout.Cursor, report func(fanout.SourceState), take func(context.Context, fanout.SourceBatch) error) error {
+func (s *Source) Read(
+	ctx context.Context,
+	cursor fanout.Cursor,
+	report func(fanout.SourceState),
+	take func(context.Context, fanout.SourceBatch) error,
+) error {
 	s.mu.Lock()
 	refused := s.refused
 	s.mu.Unlock()
@@ -355,7 +368,10 @@ func (s *Source) Read(ctx context.Context, cursor fanout.Cursor, report func(fan
 		s.mu.Unlock()
 		if len(batch) > 0 {
 			at += len(batch)
-			if err := take(ctx, fanout.SourceBatch{Part: "all", Position: strconv.Itoa(at), Events: batch}); err != nil {
+			if err := take(
+				ctx,
+				fanout.SourceBatch{Part: "all", Position: strconv.Itoa(at), Events: batch},
+			); err != nil {
 				return err
 			}
 			continue

@@ -120,7 +120,10 @@ func RunResultStore(t *testing.T, newStore func(*testing.T) fanout.ResultStore) 
 		t.Parallel()
 		s := newStore(t)
 		broken := errors.New("broken off")
-		if _, _, err := s.Put(t.Context(), io.MultiReader(bytes.NewReader(big), iotest.ErrReader(broken))); !errors.Is(err, broken) {
+		if _, _, err := s.Put(t.Context(), io.MultiReader(bytes.NewReader(big), iotest.ErrReader(broken))); !errors.Is(
+			err,
+			broken,
+		) {
 			t.Errorf("got %v", err)
 		}
 	})

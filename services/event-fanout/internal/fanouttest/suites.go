@@ -26,7 +26,13 @@ func isKind(err error, want fault.Kind) bool {
 
 func put(t *testing.T, log fanout.FrameLog, client, id string) {
 	t.Helper()
-	must(t, log.Append(t.Context(), client, fanout.NewFrame{Event: "e/" + id, DedupID: client + ":" + id, Body: []byte(`"` + id + `"`)}))
+	must(
+		t,
+		log.Append(
+			t.Context(), client,
+			fanout.NewFrame{Event: "e/" + id, DedupID: client + ":" + id, Body: []byte(`"` + id + `"`)},
+		),
+	)
 }
 
 func bodies(frames []fanout.Frame) string {
@@ -105,7 +111,9 @@ func RunFrameLog(t *testing.T, newLog func(*testing.T) fanout.FrameLog) {
 		var wg sync.WaitGroup
 		for range 20 {
 			wg.Go(func() {
-				if err := l.Append(t.Context(), "a", fanout.NewFrame{Event: "e", DedupID: "same", Body: []byte("1")}); err != nil {
+				if err := l.Append(
+					t.Context(), "a", fanout.NewFrame{Event: "e", DedupID: "same", Body: []byte("1")},
+				); err != nil {
 					t.Error(err)
 				}
 			})
@@ -168,7 +176,9 @@ func RunLiveFeed(t *testing.T, newFeeds func(*testing.T) (log fanout.FrameLog, a
 				put(t, log, "other", fmt.Sprintf("%d-%d", round, i))
 				put(t, log, "a", fmt.Sprintf("%d-%d", round, i))
 			}
-			testkit.Eventually(t, "50 live frames", func() bool { mu.Lock(); defer mu.Unlock(); return len(live) >= 50 })
+			testkit.Eventually(
+				t, "50 live frames", func() bool { mu.Lock(); defer mu.Unlock(); return len(live) >= 50 },
+			)
 			mu.Lock()
 			last := backlog[len(backlog)-1].Seq
 			for i, f := range live {
@@ -213,10 +223,14 @@ func RunLiveFeed(t *testing.T, newFeeds func(*testing.T) (log fanout.FrameLog, a
 		stop, err := a.Follow("a", func(fanout.Frame, uint64) {}, yes)
 		must(t, err)
 		for _, f := range []fanout.LiveFeed{a, b} {
-			testkit.Eventually(t, "present", func() bool { here, err := f.Present(t.Context(), "a"); return here && err == nil })
+			testkit.Eventually(
+				t, "present", func() bool { here, err := f.Present(t.Context(), "a"); return here && err == nil },
+			)
 		}
 		stop()
-		testkit.Eventually(t, "absent", func() bool { here, err := b.Present(t.Context(), "a"); return !here && err == nil })
+		testkit.Eventually(
+			t, "absent", func() bool { here, err := b.Present(t.Context(), "a"); return !here && err == nil },
+		)
 		stop, err = a.Follow("b", func(fanout.Frame, uint64) {}, func() bool { return false })
 		must(t, err)
 		defer stop()
@@ -335,7 +349,8 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		})
 		wg.Wait()
 		got, err := s.Get(t.Context(), "r")
-		if err != nil || len(seen) != 1 || !seen[got.ExecutionID] || !got.Done || got.Result != "kept" || got.Attempt != r.Attempt {
+		if err != nil || len(seen) != 1 || !seen[got.ExecutionID] || !got.Done || got.Result != "kept" ||
+			got.Attempt != r.Attempt {
 			t.Fatalf("%+v %v %v", got, seen, err)
 		}
 	})

@@ -53,10 +53,19 @@ func RunTicketStore(t *testing.T, newStores func(*testing.T) (a, b fanout.Ticket
 
 // RunCommands is the conformance suite of [fanout.Commands]. newCommands makes the port with an
 // edge-proxy behind it that answers as given, and reports what it got.
-func RunCommands(t *testing.T, newCommands func(t *testing.T, answer edgewire.ExecuteResponse, err error) (c fanout.Commands, seen func() []any)) {
+func RunCommands(
+	t *testing.T,
+	newCommands func(t *testing.T, answer edgewire.ExecuteResponse, err error) (c fanout.Commands, seen func() []any),
+) {
 	t.Helper()
 	answer := edgewire.ExecuteResponse{RequestID: "req-1", ExecutionID: "582940187123449857", Status: "started"}
-	execute := edgewire.ExecuteRequest{SessionToken: "t", ClientID: "c", Name: "demo/echo", Variables: []byte(`{"n":12345678901234567890}`), ResourceKind: "playbook"}
+	execute := edgewire.ExecuteRequest{
+		SessionToken: "t",
+		ClientID:     "c",
+		Name:         "demo/echo",
+		Variables:    []byte(`{"n":12345678901234567890}`),
+		ResourceKind: "playbook",
+	}
 	rerun := edgewire.RerunRequest{SessionToken: "t", ClientID: "c", ExecutionID: "5", Variables: []byte(`{}`)}
 	cancel := edgewire.CancelRequest{SessionToken: "t", ExecutionID: "5", Reason: "enough"}
 	t.Run("a command arrives once, as it was sent, and so does the answer", func(t *testing.T) {
@@ -68,7 +77,9 @@ func RunCommands(t *testing.T, newCommands func(t *testing.T, answer edgewire.Ex
 		must(t, err1)
 		must(t, err2)
 		must(t, err3)
-		if got1.ExecutionID != answer.ExecutionID || got1.RequestID != answer.RequestID || got2.Status != answer.Status || got3.ExecutionID != answer.ExecutionID {
+		if got1.ExecutionID != answer.ExecutionID || got1.RequestID != answer.RequestID ||
+			got2.Status != answer.Status ||
+			got3.ExecutionID != answer.ExecutionID {
 			t.Errorf("%+v %+v %+v", got1, got2, got3)
 		}
 		if diff := cmp.Diff([]any{execute, rerun, cancel}, seen()); diff != "" {
@@ -82,7 +93,10 @@ func RunCommands(t *testing.T, newCommands func(t *testing.T, answer edgewire.Ex
 		_, err2 := c.Rerun(t.Context(), rerun)
 		_, err3 := c.Cancel(t.Context(), cancel)
 		for _, err := range []error{err1, err2, err3} {
-			if f := fault.Of(err); f == nil || f.Kind != fault.Denied || f.Code != "no_permission" || f.Message != "you may not execute this" {
+			if f := fault.Of(
+				err,
+			); f == nil || f.Kind != fault.Denied || f.Code != "no_permission" ||
+				f.Message != "you may not execute this" {
 				t.Error(err)
 			}
 		}

@@ -95,7 +95,8 @@ func RunPendingIndex(t *testing.T, newIndex func(*testing.T) fanout.PendingIndex
 		for i := range 1100 {
 			must(t, x.Add(t.Context(), "c", "r"+strconv.Itoa(i)))
 		}
-		if got, err := x.List(t.Context(), "c"); err != nil || len(got) != 1100 || got[0] != "r0" || got[1099] != "r1099" {
+		if got, err := x.List(t.Context(), "c"); err != nil || len(got) != 1100 || got[0] != "r0" ||
+			got[1099] != "r1099" {
 			t.Fatal(len(got), err)
 		}
 		for i := range 1100 {
@@ -110,7 +111,10 @@ func RunPendingIndex(t *testing.T, newIndex func(*testing.T) fanout.PendingIndex
 
 // RunCallbackRelay is the conformance suite of [fanout.CallbackRelay]. wait makes somebody
 // wait for a request.
-func RunCallbackRelay(t *testing.T, newRelay func(*testing.T) (relay fanout.CallbackRelay, wait func(id string, take func([]byte)))) {
+func RunCallbackRelay(
+	t *testing.T,
+	newRelay func(*testing.T) (relay fanout.CallbackRelay, wait func(id string, take func([]byte))),
+) {
 	t.Helper()
 	t.Run("it reaches who waits, and only says so then", func(t *testing.T) {
 		t.Parallel()
@@ -120,7 +124,8 @@ func RunCallbackRelay(t *testing.T, newRelay func(*testing.T) (relay fanout.Call
 		}
 		got := make(chan string, 1)
 		wait("r", func(b []byte) { got <- string(b) })
-		if delivered, err := relay.Deliver(t.Context(), "r", []byte(`{"a":1}`)); !delivered || err != nil || <-got != `{"a":1}` {
+		if delivered, err := relay.Deliver(t.Context(), "r", []byte(`{"a":1}`)); !delivered || err != nil ||
+			<-got != `{"a":1}` {
 			t.Fatal(delivered, err)
 		}
 	})

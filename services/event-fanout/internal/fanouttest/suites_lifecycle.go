@@ -18,7 +18,16 @@ import (
 const bigExecution = "582940187123449857" // above 2^53: a float would change it
 
 func stepExit(execution, id, step string) fanout.LifecycleEvent {
-	return fanout.LifecycleEvent{ID: id, State: fanout.State{ExecutionID: execution, EventType: "step.exit", StepName: step, Status: "ok", At: "2026-01-02T03:04:05Z"}}
+	return fanout.LifecycleEvent{
+		ID: id,
+		State: fanout.State{
+			ExecutionID: execution,
+			EventType:   "step.exit",
+			StepName:    step,
+			Status:      "ok",
+			At:          "2026-01-02T03:04:05Z",
+		},
+	}
 }
 
 // RunLifecycleLog is the conformance suite of [fanout.LifecycleLog]. refuse makes a log that newLog made refuse events
@@ -30,7 +39,10 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) (log fanout.Lifecycle
 		log, _ := newLog(t)
 		var batch []fanout.LifecycleEvent
 		for i := range 7 {
-			batch = append(batch, stepExit(bigExecution, "a"+strconv.Itoa(i), strconv.Itoa(i)), stepExit("2", "b"+strconv.Itoa(i), "other"))
+			batch = append(
+				batch, stepExit(bigExecution, "a"+strconv.Itoa(i), strconv.Itoa(i)),
+				stepExit("2", "b"+strconv.Itoa(i), "other"),
+			)
 		}
 		must(t, log.Append(t.Context(), batch))
 		var got []string
@@ -59,10 +71,18 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) (log fanout.Lifecycle
 		t.Parallel()
 		log, _ := newLog(t)
 		must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("1", "a", "s0"), stepExit("1", "b", "s1")}))
-		must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("1", "a", "s0"), stepExit("1", "b", "s1"), stepExit("1", "c", "s2")}))
+		must(
+			t,
+			log.Append(
+				t.Context(),
+				[]fanout.LifecycleEvent{stepExit("1", "a", "s0"), stepExit("1", "b", "s1"), stepExit("1", "c", "s2")},
+			),
+		)
 		events, _, err := log.After(t.Context(), "1", 0, 10)
 		must(t, err)
-		want := []fanout.State{stepExit("1", "", "s0").State, stepExit("1", "", "s1").State, stepExit("1", "", "s2").State}
+		want := []fanout.State{
+			stepExit("1", "", "s0").State, stepExit("1", "", "s1").State, stepExit("1", "", "s2").State,
+		}
 		var got []fanout.State
 		for _, e := range events {
 			got = append(got, e.State)
@@ -76,7 +96,8 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) (log fanout.Lifecycle
 		log, refuse := newLog(t)
 		must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("2", "other", "s")}))
 		batch := []fanout.LifecycleEvent{
-			stepExit("1", "a", "s0"), stepExit("2", "x", "s"), stepExit("1", "b", strings.Repeat("x", 4<<10)), stepExit("1", "c", "s2"), stepExit("2", "y", "s"),
+			stepExit("1", "a", "s0"), stepExit("2", "x", "s"), stepExit("1", "b", strings.Repeat("x", 4<<10)),
+			stepExit("1", "c", "s2"), stepExit("2", "y", "s"),
 		}
 		refuse(true)
 		if err := log.Append(t.Context(), batch); err == nil {
@@ -107,7 +128,15 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) (log fanout.Lifecycle
 		noID := stepExit("1", strings.Repeat("i", 70<<10), "header")
 		noTrace := stepExit("1", "t", "trace")
 		noTrace.Trace = map[string]string{"tracestate": large}
-		must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("1", "a", "s0"), stepExit("1", "b", large), noID, noTrace, stepExit("1", "c", "s1")}))
+		must(
+			t,
+			log.Append(
+				t.Context(),
+				[]fanout.LifecycleEvent{
+					stepExit("1", "a", "s0"), stepExit("1", "b", large), noID, noTrace, stepExit("1", "c", "s1"),
+				},
+			),
+		)
 		must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("1", "b", large)}))
 		events, _, err := log.After(t.Context(), "1", 0, 10)
 		must(t, err)
@@ -134,7 +163,10 @@ func RunLeases(t *testing.T, newStores func(*testing.T) (a, b fanout.Leases, lif
 		if _, err := b.Acquire(waiting, "s"); err == nil {
 			t.Fatal("two hold the lease")
 		}
-		want := fanout.SourceRecord{Cursor: fanout.Cursor{"x": "7"}, State: fanout.SourceState{Reading: "r", Since: time.Unix(1, 0).UTC()}}
+		want := fanout.SourceRecord{
+			Cursor: fanout.Cursor{"x": "7"},
+			State:  fanout.SourceState{Reading: "r", Since: time.Unix(1, 0).UTC()},
+		}
 		must(t, first.Save(t.Context(), want))
 		r, err := b.Peek(t.Context(), "s")
 		if err != nil || r.Holder == "" || r.State != want.State {

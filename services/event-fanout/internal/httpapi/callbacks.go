@@ -51,7 +51,11 @@ type callbacks struct {
 
 func newCallbacks(large LargeResults) *callbacks {
 	large.scanned, large.time = cmp.Or(large.scanned, fanout.MaxCallback), cmp.Or(large.time, keepTime)
-	return &callbacks{large: large, slots: make(chan struct{}, maxKeeping), queue: make(chan struct{}, maxKeeping+maxWaiting)}
+	return &callbacks{
+		large: large,
+		slots: make(chan struct{}, maxKeeping),
+		queue: make(chan struct{}, maxKeeping+maxWaiting),
+	}
 }
 
 // upload is what one request holds outside its own memory.
@@ -110,15 +114,20 @@ func (c *callbacks) read(r *http.Request, decode func([]byte) (fanout.Result, er
 var errEnough = errors.New("larger than the largest result")
 
 func errTooLarge(most int64) error {
-	return fault.New(fault.TooLarge, "callback_too_large", "a callback may have at most "+strconv.FormatInt(most, 10)+" bytes")
+	return fault.New(
+		fault.TooLarge, "callback_too_large", "a callback may have at most "+strconv.FormatInt(most, 10)+" bytes",
+	)
 }
 
 func errBusyKeeping(err error) error {
-	return fault.Wrap(err, fault.Unavailable, "too_many_large_results", "too many large results are being stored; try again").After(time.Second)
+	return fault.Wrap(err, fault.Unavailable, "too_many_large_results", "too many large results are being stored; try again").
+		After(time.Second)
 }
 
 func errTooSlow(err error) error {
-	return fault.Wrap(err, fault.Timeout, "callback_too_slow", "the callback took too long to come or to be stored; try again")
+	return fault.Wrap(
+		err, fault.Timeout, "callback_too_slow", "the callback took too long to come or to be stored; try again",
+	)
 }
 
 // keep puts a callback into the store while it comes in, and reads what it says about itself. It holds
@@ -157,7 +166,12 @@ func (c *callbacks) put(ctx context.Context, body io.Reader) (fanout.Result, err
 		_, _ = io.Copy(io.Discard, pipe) // the store still wants it
 		scanned <- scan{result, err}
 	}()
-	from := &counter{ctx: ctx, from: noetlwire.NewTextReader(noetlwire.NewLenientReader(body)), to: copied, enough: c.large.Max}
+	from := &counter{
+		ctx:    ctx,
+		from:   noetlwire.NewTextReader(noetlwire.NewLenientReader(body)),
+		to:     copied,
+		enough: c.large.Max,
+	}
 	name, _, err := c.large.Store.Put(ctx, from)
 	kept := err == nil
 	if kind, failed := fault.KindOf(err); errors.Is(err, errEnough) || (failed && kind == fault.TooLarge) {

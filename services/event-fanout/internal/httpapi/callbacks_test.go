@@ -40,21 +40,43 @@ func newWorkers(t *testing.T, large httpapi.LargeResults, edit func(*endpoints.S
 	w := &workers{frames: fanouttest.NewFrames(), results: fanouttest.NewResults(64 * mib)}
 	clients := fanouttest.NewClients()
 	svc := fanout.New(fanout.Deps{
-		Frames: w.frames, Feed: w.frames, Clients: clients, Requests: fanouttest.NewRequests(), Routes: fanouttest.NewRoutes(), Pending: fanouttest.NewPending(),
-		Lifecycle: fanouttest.NewLifecycle(), Settler: &fanouttest.Settler{}, Relay: fanouttest.NewRelay(), Results: w.results, Logger: tel.Logger, Now: time.Now,
+		Frames:    w.frames,
+		Feed:      w.frames,
+		Clients:   clients,
+		Requests:  fanouttest.NewRequests(),
+		Routes:    fanouttest.NewRoutes(),
+		Pending:   fanouttest.NewPending(),
+		Lifecycle: fanouttest.NewLifecycle(),
+		Settler:   &fanouttest.Settler{},
+		Relay:     fanouttest.NewRelay(),
+		Results:   w.results,
+		Logger:    tel.Logger,
+		Now:       time.Now,
 	})
 	if _, err := clients.Claim(t.Context(), fanout.Client{ID: "c", Owner: "id:7"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := svc.Expect(t.Context(), fanoutwire.ExpectRequest{RequestID: "r", ClientID: "c", Owner: "id:7", PlaybookPath: "p"}); err != nil {
+	if _, err := svc.Expect(
+		t.Context(),
+		fanoutwire.ExpectRequest{RequestID: "r", ClientID: "c", Owner: "id:7", PlaybookPath: "p"},
+	); err != nil {
 		t.Fatal(err)
 	}
-	w.set = endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(prometheus.NewRegistry(), "test")})
+	w.set = endpoints.New(
+		svc,
+		kit.Observer{
+			Logger:   tel.Logger,
+			Tracer:   tel.Tracer(),
+			Duration: kit.NewDuration(prometheus.NewRegistry(), "test"),
+		},
+	)
 	if edit != nil {
 		edit(&w.set)
 	}
 	large.Store, large.Message = w.results, func() int64 { return mib }
-	srv := httptest.NewServer(httpapi.Internal(w.set, large, "", prometheus.NewCounter(prometheus.CounterOpts{Name: "x"})))
+	srv := httptest.NewServer(
+		httpapi.Internal(w.set, large, "", prometheus.NewCounter(prometheus.CounterOpts{Name: "x"})),
+	)
 	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
 	w.url = srv.URL + "/api/internal/callback/async"
 	return w
@@ -120,7 +142,9 @@ func TestWhatWasKeptForARefusedCallbackIsForgotten(t *testing.T) {
 			return fanout.Delivery{}, fault.New(fault.RateLimited, "busy", "busy")
 		})
 	})
-	if status, answer := w.post(t.Context(), t, strings.NewReader(callback(3*mib))); status != http.StatusTooManyRequests {
+	if status, answer := w.post(
+		t.Context(), t, strings.NewReader(callback(3*mib)),
+	); status != http.StatusTooManyRequests {
 		t.Errorf("%d %s", status, answer)
 	}
 	if names := w.results.Names(); len(names) != 0 {

@@ -40,7 +40,10 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	if r.Method != http.MethodGet { // the mux sends HEAD here too
 		w.Header().Set("Allow", http.MethodGet)
-		httpkit.WriteJSON(w, http.StatusMethodNotAllowed, httpkit.ErrorBody{Error: "this path takes GET", Code: "method_not_allowed"})
+		httpkit.WriteJSON(
+			w, http.StatusMethodNotAllowed,
+			httpkit.ErrorBody{Error: "this path takes GET", Code: "method_not_allowed"},
+		)
 		return
 	}
 	if r.URL.Query().Get("ticket") == "" && !e.Origins.AllowStream(r) { // with a ticket the cookie does not count
@@ -85,7 +88,10 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // firstMessages are what a client gets before any frame.
 func firstMessages(a fanout.Attachment) []fanout.Outgoing {
-	first := []fanout.Outgoing{{ID: a.ID, Event: frame.EventMessage, Body: a.Init}, {Event: frame.MethodPing, Body: frame.Ping()}}
+	first := []fanout.Outgoing{
+		{ID: a.ID, Event: frame.EventMessage, Body: a.Init},
+		{Event: frame.MethodPing, Body: frame.Ping()},
+	}
 	if a.Gap != nil {
 		first = append(first, fanout.Outgoing{Event: frame.MethodGap, Body: a.Gap})
 	}

@@ -44,15 +44,46 @@ func newEventsWith(checks int64, commands fanout.Commands) (*httpapi.Events, *fa
 	tel := telemetry.Nop("test")
 	frames, clients := fanouttest.NewFrames(), fanouttest.NewClients()
 	svc := fanout.New(fanout.Deps{
-		Frames: frames, Feed: frames, Clients: clients, Requests: fanouttest.NewRequests(), Routes: fanouttest.NewRoutes(), Pending: fanouttest.NewPending(),
-		Lifecycle: fanouttest.NewLifecycle(), Settler: &fanouttest.Settler{}, Relay: fanouttest.NewRelay(), Tickets: fanouttest.NewTickets(), Commands: commands,
-		Logger: tel.Logger, NewID: func() string { return "client" }, Now: time.Now,
+		Frames:    frames,
+		Feed:      frames,
+		Clients:   clients,
+		Requests:  fanouttest.NewRequests(),
+		Routes:    fanouttest.NewRoutes(),
+		Pending:   fanouttest.NewPending(),
+		Lifecycle: fanouttest.NewLifecycle(),
+		Settler:   &fanouttest.Settler{},
+		Relay:     fanouttest.NewRelay(),
+		Tickets:   fanouttest.NewTickets(),
+		Commands:  commands,
+		Logger:    tel.Logger,
+		NewID:     func() string { return "client" },
+		Now:       time.Now,
 	})
-	hub := fanout.NewHub(context.Background(), fanout.HubConfig{Heartbeat: time.Minute, QueueFrames: 8, QueueBytes: 1 << 16, MaxStreams: 9, StreamsPerUser: 2}, frames, frames, clients, fanouttest.NewSessions(), slog.New(slog.DiscardHandler))
+	hub := fanout.NewHub(
+		context.Background(),
+		fanout.HubConfig{Heartbeat: time.Minute, QueueFrames: 8, QueueBytes: 1 << 16, MaxStreams: 9, StreamsPerUser: 2},
+		frames, frames, clients, fanouttest.NewSessions(), slog.New(slog.DiscardHandler),
+	)
 	r := &resolver{}
 	r.left.Store(checks)
-	set := endpoints.New(svc, kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(prometheus.NewRegistry(), "test")})
-	return &httpapi.Events{Set: set, Hub: hub, Sessions: r, WriteTimeout: 200 * time.Millisecond, Origins: weborigin.New(weborigin.Config{Origins: []string{"https://app.example.com", "https://*.wild.example"}}, http.MethodGet)}, frames
+	set := endpoints.New(
+		svc,
+		kit.Observer{
+			Logger:   tel.Logger,
+			Tracer:   tel.Tracer(),
+			Duration: kit.NewDuration(prometheus.NewRegistry(), "test"),
+		},
+	)
+	return &httpapi.Events{
+		Set:          set,
+		Hub:          hub,
+		Sessions:     r,
+		WriteTimeout: 200 * time.Millisecond,
+		Origins: weborigin.New(
+			weborigin.Config{Origins: []string{"https://app.example.com", "https://*.wild.example"}},
+			http.MethodGet,
+		),
+	}, frames
 }
 
 func TestHTTP2StreamsGoOnAndEnd(t *testing.T) {
@@ -91,13 +122,18 @@ func TestHTTP2StreamsGoOnAndEnd(t *testing.T) {
 	idle, stop := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer stop()
 	<-idle.Done()
-	if err := frames.Append(t.Context(), "client", fanout.NewFrame{Event: "x", DedupID: "1", Body: []byte("{}")}); err != nil {
+	if err := frames.Append(
+		t.Context(), "client", fanout.NewFrame{Event: "x", DedupID: "1", Body: []byte("{}")},
+	); err != nil {
 		t.Fatal(err)
 	}
 	next("event: x")
 	cancel() // the client goes while frames are written: nothing may touch its writer after the handler
 	for i := range 100 {
-		if err := frames.Append(t.Context(), "client", fanout.NewFrame{Event: "x", DedupID: "n" + string(rune('a'+i)), Body: []byte("{}")}); err != nil {
+		if err := frames.Append(
+			t.Context(), "client",
+			fanout.NewFrame{Event: "x", DedupID: "n" + string(rune('a'+i)), Body: []byte("{}")},
+		); err != nil {
 			t.Fatal(err)
 		}
 	}

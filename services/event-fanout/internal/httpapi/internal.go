@@ -26,27 +26,54 @@ func Internal(set endpoints.Set, large LargeResults, token string, undelivered p
 		mux.Handle("POST "+path, h)
 		mux.Handle("POST "+path+"/{$}", h) // templates write either
 	}
-	handle("/api/internal/callback", callbacks.holding(httpkit.Mount(set.Callback, callbacks.first, func(_ context.Context, w http.ResponseWriter, delivered bool) error {
-		message := "callback delivered"
-		if !delivered {
-			undelivered.Inc()
-			message = "nobody waits for this request_id"
-		}
-		httpkit.WriteJSON(w, http.StatusOK, map[string]any{"delivered": delivered, "message": message})
-		return nil
-	})))
-	handle("/api/internal/callback/async", callbacks.holding(httpkit.Mount(set.Complete, callbacks.async, func(_ context.Context, w http.ResponseWriter, d fanout.Delivery) error {
-		if !d.Connected {
-			httpkit.WriteJSON(w, http.StatusAccepted, map[string]any{"status": "queued", "clientDisconnected": true})
-			return nil
-		}
-		httpkit.WriteJSON(w, http.StatusOK, map[string]any{"status": "delivered"})
-		return nil
-	})))
-	handle("/api/internal/progress", httpkit.Mount(set.Progress, body(wire.DecodeProgress), func(_ context.Context, w http.ResponseWriter, _ struct{}) error {
-		httpkit.WriteJSON(w, http.StatusOK, map[string]any{"status": "sent"})
-		return nil
-	}))
+	handle(
+		"/api/internal/callback",
+		callbacks.holding(
+			httpkit.Mount(
+				set.Callback,
+				callbacks.first,
+				func(_ context.Context, w http.ResponseWriter, delivered bool) error {
+					message := "callback delivered"
+					if !delivered {
+						undelivered.Inc()
+						message = "nobody waits for this request_id"
+					}
+					httpkit.WriteJSON(w, http.StatusOK, map[string]any{"delivered": delivered, "message": message})
+					return nil
+				},
+			),
+		),
+	)
+	handle(
+		"/api/internal/callback/async",
+		callbacks.holding(
+			httpkit.Mount(
+				set.Complete,
+				callbacks.async,
+				func(_ context.Context, w http.ResponseWriter, d fanout.Delivery) error {
+					if !d.Connected {
+						httpkit.WriteJSON(
+							w, http.StatusAccepted, map[string]any{"status": "queued", "clientDisconnected": true},
+						)
+						return nil
+					}
+					httpkit.WriteJSON(w, http.StatusOK, map[string]any{"status": "delivered"})
+					return nil
+				},
+			),
+		),
+	)
+	handle(
+		"/api/internal/progress",
+		httpkit.Mount(
+			set.Progress,
+			body(wire.DecodeProgress),
+			func(_ context.Context, w http.ResponseWriter, _ struct{}) error {
+				httpkit.WriteJSON(w, http.StatusOK, map[string]any{"status": "sent"})
+				return nil
+			},
+		),
+	)
 	return authorized(token, httpkit.Routes(mux))
 }
 
@@ -67,7 +94,14 @@ func authorized(token string, next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if subtle.ConstantTimeCompare([]byte(sessions.TokenOf(r)), []byte(token)) != 1 {
-			httpkit.WriteError(r.Context(), w, fault.New(fault.Unauthenticated, "bad_internal_token", "the internal token is missing or wrong: send it as Authorization: Bearer"))
+			httpkit.WriteError(
+				r.Context(),
+				w,
+				fault.New(
+					fault.Unauthenticated, "bad_internal_token",
+					"the internal token is missing or wrong: send it as Authorization: Bearer",
+				),
+			)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -59,7 +59,14 @@ func NewWebSockets(ctx context.Context, streams *Events, limits WebSocketLimits)
 			WriteBufferSize: 4 << 10, WriteBufferPool: &sync.Pool{},
 			CheckOrigin: func(*http.Request) bool { return true }, // was checked, with an answer of ours
 			Error: func(w http.ResponseWriter, r *http.Request, _ int, err error) {
-				httpkit.WriteError(r.Context(), w, fault.Wrap(err, fault.Invalid, "bad_handshake", "this is no WebSocket handshake (RFC 6455, section 4.2.1)"))
+				httpkit.WriteError(
+					r.Context(),
+					w,
+					fault.Wrap(
+						err, fault.Invalid, "bad_handshake",
+						"this is no WebSocket handshake (RFC 6455, section 4.2.1)",
+					),
+				)
 			},
 		},
 	}
@@ -97,7 +104,9 @@ func (s *WebSockets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // it was answered, or the peer is gone
 	}
 	conn.start(ws)
-	stream := s.streams.open(attachment, conn, firstMessages(attachment)) //nolint:contextcheck // it outlives the request
+	stream := s.streams.open(
+		attachment, conn, firstMessages(attachment),
+	) //nolint:contextcheck // it outlives the request
 	if stream == nil {
 		conn.linger()
 		return
@@ -123,12 +132,20 @@ func (s *WebSockets) handshake(w http.ResponseWriter, r *http.Request) bool {
 		return refuse(http.StatusUpgradeRequired, "http_version", "WebSockets are served over HTTP/1.1")
 	case !websocket.IsWebSocketUpgrade(r):
 		w.Header().Set("Upgrade", "websocket")
-		return refuse(http.StatusUpgradeRequired, "no_upgrade", "this path takes WebSocket connections; event streams are at /events")
+		return refuse(
+			http.StatusUpgradeRequired, "no_upgrade",
+			"this path takes WebSocket connections; event streams are at /events",
+		)
 	case r.Header.Get("Sec-Websocket-Version") != "13":
 		w.Header().Set("Sec-Websocket-Version", "13")
-		return refuse(http.StatusUpgradeRequired, "websocket_version", "version 13 of the WebSocket protocol is spoken here")
+		return refuse(
+			http.StatusUpgradeRequired, "websocket_version", "version 13 of the WebSocket protocol is spoken here",
+		)
 	case !s.streams.Origins.AllowWebSocket(r):
-		return refuse(http.StatusForbidden, "origin_denied", "this web origin may not open a WebSocket; CORS_ALLOWED_ORIGINS lists those that may")
+		return refuse(
+			http.StatusForbidden, "origin_denied",
+			"this web origin may not open a WebSocket; CORS_ALLOWED_ORIGINS lists those that may",
+		)
 	}
 	return true
 }

@@ -113,7 +113,10 @@ func TestMessagesBeyondTheRateAreRefusedThenCutOff(t *testing.T) {
 	c := s.open("")
 	refused := 0
 	for range 40 {
-		if got := s.ask(c, `{"jsonrpc":"2.0","id":1,"method":"ping"}`); strings.Contains(got, `"code":"too_many","retryAfterMs":`) {
+		if got := s.ask(c, `{"jsonrpc":"2.0","id":1,"method":"ping"}`); strings.Contains(
+			got,
+			`"code":"too_many","retryAfterMs":`,
+		) {
 			refused++
 		}
 	}
@@ -137,14 +140,20 @@ func TestCommandsUnderWayAreBounded(t *testing.T) {
 	hold := make(chan struct{})
 	s.commands.Hold(hold)
 	for range 9 {
-		if err := c.WriteMessage(websocket.TextMessage, []byte(`{"jsonrpc":"2.0","id":"x","method":"playbook/execute","params":{"name":"slow"}}`)); err != nil {
+		if err := c.WriteMessage(
+			websocket.TextMessage,
+			[]byte(`{"jsonrpc":"2.0","id":"x","method":"playbook/execute","params":{"name":"slow"}}`),
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got := s.read(c); !strings.Contains(got, `"code":"too_many_commands"`) {
 		t.Error(got)
 	}
-	if got := s.ask(c, `{"jsonrpc":"2.0","id":"y","method":"ping"}`); !strings.Contains(got, "pong") { // it goes on reading
+	if got := s.ask(c, `{"jsonrpc":"2.0","id":"y","method":"ping"}`); !strings.Contains(
+		got,
+		"pong",
+	) { // it goes on reading
 		t.Error(got)
 	}
 	close(hold)
@@ -195,7 +204,10 @@ func TestAControlFrameIsNoBeginningOfAMessage(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-time.After(600 * time.Millisecond) // longer than a message may take
-		if err := c.WriteMessage(websocket.TextMessage, []byte(`{"jsonrpc":"2.0","id":7,"method":"ping"}`)); err != nil {
+		if err := c.WriteMessage(
+			websocket.TextMessage,
+			[]byte(`{"jsonrpc":"2.0","id":7,"method":"ping"}`),
+		); err != nil {
 			t.Fatal(name, err)
 		}
 		if got := s.read(c); !strings.Contains(got, `"pong"`) {

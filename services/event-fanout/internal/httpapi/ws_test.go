@@ -60,7 +60,13 @@ func newSockets(tb testing.TB, edit func(*httpapi.WebSocketLimits)) *sockets {
 			tb.Error(err)
 		}
 	})
-	return &sockets{t: tb, url: "ws" + strings.TrimPrefix(srv.URL, "http"), commands: commands, frames: frames, hub: events.Hub}
+	return &sockets{
+		t:        tb,
+		url:      "ws" + strings.TrimPrefix(srv.URL, "http"),
+		commands: commands,
+		frames:   frames,
+		hub:      events.Hub,
+	}
 }
 
 // open dials and reads the first two messages.
@@ -140,15 +146,30 @@ func TestEveryMethodOfTheContract(t *testing.T) {
 		}
 	}
 	want := []any{
-		edgewire.ExecuteRequest{SessionToken: "t", ClientID: "client", Name: "demo/echo", Variables: []byte(`{"n":12345678901234567890}`), ResourceKind: "agent"},
-		edgewire.RerunRequest{SessionToken: "t", ClientID: "client", ExecutionID: "582940187123449857", Variables: []byte(`{}`)},
+		edgewire.ExecuteRequest{
+			SessionToken: "t",
+			ClientID:     "client",
+			Name:         "demo/echo",
+			Variables:    []byte(`{"n":12345678901234567890}`),
+			ResourceKind: "agent",
+		},
+		edgewire.RerunRequest{
+			SessionToken: "t",
+			ClientID:     "client",
+			ExecutionID:  "582940187123449857",
+			Variables:    []byte(`{}`),
+		},
 		edgewire.CancelRequest{SessionToken: "t", ExecutionID: "5", Reason: "enough"},
 	}
 	if diff := cmp.Diff(want, s.commands.Seen()); diff != "" {
 		t.Error(diff)
 	}
 	init := s.ask(c, `{"jsonrpc":"2.0","id":"again","method":"initialize","params":{"protocolVersion":"2024-11-05"}}`)
-	if !strings.Contains(init, `"id":"again","result":{"protocolVersion":"2024-11-05","serverInfo":{"name":"noetl-gateway"`) || !strings.Contains(init, `"clientId":"client"`) {
+	if !strings.Contains(
+		init,
+		`"id":"again","result":{"protocolVersion":"2024-11-05","serverInfo":{"name":"noetl-gateway"`,
+	) ||
+		!strings.Contains(init, `"clientId":"client"`) {
 		t.Error(init)
 	}
 	for kind, code := range map[fault.Kind]int{fault.Unauthenticated: -32002, fault.Denied: -32003, fault.Timeout: -32001, fault.Unavailable: -32603} {
@@ -165,8 +186,10 @@ func TestANotificationIsNotAnswered(t *testing.T) {
 	s := newSockets(t, nil)
 	c := s.open("")
 	for _, m := range []string{
-		`{"jsonrpc":"2.0","method":"ping"}`, `{"jsonrpc":"2.0","method":"notifications/initialized"}`, `{"jsonrpc":"2.0","method":"ping","params":[1]}`,
-		`{"jsonrpc":"2.0","id":1,"result":{}}`, `{"jsonrpc":"2.0","method":"playbook/execute","params":{"name":"quiet"}}`,
+		`{"jsonrpc":"2.0","method":"ping"}`, `{"jsonrpc":"2.0","method":"notifications/initialized"}`,
+		`{"jsonrpc":"2.0","method":"ping","params":[1]}`,
+		`{"jsonrpc":"2.0","id":1,"result":{}}`,
+		`{"jsonrpc":"2.0","method":"playbook/execute","params":{"name":"quiet"}}`,
 	} {
 		if err := c.WriteMessage(websocket.TextMessage, []byte(m)); err != nil {
 			t.Fatal(err)
@@ -185,7 +208,10 @@ func TestFramesTellTheirIDsAndAreReplayed(t *testing.T) {
 	store := func(n int) {
 		t.Helper()
 		body := fmt.Sprintf(`{"jsonrpc":"2.0","method":"playbook/state","params":{"n":%d}}`, n)
-		if err := s.frames.Append(t.Context(), "client", fanout.NewFrame{Event: "playbook/state", DedupID: fmt.Sprint(n), Body: []byte(body)}); err != nil {
+		if err := s.frames.Append(
+			t.Context(), "client",
+			fanout.NewFrame{Event: "playbook/state", DedupID: fmt.Sprint(n), Body: []byte(body)},
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -198,7 +224,8 @@ func TestFramesTellTheirIDsAndAreReplayed(t *testing.T) {
 			} `json:"_meta"`
 		} `json:"params"`
 	}
-	if err := json.Unmarshal([]byte(first), &m); err != nil || m.Params.Meta.EventID == "" || !strings.HasSuffix(first, `,"n":1}}`) {
+	if err := json.Unmarshal([]byte(first), &m); err != nil || m.Params.Meta.EventID == "" ||
+		!strings.HasSuffix(first, `,"n":1}}`) {
 		t.Fatal(first, err)
 	}
 	store(2)
@@ -217,7 +244,12 @@ func TestWhatIsNoHandshakeIsRefusedWithAStatus(t *testing.T) {
 	t.Parallel()
 	s := newSockets(t, nil)
 	base := "http" + strings.TrimPrefix(s.url, "ws") + "/ws?session_token=t"
-	upgrade := http.Header{"Connection": {"keep-alive, Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"MDEyMzQ1Njc4OWFiY2RlZg=="}}
+	upgrade := http.Header{
+		"Connection":            {"keep-alive, Upgrade"},
+		"Upgrade":               {"websocket"},
+		"Sec-Websocket-Version": {"13"},
+		"Sec-Websocket-Key":     {"MDEyMzQ1Njc4OWFiY2RlZg=="},
+	}
 	with := func(name, value string) http.Header {
 		h := upgrade.Clone()
 		h.Set(name, value)
@@ -253,7 +285,8 @@ func TestWhatIsNoHandshakeIsRefusedWithAStatus(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		if resp.StatusCode != c.want || (c.want != 101 && !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json")) {
+		if resp.StatusCode != c.want ||
+			(c.want != 101 && !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json")) {
 			t.Errorf("%s: %d %s", name, resp.StatusCode, resp.Header.Get("Content-Type"))
 		}
 		_ = resp.Body.Close()
@@ -264,7 +297,14 @@ func TestWhatIsNoHandshakeIsRefusedWithAStatus(t *testing.T) {
 func TestTheGoClientOfCoderWebsocket(t *testing.T) {
 	t.Parallel()
 	s := newSockets(t, nil)
-	c, resp, err := coder.Dial(t.Context(), s.url+"/ws", &coder.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer t"}}, CompressionMode: coder.CompressionContextTakeover}) //nolint:bodyclose // it is the connection
+	c, resp, err := coder.Dial(
+		t.Context(),
+		s.url+"/ws",
+		&coder.DialOptions{
+			HTTPHeader:      http.Header{"Authorization": {"Bearer t"}},
+			CompressionMode: coder.CompressionContextTakeover,
+		},
+	) //nolint:bodyclose // it is the connection
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +353,10 @@ func TestAWebSocketOverTLS(t *testing.T) {
 	s.read(c)
 	s.read(c)
 	for range 3 {
-		if got := s.ask(c, `{"jsonrpc":"2.0","id":1,"method":"ping"}`); got != `{"jsonrpc":"2.0","id":1,"result":"pong"}` {
+		if got := s.ask(
+			c,
+			`{"jsonrpc":"2.0","id":1,"method":"ping"}`,
+		); got != `{"jsonrpc":"2.0","id":1,"result":"pong"}` {
 			t.Error(got)
 		}
 	}

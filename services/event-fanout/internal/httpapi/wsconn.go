@@ -142,7 +142,9 @@ func (c *wsConn) End(why fanout.Ending) {
 }
 
 func (c *wsConn) goodbye(code int, text string) {
-	_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, text), time.Now().Add(c.socket.timeout)) // it ends either way
+	_ = c.ws.WriteControl(
+		websocket.CloseMessage, websocket.FormatCloseMessage(code, text), time.Now().Add(c.socket.timeout),
+	) // it ends either way
 	c.closing.Store(true)
 }
 

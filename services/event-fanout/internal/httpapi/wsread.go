@@ -173,9 +173,16 @@ func (c *wsConn) handle(body []byte, wait time.Duration) {
 	call, refusal := wire.DecodeCall(body)
 	switch {
 	case wait > 0:
-		c.reply(call.ID, wire.Failure(call.ID, fault.New(fault.RateLimited, "too_many", "too many messages; try again later").After(wait)))
+		c.reply(
+			call.ID,
+			wire.Failure(
+				call.ID,
+				fault.New(fault.RateLimited, "too_many", "too many messages; try again later").After(wait),
+			),
+		)
 	case refusal != nil:
-		if refusal.Code != fault.Invalid.JSONRPCCode() || call.ID != nil { // params of a notification are its sender's affair
+		if refusal.Code != fault.Invalid.JSONRPCCode() ||
+			call.ID != nil { // params of a notification are its sender's affair
 			c.stream.Reply(wire.Refusal(call.ID, refusal))
 		}
 	case call.Method == "ping":
@@ -197,7 +204,14 @@ func (c *wsConn) reply(id json.RawMessage, body []byte) {
 func (c *wsConn) begin(call wire.Call) {
 	if c.running.Add(1) > maxRunning {
 		c.running.Add(-1)
-		c.reply(call.ID, wire.Failure(call.ID, fault.New(fault.RateLimited, "too_many_commands", "too many commands of this connection are under way").After(time.Second)))
+		c.reply(
+			call.ID,
+			wire.Failure(
+				call.ID,
+				fault.New(fault.RateLimited, "too_many_commands", "too many commands of this connection are under way").
+					After(time.Second),
+			),
+		)
 		return
 	}
 	go func() {
@@ -205,7 +219,10 @@ func (c *wsConn) begin(call wire.Call) {
 		result, err := c.command(c.owner.base, call)
 		switch {
 		case errors.Is(err, errNoMethod):
-			c.reply(call.ID, wire.Refusal(call.ID, &wire.RPCError{Code: wire.CodeNoMethod, Message: "there is no such method"}))
+			c.reply(
+				call.ID,
+				wire.Refusal(call.ID, &wire.RPCError{Code: wire.CodeNoMethod, Message: "there is no such method"}),
+			)
 		case err != nil:
 			c.reply(call.ID, wire.Failure(call.ID, err))
 		default:
@@ -228,7 +245,12 @@ func (c *wsConn) command(ctx context.Context, call wire.Call) (any, error) {
 			return nil, err
 		}
 		out, err := set.Execute.Call(ctx, edgewire.ExecuteRequest{
-			SessionToken: c.token, ClientID: c.client, RequestID: p.RequestID, Name: p.Name, Variables: p.Variables, ResourceKind: p.ResourceKind,
+			SessionToken: c.token,
+			ClientID:     c.client,
+			RequestID:    p.RequestID,
+			Name:         p.Name,
+			Variables:    p.Variables,
+			ResourceKind: p.ResourceKind,
 		})
 		return wire.Started{RequestID: out.RequestID, ExecutionID: out.ExecutionID, Status: out.Status}, err
 	case "playbook/rerun":
@@ -237,7 +259,11 @@ func (c *wsConn) command(ctx context.Context, call wire.Call) (any, error) {
 			return nil, err
 		}
 		out, err := set.Rerun.Call(ctx, edgewire.RerunRequest{
-			SessionToken: c.token, ClientID: c.client, RequestID: p.RequestID, ExecutionID: string(p.ExecutionID), Variables: p.Variables,
+			SessionToken: c.token,
+			ClientID:     c.client,
+			RequestID:    p.RequestID,
+			ExecutionID:  string(p.ExecutionID),
+			Variables:    p.Variables,
 		})
 		return wire.Started{RequestID: out.RequestID, ExecutionID: out.ExecutionID, Status: out.Status}, err
 	case "playbook/cancel":
@@ -245,7 +271,10 @@ func (c *wsConn) command(ctx context.Context, call wire.Call) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		out, err := set.Cancel.Call(ctx, edgewire.CancelRequest{SessionToken: c.token, ExecutionID: string(p.ExecutionID), Reason: p.Reason})
+		out, err := set.Cancel.Call(
+			ctx,
+			edgewire.CancelRequest{SessionToken: c.token, ExecutionID: string(p.ExecutionID), Reason: p.Reason},
+		)
 		return wire.Canceled{ExecutionID: out.ExecutionID, Status: out.Status}, err
 	case "subscription/open", "subscription/close":
 		return nil, fanout.ErrSubscriptionsAway()

@@ -58,7 +58,8 @@ func restartReasons() []string { return []string{"open_failed", "consumer_lost"}
 // NewConsumer makes the consumer.
 func NewConsumer(log Log, decode Decode, set endpoints.Set, tel *telemetry.Telemetry) *Consumer {
 	restarts := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "noetl_gateway_lifecycle_consumer_restart_total", Help: "Times that the consumer of the gateway's log of lifecycle events was opened again, by reason.",
+		Name: "noetl_gateway_lifecycle_consumer_restart_total",
+		Help: "Times that the consumer of the gateway's log of lifecycle events was opened again, by reason.",
 	}, []string{"reason"})
 	for _, r := range restartReasons() {
 		restarts.WithLabelValues(r)
@@ -73,7 +74,9 @@ func (c *Consumer) Name() string { return "lifecycle consumer" }
 // Probe reports whether events are being consumed, for readiness.
 func (c *Consumer) Probe(context.Context) error {
 	if len(c.running) == 0 {
-		return fault.New(fault.Unavailable, "lifecycle_consumer_down", "lifecycle events are not being routed to clients")
+		return fault.New(
+			fault.Unavailable, "lifecycle_consumer_down", "lifecycle events are not being routed to clients",
+		)
 	}
 	return nil
 }
@@ -96,7 +99,9 @@ func (c *Consumer) once(ctx context.Context, told string) string {
 	}
 	c.restarts.WithLabelValues(reason).Inc()
 	if text := reason + ": " + err.Error(); text != told {
-		c.tel.Logger.WarnContext(ctx, "lifecycle events are not being routed to clients, trying again", "reason", reason, "err", err)
+		c.tel.Logger.WarnContext(
+			ctx, "lifecycle events are not being routed to clients, trying again", "reason", reason, "err", err,
+		)
 		told = text
 	}
 	select {
@@ -114,8 +119,12 @@ func (c *Consumer) consume(ctx context.Context) (reason string, err error) {
 		return "open_failed", err
 	}
 	consumer, err := stream.CreateOrUpdateConsumer(octx, jetstream.ConsumerConfig{
-		Durable: consumerName, Description: "Lifecycle events for the NoETL gateway's clients.",
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxAckPending: maxAckPending, DeliverPolicy: jetstream.DeliverAllPolicy,
+		Durable:       consumerName,
+		Description:   "Lifecycle events for the NoETL gateway's clients.",
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       ackWait,
+		MaxAckPending: maxAckPending,
+		DeliverPolicy: jetstream.DeliverAllPolicy,
 	})
 	if err != nil {
 		return "open_failed", c.log.Failed(err)

@@ -40,7 +40,9 @@ func newRouter(tb testing.TB) *router {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	frames, err := natsframes.New(nc, natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 30, MaxPerClient: 1_000_000, Replicas: 1}, tel)
+	frames, err := natsframes.New(
+		nc, natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 30, MaxPerClient: 1_000_000, Replicas: 1}, tel,
+	)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -52,15 +54,30 @@ func newRouter(tb testing.TB) *router {
 	clients := natskv.NewClientStore(js, natskit.Room{})
 	r := &router{nc: nc, log: lifecycle, routes: natskv.RouteIndex{Routes: index}}
 	r.svc = fanout.New(fanout.Deps{
-		Frames: frames, Feed: natslive.New(nc), Clients: clients, Requests: natskv.NewRequestStore(js, "requests",
-			time.Hour, natskit.Room{}), Routes: r.routes,
-		Pending: natskv.PendingIndex{Routes: index}, Lifecycle: lifecycle, Settler: natsrelay.NewSettler(nc), Relay: natsrelay.New(nc, tel),
-		Logger: tel.Logger, NewID: uuid.NewString, Now: time.Now, Forwarded: []string{"step.exit"},
+		Frames:  frames,
+		Feed:    natslive.New(nc),
+		Clients: clients,
+		Requests: natskv.NewRequestStore(js, "requests",
+			time.Hour, natskit.Room{}),
+		Routes: r.routes,
+		Pending: natskv.PendingIndex{
+			Routes: index,
+		},
+		Lifecycle: lifecycle,
+		Settler:   natsrelay.NewSettler(nc),
+		Relay:     natsrelay.New(nc, tel),
+		Logger:    tel.Logger,
+		NewID:     uuid.NewString,
+		Now:       time.Now,
+		Forwarded: []string{"step.exit"},
 	})
 	if _, err := clients.Claim(tb.Context(), fanout.Client{ID: "c", Owner: "id:7"}); err != nil {
 		tb.Fatal(err)
 	}
-	if _, err := r.svc.Expect(tb.Context(), fanoutwire.ExpectRequest{RequestID: "r", ClientID: "c", Owner: "id:7"}); err != nil {
+	if _, err := r.svc.Expect(
+		tb.Context(),
+		fanoutwire.ExpectRequest{RequestID: "r", ClientID: "c", Owner: "id:7"},
+	); err != nil {
 		tb.Fatal(err)
 	}
 	if _, err := r.svc.Bind(tb.Context(), fanoutwire.BindRequest{RequestID: "r", ExecutionID: "5"}); err != nil {
@@ -76,7 +93,10 @@ func (r *router) pend(tb testing.TB, n int) {
 	for worker := range 64 {
 		wg.Go(func() {
 			for i := worker; i < n; i += 64 {
-				if err := r.routes.Put(tb.Context(), strconv.Itoa(1000+i), fanout.Route{RequestID: "r" + strconv.Itoa(i), ClientID: "c"}); err != nil {
+				if err := r.routes.Put(
+					tb.Context(), strconv.Itoa(1000+i),
+					fanout.Route{RequestID: "r" + strconv.Itoa(i), ClientID: "c"},
+				); err != nil {
 					tb.Error(err)
 					return
 				}
@@ -90,7 +110,16 @@ func (r *router) pend(tb testing.TB, n int) {
 func (r *router) route(ctx context.Context, tb testing.TB, execution string) {
 	tb.Helper()
 	r.events++
-	e := fanout.LifecycleEvent{ID: execution + "." + strconv.Itoa(r.events), State: fanout.State{ExecutionID: execution, EventType: "step.exit", StepName: "s", Status: "ok", At: "2026-01-02T03:04:05Z"}}
+	e := fanout.LifecycleEvent{
+		ID: execution + "." + strconv.Itoa(r.events),
+		State: fanout.State{
+			ExecutionID: execution,
+			EventType:   "step.exit",
+			StepName:    "s",
+			Status:      "ok",
+			At:          "2026-01-02T03:04:05Z",
+		},
+	}
 	err := r.log.Append(ctx, []fanout.LifecycleEvent{e})
 	if err == nil {
 		e.Seq = uint64(r.events)
@@ -129,7 +158,10 @@ func TestAnEventCostsTheSameWhateverIsPending(t *testing.T) {
 	waited, bytes := cost("5")
 	idle, _ := cost("6")
 	if waited != waited10 || idle != idle10 || idle > 6 || bytes > bytes10+512 {
-		t.Errorf("with 10 pending %d and %d messages, %d bytes; with 5000 %d and %d, %d bytes", waited10, idle10, bytes10, waited, idle, bytes)
+		t.Errorf(
+			"with 10 pending %d and %d messages, %d bytes; with 5000 %d and %d, %d bytes", waited10, idle10,
+			bytes10, waited, idle, bytes,
+		)
 	}
 }
 

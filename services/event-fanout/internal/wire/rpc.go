@@ -44,18 +44,27 @@ type ErrorData struct {
 func DecodeCall(body []byte) (Call, *RPCError) {
 	var m map[string]json.RawMessage
 	if trimmed := bytes.TrimSpace(body); len(trimmed) > 0 && trimmed[0] == '[' && json.Valid(trimmed) {
-		return Call{}, &RPCError{Code: CodeInvalidRequest, Message: "batches are not supported: send one request per message"}
+		return Call{}, &RPCError{
+			Code:    CodeInvalidRequest,
+			Message: "batches are not supported: send one request per message",
+		}
 	}
 	if err := json.Unmarshal(body, &m); err != nil || m == nil {
 		if json.Valid(body) {
-			return Call{}, &RPCError{Code: CodeInvalidRequest, Message: "a message must be a JSON-RPC 2.0 request object"}
+			return Call{}, &RPCError{
+				Code:    CodeInvalidRequest,
+				Message: "a message must be a JSON-RPC 2.0 request object",
+			}
 		}
 		return Call{}, &RPCError{Code: CodeParse, Message: "the message is not valid JSON"}
 	}
 	var c Call
 	if id, ok := m["id"]; ok {
 		if !legalID(id) {
-			return Call{}, &RPCError{Code: CodeInvalidRequest, Message: "id must be a string or a number of at most " + strconv.Itoa(maxID) + " bytes"}
+			return Call{}, &RPCError{
+				Code:    CodeInvalidRequest,
+				Message: "id must be a string or a number of at most " + strconv.Itoa(maxID) + " bytes",
+			}
 		}
 		c.ID = id
 	}
@@ -106,7 +115,14 @@ func Failure(id json.RawMessage, err error) []byte {
 	if message == "" {
 		message = f.Kind.String()
 	}
-	return Refusal(id, &RPCError{Code: f.Kind.JSONRPCCode(), Message: message, Data: &ErrorData{Code: f.Code, RetryAfterMS: f.RetryAfter.Milliseconds()}})
+	return Refusal(
+		id,
+		&RPCError{
+			Code:    f.Kind.JSONRPCCode(),
+			Message: message,
+			Data:    &ErrorData{Code: f.Code, RetryAfterMS: f.RetryAfter.Milliseconds()},
+		},
+	)
 }
 
 // Refusal encodes an error of the protocol; without an id it is null.

@@ -103,7 +103,10 @@ func FuzzDecodeCall(f *testing.F) {
 		if refusal == nil && len(call.Params) > 0 && call.Params[0] != '{' {
 			t.Errorf("params %q", call.Params)
 		}
-		if _, err := wire.DecodeParams[wire.ExecuteParams](call.Params); err != nil && fault.Of(err).Kind != fault.Invalid {
+		if _, err := wire.DecodeParams[wire.ExecuteParams](
+			call.Params,
+		); err != nil &&
+			fault.Of(err).Kind != fault.Invalid {
 			t.Error(err)
 		}
 	})

@@ -45,7 +45,9 @@ func TestABrokenCallbackIsFoundByItsIDs(t *testing.T) {
 			}
 		}
 	}
-	if _, err := wire.ScanAny(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader(`{"request_id":"r1"}`)))); err == nil {
+	if _, err := wire.ScanAny(
+		iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader(`{"request_id":"r1"}`))),
+	); err == nil {
 		t.Error("a body that breaks off was taken")
 	}
 }
@@ -57,7 +59,9 @@ func FuzzDecodeCallback(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		got, err := wire.DecodeCallback(body)
-		if err == nil && got.Broken == nil && !json.Valid(body) && !strings.Contains(string(body), "N") && !strings.Contains(string(body), "I") && !strings.HasPrefix(string(body), "\uFEFF") {
+		if err == nil && got.Broken == nil && !json.Valid(body) && !strings.Contains(string(body), "N") &&
+			!strings.Contains(string(body), "I") &&
+			!strings.HasPrefix(string(body), "\uFEFF") {
 			t.Fatalf("%q was taken", body)
 		}
 		if got.Broken != nil && (got.Data != nil || got.Error == nil || got.RequestID == "") {

@@ -101,7 +101,9 @@ func (s *scanner) callback() (map[string]json.RawMessage, error) {
 		case key == "error": // what it says is in the document that is kept
 			members[key] = json.RawMessage(`{"message":"the playbook failed"}`)
 		default:
-			return fault.New(fault.TooLarge, "member_too_large", fmt.Sprintf("%s may have at most %d bytes", key, maxScanned))
+			return fault.New(
+				fault.TooLarge, "member_too_large", fmt.Sprintf("%s may have at most %d bytes", key, maxScanned),
+			)
 		}
 		return nil
 	})

@@ -19,7 +19,8 @@ func TestScanReadsAllButTheData(t *testing.T) {
 	big := strings.Repeat("x", 3<<20)
 	got, err := wire.Scan(iotest.HalfReader(strings.NewReader(
 		` { "data":{"a":["` + big + `",{"request_id":"inner"}]},"execution_id":582940187123449857, "REQUEST_ID" : "r1","status":"FAILED",
-		"error":{"code":"7","message":"no\u0074","data":[1]},"step":null}` + "\n")))
+		"error":{"code":"7","message":"no\u0074","data":[1]},"step":null}` + "\n",
+	)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +46,11 @@ func TestScanReadsAllButTheData(t *testing.T) {
 			t.Errorf("%.40s: %v", text, err)
 		}
 	}
-	if _, err := wire.Scan(io.MultiReader(strings.NewReader(`{"data":1`), iotest.ErrReader(io.ErrClosedPipe))); fault.Of(err).Code != "body_unreadable" {
+	if _, err := wire.Scan(
+		io.MultiReader(strings.NewReader(`{"data":1`), iotest.ErrReader(io.ErrClosedPipe)),
+	); fault.Of(
+		err,
+	).Code != "body_unreadable" {
 		t.Errorf("a body that breaks off: %v", err)
 	}
 }

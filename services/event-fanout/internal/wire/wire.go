@@ -49,7 +49,9 @@ func (e *CallbackError) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &object); err != nil {
 		return err
 	}
-	if code, err := strconv.Atoi(strings.Trim(string(object["code"]), `"`)); err == nil { // another cannot be a JSON-RPC code
+	if code, err := strconv.Atoi(
+		strings.Trim(string(object["code"]), `"`),
+	); err == nil { // another cannot be a JSON-RPC code
 		e.Code = code
 	}
 	for _, name := range []string{"message", "error", "detail", "reason"} {
@@ -97,7 +99,12 @@ func DecodeCallback(body []byte) (fanout.Result, error) {
 	if err := httpkit.UnmarshalJSON(body, &b); err != nil {
 		return salvage(body, err)
 	}
-	r := fanout.Result{RequestID: noetlwire.RequestID(b.RequestID), ExecutionID: string(b.ExecutionID), Status: b.Status, Data: b.Data}
+	r := fanout.Result{
+		RequestID:   noetlwire.RequestID(b.RequestID),
+		ExecutionID: string(b.ExecutionID),
+		Status:      b.Status,
+		Data:        b.Data,
+	}
 	if b.Error != nil && !b.Error.none {
 		r.Error = &frame.Error{Code: b.Error.Code, Message: b.Error.Message, Data: b.Error.Data}
 	}
@@ -119,5 +126,11 @@ func DecodeProgress(body []byte) (fanout.Progress, error) {
 	if err := httpkit.UnmarshalJSON(noetlwire.Lenient(body), &b); err != nil {
 		return fanout.Progress{}, err
 	}
-	return fanout.Progress{RequestID: noetlwire.RequestID(b.RequestID), ExecutionID: string(b.ExecutionID), Step: b.Step, Message: b.Message, Progress: float64(b.Progress)}, nil
+	return fanout.Progress{
+		RequestID:   noetlwire.RequestID(b.RequestID),
+		ExecutionID: string(b.ExecutionID),
+		Step:        b.Step,
+		Message:     b.Message,
+		Progress:    float64(b.Progress),
+	}, nil
 }

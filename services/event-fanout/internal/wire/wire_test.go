@@ -30,11 +30,13 @@ func TestCallbacksAreReadAsWorkersSendThem(t *testing.T) {
 		`{"request_id":"r","error":{"type":"Boom"}}`:                    {"", "COMPLETED", &frame.Error{Data: json.RawMessage(`{"type":"Boom"}`)}},
 	} {
 		r, err := wire.DecodeAsync([]byte(body))
-		if err != nil || r.RequestID != "r" || r.ExecutionID != want.execution || r.Status != want.status || (r.Error == nil) != (want.err == nil) {
+		if err != nil || r.RequestID != "r" || r.ExecutionID != want.execution || r.Status != want.status ||
+			(r.Error == nil) != (want.err == nil) {
 			t.Errorf("%s: %+v %v", body, r, err)
 			continue
 		}
-		if want.err != nil && (r.Error.Code != want.err.Code || r.Error.Message != want.err.Message || string(r.Error.Data) != string(want.err.Data)) {
+		if want.err != nil &&
+			(r.Error.Code != want.err.Code || r.Error.Message != want.err.Message || string(r.Error.Data) != string(want.err.Data)) {
 			t.Errorf("%s: %+v", body, r.Error)
 		}
 	}

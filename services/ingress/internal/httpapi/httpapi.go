@@ -22,11 +22,21 @@ func Register(mux *http.ServeMux, set endpoints.Set, maxBody int64) {
 		httptransport.ServerErrorEncoder(writeRejection)))
 	mux.HandleFunc("/ingress/", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost { // a longer or an empty path is no listener's
-			writeRejection(r.Context(), fault.New(fault.NotFound, string(ingress.UnknownListener), "there is no such listener"), w)
+			writeRejection(
+				r.Context(),
+				fault.New(fault.NotFound, string(ingress.UnknownListener), "there is no such listener"), w,
+			)
 			return
 		}
 		w.Header().Set("Allow", http.MethodPost)
-		httpkit.WriteJSON(w, http.StatusMethodNotAllowed, httpkit.ErrorBody{Error: "deliveries are sent with POST to /ingress/{listener}", Code: "method_not_allowed"})
+		httpkit.WriteJSON(
+			w,
+			http.StatusMethodNotAllowed,
+			httpkit.ErrorBody{
+				Error: "deliveries are sent with POST to /ingress/{listener}",
+				Code:  "method_not_allowed",
+			},
+		)
 	})
 }
 

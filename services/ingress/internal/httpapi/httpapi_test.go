@@ -19,13 +19,19 @@ import (
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
 )
 
-func serve(t *testing.T, deliver func(context.Context, ingress.DeliverRequest) (ingress.DeliverResponse, error)) *httptest.Server {
+func serve(
+	t *testing.T,
+	deliver func(context.Context, ingress.DeliverRequest) (ingress.DeliverResponse, error),
+) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
 	found := func(ctx context.Context, _ ingress.FindRequest) (l noetlwire.Listener, err error) {
 		return l, ctx.Err()
 	}
-	httpapi.Register(mux, endpoints.Set{Find: kit.Lift("ingress.find", found), Deliver: kit.Lift("ingress.deliver", deliver)}, 64)
+	httpapi.Register(
+		mux, endpoints.Set{Find: kit.Lift("ingress.find", found), Deliver: kit.Lift("ingress.deliver", deliver)},
+		64,
+	)
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	return srv
@@ -49,7 +55,8 @@ func TestABusyGatewayIsRateLimited(t *testing.T) {
 	srv := serve(t, func(context.Context, ingress.DeliverRequest) (ingress.DeliverResponse, error) {
 		return ingress.DeliverResponse{}, fault.New(fault.RateLimited, "busy", "too many").After(2 * time.Second)
 	})
-	if status, header, body := post(t, srv.URL, "x"); status != 429 || header.Get("Retry-After") != "2" || !strings.Contains(body, `"reason":"rate_limited"`) {
+	if status, header, body := post(t, srv.URL, "x"); status != 429 || header.Get("Retry-After") != "2" ||
+		!strings.Contains(body, `"reason":"rate_limited"`) {
 		t.Errorf("%d %v %s", status, header, body)
 	}
 }
@@ -65,7 +72,8 @@ func TestBodiesUpToTheLimitAreDelivered(t *testing.T) {
 		if status, _, answer := post(t, srv.URL, body); status != 202 {
 			t.Errorf("%d %s", status, answer)
 		}
-		if in := <-got; in.TooLarge != (len(body) > 64) || !in.TooLarge && string(in.Body) != body || in.TooLarge && len(in.Body) != 0 {
+		if in := <-got; in.TooLarge != (len(body) > 64) || !in.TooLarge && string(in.Body) != body ||
+			in.TooLarge && len(in.Body) != 0 {
 			t.Errorf("%+v", in)
 		}
 	}

@@ -36,7 +36,9 @@ const (
 // When the claims cannot be read the delivery is dispatched all the same: to lose it would be
 // worse than to run it twice, and NoETL is given the same id to recognise it by. When there is no room for another
 // claim it is refused: it is not lost, its sender has it, and a flood must not switch the comparison off.
-func (s *Service) once(ctx context.Context, listener, id string, dispatch func() (noetlwire.ExecuteResponse, error)) (executionID string, again bool, err error) {
+func (s *Service) once(
+	ctx context.Context, listener, id string, dispatch func() (noetlwire.ExecuteResponse, error),
+) (executionID string, again bool, err error) {
 	if id == "" {
 		out, err := dispatch()
 		return string(out.ExecutionID), false, err
@@ -48,7 +50,9 @@ func (s *Service) once(ctx context.Context, listener, id string, dispatch func()
 	case err != nil && fault.Of(err).Code == claimsFull:
 		return "", false, err
 	case err != nil:
-		s.Logger.WarnContext(ctx, "deliveries cannot be compared with earlier ones now", "listener", listener, "err", err)
+		s.Logger.WarnContext(
+			ctx, "deliveries cannot be compared with earlier ones now", "listener", listener, "err", err,
+		)
 		out, err := dispatch()
 		return string(out.ExecutionID), false, err
 	case claim.State == ClaimSettled:
@@ -60,12 +64,17 @@ func (s *Service) once(ctx context.Context, listener, id string, dispatch func()
 	if err != nil {
 		// Also when it may have been started: the sender will try again, and NoETL knows the id.
 		if rerr := s.Claims.Release(settle, claim); rerr != nil {
-			s.Logger.WarnContext(ctx, "a claim could not be released; its lease ends it", "listener", listener, "err", rerr)
+			s.Logger.WarnContext(
+				ctx, "a claim could not be released; its lease ends it", "listener", listener, "err", rerr,
+			)
 		}
 		return "", false, err
 	}
 	if serr := s.Claims.Settle(settle, claim, string(out.ExecutionID)); serr != nil {
-		s.Logger.WarnContext(ctx, "a dispatched delivery could not be recorded; a repetition is left to NoETL", "listener", listener, "err", serr)
+		s.Logger.WarnContext(
+			ctx, "a dispatched delivery could not be recorded; a repetition is left to NoETL", "listener", listener,
+			"err", serr,
+		)
 	}
 	return string(out.ExecutionID), false, nil
 }
@@ -87,7 +96,10 @@ func (s *Service) claim(ctx context.Context, key string) (Claim, error) {
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return c, fault.Wrap(ctx.Err(), fault.Unavailable, string(DispatchError), "the same delivery is being dispatched: send it again")
+			return c, fault.Wrap(
+				ctx.Err(), fault.Unavailable, string(DispatchError),
+				"the same delivery is being dispatched: send it again",
+			)
 		case <-timer.C:
 		}
 	}

@@ -117,7 +117,8 @@ func TestWhoWaitsTooLongIsToldToComeAgain(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := w.Deliver(ctx, hook("m1")); fault.Of(err) == nil || fault.Of(err).Code != string(ingress.DispatchError) {
+		if _, err := w.Deliver(ctx, hook("m1")); fault.Of(err) == nil ||
+			fault.Of(err).Code != string(ingress.DispatchError) {
 			t.Errorf("%v", err)
 		}
 		close(slow.release)

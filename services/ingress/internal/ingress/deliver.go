@@ -85,7 +85,9 @@ func (d DeliverResponse) Describe() []string { return []string{"noetl.execution.
 func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverResponse, error) {
 	listener, label := in.Found, labelOf(in.Listener, in.Found)
 	if in.TooLarge {
-		return DeliverResponse{}, s.rejected(ctx, label, reject(TooLarge, "the delivery is larger than this gateway accepts", nil))
+		return DeliverResponse{}, s.rejected(
+			ctx, label, reject(TooLarge, "the delivery is larger than this gateway accepts", nil),
+		)
 	}
 	if err := s.verify(ctx, listener.Verify, in); err != nil {
 		if !fault.Outage(err) {
@@ -98,7 +100,10 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 	}
 	rules, err := parseBlock(listener.Directives)
 	if err != nil {
-		s.Logger.ErrorContext(ctx, "the listener's directives are malformed; none is applied", "listener", label, "reason", "bad_directives", "err", err)
+		s.Logger.ErrorContext(
+			ctx, "the listener's directives are malformed; none is applied", "listener", label, "reason",
+			"bad_directives", "err", err,
+		)
 	}
 	message := read(listener, in, s.NewID)
 	plan := rules.resolve(message.channel)
@@ -106,14 +111,20 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 	if err != nil {
 		return DeliverResponse{}, s.rejected(ctx, label, err)
 	}
-	id, again, err := s.once(ctx, label, explicitID(message, plan), func() (noetlwire.ExecuteResponse, error) { return s.Dispatcher.Execute(ctx, request) })
+	id, again, err := s.once(
+		ctx, label, explicitID(message, plan),
+		func() (noetlwire.ExecuteResponse, error) { return s.Dispatcher.Execute(ctx, request) },
+	)
 	if fault.Of(err) != nil && fault.Of(err).Code == claimsFull {
 		s.Logger.WarnContext(ctx, "a delivery is refused: there is no room to remember it", "listener", label,
 			"reason", claimsFull, "setting", "GATEWAY_STORE_MAX_BYTES")
 		return DeliverResponse{}, s.rejected(ctx, label, limited(err))
 	}
 	if err != nil {
-		return DeliverResponse{}, s.rejected(ctx, label, reject(DispatchError, "the delivery is genuine but its workflow could not be started: send it again", err))
+		return DeliverResponse{}, s.rejected(
+			ctx, label,
+			reject(DispatchError, "the delivery is genuine but its workflow could not be started: send it again", err),
+		)
 	}
 	if again {
 		s.Logger.InfoContext(ctx, "a delivery was repeated", "listener", label, "execution_id", id)
@@ -121,7 +132,17 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 	}
 	s.Observer.Dispatched(label)
 	if len(plan.applied) > 0 || plan.trace != nil {
-		s.Auditor.Applied(ctx, Audit{ExecutionID: id, MessageID: message.ID, Applied: plan.applied, Playbook: plan.playbook, Pool: plan.pool, Trace: plan.trace})
+		s.Auditor.Applied(
+			ctx,
+			Audit{
+				ExecutionID: id,
+				MessageID:   message.ID,
+				Applied:     plan.applied,
+				Playbook:    plan.playbook,
+				Pool:        plan.pool,
+				Trace:       plan.trace,
+			},
+		)
 	}
 	return DeliverResponse{ExecutionID: id}, nil
 }
@@ -129,7 +150,11 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 // request is what NoETL is asked.
 func (s *Service) request(l noetlwire.Listener, label string, m message, p plan) (noetlwire.ExecuteRequest, error) {
 	out := noetlwire.ExecuteRequest{
-		Path: l.Dispatch.Playbook, Workload: workload(l, m, p), ResourceKind: noetlwire.KindPlaybook, ExecutionPool: l.Dispatch.ExecutionPool, Trace: p.trace,
+		Path:          l.Dispatch.Playbook,
+		Workload:      workload(l, m, p),
+		ResourceKind:  noetlwire.KindPlaybook,
+		ExecutionPool: l.Dispatch.ExecutionPool,
+		Trace:         p.trace,
 	}
 	if p.playbook != "" {
 		out.Path = p.playbook
@@ -141,7 +166,9 @@ func (s *Service) request(l noetlwire.Listener, label string, m message, p plan)
 		return out, reject(Misconfigured, "this listener names no playbook to start", nil)
 	}
 	if s.Reserved.Holds(out.Path) {
-		return out, reject(Misconfigured, "this listener names a playbook that only the gateway's auth service starts", nil)
+		return out, reject(
+			Misconfigured, "this listener names a playbook that only the gateway's auth service starts", nil,
+		)
 	}
 	if parent, err := strconv.ParseInt(string(l.SubscriptionID), 10, 64); err == nil {
 		out.ParentExecutionID = &parent

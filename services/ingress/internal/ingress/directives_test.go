@@ -14,17 +14,26 @@ import (
 )
 
 // deliver sends a genuine delivery to a listener with these directives.
-func deliver(t *testing.T, w *world, directives string, headers map[string]string, body string) noetlwire.ExecuteRequest {
+func deliver(
+	t *testing.T, w *world, directives string, headers map[string]string, body string,
+) noetlwire.ExecuteRequest {
 	t.Helper()
 	w.noetl.Put(noetlwire.Listener{
-		Listener: "l", Source: "webhook", CatalogPath: "c", Directives: json.RawMessage(directives), Verify: noetlwire.Verify{Type: "bearer", Secret: secret},
-		Dispatch: noetlwire.Dispatch{Playbook: "default/playbook", ExecutionPool: "default"},
+		Listener:    "l",
+		Source:      "webhook",
+		CatalogPath: "c",
+		Directives:  json.RawMessage(directives),
+		Verify:      noetlwire.Verify{Type: "bearer", Secret: secret},
+		Dispatch:    noetlwire.Dispatch{Playbook: "default/playbook", ExecutionPool: "default"},
 	})
 	all := map[string][]string{"authorization": {secret}}
 	for name, value := range headers {
 		all[name] = []string{"ignored, the last wins", value}
 	}
-	if _, err := w.Deliver(t.Context(), ingress.DeliverRequest{Listener: "l", Headers: all, Body: []byte(body)}); err != nil {
+	if _, err := w.Deliver(
+		t.Context(),
+		ingress.DeliverRequest{Listener: "l", Headers: all, Body: []byte(body)},
+	); err != nil {
 		t.Fatal(err)
 	}
 	started := w.noetl.Started()
@@ -92,8 +101,21 @@ func TestDirectives(t *testing.T) {
 
 func TestARejectedDeliveryAppliesNoDirective(t *testing.T) {
 	w := newWorld()
-	w.noetl.Put(noetlwire.Listener{Listener: "l", Directives: json.RawMessage(routing), Verify: noetlwire.Verify{Type: "bearer", Secret: secret}, Dispatch: noetlwire.Dispatch{Playbook: "p"}})
-	_, err := w.Deliver(t.Context(), ingress.DeliverRequest{Listener: "l", Headers: map[string][]string{"authorization": {"wrong"}, "x-route": {"domain/billing"}}})
+	w.noetl.Put(
+		noetlwire.Listener{
+			Listener:   "l",
+			Directives: json.RawMessage(routing),
+			Verify:     noetlwire.Verify{Type: "bearer", Secret: secret},
+			Dispatch:   noetlwire.Dispatch{Playbook: "p"},
+		},
+	)
+	_, err := w.Deliver(
+		t.Context(),
+		ingress.DeliverRequest{
+			Listener: "l",
+			Headers:  map[string][]string{"authorization": {"wrong"}, "x-route": {"domain/billing"}},
+		},
+	)
 	if err == nil || len(w.noetl.Started()) != 0 || len(w.audits.All()) != 0 {
 		t.Error(err, w.noetl.Started(), w.audits.All())
 	}
@@ -101,8 +123,12 @@ func TestARejectedDeliveryAppliesNoDirective(t *testing.T) {
 
 func TestKeysAndTypesGoIntoTheWorkload(t *testing.T) {
 	w := newWorld()
-	got := deliver(t, w, routing, map[string]string{"x-key": "k1", "x-type": "application/json"}, `{"idempotency_key":"forged","content_type":"forged","schema_hint":"mine"}`)
-	if got.Workload["idempotency_key"] != "k1" || got.Workload["content_type"] != "application/json" || got.Workload["schema_hint"] != "mine" {
+	got := deliver(
+		t, w, routing, map[string]string{"x-key": "k1", "x-type": "application/json"},
+		`{"idempotency_key":"forged","content_type":"forged","schema_hint":"mine"}`,
+	)
+	if got.Workload["idempotency_key"] != "k1" || got.Workload["content_type"] != "application/json" ||
+		got.Workload["schema_hint"] != "mine" {
 		t.Errorf("%v", got.Workload)
 	}
 }
@@ -141,11 +167,13 @@ func TestPubSubPushes(t *testing.T) {
 		want          string
 	}{
 		"the message is unwrapped": {
-			`{"message":{"data":"` + data + `","messageId":"m1","attributes":{"X-Route":"domain/billing","Plain":"v"}},"subscription":"projects/p/subscriptions/s"}`, "",
+			`{"message":{"data":"` + data + `","messageId":"m1","attributes":{"X-Route":"domain/billing","Plain":"v"}},"subscription":"projects/p/subscriptions/s"}`,
+			"",
 			`{"message":{"id":"m1","data":{"n":9007199254740993,"subscription":"forged"},"headers":{"plain":"v","x-route":"domain/billing"},"attributes":{"Plain":"v","X-Route":"domain/billing"},"metadata":{"source":"pubsub","mode":"push"}},"n":9007199254740993,"source":"pubsub","subscription":"c"}`,
 		},
 		"the older name of the id, text for data": {
-			`{"message":{"data":"` + base64.StdEncoding.EncodeToString([]byte("hello")) + `","message_id":"m2"}}`, "message.body",
+			`{"message":{"data":"` + base64.StdEncoding.EncodeToString([]byte("hello")) + `","message_id":"m2"}}`,
+			"message.body",
 			`{"body":"hello","message":{"id":"m2","data":"hello","headers":{},"attributes":{},"metadata":{"source":"pubsub","mode":"push"}},"source":"pubsub","subscription":"c"}`,
 		},
 		"attributes as the payload": {
@@ -163,10 +191,21 @@ func TestPubSubPushes(t *testing.T) {
 	} {
 		w := newWorld()
 		w.noetl.Put(noetlwire.Listener{
-			Listener: "l", Source: "pubsub", CatalogPath: "c", Directives: json.RawMessage(routing), Verify: noetlwire.Verify{Type: "pubsub_oidc", Audience: "aud", ServiceAccount: "sa@x"},
-			Dispatch: noetlwire.Dispatch{Playbook: "p", PayloadFrom: c.payload},
+			Listener:    "l",
+			Source:      "pubsub",
+			CatalogPath: "c",
+			Directives:  json.RawMessage(routing),
+			Verify:      noetlwire.Verify{Type: "pubsub_oidc", Audience: "aud", ServiceAccount: "sa@x"},
+			Dispatch:    noetlwire.Dispatch{Playbook: "p", PayloadFrom: c.payload},
 		})
-		if _, err := w.Deliver(t.Context(), ingress.DeliverRequest{Listener: "l", Headers: map[string][]string{"authorization": {"good:sa@x"}}, Body: []byte(c.body)}); err != nil {
+		if _, err := w.Deliver(
+			t.Context(),
+			ingress.DeliverRequest{
+				Listener: "l",
+				Headers:  map[string][]string{"authorization": {"good:sa@x"}},
+				Body:     []byte(c.body),
+			},
+		); err != nil {
 			t.Fatal(name, err)
 		}
 		got, err := json.Marshal(w.noetl.Started()[0].Workload)

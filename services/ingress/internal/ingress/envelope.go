@@ -64,8 +64,16 @@ func read(l noetlwire.Listener, d DeliverRequest, newID func() string) message {
 		id = newID()
 	}
 	return message{
-		Envelope: Envelope{ID: id, Data: decodeBody(d.Body), Headers: headers, Attributes: map[string]string{}, Metadata: Metadata{Source: l.Source, Mode: "push"}},
-		text:     string(d.Body), channel: headers, given: given,
+		Envelope: Envelope{
+			ID:         id,
+			Data:       decodeBody(d.Body),
+			Headers:    headers,
+			Attributes: map[string]string{},
+			Metadata:   Metadata{Source: l.Source, Mode: "push"},
+		},
+		text:    string(d.Body),
+		channel: headers,
+		given:   given,
 	}
 }
 
@@ -101,7 +109,12 @@ func readPubSub(body []byte, newID func() string) (message, bool) {
 		text := attribute(in.Message.Attributes[name])
 		attributes[name], m.channel[strings.ToLower(name)] = text, text
 	}
-	m.Envelope = Envelope{ID: m.given, Headers: m.channel, Attributes: attributes, Metadata: Metadata{Source: sourcePubSub, Mode: "push"}}
+	m.Envelope = Envelope{
+		ID:         m.given,
+		Headers:    m.channel,
+		Attributes: attributes,
+		Metadata:   Metadata{Source: sourcePubSub, Mode: "push"},
+	}
 	if m.ID == "" {
 		m.ID = newID()
 	}

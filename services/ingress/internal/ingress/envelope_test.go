@@ -49,15 +49,26 @@ func TestGolden(t *testing.T) {
 		}
 		w := newWorld()
 		w.noetl.Put(noetlwire.Listener{
-			Listener: "l", CatalogPath: "subscriptions/l", Source: "webhook", SubscriptionID: "582940187123449857", Verify: noetlwire.Verify{Type: "bearer", Header: d.Header, Secret: secret},
-			Dispatch: noetlwire.Dispatch{Playbook: "demo/webhook", PayloadFrom: d.PayloadFrom, ExecutionPool: "fast"},
+			Listener:       "l",
+			CatalogPath:    "subscriptions/l",
+			Source:         "webhook",
+			SubscriptionID: "582940187123449857",
+			Verify:         noetlwire.Verify{Type: "bearer", Header: d.Header, Secret: secret},
+			Dispatch: noetlwire.Dispatch{
+				Playbook:      "demo/webhook",
+				PayloadFrom:   d.PayloadFrom,
+				ExecutionPool: "fast",
+			},
 		})
 		headers := map[string][]string{"authorization": {secret}}
 		if d.Header != "" {
 			headers = map[string][]string{strings.ToLower(d.Header): {secret}}
 		}
 		maps.Copy(headers, d.Headers)
-		if _, err := w.Deliver(t.Context(), ingress.DeliverRequest{Listener: "l", Headers: headers, Body: []byte(d.Body)}); err != nil {
+		if _, err := w.Deliver(
+			t.Context(),
+			ingress.DeliverRequest{Listener: "l", Headers: headers, Body: []byte(d.Body)},
+		); err != nil {
 			t.Fatal(file, err)
 		}
 		got, err := json.Marshal(w.noetl.Started()[0])
@@ -97,13 +108,31 @@ func FuzzEnvelope(f *testing.F) {
 	f.Add("{}", "message.attributes")
 	f.Fuzz(func(t *testing.T, body, from string) {
 		w := newWorld()
-		w.noetl.Put(noetlwire.Listener{Listener: "l", CatalogPath: "c", Source: "webhook", Verify: noetlwire.Verify{Type: "bearer", Secret: secret}, Dispatch: noetlwire.Dispatch{Playbook: "p", PayloadFrom: from}})
-		if _, err := w.Deliver(t.Context(), ingress.DeliverRequest{Listener: "l", Headers: map[string][]string{"authorization": {secret}}, Body: []byte(body)}); err != nil {
+		w.noetl.Put(
+			noetlwire.Listener{
+				Listener:    "l",
+				CatalogPath: "c",
+				Source:      "webhook",
+				Verify:      noetlwire.Verify{Type: "bearer", Secret: secret},
+				Dispatch:    noetlwire.Dispatch{Playbook: "p", PayloadFrom: from},
+			},
+		)
+		if _, err := w.Deliver(
+			t.Context(),
+			ingress.DeliverRequest{
+				Listener: "l",
+				Headers:  map[string][]string{"authorization": {secret}},
+				Body:     []byte(body),
+			},
+		); err != nil {
 			t.Fatal(err)
 		}
 		got := w.noetl.Started()[0].Workload
 		e, ok := got["message"].(ingress.Envelope)
-		if _, err := json.Marshal(got); err != nil || !ok || e.ID != "fresh-id" || got["subscription"] != "c" || got["source"] != "webhook" {
+		if _, err := json.Marshal(
+			got,
+		); err != nil || !ok || e.ID != "fresh-id" || got["subscription"] != "c" ||
+			got["source"] != "webhook" {
 			t.Fatalf("%v %v", got, err)
 		}
 		if text, isText := e.Data.(string); isText && !json.Valid([]byte(body)) && text != body {

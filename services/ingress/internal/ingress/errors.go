@@ -37,8 +37,9 @@ const (
 // Reasons returns every reason that a delivery can be counted with, for the metric's label set.
 func Reasons() []Reason {
 	return []Reason{
-		MissingSignature, BadSignature, MissingToken, BadToken, OIDCMalformed, OIDCUnknownKid, OIDCBadSignature, OIDCExpired, OIDCInvalid, OIDCAudience, OIDCAccount,
-		OIDCUnverified, Misconfigured, Unsupported, UnknownListener, ConfigError, JWKSError, DispatchError, TooLarge, NotConfigured, RateLimited,
+		MissingSignature, BadSignature, MissingToken, BadToken, OIDCMalformed, OIDCUnknownKid, OIDCBadSignature,
+		OIDCExpired, OIDCInvalid, OIDCAudience, OIDCAccount, OIDCUnverified, Misconfigured, Unsupported,
+		UnknownListener, ConfigError, JWKSError, DispatchError, TooLarge, NotConfigured, RateLimited,
 	}
 }
 
@@ -59,7 +60,15 @@ func (r Reason) Status() int { return r.kind().HTTPStatus() }
 
 func (r Reason) kind() fault.Kind {
 	switch r {
-	case MissingSignature, BadSignature, MissingToken, BadToken, OIDCMalformed, OIDCUnknownKid, OIDCBadSignature, OIDCExpired, OIDCInvalid:
+	case MissingSignature,
+		BadSignature,
+		MissingToken,
+		BadToken,
+		OIDCMalformed,
+		OIDCUnknownKid,
+		OIDCBadSignature,
+		OIDCExpired,
+		OIDCInvalid:
 		return fault.Unauthenticated
 	case Misconfigured, Unsupported, OIDCAudience, OIDCAccount, OIDCUnverified:
 		return fault.Denied

@@ -18,7 +18,9 @@ type FindRequest struct {
 // gateway hold one. What is found is counted as received.
 func (s *Service) Find(ctx context.Context, in FindRequest) (noetlwire.Listener, error) {
 	if !validName(in.Listener) {
-		return noetlwire.Listener{}, s.rejected(ctx, unknownLabel, reject(UnknownListener, "there is no such listener", nil))
+		return noetlwire.Listener{}, s.rejected(
+			ctx, unknownLabel, reject(UnknownListener, "there is no such listener", nil),
+		)
 	}
 	// Names that are made up cost a question to NoETL each. Who sends many waits; listeners that are known do not.
 	made := stranger("", in.Client)

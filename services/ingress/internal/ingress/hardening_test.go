@@ -12,10 +12,17 @@ import (
 func TestADeliveryStartsNoAuthPlaybook(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]ingress.Reason{
-		"api_integration/auth0/auth0_login": ingress.Misconfigured, "API_integration//auth0/x@2": ingress.Misconfigured, "demo/webhook": "",
+		"api_integration/auth0/auth0_login": ingress.Misconfigured,
+		"API_integration//auth0/x@2":        ingress.Misconfigured, "demo/webhook": "",
 	} {
 		w := newWorld()
-		w.noetl.Put(noetlwire.Listener{Listener: "l", Verify: noetlwire.Verify{Type: "bearer", Secret: secret}, Dispatch: noetlwire.Dispatch{Playbook: path}})
+		w.noetl.Put(
+			noetlwire.Listener{
+				Listener: "l",
+				Verify:   noetlwire.Verify{Type: "bearer", Secret: secret},
+				Dispatch: noetlwire.Dispatch{Playbook: path},
+			},
+		)
 		in := ingress.DeliverRequest{
 			Listener: "l", Headers: map[string][]string{"authorization": {secret}},
 			Body: []byte(`{"request_id":"r","gateway_url":"http://evil.example","callback_subject":"s","n":1}`),

@@ -35,10 +35,22 @@ type world struct {
 }
 
 func newWorld() *world {
-	w := &world{noetl: ingresstest.NewNoETL(), counts: &ingresstest.Counts{}, claims: &ingresstest.Claims{}, audits: &ingresstest.Audits{}}
+	w := &world{
+		noetl:  ingresstest.NewNoETL(),
+		counts: &ingresstest.Counts{},
+		claims: &ingresstest.Claims{},
+		audits: &ingresstest.Audits{},
+	}
 	w.Service = ingress.New(ingress.Deps{
-		Listeners: w.noetl, Dispatcher: w.noetl, Observer: w.counts, Logger: slog.New(slog.DiscardHandler), NewID: func() string { return "fresh-id" },
-		Tokens: ingresstest.Tokens{}, Claims: w.claims, Auditor: w.audits, ClaimTTL: time.Hour,
+		Listeners:  w.noetl,
+		Dispatcher: w.noetl,
+		Observer:   w.counts,
+		Logger:     slog.New(slog.DiscardHandler),
+		NewID:      func() string { return "fresh-id" },
+		Tokens:     ingresstest.Tokens{},
+		Claims:     w.claims,
+		Auditor:    w.audits,
+		ClaimTTL:   time.Hour,
 	})
 	return w
 }
@@ -120,7 +132,10 @@ func TestVerification(t *testing.T) {
 	} {
 		w := newWorld()
 		w.noetl.Put(noetlwire.Listener{Listener: "l", Verify: c.verify, Dispatch: noetlwire.Dispatch{Playbook: "p"}})
-		if got := w.reason(t, ingress.DeliverRequest{Listener: "l", Headers: c.headers, Body: []byte(body)}); got != c.want {
+		if got := w.reason(
+			t,
+			ingress.DeliverRequest{Listener: "l", Headers: c.headers, Body: []byte(body)},
+		); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 		started, want := len(w.noetl.Started()), map[string]int{"received l": 1, "dispatched l": 1}
@@ -158,7 +173,8 @@ func TestRejectionsBeforeVerification(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 		for counted := range w.counts.All() { // a stranger's name never becomes a label
-			if counted != "rejected unknown "+string(c.want) && (c.in.Listener != "orders" || !strings.Contains(counted, " orders")) {
+			if counted != "rejected unknown "+string(c.want) &&
+				(c.in.Listener != "orders" || !strings.Contains(counted, " orders")) {
 				t.Errorf("%s: counted %q", name, counted)
 			}
 		}
@@ -168,7 +184,10 @@ func TestRejectionsBeforeVerification(t *testing.T) {
 func TestAListenerWithoutAPlaybookIsMisconfigured(t *testing.T) {
 	w := newWorld()
 	w.noetl.Put(noetlwire.Listener{Listener: "l", Verify: noetlwire.Verify{Type: "bearer", Secret: secret}})
-	if got := w.reason(t, ingress.DeliverRequest{Listener: "l", Headers: map[string][]string{"authorization": {secret}}}); got != ingress.Misconfigured {
+	if got := w.reason(
+		t,
+		ingress.DeliverRequest{Listener: "l", Headers: map[string][]string{"authorization": {secret}}},
+	); got != ingress.Misconfigured {
 		t.Errorf("%q", got)
 	}
 	if got := w.reason(t, ingress.DeliverRequest{Listener: "l"}); got != ingress.MissingToken {
@@ -187,17 +206,37 @@ func TestTheLabelIsTheListenersOwnName(t *testing.T) {
 	for _, name := range []string{"orders", "Orders", "ORDERS"} {
 		w.reason(t, ingress.DeliverRequest{Listener: name})
 	}
-	if diff := cmp.Diff(map[string]int{"received orders": 3, "rejected orders missing_signature": 3}, w.counts.All()); diff != "" {
+	if diff := cmp.Diff(
+		map[string]int{"received orders": 3, "rejected orders missing_signature": 3},
+		w.counts.All(),
+	); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestReasonsHaveTheContractsStatus(t *testing.T) {
 	want := map[ingress.Reason]int{
-		ingress.MissingSignature: 401, ingress.BadSignature: 401, ingress.MissingToken: 401, ingress.BadToken: 401, ingress.Misconfigured: 403, ingress.Unsupported: 403,
-		ingress.UnknownListener: 404, ingress.ConfigError: 502, ingress.DispatchError: 502, ingress.TooLarge: 413, ingress.NotConfigured: 503,
-		ingress.OIDCMalformed: 401, ingress.OIDCUnknownKid: 401, ingress.OIDCBadSignature: 401, ingress.OIDCExpired: 401, ingress.OIDCInvalid: 401,
-		ingress.OIDCAudience: 403, ingress.OIDCAccount: 403, ingress.OIDCUnverified: 403, ingress.JWKSError: 502, ingress.RateLimited: 429,
+		ingress.MissingSignature: 401,
+		ingress.BadSignature:     401,
+		ingress.MissingToken:     401,
+		ingress.BadToken:         401,
+		ingress.Misconfigured:    403,
+		ingress.Unsupported:      403,
+		ingress.UnknownListener:  404,
+		ingress.ConfigError:      502,
+		ingress.DispatchError:    502,
+		ingress.TooLarge:         413,
+		ingress.NotConfigured:    503,
+		ingress.OIDCMalformed:    401,
+		ingress.OIDCUnknownKid:   401,
+		ingress.OIDCBadSignature: 401,
+		ingress.OIDCExpired:      401,
+		ingress.OIDCInvalid:      401,
+		ingress.OIDCAudience:     403,
+		ingress.OIDCAccount:      403,
+		ingress.OIDCUnverified:   403,
+		ingress.JWKSError:        502,
+		ingress.RateLimited:      429,
 	}
 	for _, r := range ingress.Reasons() {
 		if r.Status() != want[r] {
@@ -216,7 +255,13 @@ func FuzzVerify(f *testing.F) {
 	f.Add("hmac_sha256", "", "zz", "{")
 	f.Fuzz(func(t *testing.T, kind, header, value, body string) {
 		w := newWorld()
-		w.noetl.Put(noetlwire.Listener{Listener: "l", Verify: noetlwire.Verify{Type: kind, Header: header, Secret: secret}, Dispatch: noetlwire.Dispatch{Playbook: "p"}})
+		w.noetl.Put(
+			noetlwire.Listener{
+				Listener: "l",
+				Verify:   noetlwire.Verify{Type: kind, Header: header, Secret: secret},
+				Dispatch: noetlwire.Dispatch{Playbook: "p"},
+			},
+		)
 		name := strings.ToLower(header)
 		if name == "" {
 			name = map[string]string{"bearer": "authorization"}[kind]
@@ -224,8 +269,12 @@ func FuzzVerify(f *testing.F) {
 		if name == "" {
 			name = "x-signature"
 		}
-		_, err := w.Deliver(t.Context(), ingress.DeliverRequest{Listener: "l", Headers: map[string][]string{name: {value}}, Body: []byte(body)})
-		genuine := kind == "bearer" && strings.Contains(value, secret) || kind == "hmac_sha256" && strings.Contains(strings.ToLower(value), sign(secret, body))
+		_, err := w.Deliver(
+			t.Context(),
+			ingress.DeliverRequest{Listener: "l", Headers: map[string][]string{name: {value}}, Body: []byte(body)},
+		)
+		genuine := kind == "bearer" && strings.Contains(value, secret) ||
+			kind == "hmac_sha256" && strings.Contains(strings.ToLower(value), sign(secret, body))
 		if err == nil && !genuine {
 			t.Fatalf("%s %s: %q passed", kind, header, value)
 		}
@@ -241,10 +290,19 @@ func TestGitHubsOwnExample(t *testing.T) {
 	const key, signature = "It's a Secret to Everybody", "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
 	w := newWorld()
 	w.noetl.Put(noetlwire.Listener{
-		Listener: "l", Verify: noetlwire.Verify{Type: "hmac_sha256", Header: "X-Hub-Signature-256", Secret: key}, Dispatch: noetlwire.Dispatch{Playbook: "p"},
+		Listener: "l",
+		Verify:   noetlwire.Verify{Type: "hmac_sha256", Header: "X-Hub-Signature-256", Secret: key},
+		Dispatch: noetlwire.Dispatch{Playbook: "p"},
 	})
 	send := func(body string) ingress.Reason {
-		return w.reason(t, ingress.DeliverRequest{Listener: "l", Headers: map[string][]string{"x-hub-signature-256": {signature}}, Body: []byte(body)})
+		return w.reason(
+			t,
+			ingress.DeliverRequest{
+				Listener: "l",
+				Headers:  map[string][]string{"x-hub-signature-256": {signature}},
+				Body:     []byte(body),
+			},
+		)
 	}
 	if got := send("Hello, World!"); got != "" {
 		t.Errorf("%q", got)

@@ -150,7 +150,8 @@ func RunClaimStore(t *testing.T, newStore func(t *testing.T) ingress.ClaimStore)
 		if err := a.Settle(t.Context(), first, "582940187123449857"); err != nil {
 			t.Fatal(err)
 		}
-		if c := take(t, b, "k1", time.Minute); c.State != ingress.ClaimSettled || c.ExecutionID != "582940187123449857" {
+		if c := take(t, b, "k1", time.Minute); c.State != ingress.ClaimSettled ||
+			c.ExecutionID != "582940187123449857" {
 			t.Errorf("%+v", c)
 		}
 	})

@@ -17,9 +17,17 @@ func RunListenerSource(t *testing.T, newPort func(t *testing.T) (ingress.Listene
 	t.Run("finds all of it", func(t *testing.T) {
 		port, behind := newPort(t)
 		want := noetlwire.Listener{
-			Listener: "full", CatalogPath: "c", Source: "pubsub", SubscriptionID: "7",
-			Verify:   noetlwire.Verify{Type: "t", Header: "h", Secret: "s", Audience: "a", ServiceAccount: "sa"},
-			Dispatch: noetlwire.Dispatch{Playbook: "p", PayloadFrom: "message.body", ExecutionPool: "e"}, Directives: []byte(`{"a":1}`),
+			Listener:       "full",
+			CatalogPath:    "c",
+			Source:         "pubsub",
+			SubscriptionID: "7",
+			Verify:         noetlwire.Verify{Type: "t", Header: "h", Secret: "s", Audience: "a", ServiceAccount: "sa"},
+			Dispatch: noetlwire.Dispatch{
+				Playbook:      "p",
+				PayloadFrom:   "message.body",
+				ExecutionPool: "e",
+			},
+			Directives: []byte(`{"a":1}`),
 		}
 		behind.Put(want)
 		got, err := port.Listener(t.Context(), "full")
@@ -64,7 +72,13 @@ func RunDispatcher(t *testing.T, newPort func(t *testing.T) (ingress.Dispatcher,
 	t.Helper()
 	port, behind := newPort(t)
 	parent := int64(582940187123449857)
-	want := noetlwire.ExecuteRequest{Path: "p", Workload: map[string]any{"a": "b"}, ResourceKind: noetlwire.KindPlaybook, ExecutionPool: "e", ParentExecutionID: &parent}
+	want := noetlwire.ExecuteRequest{
+		Path:              "p",
+		Workload:          map[string]any{"a": "b"},
+		ResourceKind:      noetlwire.KindPlaybook,
+		ExecutionPool:     "e",
+		ParentExecutionID: &parent,
+	}
 	out, err := port.Execute(t.Context(), want)
 	if err != nil || out.ExecutionID != FirstExecution {
 		t.Errorf("%+v %v", out, err)

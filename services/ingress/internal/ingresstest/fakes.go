@@ -48,8 +48,15 @@ type NoETL struct {
 func NewNoETL() *NoETL {
 	n := &NoETL{listeners: map[string]noetlwire.Listener{}}
 	n.Put(noetlwire.Listener{
-		Listener: "orders", CatalogPath: "subscriptions/orders", Source: "webhook", SubscriptionID: "42",
-		Verify: noetlwire.Verify{Type: "hmac_sha256", Secret: Secret}, Dispatch: noetlwire.Dispatch{Playbook: "demo/webhook", PayloadFrom: "message.json", ExecutionPool: "fast"},
+		Listener:       "orders",
+		CatalogPath:    "subscriptions/orders",
+		Source:         "webhook",
+		SubscriptionID: "42",
+		Verify: noetlwire.Verify{
+			Type:   "hmac_sha256",
+			Secret: Secret,
+		},
+		Dispatch: noetlwire.Dispatch{Playbook: "demo/webhook", PayloadFrom: "message.json", ExecutionPool: "fast"},
 	})
 	n.Put(noetlwire.Listener{
 		Listener: "hook", CatalogPath: "subscriptions/hook", Source: "webhook",

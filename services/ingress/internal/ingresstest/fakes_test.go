@@ -15,7 +15,10 @@ func client(t *testing.T, behind *ingresstest.NoETL) *noetl.Client {
 	t.Helper()
 	srv := httptest.NewServer(behind.Handler())
 	t.Cleanup(srv.Close)
-	return noetl.New(noetl.Config{BaseURL: srv.URL, Timeout: 5 * time.Second, InternalToken: ingresstest.Token}, telemetry.Nop("test"))
+	return noetl.New(
+		noetl.Config{BaseURL: srv.URL, Timeout: 5 * time.Second, InternalToken: ingresstest.Token},
+		telemetry.Nop("test"),
+	)
 }
 
 func TestListenerSource(t *testing.T) {

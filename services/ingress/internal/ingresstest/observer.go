@@ -9,7 +9,10 @@ import (
 
 // RunObserver checks that an observer counts what it is told, by listener and reason, and
 // nothing else. count reads received, rejected (with a reason) or dispatched.
-func RunObserver(t *testing.T, newObserver func(*testing.T) (o ingress.Observer, count func(what, listener string, reason ingress.Reason) int)) {
+func RunObserver(
+	t *testing.T,
+	newObserver func(*testing.T) (o ingress.Observer, count func(what, listener string, reason ingress.Reason) int),
+) {
 	t.Helper()
 	o, count := newObserver(t)
 	var wg sync.WaitGroup

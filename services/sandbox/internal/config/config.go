@@ -9,29 +9,29 @@ import (
 	"strings"
 	"time"
 
-	"github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/sandbox/internal/sandbox"
 )
 
 // Config is every setting of the sandbox.
 type Config struct {
 	Process       run.ProcessConfig
-	Generation    string        `env:"SANDBOX_GENERATION" file:"sandbox.generation" default:"rust" doc:"which NoETL it looks like: python (2.x), rust (3.x before 3.60) or feed (3.60 and later, without NATS)"`
-	EventLag      time.Duration `env:"SANDBOX_EVENT_LAG_MS" file:"sandbox.event_lag_ms" default:"0" unit:"ms" doc:"how long a lifecycle event is there before it is published, at most 60 s; the Rust server lags up to 500 ms. Above 0, results overtake events"`
-	Rerun         bool          `env:"SANDBOX_RERUN" file:"sandbox.rerun" default:"true" doc:"whether POST /api/executions/{id}/rerun is there; no server that was read has it"`
-	Port          int           `env:"SANDBOX_PORT" file:"sandbox.port" default:"8082" doc:"listener of the NoETL look-alike and the issuer; 0 picks a free port"`
-	Bind          string        `env:"SANDBOX_BIND" file:"sandbox.bind" default:"127.0.0.1" doc:"address of the listener; the accounts and secrets of the sandbox are public knowledge, so keep it on loopback or in a private network"`
-	PublicURL     string        `env:"SANDBOX_PUBLIC_URL" file:"sandbox.public_url" doc:"base URL under which others reach the sandbox; empty means loopback and the actual port"`
-	Issuer        string        `env:"SANDBOX_ISSUER" file:"sandbox.issuer" doc:"issuer URL, ending in /oidc; empty means SANDBOX_PUBLIC_URL/oidc, or http://localhost:<actual port>/oidc"`
-	CallbackHosts []string      `env:"SANDBOX_CALLBACK_HOSTS" file:"sandbox.callback_hosts" doc:"hosts, or host:port, beside loopback that a workload's gateway_url may name"`
-	RedirectURIs  []string      `env:"SANDBOX_REDIRECT_URIS" file:"sandbox.redirect_uris" doc:"redirect URIs that the issuer accepts beside http on loopback; exact match"`
-	InternalToken string        `env:"NOETL_INTERNAL_API_TOKEN" file:"noetl.internal_api_token" default:"sandbox-internal-token" secret:"true" doc:"bearer token for the /api/internal routes"`
-	CallbackToken string        `env:"GATEWAY_INTERNAL_TOKEN" file:"server.internal_token" secret:"true" doc:"token that callbacks to the gateway carry as Authorization: Bearer; empty means none"`
-	SessionBucket string        `env:"NATS_SESSION_BUCKET" file:"nats.session_bucket" default:"sessions" doc:"key-value bucket that the login playbook writes sessions to"`
-	SessionTTL    time.Duration `env:"NATS_SESSION_CACHE_TTL_SECS" file:"nats.session_cache_ttl_secs" default:"300" unit:"s" doc:"TTL of that bucket, if it has to be made"`
-	EventStream   string        `env:"NATS_UPDATES_STREAM" file:"nats.updates_stream" doc:"JetStream stream of the lifecycle events; empty means the generation's: NOETL_EVENTS or noetl_events"`
-	EventSubjects string        `env:"NATS_UPDATES_SUBJECT_PREFIX" file:"nats.updates_subject_prefix" default:"noetl.events." doc:"subject prefix of the lifecycle events, with its trailing dot"`
+	Generation    string        `env:"SANDBOX_GENERATION" file:"sandbox.generation" default:"rust"`
+	EventLag      time.Duration `env:"SANDBOX_EVENT_LAG_MS" file:"sandbox.event_lag_ms" default:"0" unit:"ms"`
+	Rerun         bool          `env:"SANDBOX_RERUN" file:"sandbox.rerun" default:"true"`
+	Port          int           `env:"SANDBOX_PORT" file:"sandbox.port" default:"8082"`
+	Bind          string        `env:"SANDBOX_BIND" file:"sandbox.bind" default:"127.0.0.1"`
+	PublicURL     string        `env:"SANDBOX_PUBLIC_URL" file:"sandbox.public_url"`
+	Issuer        string        `env:"SANDBOX_ISSUER" file:"sandbox.issuer"`
+	CallbackHosts []string      `env:"SANDBOX_CALLBACK_HOSTS" file:"sandbox.callback_hosts"`
+	RedirectURIs  []string      `env:"SANDBOX_REDIRECT_URIS" file:"sandbox.redirect_uris"`
+	InternalToken string        `env:"NOETL_INTERNAL_API_TOKEN" file:"noetl.internal_api_token" default:"sandbox-internal-token" secret:"true"`
+	CallbackToken string        `env:"GATEWAY_INTERNAL_TOKEN" file:"server.internal_token" secret:"true"`
+	SessionBucket string        `env:"NATS_SESSION_BUCKET" file:"nats.session_bucket" default:"sessions" doc:"bucket of the login playbook's sessions"`
+	SessionTTL    time.Duration `env:"NATS_SESSION_CACHE_TTL_SECS" file:"nats.session_cache_ttl_secs" default:"300" unit:"s"`
+	EventStream   string        `env:"NATS_UPDATES_STREAM" file:"nats.updates_stream" doc:"stream of lifecycle events; empty: the generation's"`
+	EventSubjects string        `env:"NATS_UPDATES_SUBJECT_PREFIX" file:"nats.updates_subject_prefix" default:"noetl.events."`
 }
 
 // maxEventLag bounds the lag: what waits is kept in memory.
@@ -39,9 +39,9 @@ const maxEventLag = time.Minute
 
 // Load reads the settings from the environment and the file that it names; defaults replace
 // those of the tags.
-func Load(environ []string, defaults ...config.Default) (Config, error) {
+func Load(environ []string, defaults ...settings.Default) (Config, error) {
 	var c Config
-	if err := config.Load(&c, environ, defaults...); err != nil {
+	if err := settings.Load(&c, environ, defaults...); err != nil {
 		return c, err
 	}
 	return c, c.Validate()
@@ -49,14 +49,17 @@ func Load(environ []string, defaults ...config.Default) (Config, error) {
 
 // Validate reports what is wrong with the settings.
 func (c Config) Validate() error {
-	errs := []error{c.Process.Validate(), config.Port("SANDBOX_PORT", c.Port)}
+	errs := []error{c.Process.Validate(), settings.Port("SANDBOX_PORT", c.Port)}
 	if c.PublicURL != "" {
 		errs = append(errs, webURL("SANDBOX_PUBLIC_URL", c.PublicURL))
 	}
 	if c.Issuer != "" {
 		errs = append(errs, webURL("SANDBOX_ISSUER", c.Issuer))
 		if !strings.HasSuffix(c.Issuer, "/oidc") {
-			errs = append(errs, fmt.Errorf("SANDBOX_ISSUER=%q: must end in /oidc, the path under which the issuer is served", c.Issuer))
+			errs = append(
+				errs,
+				fmt.Errorf("SANDBOX_ISSUER=%q: must end in /oidc, the path under which the issuer is served", c.Issuer),
+			)
 		}
 	}
 	for _, u := range c.RedirectURIs {
@@ -80,7 +83,10 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("SANDBOX_EVENT_LAG_MS=%s: must be 0 to 60 s", c.EventLag))
 	}
 	if p := c.EventSubjects; len(p) < 2 || !strings.HasSuffix(p, ".") || strings.ContainsAny(p, " *>") {
-		errs = append(errs, fmt.Errorf("NATS_UPDATES_SUBJECT_PREFIX=%q: must be a subject without wildcards that ends in a dot", p))
+		errs = append(
+			errs,
+			fmt.Errorf("NATS_UPDATES_SUBJECT_PREFIX=%q: must be a subject without wildcards that ends in a dot", p),
+		)
 	}
 	if c.SessionTTL < 0 {
 		errs = append(errs, errors.New("NATS_SESSION_CACHE_TTL_SECS must not be negative"))

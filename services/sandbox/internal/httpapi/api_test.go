@@ -38,8 +38,12 @@ func newServerOf(tb testing.TB, g sandbox.Generation, rerun bool) (*httptest.Ser
 		tb.Fatal(err)
 	}
 	deps := sandbox.Deps{
-		Generation: g, Events: &sandboxtest.Events{}, Callbacks: &sandboxtest.Callbacks{}, Sessions: &sandboxtest.Sessions{},
-		Directory: people, Logger: slog.New(slog.DiscardHandler),
+		Generation: g,
+		Events:     &sandboxtest.Events{},
+		Callbacks:  &sandboxtest.Callbacks{},
+		Sessions:   &sandboxtest.Sessions{},
+		Directory:  people,
+		Logger:     slog.New(slog.DiscardHandler),
 	}
 	api := httpapi.Deps{
 		Generation: g, Rerun: rerun, Issuer: iss, InternalToken: internalToken, Telemetry: tel, Closing: closing,
@@ -55,7 +59,9 @@ func newServerOf(tb testing.TB, g sandbox.Generation, rerun bool) (*httptest.Ser
 	srv := httptest.NewServer(httpapi.New(api))
 	tb.Cleanup(srv.Close)
 	tb.Cleanup(func() { close(closing) })
-	return srv, &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return srv, &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 type answer struct {
@@ -154,7 +160,8 @@ func TestEchoShowsWhatArrived(t *testing.T) {
 		if err := json.Unmarshal([]byte(got.body), &e); err != nil {
 			t.Fatal(err)
 		}
-		if e.Method != method || e.Path != "/api/echo/a%2Fb/c" || e.Query != "x=1&x=2" || e.Body != "raw \x00 body" || e.Headers["x-one"] != "1" {
+		if e.Method != method || e.Path != "/api/echo/a%2Fb/c" || e.Query != "x=1&x=2" || e.Body != "raw \x00 body" ||
+			e.Headers["x-one"] != "1" {
 			t.Errorf("%s: %s", method, got.body)
 		}
 		if _, made := e.Headers["x-request-id"]; made {
@@ -210,8 +217,20 @@ func TestAuditEventsCanBeListed(t *testing.T) {
 
 func authorizeQuery(extra ...string) string {
 	return form(append([]string{
-		"response_type", "code", "client_id", "noetl-console", "redirect_uri", "http://localhost:8090/", "state", `s"><script>`, "nonce", "n",
-		"code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", "code_challenge_method", "S256",
+		"response_type",
+		"code",
+		"client_id",
+		"noetl-console",
+		"redirect_uri",
+		"http://localhost:8090/",
+		"state",
+		`s"><script>`,
+		"nonce",
+		"n",
+		"code_challenge",
+		"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+		"code_challenge_method",
+		"S256",
 	}, extra...)...)
 }
 
@@ -224,17 +243,25 @@ func TestLoginPage(t *testing.T) {
 		}
 	}
 	policy := page.header.Get("Content-Security-Policy")
-	if !strings.Contains(policy, "form-action 'self' http://localhost:8090") || !strings.Contains(policy, "default-src 'none'") || page.status != 200 {
+	if !strings.Contains(policy, "form-action 'self' http://localhost:8090") ||
+		!strings.Contains(policy, "default-src 'none'") ||
+		page.status != 200 {
 		t.Errorf("%d, policy %s", page.status, policy)
 	}
 	if strings.Contains(page.body, "<script") {
 		t.Error("state is not escaped")
 	}
-	wrong := send(t, c, "POST", srv.URL+"/oidc/authorize", authorizeQuery("email", "demo@example.com", "password", "nope"), "Content-Type", formType)
-	if wrong.status != 401 || !strings.Contains(wrong.body, `role="alert"`) || strings.Contains(wrong.body, "nope") || !strings.Contains(wrong.body, `value="demo@example.com"`) {
+	wrong := send(
+		t, c, "POST", srv.URL+"/oidc/authorize", authorizeQuery("email", "demo@example.com", "password", "nope"),
+		"Content-Type", formType,
+	)
+	if wrong.status != 401 || !strings.Contains(wrong.body, `role="alert"`) || strings.Contains(wrong.body, "nope") ||
+		!strings.Contains(wrong.body, `value="demo@example.com"`) {
 		t.Errorf("%d %s", wrong.status, wrong.body)
 	}
-	if empty := send(t, c, "POST", srv.URL+"/oidc/authorize", authorizeQuery(), "Content-Type", formType); empty.status != 400 {
+	if empty := send(
+		t, c, "POST", srv.URL+"/oidc/authorize", authorizeQuery(), "Content-Type", formType,
+	); empty.status != 400 {
 		t.Errorf("empty form: %d", empty.status)
 	}
 }
@@ -248,11 +275,32 @@ func TestCodeFlow(t *testing.T) {
 			t.Fatalf("%d %v %v", got.status, to, err)
 		}
 		redeem := func(verifier string) answer {
-			return send(t, c, "POST", srv.URL+"/oidc/token", form("grant_type", "authorization_code", "code", to.Query().Get("code"), "client_id", "noetl-console",
-				"redirect_uri", "http://localhost:8090/", "code_verifier", verifier), "Content-Type", formType, "Origin", "http://localhost:8090")
+			return send(
+				t,
+				c,
+				"POST",
+				srv.URL+"/oidc/token",
+				form(
+					"grant_type",
+					"authorization_code",
+					"code",
+					to.Query().Get("code"),
+					"client_id",
+					"noetl-console",
+					"redirect_uri",
+					"http://localhost:8090/",
+					"code_verifier",
+					verifier,
+				),
+				"Content-Type",
+				formType,
+				"Origin",
+				"http://localhost:8090",
+			)
 		}
 		tokens := redeem("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk") // the example of RFC 7636
-		if tokens.status != 200 || !strings.Contains(tokens.body, `"id_token"`) || tokens.header.Get("Access-Control-Allow-Origin") != "http://localhost:8090" {
+		if tokens.status != 200 || !strings.Contains(tokens.body, `"id_token"`) ||
+			tokens.header.Get("Access-Control-Allow-Origin") != "http://localhost:8090" {
 			t.Errorf("%d %s", tokens.status, tokens.body)
 		}
 		again := redeem("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
@@ -277,7 +325,9 @@ func TestTokenErrorsAreThoseOfOAuth(t *testing.T) {
 		"grant_type=x&y=" + strings.Repeat("y", 70<<10): `400 {"error":"invalid_request"`,
 	} {
 		got := send(t, c, "POST", srv.URL+"/oidc/token", body, "Content-Type", formType)
-		if text := regexp.MustCompile(`^[^,]*`).FindString(got.body); text != want[4:] || got.status != int(want[0]-'0')*100+int(want[2]-'0') {
+		if text := regexp.MustCompile(`^[^,]*`).
+			FindString(got.body); text != want[4:] ||
+			got.status != int(want[0]-'0')*100+int(want[2]-'0') {
 			t.Errorf("%.60q: %d %s", body, got.status, got.body)
 		}
 	}

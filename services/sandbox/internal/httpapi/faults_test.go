@@ -40,7 +40,10 @@ func TestTheNoETLRoutesMisbehaveOnDemand(t *testing.T) {
 		t.Errorf("garbage: %+v", list())
 	}
 	begin := time.Now()
-	if behave(`{"mode":"slow","delay_ms":150}`); list().status != http.StatusOK || time.Since(begin) < 150*time.Millisecond {
+	if behave(
+		`{"mode":"slow","delay_ms":150}`,
+	); list().status != http.StatusOK ||
+		time.Since(begin) < 150*time.Millisecond {
 		t.Errorf("slow answered after %v", time.Since(begin))
 	}
 	if behave(`{"mode":""}`); list().status != http.StatusOK || !strings.HasPrefix(list().body, "{") {
@@ -51,10 +54,16 @@ func TestTheNoETLRoutesMisbehaveOnDemand(t *testing.T) {
 func TestATokenOfAnIssuerWhoseClockGoesWrong(t *testing.T) {
 	srv, c := newServer(t)
 	form := "grant_type=password&username=demo%40example.com&password=demo&clock_skew="
-	if got := send(t, c, http.MethodPost, srv.URL+"/oidc/token", form+"600", "Content-Type", "application/x-www-form-urlencoded"); got.status != http.StatusOK {
+	if got := send(
+		t, c, http.MethodPost, srv.URL+"/oidc/token", form+"600", "Content-Type",
+		"application/x-www-form-urlencoded",
+	); got.status != http.StatusOK {
 		t.Errorf("ahead: %+v", got)
 	}
-	if got := send(t, c, http.MethodPost, srv.URL+"/oidc/token", form+"soon", "Content-Type", "application/x-www-form-urlencoded"); got.status != http.StatusBadRequest {
+	if got := send(
+		t, c, http.MethodPost, srv.URL+"/oidc/token", form+"soon", "Content-Type",
+		"application/x-www-form-urlencoded",
+	); got.status != http.StatusBadRequest {
 		t.Errorf("no number: %+v", got)
 	}
 }

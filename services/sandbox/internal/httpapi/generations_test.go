@@ -101,9 +101,11 @@ func TestAnswersOfEachGeneration(t *testing.T) {
 				fill := strings.NewReplacer("$id", id, "$session", session)
 				a := send(t, c, method, srv.URL+fill.Replace(target), fill.Replace(body))
 				fmt.Fprintf(
-					&got, "%s\n%d %s\n%s\n\n", line, a.status, a.header.Get("Content-Type"), scrub(strings.TrimSpace(a.body)),
+					&got, "%s\n%d %s\n%s\n\n", line, a.status, a.header.Get("Content-Type"),
+					scrub(strings.TrimSpace(a.body)),
 				)
-				if m := regexp.MustCompile(`"execution_id":"(\d+)","status":"started"`).FindStringSubmatch(a.body); m != nil {
+				if m := regexp.MustCompile(`"execution_id":"(\d+)","status":"started"`).
+					FindStringSubmatch(a.body); m != nil {
 					id = m[1]
 					ends(t, c, srv.URL, id)
 				}
@@ -143,7 +145,8 @@ func sessionOf(t *testing.T) string {
 	t.Helper()
 	srv, c := newServer(t)
 	login := send(
-		t, c, http.MethodPost, srv.URL+"/api/auth/login", `{"auth0_token":"e30.eyJlbWFpbCI6ImRlbW9AZXhhbXBsZS5jb20ifQ.x"}`,
+		t, c, http.MethodPost, srv.URL+"/api/auth/login",
+		`{"auth0_token":"e30.eyJlbWFpbCI6ImRlbW9AZXhhbXBsZS5jb20ifQ.x"}`,
 	)
 	m := regexp.MustCompile(`"session_token":"([^"]+)"`).FindStringSubmatch(login.body)
 	if m == nil {

@@ -20,7 +20,9 @@ func TestListenersNeedTheInternalToken(t *testing.T) {
 			t.Errorf("%q: %s", header, got.body)
 		}
 	}
-	if got := send(t, c, "GET", srv.URL+"/api/internal/ingress/none", "", "Authorization", "Bearer "+internalToken); got.status != 404 {
+	if got := send(
+		t, c, "GET", srv.URL+"/api/internal/ingress/none", "", "Authorization", "Bearer "+internalToken,
+	); got.status != 404 {
 		t.Errorf("unknown listener: %d", got.status)
 	}
 }
@@ -50,7 +52,9 @@ func TestErrorsOfTheRequestGoToATrustedRedirect(t *testing.T) {
 	q.Set("code_challenge_method", "plain")
 	got := send(t, c, "GET", srv.URL+"/oidc/authorize?"+q.Encode(), "")
 	to, err := url.Parse(got.header.Get("Location"))
-	if err != nil || got.status != 302 || to.Query().Get("error") != "invalid_request" || to.Query().Get("state") == "" || to.Query().Get("code") != "" {
+	if err != nil || got.status != 302 || to.Query().Get("error") != "invalid_request" ||
+		to.Query().Get("state") == "" ||
+		to.Query().Get("code") != "" {
 		t.Errorf("%d %v %v", got.status, to, err)
 	}
 }
@@ -63,7 +67,10 @@ func TestOnlyPagesOfThisMachineMayReadTokens(t *testing.T) {
 	} {
 		for _, method := range []string{"GET", "OPTIONS"} {
 			got := send(t, c, method, srv.URL+"/oidc/jwks.json", "", "Origin", origin)
-			if allowed := got.header.Get("Access-Control-Allow-Origin"); (allowed == origin && origin != "") != want || allowed == "*" {
+			if allowed := got.header.Get(
+				"Access-Control-Allow-Origin",
+			); (allowed == origin && origin != "") != want ||
+				allowed == "*" {
 				t.Errorf("%s %q: %q", method, origin, allowed)
 			}
 		}

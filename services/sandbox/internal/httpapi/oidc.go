@@ -51,7 +51,10 @@ func oidcRoutes(mux *http.ServeMux, d Deps) {
 		mux.HandleFunc("OPTIONS "+path, preflight)
 	}
 	open("GET /oidc/.well-known/openid-configuration", o.discovery)
-	open("GET /oidc/jwks.json", func(w http.ResponseWriter, _ *http.Request) { httpkit.WriteJSON(w, http.StatusOK, o.iss.Keys()) })
+	open(
+		"GET /oidc/jwks.json",
+		func(w http.ResponseWriter, _ *http.Request) { httpkit.WriteJSON(w, http.StatusOK, o.iss.Keys()) },
+	)
 	open("POST /oidc/token", o.token)
 	open("GET /oidc/userinfo", o.userInfo)
 	mux.HandleFunc("GET /oidc/authorize", o.loginPage)
@@ -61,11 +64,25 @@ func oidcRoutes(mux *http.ServeMux, d Deps) {
 func (o oidc) discovery(w http.ResponseWriter, _ *http.Request) {
 	u := o.iss.URL()
 	httpkit.WriteJSON(w, http.StatusOK, discovery{
-		Issuer: u, Authorization: u + "/authorize", Token: u + "/token", UserInfo: u + "/userinfo", JWKS: u + "/jwks.json",
-		ResponseTypes: []string{"code"}, ResponseModes: []string{"query"}, GrantTypes: []string{"authorization_code", "password"},
-		SubjectTypes: []string{"public"}, Signing: []string{"RS256"}, Scopes: []string{"openid", "profile", "email"},
-		Claims:           []string{"iss", "sub", "aud", "exp", "iat", "nbf", "nonce", "email", "email_verified", "name", "auth_time"},
-		ChallengeMethods: []string{"S256"}, ClientAuth: []string{"none"}, ResponseIss: true,
+		Issuer:        u,
+		Authorization: u + "/authorize",
+		Token:         u + "/token",
+		UserInfo:      u + "/userinfo",
+		JWKS:          u + "/jwks.json",
+		ResponseTypes: []string{
+			"code",
+		},
+		ResponseModes: []string{"query"},
+		GrantTypes:    []string{"authorization_code", "password"},
+		SubjectTypes:  []string{"public"},
+		Signing:       []string{"RS256"},
+		Scopes:        []string{"openid", "profile", "email"},
+		Claims: []string{
+			"iss", "sub", "aud", "exp", "iat", "nbf", "nonce", "email", "email_verified", "name", "auth_time",
+		},
+		ChallengeMethods: []string{"S256"},
+		ClientAuth:       []string{"none"},
+		ResponseIss:      true,
 	})
 }
 
@@ -88,13 +105,20 @@ func (o oidc) token(w http.ResponseWriter, r *http.Request) {
 			email = form.Get("email")
 		}
 		tokens, err = o.iss.Password(issuer.PasswordRequest{
-			Email: email, Password: form.Get("password"), ClientID: form.Get("client_id"), Nonce: form.Get("nonce"), ExpiresIn: form.Get("expires_in"),
+			Email:     email,
+			Password:  form.Get("password"),
+			ClientID:  form.Get("client_id"),
+			Nonce:     form.Get("nonce"),
+			ExpiresIn: form.Get("expires_in"),
 			ClockSkew: form.Get("clock_skew"),
 		})
 	case "":
 		err = &issuer.Error{Code: issuer.InvalidRequest, Description: "grant_type is required"}
 	default:
-		err = &issuer.Error{Code: issuer.UnsupportedGrant, Description: "grant_type must be authorization_code or password"}
+		err = &issuer.Error{
+			Code:        issuer.UnsupportedGrant,
+			Description: "grant_type must be authorization_code or password",
+		}
 	}
 	if err != nil {
 		o.deps.Telemetry.Logger.InfoContext(r.Context(), "token refused", "reason", codeOf(err))
@@ -122,7 +146,10 @@ func (o oidc) userInfo(w http.ResponseWriter, r *http.Request) {
 // parseForm reads a form body; RFC 6749 wants exactly this media type, each parameter once.
 func parseForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	bad := func(text string) error { return &issuer.Error{Code: issuer.InvalidRequest, Description: text} }
-	if media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(media), "application/x-www-form-urlencoded") {
+	if media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(
+		strings.TrimSpace(media),
+		"application/x-www-form-urlencoded",
+	) {
 		return nil, bad("Content-Type must be application/x-www-form-urlencoded")
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)

@@ -78,7 +78,8 @@ func eventsOf(v sandbox.View) []any {
 	rows := []any{}
 	for _, e := range v.Events {
 		rows = append(
-			rows, object{"event_id": e.ID, "event_type": e.Type, "node_name": e.Node, "status": e.Status, "result": e.Result},
+			rows,
+			object{"event_id": e.ID, "event_type": e.Type, "node_name": e.Node, "status": e.Status, "result": e.Result},
 		)
 	}
 	return rows
@@ -115,7 +116,11 @@ func (a api) stateRoutes() []route {
 		},
 		{every, "GET /api/dashboard/widgets", answer(object{"widgets": []any{}})},
 		{every, "POST /api/executions/{id}/finalize", a.ofExecution(func(v sandbox.View) any {
-			return object{"execution_id": v.ExecutionID, "status": "already_completed", "message": "nothing to finalize"}
+			return object{
+				"execution_id": v.ExecutionID,
+				"status":       "already_completed",
+				"message":      "nothing to finalize",
+			}
 		})},
 		{every, "GET /api/replay/state", a.ofExecution(stateOf)},
 		{every, "POST /api/vars/{id}", a.ofExecution(func(v sandbox.View) any {
@@ -162,7 +167,10 @@ func (a api) secretRoutes() []route {
 			answer(object{"status": "success", "data": object{"token": PlainSecret}}),
 		},
 		{every, "POST /api/keychain/{catalog_id}/{name}", answer(object{"status": "success", "cache_key": "sandbox"})},
-		{every, "DELETE /api/keychain/{catalog_id}/{name}", answer(object{"status": "success", "cache_key": "sandbox"})},
+		{
+			every, "DELETE /api/keychain/{catalog_id}/{name}",
+			answer(object{"status": "success", "cache_key": "sandbox"}),
+		},
 		{every, "GET /api/keychain/catalog/{catalog_id}", answering(http.StatusOK, func(r *http.Request) any {
 			return object{"catalog_id": r.PathValue("catalog_id"), "entries": []any{object{"keychain_name": "sandbox"}}}
 		})},
@@ -177,8 +185,12 @@ func (a api) secretRoutes() []route {
 
 func (a api) workerRoutes() []route {
 	command := object{
-		"execution_id": 770000000000000201, "node_id": "start", "node_name": "start", "action": "python", "context": object{},
-		"meta": object{},
+		"execution_id": 770000000000000201,
+		"node_id":      "start",
+		"node_name":    "start",
+		"action":       "python",
+		"context":      object{},
+		"meta":         object{},
 	}
 	return []route{
 		{
@@ -212,7 +224,8 @@ func (a api) newerRoutes() []route {
 		{newer, "GET /api/subscriptions/{sub}", answer(subscription)},
 		{newer, "POST /api/subscriptions/{sub}/{action}", answer(subscription)},
 		{
-			newer, "GET /api/ehdb", answer(object{"action": "ehdb.index", "service": "ehdb-query-interface", "read_only": true}),
+			newer, "GET /api/ehdb",
+			answer(object{"action": "ehdb.index", "service": "ehdb-query-interface", "read_only": true}),
 		},
 		{newer, "GET /api/ehdb/executions", lift(a, a.Operations.List, decodeList, func(views []sandbox.View) any {
 			return object{
@@ -228,7 +241,10 @@ func (a api) newerRoutes() []route {
 		})},
 		{newer, "GET /api/ehdb/executions/{id}/events", a.ofExecution(func(v sandbox.View) any {
 			return object{
-				"action": "ehdb.execution.events", "tier": "projection", "execution_id": v.ExecutionID, "events": eventsOf(v),
+				"action":       "ehdb.execution.events",
+				"tier":         "projection",
+				"execution_id": v.ExecutionID,
+				"events":       eventsOf(v),
 			}
 		})},
 		{
@@ -237,7 +253,10 @@ func (a api) newerRoutes() []route {
 		},
 		{newer, "GET /api/ehdb/tiers/{tier}", answering(http.StatusNotImplemented, func(r *http.Request) any {
 			return object{
-				"action": "ehdb.tier.query", "tier": r.PathValue("tier"), "status": "relay-not-configured", "read_only": true,
+				"action":    "ehdb.tier.query",
+				"tier":      r.PathValue("tier"),
+				"status":    "relay-not-configured",
+				"read_only": true,
 			}
 		})},
 		{newer, "PUT /api/result/{id}", answer(object{"status": "ok", "uri": "noetl://result/1"})},
@@ -249,7 +268,8 @@ func (a api) newerRoutes() []route {
 		"POST /api/internal/container-callback/{id}/{step}", "POST /api/internal/projection/advance",
 		"POST /api/internal/events/materialize", "POST /api/internal/events/project", "POST /api/internal/outbox/claim",
 		"POST /api/internal/outbox/mark-published", "POST /api/internal/outbox/mark-failed",
-		"GET /api/internal/outbox/pending-count", "POST /api/internal/cleanup/purge", "POST /api/internal/plugins/{path...}",
+		"GET /api/internal/outbox/pending-count", "POST /api/internal/cleanup/purge",
+		"POST /api/internal/plugins/{path...}",
 		"GET /api/internal/plugins/{path...}", "PUT /api/internal/objects/{key...}",
 		"GET /api/internal/objects/{key...}", "GET /api/internal/cells", "POST /api/internal/result-tier/gc",
 	} {
@@ -264,7 +284,10 @@ func (a api) feedRoutes() []route {
 		{feed, "GET /api/ehdb/parity/self-test", answer(object{"action": "ehdb.parity.self-test", "status": "ok"})},
 		{feed, "GET /api/ehdb/parity/executions/{id}", a.ofExecution(func(v sandbox.View) any {
 			return object{
-				"action": "ehdb.parity.execution", "execution_id": v.ExecutionID, "status": "match", "state": stateOf(v),
+				"action":       "ehdb.parity.execution",
+				"execution_id": v.ExecutionID,
+				"status":       "match",
+				"state":        stateOf(v),
 			}
 		})},
 	}
@@ -302,8 +325,12 @@ func (a api) catalogPath(w http.ResponseWriter, r *http.Request) {
 			fields = append(fields, object{"name": key, "kind": "string", "default": value, "required": false})
 		}
 		return object{
-			"path": e.Path, "version": e.Version, "kind": e.Kind, "title": e.Path, "description_markdown": e.Description,
-			"fields": fields,
+			"path":                 e.Path,
+			"version":              e.Version,
+			"kind":                 e.Kind,
+			"title":                e.Path,
+			"description_markdown": e.Description,
+			"fields":               fields,
 		}
 	}).ServeHTTP(w, r)
 }

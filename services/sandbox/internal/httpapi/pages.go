@@ -33,7 +33,10 @@ type field struct{ Name, Value string }
 
 func pageRoutes(mux *http.ServeMux, iss *issuer.Issuer) {
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		writePage(w, r, http.StatusOK, basePolicy+"; form-action 'none'", "home.html", map[string]any{"Issuer": iss.URL(), "Accounts": iss.Accounts()})
+		writePage(
+			w, r, http.StatusOK, basePolicy+"; form-action 'none'", "home.html",
+			map[string]any{"Issuer": iss.URL(), "Accounts": iss.Accounts()},
+		)
 	})
 	mux.HandleFunc("GET /sandbox.css", func(w http.ResponseWriter, _ *http.Request) {
 		css, err := pages.ReadFile("pages/sandbox.css")
@@ -46,7 +49,9 @@ func pageRoutes(mux *http.ServeMux, iss *issuer.Issuer) {
 		_, _ = w.Write(css)
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		httpkit.WriteError(r.Context(), w, fault.New(fault.NotFound, "no_such_page", "the sandbox has no such page; see /"))
+		httpkit.WriteError(
+			r.Context(), w, fault.New(fault.NotFound, "no_such_page", "the sandbox has no such page; see /"),
+		)
 	})
 }
 
@@ -71,8 +76,15 @@ func writePage(w http.ResponseWriter, r *http.Request, status int, policy, name 
 
 func authorizeRequest(v url.Values) issuer.AuthorizeRequest {
 	return issuer.AuthorizeRequest{
-		ResponseType: v.Get("response_type"), ClientID: v.Get("client_id"), RedirectURI: v.Get("redirect_uri"), State: v.Get("state"),
-		Nonce: v.Get("nonce"), Challenge: v.Get("code_challenge"), ChallengeMethod: v.Get("code_challenge_method"),
+		ResponseType: v.Get(
+			"response_type",
+		),
+		ClientID:        v.Get("client_id"),
+		RedirectURI:     v.Get("redirect_uri"),
+		State:           v.Get("state"),
+		Nonce:           v.Get("nonce"),
+		Challenge:       v.Get("code_challenge"),
+		ChallengeMethod: v.Get("code_challenge_method"),
 	}
 }
 
@@ -84,7 +96,18 @@ func (o oidc) checked(w http.ResponseWriter, r *http.Request, in issuer.Authoriz
 		return false
 	}
 	if err := o.iss.Check(in); err != nil {
-		http.Redirect(w, r, o.answer(in, url.Values{"error": {codeOf(err)}, "error_description": {strings.TrimPrefix(err.Error(), codeOf(err)+": ")}}), http.StatusFound) //nolint:gosec // Client has checked the redirect URI
+		http.Redirect(
+			w,
+			r,
+			o.answer(
+				in,
+				url.Values{
+					"error":             {codeOf(err)},
+					"error_description": {strings.TrimPrefix(err.Error(), codeOf(err)+": ")},
+				},
+			),
+			http.StatusFound,
+		) //nolint:gosec // Client has checked the redirect URI
 		return false
 	}
 	return true
@@ -115,7 +138,9 @@ func (o oidc) loginPage(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (o oidc) showLogin(w http.ResponseWriter, r *http.Request, status int, in issuer.AuthorizeRequest, email, problem string) {
+func (o oidc) showLogin(
+	w http.ResponseWriter, r *http.Request, status int, in issuer.AuthorizeRequest, email, problem string,
+) {
 	view := loginView{
 		Accounts: o.iss.Accounts(), Client: in.ClientID, Target: origin(in.RedirectURI), Email: email, Error: problem,
 		Hidden: []field{
@@ -156,7 +181,10 @@ func (o oidc) login(w http.ResponseWriter, r *http.Request) {
 	}
 	if !ok {
 		o.deps.Telemetry.Logger.InfoContext(r.Context(), "login refused", "reason", "bad_credentials")
-		o.showLogin(w, r, http.StatusUnauthorized, in, email, "The address or the password is wrong. The password of all accounts is demo.")
+		o.showLogin(
+			w, r, http.StatusUnauthorized, in, email,
+			"The address or the password is wrong. The password of all accounts is demo.",
+		)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")

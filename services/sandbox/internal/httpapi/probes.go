@@ -47,7 +47,13 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		httpkit.WriteError(r.Context(), w, err)
 		return
 	}
-	out := echoed{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Body: string(body), Headers: map[string]string{"host": r.Host}}
+	out := echoed{
+		Method:  r.Method,
+		Path:    r.URL.EscapedPath(),
+		Query:   r.URL.RawQuery,
+		Body:    string(body),
+		Headers: map[string]string{"host": r.Host},
+	}
 	for name, values := range r.Header {
 		out.Headers[strings.ToLower(name)] = strings.Join(values, ", ")
 	}
@@ -113,7 +119,9 @@ func between(q url.Values, name string, fallback, most int) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 || n > most {
-		return 0, fault.New(fault.Invalid, "bad_"+name, fmt.Sprintf("%s must be a whole number from 0 to %d", name, most))
+		return 0, fault.New(
+			fault.Invalid, "bad_"+name, fmt.Sprintf("%s must be a whole number from 0 to %d", name, most),
+		)
 	}
 	return n, nil
 }

@@ -35,7 +35,10 @@ func (a api) pythonReads() []route {
 		{python, "PUT /api/catalog/playbook/content", answer(content)},
 		{python, "POST /api/catalog/playbooks/validate", answer(object{"valid": true, "errors": []any{}})},
 		{python, "POST /api/catalog/playbooks/generate/ai", answer(content)},
-		{python, "POST /api/catalog/playbooks/explain/ai", answer(object{"explanation": "it returns what it is given"})},
+		{
+			python, "POST /api/catalog/playbooks/explain/ai",
+			answer(object{"explanation": "it returns what it is given"}),
+		},
 		{python, "DELETE /api/catalog/playbooks/{name}", done()},
 		{python, "GET /api/playbook-tests/suites/{suite...}", answer(suite)},
 		{python, "PUT /api/playbook-tests/suites/{suite...}", answer(suite)},
@@ -76,7 +79,8 @@ func (a api) renderRoute() http.Handler {
 			return
 		}
 		r.SetPathValue("id", in.ExecutionID)
-		a.ofExecution(func(v sandbox.View) any { return object{"status": "ok", "rendered": v.Workload} }).ServeHTTP(w, r)
+		a.ofExecution(func(v sandbox.View) any { return object{"status": "ok", "rendered": v.Workload} }).
+			ServeHTTP(w, r)
 	})
 }
 
@@ -122,19 +126,28 @@ func (a api) pythonStores() []route {
 		{python, "POST /api/frames/{frame}/heartbeat", done()},
 		{python, "POST /api/frames/{frame}/commit", done()},
 		{python, "POST /api/gcp/token", answer(object{"access_token": PlainSecret, "token_type": "Bearer"})},
-		{python, "GET /api/postgres/weather_alert_summary/{execution}/last", answer(object{"status": "ok", "row": nil})},
+		{
+			python, "GET /api/postgres/weather_alert_summary/{execution}/last",
+			answer(object{"status": "ok", "row": nil}),
+		},
 	}
 	secret := object{"data": object{"secret": PlainSecret}}
 	for kind, name := range map[string]string{"result": "step", "temp": "name"} {
 		base := "/api/api/" + kind + "/"
-		rows = append(rows,
-			route{python, "PUT " + base + "{execution}", answer(object{"status": "ok", "ref": "noetl://" + kind + "/1"})},
+		rows = append(
+			rows,
+			route{
+				python,
+				"PUT " + base + "{execution}",
+				answer(object{"status": "ok", "ref": "noetl://" + kind + "/1"}),
+			},
 			route{python, "GET " + base + "{execution}/{" + name + "}", answer(secret)},
 			route{python, "GET " + base + "resolve", answer(secret)},
 			route{python, "GET " + base + "{execution}/list", answer(object{"refs": []any{}})},
 			route{python, "DELETE " + base + "{execution}", done()},
 			route{python, "DELETE " + base + "{execution}/step/{" + name + "}", done()},
-			route{python, "GET " + base + "stats", answer(object{"count": 0})})
+			route{python, "GET " + base + "stats", answer(object{"count": 0})},
+		)
 	}
 	return rows
 }

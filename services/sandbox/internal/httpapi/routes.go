@@ -198,13 +198,21 @@ func (a api) executionRoutes() []route {
 		})},
 		{every, "POST /api/execute", lift(a, ops.Execute, a.decodeExecute, plain)},
 		{newer, "POST /api/execute/batch", lift(a, ops.Batch, decodeBody[sandbox.BatchRequest](a), plain)},
-		{every, "GET /api/executions", lift(a, ops.List, decodeList, func(v []sandbox.View) any { return wire.List(g, v) })},
+		{
+			every,
+			"GET /api/executions",
+			lift(a, ops.List, decodeList, func(v []sandbox.View) any { return wire.List(g, v) }),
+		},
 		{every, "GET " + one, a.paged(func(p wire.Page) http.Handler {
 			return lift(a, ops.Detail, decodeID, func(v sandbox.View) any { return wire.Detail(g, v, p) })
 		})},
-		{every, "GET " + one + "/status", lift(a.says(wire.StatusProblem), ops.Status, decodeID, func(v sandbox.View) any {
-			return wire.Status(g, v)
-		})},
+		{
+			every,
+			"GET " + one + "/status",
+			lift(a.says(wire.StatusProblem), ops.Status, decodeID, func(v sandbox.View) any {
+				return wire.Status(g, v)
+			}),
+		},
 		{python, "GET " + one + "/events", a.paged(func(p wire.Page) http.Handler {
 			return lift(a, ops.Events, decodeID, func(v sandbox.View) any { return wire.Events(v, p) })
 		})},
@@ -219,7 +227,11 @@ func (a api) executionRoutes() []route {
 			lift(a, ops.Cancel, a.decodeCancel, func(v sandbox.CancelView) any { return wire.Cancelled(g, v) }),
 		},
 		{rerun, "POST " + one + "/rerun", lift(a, ops.Rerun, decodeRerun, plain)},
-		{every, "GET /api/vars/{id}", lift(a, ops.Vars, decodeID, func(v sandbox.View) any { return wire.Variables(g, v) })},
+		{
+			every,
+			"GET /api/vars/{id}",
+			lift(a, ops.Vars, decodeID, func(v sandbox.View) any { return wire.Variables(g, v) }),
+		},
 		{every, "POST /api/events", lift(a, ops.Record, decodeBody[rawBody](a), plain)},
 	}
 }

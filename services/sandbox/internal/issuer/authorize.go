@@ -104,7 +104,8 @@ type RedeemRequest struct {
 
 // verifierForm reports whether v has the syntax of RFC 7636, section 4.1.
 func verifierForm(v string) bool {
-	return len(v) >= 43 && len(v) <= 128 && strings.Trim(v, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~") == ""
+	return len(v) >= 43 && len(v) <= 128 &&
+		strings.Trim(v, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~") == ""
 }
 
 // Redeem exchanges a code for tokens. Whatever the outcome, the code is spent.

@@ -86,7 +86,9 @@ func TestACodeIsRedeemedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	claims := claimsOf(t, tokens.IDToken)
-	if claims["nonce"] != "n-1" || claims["email"] != "demo@example.com" || claims["sub"] != "sandbox|1001" || claims["email_verified"] != true || claims["name"] != "Demo User" {
+	if claims["nonce"] != "n-1" || claims["email"] != "demo@example.com" || claims["sub"] != "sandbox|1001" ||
+		claims["email_verified"] != true ||
+		claims["name"] != "Demo User" {
 		t.Errorf("claims %v", claims)
 	}
 	_, err = i.Redeem(redeem(c))
@@ -165,8 +167,10 @@ func TestRedirectURIs(t *testing.T) {
 	i := newIssuer(t)
 	for uri, ok := range map[string]bool{
 		redirect: true, "http://127.0.0.1:1/x": true, "http://[::1]:1/": true, "https://console.example.com/cb": true,
-		"https://console.example.com/cb/": false, "http://example.com/": false, "https://localhost/": false, "http://localhost.example.com/": false,
-		"http://localhost@example.com/": false, "http://u@localhost/": false, "javascript:alert(1)": false, "http:localhost": false, "": false, "//localhost/": false,
+		"https://console.example.com/cb/": false, "http://example.com/": false, "https://localhost/": false,
+		"http://localhost.example.com/": false,
+		"http://localhost@example.com/": false, "http://u@localhost/": false, "javascript:alert(1)": false,
+		"http:localhost": false, "": false, "//localhost/": false,
 		"http://localhost/#x": false, "http://127.0.0.1.example.com": false,
 	} {
 		r := request()
@@ -233,7 +237,8 @@ func TestUserInfoWantsAnAccessToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	unsigned, err := jwt.NewWithClaims(jwt.SigningMethodNone, claimsOf(t, tokens.AccessToken)).SignedString(jwt.UnsafeAllowNoneSignatureType)
+	unsigned, err := jwt.NewWithClaims(jwt.SigningMethodNone, claimsOf(t, tokens.AccessToken)).
+		SignedString(jwt.UnsafeAllowNoneSignatureType)
 	if err != nil {
 		t.Fatal(err)
 	}

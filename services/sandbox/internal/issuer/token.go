@@ -16,7 +16,8 @@ type PasswordRequest struct {
 	ClientID  string // empty means ClientID
 	Nonce     string
 	ExpiresIn string
-	ClockSkew string // seconds by which the issuer's clock goes ahead for this token, for tests; below zero it is behind
+	// seconds by which the issuer's clock goes ahead for this token, for tests; below zero it is behind
+	ClockSkew string
 }
 
 // Tokens is the answer of the token endpoint.
@@ -69,7 +70,9 @@ const scope = "openid profile email"
 
 // tokens signs both tokens. A lifetime below zero makes tokens that expired that long ago,
 // for tests; their iat lies an hour before.
-func (i *Issuer) tokens(a Account, client, nonce string, authTime time.Time, expiresIn, clockSkew string) (Tokens, error) {
+func (i *Issuer) tokens(
+	a Account, client, nonce string, authTime time.Time, expiresIn, clockSkew string,
+) (Tokens, error) {
 	life, err := seconds("expires_in", expiresIn, TokenLife)
 	if err != nil {
 		return Tokens{}, err
@@ -87,8 +90,15 @@ func (i *Issuer) tokens(a Account, client, nonce string, authTime time.Time, exp
 	}
 	base := func(audience string) jwt.RegisteredClaims {
 		return jwt.RegisteredClaims{
-			Issuer: i.url, Subject: a.Subject, Audience: jwt.ClaimStrings{audience},
-			ExpiresAt: jwt.NewNumericDate(expires), IssuedAt: jwt.NewNumericDate(issued), NotBefore: jwt.NewNumericDate(issued), ID: newID(),
+			Issuer:   i.url,
+			Subject:  a.Subject,
+			Audience: jwt.ClaimStrings{audience},
+			ExpiresAt: jwt.NewNumericDate(
+				expires,
+			),
+			IssuedAt:  jwt.NewNumericDate(issued),
+			NotBefore: jwt.NewNumericDate(issued),
+			ID:        newID(),
 		}
 	}
 	id, err := i.sign("JWT", idClaims{base(client), nonce, a.Email, true, a.Name, authTime.Unix()})
@@ -99,7 +109,13 @@ func (i *Issuer) tokens(a Account, client, nonce string, authTime time.Time, exp
 	if err != nil {
 		return Tokens{}, err
 	}
-	return Tokens{AccessToken: access, IDToken: id, TokenType: "Bearer", ExpiresIn: int64(life / time.Second), Scope: scope}, nil
+	return Tokens{
+		AccessToken: access,
+		IDToken:     id,
+		TokenType:   "Bearer",
+		ExpiresIn:   int64(life / time.Second),
+		Scope:       scope,
+	}, nil
 }
 
 // seconds reads a form field that holds a number of seconds, within a week.
@@ -132,8 +148,17 @@ type UserInfo struct {
 // UserInfo returns who an access token is about.
 func (i *Issuer) UserInfo(accessToken string) (UserInfo, error) {
 	var claims accessClaims
-	t, err := jwt.ParseWithClaims(accessToken, &claims, func(*jwt.Token) (any, error) { return &i.key.PublicKey, nil },
-		jwt.WithValidMethods([]string{"RS256"}), jwt.WithIssuer(i.url), jwt.WithAudience(AccessAudience), jwt.WithExpirationRequired())
+	t, err := jwt.ParseWithClaims(
+		accessToken,
+		&claims,
+		func(*jwt.Token) (any, error) { return &i.key.PublicKey, nil },
+		jwt.WithValidMethods(
+			[]string{"RS256"},
+		),
+		jwt.WithIssuer(i.url),
+		jwt.WithAudience(AccessAudience),
+		jwt.WithExpirationRequired(),
+	)
 	if err != nil || t.Header["typ"] != "at+jwt" {
 		return UserInfo{}, refuse(InvalidToken, "the access token is invalid or expired")
 	}

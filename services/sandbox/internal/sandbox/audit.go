@@ -87,7 +87,8 @@ func (a *audit) latest(n int, in AuditRequest) []json.RawMessage {
 	found := []json.RawMessage{}
 	for i := len(a.events) - 1; i >= 0 && len(found) < n; i-- {
 		e := a.events[i]
-		if (in.EventType == "" || e.EventType == in.EventType) && (in.ExecutionID == "" || e.ExecutionID == in.ExecutionID) {
+		if (in.EventType == "" || e.EventType == in.EventType) &&
+			(in.ExecutionID == "" || e.ExecutionID == in.ExecutionID) {
 			found = append(found, e.Body)
 		}
 	}

@@ -52,8 +52,10 @@ func (s *Service) loginSteps(w Workload) ([]step, error) {
 		{"cache_session", "the session is cached", func(ctx context.Context) (any, error) {
 			s.cacheSession(ctx, ses)
 			return map[string]any{
-				"status": "authenticated", "session_token": ses.token, "expires_at": postgresTime(s.deps.Generation, ses.expires),
-				"user": syncUser(ses.user),
+				"status":        "authenticated",
+				"session_token": ses.token,
+				"expires_at":    postgresTime(s.deps.Generation, ses.expires),
+				"user":          syncUser(ses.user),
 			}, nil
 		}},
 	}, nil

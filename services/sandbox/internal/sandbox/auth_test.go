@@ -43,14 +43,20 @@ func TestLoginPlaybookAnswersAndCachesTheSession(t *testing.T) {
 			admin := sandbox.SyncUser{
 				UserID: 1002, Email: "admin@example.com", DisplayName: "Admin User", Roles: []string{"admin", "user"},
 			}
-			if diff := cmp.Diff(admin, data["user"]); diff != "" || status != "success" || data["status"] != "authenticated" ||
+			if diff := cmp.Diff(admin, data["user"]); diff != "" || status != "success" ||
+				data["status"] != "authenticated" ||
 				data["expires_at"] != expires {
 				t.Error(status, data, diff)
 			}
 			token, _ := data["session_token"].(string)
 			want := sandbox.SessionRecord{
-				SessionToken: token, UserID: 1002, Email: "admin@example.com", DisplayName: "Admin User", ExpiresAt: expires,
-				IsActive: true, Roles: []string{"admin", "user"},
+				SessionToken: token,
+				UserID:       1002,
+				Email:        "admin@example.com",
+				DisplayName:  "Admin User",
+				ExpiresAt:    expires,
+				IsActive:     true,
+				Roles:        []string{"admin", "user"},
 			}
 			if r, _ := b.sessions.Get(token); !cmp.Equal(want, r) {
 				t.Errorf("record %s", cmp.Diff(want, r))
@@ -109,7 +115,10 @@ func TestLoginPlaybookRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		for _, token := range []string{"", "x", "a.b.c", idToken("mallory@example.com"), idToken("")} {
-			if status, data := b.answer(t, sandbox.PathLogin, sandbox.Workload{"auth0_token": token}); status != "error" || data["error"] == "" {
+			if status, data := b.answer(
+				t, sandbox.PathLogin, sandbox.Workload{"auth0_token": token},
+			); status != "error" ||
+				data["error"] == "" {
 				t.Errorf("%q: %s %v", token, status, data)
 			}
 		}
@@ -135,7 +144,10 @@ func TestGrants(t *testing.T) {
 			{"admin", "execute", "anything", true},
 			{"admin", "own", "anything", false},
 		} {
-			login, err := b.SyncLogin(t.Context(), sandbox.SyncLoginRequest{Auth0Token: idToken(c.who + "@example.com")})
+			login, err := b.SyncLogin(
+				t.Context(),
+				sandbox.SyncLoginRequest{Auth0Token: idToken(c.who + "@example.com")},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -147,7 +159,8 @@ func TestGrants(t *testing.T) {
 				t.Errorf("%v: sync %v, %v", c, sync, err)
 			}
 			_, byPlaybook := b.answer(
-				t, sandbox.PathCheckAccess, sandbox.Workload{"session_token": token, "playbook_path": c.path, "action": c.action},
+				t, sandbox.PathCheckAccess,
+				sandbox.Workload{"session_token": token, "playbook_path": c.path, "action": c.action},
 			)
 			if byPlaybook["allowed"] != c.want || byPlaybook["playbook_path"] != c.path ||
 				byPlaybook["permission_type"] != c.action {

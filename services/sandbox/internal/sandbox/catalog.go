@@ -152,9 +152,15 @@ func (s *Service) Register(_ context.Context, in RegisterRequest) (Entry, error)
 		kind = noetlwire.KindPlaybook
 	}
 	p := &playbook{
-		id: s.ids.next(), path: where, version: 1, kind: kind, content: content,
-		description: "Registered here; returns the variables that it is given.", created: time.Now().UTC(), listed: true,
-		steps: echoSteps,
+		id:          s.ids.next(),
+		path:        where,
+		version:     1,
+		kind:        kind,
+		content:     content,
+		description: "Registered here; returns the variables that it is given.",
+		created:     time.Now().UTC(),
+		listed:      true,
+		steps:       echoSteps,
 	}
 	c := s.catalog
 	c.mu.Lock()

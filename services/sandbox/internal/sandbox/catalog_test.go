@@ -13,7 +13,10 @@ import (
 func TestWhoeverRegistersAPathOwnsWhatItRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		e, err := b.Register(t.Context(), sandbox.RegisterRequest{Content: "metadata:\n  name: evil\n  path: demo/fail\n"})
+		e, err := b.Register(
+			t.Context(),
+			sandbox.RegisterRequest{Content: "metadata:\n  name: evil\n  path: demo/fail\n"},
+		)
 		if err != nil || e.Path != "demo/fail" || e.Version != 2 {
 			t.Fatalf("%+v, %v", e, err)
 		}
@@ -26,7 +29,8 @@ func TestWhoeverRegistersAPathOwnsWhatItRuns(t *testing.T) {
 		if _, err := b.Delete(t.Context(), sandbox.ResourceRequest{Path: "demo/fail"}); err != nil {
 			t.Fatal(err)
 		}
-		if old, err := b.Resource(t.Context(), sandbox.ResourceRequest{Path: "demo/fail"}); err != nil || old.Version != 1 {
+		if old, err := b.Resource(t.Context(), sandbox.ResourceRequest{Path: "demo/fail"}); err != nil ||
+			old.Version != 1 {
 			t.Errorf("after the deletion: %+v, %v", old, err)
 		}
 		if _, err := b.Restore(t.Context(), sandbox.ResourceRequest{CatalogID: e.CatalogID}); err != nil {
@@ -64,7 +68,10 @@ func TestAPlaybookIsFoundUnderThePathThatItsYAMLSays(t *testing.T) {
 func TestWhatIsRegisteredIsBounded(t *testing.T) {
 	b := newBench(t)
 	for i := range 1002 {
-		if _, err := b.Register(t.Context(), sandbox.RegisterRequest{Content: fmt.Sprintf("path: my/%d", i)}); err != nil {
+		if _, err := b.Register(
+			t.Context(),
+			sandbox.RegisterRequest{Content: fmt.Sprintf("path: my/%d", i)},
+		); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -26,7 +26,8 @@ func TestTheResultWaitsForTheEvents(t *testing.T) {
 		<-time.After(5 * time.Second)
 		synctest.Wait()
 		got := b.events.Stored()
-		if got[0] != "playbook_started demo/echo STARTED" || got[len(got)-1] != "playbook.completed playbook COMPLETED" {
+		if got[0] != "playbook_started demo/echo STARTED" ||
+			got[len(got)-1] != "playbook.completed playbook COMPLETED" {
 			t.Errorf("events %q", got)
 		}
 		if sent := b.callbacks.Sent(); len(sent) != 2 || sent[1].Form != sandbox.FormResult {
@@ -49,7 +50,8 @@ func TestCallbacksAreRetriedInOrderThroughAnOutage(t *testing.T) {
 		<-time.After(3 * time.Minute)
 		synctest.Wait()
 		sent := b.callbacks.Sent()
-		if len(sent) != 3 || sent[0].Step != "receive" || sent[1].Step != "record" || sent[2].Form != sandbox.FormResult {
+		if len(sent) != 3 || sent[0].Step != "receive" || sent[1].Step != "record" ||
+			sent[2].Form != sandbox.FormResult {
 			t.Errorf("sent %+v", sent)
 		}
 	})
@@ -91,7 +93,13 @@ func TestWhenACallbackIsGivenUp(t *testing.T) {
 func TestAForeignGatewayURLIsNotCalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		out, err := b.Execute(t.Context(), sandbox.ExecuteRequest{Path: "demo/echo", Workload: sandbox.Workload{"request_id": "r", "gateway_url": "http://169.254.169.254"}})
+		out, err := b.Execute(
+			t.Context(),
+			sandbox.ExecuteRequest{
+				Path:     "demo/echo",
+				Workload: sandbox.Workload{"request_id": "r", "gateway_url": "http://169.254.169.254"},
+			},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,8 +16,11 @@ func demoPlaybooks() []*playbook {
 			example: map[string]any{"message": "hello"}, steps: echoSteps,
 		},
 		{
-			path: "demo/progress", listed: true, description: "Five steps that report progress. step_ms is how long each takes, in milliseconds.",
-			example: map[string]any{"step_ms": 300}, steps: progressSteps,
+			path:        "demo/progress",
+			listed:      true,
+			description: "Five steps that report progress. step_ms is how long each takes, in milliseconds.",
+			example:     map[string]any{"step_ms": 300},
+			steps:       progressSteps,
 		},
 		{
 			path: "demo/fail", listed: true, description: "Fails on purpose in its second step, with a clear error.",
@@ -28,21 +31,30 @@ func demoPlaybooks() []*playbook {
 			example: map[string]any{"seconds": 3}, steps: slowSteps,
 		},
 		{
-			path: "demo/webhook", listed: true, description: "Returns what the webhook brought. The listeners orders and hookbearer start it.",
-			example: map[string]any{"order_id": "A-1001", "total": 15}, steps: webhookSteps,
+			path:        "demo/webhook",
+			listed:      true,
+			description: "Returns what the webhook brought. The listeners orders and hookbearer start it.",
+			example:     map[string]any{"order_id": "A-1001", "total": 15},
+			steps:       webhookSteps,
 		},
 		{
-			path: "demo/silent", listed: true, silent: true, description: "Two steps that report nothing, and no result.",
-			example: map[string]any{"step_ms": 0}, steps: silentSteps,
+			path:        "demo/silent",
+			listed:      true,
+			silent:      true,
+			description: "Two steps that report nothing, and no result.",
+			example:     map[string]any{"step_ms": 0},
+			steps:       silentSteps,
 		},
 		{
 			path: "demo/large", listed: true, description: "Returns data of the given bytes of JSON, 12 MiB at most.",
 			example: map[string]any{"bytes": defaultLarge}, steps: largeSteps,
 		},
 		{
-			path: "demo/odd", listed: true,
+			path:        "demo/odd",
+			listed:      true,
 			description: "Reports and returns what is no UTF-8, lone surrogates, NUL, U+2028 and depth levels of nesting.",
-			example:     map[string]any{"depth": defaultDepth}, steps: oddSteps,
+			example:     map[string]any{"depth": defaultDepth},
+			steps:       oddSteps,
 		},
 	}
 }
@@ -58,9 +70,16 @@ func progressSteps(w Workload) ([]step, error) {
 	}
 	var steps []step
 	for i, name := range []string{"prepare", "extract", "transform", "load", "report"} {
-		steps = append(steps, step{name, fmt.Sprintf("step %d of 5: %s", i+1, name), func(ctx context.Context) (any, error) {
-			return map[string]any{"steps": 5, "step_ms": ms, "message": "all five steps are done"}, pause(ctx, time.Duration(ms*float64(time.Millisecond)))
-		}})
+		steps = append(
+			steps,
+			step{name, fmt.Sprintf("step %d of 5: %s", i+1, name), func(ctx context.Context) (any, error) {
+				return map[string]any{
+					"steps":   5,
+					"step_ms": ms,
+					"message": "all five steps are done",
+				}, pause(ctx, time.Duration(ms*float64(time.Millisecond)))
+			}},
+		)
 	}
 	return steps, nil
 }

@@ -74,5 +74,6 @@ func (u User) May(action, playbook string) bool {
 		return true
 	}
 	// A path that is not in its shortest form could name demo/fail in disguise.
-	return action == "execute" && strings.HasPrefix(playbook, "demo/") && path.Clean(playbook) == playbook && playbook != "demo/fail"
+	return action == "execute" && strings.HasPrefix(playbook, "demo/") && path.Clean(playbook) == playbook &&
+		playbook != "demo/fail"
 }

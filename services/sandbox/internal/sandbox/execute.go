@@ -76,7 +76,10 @@ type BatchView struct {
 // Batch starts many executions, each as Execute does; one that cannot be started does not hold up the others.
 func (s *Service) Batch(ctx context.Context, in BatchRequest) (BatchView, error) {
 	if n := len(in.Executions); n == 0 || n > maxBatch {
-		return BatchView{}, invalid("bad_batch", "execute batch requires a non-empty 'executions' array of at most 1000")
+		return BatchView{}, invalid(
+			"bad_batch",
+			"execute batch requires a non-empty 'executions' array of at most 1000",
+		)
 	}
 	v := BatchView{Count: len(in.Executions)}
 	for i, one := range in.Executions {

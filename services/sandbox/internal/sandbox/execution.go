@@ -83,9 +83,22 @@ func (e *execution) view() View {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return View{
-		Run: e.about, Version: e.playbook.version, Kind: e.kind, Status: e.status, Inferred: e.inferred, CurrentStep: e.step,
-		Done: e.done, Steps: e.steps, BrokenSteps: e.broken, Result: e.result, Failure: e.failure, Started: e.started,
-		Ended: e.ended, Events: e.events, Callback: e.callback, Reason: e.reason,
+		Run:         e.about,
+		Version:     e.playbook.version,
+		Kind:        e.kind,
+		Status:      e.status,
+		Inferred:    e.inferred,
+		CurrentStep: e.step,
+		Done:        e.done,
+		Steps:       e.steps,
+		BrokenSteps: e.broken,
+		Result:      e.result,
+		Failure:     e.failure,
+		Started:     e.started,
+		Ended:       e.ended,
+		Events:      e.events,
+		Callback:    e.callback,
+		Reason:      e.reason,
 	}
 }
 

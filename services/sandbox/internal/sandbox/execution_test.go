@@ -21,7 +21,8 @@ func TestProgressReportsFiveStepsAndThenItsResult(t *testing.T) {
 		id := b.begin(t, "demo/progress", sandbox.Workload{"step_ms": json.Number("300")})
 		<-time.After(750 * time.Millisecond) // bubble time
 		synctest.Wait()
-		if v := b.detail(t, id); v.Status != sandbox.StatusRunning || v.CurrentStep != "transform" || len(v.Done) != 2 ||
+		if v := b.detail(t, id); v.Status != sandbox.StatusRunning || v.CurrentStep != "transform" ||
+			len(v.Done) != 2 ||
 			v.Steps != 5 {
 			t.Errorf("in the middle: %+v", v)
 		}
@@ -32,8 +33,10 @@ func TestProgressReportsFiveStepsAndThenItsResult(t *testing.T) {
 			t.Fatalf("sent %+v", sent)
 		}
 		for i, c := range sent[:5] {
-			if c.Form != sandbox.FormProgress || c.Progress != float64(i+1)/5 || c.RequestID != "req-1" || c.ExecutionID != id ||
-				c.Message == "" || c.First != (i == 0) {
+			if c.Form != sandbox.FormProgress || c.Progress != float64(i+1)/5 || c.RequestID != "req-1" ||
+				c.ExecutionID != id ||
+				c.Message == "" ||
+				c.First != (i == 0) {
 				t.Errorf("progress %d: %+v", i, c)
 			}
 		}
@@ -71,7 +74,9 @@ func TestFailTellsWhy(t *testing.T) {
 		synctest.Wait()
 		sent := b.callbacks.Sent()
 		c := sent[len(sent)-1]
-		if c.Status != "FAILED" || c.Failure == nil || c.Failure.Code != -32000 || !strings.Contains(c.Failure.Message, "no stock") || c.Failure.Data["step"] != "fail" {
+		if c.Status != "FAILED" || c.Failure == nil || c.Failure.Code != -32000 ||
+			!strings.Contains(c.Failure.Message, "no stock") ||
+			c.Failure.Data["step"] != "fail" {
 			t.Errorf("result %+v", c)
 		}
 		if stored := b.events.Stored(); stored[len(stored)-1] != "playbook.failed playbook FAILED" {
@@ -154,7 +159,10 @@ func TestDedupRunsOncePerWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		run := func() sandbox.Started {
-			out, err := b.Execute(t.Context(), sandbox.ExecuteRequest{Path: "demo/echo", Dedup: &noetlwire.Dedup{Key: "k", WindowSecs: 10}})
+			out, err := b.Execute(
+				t.Context(),
+				sandbox.ExecuteRequest{Path: "demo/echo", Dedup: &noetlwire.Dedup{Key: "k", WindowSecs: 10}},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -82,7 +82,8 @@ func pythonScript(m moment) []line {
 		}, batch...)
 	case atLeave:
 		return append(
-			[]line{{EventCallDone, "COMPLETED"}, {EventStepExit, "COMPLETED"}, {"command.completed", "COMPLETED"}}, batch...,
+			[]line{{EventCallDone, "COMPLETED"}, {EventStepExit, "COMPLETED"}, {"command.completed", "COMPLETED"}},
+			batch...,
 		)
 	case atBreak: // the exit of a step that failed says COMPLETED all the same
 		return append(

@@ -139,7 +139,10 @@ func TestCancelIsThatOfTheGeneration(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v, err := b.Cancel(t.Context(), sandbox.CancelRequest{ExecutionID: parent, Reason: "login deadline", Cascade: true})
+		v, err := b.Cancel(
+			t.Context(),
+			sandbox.CancelRequest{ExecutionID: parent, Reason: "login deadline", Cascade: true},
+		)
 		if err != nil || len(v.Cancelled) != 2 {
 			t.Fatalf("%+v, %v", v, err)
 		}
@@ -160,7 +163,10 @@ func TestCancelIsThatOfTheGeneration(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.Cancel(t.Context(), sandbox.CancelRequest{ExecutionID: id, Reason: "r", Cascade: true}); err != nil {
+		if _, err := b.Cancel(
+			t.Context(),
+			sandbox.CancelRequest{ExecutionID: id, Reason: "r", Cascade: true},
+		); err != nil {
 			t.Fatal(err)
 		}
 		if d := b.detail(t, id); d.Reason != "" || b.detail(t, child.ExecutionID).Status != sandbox.StatusRunning {
@@ -182,7 +188,8 @@ func TestEventsAreSnowflakesThatFollowOneAnother(t *testing.T) {
 			synctest.Wait()
 			last := int64(0)
 			for _, e := range b.events.All() {
-				if e.ID <= last || e.ID <= 1<<53 || int64(float64(e.ID)) == e.ID || e.Previous != last || e.Parent >= e.ID ||
+				if e.ID <= last || e.ID <= 1<<53 || int64(float64(e.ID)) == e.ID || e.Previous != last ||
+					e.Parent >= e.ID ||
 					e.Command > e.ID {
 					t.Errorf("%s: after %d: %+v", g, last, e)
 				}

@@ -23,7 +23,10 @@ func (s *Service) Listener(_ context.Context, name string) (noetlwire.Listener, 
 		l.SubscriptionID = "700000000000000003"
 		l.Verify = noetlwire.Verify{Type: "bearer", Secret: "sandbox-token"}
 	default:
-		return noetlwire.Listener{}, fault.New(fault.NotFound, "unknown_listener", fmt.Sprintf("no listener %.64q; the sandbox has orders and hookbearer", name))
+		return noetlwire.Listener{}, fault.New(
+			fault.NotFound, "unknown_listener",
+			fmt.Sprintf("no listener %.64q; the sandbox has orders and hookbearer", name),
+		)
 	}
 	return l, nil
 }

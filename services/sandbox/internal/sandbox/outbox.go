@@ -46,8 +46,13 @@ func settle(ctx context.Context, sent <-chan struct{}) {
 func (s *Service) newOutbox(ctx context.Context, e *execution, steps int) *outbox {
 	w := e.about.Workload
 	b := &outbox{
-		s: s, e: e, events: make(chan outgoing[Event], maxLines*(steps+1)), callbacks: make(chan outgoing[Callback], steps+1),
-		done: make(chan struct{}), request: w.text("request_id"), gateway: w.text("gateway_url"),
+		s:         s,
+		e:         e,
+		events:    make(chan outgoing[Event], maxLines*(steps+1)),
+		callbacks: make(chan outgoing[Callback], steps+1),
+		done:      make(chan struct{}),
+		request:   w.text("request_id"),
+		gateway:   w.text("gateway_url"),
 	}
 	if e.playbook.silent {
 		b.gateway = ""
@@ -56,7 +61,8 @@ func (s *Service) newOutbox(ctx context.Context, e *execution, steps int) *outbo
 		e.setCallback(callbackPending)
 		if err := s.deps.Callbacks.Allowed(b.gateway); err != nil {
 			s.deps.Logger.WarnContext(
-				ctx, "no callbacks for an execution", "reason", "callback_host_refused", "execution_id", e.id(), "err", err,
+				ctx, "no callbacks for an execution", "reason", "callback_host_refused", "execution_id", e.id(),
+				"err", err,
 			)
 			e.setCallback(callbackRefused)
 			b.gateway = ""
@@ -104,7 +110,8 @@ func (b *outbox) progress(ctx context.Context, st step, progress float64, first 
 	sent := make(chan struct{})
 	defer settle(ctx, sent)
 	b.callbacks <- outgoing[Callback]{sent: sent, item: Callback{
-		Form: FormProgress, RequestID: b.request, ExecutionID: b.e.id(), First: first, Step: st.name, Message: st.message,
+		Form: FormProgress, RequestID: b.request, ExecutionID: b.e.id(), First: first, Step: st.name,
+		Message:  st.message,
 		Progress: progress,
 	}}
 }
@@ -149,7 +156,12 @@ func (b *outbox) store(ctx context.Context) {
 		if b.s.deps.Lag > 0 {
 			_ = pause(ctx, time.Until(ev.At.Add(b.s.deps.Lag))) // when the service ends, publishing fails
 		}
-		err := persist(ctx, eventPatience, 0, func(ctx context.Context) error { return b.s.deps.Events.Publish(ctx, ev) })
+		err := persist(
+			ctx,
+			eventPatience,
+			0,
+			func(ctx context.Context) error { return b.s.deps.Events.Publish(ctx, ev) },
+		)
 		if out.sent != nil {
 			close(out.sent)
 		}
@@ -182,7 +194,12 @@ func (b *outbox) call(ctx context.Context, stored <-chan struct{}) {
 		if unknown { // the gateway had its time to learn of the request
 			patience404 = 0
 		}
-		err := persist(ctx, patience, patience404, func(ctx context.Context) error { return b.s.deps.Callbacks.Send(ctx, b.gateway, c) })
+		err := persist(
+			ctx,
+			patience,
+			patience404,
+			func(ctx context.Context) error { return b.s.deps.Callbacks.Send(ctx, b.gateway, c) },
+		)
 		if out.sent != nil {
 			close(out.sent)
 		}

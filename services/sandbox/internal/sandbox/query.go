@@ -81,7 +81,8 @@ func (s *Service) Cancel(_ context.Context, in CancelRequest) (CancelView, error
 		in.Reason = ""
 	} else if in.Cascade {
 		targets = append(
-			targets, s.store.latest(maxExecutions, func(c *execution) bool { return c.about.ParentExecutionID == e.id() })...,
+			targets,
+			s.store.latest(maxExecutions, func(c *execution) bool { return c.about.ParentExecutionID == e.id() })...,
 		)
 	}
 	for _, t := range targets {

@@ -44,7 +44,11 @@ type Service struct {
 func New(deps Deps) *Service {
 	life, stop := context.WithCancel(context.Background())
 	s := &Service{
-		deps: deps, life: life, stop: stop, idle: make(chan struct{}), store: executions{byID: map[noetlwire.ID]*execution{}},
+		deps:  deps,
+		life:  life,
+		stop:  stop,
+		idle:  make(chan struct{}),
+		store: executions{byID: map[noetlwire.ID]*execution{}},
 		dedup: dedup{known: map[string]dedupEntry{}},
 	}
 	s.catalog = newCatalog(s)
@@ -84,7 +88,8 @@ func (s *Service) begin() error {
 	case s.closing:
 		return fault.New(fault.Unavailable, "stopping", "the sandbox is stopping")
 	case s.active >= maxActive:
-		return fault.New(fault.RateLimited, "too_many_executions", "too many executions are running or waiting to deliver; try again").After(time.Second)
+		return fault.New(fault.RateLimited, "too_many_executions", "too many executions are running or waiting to deliver; try again").
+			After(time.Second)
 	}
 	s.active++
 	return nil

@@ -99,7 +99,9 @@ func RunCallbackSender(t *testing.T, newGateway func(t *testing.T) Gateway) {
 	t.Run("sends once", func(t *testing.T) {
 		g := newGateway(t)
 		for _, form := range []sandbox.Form{sandbox.FormProgress, sandbox.FormResult, sandbox.FormReply} {
-			if err := g.Send(t.Context(), g.URL, sandbox.Callback{Form: form, RequestID: "r1", ExecutionID: "1"}); err != nil {
+			if err := g.Send(
+				t.Context(), g.URL, sandbox.Callback{Form: form, RequestID: "r1", ExecutionID: "1"},
+			); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -79,7 +79,8 @@ type Callbacks struct {
 // Allowed accepts http URLs on loopback.
 func (f *Callbacks) Allowed(gatewayURL string) error {
 	u, err := url.Parse(gatewayURL)
-	if err != nil || u.Scheme != "http" || !slices.Contains([]string{"127.0.0.1", "localhost", "::1"}, u.Hostname()) || u.User != nil {
+	if err != nil || u.Scheme != "http" || !slices.Contains([]string{"127.0.0.1", "localhost", "::1"}, u.Hostname()) ||
+		u.User != nil {
 		return fault.New(fault.Denied, "callback_host_refused", "not on loopback")
 	}
 	return nil

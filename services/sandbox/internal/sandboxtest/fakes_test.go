@@ -44,11 +44,14 @@ func TestCallbacks(t *testing.T) {
 func TestSessions(t *testing.T) {
 	sandboxtest.RunSessionWriter(t, func(*testing.T) sandboxtest.SessionStore {
 		f := &sandboxtest.Sessions{}
-		return sandboxtest.SessionStore{SessionWriter: f, Get: func(_ *testing.T, token string) (sandbox.SessionRecord, error) {
-			if r, ok := f.Get(token); ok {
-				return r, nil
-			}
-			return sandbox.SessionRecord{}, sandboxtest.ErrNoRecord
-		}}
+		return sandboxtest.SessionStore{
+			SessionWriter: f,
+			Get: func(_ *testing.T, token string) (sandbox.SessionRecord, error) {
+				if r, ok := f.Get(token); ok {
+					return r, nil
+				}
+				return sandbox.SessionRecord{}, sandboxtest.ErrNoRecord
+			},
+		}
 	})
 }

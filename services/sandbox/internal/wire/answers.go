@@ -115,13 +115,23 @@ type entry struct {
 // Entry is an entry of the catalog, the answer to POST /api/catalog/resource.
 func Entry(g sandbox.Generation, e sandbox.Entry) any {
 	out := entry{
-		CatalogID: e.CatalogID, Path: e.Path, Kind: e.Kind, Version: e.Version, Content: e.Content,
-		CreatedAt: format(rustStream, e.Created), Description: e.Description, Variables: e.Variables, Payload: e.Variables,
-		Meta: map[string]any{"registered_at": format(microsPlus, e.Created)},
+		CatalogID:   e.CatalogID,
+		Path:        e.Path,
+		Kind:        e.Kind,
+		Version:     e.Version,
+		Content:     e.Content,
+		CreatedAt:   format(rustStream, e.Created),
+		Description: e.Description,
+		Variables:   e.Variables,
+		Payload:     e.Variables,
+		Meta:        map[string]any{"registered_at": format(microsPlus, e.Created)},
 	}
 	if g == sandbox.Python {
 		out.Payload = map[string]any{
-			"apiVersion": "noetl.io/v2", "kind": "Playbook", "metadata": map[string]any{"path": e.Path}, "workload": e.Variables,
+			"apiVersion": "noetl.io/v2",
+			"kind":       "Playbook",
+			"metadata":   map[string]any{"path": e.Path},
+			"workload":   e.Variables,
 		}
 	}
 	return out

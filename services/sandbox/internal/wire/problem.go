@@ -67,7 +67,10 @@ func rustProblem(f *fault.Error) Answer {
 	case CodeBadJSON, CodeEmptyBody:
 		return plain(http.StatusBadRequest, "Failed to parse the request body as JSON: "+f.Message)
 	case CodeBadType, CodeBadWorkload:
-		return plain(http.StatusUnprocessableEntity, "Failed to deserialize the JSON body into the target type: "+f.Message)
+		return plain(
+			http.StatusUnprocessableEntity,
+			"Failed to deserialize the JSON body into the target type: "+f.Message,
+		)
 	case sandbox.CodeMissing:
 		return plain(
 			http.StatusUnprocessableEntity,
@@ -99,9 +102,14 @@ func rustProblem(f *fault.Error) Answer {
 func pythonProblem(f *fault.Error) Answer {
 	detail := func(status int, what any) Answer { return JSON(status, map[string]any{"detail": what}) }
 	refused := func(kind, where, message string) Answer {
-		return detail(http.StatusUnprocessableEntity, []any{map[string]any{
-			"type": kind, "loc": append([]string{"body"}, strings.Fields(where)...), "msg": message, "input": map[string]any{},
-		}})
+		return detail(http.StatusUnprocessableEntity, []any{
+			map[string]any{
+				"type":  kind,
+				"loc":   append([]string{"body"}, strings.Fields(where)...),
+				"msg":   message,
+				"input": map[string]any{},
+			},
+		})
 	}
 	switch f.Code {
 	case CodeNoRoute:
@@ -146,7 +154,8 @@ func WithoutDatabase(g sandbox.Generation, method, path string, signed bool) Ans
 	}
 	data := func(failure, message string) Answer {
 		return JSON(
-			http.StatusOK, map[string]any{"status": "error", "data": map[string]any{"error": failure, "message": message}},
+			http.StatusOK,
+			map[string]any{"status": "error", "data": map[string]any{"error": failure, "message": message}},
 		)
 	}
 	switch {

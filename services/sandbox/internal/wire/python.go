@@ -65,8 +65,14 @@ type pythonSummary struct {
 
 func pythonSummaryOf(v sandbox.View) pythonSummary {
 	s := pythonSummary{
-		ExecutionID: v.ExecutionID, CatalogID: v.CatalogID, Path: v.Path, Version: v.Version, Status: v.Status,
-		StartTime: format(micros, v.Started), EndTime: orNull(micros, v.Ended), ParentExecutionID: text(v.ParentExecutionID),
+		ExecutionID:       v.ExecutionID,
+		CatalogID:         v.CatalogID,
+		Path:              v.Path,
+		Version:           v.Version,
+		Status:            v.Status,
+		StartTime:         format(micros, v.Started),
+		EndTime:           orNull(micros, v.Ended),
+		ParentExecutionID: text(v.ParentExecutionID),
 	}
 	s.Seconds, s.Human = duration(v)
 	if v.Status != sandbox.StatusRunning {

@@ -73,7 +73,10 @@ func rustDetailOf(v sandbox.View) rustDetail {
 		Events: []rustRecord{},
 	}
 	for _, e := range v.Events {
-		d.Events = append(d.Events, rustRecord{e.ID, e.Type, e.Node, e.Status, format(micros, e.At), rustResult(e), nil})
+		d.Events = append(
+			d.Events,
+			rustRecord{e.ID, e.Type, e.Node, e.Status, format(micros, e.At), rustResult(e), nil},
+		)
 	}
 	return d
 }

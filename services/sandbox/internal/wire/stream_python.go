@@ -19,7 +19,11 @@ func PythonPayload(e sandbox.Event) map[string]any {
 	switch {
 	case e.Type == "execution.cancelled":
 		row["meta"] = map[string]any{
-			"actionable": true, "cancelled_by": "api", "cascade": true, "parent_cancel_id": nil, "reason": pythonReason(e),
+			"actionable":       true,
+			"cancelled_by":     "api",
+			"cascade":          true,
+			"parent_cancel_id": nil,
+			"reason":           pythonReason(e),
 		}
 		row["result"] = map[string]any{"status": e.Status}
 	case pythonWhole(e):
@@ -96,8 +100,14 @@ func pythonMeta(e sandbox.Event) any {
 	switch {
 	case e.Type == sandbox.EventIssued:
 		return map[string]any{
-			"actionable": true, "attempt": 1, "catalog_id": e.CatalogID, "command_id": e.Command, "execution_id": e.ExecutionID,
-			"max_attempts": 3, "step": e.Node, "tool_kind": "python",
+			"actionable":   true,
+			"attempt":      1,
+			"catalog_id":   e.CatalogID,
+			"command_id":   e.Command,
+			"execution_id": e.ExecutionID,
+			"max_attempts": 3,
+			"step":         e.Node,
+			"tool_kind":    "python",
 		}
 	case e.Type == "command.claimed":
 		meta["locality"] = map[string]any{"runtime": "cpu", "worker_pool": "sandbox"}

@@ -10,17 +10,38 @@ import (
 // RustPayload is an event as server 3.54 publishes it: the whole row of its table, keys in order.
 func RustPayload(e sandbox.Event) map[string]any {
 	row := map[string]any{
-		"catalog_id": number(e.CatalogID), "context": rustContext(e), "created_at": format(rustStream, e.At), "error": nil,
-		"event_id": e.ID, "event_time": format(rustMoment, e.At), "event_type": e.Type, "execution_id": number(e.ExecutionID),
-		"ingest_time": format(rustMoment, e.At), "meta": rustMeta(e), "node_id": rustNode(e), "node_name": e.Node,
-		"node_type": rustNodeType(e), "organization_id": "default", "parent_event_id": event(e.Parent),
-		"parent_execution_id": number(e.ParentExecutionID), "prev_event_id": event(e.Previous), "result": rustResult(e),
-		"schema_version": 1, "status": e.Status, "tenant_id": "default", "worker_id": rustWorker(e),
+		"catalog_id": number(
+			e.CatalogID,
+		),
+		"context":             rustContext(e),
+		"created_at":          format(rustStream, e.At),
+		"error":               nil,
+		"event_id":            e.ID,
+		"event_time":          format(rustMoment, e.At),
+		"event_type":          e.Type,
+		"execution_id":        number(e.ExecutionID),
+		"ingest_time":         format(rustMoment, e.At),
+		"meta":                rustMeta(e),
+		"node_id":             rustNode(e),
+		"node_name":           e.Node,
+		"node_type":           rustNodeType(e),
+		"organization_id":     "default",
+		"parent_event_id":     event(e.Parent),
+		"parent_execution_id": number(e.ParentExecutionID),
+		"prev_event_id":       event(e.Previous),
+		"result":              rustResult(e),
+		"schema_version":      1,
+		"status":              e.Status,
+		"tenant_id":           "default",
+		"worker_id":           rustWorker(e),
 	}
 	for _, empty := range []string{
-		"aggregate_id", "aggregate_type", "causation_id", "command_id", "context_key", "context_value", "correlation_id",
-		"current_index", "current_item", "distributed_state", "duration", "envelope_checksum", "frame_id", "idempotency_key",
-		"payload_ref", "producer", "schema_name", "stack_trace", "stage_id", "stream_id", "stream_version", "trace_component",
+		"aggregate_id", "aggregate_type", "causation_id", "command_id", "context_key", "context_value",
+		"correlation_id",
+		"current_index", "current_item", "distributed_state", "duration", "envelope_checksum", "frame_id",
+		"idempotency_key",
+		"payload_ref", "producer", "schema_name", "stack_trace", "stage_id", "stream_id", "stream_version",
+		"trace_component",
 	} {
 		row[empty] = nil
 	}
@@ -59,10 +80,22 @@ type feedRecord struct {
 // FeedRecord is a record of the event store, on one line.
 func FeedRecord(sequence uint64, e sandbox.Event) []byte {
 	payload := encode(feedPayload{
-		EventID: e.ID, ExecutionID: number(e.ExecutionID), CatalogID: number(e.CatalogID), EventType: e.Type,
-		Status: e.Status, CreatedAt: format(micros, e.At), NodeID: rustNode(e), NodeName: e.Node, NodeType: rustNodeType(e),
-		ParentEventID: event(e.Parent), PrevEventID: event(e.Previous), ParentExecutionID: number(e.ParentExecutionID),
-		Context: rustContext(e), Result: rustResult(e), Meta: rustMeta(e), WorkerID: rustWorker(e),
+		EventID:           e.ID,
+		ExecutionID:       number(e.ExecutionID),
+		CatalogID:         number(e.CatalogID),
+		EventType:         e.Type,
+		Status:            e.Status,
+		CreatedAt:         format(micros, e.At),
+		NodeID:            rustNode(e),
+		NodeName:          e.Node,
+		NodeType:          rustNodeType(e),
+		ParentEventID:     event(e.Parent),
+		PrevEventID:       event(e.Previous),
+		ParentExecutionID: number(e.ParentExecutionID),
+		Context:           rustContext(e),
+		Result:            rustResult(e),
+		Meta:              rustMeta(e),
+		WorkerID:          rustWorker(e),
 	})
 	return encode(feedRecord{sequence, string(e.ExecutionID), "", string(payload)})
 }
@@ -128,14 +161,22 @@ func rustContext(e sandbox.Event) any {
 func rustMeta(e sandbox.Event) any {
 	switch {
 	case e.Type == "playbook_started":
-		return map[string]any{"emitted_at": format("2006-01-02T15:04:05.000000000-07:00", e.At), "emitter": "control_plane"}
+		return map[string]any{
+			"emitted_at": format("2006-01-02T15:04:05.000000000-07:00", e.At),
+			"emitter":    "control_plane",
+		}
 	case e.Type == sandbox.EventIssued:
 		return map[string]any{
 			"actionable": true, "attempt": 1, "catalog_id": e.CatalogID, "command_id": rustCommand(e),
 			"execution_id": e.ExecutionID, "max_attempts": 3, "step": e.Node, "tool_kind": "python",
 		}
 	case e.Type == "command.claimed":
-		return map[string]any{"actionable": false, "command_id": rustCommand(e), "informative": true, "worker_id": worker}
+		return map[string]any{
+			"actionable":  false,
+			"command_id":  rustCommand(e),
+			"informative": true,
+			"worker_id":   worker,
+		}
 	case fromWorker(e):
 		return map[string]any{"actionable": true, "attempts": 0, "informative": true, "worker_id": worker}
 	case e.Type == sandbox.EventStepEnter || e.Type == sandbox.EventStepExit:

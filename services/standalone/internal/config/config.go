@@ -5,8 +5,8 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/noetl/gateway/libs/config"
 	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/libs/settings"
 )
 
 // Config holds the settings.
@@ -17,14 +17,14 @@ type Config struct {
 
 // Own holds the settings that no service has.
 type Own struct {
-	DataDir  string `env:"GATEWAY_DATA_DIR" file:"server.data_dir" default:"./.data" doc:"folder of the embedded NATS server; one process at a time"`
-	NATSPort int    `env:"GATEWAY_NATS_PORT" file:"nats.port" default:"-1" doc:"loopback port of the embedded NATS server for other programs; 0 picks a free one, -1 opens none (dev: 0)"`
+	DataDir  string `env:"GATEWAY_DATA_DIR" file:"server.data_dir" default:"./.data"`
+	NATSPort int    `env:"GATEWAY_NATS_PORT" file:"nats.port" default:"-1"`
 }
 
 // Load reads the settings and checks them.
-func Load(environ []string, defaults ...config.Default) (Config, error) {
+func Load(environ []string, defaults ...settings.Default) (Config, error) {
 	var c Config
-	if err := config.Load(&c, environ, defaults...); err != nil {
+	if err := settings.Load(&c, environ, defaults...); err != nil {
 		return c, err
 	}
 	problems := []error{c.Process.Validate()}

@@ -31,7 +31,10 @@ func Open(path string) (*Dir, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		defer func() { _ = lock.Close() }()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("the data folder %s is in use by %s: stop it, or set GATEWAY_DATA_DIR to another folder", path, holder(name))
+			return nil, fmt.Errorf(
+				"the data folder %s is in use by %s: stop it, or set GATEWAY_DATA_DIR to another folder", path,
+				holder(name),
+			)
 		}
 		return nil, fmt.Errorf("locking the data folder %s: %w", path, err)
 	}

@@ -29,7 +29,9 @@ func (s *Server) Probe(context.Context) error {
 		return nil
 	}
 	return fault.Wrap(s.sick, fault.Unavailable, "disk_full", fmt.Sprintf(
-		"the embedded NATS server cannot store: make room on the disk of GATEWAY_DATA_DIR, %d bytes at least; it goes on by itself", int64(healRoom)))
+		"the embedded NATS server cannot store: make room on the disk of GATEWAY_DATA_DIR, %d bytes at least; it goes on by itself",
+		int64(healRoom),
+	))
 }
 
 // heal starts the server again when it has stopped storing and there is room. A stream of NATS whose write has

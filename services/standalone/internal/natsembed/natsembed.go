@@ -73,7 +73,10 @@ func (s *Server) start() error {
 	if !srv.ReadyForConnections(10 * time.Second) {
 		srv.Shutdown()
 		srv.WaitForShutdown()
-		return fmt.Errorf("the embedded NATS server did not start: is GATEWAY_NATS_PORT (%d) free and GATEWAY_DATA_DIR writable?", s.opts.Port)
+		return fmt.Errorf(
+			"the embedded NATS server did not start: is GATEWAY_NATS_PORT (%d) free and GATEWAY_DATA_DIR writable?",
+			s.opts.Port,
+		)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -81,7 +81,12 @@ func (f *Flows) Get(ctx context.Context, state string) (auth.Flow, bool, error) 
 	if err != nil || !found || bad != nil || len(binding) != sha256.Size || !time.Now().Before(stored.Until) {
 		return auth.Flow{}, false, err
 	}
-	return auth.Flow{Issuer: stored.Issuer, Binding: [sha256.Size]byte(binding), CallbackURL: stored.CallbackURL, ReturnTo: stored.ReturnTo}, true, nil
+	return auth.Flow{
+		Issuer:      stored.Issuer,
+		Binding:     [sha256.Size]byte(binding),
+		CallbackURL: stored.CallbackURL,
+		ReturnTo:    stored.ReturnTo,
+	}, true, nil
 }
 
 // Take deletes a flow and reports whether this caller did.

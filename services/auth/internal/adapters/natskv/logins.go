@@ -70,7 +70,9 @@ func (l *Logins) Record(ctx context.Context, k auth.Key, r auth.LoginRecord) err
 	if err != nil {
 		return err
 	}
-	names := []string{strings.Join([]string{"s", part(r.Issuer, r.Subject), part(r.Issuer, r.SessionID), k.String()}, ".")}
+	names := []string{
+		strings.Join([]string{"s", part(r.Issuer, r.Subject), part(r.Issuer, r.SessionID), k.String()}, "."),
+	}
 	for _, u := range r.Users {
 		names = append(names, "u."+userPart(u)+"."+k.String())
 	}

@@ -58,13 +58,27 @@ func TestOurBucketsHoldHashesOnly(t *testing.T) {
 	js := server.JetStream(t)
 	ctx := t.Context()
 	user := auth.User{ID: 7, Email: "alice@example.com"}
-	keys := []authwire.UserKey{authwire.UserKeyOf(authwire.NameOfID(user.ID)), authwire.UserKeyOf(authwire.NameOfEmail(user.Email))}
-	record := auth.LoginRecord{Issuer: "https://issuer.example.com/", Subject: "secret-subject", SessionID: "secret-sid", Users: keys, ExpiresAt: authtest.Until()}
+	keys := []authwire.UserKey{
+		authwire.UserKeyOf(authwire.NameOfID(user.ID)),
+		authwire.UserKeyOf(authwire.NameOfEmail(user.Email)),
+	}
+	record := auth.LoginRecord{
+		Issuer:    "https://issuer.example.com/",
+		Subject:   "secret-subject",
+		SessionID: "secret-sid",
+		Users:     keys,
+		ExpiresAt: authtest.Until(),
+	}
 	if err := natskv.NewLogins(js, natskit.Room{}).Record(ctx, auth.Token("secret-token").Key(), record); err != nil {
 		t.Fatal(err)
 	}
 	flows := natskv.NewFlows(js, natskit.Room{})
-	if err := flows.Begin(ctx, "secret-state", auth.Flow{Issuer: "https://issuer.example.com/", ReturnTo: "/"}, time.Minute); err != nil {
+	if err := flows.Begin(
+		ctx,
+		"secret-state",
+		auth.Flow{Issuer: "https://issuer.example.com/", ReturnTo: "/"},
+		time.Minute,
+	); err != nil {
 		t.Fatal(err)
 	}
 	if err := flows.Spend(ctx, "secret-jti", authtest.Until()); err != nil {

@@ -40,7 +40,11 @@ func TestRevocationsConform(t *testing.T) {
 	authtest.RunRevocations(t, func(t *testing.T) (auth.Revocations, auth.Revocations) {
 		t.Helper()
 		server := testkit.StartNATS(t)
-		return newRevocations(server.JetStream(t)), newRevocations(server.JetStream(t)) // without their watches: the bucket itself is asked
+		return newRevocations(
+				server.JetStream(t),
+			), newRevocations(
+				server.JetStream(t),
+			) // without their watches: the bucket itself is asked
 	})
 }
 
@@ -65,7 +69,10 @@ func follow(t *testing.T, r *natskv.Revocations) {
 // service's own does.
 func quickJetStream(t *testing.T, server *testkit.NATS) jetstream.JetStream {
 	t.Helper()
-	nc, err := nats.Connect(server.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectBufSize(-1), nats.RetryOnFailedConnect(true))
+	nc, err := nats.Connect(
+		server.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectBufSize(-1),
+		nats.RetryOnFailedConnect(true),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +195,10 @@ func TestUnreadableRecordIsNotFoundAndSaysSo(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartNATS(t)
 	js := server.JetStream(t)
-	kv, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "sessions", TTL: time.Hour}) // a playbook made it first
+	kv, err := js.CreateKeyValue(
+		t.Context(),
+		jetstream.KeyValueConfig{Bucket: "sessions", TTL: time.Hour},
+	) // a playbook made it first
 	if err != nil {
 		t.Fatal(err)
 	}

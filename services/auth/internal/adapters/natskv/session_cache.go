@@ -52,47 +52,67 @@ func (c *SessionCache) Get(ctx context.Context, t auth.Token) (auth.Record, bool
 
 // Fill writes a live record unless there is one.
 func (c *SessionCache) Fill(ctx context.Context, t auth.Token, s auth.Session) error {
-	return c.write(ctx, t, auth.Record{Session: s, Active: true}, func(ctx context.Context, kv jetstream.KeyValue, value []byte) error {
-		_, err := kv.Create(ctx, string(t), value)
-		if errors.Is(err, jetstream.ErrKeyExists) {
-			return nil
-		}
-		return err
-	})
+	return c.write(
+		ctx,
+		t,
+		auth.Record{Session: s, Active: true},
+		func(ctx context.Context, kv jetstream.KeyValue, value []byte) error {
+			_, err := kv.Create(ctx, string(t), value)
+			if errors.Is(err, jetstream.ErrKeyExists) {
+				return nil
+			}
+			return err
+		},
+	)
 }
 
 // Renew writes a live record over a live one, or where there is none. Of two at a time one wins; the other
 // had the same answer.
 func (c *SessionCache) Renew(ctx context.Context, t auth.Token, s auth.Session) error {
-	return c.write(ctx, t, auth.Record{Session: s, Active: true}, func(ctx context.Context, kv jetstream.KeyValue, value []byte) error {
-		entry, err := kv.Get(ctx, string(t))
-		switch {
-		case errors.Is(err, jetstream.ErrKeyNotFound):
-			_, err = kv.Create(ctx, string(t), value)
-		case err != nil:
-			return err
-		default:
-			if old, rerr := wire.Record(t, entry.Value()); rerr == nil && !old.Active {
+	return c.write(
+		ctx,
+		t,
+		auth.Record{Session: s, Active: true},
+		func(ctx context.Context, kv jetstream.KeyValue, value []byte) error {
+			entry, err := kv.Get(ctx, string(t))
+			switch {
+			case errors.Is(err, jetstream.ErrKeyNotFound):
+				_, err = kv.Create(ctx, string(t), value)
+			case err != nil:
+				return err
+			default:
+				if old, rerr := wire.Record(t, entry.Value()); rerr == nil && !old.Active {
+					return nil
+				}
+				_, err = kv.Update(ctx, string(t), value, entry.Revision())
+			}
+			if natskit.LostRace(err) {
 				return nil
 			}
-			_, err = kv.Update(ctx, string(t), value, entry.Revision())
-		}
-		if natskit.LostRace(err) {
-			return nil
-		}
-		return err
-	})
+			return err
+		},
+	)
 }
 
 // Deactivate writes an ended record over whatever is there.
 func (c *SessionCache) Deactivate(ctx context.Context, t auth.Token, s auth.Session) error {
-	return c.write(ctx, t, auth.Record{Session: s}, func(ctx context.Context, kv jetstream.KeyValue, value []byte) error {
-		_, err := kv.Put(ctx, string(t), value)
-		return err
-	})
+	return c.write(
+		ctx,
+		t,
+		auth.Record{Session: s},
+		func(ctx context.Context, kv jetstream.KeyValue, value []byte) error {
+			_, err := kv.Put(ctx, string(t), value)
+			return err
+		},
+	)
 }
 
-func (c *SessionCache) write(ctx context.Context, t auth.Token, r auth.Record, put func(context.Context, jetstream.KeyValue, []byte) error) error {
+func (c *SessionCache) write(
+	ctx context.Context,
+	t auth.Token,
+	r auth.Record,
+	put func(context.Context, jetstream.KeyValue, []byte) error,
+) error {
 	value, err := wire.EncodeRecord(t, r)
 	if err != nil {
 		return err

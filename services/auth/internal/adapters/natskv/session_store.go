@@ -55,8 +55,13 @@ type localRecord struct {
 // Create stores a new session.
 func (s *SessionStore) Create(ctx context.Context, t auth.Token, l auth.LocalSession) error {
 	value, err := json.Marshal(localRecord{
-		Issuer: l.Identity.Issuer, Subject: l.Identity.Subject, Email: l.Identity.Email, EmailVerified: l.Identity.EmailVerified,
-		Name: l.Identity.Name, UserID: l.UserID, ExpiresAt: l.ExpiresAt,
+		Issuer:        l.Identity.Issuer,
+		Subject:       l.Identity.Subject,
+		Email:         l.Identity.Email,
+		EmailVerified: l.Identity.EmailVerified,
+		Name:          l.Identity.Name,
+		UserID:        l.UserID,
+		ExpiresAt:     l.ExpiresAt,
 	})
 	if err != nil {
 		return err
@@ -92,8 +97,15 @@ func (s *SessionStore) Get(ctx context.Context, t auth.Token) (auth.LocalSession
 		return auth.LocalSession{}, false, nil
 	}
 	return auth.LocalSession{
-		Identity: auth.Identity{Issuer: r.Issuer, Subject: r.Subject, Email: r.Email, EmailVerified: r.EmailVerified, Name: r.Name},
-		UserID:   r.UserID, ExpiresAt: r.ExpiresAt,
+		Identity: auth.Identity{
+			Issuer:        r.Issuer,
+			Subject:       r.Subject,
+			Email:         r.Email,
+			EmailVerified: r.EmailVerified,
+			Name:          r.Name,
+		},
+		UserID:    r.UserID,
+		ExpiresAt: r.ExpiresAt,
 	}, true, nil
 }
 
@@ -121,6 +133,8 @@ func lifetime(until time.Time) time.Duration {
 // jetstream gives a time to live to new keys only, and a key that is deleted first would be away
 // for a moment. A bucket's keys are the subjects of its stream (NATS ADR-8).
 func put(ctx context.Context, js jetstream.JetStream, bucket, name string, value []byte, until time.Time) error {
-	_, err := js.PublishMsg(ctx, &nats.Msg{Subject: "$KV." + bucket + "." + name, Data: value}, jetstream.WithMsgTTL(lifetime(until)))
+	_, err := js.PublishMsg(
+		ctx, &nats.Msg{Subject: "$KV." + bucket + "." + name, Data: value}, jetstream.WithMsgTTL(lifetime(until)),
+	)
 	return err
 }

@@ -24,14 +24,27 @@ import (
 )
 
 func playbookConfig() noetlauth.PlaybookConfig {
-	return noetlauth.PlaybookConfig{Login: "auth/login", Validate: "auth/validate", Access: "auth/check_access", DBCredential: "pg_auth", CallbackURL: "http://gateway:8091"}
+	return noetlauth.PlaybookConfig{
+		Login:        "auth/login",
+		Validate:     "auth/validate",
+		Access:       "auth/check_access",
+		DBCredential: "pg_auth",
+		CallbackURL:  "http://gateway:8091",
+	}
 }
 
 // grantFor is a login whose token NoETL can decode.
 func grantFor(t *testing.T) auth.Grant {
 	t.Helper()
 	issuer := authtest.StartIssuer(t)
-	return auth.Grant{Identity: auth.Identity{Issuer: issuer.URL}, Token: issuer.Token(t, "a@example.com"), RefreshToken: "refresh", Duration: 90 * time.Minute, ClientIP: "192.0.2.1", UserAgent: "agent"}
+	return auth.Grant{
+		Identity:     auth.Identity{Issuer: issuer.URL},
+		Token:        issuer.Token(t, "a@example.com"),
+		RefreshToken: "refresh",
+		Duration:     90 * time.Minute,
+		ClientIP:     "192.0.2.1",
+		UserAgent:    "agent",
+	}
 }
 
 func client(url string) *noetl.Client {
@@ -44,7 +57,16 @@ func TestPlaybookConforms(t *testing.T) {
 		t.Helper()
 		server := testkit.StartNATS(t)
 		n := authtest.StartNoETL(t, server.Connect(t))
-		return noetlauth.NewPlaybook(client(n.URL), natscallback.New(server.Connect(t), "noetl.callbacks."), nil, playbookConfig(), prom.New(telemetry.Nop("auth").Registry, false), slog.New(slog.DiscardHandler)), grantFor(t)
+		return noetlauth.NewPlaybook(
+				client(n.URL),
+				natscallback.New(server.Connect(t), "noetl.callbacks."),
+				nil,
+				playbookConfig(),
+				prom.New(telemetry.Nop("auth").Registry, false),
+				slog.New(slog.DiscardHandler),
+			), grantFor(
+				t,
+			)
 	})
 }
 
@@ -74,7 +96,10 @@ func (f *fake) Expect(context.Context, string) (noetlauth.Expectation, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.listens, f.answers = true, make(chan []byte, 1)
-	return noetlauth.Expectation{Answers: f.answers, Stop: func() { f.mu.Lock(); defer f.mu.Unlock(); f.listens = false }}, nil
+	return noetlauth.Expectation{
+		Answers: f.answers,
+		Stop:    func() { f.mu.Lock(); defer f.mu.Unlock(); f.listens = false },
+	}, nil
 }
 
 func (f *fake) Subject(id string) string { return "noetl.callbacks." + id }
@@ -134,18 +159,41 @@ func TestWorkloads(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _ = p.Access(t.Context(), auth.AccessQuestion{Token: "tok", Path: "demo/echo", Permission: auth.Edit})
-		_, _ = p.Login(t.Context(), auth.Grant{Identity: auth.Identity{Issuer: "https://login.example.com/"}, Token: "jwt", RefreshToken: "refresh", Duration: 90 * time.Minute, ClientIP: "192.0.2.1", UserAgent: "agent"})
+		_, _ = p.Login(
+			t.Context(),
+			auth.Grant{
+				Identity:     auth.Identity{Issuer: "https://login.example.com/"},
+				Token:        "jwt",
+				RefreshToken: "refresh",
+				Duration:     90 * time.Minute,
+				ClientIP:     "192.0.2.1",
+				UserAgent:    "agent",
+			},
+		)
 		want := []noetlwire.ExecuteRequest{
-			{Path: "auth/validate", ResourceKind: "playbook", Workload: map[string]any{"session_token": "tok", "db_credential": "pg_auth"}},
-			{Path: "auth/check_access", ResourceKind: "playbook", Workload: map[string]any{"session_token": "tok", "playbook_path": "demo/echo", "action": "edit"}},
+			{
+				Path:         "auth/validate",
+				ResourceKind: "playbook",
+				Workload:     map[string]any{"session_token": "tok", "db_credential": "pg_auth"},
+			},
+			{
+				Path:         "auth/check_access",
+				ResourceKind: "playbook",
+				Workload:     map[string]any{"session_token": "tok", "playbook_path": "demo/echo", "action": "edit"},
+			},
 			{Path: "auth/login", ResourceKind: "playbook", Workload: map[string]any{
-				"auth0_token": "jwt", "auth0_refresh_token": "refresh", "auth0_domain": "login.example.com", "session_duration_hours": 1.5,
-				"client_ip": "192.0.2.1", "client_user_agent": "agent",
+				"auth0_token":            "jwt",
+				"auth0_refresh_token":    "refresh",
+				"auth0_domain":           "login.example.com",
+				"session_duration_hours": 1.5,
+				"client_ip":              "192.0.2.1",
+				"client_user_agent":      "agent",
 			}},
 		}
 		for i, got := range f.started {
 			id, _ := got.Workload["request_id"].(string)
-			if len(id) != 36 || got.Workload["callback_subject"] != "noetl.callbacks."+id || got.Workload["gateway_url"] != "http://gateway:8091" {
+			if len(id) != 36 || got.Workload["callback_subject"] != "noetl.callbacks."+id ||
+				got.Workload["gateway_url"] != "http://gateway:8091" {
 				t.Errorf("the way back is %v", got.Workload)
 			}
 			want[i].Workload["request_id"], want[i].Workload["callback_subject"], want[i].Workload["gateway_url"] = id, "noetl.callbacks."+id, "http://gateway:8091"
@@ -188,7 +236,10 @@ func TestSilentPlaybookIsCanceled(t *testing.T) {
 				defer cancel()
 				begin := time.Now()
 				_, err := f.playbook().Validate(ctx, "tok")
-				if kind, _ := fault.KindOf(err); kind != fault.Unavailable || fault.Of(err).RetryAfter == 0 || time.Since(begin) != 12*time.Second {
+				if kind, _ := fault.KindOf(
+					err,
+				); kind != fault.Unavailable || fault.Of(err).RetryAfter == 0 ||
+					time.Since(begin) != 12*time.Second {
 					t.Fatalf("after %s: %v", time.Since(begin), err)
 				}
 				<-time.After(time.Minute)
@@ -261,7 +312,9 @@ func TestAPlaybookThatEndsWithoutAnAnswerIsNotWaitedFor(t *testing.T) {
 		f := unanswered(flags(true, false, "start"))
 		ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
 		defer cancel()
-		if _, err := f.playbook().Login(ctx, auth.Grant{}); fault.Of(err).Kind != fault.Unavailable || fault.Of(err).RetryAfter == 0 {
+		if _, err := f.playbook().
+			Login(ctx, auth.Grant{}); fault.Of(err).Kind != fault.Unavailable ||
+			fault.Of(err).RetryAfter == 0 {
 			t.Errorf("login: %v", err)
 		}
 		if _, err := f.playbook().Access(ctx, auth.AccessQuestion{}); fault.Of(err).Kind != fault.Unavailable {
@@ -275,7 +328,10 @@ func TestAnAnswerAfterTheEndIsTaken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := unanswered(flags(true, false, "start"))
-		time.AfterFunc(1500*time.Millisecond, func() { f.answers <- []byte(`{"status":"success","data":{"valid":false}}`) })
+		time.AfterFunc(
+			1500*time.Millisecond,
+			func() { f.answers <- []byte(`{"status":"success","data":{"valid":false}}`) },
+		)
 		if _, err := f.playbook().Validate(t.Context(), "tok"); !errors.Is(err, auth.ErrNoSession) {
 			t.Fatal(err)
 		}

@@ -77,8 +77,19 @@ type Playbook struct {
 
 // NewPlaybook makes the backend. second is whom a session check is put to whose playbook ended without an
 // answer, nil for nobody; only its "no session" counts.
-func NewPlaybook(noetl Executor, callbacks Callbacks, second auth.Backend, cfg PlaybookConfig, meter CancelMeter, logger *slog.Logger) *Playbook {
-	return &Playbook{noetl: noetl, callbacks: callbacks, second: second, cfg: cfg, meter: meter, logger: logger, warned: map[string]time.Time{}}
+func NewPlaybook(
+	noetl Executor, callbacks Callbacks, second auth.Backend, cfg PlaybookConfig, meter CancelMeter,
+	logger *slog.Logger,
+) *Playbook {
+	return &Playbook{
+		noetl:     noetl,
+		callbacks: callbacks,
+		second:    second,
+		cfg:       cfg,
+		meter:     meter,
+		logger:    logger,
+		warned:    map[string]time.Time{},
+	}
 }
 
 // Login runs the login playbook.
@@ -101,7 +112,9 @@ const unknownIP = "0.0.0.0"
 // a token that it does not know; then NoETL's own route may still say that there is no such session. It
 // opens nothing: who is in is the playbook's to say.
 func (p *Playbook) Validate(ctx context.Context, t auth.Token) (auth.Session, error) {
-	a, err := p.ask(ctx, p.cfg.Validate, map[string]any{"session_token": string(t), "db_credential": p.cfg.DBCredential})
+	a, err := p.ask(
+		ctx, p.cfg.Validate, map[string]any{"session_token": string(t), "db_credential": p.cfg.DBCredential},
+	)
 	if errors.Is(err, errUnanswered) && p.second != nil {
 		if _, second := p.second.Validate(ctx, t); errors.Is(second, auth.ErrNoSession) {
 			return auth.Session{}, second
@@ -115,7 +128,10 @@ func (p *Playbook) Validate(ctx context.Context, t auth.Token) (auth.Session, er
 
 // Access runs the access playbook.
 func (p *Playbook) Access(ctx context.Context, q auth.AccessQuestion) (auth.Decision, error) {
-	a, err := p.ask(ctx, p.cfg.Access, map[string]any{"session_token": string(q.Token), "playbook_path": q.Path, "action": string(q.Permission)})
+	a, err := p.ask(
+		ctx, p.cfg.Access,
+		map[string]any{"session_token": string(q.Token), "playbook_path": q.Path, "action": string(q.Permission)},
+	)
 	if err != nil {
 		return auth.Decision{}, unanswered(err)
 	}
@@ -136,7 +152,9 @@ func (p *Playbook) ask(ctx context.Context, path string, workload map[string]any
 		return wire.Answer{}, late(ctx, err)
 	}
 	defer expected.Stop()
-	workload["callback_subject"], workload["request_id"], workload["gateway_url"] = p.callbacks.Subject(requestID), requestID, p.cfg.CallbackURL
+	workload["callback_subject"], workload["request_id"], workload["gateway_url"] = p.callbacks.Subject(
+		requestID,
+	), requestID, p.cfg.CallbackURL
 	starting := p.start(ctx, path, workload)
 	waiting := starting
 	var execution string
@@ -194,7 +212,9 @@ func (p *Playbook) unanswered(ctx context.Context, path, execution string) {
 		p.warned[path], level = time.Now(), slog.LevelWarn
 	}
 	p.mu.Unlock()
-	attrs := []slog.Attr{slog.String("reason", "no_callback"), slog.String("playbook", path), slog.String("execution_id", execution)}
+	attrs := []slog.Attr{
+		slog.String("reason", "no_callback"), slog.String("playbook", path), slog.String("execution_id", execution),
+	}
 	if path == p.cfg.Validate {
 		attrs = append(attrs, slog.String("hint", "AUTH_BACKEND_VALIDATE=sync asks NoETL's route instead"))
 	}
@@ -259,7 +279,10 @@ func (p *Playbook) start(ctx context.Context, path string, workload map[string]a
 	p.late.Go(func() {
 		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), left)
 		defer cancel()
-		r, err := p.noetl.Execute(sctx, noetlwire.ExecuteRequest{Path: path, Workload: workload, ResourceKind: noetlwire.KindPlaybook})
+		r, err := p.noetl.Execute(
+			sctx,
+			noetlwire.ExecuteRequest{Path: path, Workload: workload, ResourceKind: noetlwire.KindPlaybook},
+		)
 		out <- started{string(r.ExecutionID), err}
 	})
 	return out
@@ -329,8 +352,10 @@ func upstream(err error) error {
 	case fault.Unavailable, fault.BadGateway:
 		return fault.Wrap(err, fault.Unavailable, f.Code, f.Message).After(cmp.Or(f.RetryAfter, auth.BackendPause))
 	case fault.RateLimited:
-		return fault.Wrap(err, fault.Unavailable, "auth_backend_busy", "the login backend is busy; try again").After(2 * time.Second)
+		return fault.Wrap(err, fault.Unavailable, "auth_backend_busy", "the login backend is busy; try again").
+			After(2 * time.Second)
 	default:
-		return fault.Wrap(err, fault.Unavailable, "auth_backend_broken", "the login backend could not be asked").After(auth.BackendPause)
+		return fault.Wrap(err, fault.Unavailable, "auth_backend_broken", "the login backend could not be asked").
+			After(auth.BackendPause)
 	}
 }

@@ -42,7 +42,10 @@ func NewSync(noetl Caller, credential string) *Sync {
 
 // Login asks the login route. It has no member for the duration: NoETL decides it.
 func (s *Sync) Login(ctx context.Context, g auth.Grant) (auth.Opened, error) {
-	body, err := s.call(ctx, routeLogin, map[string]any{"auth0_token": g.Token, "auth0_domain": domainOf(g), "client_ip": cmp.Or(g.ClientIP, unknownIP)})
+	body, err := s.call(
+		ctx, routeLogin,
+		map[string]any{"auth0_token": g.Token, "auth0_domain": domainOf(g), "client_ip": cmp.Or(g.ClientIP, unknownIP)},
+	)
 	if refused(err) {
 		return auth.Opened{}, fault.Wrap(err, fault.Unauthenticated, "login_refused", "the login was refused")
 	}
@@ -74,7 +77,10 @@ func (s *Sync) Validate(ctx context.Context, t auth.Token) (auth.Session, error)
 
 // Access asks the access route.
 func (s *Sync) Access(ctx context.Context, q auth.AccessQuestion) (auth.Decision, error) {
-	body, err := s.call(ctx, routeAccess, map[string]any{"session_token": string(q.Token), "playbook_path": q.Path, "action": string(q.Permission)})
+	body, err := s.call(
+		ctx, routeAccess,
+		map[string]any{"session_token": string(q.Token), "playbook_path": q.Path, "action": string(q.Permission)},
+	)
 	if refused(err) {
 		return auth.Decision{Message: "access denied"}, nil
 	}

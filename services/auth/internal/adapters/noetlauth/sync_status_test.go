@@ -38,14 +38,18 @@ func TestSyncStatusesAreVerdictsOrOutages(t *testing.T) {
 		t.Errorf("a refused access answered %+v, %v", d, err)
 	}
 	for _, err := range []error{
-		fault.New(fault.BadGateway, "noetl_500", ""), fault.New(fault.BadGateway, "noetl_bad_answer", ""), fault.New(fault.Unavailable, "noetl_503", ""),
+		fault.New(fault.BadGateway, "noetl_500", ""), fault.New(fault.BadGateway, "noetl_bad_answer", ""),
+		fault.New(fault.Unavailable, "noetl_503", ""),
 	} {
 		s := noetlauth.NewSync(caller{err: err}, "pg")
 		_, login := s.Login(t.Context(), auth.Grant{})
 		_, validate := s.Validate(t.Context(), "tok")
 		_, access := s.Access(t.Context(), auth.AccessQuestion{})
 		for op, got := range map[string]error{"login": login, "validate": validate, "access": access} {
-			if f := fault.Of(got); f == nil || f.Kind != fault.Unavailable || f.RetryAfter <= 0 || f.Code != fault.Of(err).Code {
+			if f := fault.Of(
+				got,
+			); f == nil || f.Kind != fault.Unavailable || f.RetryAfter <= 0 ||
+				f.Code != fault.Of(err).Code {
 				t.Errorf("%v became %v at %s", err, got, op)
 			}
 		}
@@ -54,7 +58,11 @@ func TestSyncStatusesAreVerdictsOrOutages(t *testing.T) {
 	if _, err := away.Validate(t.Context(), "tok"); !fault.Outage(err) {
 		t.Errorf("a missing route answered %v", err)
 	}
-	if _, err := noetlauth.NewSync(caller{body: `{"status":"success"}`}, "pg").Access(t.Context(), auth.AccessQuestion{}); !errors.Is(err, auth.ErrMalformed) {
+	if _, err := noetlauth.NewSync(caller{body: `{"status":"success"}`}, "pg").
+		Access(t.Context(), auth.AccessQuestion{}); !errors.Is(
+		err,
+		auth.ErrMalformed,
+	) {
 		t.Errorf("no decision answered %v", err)
 	}
 }

@@ -36,16 +36,24 @@ func TestPlaybooksWithoutAnAnswerAreSaidOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		f := unanswered(flags(true, false, "start"))
-		p := noetlauth.NewPlaybook(f, f, nil, playbookConfig(), f, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+		p := noetlauth.NewPlaybook(
+			f, f, nil, playbookConfig(), f,
+			slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		)
 		for range 10 {
 			_, _ = p.Validate(t.Context(), "unknown")
 		}
-		if warned, said := strings.Count(log.String(), "level=WARN"), strings.Count(log.String(), "no_callback"); warned != 1 || said != 10 {
+		if warned, said := strings.Count(log.String(), "level=WARN"), strings.Count(
+			log.String(),
+			"no_callback",
+		); warned != 1 ||
+			said != 10 {
 			t.Errorf("%d warnings, said %d times: %s", warned, said, log.String())
 		}
 		<-time.After(time.Minute)
 		_, _ = p.Validate(t.Context(), "unknown")
-		if warned := strings.Count(log.String(), "level=WARN"); warned != 2 || !strings.Contains(log.String(), "AUTH_BACKEND_VALIDATE=sync") {
+		if warned := strings.Count(log.String(), "level=WARN"); warned != 2 ||
+			!strings.Contains(log.String(), "AUTH_BACKEND_VALIDATE=sync") {
 			t.Errorf("%d warnings: %s", warned, log.String())
 		}
 		log.Reset()

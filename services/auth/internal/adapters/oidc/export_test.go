@@ -9,7 +9,14 @@ import (
 
 // Signed verifies a token against a key set, as the verifier does before it looks at claims.
 func Signed(token string, keys ...json.RawMessage) error {
-	set := &keySet{keys: usable(keys), fetched: time.Now(), tried: time.Now(), ttl: time.Hour, cooldown: time.Hour, now: time.Now}
+	set := &keySet{
+		keys:     usable(keys),
+		fetched:  time.Now(),
+		tried:    time.Now(),
+		ttl:      time.Hour,
+		cooldown: time.Hour,
+		now:      time.Now,
+	}
 	_, err := verifySignature(token, func(h header, _ []byte) (crypto.PublicKey, error) {
 		return set.key(context.Background(), h.kid, h.alg)
 	})

@@ -162,7 +162,8 @@ func usable(raw []json.RawMessage) []publicKey {
 	var keys []publicKey
 	for _, r := range raw[:min(len(raw), maxKeys)] {
 		var k jwk
-		if json.Unmarshal(r, &k) != nil || k.Use != "" && k.Use != "sig" || len(k.Ops) > 0 && !slices.Contains(k.Ops, "verify") {
+		if json.Unmarshal(r, &k) != nil || k.Use != "" && k.Use != "sig" ||
+			len(k.Ops) > 0 && !slices.Contains(k.Ops, "verify") {
 			continue
 		}
 		switch {

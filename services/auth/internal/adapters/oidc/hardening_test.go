@@ -146,7 +146,9 @@ func TestUnfitKeysAreRefused(t *testing.T) {
 	}
 	issuer.Publish("fit", key, authtest.RSAMembers(&key.PublicKey))
 	v := newVerifier(t, nil, issuer)
-	if _, err := v.Verify(t.Context(), issuer.Sign(t, "fit", issuer.Claims("a@example.com", time.Now())), ""); err != nil {
+	if _, err := v.Verify(
+		t.Context(), issuer.Sign(t, "fit", issuer.Claims("a@example.com", time.Now())), "",
+	); err != nil {
 		t.Fatalf("the control: %v", err)
 	}
 	for name := range changes {
@@ -199,8 +201,10 @@ func TestIssuerAnswersAreNotTrustedBlindly(t *testing.T) {
 func TestIssuerMustBeHTTPS(t *testing.T) {
 	t.Parallel()
 	for issuer, ok := range map[string]bool{
-		"https://login.example.com/": true, "http://127.0.0.1:8082/oidc": true, "http://localhost/": true, "http://[::1]:1/": true,
-		"http://login.example.com/": false, "http://127.0.0.1.example.com/": false, "http://localhost.example.com": false, "ftp://localhost/": false,
+		"https://login.example.com/": true, "http://127.0.0.1:8082/oidc": true, "http://localhost/": true,
+		"http://[::1]:1/":           true,
+		"http://login.example.com/": false, "http://127.0.0.1.example.com/": false,
+		"http://localhost.example.com": false, "ftp://localhost/": false,
 		"https://user:secret@example.com/": false, "https://example.com/?x=1": false, "example.com": false, "": false,
 	} {
 		_, err := oidc.New(oidc.Config{Issuers: []string{issuer}}, &http.Client{})
@@ -228,7 +232,15 @@ func FuzzKeySet(f *testing.F) {
 			}
 			return rec.Result(), nil
 		}
-		v, err := oidc.New(oidc.Config{Issuers: []string{issuer.URL}, Audiences: []string{authtest.Audience}, TTL: time.Hour, Cooldown: time.Hour}, &http.Client{Transport: roundTripper(rt)})
+		v, err := oidc.New(
+			oidc.Config{
+				Issuers:   []string{issuer.URL},
+				Audiences: []string{authtest.Audience},
+				TTL:       time.Hour,
+				Cooldown:  time.Hour,
+			},
+			&http.Client{Transport: roundTripper(rt)},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}

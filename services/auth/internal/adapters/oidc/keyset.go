@@ -58,7 +58,8 @@ func (s *keySet) key(ctx context.Context, kid, alg string) (crypto.PublicKey, er
 		return k, nil
 	}
 	if failed != nil {
-		return nil, fault.Wrap(failed, fault.Unavailable, "issuer_unavailable", "the identity provider's keys cannot be fetched; try again").After(retryAfter)
+		return nil, fault.Wrap(failed, fault.Unavailable, "issuer_unavailable", "the identity provider's keys cannot be fetched; try again").
+			After(retryAfter)
 	}
 	return nil, refuse("unknown_key", "the token is signed with a key that its issuer does not publish", nil)
 }

@@ -31,7 +31,9 @@ const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 // host of the token's issuer.
 func (v *Verifier) Verify(ctx context.Context, token, domain string) (auth.Identity, error) {
 	if domain != "" && !v.knowsDomain(domain) {
-		return auth.Identity{}, refuse("unknown_domain", "auth0_domain is not one of the identity providers accepted here", nil)
+		return auth.Identity{}, refuse(
+			"unknown_domain", "auth0_domain is not one of the identity providers accepted here", nil,
+		)
 	}
 	t, err := v.verify(ctx, token, domain, v.audiences)
 	if err != nil {
@@ -59,7 +61,9 @@ func (v *Verifier) VerifyID(ctx context.Context, token string, want auth.IDClaim
 	nonce, _ := t.claims["nonce"].(string)
 	switch {
 	case issuer != want.Issuer:
-		return auth.Identity{}, refuse("wrong_issuer", "the token is not from the identity provider that was asked", nil)
+		return auth.Identity{}, refuse(
+			"wrong_issuer", "the token is not from the identity provider that was asked", nil,
+		)
 	case t.isLogout(), strings.EqualFold(t.typ(), "at+jwt"):
 		return auth.Identity{}, errKind
 	case want.Nonce == "" || subtle.ConstantTimeCompare([]byte(nonce), []byte(want.Nonce)) != 1:

@@ -70,7 +70,10 @@ func TestKindsOfTokens(t *testing.T) {
 			case tc.code == "" && (err != nil || id.Email != "a@example.com"):
 				t.Errorf("refused: %+v, %v", id, err)
 			case tc.code != "":
-				if kind, failed := fault.KindOf(err); !failed || kind != fault.Unauthenticated || tc.code != "*" && fault.Of(err).Code != tc.code {
+				if kind, failed := fault.KindOf(
+					err,
+				); !failed || kind != fault.Unauthenticated ||
+					tc.code != "*" && fault.Of(err).Code != tc.code {
 					t.Errorf("got %+v, %v", id, err)
 				}
 			}
@@ -84,7 +87,8 @@ func TestIDTokenOfABrowserLogin(t *testing.T) {
 	v := newVerifier(t, nil, issuer, other)
 	want := auth.IDClaims{Issuer: issuer.URL, ClientID: "client", Nonce: "n-1"}
 	good := func(c jwt.MapClaims) { c["aud"], c["nonce"], c["sid"] = "client", "n-1", "s-1" }
-	if id, err := v.VerifyID(t.Context(), typed(t, issuer, "JWT", good), want); err != nil || id.SessionID != "s-1" || id.Email != "a@example.com" {
+	if id, err := v.VerifyID(t.Context(), typed(t, issuer, "JWT", good), want); err != nil || id.SessionID != "s-1" ||
+		id.Email != "a@example.com" {
 		t.Fatalf("%+v, %v", id, err)
 	}
 	for name, token := range map[string]string{
@@ -104,7 +108,11 @@ func TestIDTokenOfABrowserLogin(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, id, err)
 		}
 	}
-	if _, err := v.VerifyID(t.Context(), typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); c["nonce"] = "" }), auth.IDClaims{Issuer: issuer.URL, ClientID: "client"}); err == nil {
+	if _, err := v.VerifyID(
+		t.Context(),
+		typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); c["nonce"] = "" }),
+		auth.IDClaims{Issuer: issuer.URL, ClientID: "client"},
+	); err == nil {
 		t.Error("an empty nonce matches an empty one")
 	}
 }
@@ -120,7 +128,11 @@ func TestLogoutTokens(t *testing.T) {
 			t.Errorf("%q: %+v, %v", typ, got, err)
 		}
 	}
-	if got, err := v.VerifyLogout(t.Context(), issuer.LogoutToken(t, "", func(c jwt.MapClaims) { c["sid"] = "x" })); err != nil || got.SessionID != "x" || got.Subject != "" {
+	if got, err := v.VerifyLogout(
+		t.Context(),
+		issuer.LogoutToken(t, "", func(c jwt.MapClaims) { c["sid"] = "x" }),
+	); err != nil || got.SessionID != "x" ||
+		got.Subject != "" {
 		t.Errorf("sid alone: %+v, %v", got, err)
 	}
 	for name, change := range map[string]func(jwt.MapClaims){
@@ -150,9 +162,10 @@ func TestLogoutTokens(t *testing.T) {
 		}
 	}
 	for name, token := range map[string]string{
-		"ID token": issuer.Token(t, "a@example.com"), "empty": "", "typ of access tokens": issuer.LogoutToken(t, "at+jwt", sub),
-		"unsigned": "eyJhbGciOiJub25lIn0." + strings.Split(issuer.LogoutToken(t, "", sub), ".")[1] + ".",
-		"forged":   authtest.StartIssuer(t).LogoutToken(t, "", sub, func(c jwt.MapClaims) { c["iss"] = issuer.URL }),
+		"ID token": issuer.Token(t, "a@example.com"), "empty": "",
+		"typ of access tokens": issuer.LogoutToken(t, "at+jwt", sub),
+		"unsigned":             "eyJhbGciOiJub25lIn0." + strings.Split(issuer.LogoutToken(t, "", sub), ".")[1] + ".",
+		"forged":               authtest.StartIssuer(t).LogoutToken(t, "", sub, func(c jwt.MapClaims) { c["iss"] = issuer.URL }),
 	} {
 		if _, err := v.VerifyLogout(t.Context(), token); err == nil {
 			t.Errorf("%s is a logout token", name)
@@ -208,7 +221,15 @@ func FuzzVerifyLogout(f *testing.F) {
 	issuer := authtest.StartIssuer(f)
 	f.Add(issuer.LogoutToken(f, "logout+jwt", func(c jwt.MapClaims) { c["sub"] = "s" }))
 	f.Add("eyJhbGciOiJub25lIn0.e30.")
-	v, err := oidc.New(oidc.Config{Issuers: []string{issuer.URL}, Audiences: []string{authtest.Audience}, TTL: time.Hour, Cooldown: time.Hour}, &http.Client{})
+	v, err := oidc.New(
+		oidc.Config{
+			Issuers:   []string{issuer.URL},
+			Audiences: []string{authtest.Audience},
+			TTL:       time.Hour,
+			Cooldown:  time.Hour,
+		},
+		&http.Client{},
+	)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -66,7 +66,8 @@ func (p *Provider) AuthorizeURL(ctx context.Context, a auth.Authorization) (stri
 	}
 	q := u.Query()
 	for name, value := range map[string]string{
-		"response_type": "code", "client_id": p.cfg.ClientID, "redirect_uri": a.CallbackURL, "scope": "openid profile email",
+		"response_type": "code", "client_id": p.cfg.ClientID, "redirect_uri": a.CallbackURL,
+		"scope": "openid profile email",
 		"state": a.State, "nonce": a.Nonce, "code_challenge": a.Challenge, "code_challenge_method": "S256",
 	} {
 		q.Set(name, value)
@@ -87,7 +88,13 @@ func (p *Provider) Exchange(ctx context.Context, code, verifier, callbackURL str
 	if err != nil {
 		return "", err
 	}
-	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {callbackURL}, "client_id": {p.cfg.ClientID}, "code_verifier": {verifier}}
+	form := url.Values{
+		"grant_type":    {"authorization_code"},
+		"code":          {code},
+		"redirect_uri":  {callbackURL},
+		"client_id":     {p.cfg.ClientID},
+		"code_verifier": {verifier},
+	}
 	basic := p.cfg.Secret != "" && (len(doc.TokenAuth) == 0 || slices.Contains(doc.TokenAuth, "client_secret_basic"))
 	if p.cfg.Secret != "" && !basic {
 		form.Set("client_secret", p.cfg.Secret)
@@ -103,7 +110,9 @@ func (p *Provider) Exchange(ctx context.Context, code, verifier, callbackURL str
 	}
 	resp, err := p.client.Do(req)
 	if err != nil {
-		return "", away(errors.New("the token endpoint did not answer")) // the cause may quote the URL and nothing secret, but says no more
+		return "", away(
+			errors.New("the token endpoint did not answer"),
+		) // the cause may quote the URL and nothing secret, but says no more
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument))
@@ -121,7 +130,10 @@ func idToken(status int, body []byte) (string, error) {
 		Error   string `json:"error"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil && status == http.StatusOK {
-		return "", fault.New(fault.BadGateway, "bad_issuer_answer", "the identity provider sent an answer that could not be understood")
+		return "", fault.New(
+			fault.BadGateway, "bad_issuer_answer",
+			"the identity provider sent an answer that could not be understood",
+		)
 	}
 	switch {
 	case status == http.StatusOK && answer.IDToken != "" && answer.Error == "":
@@ -132,10 +144,19 @@ func idToken(status int, body []byte) (string, error) {
 		return "", refuse("code_refused", "the identity provider refused the code: start again", nil)
 	default:
 		known := answer.Error
-		if !slices.Contains([]string{"invalid_request", "invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}, known) {
+		if !slices.Contains(
+			[]string{
+				"invalid_request", "invalid_client", "unauthorized_client", "unsupported_grant_type",
+				"invalid_scope",
+			},
+			known,
+		) {
 			known = "no id_token"
 		}
-		return "", fault.Wrap(fmt.Errorf("token endpoint: status %d, %s", status, known), fault.BadGateway, "bad_issuer_answer", "the identity provider did not accept this gateway's request")
+		return "", fault.Wrap(
+			fmt.Errorf("token endpoint: status %d, %s", status, known), fault.BadGateway, "bad_issuer_answer",
+			"the identity provider did not accept this gateway's request",
+		)
 	}
 }
 
@@ -166,5 +187,6 @@ func (p *Provider) metadata(ctx context.Context) (document, error) {
 }
 
 func away(cause error) error {
-	return fault.Wrap(cause, fault.Unavailable, "issuer_unavailable", "the identity provider cannot be asked; try again").After(5 * time.Second)
+	return fault.Wrap(cause, fault.Unavailable, "issuer_unavailable", "the identity provider cannot be asked; try again").
+		After(5 * time.Second)
 }

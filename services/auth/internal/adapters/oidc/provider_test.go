@@ -23,7 +23,10 @@ const (
 
 func newProvider(t *testing.T, issuer *authtest.Issuer, secret string) *oidc.Provider {
 	t.Helper()
-	p, err := oidc.NewProvider(oidc.ProviderConfig{Issuer: issuer.URL, ClientID: "my client", Secret: secret, TTL: time.Hour}, &http.Client{})
+	p, err := oidc.NewProvider(
+		oidc.ProviderConfig{Issuer: issuer.URL, ClientID: "my client", Secret: secret, TTL: time.Hour},
+		&http.Client{},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +38,10 @@ func signIn(t *testing.T, issuer *authtest.Issuer, p *oidc.Provider) string {
 	t.Helper()
 	sum := sha256.Sum256([]byte(verifier))
 	target, err := p.AuthorizeURL(t.Context(), auth.Authorization{
-		State: strings.Repeat("s", 43), Nonce: "n", Challenge: base64.RawURLEncoding.EncodeToString(sum[:]), CallbackURL: callback,
+		State:       strings.Repeat("s", 43),
+		Nonce:       "n",
+		Challenge:   base64.RawURLEncoding.EncodeToString(sum[:]),
+		CallbackURL: callback,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +54,9 @@ func TestProviderConforms(t *testing.T) {
 	authtest.RunIdentityProvider(t, func(t *testing.T) (auth.IdentityProvider, func(string) string) {
 		t.Helper()
 		issuer := authtest.StartIssuer(t)
-		return newProvider(t, issuer, ""), func(target string) string { return issuer.SignIn(t, target, "a@example.com").Query().Get("code") }
+		return newProvider(
+			t, issuer, "",
+		), func(target string) string { return issuer.SignIn(t, target, "a@example.com").Query().Get("code") }
 	})
 }
 
@@ -149,7 +157,10 @@ func TestTokenEndpointsAnswersAreNotTrustedBlindly(t *testing.T) {
 			code := signIn(t, issuer, p)
 			issuer.Handler.Store(&tc.answer)
 			got, err := p.Exchange(t.Context(), code, verifier, callback)
-			if kind, failed := fault.KindOf(err); !failed || kind != tc.kind || strings.Contains(err.Error(), "secret") {
+			if kind, failed := fault.KindOf(
+				err,
+			); !failed || kind != tc.kind ||
+				strings.Contains(err.Error(), "secret") {
 				t.Errorf("%q, %v", got, err)
 			}
 		})
@@ -174,7 +185,10 @@ func TestEndpointsMustBeTrustworthy(t *testing.T) {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
-	if _, err := oidc.NewProvider(oidc.ProviderConfig{Issuer: "http://login.example.org/"}, &http.Client{}); err == nil {
+	if _, err := oidc.NewProvider(
+		oidc.ProviderConfig{Issuer: "http://login.example.org/"},
+		&http.Client{},
+	); err == nil {
 		t.Error("an issuer over http")
 	}
 }
@@ -191,14 +205,19 @@ func FuzzTokenEndpoint(f *testing.F) {
 		rt := func(r *http.Request) (*http.Response, error) {
 			rec := httptest.NewRecorder()
 			if strings.HasSuffix(r.URL.Path, "openid-configuration") {
-				_, _ = rec.WriteString(`{"issuer":"https://i.example/","authorization_endpoint":"https://i.example/a","token_endpoint":"https://i.example/t"}`)
+				_, _ = rec.WriteString(
+					`{"issuer":"https://i.example/","authorization_endpoint":"https://i.example/a","token_endpoint":"https://i.example/t"}`,
+				)
 			} else {
 				rec.WriteHeader(status)
 				_, _ = rec.WriteString(body)
 			}
 			return rec.Result(), nil
 		}
-		p, err := oidc.NewProvider(oidc.ProviderConfig{Issuer: "https://i.example/", ClientID: "c", TTL: time.Hour}, &http.Client{Transport: roundTripper(rt)})
+		p, err := oidc.NewProvider(
+			oidc.ProviderConfig{Issuer: "https://i.example/", ClientID: "c", TTL: time.Hour},
+			&http.Client{Transport: roundTripper(rt)},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,12 +233,20 @@ func TestTheAuthorizationEndpointsOwnQueryStays(t *testing.T) {
 	t.Parallel()
 	issuer := authtest.StartIssuer(t)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(strings.ReplaceAll(`{"issuer":"%","authorization_endpoint":"%authorize?tenant=x&state=y","token_endpoint":"%token"}`, "%", issuer.URL)))
+		_, _ = w.Write(
+			[]byte(
+				strings.ReplaceAll(
+					`{"issuer":"%","authorization_endpoint":"%authorize?tenant=x&state=y","token_endpoint":"%token"}`,
+					"%", issuer.URL,
+				),
+			),
+		)
 	})
 	issuer.Handler.Store(&handler)
 	got, err := newProvider(t, issuer, "").AuthorizeURL(t.Context(), auth.Authorization{State: "s"})
 	u, bad := url.Parse(got)
-	if err != nil || bad != nil || u.Query().Get("tenant") != "x" || len(u.Query()["state"]) != 1 || u.Query().Get("state") != "s" {
+	if err != nil || bad != nil || u.Query().Get("tenant") != "x" || len(u.Query()["state"]) != 1 ||
+		u.Query().Get("state") != "s" {
 		t.Errorf("%s, %v", got, err)
 	}
 }

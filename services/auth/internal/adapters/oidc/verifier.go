@@ -109,7 +109,10 @@ func (v *Verifier) verify(ctx context.Context, token, domain string, audiences [
 	if err != nil {
 		return verified{}, explain(err)
 	}
-	rules := jwt.NewValidator(jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithAudience(audiences...), jwt.WithTimeFunc(v.now))
+	rules := jwt.NewValidator(
+		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithAudience(audiences...),
+		jwt.WithTimeFunc(v.now),
+	)
 	if err := rules.Validate(c); err != nil {
 		return verified{}, explain(err)
 	}
@@ -129,7 +132,12 @@ func identity(c jwt.MapClaims) (auth.Identity, error) {
 		}
 		return ""
 	}
-	id := auth.Identity{Issuer: text("iss"), Subject: text("sub"), Email: text("email"), Name: text("name", "preferred_username", "nickname")}
+	id := auth.Identity{
+		Issuer:  text("iss"),
+		Subject: text("sub"),
+		Email:   text("email"),
+		Name:    text("name", "preferred_username", "nickname"),
+	}
 	switch verified := c["email_verified"].(type) {
 	case bool:
 		id.EmailVerified = verified
@@ -183,7 +191,10 @@ func (v *Verifier) Probe(ctx context.Context) error {
 		}
 	}
 	if len(problems) > 0 {
-		return fault.Wrap(errors.Join(problems...), fault.Unavailable, "issuer_unavailable", fmt.Sprintf("the keys of %d of %d identity providers cannot be fetched", len(problems), len(v.issuers)))
+		return fault.Wrap(
+			errors.Join(problems...), fault.Unavailable, "issuer_unavailable",
+			fmt.Sprintf("the keys of %d of %d identity providers cannot be fetched", len(problems), len(v.issuers)),
+		)
 	}
 	return nil
 }
@@ -205,7 +216,9 @@ func explain(err error) error {
 	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
 		return refuse("missing_claim", "the token must have an expiry and an audience", err)
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
-		return refuse("bad_signature", "the token's signature is wrong, or of a kind not accepted here (RS256, ES256)", err)
+		return refuse(
+			"bad_signature", "the token's signature is wrong, or of a kind not accepted here (RS256, ES256)", err,
+		)
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return refuse("malformed_token", "auth0_token is not a JSON Web Token", err)
 	default:

@@ -37,7 +37,12 @@ func (c *clock) Advance(d time.Duration) {
 
 func newVerifier(t *testing.T, now func() time.Time, issuers ...*authtest.Issuer) *oidc.Verifier {
 	t.Helper()
-	cfg := oidc.Config{Audiences: []string{authtest.Audience, "other-app"}, TTL: time.Hour, Cooldown: 30 * time.Second, Now: now}
+	cfg := oidc.Config{
+		Audiences: []string{authtest.Audience, "other-app"},
+		TTL:       time.Hour,
+		Cooldown:  30 * time.Second,
+		Now:       now,
+	}
 	for _, i := range issuers {
 		cfg.Issuers = append(cfg.Issuers, i.URL)
 	}
@@ -73,15 +78,26 @@ func TestVerifierConforms(t *testing.T) {
 		change(c)
 		return c
 	}
-	want := auth.Identity{Issuer: issuer.URL, Subject: "sub|a@example.com", Email: "a@example.com", EmailVerified: true, Name: "Test a@example.com"}
+	want := auth.Identity{
+		Issuer:        issuer.URL,
+		Subject:       "sub|a@example.com",
+		Email:         "a@example.com",
+		EmailVerified: true,
+		Name:          "Test a@example.com",
+	}
 	for _, kid := range []string{"rsa", "ec"} {
 		t.Run(kid, func(t *testing.T) {
 			t.Parallel()
 			sign := func(change func(jwt.MapClaims)) func() string {
 				return func() string { return issuer.Sign(t, kid, claims(change)) }
 			}
-			authtest.RunTokenVerifier(t, func(t *testing.T) auth.TokenVerifier { t.Helper(); return newVerifier(t, nil, issuer) },
-				sign(func(jwt.MapClaims) {}), hostOf(t, issuer.URL), want, map[string]func() string{
+			authtest.RunTokenVerifier(
+				t,
+				func(t *testing.T) auth.TokenVerifier { t.Helper(); return newVerifier(t, nil, issuer) },
+				sign(func(jwt.MapClaims) {}),
+				hostOf(t, issuer.URL),
+				want,
+				map[string]func() string{
 					"wrong audience":   sign(func(c jwt.MapClaims) { c["aud"] = "somebody-else" }),
 					"no audience":      sign(func(c jwt.MapClaims) { delete(c, "aud") }),
 					"expired":          sign(func(c jwt.MapClaims) { c["exp"] = now.Add(-time.Second).Unix() }),
@@ -95,7 +111,8 @@ func TestVerifierConforms(t *testing.T) {
 					"no subject":       sign(func(c jwt.MapClaims) { delete(c, "sub") }),
 					"empty":            func() string { return "" },
 					"not a token":      func() string { return "a.b.c" },
-				})
+				},
+			)
 		})
 	}
 }
@@ -148,12 +165,21 @@ func FuzzVerify(f *testing.F) {
 	f.Add(good[:len(good)-4])
 	f.Add("eyJhbGciOiJub25lIn0.e30.")
 	f.Add("..")
-	v, err := oidc.New(oidc.Config{Issuers: []string{issuer.URL}, Audiences: []string{authtest.Audience}, TTL: time.Hour, Cooldown: time.Hour}, &http.Client{})
+	v, err := oidc.New(
+		oidc.Config{
+			Issuers:   []string{issuer.URL},
+			Audiences: []string{authtest.Audience},
+			TTL:       time.Hour,
+			Cooldown:  time.Hour,
+		},
+		&http.Client{},
+	)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, token string) {
-		if id, err := v.Verify(t.Context(), token, ""); err == nil && (id.Issuer != issuer.URL || id.Email != "a@example.com") {
+		if id, err := v.Verify(t.Context(), token, ""); err == nil &&
+			(id.Issuer != issuer.URL || id.Email != "a@example.com") {
 			t.Fatalf("a token that nobody signed was accepted: %+v", id)
 		}
 	})

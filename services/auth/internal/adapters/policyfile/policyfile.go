@@ -24,7 +24,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
 
@@ -49,7 +49,7 @@ type Source struct {
 
 // Open reads the file. A file that is missing or wrong is an error that says what to fix.
 func Open(path string, logger *slog.Logger) (*Source, error) {
-	text, err := config.ReadFile(path, maxFile)
+	text, err := settings.ReadFile(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("AUTH_POLICY_FILE: %w", err)
 	}
@@ -84,7 +84,7 @@ func (s *Source) Run(ctx context.Context) error {
 }
 
 func (s *Source) reload(ctx context.Context) {
-	text, err := config.ReadFile(s.path, maxFile)
+	text, err := settings.ReadFile(s.path, maxFile)
 	if err == nil && bytes.Equal(text, s.text) {
 		return
 	}

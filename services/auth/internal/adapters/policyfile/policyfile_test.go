@@ -83,12 +83,15 @@ func TestMistakesStopTheStart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"unknown key": "roles: {r: {alow: {view: [x]}}}", "mistyped deny": "roles: {r: {denny: {}}}", "two documents": good + "---\n" + good,
-		"list": "[]", "no YAML": "\t", "unknown role": "users: {a@b: [x]}", "permission": "roles: {r: {allow: {run: [x]}}}",
+		"unknown key": "roles: {r: {alow: {view: [x]}}}", "mistyped deny": "roles: {r: {denny: {}}}",
+		"two documents": good + "---\n" + good,
+		"list":          "[]", "no YAML": "\t", "unknown role": "users: {a@b: [x]}",
+		"permission": "roles: {r: {allow: {run: [x]}}}",
 	} {
 		path := filepath.Join(dir, name)
 		write(t, path, text)
-		if _, err := policyfile.Open(path, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "AUTH_POLICY_FILE") {
+		if _, err := policyfile.Open(path, slog.New(slog.DiscardHandler)); err == nil ||
+			!strings.Contains(err.Error(), "AUTH_POLICY_FILE") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

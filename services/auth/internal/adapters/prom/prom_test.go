@@ -64,11 +64,20 @@ noetl_gateway_session_check_total{outcome="validation_error"} 0
 func TestMeter(t *testing.T) {
 	t.Parallel()
 	names := map[string]string{
-		"login": "noetl_gateway_login_total", "check": "noetl_gateway_session_check_total", "access": "noetl_gateway_authz_total", "cache": "noetl_gateway_session_cache_failed_total",
+		"login":  "noetl_gateway_login_total",
+		"check":  "noetl_gateway_session_check_total",
+		"access": "noetl_gateway_authz_total",
+		"cache":  "noetl_gateway_session_cache_failed_total",
 	}
 	labels := map[string]string{
-		"login success": "succeeded", "login refused": "not_authenticated", "check invalid": "invalid_or_expired", "check valid": "ok",
-		"access denied": "denied", "access allowed": "allowed", "cache login": "after_login", "cache read": "read",
+		"login success":  "succeeded",
+		"login refused":  "not_authenticated",
+		"check invalid":  "invalid_or_expired",
+		"check valid":    "ok",
+		"access denied":  "denied",
+		"access allowed": "allowed",
+		"cache login":    "after_login",
+		"cache read":     "read",
 	}
 	authtest.RunMeter(t, func(t *testing.T) (auth.Meter, func(string, string) int) {
 		t.Helper()

@@ -58,7 +58,9 @@ func (f *Frames) Open(ctx context.Context, in edge.FramesRequest) (<-chan edge.F
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, fault.Wrap(err, fault.Unavailable, "event-fanout_away", "the event-fanout service is not available; try again")
+		return nil, fault.Wrap(
+			err, fault.Unavailable, "event-fanout_away", "the event-fanout service is not available; try again",
+		)
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer func() { _ = resp.Body.Close() }()

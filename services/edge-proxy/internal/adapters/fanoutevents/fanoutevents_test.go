@@ -79,7 +79,10 @@ func TestFramesOfAStream(t *testing.T) {
 	both(t, func(t *testing.T, port edge.Frames, asked *http.Request) {
 		t.Helper()
 		ctx := httpkit.WithClient(t.Context(), netip.MustParseAddr("198.51.100.7"))
-		frames, err := port.Open(ctx, edge.FramesRequest{Caller: edge.Caller{Token: "tok"}, ClientID: "c1", LastEventID: "e-6"})
+		frames, err := port.Open(
+			ctx,
+			edge.FramesRequest{Caller: edge.Caller{Token: "tok"}, ClientID: "c1", LastEventID: "e-6"},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,12 +93,19 @@ func TestFramesOfAStream(t *testing.T) {
 		want := []edge.Frame{
 			{Method: "initialized", Params: map[string]any{"clientId": "c1"}},
 			{Method: "ping", Params: map[string]any{}},
-			{ID: "e-7", Method: "playbook/result", Params: map[string]any{"executionId": json.Number("582940187123449857")}},
+			{
+				ID:     "e-7",
+				Method: "playbook/result",
+				Params: map[string]any{"executionId": json.Number("582940187123449857")},
+			},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
-		if h := asked.Header; h.Get("Authorization") != "Bearer tok" || asked.URL.Query().Get("last_event_id") != "e-6" || h.Get("X-Forwarded-For") != "198.51.100.7" || strings.Contains(asked.URL.String(), "tok") {
+		if h := asked.Header; h.Get("Authorization") != "Bearer tok" ||
+			asked.URL.Query().Get("last_event_id") != "e-6" ||
+			h.Get("X-Forwarded-For") != "198.51.100.7" ||
+			strings.Contains(asked.URL.String(), "tok") {
 			t.Errorf("asked %s %v", asked.URL, h)
 		}
 	})
@@ -131,12 +141,17 @@ func TestARefusalIsAFault(t *testing.T) {
 	both(t, func(t *testing.T, port edge.Frames, _ *http.Request) {
 		t.Helper()
 		_, err := port.Open(t.Context(), edge.FramesRequest{ClientID: "foreign"})
-		if f := fault.Of(err); f == nil || f.Kind != fault.Denied || f.Code != "foreign_client" || f.Message != "not yours" {
+		if f := fault.Of(
+			err,
+		); f == nil || f.Kind != fault.Denied || f.Code != "foreign_client" ||
+			f.Message != "not yours" {
 			t.Errorf("%v", err)
 		}
 	})
 	base := &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
-	if _, err := fanoutevents.New(base, http.DefaultTransport).Open(t.Context(), edge.FramesRequest{}); fault.Of(err) == nil || fault.Of(err).Kind != fault.Unavailable {
+	if _, err := fanoutevents.New(base, http.DefaultTransport).
+		Open(t.Context(), edge.FramesRequest{}); fault.Of(err) == nil ||
+		fault.Of(err).Kind != fault.Unavailable {
 		t.Errorf("nobody there: %v", err)
 	}
 }
@@ -148,7 +163,8 @@ func FuzzFrames(f *testing.F) {
 		srv := roundTrip(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(string(b)))}, nil
 		})
-		frames, err := fanoutevents.New(&url.URL{Scheme: "http", Host: "x"}, srv).Open(t.Context(), edge.FramesRequest{})
+		frames, err := fanoutevents.New(&url.URL{Scheme: "http", Host: "x"}, srv).
+			Open(t.Context(), edge.FramesRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}

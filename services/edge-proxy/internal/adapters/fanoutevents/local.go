@@ -32,12 +32,16 @@ func (*Local) Name() string { return "local event streams" }
 
 // Run serves until ctx ends.
 func (l *Local) Run(ctx context.Context) error {
-	srv := &http.Server{Handler: l.handler, ReadHeaderTimeout: 10 * time.Second, ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-		if own, ok := c.(loopback); ok && own.client.IsValid() {
-			return httpkit.WithClient(ctx, own.client)
-		}
-		return ctx
-	}}
+	srv := &http.Server{
+		Handler:           l.handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			if own, ok := c.(loopback); ok && own.client.IsValid() {
+				return httpkit.WithClient(ctx, own.client)
+			}
+			return ctx
+		},
+	}
 	defer context.AfterFunc(ctx, func() { _ = srv.Close() })()
 	if err := srv.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		return err
@@ -47,22 +51,25 @@ func (l *Local) Run(ctx context.Context) error {
 
 // Transport returns the way in.
 func (l *Local) Transport() http.RoundTripper {
-	return &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		ours, theirs, err := pair()
-		if err != nil {
+	return &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			ours, theirs, err := pair()
+			if err != nil {
+				return nil, err
+			}
+			select {
+			case l.conns <- loopback{theirs, httpkit.ClientOf(ctx)}:
+				return ours, nil
+			case <-l.closed:
+				err = net.ErrClosed
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
+			_, _ = ours.Close(), theirs.Close()
 			return nil, err
-		}
-		select {
-		case l.conns <- loopback{theirs, httpkit.ClientOf(ctx)}:
-			return ours, nil
-		case <-l.closed:
-			err = net.ErrClosed
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
-		_, _ = ours.Close(), theirs.Close()
-		return nil, err
-	}}
+		},
+	}
 }
 
 // Accept implements net.Listener.

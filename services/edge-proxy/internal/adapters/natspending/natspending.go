@@ -42,7 +42,9 @@ func again(ctx context.Context, call func(context.Context) error) error {
 // Expect implements the port.
 func (p *Pending) Expect(ctx context.Context, in fanoutwire.ExpectRequest) error {
 	return again(ctx, func(ctx context.Context) error {
-		_, err := natskit.Call[fanoutwire.ExpectRequest, fanoutwire.ExpectResponse](ctx, p.calls, callee, fanoutwire.SubjectExpect, in)
+		_, err := natskit.Call[fanoutwire.ExpectRequest, fanoutwire.ExpectResponse](
+			ctx, p.calls, callee, fanoutwire.SubjectExpect, in,
+		)
 		return err
 	})
 }
@@ -50,7 +52,9 @@ func (p *Pending) Expect(ctx context.Context, in fanoutwire.ExpectRequest) error
 // Bind implements the port.
 func (p *Pending) Bind(ctx context.Context, in fanoutwire.BindRequest) error {
 	return again(ctx, func(ctx context.Context) error {
-		_, err := natskit.Call[fanoutwire.BindRequest, fanoutwire.BindResponse](ctx, p.calls, callee, fanoutwire.SubjectBind, in)
+		_, err := natskit.Call[fanoutwire.BindRequest, fanoutwire.BindResponse](
+			ctx, p.calls, callee, fanoutwire.SubjectBind, in,
+		)
 		return err
 	})
 }
@@ -58,7 +62,9 @@ func (p *Pending) Bind(ctx context.Context, in fanoutwire.BindRequest) error {
 // Abandon implements the port.
 func (p *Pending) Abandon(ctx context.Context, in fanoutwire.AbandonRequest) error {
 	return again(ctx, func(ctx context.Context) error {
-		_, err := natskit.Call[fanoutwire.AbandonRequest, fanoutwire.AbandonResponse](ctx, p.calls, callee, fanoutwire.SubjectAbandon, in)
+		_, err := natskit.Call[fanoutwire.AbandonRequest, fanoutwire.AbandonResponse](
+			ctx, p.calls, callee, fanoutwire.SubjectAbandon, in,
+		)
 		return err
 	})
 }

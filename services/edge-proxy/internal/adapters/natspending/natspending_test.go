@@ -29,7 +29,8 @@ func TestConformance(t *testing.T) {
 
 func TestNobodyServesIsAnOutage(t *testing.T) {
 	port := natspending.New(natskit.NewClient(testkit.StartNATS(t).Connect(t), telemetry.Nop("test")))
-	if err := port.Expect(t.Context(), fanoutwire.ExpectRequest{RequestID: "r1"}); !fault.Outage(err) || fault.Of(err).Code != "event-fanout_away" {
+	if err := port.Expect(t.Context(), fanoutwire.ExpectRequest{RequestID: "r1"}); !fault.Outage(err) ||
+		fault.Of(err).Code != "event-fanout_away" {
 		t.Errorf("err = %v", err)
 	}
 }
@@ -67,7 +68,8 @@ func TestAReplicaThatIsLateIsNotWaitedForLong(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
 			port, begin := natspending.New(natskit.NewClient(n.Connect(t), telemetry.Nop("test"))), time.Now()
-			if err := port.Expect(ctx, fanoutwire.ExpectRequest{RequestID: "r1"}); err != nil || time.Since(begin) > 4*time.Second {
+			if err := port.Expect(ctx, fanoutwire.ExpectRequest{RequestID: "r1"}); err != nil ||
+				time.Since(begin) > 4*time.Second {
 				t.Errorf("after %v: %v", time.Since(begin), err)
 			}
 		})

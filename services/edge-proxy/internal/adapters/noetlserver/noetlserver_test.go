@@ -19,7 +19,9 @@ func connect(t *testing.T, h http.Handler) *noetlserver.Server {
 	t.Helper()
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
-	return noetlserver.New(noetl.New(noetl.Config{BaseURL: srv.URL, Timeout: 200 * time.Millisecond}, telemetry.Nop("test")))
+	return noetlserver.New(
+		noetl.New(noetl.Config{BaseURL: srv.URL, Timeout: 200 * time.Millisecond}, telemetry.Nop("test")),
+	)
 }
 
 func TestConformance(t *testing.T) {
@@ -32,8 +34,15 @@ func TestConformance(t *testing.T) {
 
 func TestAnExecutionWithoutAPathIsAFault(t *testing.T) {
 	for _, body := range []string{`{}`, `{"path":""}`, `{"path":5}`, `[]`, `<html>`} {
-		port := connect(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }))
-		if path, err := port.PlaybookOf(t.Context(), "1"); fault.Of(err) == nil || fault.Of(err).Kind != fault.BadGateway || path != "" {
+		port := connect(
+			t,
+			http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }),
+		)
+		if path, err := port.PlaybookOf(
+			t.Context(),
+			"1",
+		); fault.Of(err) == nil || fault.Of(err).Kind != fault.BadGateway ||
+			path != "" {
 			t.Errorf("%s: %q %v", body, path, err)
 		}
 	}

@@ -22,7 +22,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 )
 
@@ -79,7 +79,7 @@ func Load(o Options) (*edge.Table, error) {
 		own, source = extend(own, probes), source+", the sandbox's routes"
 	}
 	if o.Path != "" {
-		text, err := config.ReadFile(o.Path, maxFile)
+		text, err := settings.ReadFile(o.Path, maxFile)
 		if err != nil {
 			return nil, fmt.Errorf("GATEWAY_ROUTES_FILE: %w", err)
 		}
@@ -139,7 +139,13 @@ func (d document) table(source string, operators []string) (*edge.Table, error) 
 	for i, r := range d.Routes {
 		methods, pattern, ok := strings.Cut(strings.TrimSpace(r.Route), " ")
 		if !ok {
-			problems = append(problems, fmt.Errorf("route %d: %q must be methods and a path under /api/, such as GET,POST credentials", i+1, r.Route))
+			problems = append(
+				problems,
+				fmt.Errorf(
+					"route %d: %q must be methods and a path under /api/, such as GET,POST credentials", i+1,
+					r.Route,
+				),
+			)
 			continue
 		}
 		rules = append(rules, edge.Rule{

@@ -36,9 +36,12 @@ routes:
 		t.Fatal(err)
 	}
 	for call, want := range map[string]bool{
-		"GET /noetl/reports/7/a/b viewer": true, "POST /noetl/reports/7/a viewer": true, "GET /noetl/reports/7 viewer": false, "GET /noetl/reports/x/a viewer": false,
-		"GET /noetl/credentials developer": false, "GET /noetl/credentials admin": true, "GET /noetl/health admin": false, "GET /noetl/status viewer": true,
-		"GET /api/status viewer": true, "get /noetl/status?x=1 viewer": true, "DELETE /noetl/status admin": false, "GET /noetl/internal/x admin": false, "GET /other admin": false,
+		"GET /noetl/reports/7/a/b viewer": true, "POST /noetl/reports/7/a viewer": true,
+		"GET /noetl/reports/7 viewer": false, "GET /noetl/reports/x/a viewer": false,
+		"GET /noetl/credentials developer": false, "GET /noetl/credentials admin": true,
+		"GET /noetl/health admin": false, "GET /noetl/status viewer": true,
+		"GET /api/status viewer": true, "get /noetl/status?x=1 viewer": true, "DELETE /noetl/status admin": false,
+		"GET /noetl/internal/x admin": false, "GET /other admin": false,
 	} {
 		role := call[strings.LastIndex(call, " ")+1:]
 		if got := decide(table, strings.TrimSuffix(call, " "+role), role); got != want {
@@ -48,8 +51,12 @@ routes:
 	if !strings.HasPrefix(table.Source, "built-in, /") {
 		t.Errorf("the source is %q", table.Source)
 	}
-	only, err := load(t, `{replace: true, classes: {mine: {roles: [operators]}}, routes: [{class: mine, route: "GET x"}]}`)
-	if err != nil || decide(only, "GET /noetl/health", "admin") || !decide(only, "GET /noetl/x", "developer") || decide(only, "GET /noetl/x", "viewer") {
+	only, err := load(
+		t,
+		`{replace: true, classes: {mine: {roles: [operators]}}, routes: [{class: mine, route: "GET x"}]}`,
+	)
+	if err != nil || decide(only, "GET /noetl/health", "admin") || !decide(only, "GET /noetl/x", "developer") ||
+		decide(only, "GET /noetl/x", "viewer") {
 		t.Errorf("%v: the built-in table counts beside one that replaces it", err)
 	}
 }
@@ -75,7 +82,8 @@ func TestAWrongFileIsRefused(t *testing.T) {
 		"replace: true\nroutes: [{class: start, route: GET x}]":                                  `there is no class "start"`,
 		"classes: {a: {}}\nroutes: [" + strings.Repeat("{class: a, route: GET x},", 60000) + "]": "larger than",
 	} {
-		if _, err := load(t, text); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "GATEWAY_ROUTES_FILE") {
+		if _, err := load(t, text); err == nil || !strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), "GATEWAY_ROUTES_FILE") {
 			t.Errorf("%.60s: %v, want %s", text, err, want)
 		}
 	}
@@ -94,7 +102,8 @@ func TestTheBuiltInTable(t *testing.T) {
 	classes := map[edge.Class]int{}
 	for _, rule := range table.Rules() {
 		classes[rule.Class]++
-		path := strings.NewReplacer("{execution}", "7", "{reads_execution}", "7", "{catalog}", "7", "{entry}", "7").Replace(rule.Pattern)
+		path := strings.NewReplacer("{execution}", "7", "{reads_execution}", "7", "{catalog}", "7", "{entry}", "7").
+			Replace(rule.Pattern)
 		for part := range strings.SplitSeq(path, "/") {
 			if strings.HasPrefix(part, "{") {
 				path = strings.Replace(path, part, "value", 1)
@@ -107,7 +116,8 @@ func TestTheBuiltInTable(t *testing.T) {
 		}
 	}
 	for _, class := range []edge.Class{
-		edge.PublicState, edge.Start, edge.ReadExecution, edge.ChangeExecution, edge.ReadCatalog, edge.WriteCatalog, edge.Listeners, edge.Secrets, edge.SQL, edge.Diagnosis, edge.Worker, edge.Never,
+		edge.PublicState, edge.Start, edge.ReadExecution, edge.ChangeExecution, edge.ReadCatalog, edge.WriteCatalog,
+		edge.Listeners, edge.Secrets, edge.SQL, edge.Diagnosis, edge.Worker, edge.Never,
 	} {
 		if classes[class] == 0 {
 			t.Errorf("no route is of the class %s", class)

@@ -55,9 +55,15 @@ type Source struct {
 // New makes the source of a shard, whose feed is at host:port. types are the event types to hand on, in every
 // spelling.
 func New(address string, shard int, types []string) *Source {
-	dialer := &net.Dialer{Timeout: headTime, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
+	dialer := &net.Dialer{
+		Timeout:         headTime,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
+	}
 	return &Source{address: address, shard: shard, wants: fanout.OfTypes(types), transport: &http.Transport{
-		DialContext: dialer.DialContext, ResponseHeaderTimeout: headTime, DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment,
+		DialContext:           dialer.DialContext,
+		ResponseHeaderTimeout: headTime,
+		DisableKeepAlives:     true,
+		Proxy:                 http.ProxyFromEnvironment,
 	}}
 }
 
@@ -110,7 +116,12 @@ func (*Source) Optional() bool { return false }
 // is another one and shorter. So it is asked for the last event that was read once more: if that one does
 // not come, however often and patiently it is asked for, the log was replaced, and it is read from its
 // beginning. So it is when an older one comes.
-func (s *Source) Read(ctx context.Context, cursor fanout.Cursor, report func(fanout.SourceState), take func(context.Context, fanout.SourceBatch) error) error {
+func (s *Source) Read(
+	ctx context.Context,
+	cursor fanout.Cursor,
+	report func(fanout.SourceState),
+	take func(context.Context, fanout.SourceBatch) error,
+) error {
 	at := parsePosition(cursor[part])
 	patience := probeTime
 	for {
@@ -182,7 +193,9 @@ func (s *Source) read(
 					if e.payload != nil {
 						size += len(e.payload)
 						b.Events = append(b.Events, fanout.SourceEvent{
-							ID: s.Name() + "-" + strconv.FormatUint(e.id, 10), Payload: e.payload, Again: e.id <= at.known,
+							ID:      s.Name() + "-" + strconv.FormatUint(e.id, 10),
+							Payload: e.payload,
+							Again:   e.id <= at.known,
 						})
 					}
 				default: // it was read before
@@ -214,7 +227,12 @@ func (s *Source) read(
 // open asks for what comes after a cursor.
 func (s *Source) open(ctx context.Context, cursor uint64) (*http.Response, error) {
 	after := strconv.FormatUint(cursor, 10)
-	address := url.URL{Scheme: "http", Host: s.address, Path: "/feed", RawQuery: url.Values{"shard": {strconv.Itoa(s.shard)}, "cursor": {after}}.Encode()}
+	address := url.URL{
+		Scheme:   "http",
+		Host:     s.address,
+		Path:     "/feed",
+		RawQuery: url.Values{"shard": {strconv.Itoa(s.shard)}, "cursor": {after}}.Encode(),
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
 	if err != nil {
 		return nil, err
@@ -227,7 +245,9 @@ func (s *Source) open(ctx context.Context, cursor uint64) (*http.Response, error
 	}
 	if resp.StatusCode != http.StatusOK {
 		_ = resp.Body.Close()
-		return nil, fault.New(fault.BadGateway, "feed_refused", "the event feed answered with status "+strconv.Itoa(resp.StatusCode))
+		return nil, fault.New(
+			fault.BadGateway, "feed_refused", "the event feed answered with status "+strconv.Itoa(resp.StatusCode),
+		)
 	}
 	return resp, nil
 }

@@ -45,7 +45,10 @@ func (s *store) put(payload string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seq := s.first + uint64(len(s.records))
-	s.records = append(s.records, fmt.Sprintf(`{"global_sequence":%d,"execution_id":"5","transaction_id":"","payload":%s}`, seq, payload))
+	s.records = append(
+		s.records,
+		fmt.Sprintf(`{"global_sequence":%d,"execution_id":"5","transaction_id":"","payload":%s}`, seq, payload),
+	)
 	close(s.changed)
 	s.changed = make(chan struct{})
 }

@@ -12,7 +12,8 @@ import (
 func FuzzPayloadOf(f *testing.F) {
 	for _, seed := range []string{
 		`{"global_sequence":1,"payload":"{\"event_type\":\"step.exit\"}"}`, `{"payload":{"event_type":"step.exit"}}`,
-		`{"payload":5}`, `{"payload":null}`, `{"payload":""}`, `{"payload":"\ud800"}`, `{"payload":"caf` + "\xe9" + `"}`,
+		`{"payload":5}`, `{"payload":null}`, `{"payload":""}`, `{"payload":"\ud800"}`,
+		`{"payload":"caf` + "\xe9" + `"}`,
 		`{"PAYLOAD":[]}`, `{}`, `[]`, `"`, ``,
 	} {
 		f.Add([]byte(seed))

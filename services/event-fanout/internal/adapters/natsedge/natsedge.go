@@ -24,15 +24,21 @@ func New(nc *nats.Conn, tel *telemetry.Telemetry) *Commands {
 
 // Execute implements the port.
 func (c *Commands) Execute(ctx context.Context, in edgewire.ExecuteRequest) (edgewire.ExecuteResponse, error) {
-	return natskit.Call[edgewire.ExecuteRequest, edgewire.ExecuteResponse](ctx, c.calls, "edge-proxy", edgewire.SubjectExecute, in)
+	return natskit.Call[edgewire.ExecuteRequest, edgewire.ExecuteResponse](
+		ctx, c.calls, "edge-proxy", edgewire.SubjectExecute, in,
+	)
 }
 
 // Rerun implements the port.
 func (c *Commands) Rerun(ctx context.Context, in edgewire.RerunRequest) (edgewire.ExecuteResponse, error) {
-	return natskit.Call[edgewire.RerunRequest, edgewire.ExecuteResponse](ctx, c.calls, "edge-proxy", edgewire.SubjectRerun, in)
+	return natskit.Call[edgewire.RerunRequest, edgewire.ExecuteResponse](
+		ctx, c.calls, "edge-proxy", edgewire.SubjectRerun, in,
+	)
 }
 
 // Cancel implements the port.
 func (c *Commands) Cancel(ctx context.Context, in edgewire.CancelRequest) (edgewire.CancelResponse, error) {
-	return natskit.Call[edgewire.CancelRequest, edgewire.CancelResponse](ctx, c.calls, "edge-proxy", edgewire.SubjectCancel, in)
+	return natskit.Call[edgewire.CancelRequest, edgewire.CancelResponse](
+		ctx, c.calls, "edge-proxy", edgewire.SubjectCancel, in,
+	)
 }

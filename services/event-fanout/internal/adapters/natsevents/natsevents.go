@@ -57,7 +57,15 @@ type Source struct {
 
 // New makes the source.
 func New(js jetstream.JetStream, cfg Config, logger *slog.Logger) *Source {
-	return &Source{js: js, cfg: cfg, known: all(cfg.Prefix), wants: fanout.OfTypes(cfg.Types), logger: logger, look: make(chan struct{}, 1), looked: make(chan struct{})}
+	return &Source{
+		js:     js,
+		cfg:    cfg,
+		known:  all(cfg.Prefix),
+		wants:  fanout.OfTypes(cfg.Types),
+		logger: logger,
+		look:   make(chan struct{}, 1),
+		looked: make(chan struct{}),
+	}
 }
 
 // Name implements the port.
@@ -79,7 +87,12 @@ const (
 func (s *Source) Optional() bool { return s.cfg.Stream == "" }
 
 // Read implements the port. The parts of the cursor are streams.
-func (s *Source) Read(ctx context.Context, cursor fanout.Cursor, report func(fanout.SourceState), take func(context.Context, fanout.SourceBatch) error) error {
+func (s *Source) Read(
+	ctx context.Context,
+	cursor fanout.Cursor,
+	report func(fanout.SourceState),
+	take func(context.Context, fanout.SourceBatch) error,
+) error {
 	ctx, cancel := context.WithCancel(ctx)
 	broken := make(chan error, 1)
 	var reading sync.WaitGroup
@@ -213,7 +226,9 @@ func (s *Source) names(ctx context.Context) ([]string, error) {
 				return s.namesOfReaders(), nil
 			}
 			s.cannotList = time.Now()
-			s.logger.InfoContext(ctx, "streams cannot be listed, looking for NoETL's by name", "names", s.cfg.Names, "err", err)
+			s.logger.InfoContext(
+				ctx, "streams cannot be listed, looking for NoETL's by name", "names", s.cfg.Names, "err", err,
+			)
 			return s.cfg.Names, nil
 		}
 		if err != nil {
@@ -257,7 +272,10 @@ func (s *Source) keep(streams []*jetstream.StreamInfo) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, r := range s.readers {
-		there := slices.ContainsFunc(streams, func(i *jetstream.StreamInfo) bool { return incarnation(i) == r.incarnation })
+		there := slices.ContainsFunc(
+			streams,
+			func(i *jetstream.StreamInfo) bool { return incarnation(i) == r.incarnation },
+		)
 		if !there {
 			s.logger.Warn("a stream of lifecycle events is gone", "stream", name)
 			r.cancel()
@@ -280,9 +298,11 @@ func (s *Source) tellUnbounded(ctx context.Context, streams []*jetstream.StreamI
 			s.unbounded = map[string]bool{}
 		}
 		s.unbounded[name] = true
-		s.logger.WarnContext(ctx,
+		s.logger.WarnContext(
+			ctx,
 			"a stream of NoETL has no bound and can take the room of sessions and revocations: an administrator has to give it one",
-			"stream", name, "command", "nats stream edit "+name+" --max-bytes=4294967296 --discard=old")
+			"stream", name, "command", "nats stream edit "+name+" --max-bytes=4294967296 --discard=old",
+		)
 	}
 }
 

@@ -138,7 +138,10 @@ func (n noetl) python(step string) {
 // rust publishes as the Rust server does: the execution is only in the payload.
 func (n noetl) rust(eventType, step string) {
 	n.t.Helper()
-	n.publish("noetl.events."+eventType, `{"event_type":"`+eventType+`","execution_id":`+execution+`,"node_name":"`+step+`"}`)
+	n.publish(
+		"noetl.events."+eventType,
+		`{"event_type":"`+eventType+`","execution_id":`+execution+`,"node_name":"`+step+`"}`,
+	)
 }
 
 func exit(steps ...string) []string {
@@ -157,12 +160,20 @@ func TestEveryStartOrderOfEveryGeneration(t *testing.T) {
 		publish         func(noetl, string)
 	}{
 		"python": {"SERVER_A", "noetl.events.>", func(n noetl, step string) { n.t.Helper(); n.python(step) }},
-		"rust":   {"server_b", "noetl.events.>", func(n noetl, step string) { n.t.Helper(); n.rust("step.exit", step) }},
+		"rust": {
+			"server_b",
+			"noetl.events.>",
+			func(n noetl, step string) { n.t.Helper(); n.rust("step.exit", step) },
+		},
 		"legacy": {"PLAYBOOKS", "playbooks.executions.>", func(n noetl, step string) {
 			n.t.Helper()
 			n.publish("playbooks.executions."+execution+".x", `{"type":"step.exit","step":"`+step+`"}`)
 		}},
-		"renamed": {"acme_events", "noetl.events.>", func(n noetl, step string) { n.t.Helper(); n.rust("step.exit", step) }},
+		"renamed": {
+			"acme_events",
+			"noetl.events.>",
+			func(n noetl, step string) { n.t.Helper(); n.rust("step.exit", step) },
+		},
 	}
 	for generation, g := range generations {
 		for _, prefix := range []string{"noetl.events.", "noetl.events", "playbooks.executions."} {
@@ -273,7 +284,10 @@ func TestOnlyWhatIsWantedIsReadByType(t *testing.T) {
 	for _, eventType := range []string{"command.issued", "step.enter", "call.done", "command.failed", "playbook_cancelled", "execution.cancelled", "workflow.completed", "playbook.completed", "calendar.event.touched"} {
 		n.rust(eventType, "")
 	}
-	r.has(t, execution+" step.enter ", execution+" command.failed ", execution+" playbook.cancelled ", execution+" playbook.cancelled ", execution+" playbook.completed ", execution+" calendar.event.touched ")
+	r.has(
+		t, execution+" step.enter ", execution+" command.failed ", execution+" playbook.cancelled ",
+		execution+" playbook.cancelled ", execution+" playbook.completed ", execution+" calendar.event.touched ",
+	)
 }
 
 // A NATS user that may not list streams, or not look at all of them, finds NoETL's by their names.
@@ -371,7 +385,10 @@ func TestTraceContextComesAlong(t *testing.T) {
 	n := noetl{t, server.JetStream(t)}
 	n.stream("server_b", "noetl.events.>")
 	got := make(chan fanout.SourceEvent, 1)
-	source := natsevents.New(server.JetStream(t), natsevents.Config{Prefix: "noetl.events.", Types: types(), FirstLook: time.Hour}, slog.New(slog.DiscardHandler))
+	source := natsevents.New(
+		server.JetStream(t), natsevents.Config{Prefix: "noetl.events.", Types: types(), FirstLook: time.Hour},
+		slog.New(slog.DiscardHandler),
+	)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
@@ -380,7 +397,11 @@ func TestTraceContextComesAlong(t *testing.T) {
 			return nil
 		})
 	}()
-	msg := &nats.Msg{Subject: "noetl.events.step.exit", Data: []byte(`{"type":"step.exit"}`), Header: nats.Header{"traceparent": {"00-a-b-01"}, "other": {"x"}}}
+	msg := &nats.Msg{
+		Subject: "noetl.events.step.exit",
+		Data:    []byte(`{"type":"step.exit"}`),
+		Header:  nats.Header{"traceparent": {"00-a-b-01"}, "other": {"x"}},
+	}
 	if _, err := n.js.PublishMsg(t.Context(), msg); err != nil {
 		t.Fatal(err)
 	}
@@ -396,8 +417,9 @@ func TestTraceContextComesAlong(t *testing.T) {
 func TestExecutionIDsInSubjects(t *testing.T) {
 	t.Parallel()
 	for subject, want := range map[string]string{
-		"noetl.events.t.o.1.0": "1", "noetl.events.t.o.1.0.x": "1", "noetl.events.": "", "noetl.events.t.o": "", "noetl.events.calendar.event.touched": "",
-		"other.t.o.1.0": "", "noetl.events.t.o.a b.0": "", "noetl.events.t.o.é.0": "", "": "",
+		"noetl.events.t.o.1.0": "1", "noetl.events.t.o.1.0.x": "1", "noetl.events.": "", "noetl.events.t.o": "",
+		"noetl.events.calendar.event.touched": "",
+		"other.t.o.1.0":                       "", "noetl.events.t.o.a b.0": "", "noetl.events.t.o.é.0": "", "": "",
 	} {
 		if id := natsevents.NewSubjects("noetl.events").ExecutionID(subject); id != want {
 			t.Errorf("%q: %q", subject, id)

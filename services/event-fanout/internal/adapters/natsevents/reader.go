@@ -80,8 +80,12 @@ func (s *Source) open(ctx context.Context, info *jetstream.StreamInfo, position 
 	octx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	cfg := jetstream.ConsumerConfig{
-		Name: "gateway-lifecycle-" + uuid.NewString(), Description: "Lifecycle events for the NoETL gateway.",
-		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, InactiveThreshold: forgetAfter, FilterSubjects: s.filters(info),
+		Name:              "gateway-lifecycle-" + uuid.NewString(),
+		Description:       "Lifecycle events for the NoETL gateway.",
+		AckPolicy:         jetstream.AckNonePolicy,
+		MemoryStorage:     true,
+		InactiveThreshold: forgetAfter,
+		FilterSubjects:    s.filters(info),
 	}
 	start(&cfg, info, position, s.cfg.FirstLook)
 	stream, err := s.js.Stream(octx, info.Config.Name)
@@ -124,7 +128,12 @@ func (r *reader) read(m jetstream.Msg) message {
 	out := message{seq: meta.Sequence}
 	if r.source.wants(m.Data()) {
 		out.event = &fanout.SourceEvent{
-			ID: r.position(meta.Sequence.Stream), ExecutionID: r.source.executionID(m.Subject()), Payload: m.Data(), Trace: traceOf(m.Headers()),
+			ID: r.position(
+				meta.Sequence.Stream,
+			),
+			ExecutionID: r.source.executionID(m.Subject()),
+			Payload:     m.Data(),
+			Trace:       traceOf(m.Headers()),
 		}
 	}
 	return out

@@ -59,24 +59,54 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*FrameLog, error)
 	if err != nil {
 		return nil, err
 	}
-	return &FrameLog{nc: nc, js: js, tel: tel, perClient: cfg.MaxPerClient, stream: natskit.Stream(js, jetstream.StreamConfig{
-		Name: StreamName, Description: "Frames for clients of the NoETL gateway, kept for replay.",
-		Subjects: []string{subjectPrefix + "*"}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld,
-		MaxAge: cfg.TTL, MaxBytes: cfg.MaxBytes, MaxMsgsPerSubject: cfg.MaxPerClient, Duplicates: min(dedupWindow, cfg.TTL), AllowDirect: true, Replicas: cfg.Replicas,
-		RePublish: &jetstream.RePublish{Source: subjectPrefix + "*", Destination: LivePrefix + "{{wildcard(1)}}"},
-	}, tel.Logger)}, nil
+	return &FrameLog{
+		nc:        nc,
+		js:        js,
+		tel:       tel,
+		perClient: cfg.MaxPerClient,
+		stream: natskit.Stream(js, jetstream.StreamConfig{
+			Name:        StreamName,
+			Description: "Frames for clients of the NoETL gateway, kept for replay.",
+			Subjects: []string{
+				subjectPrefix + "*",
+			},
+			Storage:           jetstream.FileStorage,
+			Retention:         jetstream.LimitsPolicy,
+			Discard:           jetstream.DiscardOld,
+			MaxAge:            cfg.TTL,
+			MaxBytes:          cfg.MaxBytes,
+			MaxMsgsPerSubject: cfg.MaxPerClient,
+			Duplicates:        min(dedupWindow, cfg.TTL),
+			AllowDirect:       true,
+			Replicas:          cfg.Replicas,
+			RePublish: &jetstream.RePublish{
+				Source:      subjectPrefix + "*",
+				Destination: LivePrefix + "{{wildcard(1)}}",
+			},
+		}, tel.Logger),
+	}, nil
 }
 
 // Append implements the port. The trace context goes along, so that the frame's way to the
 // client belongs to the trace of what caused it.
 func (l *FrameLog) Append(ctx context.Context, client string, f fanout.NewFrame) error {
-	ctx, span := l.tel.Tracer().Start(ctx, "store frame", trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
-		attribute.String("messaging.system", "nats"), attribute.String("messaging.destination.name", StreamName), attribute.String("noetl.frame.event", f.Event)))
+	ctx, span := l.tel.Tracer().
+		Start(ctx, "store frame", trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
+			attribute.String("messaging.system", "nats"),
+			attribute.String("messaging.destination.name", StreamName), attribute.String("noetl.frame.event", f.Event)),
+		)
 	defer span.End()
 	if int64(len(f.Body))+headerRoom > l.nc.MaxPayload() && l.nc.IsConnected() {
-		return fault.New(fault.TooLarge, "frame_too_large", fmt.Sprintf("a frame may have at most %d bytes", l.nc.MaxPayload()-headerRoom))
+		return fault.New(
+			fault.TooLarge, "frame_too_large",
+			fmt.Sprintf("a frame may have at most %d bytes", l.nc.MaxPayload()-headerRoom),
+		)
 	}
-	msg := &nats.Msg{Subject: subjectPrefix + client, Data: f.Body, Header: natskit.Inject(ctx, l.tel.Propagator(), nats.Header{})}
+	msg := &nats.Msg{
+		Subject: subjectPrefix + client,
+		Data:    f.Body,
+		Header:  natskit.Inject(ctx, l.tel.Propagator(), nats.Header{}),
+	}
 	msg.Header.Set(EventHeader, f.Event)
 	return l.stream.Do(ctx, func(jetstream.Stream) error {
 		_, err := l.js.PublishMsg(ctx, msg, jetstream.WithMsgID(f.DedupID), jetstream.WithExpectStream(StreamName))
@@ -92,7 +122,9 @@ const headerRoom = 2048
 const maxRead = 1 << 20
 
 // Since implements the port with batched direct gets: no consumer is made.
-func (l *FrameLog) Since(ctx context.Context, client string, after uint64, limit int) (frames []fanout.Frame, more bool, err error) {
+func (l *FrameLog) Since(
+	ctx context.Context, client string, after uint64, limit int,
+) (frames []fanout.Frame, more bool, err error) {
 	var messages []*jetstream.RawStreamMsg
 	err = l.stream.Do(ctx, func(jetstream.Stream) error {
 		messages, more, err = natskit.Backlog(ctx, l.js, StreamName, subjectPrefix+client, after, limit, maxRead)
@@ -110,7 +142,11 @@ func (l *FrameLog) Since(ctx context.Context, client string, after uint64, limit
 
 // Client implements the port.
 func (l *FrameLog) Client(ctx context.Context, seq uint64) (string, error) {
-	m, err := natskit.Use(ctx, l.stream, func(s jetstream.Stream) (*jetstream.RawStreamMsg, error) { return s.GetMsg(ctx, seq) })
+	m, err := natskit.Use(
+		ctx,
+		l.stream,
+		func(s jetstream.Stream) (*jetstream.RawStreamMsg, error) { return s.GetMsg(ctx, seq) },
+	)
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return "", nil
@@ -125,7 +161,9 @@ func (l *FrameLog) Full(ctx context.Context, client string) (bool, error) {
 	if _, err := l.stream.Get(ctx); err != nil {
 		return false, err
 	}
-	messages, err := jetstreamext.GetBatch(ctx, l.js, StreamName, 1, jetstreamext.GetBatchSubject(subjectPrefix+client), jetstreamext.GetBatchSeq(1))
+	messages, err := jetstreamext.GetBatch(
+		ctx, l.js, StreamName, 1, jetstreamext.GetBatchSubject(subjectPrefix+client), jetstreamext.GetBatchSeq(1),
+	)
 	if err != nil {
 		return false, l.stream.Failed(err)
 	}
@@ -151,11 +189,19 @@ func (l *FrameLog) Full(ctx context.Context, client string) (bool, error) {
 // Window implements the port. The epoch is the stream's creation time: a stream that was
 // lost and recreated has another.
 func (l *FrameLog) Window(ctx context.Context) (fanout.Window, error) {
-	info, err := natskit.Use(ctx, l.stream, func(s jetstream.Stream) (*jetstream.StreamInfo, error) { return s.Info(ctx) })
+	info, err := natskit.Use(
+		ctx,
+		l.stream,
+		func(s jetstream.Stream) (*jetstream.StreamInfo, error) { return s.Info(ctx) },
+	)
 	if err != nil {
 		return fanout.Window{}, err
 	}
-	return fanout.Window{Epoch: strconv.FormatInt(info.Created.UnixNano(), 36), First: info.State.FirstSeq, Last: info.State.LastSeq}, nil
+	return fanout.Window{
+		Epoch: strconv.FormatInt(info.Created.UnixNano(), 36),
+		First: info.State.FirstSeq,
+		Last:  info.State.LastSeq,
+	}, nil
 }
 
 // Client returns the client of a live subject.

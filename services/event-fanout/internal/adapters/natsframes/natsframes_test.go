@@ -17,7 +17,10 @@ import (
 
 func newLog(t *testing.T, n *testkit.NATS, perClient int64) *natsframes.FrameLog {
 	t.Helper()
-	l, err := natsframes.New(n.Connect(t), natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 26, MaxPerClient: perClient, Replicas: 1}, telemetry.Nop("test"))
+	l, err := natsframes.New(
+		n.Connect(t), natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 26, MaxPerClient: perClient, Replicas: 1},
+		telemetry.Nop("test"),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +29,10 @@ func newLog(t *testing.T, n *testkit.NATS, perClient int64) *natsframes.FrameLog
 
 func TestFrameLogConforms(t *testing.T) {
 	t.Parallel()
-	fanouttest.RunFrameLog(t, func(t *testing.T) fanout.FrameLog { t.Helper(); return newLog(t, testkit.StartNATS(t), 1000) })
+	fanouttest.RunFrameLog(
+		t,
+		func(t *testing.T) fanout.FrameLog { t.Helper(); return newLog(t, testkit.StartNATS(t), 1000) },
+	)
 }
 
 // The feed follows through one connection what the log stores through another; a stream reads
@@ -49,7 +55,10 @@ func TestLiveFeedConforms(t *testing.T) {
 				}
 			})
 		}
-		l, err := natsframes.New(ncA, natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 26, MaxPerClient: 1000, Replicas: 1}, telemetry.Nop("test"))
+		l, err := natsframes.New(
+			ncA, natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 26, MaxPerClient: 1000, Replicas: 1},
+			telemetry.Nop("test"),
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +83,10 @@ func TestOneReadIsBoundedInBytes(t *testing.T) {
 	t.Parallel()
 	l := newLog(t, testkit.StartNATS(t), 1000)
 	for i := range 10 {
-		if err := l.Append(t.Context(), "a", fanout.NewFrame{Event: "e", DedupID: strconv.Itoa(i), Body: bytes.Repeat([]byte("x"), 500<<10)}); err != nil {
+		if err := l.Append(
+			t.Context(), "a",
+			fanout.NewFrame{Event: "e", DedupID: strconv.Itoa(i), Body: bytes.Repeat([]byte("x"), 500<<10)},
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -82,7 +94,8 @@ func TestOneReadIsBoundedInBytes(t *testing.T) {
 	for more := true; more; {
 		var frames []fanout.Frame
 		var err error
-		if frames, more, err = l.Since(t.Context(), "a", after, 256); err != nil || len(frames) == 0 || len(frames) > 4 {
+		if frames, more, err = l.Since(t.Context(), "a", after, 256); err != nil || len(frames) == 0 ||
+			len(frames) > 4 {
 			t.Fatalf("%d frames, %v", len(frames), err)
 		}
 		total, after = total+len(frames), frames[len(frames)-1].Seq
@@ -96,11 +109,14 @@ func TestTheOldestFramesOfAClientGoFirst(t *testing.T) {
 	t.Parallel()
 	l := newLog(t, testkit.StartNATS(t), 3)
 	for i := range 5 {
-		if err := l.Append(t.Context(), "a", fanout.NewFrame{Event: "e", DedupID: strconv.Itoa(i), Body: []byte(strconv.Itoa(i))}); err != nil {
+		if err := l.Append(
+			t.Context(), "a", fanout.NewFrame{Event: "e", DedupID: strconv.Itoa(i), Body: []byte(strconv.Itoa(i))},
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got, more, err := l.Since(t.Context(), "a", 0, 10); err != nil || more || len(got) != 3 || string(got[0].Body) != "2" {
+	if got, more, err := l.Since(t.Context(), "a", 0, 10); err != nil || more || len(got) != 3 ||
+		string(got[0].Body) != "2" {
 		t.Fatal(got, more, err)
 	}
 	if full, err := l.Full(t.Context(), "a"); err != nil || !full {

@@ -38,7 +38,10 @@ type ownerRecord struct {
 // NewClientStore makes the store.
 func NewClientStore(js jetstream.JetStream, room natskit.Room) *ClientStore {
 	return &ClientStore{js: js, bucket: room.Bucket(js, natskit.Clients, jetstream.KeyValueConfig{
-		Bucket: clientsBucket, Description: "Owners and positions of the gateway's stream clients.", TTL: clientTTL, Storage: jetstream.FileStorage,
+		Bucket:      clientsBucket,
+		Description: "Owners and positions of the gateway's stream clients.",
+		TTL:         clientTTL,
+		Storage:     jetstream.FileStorage,
 	})}
 }
 

@@ -52,7 +52,14 @@ func TestTheRecordOfARequestIsTheContracts(t *testing.T) {
 	t.Parallel()
 	js := testkit.StartNATS(t).JetStream(t)
 	s := natskv.NewRequestStore(js, "requests", time.Hour, natskit.Room{})
-	r := fanout.Request{ID: "r", ClientID: "c", SessionKey: "hash", PlaybookPath: "p", CreatedAt: time.Unix(0, 0).UTC(), Attempt: "a"}
+	r := fanout.Request{
+		ID:           "r",
+		ClientID:     "c",
+		SessionKey:   "hash",
+		PlaybookPath: "p",
+		CreatedAt:    time.Unix(0, 0).UTC(),
+		Attempt:      "a",
+	}
 	if err := s.Add(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +84,10 @@ func BenchmarkByExecution(b *testing.B) {
 			x := natskv.RouteIndex{Routes: natskv.NewRoutes(testkit.StartNATS(b).JetStream(b), time.Hour,
 				natskit.Room{})}
 			for i := range elsewhere {
-				if err := x.Put(b.Context(), strconv.Itoa(1000+i), fanout.Route{RequestID: "r" + strconv.Itoa(i), ClientID: "c"}); err != nil {
+				if err := x.Put(
+					b.Context(), strconv.Itoa(1000+i),
+					fanout.Route{RequestID: "r" + strconv.Itoa(i), ClientID: "c"},
+				); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -79,8 +79,16 @@ func (s *RequestStore) get(ctx context.Context, id string) (fanout.Request, uint
 		return fanout.Request{}, 0, fault.Wrap(err, fault.NotFound, "request_not_found", "Request not found")
 	}
 	return fanout.Request{
-		ID: id, ClientID: rec.ClientID, SessionKey: rec.SessionToken, ExecutionID: string(rec.ExecutionID),
-		PlaybookPath: rec.PlaybookPath, CreatedAt: rec.CreatedAt, Attempt: rec.Attempt, Ended: rec.Ended, Done: rec.Done, Result: rec.Result,
+		ID:           id,
+		ClientID:     rec.ClientID,
+		SessionKey:   rec.SessionToken,
+		ExecutionID:  string(rec.ExecutionID),
+		PlaybookPath: rec.PlaybookPath,
+		CreatedAt:    rec.CreatedAt,
+		Attempt:      rec.Attempt,
+		Ended:        rec.Ended,
+		Done:         rec.Done,
+		Result:       rec.Result,
 	}, entry.Revision(), nil
 }
 
@@ -157,8 +165,15 @@ const recordSize = 640
 
 func encodeRequest(r fanout.Request, revision uint64) ([]byte, error) {
 	value, err := json.Marshal(requestRecord{ //nolint:gosec // the member holds a hash; see requestRecord
-		ClientID: r.ClientID, SessionToken: r.SessionKey, ExecutionID: noetlwire.ID(r.ExecutionID),
-		PlaybookPath: r.PlaybookPath, CreatedAt: r.CreatedAt, Attempt: r.Attempt, Ended: r.Ended, Done: r.Done, Result: r.Result,
+		ClientID:     r.ClientID,
+		SessionToken: r.SessionKey,
+		ExecutionID:  noetlwire.ID(r.ExecutionID),
+		PlaybookPath: r.PlaybookPath,
+		CreatedAt:    r.CreatedAt,
+		Attempt:      r.Attempt,
+		Ended:        r.Ended,
+		Done:         r.Done,
+		Result:       r.Result,
 	})
 	return natskit.Pad(value, recordSize, revision), err
 }

@@ -31,7 +31,10 @@ type Routes struct {
 // NewRoutes makes the indexes; entries live as long as requests do.
 func NewRoutes(js jetstream.JetStream, ttl time.Duration, room natskit.Room) *Routes {
 	return &Routes{js: js, bucket: room.Bucket(js, natskit.Routes, jetstream.KeyValueConfig{
-		Bucket: routesBucket, Description: "Indexes of the gateway's pending requests.", TTL: ttl, Storage: jetstream.FileStorage,
+		Bucket:      routesBucket,
+		Description: "Indexes of the gateway's pending requests.",
+		TTL:         ttl,
+		Storage:     jetstream.FileStorage,
 	})}
 }
 
@@ -74,7 +77,12 @@ func (x RouteIndex) Get(ctx context.Context, executionID, requestID string) (fan
 	if err := json.Unmarshal(entry.Value(), &rec); err != nil {
 		return fanout.Route{}, false, err
 	}
-	return fanout.Route{RequestID: requestID, ClientID: rec.ClientID, Through: rec.Through, Revision: entry.Revision()}, true, nil
+	return fanout.Route{
+		RequestID: requestID,
+		ClientID:  rec.ClientID,
+		Through:   rec.Through,
+		Revision:  entry.Revision(),
+	}, true, nil
 }
 
 // ByExecution implements the port.
@@ -88,7 +96,15 @@ func (x RouteIndex) ByExecution(ctx context.Context, executionID string) ([]fano
 		if err := json.Unmarshal(m.Data, &rec); err != nil {
 			return nil, err
 		}
-		routes = append(routes, fanout.Route{RequestID: lastToken(m.Subject), ClientID: rec.ClientID, Through: rec.Through, Revision: m.Sequence})
+		routes = append(
+			routes,
+			fanout.Route{
+				RequestID: lastToken(m.Subject),
+				ClientID:  rec.ClientID,
+				Through:   rec.Through,
+				Revision:  m.Sequence,
+			},
+		)
 	}
 	return routes, nil
 }
@@ -163,7 +179,9 @@ func (x *Routes) under(ctx context.Context, prefix string) iter.Seq2[*jetstream.
 			yield(nil, err)
 			return
 		}
-		messages, err := jetstreamext.GetLastMsgsFor(ctx, x.js, "KV_"+routesBucket, []string{"$KV." + routesBucket + "." + prefix + ".*"})
+		messages, err := jetstreamext.GetLastMsgsFor(
+			ctx, x.js, "KV_"+routesBucket, []string{"$KV." + routesBucket + "." + prefix + ".*"},
+		)
 		if err != nil {
 			yield(nil, x.bucket.Failed(err))
 			return

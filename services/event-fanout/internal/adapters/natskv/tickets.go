@@ -26,7 +26,10 @@ type TicketStore struct {
 // differ; the time that counts is sealed inside.
 func NewTicketStore(js jetstream.JetStream, room natskit.Room) *TicketStore {
 	return &TicketStore{bucket: room.Bucket(js, natskit.Tickets, jetstream.KeyValueConfig{
-		Bucket: ticketsBucket, Description: "One-time tickets for the gateway's event streams, sealed.", TTL: 2 * fanout.TicketLife, Storage: jetstream.MemoryStorage,
+		Bucket:      ticketsBucket,
+		Description: "One-time tickets for the gateway's event streams, sealed.",
+		TTL:         2 * fanout.TicketLife,
+		Storage:     jetstream.MemoryStorage,
 	})}
 }
 

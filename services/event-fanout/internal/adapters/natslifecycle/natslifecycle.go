@@ -51,10 +51,18 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*Log, error) {
 		return nil, err
 	}
 	return &Log{js: js, logger: tel.Logger, stream: natskit.Stream(js, jetstream.StreamConfig{
-		Name: StreamName, Description: "Lifecycle events of NoETL's executions, for the gateway's clients.",
-		Subjects: []string{subjectPrefix + "*"}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
-		Discard: jetstream.DiscardOld, MaxAge: cfg.TTL, MaxBytes: cfg.MaxBytes, MaxMsgsPerSubject: -1, Duplicates: min(dedupWindow, cfg.TTL),
-		AllowDirect: true, Replicas: cfg.Replicas,
+		Name:              StreamName,
+		Description:       "Lifecycle events of NoETL's executions, for the gateway's clients.",
+		Subjects:          []string{subjectPrefix + "*"},
+		Storage:           jetstream.FileStorage,
+		Retention:         jetstream.LimitsPolicy,
+		Discard:           jetstream.DiscardOld,
+		MaxAge:            cfg.TTL,
+		MaxBytes:          cfg.MaxBytes,
+		MaxMsgsPerSubject: -1,
+		Duplicates:        min(dedupWindow, cfg.TTL),
+		AllowDirect:       true,
+		Replicas:          cfg.Replicas,
 	}, tel.Logger)}, nil
 }
 
@@ -90,8 +98,10 @@ func (l *Log) rounds(ctx context.Context, events []fanout.LifecycleEvent) ([][]*
 			return nil, err
 		}
 		if size := l.oversize(msg); size > 0 {
-			l.logger.WarnContext(ctx, "a lifecycle event is too large for NATS and is left out",
-				"reason", "event_too_large", "execution_id", e.State.ExecutionID, "event_type", e.State.EventType, "bytes", size)
+			l.logger.WarnContext(
+				ctx, "a lifecycle event is too large for NATS and is left out", "reason", "event_too_large",
+				"execution_id", e.State.ExecutionID, "event_type", e.State.EventType, "bytes", size,
+			)
 			continue
 		}
 		round := next[e.State.ExecutionID]
@@ -127,7 +137,9 @@ func (l *Log) publish(ctx context.Context, messages []*nats.Msg) error {
 }
 
 // After implements the port.
-func (l *Log) After(ctx context.Context, executionID string, seq uint64, limit int) ([]fanout.LifecycleEvent, bool, error) {
+func (l *Log) After(
+	ctx context.Context, executionID string, seq uint64, limit int,
+) ([]fanout.LifecycleEvent, bool, error) {
 	var messages []*jetstream.RawStreamMsg
 	more := false
 	err := l.stream.Do(ctx, func(jetstream.Stream) (err error) {

@@ -13,7 +13,9 @@ import (
 
 func newLog(t *testing.T, n *testkit.NATS) *natslifecycle.Log {
 	t.Helper()
-	log, err := natslifecycle.New(n.Connect(t), natslifecycle.Config{TTL: time.Hour, MaxBytes: 1 << 20, Replicas: 1}, telemetry.Nop("test"))
+	log, err := natslifecycle.New(
+		n.Connect(t), natslifecycle.Config{TTL: time.Hour, MaxBytes: 1 << 20, Replicas: 1}, telemetry.Nop("test"),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +47,11 @@ func TestLogConforms(t *testing.T) {
 }
 
 func event(id string) fanout.LifecycleEvent {
-	return fanout.LifecycleEvent{ID: id, State: fanout.State{ExecutionID: "1", EventType: "step.exit", At: "2026-01-02T03:04:05Z"}, Trace: map[string]string{"traceparent": "00-1-2-01"}}
+	return fanout.LifecycleEvent{
+		ID:    id,
+		State: fanout.State{ExecutionID: "1", EventType: "step.exit", At: "2026-01-02T03:04:05Z"},
+		Trace: map[string]string{"traceparent": "00-1-2-01"},
+	}
 }
 
 // A stream that somebody deleted is made again, and an outage loses nothing of a batch that is given again.

@@ -86,7 +86,10 @@ func (f *LiveFeed) Present(ctx context.Context, client string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
 	for range presenceTries {
-		reply, err := f.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: natsframes.LivePrefix + client, Header: nats.Header{probeHeader: []string{"1"}}})
+		reply, err := f.nc.RequestMsgWithContext(
+			ctx,
+			&nats.Msg{Subject: natsframes.LivePrefix + client, Header: nats.Header{probeHeader: []string{"1"}}},
+		)
 		switch {
 		case errors.Is(err, nats.ErrNoResponders):
 			return false, nil

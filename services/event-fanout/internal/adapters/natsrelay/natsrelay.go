@@ -33,13 +33,18 @@ func (r *CallbackRelay) Deliver(ctx context.Context, requestID string, body []by
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	_, err := r.nc.RequestMsgWithContext(ctx, &nats.Msg{
-		Subject: authwire.SubjectCallback + requestID, Data: body, Header: natskit.Inject(ctx, r.tel.Propagator(), nats.Header{}),
+		Subject: authwire.SubjectCallback + requestID,
+		Data:    body,
+		Header:  natskit.Inject(ctx, r.tel.Propagator(), nats.Header{}),
 	})
 	if errors.Is(err, nats.ErrNoResponders) {
 		return false, nil
 	}
 	if errors.Is(err, nats.ErrMaxPayload) {
-		return false, fault.Wrap(err, fault.TooLarge, "callback_too_large", "the callback is too large: store the data and send a reference to it")
+		return false, fault.Wrap(
+			err, fault.TooLarge, "callback_too_large",
+			"the callback is too large: store the data and send a reference to it",
+		)
 	}
 	return err == nil, natskit.Outage(err)
 }

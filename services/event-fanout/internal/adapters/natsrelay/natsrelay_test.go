@@ -21,7 +21,10 @@ func TestCallbackRelayConforms(t *testing.T) {
 		n := testkit.StartNATS(t)
 		auth := n.Connect(t)
 		return natsrelay.New(n.Connect(t), telemetry.Nop("test")), func(id string, take func([]byte)) {
-			if _, err := auth.Subscribe(authwire.SubjectCallback+id, func(m *nats.Msg) { take(m.Data); _ = m.Respond(nil) }); err != nil {
+			if _, err := auth.Subscribe(
+				authwire.SubjectCallback+id,
+				func(m *nats.Msg) { take(m.Data); _ = m.Respond(nil) },
+			); err != nil {
 				t.Fatal(err)
 			}
 			if err := auth.Flush(); err != nil {

@@ -59,7 +59,9 @@ func (s *Settler) Settle(ctx context.Context) error {
 	case s.current == nil:
 		q = &question{done: make(chan struct{})}
 		s.current = q
-		go s.rounds(context.Background()) //nolint:contextcheck,gosec // the rounds are for all who ask, not for the first
+		go s.rounds(
+			context.Background(),
+		) //nolint:contextcheck,gosec // the rounds are for all who ask, not for the first
 	case q == nil:
 		q = &question{done: make(chan struct{})}
 		s.next = q

@@ -22,7 +22,8 @@ type Intake struct{ reconnects *prometheus.CounterVec }
 // NewIntake makes and registers the counter.
 func NewIntake(reg prometheus.Registerer) *Intake {
 	m := &Intake{reconnects: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "noetl_gateway_event_feed_reconnect_total", Help: "Times that reading NoETL's lifecycle events began again, by reason.",
+		Name: "noetl_gateway_event_feed_reconnect_total",
+		Help: "Times that reading NoETL's lifecycle events began again, by reason.",
 	}, []string{"reason"})}
 	for _, reason := range []string{reasonEnded, reasonError} {
 		m.reconnects.WithLabelValues(reason)

@@ -63,7 +63,14 @@ func (k *keySet) read(ctx context.Context, kid string, refreshes *rate.Limiter) 
 // both ways. ctx ends the refreshing.
 func New(ctx context.Context, keysURL, issuer string, transport http.RoundTripper, logger *slog.Logger) *Verifier {
 	plain := strings.TrimPrefix(issuer, "https://")
-	return &Verifier{ctx: ctx, url: keysURL, issuers: []string{issuer, plain, "https://" + plain}, client: &http.Client{Transport: transport, Timeout: fetchTimeout}, logger: logger, refreshes: rate.NewLimiter(rate.Every(refreshPause), 1)}
+	return &Verifier{
+		ctx:       ctx,
+		url:       keysURL,
+		issuers:   []string{issuer, plain, "https://" + plain},
+		client:    &http.Client{Transport: transport, Timeout: fetchTimeout},
+		logger:    logger,
+		refreshes: rate.NewLimiter(rate.Every(refreshPause), 1),
+	}
 }
 
 // storage returns the key set, and fetches it if there is none yet: one caller at a time, and not
@@ -99,7 +106,13 @@ func newKeySet(url string, remote jwkset.Storage) (*keySet, error) {
 	if err != nil {
 		return nil, err
 	}
-	anew, err := jwkset.NewHTTPClient(jwkset.HTTPClientOptions{HTTPURLs: stores, RateLimitWaitMax: fetchTimeout, RefreshUnknownKID: rate.NewLimiter(rate.Inf, 1)})
+	anew, err := jwkset.NewHTTPClient(
+		jwkset.HTTPClientOptions{
+			HTTPURLs:          stores,
+			RateLimitWaitMax:  fetchTimeout,
+			RefreshUnknownKID: rate.NewLimiter(rate.Inf, 1),
+		},
+	)
 	return &keySet{known: known, anew: anew}, err
 }
 
@@ -125,14 +138,24 @@ func (v *Verifier) Verify(ctx context.Context, token, audience string) (ingress.
 	case unverified.Method != jwt.SigningMethodRS256:
 		return ingress.Claims{}, ingress.Reject(ingress.OIDCInvalid, "the token must be signed with RS256", nil)
 	case unverified.Header["crit"] != nil: // RFC 7515, section 4.1.11: we know no such header
-		return ingress.Claims{}, ingress.Reject(ingress.OIDCInvalid, "the token needs an extension that is not known here", nil)
+		return ingress.Claims{}, ingress.Reject(
+			ingress.OIDCInvalid, "the token needs an extension that is not known here", nil,
+		)
 	}
 	keys, err := v.storage()
 	if err != nil {
-		return ingress.Claims{}, ingress.Reject(ingress.JWKSError, "Google's keys cannot be had now: send it again", err)
+		return ingress.Claims{}, ingress.Reject(
+			ingress.JWKSError, "Google's keys cannot be had now: send it again", err,
+		)
 	}
 	_, err = jwt.NewParser(
-		jwt.WithValidMethods([]string{jwt.SigningMethodRS256.Alg()}), jwt.WithAudience(audience), jwt.WithLeeway(leeway), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
+		jwt.WithValidMethods(
+			[]string{jwt.SigningMethodRS256.Alg()},
+		),
+		jwt.WithAudience(audience),
+		jwt.WithLeeway(leeway),
+		jwt.WithExpirationRequired(),
+		jwt.WithIssuedAt(),
 	).ParseWithClaims(token, &c, func(*jwt.Token) (any, error) {
 		key, err := keys.read(ctx, kid, v.refreshes)
 		if err != nil {

@@ -52,8 +52,14 @@ func newGoogle(t *testing.T, kids ...string) *google {
 		}
 		for kid, key := range g.keys {
 			set.Keys = append(set.Keys, jwk{
-				"kty": "RSA", "alg": "RS256", "use": "sig", "kid": kid,
-				"n": base64.RawURLEncoding.EncodeToString(key.N.Bytes()), "e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
+				"kty": "RSA",
+				"alg": "RS256",
+				"use": "sig",
+				"kid": kid,
+				"n": base64.RawURLEncoding.EncodeToString(
+					key.N.Bytes(),
+				),
+				"e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
 			})
 		}
 		_ = json.NewEncoder(w).Encode(set)
@@ -81,14 +87,25 @@ func (g *google) outage(down bool) {
 
 func (g *google) verifier(t *testing.T) *googleoidc.Verifier {
 	t.Helper()
-	return googleoidc.New(t.Context(), g.URL, "https://accounts.google.com", http.DefaultTransport, slog.New(slog.DiscardHandler))
+	return googleoidc.New(
+		t.Context(),
+		g.URL,
+		"https://accounts.google.com",
+		http.DefaultTransport,
+		slog.New(slog.DiscardHandler),
+	)
 }
 
 func claims(change ...func(jwt.MapClaims)) jwt.MapClaims {
 	now := time.Now()
 	c := jwt.MapClaims{
-		"iss": "https://accounts.google.com", "aud": audience, "email": "push@acme.iam.gserviceaccount.com", "email_verified": true,
-		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(), "sub": "1",
+		"iss":            "https://accounts.google.com",
+		"aud":            audience,
+		"email":          "push@acme.iam.gserviceaccount.com",
+		"email_verified": true,
+		"iat":            now.Unix(),
+		"exp":            now.Add(time.Hour).Unix(),
+		"sub":            "1",
 	}
 	for _, f := range change {
 		f(c)

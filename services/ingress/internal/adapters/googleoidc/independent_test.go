@@ -13,7 +13,10 @@ func TestATokenSignedByGoJose(t *testing.T) {
 	g := newGoogle(t, "k1", "k2")
 	v := g.verifier(t)
 	sign := func(kid, key string) string {
-		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: g.keys[key], KeyID: kid}}, (&jose.SignerOptions{}).WithType("JWT"))
+		signer, err := jose.NewSigner(
+			jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: g.keys[key], KeyID: kid}},
+			(&jose.SignerOptions{}).WithType("JWT"),
+		)
 		if err != nil {
 			t.Fatal(err)
 		}

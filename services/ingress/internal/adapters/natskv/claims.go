@@ -36,7 +36,10 @@ const recordSize = 112
 // NewClaimStore makes the store; ttl is how long a dispatched delivery is remembered.
 func NewClaimStore(js jetstream.JetStream, ttl time.Duration, room natskit.Room) *ClaimStore {
 	return &ClaimStore{js: js, bucket: room.Bucket(js, natskit.Claims, jetstream.KeyValueConfig{
-		Bucket: Bucket, Description: "Deliveries that the NoETL gateway dispatched.", TTL: ttl, Storage: jetstream.FileStorage,
+		Bucket:      Bucket,
+		Description: "Deliveries that the NoETL gateway dispatched.",
+		TTL:         ttl,
+		Storage:     jetstream.FileStorage,
 	})}
 }
 

@@ -101,9 +101,18 @@ func (a *Auditor) send(j job) {
 		applied = []ingress.Applied{}
 	}
 	err := a.sender.Event(ctx, j.audit.ExecutionID, event{
-		ExecutionID: j.audit.ExecutionID, Step: "ingress", EventType: "subscription.message.directives_applied", Status: "APPLIED", WorkerID: "gateway",
-		Context: details{MessageID: j.audit.MessageID, Applied: applied, Route: route{optional(j.audit.Playbook), optional(j.audit.Pool)}, Trace: j.audit.Trace},
-		Meta:    map[string]string{"emitter": "gateway_ingress"},
+		ExecutionID: j.audit.ExecutionID,
+		Step:        "ingress",
+		EventType:   "subscription.message.directives_applied",
+		Status:      "APPLIED",
+		WorkerID:    "gateway",
+		Context: details{
+			MessageID: j.audit.MessageID,
+			Applied:   applied,
+			Route:     route{optional(j.audit.Playbook), optional(j.audit.Pool)},
+			Trace:     j.audit.Trace,
+		},
+		Meta: map[string]string{"emitter": "gateway_ingress"},
 	})
 	if err != nil {
 		a.logger.WarnContext(ctx, "audit event not taken", "execution_id", j.audit.ExecutionID, "err", err)

@@ -43,17 +43,22 @@ func TestTheEvent(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- a.Run(ctx) }()
 		a.Applied(t.Context(), ingress.Audit{
-			ExecutionID: "582940187123449857", MessageID: "m1", Playbook: "domain/billing", Applied: []ingress.Applied{{Header: "x-route", Controls: "dispatch.playbook", Value: "domain/billing"}},
-			Trace: map[string]any{"traceparent": "00-x"},
+			ExecutionID: "582940187123449857",
+			MessageID:   "m1",
+			Playbook:    "domain/billing",
+			Applied:     []ingress.Applied{{Header: "x-route", Controls: "dispatch.playbook", Value: "domain/billing"}},
+			Trace:       map[string]any{"traceparent": "00-x"},
 		})
 		synctest.Wait()
 		stop()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		want := []string{`582940187123449857 {"execution_id":"582940187123449857","step":"ingress","event_type":"subscription.message.directives_applied","status":"APPLIED",` +
-			`"context":{"message_id":"m1","applied":[{"header":"x-route","controls":"dispatch.playbook","effective_value":"domain/billing"}],` +
-			`"route_override":{"playbook":"domain/billing","pool":null},"trace":{"traceparent":"00-x"}},"worker_id":"gateway","meta":{"emitter":"gateway_ingress"}}`}
+		want := []string{
+			`582940187123449857 {"execution_id":"582940187123449857","step":"ingress","event_type":"subscription.message.directives_applied","status":"APPLIED",` +
+				`"context":{"message_id":"m1","applied":[{"header":"x-route","controls":"dispatch.playbook","effective_value":"domain/billing"}],` +
+				`"route_override":{"playbook":"domain/billing","pool":null},"trace":{"traceparent":"00-x"}},"worker_id":"gateway","meta":{"emitter":"gateway_ingress"}}`,
+		}
 		if diff := cmp.Diff(want, s.sent); diff != "" {
 			t.Error(diff)
 		}

@@ -38,7 +38,13 @@ func TestConformance(t *testing.T) {
 		n := ingresstest.NewNoETL()
 		srv := httptest.NewServer(n.Handler())
 		t.Cleanup(srv.Close)
-		return source(t, noetl.New(noetl.Config{BaseURL: srv.URL, Timeout: 5 * time.Second, InternalToken: ingresstest.Token}, telemetry.Nop("test"))), n
+		return source(
+			t,
+			noetl.New(
+				noetl.Config{BaseURL: srv.URL, Timeout: 5 * time.Second, InternalToken: ingresstest.Token},
+				telemetry.Nop("test"),
+			),
+		), n
 	})
 }
 

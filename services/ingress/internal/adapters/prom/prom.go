@@ -17,9 +17,24 @@ type Observer struct {
 // New makes and registers the metrics of the contract.
 func New(reg prometheus.Registerer) *Observer {
 	o := &Observer{
-		received:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "noetl_ingress_received_total", Help: "Deliveries to listeners that exist."}, []string{"subscription"}),
-		rejected:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "noetl_ingress_rejected_total", Help: "Deliveries that started nothing, by reason."}, []string{"subscription", "reason"}),
-		dispatched: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "noetl_ingress_dispatched_total", Help: "Deliveries whose workflow was started."}, []string{"subscription"}),
+		received: prometheus.NewCounterVec(
+			prometheus.CounterOpts{Name: "noetl_ingress_received_total", Help: "Deliveries to listeners that exist."},
+			[]string{"subscription"},
+		),
+		rejected: prometheus.NewCounterVec(
+			prometheus.CounterOpts{
+				Name: "noetl_ingress_rejected_total",
+				Help: "Deliveries that started nothing, by reason.",
+			},
+			[]string{"subscription", "reason"},
+		),
+		dispatched: prometheus.NewCounterVec(
+			prometheus.CounterOpts{
+				Name: "noetl_ingress_dispatched_total",
+				Help: "Deliveries whose workflow was started.",
+			},
+			[]string{"subscription"},
+		),
 	}
 	for _, r := range ingress.Reasons() { // a closed set starts at 0
 		o.rejected.WithLabelValues("unknown", string(r))

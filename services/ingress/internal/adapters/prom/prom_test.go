@@ -26,7 +26,8 @@ func TestObserver(t *testing.T) {
 					for _, l := range m.GetLabel() {
 						labels[l.GetName()] = l.GetValue()
 					}
-					if f.GetName() == "noetl_ingress_"+what+"_total" && labels["subscription"] == listener && labels["reason"] == string(reason) {
+					if f.GetName() == "noetl_ingress_"+what+"_total" && labels["subscription"] == listener &&
+						labels["reason"] == string(reason) {
 						return int(m.GetCounter().GetValue())
 					}
 				}

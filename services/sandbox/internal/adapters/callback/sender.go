@@ -80,7 +80,9 @@ func (s *Sender) Allowed(gatewayURL string) error {
 
 func (s *Sender) route(gatewayURL string) (*http.Client, *url.URL, error) {
 	u, err := url.Parse(gatewayURL)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" ||
+		u.ForceQuery ||
+		u.Fragment != "" {
 		return nil, nil, fault.New(fault.Invalid, "bad_gateway_url", "gateway_url must be a plain http or https URL")
 	}
 	host := strings.ToLower(u.Hostname())
@@ -91,7 +93,10 @@ func (s *Sender) route(gatewayURL string) (*http.Client, *url.URL, error) {
 	case host == "localhost", ipErr == nil && ip.Unmap().IsLoopback():
 		return s.loopback, u, nil
 	default:
-		return nil, nil, fault.New(fault.Denied, "callback_host_refused", "gateway_url names a host that is neither loopback nor listed in SANDBOX_CALLBACK_HOSTS")
+		return nil, nil, fault.New(
+			fault.Denied, "callback_host_refused",
+			"gateway_url names a host that is neither loopback nor listed in SANDBOX_CALLBACK_HOSTS",
+		)
 	}
 }
 
@@ -105,7 +110,9 @@ func (s *Sender) Send(ctx context.Context, gatewayURL string, c sandbox.Callback
 	if err != nil {
 		return fault.Wrap(err, fault.Invalid, "bad_result", "the result cannot be written as JSON")
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(u.String(), "/")+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(
+		ctx, http.MethodPost, strings.TrimRight(u.String(), "/")+path, bytes.NewReader(body),
+	)
 	if err != nil {
 		return fault.Wrap(err, fault.Invalid, "bad_gateway_url", "gateway_url must be a plain http or https URL")
 	}

@@ -64,8 +64,14 @@ func TestWire(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		got.WriteString(
-			r.Method + " " + r.URL.Path + " " + r.Header.Get("Authorization") + " [" + r.Header.Get("User-Agent") + "]\n" +
-				string(body) + "\n\n",
+			r.Method + " " + r.URL.Path + " " + r.Header.Get(
+				"Authorization",
+			) + " [" + r.Header.Get(
+				"User-Agent",
+			) + "]\n" +
+				string(
+					body,
+				) + "\n\n",
 		)
 	}))
 	defer srv.Close()
@@ -78,11 +84,13 @@ func TestWire(t *testing.T) {
 		for _, c := range []sandbox.Callback{
 			{Form: sandbox.FormReply, RequestID: "r", ExecutionID: id, Status: "success", Data: map[string]any{"valid": true}},
 			{
-				Form: sandbox.FormProgress, RequestID: "r", ExecutionID: id, First: true, Step: "load", Message: "step 1 of 5",
+				Form: sandbox.FormProgress, RequestID: "r", ExecutionID: id, First: true, Step: "load",
+				Message:  "step 1 of 5",
 				Progress: 0.2,
 			},
 			{
-				Form: sandbox.FormProgress, RequestID: "r", ExecutionID: id, Step: "load", Message: "caf\xe9 \u2028 \x00 \"\\\n",
+				Form: sandbox.FormProgress, RequestID: "r", ExecutionID: id, Step: "load",
+				Message:  "caf\xe9 \u2028 \x00 \"\\\n",
 				Progress: 0.8,
 			},
 			{
@@ -111,11 +119,14 @@ func TestWire(t *testing.T) {
 func TestServerSideRequestForgery(t *testing.T) {
 	s := newSender("gateway.internal", "fanout:8091")
 	for u, ok := range map[string]bool{
-		"http://127.0.0.1:8091": true, "http://localhost:8091": true, "http://[::1]:8091": true, "https://127.9.9.9": true,
+		"http://127.0.0.1:8091": true, "http://localhost:8091": true, "http://[::1]:8091": true,
+		"https://127.9.9.9":         true,
 		"http://GATEWAY.internal:1": true, "http://fanout:8091": true, "http://fanout:22": false,
 		"http://169.254.169.254": false, "http://10.0.0.1": false, "http://0.0.0.0:8091": false, "http://[::]:1": false,
-		"http://localhost.example.com": false, "http://127.0.0.1@example.com": false, "http://2130706433": false, "http://127.1": false,
-		"http://127.0.0.1/?x=": false, "http://127.0.0.1/?": false, "http://127.0.0.1/#": true, "file:///etc/passwd": false, "gopher://127.0.0.1": false, "http://[::ffff:127.0.0.1]": true,
+		"http://localhost.example.com": false, "http://127.0.0.1@example.com": false, "http://2130706433": false,
+		"http://127.1":         false,
+		"http://127.0.0.1/?x=": false, "http://127.0.0.1/?": false, "http://127.0.0.1/#": true,
+		"file:///etc/passwd": false, "gopher://127.0.0.1": false, "http://[::ffff:127.0.0.1]": true,
 		"http://[::ffff:10.0.0.1]": false,
 	} {
 		if got := s.Allowed(u) == nil; got != ok {

@@ -14,7 +14,8 @@ func encode(g sandbox.Generation, c sandbox.Callback) (path string, body []byte,
 	case sandbox.FormProgress:
 		return "/api/internal/progress", object(
 			member{"execution_id", executionID(g, c)}, member{"message", quote(c.Message)},
-			member{"progress", number(c.Progress)}, member{"request_id", quote(c.RequestID)}, member{"step", quote(c.Step)},
+			member{"progress", number(c.Progress)}, member{"request_id", quote(c.RequestID)},
+			member{"step", quote(c.Step)},
 		), nil
 	case sandbox.FormResult:
 		path = "/api/internal/callback/async"

@@ -45,7 +45,10 @@ func read(t *testing.T, l *feedlog.Log, cursor uint64) (sequences []uint64, line
 			if err != nil || rec.Sequence.String() != e.ID || rec.ExecutionID == "" {
 				t.Errorf("id %s, %+v, %v", e.ID, rec, err)
 			}
-			sequences, lines = append(sequences, n), append(lines, sandboxtest.Line(payload.Type, payload.Node, payload.Status))
+			sequences, lines = append(sequences, n), append(
+				lines,
+				sandboxtest.Line(payload.Type, payload.Node, payload.Status),
+			)
 		}
 		cursor = last
 	}
@@ -117,7 +120,10 @@ func TestTheLogIsBounded(t *testing.T) {
 	if !strings.HasPrefix(string(first), "id: 380000000000000104\n") {
 		t.Errorf("the oldest is %.40s", first)
 	}
-	if err := l.Publish(t.Context(), sandboxtest.Event(1, "step.enter", "again")); err != nil { // forgotten, so it is new
+	if err := l.Publish(
+		t.Context(),
+		sandboxtest.Event(1, "step.enter", "again"),
+	); err != nil { // forgotten, so it is new
 		t.Fatal(err)
 	}
 }

@@ -65,8 +65,14 @@ func New(js jetstream.JetStream, cfg Config, tel *telemetry.Telemetry) *Publishe
 	return &Publisher{
 		js: js, cfg: cfg, tel: tel, stored: newRecent(remembered),
 		stream: natskit.BoundStream(js, jetstream.StreamConfig{
-			Name: cfg.Stream, Subjects: []string{cfg.Prefix + ">"}, Description: "NoETL lifecycle events", Storage: jetstream.FileStorage,
-			MaxAge: maxAge, MaxBytes: maxBytes, Duplicates: duplicateWindow, Replicas: cfg.Replicas,
+			Name:        cfg.Stream,
+			Subjects:    []string{cfg.Prefix + ">"},
+			Description: "NoETL lifecycle events",
+			Storage:     jetstream.FileStorage,
+			MaxAge:      maxAge,
+			MaxBytes:    maxBytes,
+			Duplicates:  duplicateWindow,
+			Replicas:    cfg.Replicas,
 		}),
 	}
 }
@@ -88,7 +94,8 @@ func (p *Publisher) Run(ctx context.Context) error {
 		if kind, failed := fault.KindOf(err); !failed || kind == fault.Conflict {
 			if failed {
 				p.tel.Logger.ErrorContext(
-					ctx, "lifecycle events are not published", "reason", fault.Of(err).Code, "stream", p.cfg.Stream, "err", err,
+					ctx, "lifecycle events are not published", "reason", fault.Of(err).Code, "stream", p.cfg.Stream,
+					"err", err,
 				)
 			}
 			break

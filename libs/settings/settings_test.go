@@ -1,4 +1,4 @@
-package config_test
+package settings_test
 
 import (
 	"os"
@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/settings"
 )
 
 type inner struct {
@@ -38,10 +38,20 @@ func TestPrecedenceInEveryFormat(t *testing.T) {
 			t.Fatal(err)
 		}
 		var c sample
-		if err := config.Load(&c, []string{"GATEWAY_CONFIG=" + path, "GATEWAY_PORT=2", "NATS_PASSWORD="}, config.Default{Name: "NATS_PASSWORD", Value: "d"}); err != nil {
+		if err := settings.Load(
+			&c, []string{"GATEWAY_CONFIG=" + path, "GATEWAY_PORT=2", "NATS_PASSWORD="},
+			settings.Default{Name: "NATS_PASSWORD", Value: "d"},
+		); err != nil {
 			t.Fatal(name, err)
 		}
-		want := sample{Inner: inner{"d"}, Port: 2, Max: 9007199254740993, Wait: 90 * time.Second, Names: []string{"x", "y"}, Hidden: 1}
+		want := sample{
+			Inner:  inner{"d"},
+			Port:   2,
+			Max:    9007199254740993,
+			Wait:   90 * time.Second,
+			Names:  []string{"x", "y"},
+			Hidden: 1,
+		}
 		if name == "c.json" {
 			want.Max = 1048576
 		}
@@ -50,7 +60,11 @@ func TestPrecedenceInEveryFormat(t *testing.T) {
 		}
 	}
 	var c sample
-	if err := config.Load(&c, []string{"ROUTER_PORT=3", "GATEWAY_PORT=4", "NOETL_TIMEOUT_SECS=1m", "AUTH_ISSUERS= x , ,y"}); err != nil || c.Port != 3 || c.Wait != time.Minute || len(c.Names) != 2 || !c.On || c.Max != 1<<40 {
+	if err := settings.Load(
+		&c,
+		[]string{"ROUTER_PORT=3", "GATEWAY_PORT=4", "NOETL_TIMEOUT_SECS=1m", "AUTH_ISSUERS= x , ,y"},
+	); err != nil || c.Port != 3 || c.Wait != time.Minute || len(c.Names) != 2 || !c.On ||
+		c.Max != 1<<40 {
 		t.Errorf("%+v %v", c, err)
 	}
 }
@@ -63,7 +77,13 @@ func TestProblemsAreNamedAndSecretsAreNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	var c sample
-	err := config.Load(&c, []string{"GATEWAY_CONFIG=" + file, "GATEWAY_PROT=1", "ROUTER_PORT=x", "NOETL_TIMEOUT_SECS=-5", "GATEWAY_SSE_ENABLED=perhaps", "GATEWAY_INTERNAL_PORT=hunter2", "PATH=/bin"})
+	err := settings.Load(
+		&c,
+		[]string{
+			"GATEWAY_CONFIG=" + file, "GATEWAY_PROT=1", "ROUTER_PORT=x", "NOETL_TIMEOUT_SECS=-5",
+			"GATEWAY_SSE_ENABLED=perhaps", "GATEWAY_INTERNAL_PORT=hunter2", "PATH=/bin",
+		},
+	)
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -76,7 +96,8 @@ func TestProblemsAreNamedAndSecretsAreNot(t *testing.T) {
 		t.Errorf("a secret is in the error: %v", err)
 	}
 	for _, path := range []string{filepath.Join(dir, "c.ini"), filepath.Join(dir, "none.toml")} {
-		if err := config.Load(&c, []string{"GATEWAY_CONFIG=" + path}); err == nil || !strings.Contains(err.Error(), "GATEWAY_CONFIG") {
+		if err := settings.Load(&c, []string{"GATEWAY_CONFIG=" + path}); err == nil ||
+			!strings.Contains(err.Error(), "GATEWAY_CONFIG") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -85,11 +106,16 @@ func TestProblemsAreNamedAndSecretsAreNot(t *testing.T) {
 func TestTable(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	if err := config.Table(&b, true, &sample{Inner: inner{"hunter2"}, Names: []string{"x", "y"}}, &sample{}); err != nil {
+	if err := settings.Table(
+		&b, true, &sample{Inner: inner{"hunter2"}, Names: []string{"x", "y"}}, &sample{},
+	); err != nil {
 		t.Fatal(err)
 	}
 	got := b.String()
-	if strings.Contains(got, "hunter2") || !strings.Contains(got, "| `NATS_PASSWORD` | `nats.password` | `set` | secret |") || !strings.Contains(got, "`x,y`") || strings.Count(got, "ROUTER_PORT") != 1 {
+	if strings.Contains(got, "hunter2") ||
+		!strings.Contains(got, "| `NATS_PASSWORD` | `nats.password` | `set` | secret |") ||
+		!strings.Contains(got, "`x,y`") ||
+		strings.Count(got, "ROUTER_PORT") != 1 {
 		t.Error(got)
 	}
 }
@@ -100,17 +126,24 @@ func TestKubernetesServiceLinksAreNoSettings(t *testing.T) {
 	var c struct {
 		Port int `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8090"`
 	}
-	err := config.Load(&c, []string{
-		"GATEWAY_PORT=tcp://10.0.0.1:80", "GATEWAY_SERVICE_HOST=10.0.0.1", "GATEWAY_SERVICE_PORT=80", "GATEWAY_SERVICE_PORT_HTTP=80",
-		"GATEWAY_PORT_80_TCP=tcp://10.0.0.1:80", "GATEWAY_PORT_80_TCP_PROTO=tcp", "GATEWAY_PORT_80_TCP_PORT=80", "GATEWAY_PORT_80_TCP_ADDR=10.0.0.1", "AUTH_PORT=tcp://10.0.0.2:80",
+	err := settings.Load(&c, []string{
+		"GATEWAY_PORT=tcp://10.0.0.1:80",
+		"GATEWAY_SERVICE_HOST=10.0.0.1",
+		"GATEWAY_SERVICE_PORT=80",
+		"GATEWAY_SERVICE_PORT_HTTP=80",
+		"GATEWAY_PORT_80_TCP=tcp://10.0.0.1:80",
+		"GATEWAY_PORT_80_TCP_PROTO=tcp",
+		"GATEWAY_PORT_80_TCP_PORT=80",
+		"GATEWAY_PORT_80_TCP_ADDR=10.0.0.1",
+		"AUTH_PORT=tcp://10.0.0.2:80",
 	})
 	if err != nil || c.Port != 8090 {
 		t.Errorf("port %d, %v", c.Port, err)
 	}
-	if err := config.Load(&c, []string{"GATEWAY_PORT=8o90"}); err == nil {
+	if err := settings.Load(&c, []string{"GATEWAY_PORT=8o90"}); err == nil {
 		t.Error("a port that is none was taken")
 	}
-	if err := config.Load(&c, []string{"GATEWAY_ADMN_PORT=80"}); err == nil {
+	if err := settings.Load(&c, []string{"GATEWAY_ADMN_PORT=80"}); err == nil {
 		t.Error("a typo was taken for a service link")
 	}
 }
@@ -124,7 +157,8 @@ func TestATypoInTheFileIsNamed(t *testing.T) {
 	if err := os.WriteFile(path, []byte("server:\n  prot: 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := config.Load(&c, []string{"GATEWAY_CONFIG=" + path}); err == nil || !strings.Contains(err.Error(), `unknown key "server.prot"; did you mean server.port?`) {
+	if err := settings.Load(&c, []string{"GATEWAY_CONFIG=" + path}); err == nil ||
+		!strings.Contains(err.Error(), `unknown key "server.prot"; did you mean server.port?`) {
 		t.Errorf("err = %v", err)
 	}
 }
@@ -146,7 +180,7 @@ func TestAListOfTables(t *testing.T) {
 			t.Fatal(err)
 		}
 		var c sharded
-		if err := config.Load(&c, []string{"GATEWAY_CONFIG=" + path}); err != nil {
+		if err := settings.Load(&c, []string{"GATEWAY_CONFIG=" + path}); err != nil {
 			t.Fatal(name, err)
 		}
 		if diff := cmp.Diff(want, c.Shards); diff != "" {
@@ -154,11 +188,16 @@ func TestAListOfTables(t *testing.T) {
 		}
 	}
 	path := filepath.Join(t.TempDir(), "bad.yaml")
-	if err := os.WriteFile(path, []byte("noetl:\n  shards:\n    - {shard_index: 0, url: 'http://a:1'}\n"), 0o600); err != nil {
+	if err := os.WriteFile(
+		path,
+		[]byte("noetl:\n  shards:\n    - {shard_index: 0, url: 'http://a:1'}\n"),
+		0o600,
+	); err != nil {
 		t.Fatal(err)
 	}
 	var c sharded
-	if err := config.Load(&c, []string{"GATEWAY_CONFIG=" + path}); err != nil || len(c.Shards) == 0 || strings.Contains(c.Shards[0], "http") {
+	if err := settings.Load(&c, []string{"GATEWAY_CONFIG=" + path}); err != nil || len(c.Shards) == 0 ||
+		strings.Contains(c.Shards[0], "http") {
 		t.Errorf("a table with other keys: %v %v", c.Shards, err)
 	}
 }
@@ -166,7 +205,10 @@ func TestAListOfTables(t *testing.T) {
 func TestNamesOfEarlierGateways(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "gateway.toml")
-	if err := os.WriteFile(path, []byte("internal_api_token = \"x\"\n[kv]\nsession_bucket = \"s\"\n[nats]\nusername = \"file\"\n"), 0o600); err != nil {
+	if err := os.WriteFile(
+		path, []byte("internal_api_token = \"x\"\n[kv]\nsession_bucket = \"s\"\n[nats]\nusername = \"file\"\n"),
+		0o600,
+	); err != nil {
 		t.Fatal(err)
 	}
 	var c struct {
@@ -174,16 +216,20 @@ func TestNamesOfEarlierGateways(t *testing.T) {
 		Token string `env:"NOETL_INTERNAL_API_TOKEN" file:"noetl.internal_api_token,internal_api_token"`
 	}
 	environ := []string{"GATEWAY_CONFIG=" + path, "NOETL_KV_ADDR=ehdb:9107", "PATH=/bin"}
-	if err := config.Load(&c, environ); err != nil || c.User != "file" || c.Token != "x" {
+	if err := settings.Load(&c, environ); err != nil || c.User != "file" || c.Token != "x" {
 		t.Errorf("%+v %v", c, err)
 	}
-	if diff := cmp.Diff([]string{"NOETL_KV_ADDR", "kv.session_bucket"}, config.Retired(environ)); diff != "" {
+	if diff := cmp.Diff([]string{"NOETL_KV_ADDR", "kv.session_bucket"}, settings.Retired(environ)); diff != "" {
 		t.Error(diff)
 	}
-	if err := config.Load(&c, []string{"NATS_USER=old"}); err != nil || c.User != "old" {
+	if err := settings.Load(&c, []string{"NATS_USER=old"}); err != nil || c.User != "old" {
 		t.Errorf("%+v %v", c, err)
 	}
-	if err := config.Load(&c, []string{"NATS_ULR=nats://x"}); err == nil || err.Error() != "unknown setting NATS_ULR; did you mean NATS_URL?" {
+	if err := settings.Load(
+		&c,
+		[]string{"NATS_ULR=nats://x"},
+	); err == nil ||
+		err.Error() != "unknown setting NATS_ULR; did you mean NATS_URL?" {
 		t.Errorf("a near miss: %v", err)
 	}
 }

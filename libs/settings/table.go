@@ -1,4 +1,4 @@
-package config
+package settings
 
 import (
 	"fmt"
@@ -54,7 +54,9 @@ func Table(w io.Writer, effective bool, structs ...any) error {
 		if len(r.Keys) > 0 {
 			key = "`" + strings.Join(r.Keys, "`, `") + "`"
 		}
-		if _, err := fmt.Fprintf(w, "| `%s` | %s | %s | %s |\n", strings.Join(r.Names, "`, `"), key, value, r.Doc); err != nil {
+		if _, err := fmt.Fprintf(
+			w, "| `%s` | %s | %s | %s |\n", strings.Join(r.Names, "`, `"), key, value, r.Doc,
+		); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package config_test
+package settings_test
 
 import (
 	"os"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/noetl/gateway/libs/config"
+	"github.com/noetl/gateway/libs/settings"
 )
 
 func TestAFileHasABound(t *testing.T) {
@@ -15,13 +15,13 @@ func TestAFileHasABound(t *testing.T) {
 	if err := os.WriteFile(path, []byte("12345"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if text, err := config.ReadFile(path, 5); string(text) != "12345" || err != nil {
+	if text, err := settings.ReadFile(path, 5); string(text) != "12345" || err != nil {
 		t.Errorf("%q %v", text, err)
 	}
-	if _, err := config.ReadFile(path, 4); err == nil || !strings.Contains(err.Error(), "larger than 4 bytes") {
+	if _, err := settings.ReadFile(path, 4); err == nil || !strings.Contains(err.Error(), "larger than 4 bytes") {
 		t.Errorf("%v", err)
 	}
-	if _, err := config.ReadFile(path+"x", 4); !os.IsNotExist(err) {
+	if _, err := settings.ReadFile(path+"x", 4); !os.IsNotExist(err) {
 		t.Errorf("%v", err)
 	}
 }

@@ -1,12 +1,13 @@
-// Package config fills one settings struct from its tags, a file and the environment, and
+// Package settings fills one settings struct from its tags, a file and the environment, and
 // prints the table of what it read.
 //
 // Tags of a field: env (comma list, first name wins, required), file (dotted key in the
 // settings file, comma list likewise), default, unit ("s", "ms": a bare number is that unit), secret ("true"),
-// doc, table (of a list that a file may hold as tables: the two keys of a table, which become
+// doc (where settings.txt, which has the meaning of each setting, does not fit), table (of a list that a file may hold
+// as tables: the two keys of a table, which become
 // name=value). Field types: string, bool, int, int64, time.Duration, []string (comma list), and
 // structs of these. Precedence: environment, file, default.
-package config
+package settings
 
 import (
 	"errors"
@@ -26,8 +27,6 @@ import (
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
-
-	"github.com/noetl/gateway/libs/contract/settings"
 )
 
 // FileSetting names the setting that names the settings file.
@@ -118,8 +117,16 @@ func describe(v reflect.Value) ([]Setting, error) {
 		switch {
 		case tagged:
 			rows = append(rows, Setting{
-				Names: strings.Split(env, ","), Keys: split(field.Tag.Get("file")), Default: field.Tag.Get("default"),
-				Unit: field.Tag.Get("unit"), Secret: field.Tag.Get("secret") == "true", Doc: field.Tag.Get("doc"), table: field.Tag.Get("table"), value: value,
+				Names:   strings.Split(env, ","),
+				Keys:    split(field.Tag.Get("file")),
+				Default: field.Tag.Get("default"),
+				Unit: field.Tag.Get(
+					"unit",
+				),
+				Secret: field.Tag.Get("secret") == "true",
+				Doc:    meaning(field.Tag.Get("doc"), strings.Split(env, ",")[0]),
+				table:  field.Tag.Get("table"),
+				value:  value,
 			})
 		case field.Type.Kind() == reflect.Struct:
 			inner, err := describe(value)
@@ -129,10 +136,18 @@ func describe(v reflect.Value) ([]Setting, error) {
 			rows = append(rows, inner...)
 		case field.Tag.Get("config") == "-":
 		default:
-			return nil, fmt.Errorf("config: field %s has no env tag", field.Name)
+			return nil, fmt.Errorf("settings: field %s has no env tag", field.Name)
 		}
 	}
 	return rows, nil
+}
+
+// meaning is what the table says of a setting: one tag where a service has words of its own, else those for all.
+func meaning(own, name string) string {
+	if own != "" {
+		return own
+	}
+	return meanings[name]
 }
 
 // split reads a comma list of a tag; an empty tag is none.
@@ -145,16 +160,19 @@ func split(tag string) []string {
 
 // serviceLink matches what Kubernetes puts into the environment of every pod in the namespace
 // of a Service that is named gateway or the like (kubernetes.io, "Accessing the Service").
-var serviceLink = regexp.MustCompile(`_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`)
+var serviceLink = regexp.MustCompile(
+	`_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`,
+)
 
 // isServiceLink reports what Kubernetes sets and no person: for a Service named gateway also
 // GATEWAY_PORT, to tcp://10.0.0.1:80.
 func isServiceLink(name, value string) bool {
-	return serviceLink.MatchString(name) || strings.HasSuffix(name, "_PORT") && (strings.HasPrefix(value, "tcp://") || strings.HasPrefix(value, "udp://"))
+	return serviceLink.MatchString(name) ||
+		strings.HasSuffix(name, "_PORT") && (strings.HasPrefix(value, "tcp://") || strings.HasPrefix(value, "udp://"))
 }
 
 func hint(name string) string {
-	if near := settings.Nearest(name); near != "" {
+	if near := Nearest(name); near != "" {
 		return "; did you mean " + near + "?"
 	}
 	return ""
@@ -166,11 +184,11 @@ func unknown(env map[string]string) []error {
 	var problems []error
 	for name, value := range env {
 		switch {
-		case settings.Known(name) || settings.Retired(name) || isServiceLink(name, value):
-		case settings.Ours(name):
+		case Known(name) || IsRetired(name) || isServiceLink(name, value):
+		case Ours(name):
 			problems = append(problems, fmt.Errorf("unknown setting %s%s", name, hint(name)))
 		default:
-			if near, ok := settings.NearMiss(name); ok {
+			if near, ok := NearMiss(name); ok {
 				problems = append(problems, fmt.Errorf("unknown setting %s; did you mean %s?", name, near))
 			}
 		}
@@ -186,7 +204,7 @@ func Retired(environ []string) []string {
 	path := ""
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")
-		if settings.Retired(name) {
+		if IsRetired(name) {
 			names = append(names, name)
 		}
 		if name == FileSetting {
@@ -195,7 +213,7 @@ func Retired(environ []string) []string {
 	}
 	if k, err := load(path); path != "" && err == nil {
 		for _, key := range k.Keys() {
-			if settings.Retired(key) {
+			if IsRetired(key) {
 				names = append(names, key)
 			}
 		}
@@ -235,8 +253,9 @@ func readFile(path string, rows []Setting) (map[string]string, error) {
 	values := make(map[string]string)
 	var problems []error
 	for _, key := range k.Keys() {
-		known := settings.Known(key) || settings.KnownKey(key) || slices.ContainsFunc(rows, func(r Setting) bool { return slices.Contains(r.Keys, key) })
-		if settings.Retired(key) {
+		known := Known(key) || KnownKey(key) ||
+			slices.ContainsFunc(rows, func(r Setting) bool { return slices.Contains(r.Keys, key) })
+		if IsRetired(key) {
 			continue
 		}
 		if !known {
