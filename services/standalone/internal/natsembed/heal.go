@@ -17,6 +17,9 @@ import (
 const (
 	// healEvery is how often the server is looked at.
 	healEvery = time.Second
+	// healAfter is how many looks in succession must find it ill: a stream that is being created is on the disk before
+	// the server's health check knows it, and a restart would interrupt everybody for nothing.
+	healAfter = 3
 	// healRoom is how much must be free before the server is started again: with less it would stop again immediately.
 	healRoom = 16 << 20
 )
@@ -37,8 +40,13 @@ func (s *Server) Probe(context.Context) error {
 // heal starts the server again when it has stopped storing and there is room. A stream of NATS whose write has
 // failed once fails for good, whatever is free later, and JetStream that gave up does not come back; starting it
 // again is what NATS has for that. Its clients reconnect.
-func (s *Server) heal(ctx context.Context) {
-	cause := storing(s.current())
+// cause is what the server's health check says, nil when all is well.
+func (s *Server) heal(ctx context.Context, cause error) {
+	if cause == nil {
+		s.looks = 0
+	} else if s.looks++; s.looks < healAfter {
+		return
+	}
 	s.mu.Lock()
 	first := cause != nil && s.sick == nil
 	s.sick = cause
@@ -59,6 +67,7 @@ func (s *Server) heal(ctx context.Context) {
 		s.logger.ErrorContext(ctx, "the embedded NATS server could not be started again, trying again", "err", err)
 		return
 	}
+	s.looks = 0
 	s.mu.Lock()
 	s.sick = nil
 	s.mu.Unlock()

@@ -23,6 +23,8 @@ type Server struct {
 
 	mu   sync.Mutex
 	srv  *server.Server
+	looks int // that found it ill, in succession; of the goroutine of Run alone
+
 	sick error // why nothing is stored, nil while all is well
 }
 
@@ -118,7 +120,7 @@ func (s *Server) Run(ctx context.Context) error {
 			s.Stop()
 			return nil
 		case <-tick.C:
-			s.heal(ctx)
+			s.heal(ctx, storing(s.current()))
 		}
 	}
 }
