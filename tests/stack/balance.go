@@ -3,6 +3,7 @@ package stack
 import (
 	"io"
 	"net"
+	"sync"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -40,13 +41,23 @@ func balance(tb testing.TB, targets ...string) string {
 					return
 				}
 				defer func() { _ = out.Close() }()
-				go func() {
-					_, _ = io.Copy(out, in)
-					_ = out.Close()
-				}()
-				_, _ = io.Copy(in, out)
+				// A side that has said all may still be listening: HTTP servers half-close after an early answer.
+				var directions sync.WaitGroup
+				directions.Go(func() { pass(out, in) })
+				directions.Go(func() { pass(in, out) })
+				directions.Wait()
 			}()
 		}
 	}()
 	return "http://" + ln.Addr().String()
+}
+
+// pass copies one direction to its end and hands that end on. A broken one breaks both.
+func pass(to, from net.Conn) {
+	_, err := io.Copy(to, from)
+	if half, ok := to.(*net.TCPConn); ok && err == nil {
+		_ = half.CloseWrite()
+		return
+	}
+	_, _ = to.Close(), from.Close()
 }
