@@ -27,9 +27,9 @@ const (
 	Unsupported                 // a media type or method that is not spoken here
 	RateLimited                 // too many; retry after a while
 	BadGateway                  // NoETL or an issuer answered nonsense or could not be reached
-	Unavailable                 // a dependency or a part is away, retry later
+	Unavailable                 // a dependency or a part is unavailable: try again later
 	Timeout                     // the upstream took longer than it may
-	Canceled                    // the caller went away
+	Canceled                    // the caller left
 	TooSlow                     // the caller took too long to send its request
 	kinds                       // how many there are; keep last
 )
@@ -202,7 +202,7 @@ func KindOf(err error) (Kind, bool) {
 	return Of(err).Kind, true
 }
 
-// Outage reports whether err says that a dependency is away, as against a refusal. Breakers,
+// Outage reports whether err says that a dependency is unavailable, as against a refusal. Breakers,
 // retries and grace periods ask this, and nothing else.
 func Outage(err error) bool {
 	kind, failed := KindOf(err)

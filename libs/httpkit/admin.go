@@ -123,9 +123,9 @@ const probeTimeout = 2 * time.Second
 // way to keep the dependencies busy.
 const readinessAge = 500 * time.Millisecond
 
-// Readiness runs all checks at once, or returns what they said a moment ago.
+// Readiness runs all checks concurrently, or returns what they said a moment ago.
 func (h *Health) Readiness(ctx context.Context) Status {
-	// Whoever balances load must hear of a stop at once, not after a dependency's time-out.
+	// Whoever balances load must hear of a stop immediately, not after a dependency's time-out.
 	if !h.draining.Load() {
 		h.refresh(ctx)
 	}

@@ -60,7 +60,7 @@ func (x *exchange) came(n int, took time.Duration, err error) {
 	x.credit = max(x.credit, time.Nanosecond) // 0 is no deadline
 }
 
-// expect moves the deadline of reading to a time from now; 0 takes it away. It needs the lock. No error matters: a
+// expect moves the deadline of reading to a time from now; 0 removes it. It needs the lock. No error matters: a
 // deadline could be set before.
 func (x *exchange) expect(within time.Duration) {
 	var deadline time.Time

@@ -15,14 +15,14 @@ import (
 	"github.com/noetl/gateway/libs/httpkit"
 )
 
-// What /readyz says is in the metrics too, for alerts: which dependency is away, and whether the
+// What /readyz says is in the metrics too, for alerts: which dependency is unavailable, and whether the
 // process takes traffic.
 func TestChecksAreMetrics(t *testing.T) {
 	t.Parallel()
 	h := &httpkit.Health{}
 	h.Add(
 		httpkit.Check{Name: "nats", Critical: true, Probe: func(context.Context) error { return nil }},
-		httpkit.Check{Name: "noetl", Probe: func(context.Context) error { return errors.New("away") }},
+		httpkit.Check{Name: "noetl", Probe: func(context.Context) error { return errors.New("unavailable") }},
 	)
 	admin := httpkit.Admin(h, prometheus.NewRegistry(), false)
 	metrics := func() string {
@@ -78,7 +78,7 @@ func TestACheckThatBeginsToFailIsInTheLog(t *testing.T) {
 	}
 }
 
-// A draining process says so at once, and ends the connections of those who come.
+// A draining process says so immediately, and ends the connections of those who come.
 func TestADrainingProcessSendsItsClientsAway(t *testing.T) {
 	t.Parallel()
 	h := &httpkit.Health{}

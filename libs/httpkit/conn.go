@@ -19,7 +19,7 @@ const writeWait = 10 * time.Second
 // writeLeast is what a peer must take within writeWait, in bytes, to count as slow and not as stuck.
 const writeLeast = 4 << 10
 
-// A connection that ends while its peer still sends is read on for a while, and what comes is thrown away: to close
+// A connection that ends while its peer still sends is read on for a while, and what comes is discarded: to close
 // it would reset it, and the peer would lose the answer that says why (RFC 9112, section 9.6). A peer that sends
 // more, or for longer, loses it.
 const (
@@ -193,7 +193,7 @@ func (c *conn) drained() bool {
 //nolint:gochecknoglobals // memory that lingering connections share
 var lingerBuffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
 
-// drain throws away what the peer still sends, and closes the connection when it has ended, or sent enough.
+// drain discards what the peer still sends, and closes the connection when it has ended, or sent enough.
 func (c *conn) drain() {
 	defer c.leave()
 	defer func() { _ = c.Conn.Close() }()

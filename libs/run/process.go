@@ -206,7 +206,7 @@ func closedForGood(nc *nats.Conn) error {
 }
 
 // neighbourPatience is how long the ready line waits for dependencies that are not critical: those
-// that start beside this process need a moment, and those that are away must not hold it up.
+// that start beside this process need a moment, and those that are unavailable must not hold it up.
 const neighbourPatience = 2 * time.Second
 
 // Announce calls announce when the critical dependencies are there for the first time, and the

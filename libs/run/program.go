@@ -82,7 +82,7 @@ type Tool struct {
 var ErrUsage = errors.New("wrong arguments")
 
 // Main runs the program and returns its exit code: 0 done, 1 failed, 2 wrong usage.
-// INT and TERM end it in good order; a second signal ends it at once.
+// INT and TERM end it in good order; a second signal ends it immediately.
 func (p Program) Main(args []string, stdout, stderr io.Writer) int {
 	verb := ""
 	if len(args) > 0 {
