@@ -149,7 +149,7 @@ func (p *Playbook) ask(ctx context.Context, path string, workload map[string]any
 	requestID := uuid.NewString()
 	expected, err := p.callbacks.Expect(ctx, requestID)
 	if err != nil {
-		return wire.Answer{}, late(ctx, err)
+		return wire.Answer{}, timeoutAsUnavailable(ctx, err)
 	}
 	defer expected.Stop()
 	workload["callback_subject"], workload["request_id"], workload["gateway_url"] = p.callbacks.Subject(
@@ -185,7 +185,7 @@ func (p *Playbook) ask(ctx context.Context, path string, workload map[string]any
 				return wire.CallbackAnswer(body)
 			}
 			p.abandon(ctx, execution, waiting)
-			return wire.Answer{}, late(ctx, ctx.Err())
+			return wire.Answer{}, timeoutAsUnavailable(ctx, ctx.Err())
 		}
 	}
 }
@@ -332,8 +332,8 @@ func domainOf(g auth.Grant) string {
 	return hostOf(g.Identity.Issuer)
 }
 
-// late is the fault for a wait that ended without an answer.
-func late(ctx context.Context, err error) error {
+// timeoutAsUnavailable is the fault for a wait that ended without an answer.
+func timeoutAsUnavailable(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
 		return auth.ErrLate(err)
 	}
