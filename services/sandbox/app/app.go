@@ -23,7 +23,6 @@ import (
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/natsevents"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/sandbox/internal/config"
-	"github.com/noetl/gateway/services/sandbox/internal/endpoints"
 	"github.com/noetl/gateway/services/sandbox/internal/httpapi"
 	"github.com/noetl/gateway/services/sandbox/internal/issuer"
 	"github.com/noetl/gateway/services/sandbox/internal/sandbox"
@@ -85,10 +84,7 @@ func New(ctx context.Context, cfg Config, host run.Host) (*App, error) {
 	service := sandbox.New(deps)
 	closing := make(chan struct{})
 	api.Closing = closing
-	api.Operations = endpoints.New(
-		service,
-		kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "sandbox")},
-	)
+	api.Service, api.Observer = service, kit.NewObserver(tel, "sandbox")
 	server := httpkit.NewServer(
 		"sandbox listener", ln, httpapi.New(api), tel.Logger, sync.OnceFunc(func() { close(closing) }),
 	).Within(host.Bounds, nil)

@@ -15,7 +15,6 @@ import (
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/directory"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/feedlog"
-	"github.com/noetl/gateway/services/sandbox/internal/endpoints"
 	"github.com/noetl/gateway/services/sandbox/internal/httpapi"
 	"github.com/noetl/gateway/services/sandbox/internal/issuer"
 	"github.com/noetl/gateway/services/sandbox/internal/sandbox"
@@ -52,10 +51,7 @@ func newServerOf(tb testing.TB, g sandbox.Generation, rerun bool) (*httptest.Ser
 		log := feedlog.New()
 		deps.Events, api.Feed = log, log
 	}
-	api.Operations = endpoints.New(
-		sandbox.New(deps),
-		kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "sandbox")},
-	)
+	api.Service, api.Observer = sandbox.New(deps), kit.NewObserver(tel, "sandbox")
 	srv := httptest.NewServer(httpapi.New(api))
 	tb.Cleanup(srv.Close)
 	tb.Cleanup(func() { close(closing) })
