@@ -14,7 +14,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/noetl/gateway/libs/fault"
-	"github.com/noetl/gateway/libs/kit"
 )
 
 // DefaultMaxBody bounds a JSON body of our own routes, in bytes.
@@ -52,19 +51,6 @@ func HandleWith[In, Out any](
 			func(ctx context.Context, err error, w http.ResponseWriter) { fail(ctx, w, err) },
 		),
 	)
-}
-
-// Mount is [Handle] for an operation that a service keeps in a set.
-func Mount[In, Out any](op kit.Operation[In, Out], decode Decoder[In], encode Encoder[Out]) http.Handler {
-	return Handle(op.Call, decode, encode)
-}
-
-// MountWith is [HandleWith] for an operation that a service keeps in a set.
-func MountWith[In, Out any](
-	op kit.Operation[In, Out], decode Decoder[In], encode Encoder[Out],
-	fail func(context.Context, http.ResponseWriter, error),
-) http.Handler {
-	return HandleWith(op.Call, decode, encode, fail)
 }
 
 // JSON encodes an output with status 200.

@@ -15,21 +15,11 @@ import (
 func Bind[In, Out any](
 	o Observer, name string, l Limits, use func(context.Context, In) (Out, error),
 ) func(context.Context, In) (Out, error) {
-	return bind(name, use, standard(o, l))
-}
-
-// middleware wraps the endpoint of the operation named op.
-type middleware func(op string, next endpoint.Endpoint) endpoint.Endpoint
-
-// bind is the one place where the types of an operation are hidden. The first middleware is the outermost.
-func bind[In, Out any](
-	name string, use func(context.Context, In) (Out, error), list []middleware,
-) func(context.Context, In) (Out, error) {
-	ep := func(ctx context.Context, request any) (any, error) {
+	var ep endpoint.Endpoint = func(ctx context.Context, request any) (any, error) { // the one place where types are hidden
 		in, _ := request.(In) // it is what the function below was given; a nil interface stays nil
 		return use(ctx, in)
 	}
-	for _, wrap := range slices.Backward(list) {
+	for _, wrap := range slices.Backward(standard(o, l)) {
 		ep = wrap(name, ep)
 	}
 	return func(ctx context.Context, in In) (Out, error) {
@@ -42,3 +32,6 @@ func bind[In, Out any](
 		return out, nil
 	}
 }
+
+// middleware wraps the endpoint of the operation named op.
+type middleware func(op string, next endpoint.Endpoint) endpoint.Endpoint

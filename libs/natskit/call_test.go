@@ -149,7 +149,7 @@ func TestNobodyThereIsUnavailable(t *testing.T) {
 	n := testkit.StartNATS(t)
 	c := natskit.NewClient(n.Connect(t), telemetry.Nop("test"))
 	_, err := natskit.Call[string, string](t.Context(), c, "auth", "nobody", "")
-	if f := fault.Of(err); f.Kind != fault.Unavailable || f.Code != "auth_away" {
+	if f := fault.Of(err); f.Kind != fault.Unavailable || f.Code != "auth_unavailable" {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

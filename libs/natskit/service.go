@@ -50,11 +50,6 @@ func Handle[In, Out any](
 	}
 }
 
-// Mount is [Handle] for an operation that a service keeps in a set. limit is a second bound beside its own.
-func Mount[In, Out any](subject string, limit int, op kit.Operation[In, Out]) Endpoint {
-	return Handle(kit.Observer{}, subject, op.Name(), kit.Limits{Concurrency: limit}, op.Call)
-}
-
 // Service is a [run.Component]: a micro service with its endpoints, in the queue group that
 // all replicas share. The nats CLI sees it (nats micro ls, info, stats).
 type Service struct {

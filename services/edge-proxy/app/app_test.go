@@ -336,7 +336,7 @@ func TestDeliveriesArePassedToIngress(t *testing.T) {
 		t.Errorf("%d %s %v", got.status, got.body, got.header)
 	}
 	w.ingress.Close()
-	w.send("POST", "/ingress/orders", "{}").refused(t, "ingress away", 503, "ingress_away")
+	w.send("POST", "/ingress/orders", "{}").refused(t, "ingress unavailable", 503, "ingress_unavailable")
 }
 
 func TestNATSAwayAndBack(t *testing.T) {
@@ -398,7 +398,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 				if c.Status != "ok" {
 					bad[name] = true
 					if strings.Contains(c.Error, "127.0.0.1") {
-						t.Errorf("readiness gives an address away: %s", c.Error)
+						t.Errorf("readiness shows an address: %s", c.Error)
 					}
 				}
 			}
@@ -421,7 +421,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 			t.Errorf("%s: %d %s", path, got.status, got.body)
 		}
 	}
-	w.send("GET", "/events", "").refused(t, "event-fanout away", 503, "event-fanout_away")
+	w.send("GET", "/events", "").refused(t, "event-fanout unavailable", 503, "event-fanout_unavailable")
 	if got := w.send("GET", "/", ""); got.status != 200 || !strings.Contains(got.body, "<!doctype html>") {
 		t.Errorf("the page: %d", got.status)
 	}

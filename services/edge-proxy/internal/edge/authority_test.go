@@ -245,7 +245,7 @@ func TestEverythingIsAskedFor(t *testing.T) {
 			}
 		}
 	}
-	w.auth.Fail(fault.New(fault.Unavailable, "auth_away", "try again"))
+	w.auth.Fail(fault.New(fault.Unavailable, "auth_unavailable", "try again"))
 	if _, err := w.pass(t, w.caller, "GET executions/1", ""); !fault.Outage(err) {
 		t.Errorf("an outage of auth: %v", err)
 	}

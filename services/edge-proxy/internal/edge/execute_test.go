@@ -171,9 +171,9 @@ func TestWhatCannotBeExpectedIsNotStarted(t *testing.T) {
 	if _, err := w.execute(t.Context(), "foreign", nil); fault.Of(err).Kind != fault.Denied {
 		t.Errorf("somebody else's client: %v", err)
 	}
-	w.pending.Fail("expect", fault.New(fault.Unavailable, "event-fanout_away", "away"))
+	w.pending.Fail("expect", fault.New(fault.Unavailable, "event-fanout_unavailable", "unavailable"))
 	if _, err := w.execute(t.Context(), "c1", nil); fault.Of(err).Kind != fault.Unavailable {
-		t.Errorf("event-fanout away: %v", err)
+		t.Errorf("event-fanout is unavailable: %v", err)
 	}
 	if n := len(w.noetl.Started()); n != 0 {
 		t.Errorf("%d executions", n)
@@ -262,7 +262,7 @@ func TestEnforcedAccess(t *testing.T) {
 	if err := rerun("404"); fault.Of(err) == nil || fault.Of(err).Kind != fault.NotFound {
 		t.Errorf("rerun of nothing: %v", err)
 	}
-	w.auth.Fail(fault.New(fault.Unavailable, "auth_away", "away"))
+	w.auth.Fail(fault.New(fault.Unavailable, "auth_unavailable", "unavailable"))
 	w.auth.Grant("demo/echo")
 	if _, err := w.execute(t.Context(), "c1", nil); fault.Of(err) == nil || fault.Of(err).Kind != fault.Unavailable {
 		t.Errorf("a check that fails is not an allow: %v", err)
@@ -312,7 +312,7 @@ func TestBadRequestsCallNobody(t *testing.T) {
 }
 
 // The auth playbooks turn a token that nobody verified into a session: a user who may start one
-// is whoever they like (fault 1 of the system that this replaces, by the back door).
+// is whoever they like (fault 1 of the system that this replaces, by a way around).
 func TestTheAuthPlaybooksAreNotForCallers(t *testing.T) {
 	for _, name := range []string{"api/auth0_login", "/api/auth0_login", "api//auth0_login/", "API/Auth0_Login", " api/auth0_login ", "api/./auth0_login", "api\\auth0_login"} {
 		w := newWorld(func(d *edge.Deps) { d.Reserved = noetlwire.Reserved{"api/auth0_login"} })

@@ -18,7 +18,7 @@ func refusals() []*fault.Error {
 	return []*fault.Error{
 		fault.New(fault.Unauthenticated, "token_expired", "the token has expired"),
 		fault.New(fault.Denied, "no_access", "no access"),
-		fault.New(fault.Unavailable, "noetl_away", "NoETL is away").After(3 * time.Second),
+		fault.New(fault.Unavailable, "noetl_unavailable", "NoETL is unavailable").After(3 * time.Second),
 		fault.New(fault.RateLimited, "busy", "too many").After(time.Second),
 	}
 }

@@ -25,7 +25,7 @@ func (a *API) EndEarlierSessions(r *http.Request, now string) {
 	}
 }
 
-// serveLogout ends the caller's session and takes the cookies away, also those of a session that had
+// serveLogout ends the caller's session and removes the cookies, also those of a session that had
 // ended before.
 func (a *API) serveLogout(w http.ResponseWriter, r *http.Request) {
 	token := sessions.TokenOf(r)
@@ -56,7 +56,7 @@ func (a *API) serveLogout(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// decodeRevoke reads whose sessions to end; the asker is who calls.
+// decodeRevoke reads whose sessions to end; they must be the caller's, unless an administrator calls.
 func decodeRevoke(r *http.Request) (authwire.RevokeRequest, error) {
 	members, err := httpkit.DecodeJSON[map[string]json.RawMessage](maxAuthBody)(r)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
 )
 
-func TestLogoutTakesTheCookiesAway(t *testing.T) {
+func TestLogoutRemovesTheCookies(t *testing.T) {
 	auth := &edgetest.Auth{}
 	h, near := authRoutes(auth, nil)
 	session := auth.Add(authwire.User{UserID: 7})
@@ -63,7 +63,7 @@ func TestRevoke(t *testing.T) {
 	user := authwire.User{UserID: 9007199254740993, Email: "u@example.com"}
 	first, second, third := auth.Add(user), auth.Add(user), auth.Add(user)
 	for _, c := range []struct {
-		asker, body string
+		caller, body string
 		status      int
 		want        string
 	}{
@@ -77,8 +77,8 @@ func TestRevoke(t *testing.T) {
 		{"Bearer " + third, `{}`, 401, `"invalid_session"`},
 	} {
 		headers := []string{"Content-Type", "application/json"}
-		if c.asker != "" {
-			headers = append(headers, "Authorization", c.asker)
+		if c.caller != "" {
+			headers = append(headers, "Authorization", c.caller)
 		}
 		if rec := ask(
 			t,

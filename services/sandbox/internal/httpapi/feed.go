@@ -63,7 +63,7 @@ func serveFeed(w http.ResponseWriter, r *http.Request, log Feed, closing <-chan 
 	}
 }
 
-// unsigned is a number, 0 for what is none.
+// unsigned is a number, 0 for any other text.
 func unsigned(text string) uint64 {
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {

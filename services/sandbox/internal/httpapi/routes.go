@@ -117,7 +117,7 @@ func clean(r *http.Request) bool {
 	return path.Clean(sent) == strings.TrimSuffix(sent, "/")
 }
 
-// short is a text that strangers sent, for an answer or a log line.
+// short is a text that somebody sent, for an answer or a log line.
 func short(s string) string {
 	if len(s) > 120 {
 		return s[:120] + "…"

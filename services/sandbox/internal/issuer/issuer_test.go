@@ -95,7 +95,7 @@ func TestACodeIsRedeemedOnce(t *testing.T) {
 	wantCode(t, err, issuer.InvalidGrant)
 }
 
-func TestACodeIsRedeemedOnceByManyAtOnce(t *testing.T) {
+func TestACodeIsRedeemedOnceByManyConcurrently(t *testing.T) {
 	i := newIssuer(t)
 	c := code(t, i)
 	var wins sync.Map

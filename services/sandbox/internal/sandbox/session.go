@@ -43,7 +43,7 @@ func sessionMAC(body string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// parseSession returns the session that a token carries, expired or not, and false for what is none.
+// parseSession returns the session that a token carries, expired or not, and false if it carries none.
 func (d *Directory) parseSession(token string) (session, bool) {
 	cut := strings.LastIndexByte(token, '_')
 	if cut < 0 || !hmac.Equal([]byte(sessionMAC(token[:cut])), []byte(token[cut+1:])) {

@@ -59,7 +59,7 @@ func (f *Frames) Open(ctx context.Context, in edge.FramesRequest) (<-chan edge.F
 			return nil, ctx.Err()
 		}
 		return nil, fault.Wrap(
-			err, fault.Unavailable, "event-fanout_away", "the event-fanout service is not available; try again",
+			err, fault.Unavailable, "event-fanout_unavailable", "the event-fanout service is not available; try again",
 		)
 	}
 	if resp.StatusCode != http.StatusOK {

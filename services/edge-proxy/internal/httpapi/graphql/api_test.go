@@ -132,7 +132,7 @@ func (a *api) world(line string) {
 		_, _ = a.noetl.Execute(context.Background(), noetlwire.ExecuteRequest{Path: "demo/echo"})
 	case "NoETL refuses":
 		a.noetl.Fail(fault.New(fault.Invalid, "noetl_422", "NoETL: unknown playbook"))
-	case "NoETL is away":
+	case "NoETL is unavailable":
 		a.noetl.Fail(
 			fault.Wrap(
 				errors.New("dial tcp 10.0.0.1:8082: refused"), fault.BadGateway, "noetl_unreachable",
@@ -149,7 +149,7 @@ func (a *api) world(line string) {
 }
 
 // Each golden file holds the rule in its first line, then the world, the request, and what
-// NoETL is asked and the client is answered. UPDATE_GOLDEN=1 writes the answers anew.
+// NoETL is asked and the client is answered. UPDATE_GOLDEN=1 writes the answers again.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.golden")
 	if err != nil || len(files) < 15 {
@@ -185,7 +185,7 @@ func TestGolden(t *testing.T) {
 			)
 			for _, secret := range []string{"10.0.0.1", "secret", "goroutine"} {
 				if strings.Contains(rec.Body.String(), secret) {
-					t.Errorf("the reply gives %q away", secret)
+					t.Errorf("the reply shows %q", secret)
 				}
 			}
 			if os.Getenv("UPDATE_GOLDEN") != "" {

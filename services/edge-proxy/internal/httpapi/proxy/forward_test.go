@@ -42,7 +42,7 @@ func TestForwardStripsNothingButWhatIsForged(t *testing.T) {
 	}
 	up.Close()
 	got = send(t, "GET", srv.URL+"/events", "")
-	got.refused(t, "away", 503, "event-fanout_away")
+	got.refused(t, "unavailable", 503, "event-fanout_unavailable")
 	if strings.Contains(got.body, "127.0.0.1") || got.header.Get("Retry-After") == "" {
 		t.Errorf("%s %v", got.body, got.header)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/proxy"
 )
 
-// Servers behind NoETL's door believe headers that say who calls, and read names with other characters than letters,
+// Servers behind NoETL's listener believe headers that say who calls, and read names with other characters than letters,
 // digits and hyphens as other names.
 func TestNoHeaderThatActsForSomebodyPasses(t *testing.T) {
 	t.Parallel()

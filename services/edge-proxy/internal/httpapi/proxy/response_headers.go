@@ -185,7 +185,7 @@ func (w *joinedWriter) FlushError() error {
 func (w *joinedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // publicLocation turns a redirect inside NoETL's API into one inside /noetl/. One that leads
-// elsewhere on NoETL's host would give an internal address away, so only its path is kept.
+// elsewhere on NoETL's host would show an internal address, so only its path is kept.
 func (p *Proxy) publicLocation(from *url.URL, location string) string {
 	target, err := from.Parse(location)
 	if err != nil {

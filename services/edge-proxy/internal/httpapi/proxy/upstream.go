@@ -28,12 +28,12 @@ const (
 //nolint:gochecknoglobals // a constant table
 var retryWaits = [...]time.Duration{100 * time.Millisecond, 300 * time.Millisecond}
 
-// errBreaker is what a call gets while NoETL is known to be away.
+// errBreaker is what a call gets while NoETL is known to be unreachable.
 var errBreaker = fault.New(fault.BadGateway, "noetl_unreachable", "Proxy request failed: NoETL cannot be reached").
 	After(breakerPause)
 
 // Upstream is the transport to NoETL's servers with what an unreliable one needs: idempotent
-// calls that never reached it are made again, and one that is away is left alone for a while.
+// calls that never reached it are made again, and one that is unreachable is left alone for a while.
 // It is safe for concurrent use.
 type Upstream struct {
 	next     http.RoundTripper

@@ -104,7 +104,7 @@ func TestTheBreaker(t *testing.T) {
 			_ = call(t, u, "POST", "")
 		}
 		if n := next.calls.Load(); n != 20 {
-			t.Errorf("%d calls reached a server that is away", n)
+			t.Errorf("%d calls reached a server that is down", n)
 		}
 		next.fail(errReset, 0) // it is back
 		<-time.After(4 * time.Second)
@@ -164,7 +164,7 @@ func TestAnAnswerThatFallsSilentEnds(t *testing.T) {
 	}
 }
 
-// A stranger's X-Forwarded-For is not passed on to the other services; the client's address is.
+// A client's own X-Forwarded-For is not passed on to the other services; its address is.
 func TestForwardSaysWhoTheClientIs(t *testing.T) {
 	t.Parallel()
 	neighbour := upstream(t, func(w http.ResponseWriter, r *http.Request) {
@@ -260,7 +260,7 @@ func TestStreamsEndWithTheirSession(t *testing.T) {
 	}
 }
 
-func TestInformationalAnswersTakeNoHeaderAway(t *testing.T) {
+func TestInformationalAnswersRemoveNoHeader(t *testing.T) {
 	t.Parallel()
 	up := upstream(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", "</secret.css>; rel=preload")

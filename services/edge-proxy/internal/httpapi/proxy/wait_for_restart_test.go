@@ -42,7 +42,7 @@ func TestAStreamWaitsForAReplicaThatRestarts(t *testing.T) {
 			}
 			return answer(200, false)
 		}, 200, 1, 2 * time.Second},
-		"it stays away":         {"GET", "/events", func(int, time.Duration) (*http.Response, error) { return nil, errors.New("refused") }, 0, 10 * time.Second, 11 * time.Second},
+		"it stays down":         {"GET", "/events", func(int, time.Duration) (*http.Response, error) { return nil, errors.New("refused") }, 0, 10 * time.Second, 11 * time.Second},
 		"an outage behind it":   {"GET", "/events", func(int, time.Duration) (*http.Response, error) { return answer(503, false) }, 503, 0, 0},
 		"no session":            {"GET", "/events", func(int, time.Duration) (*http.Response, error) { return answer(401, true) }, 401, 0, 0},
 		"a ticket is no stream": {"POST", "/events/ticket", func(int, time.Duration) (*http.Response, error) { return nil, errors.New("refused") }, 0, 0, 0},

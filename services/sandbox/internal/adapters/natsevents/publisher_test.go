@@ -87,7 +87,7 @@ func TestConformance(t *testing.T) {
 						return lines
 					},
 					Break: func(*testing.T) { n.Stop() },
-					Mend:  func(t *testing.T) { t.Helper(); n.Start(t) },
+					Repair:  func(t *testing.T) { t.Helper(); n.Start(t) },
 				}
 			})
 		})
