@@ -226,7 +226,8 @@ func TestFromLoginToLogout(t *testing.T) {
 	bearer := []string{"Authorization", "Bearer " + login.SessionToken, "Content-Type", "application/json"}
 
 	// GraphQL: expected before NoETL is called, bound after.
-	query := `{"query":"mutation($v: JSON!){executePlaybook(name:\"demo/echo\",variables:$v,clientId:\"c1\"){executionId requestId}}","variables":{"v":{"n":12345678901234567890}}}`
+	query := `{"query":"mutation($v: JSON!){executePlaybook(name:\"demo/echo\",variables:$v,` +
+		`clientId:\"c1\"){executionId requestId}}","variables":{"v":{"n":12345678901234567890}}}`
 	out := w.send("POST", "/graphql", query, bearer...)
 	var reply struct {
 		Data struct {
@@ -316,10 +317,21 @@ func TestOtherAuthRoutes(t *testing.T) {
 	w.auth.Grant("demo/echo")
 	token := w.auth.Add(authwire.User{UserID: 7, Email: "u@example.com"})
 	for name, c := range map[string]struct{ path, body, want string }{
-		"valid":   {"/api/auth/validate", `{"session_token":"` + token + `"}`, `"valid":true`},
-		"invalid": {"/api/auth/validate", `{"session_token":"x"}`, `{"valid":false,"user":null,"expires_at":null,"message":"invalid"}`},
-		"allowed": {"/api/auth/check-access", `{"session_token":"` + token + `","playbook_path":"demo/echo","permission_type":"execute"}`, `"allowed":true`},
-		"denied":  {"/api/auth/check-access", `{"session_token":"` + token + `","playbook_path":"demo/fail","permission_type":"execute"}`, `"allowed":false`},
+		"valid": {"/api/auth/validate", `{"session_token":"` + token + `"}`, `"valid":true`},
+		"invalid": {
+			"/api/auth/validate", `{"session_token":"x"}`,
+			`{"valid":false,"user":null,"expires_at":null,"message":"invalid"}`,
+		},
+		"allowed": {
+			"/api/auth/check-access",
+			`{"session_token":"` + token + `","playbook_path":"demo/echo","permission_type":"execute"}`,
+			`"allowed":true`,
+		},
+		"denied": {
+			"/api/auth/check-access",
+			`{"session_token":"` + token + `","playbook_path":"demo/fail","permission_type":"execute"}`,
+			`"allowed":false`,
+		},
 	} {
 		if got := w.send("POST", c.path, c.body); got.status != 200 || !strings.Contains(got.body, c.want) {
 			t.Errorf("%s: %d %s", name, got.status, got.body)

@@ -180,11 +180,12 @@ func (p public) graphQL(
 	}
 }
 
-// forwardToNeighbours adds the routes of the other services; their streams end with closing.
+// forwardToNeighbours adds the routes of the other services; their streams end with closing. Each request that is
+// forwarded has a context of its own.
 func forwardToNeighbours(
 	closing context.Context, mux *http.ServeMux, cfg Config, host run.Host, near Neighbours,
 ) error {
-	events, err := neighbour(near.Events, cfg.EventsURL, "event-fanout", cfg, host) //nolint:contextcheck // each request has its own
+	events, err := neighbour(near.Events, cfg.EventsURL, "event-fanout", cfg, host) //nolint:contextcheck // see above
 	if err != nil {
 		return err
 	}
@@ -192,7 +193,7 @@ func forwardToNeighbours(
 	for _, route := range []string{"/events", "POST /events/ticket", "/ws", "GET /api/results/{request_id}"} {
 		mux.Handle(route, events)
 	}
-	ingress, err := neighbour(near.Ingress, cfg.IngressURL, "ingress", cfg, host) //nolint:contextcheck // each request has its own
+	ingress, err := neighbour(near.Ingress, cfg.IngressURL, "ingress", cfg, host) //nolint:contextcheck // see above
 	if err != nil {
 		return err
 	}
@@ -205,7 +206,8 @@ func forwardToNeighbours(
 		return errors.New("GATEWAY_CALLBACK_URL is this gateway's own GATEWAY_PUBLIC_URL: with " +
 			"GATEWAY_EXPOSE_INTERNAL it would forward callbacks to itself; set it to event-fanout's internal listener")
 	}
-	internal, err := neighbour(near.Internal, cfg.CallbackURL, "event-fanout", cfg, host) //nolint:contextcheck // each request has its own
+	//nolint:contextcheck // see above
+	internal, err := neighbour(near.Internal, cfg.CallbackURL, "event-fanout", cfg, host)
 	if err != nil {
 		return err
 	}

@@ -149,11 +149,21 @@ func TestAFailedStart(t *testing.T) {
 		code string
 		want []string
 	}{
-		"a refusal is abandoned":               {fault.Invalid, "noetl_400", []string{"expect r1", "execute demo/echo", "abandon r1"}},
-		"what was never sent is abandoned":     {fault.BadGateway, noetlwire.CodeUnreachable, []string{"expect r1", "execute demo/echo", "abandon r1"}},
-		"after a broken connection it may run": {fault.BadGateway, "noetl_interrupted", []string{"expect r1", "execute demo/echo"}},
-		"after a server error it may run":      {fault.BadGateway, "noetl_500", []string{"expect r1", "execute demo/echo"}},
-		"after a timeout it may run on":        {fault.Timeout, "noetl_timeout", []string{"expect r1", "execute demo/echo"}},
+		"a refusal is abandoned": {
+			fault.Invalid, "noetl_400", []string{"expect r1", "execute demo/echo", "abandon r1"},
+		},
+		"what was never sent is abandoned": {
+			fault.BadGateway, noetlwire.CodeUnreachable, []string{"expect r1", "execute demo/echo", "abandon r1"},
+		},
+		"after a broken connection it may run": {
+			fault.BadGateway, "noetl_interrupted", []string{"expect r1", "execute demo/echo"},
+		},
+		"after a server error it may run": {
+			fault.BadGateway, "noetl_500", []string{"expect r1", "execute demo/echo"},
+		},
+		"after a timeout it may run on": {
+			fault.Timeout, "noetl_timeout", []string{"expect r1", "execute demo/echo"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()
@@ -314,7 +324,10 @@ func TestBadRequestsCallNobody(t *testing.T) {
 // The auth playbooks turn a token that nobody verified into a session: a user who may start one
 // is whoever they like (fault 1 of the system that this replaces, by a way around).
 func TestTheAuthPlaybooksAreNotForCallers(t *testing.T) {
-	for _, name := range []string{"api/auth0_login", "/api/auth0_login", "api//auth0_login/", "API/Auth0_Login", " api/auth0_login ", "api/./auth0_login", "api\\auth0_login"} {
+	for _, name := range []string{
+		"api/auth0_login", "/api/auth0_login", "api//auth0_login/", "API/Auth0_Login", " api/auth0_login ",
+		"api/./auth0_login", "api\\auth0_login",
+	} {
 		w := newWorld(func(d *edge.Deps) { d.Reserved = noetlwire.Reserved{"api/auth0_login"} })
 		_, err := w.Execute(t.Context(), edge.ExecuteRequest{Caller: w.caller, Name: name})
 		if f := fault.Of(err); f == nil || f.Code != "reserved_playbook" {

@@ -46,7 +46,8 @@ func PerAddress(rates *kit.Rates, next http.Handler) http.Handler {
 	})
 }
 
-// LimitAuthCalls rejects the auth calls of an address that makes too many, but not those that show a session: what others
+// LimitAuthCalls rejects the auth calls of an address that makes too many, but not those that show a session: what
+// others
 // behind the same address send must not keep anybody from logging out.
 func (a *API) LimitAuthCalls(next http.Handler) http.Handler {
 	if a.AuthCalls == nil {

@@ -14,7 +14,8 @@ import (
 	"github.com/noetl/gateway/libs/sessions"
 )
 
-// EndEarlierSessions ends the sessions that a browser had until it logged in: whoever knew their tokens, such as who planted
+// EndEarlierSessions ends the sessions that a browser had until it logged in: whoever knew their tokens, such as who
+// planted
 // the cookie, must not stay in beside it. The login counts also if that fails.
 func (a *API) EndEarlierSessions(r *http.Request, now string) {
 	for _, token := range sessions.CookieTokens(r) {
@@ -43,7 +44,8 @@ func (a *API) serveLogout(w http.ResponseWriter, r *http.Request) {
 	if kind, failed := fault.KindOf(err); !failed || kind == fault.Unauthenticated {
 		for _, name := range []string{sessions.Cookie, sessions.HostCookie} {
 			if _, none := r.Cookie(name); none == nil {
-				gone := HostCookie(name, "", -1) //nolint:gosec // it holds nothing; over http a browser takes no Secure one
+				gone := HostCookie(name, "", -1) //nolint:gosec // it holds nothing; see Secure
+				// Over http a browser takes no cookie that is Secure.
 				gone.Secure = name == sessions.HostCookie || r.TLS != nil
 				http.SetCookie(w, gone)
 			}

@@ -64,8 +64,8 @@ func TestRevoke(t *testing.T) {
 	first, second, third := auth.Add(user), auth.Add(user), auth.Add(user)
 	for _, c := range []struct {
 		caller, body string
-		status      int
-		want        string
+		status       int
+		want         string
 	}{
 		{"", `{"user_id":1}`, 401, `"missing_session"`},
 		{"Bearer " + first, `{"user_id":1}`, 403, `"revoke_denied"`},
@@ -101,14 +101,15 @@ func TestBackchannelLogout(t *testing.T) {
 	h, _ := authRoutes(auth, nil)
 	auth.Add(authwire.User{UserID: 7})
 	form := []string{"Content-Type", "application/x-www-form-urlencoded; charset=utf-8"}
-	for body, status := range map[string]int{"logout_token=bad": 400, "": 400, "logout_token=good&logout_token=good": 400, "logout_token=%zz": 400, "logout_token=" + strings.Repeat("x", 70<<10): 400} {
+	for body, status := range map[string]int{
+		"logout_token=bad": 400, "": 400, "logout_token=good&logout_token=good": 400, "logout_token=%zz": 400,
+		"logout_token=" + strings.Repeat("x", 70<<10): 400,
+	} {
 		rec := ask(t, h, "POST", "/api/auth/backchannel-logout", body, form...)
 		var answer map[string]string
-		if err := json.Unmarshal(
-			rec.Body.Bytes(),
-			&answer,
-		); rec.Code != status || err != nil || answer["error"] != "invalid_request" || answer["error_description"] == "" ||
-			rec.Header().Get("Cache-Control") != "no-store" {
+		err := json.Unmarshal(rec.Body.Bytes(), &answer)
+		if rec.Code != status || err != nil || answer["error"] != "invalid_request" ||
+			answer["error_description"] == "" || rec.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%.40s: %d %s", body, rec.Code, rec.Body)
 		}
 	}
@@ -136,7 +137,10 @@ func TestBackchannelLogout(t *testing.T) {
 
 func TestASelectorThatSelectsNothingEndsNothing(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{`{"email":""}`, `{"emial":"a@b"}`, `{"session_token":""}`, `{"email":" a@b"}`, `{"user_id":""}`, `{"email":null}`, `{"email":7}`, `[]`, `{"user_id":7,"x":1}`} {
+	for _, body := range []string{
+		`{"email":""}`, `{"emial":"a@b"}`, `{"session_token":""}`, `{"email":" a@b"}`, `{"user_id":""}`,
+		`{"email":null}`, `{"email":7}`, `[]`, `{"user_id":7,"x":1}`,
+	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/auth/revoke", strings.NewReader(body))
 		if in, err := httpapi.DecodeRevoke(r); err == nil {
 			t.Errorf("%s: %+v", body, in)

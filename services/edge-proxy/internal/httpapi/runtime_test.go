@@ -27,7 +27,10 @@ func contract(t *testing.T, auth0 httpapi.Auth0) map[string]any {
 func TestTheRuntimeContract(t *testing.T) {
 	t.Parallel()
 	doc := contract(t, httpapi.Auth0{})
-	for _, key := range []string{"gateway_version", "contract_version", "summary", "routes", "proxy_contract", "cli_operation_mapping", "execution_contract", "agent_contract"} {
+	for _, key := range []string{
+		"gateway_version", "contract_version", "summary", "routes", "proxy_contract", "cli_operation_mapping",
+		"execution_contract", "agent_contract",
+	} {
 		if doc[key] == nil {
 			t.Errorf("%s is missing", key)
 		}

@@ -227,12 +227,13 @@ func (a api) newerRoutes() []route {
 			newer, "GET /api/ehdb",
 			answer(object{"action": "ehdb.index", "service": "ehdb-query-interface", "read_only": true}),
 		},
-		{newer, "GET /api/ehdb/executions", serve(a, "noetl.list", a.Service.List, decodeList, func(views []sandbox.View) any {
-			return object{
-				"action": "ehdb.executions.list", "tier": "projection", "returned": len(views),
-				"executions": wire.List(a.Generation, views),
-			}
-		})},
+		{newer, "GET /api/ehdb/executions", serve(a, "noetl.list", a.Service.List, decodeList,
+			func(views []sandbox.View) any {
+				return object{
+					"action": "ehdb.executions.list", "tier": "projection", "returned": len(views),
+					"executions": wire.List(a.Generation, views),
+				}
+			})},
 		{newer, "GET /api/ehdb/executions/{id}", a.ofExecution(func(v sandbox.View) any {
 			return object{
 				"action": "ehdb.execution.state", "tier": "projection", "execution_id": v.ExecutionID, "exists": true,

@@ -211,14 +211,19 @@ func (a api) executionRoutes() []route {
 			write(w, wire.JSON(http.StatusOK, wire.Health(g, "connected", int64(time.Since(a.began).Seconds()))))
 		})},
 		{every, "POST /api/execute", serve(a, "noetl.execute", a.Service.Execute, a.decodeExecute, plain)},
-		{newer, "POST /api/execute/batch", serve(a, "noetl.execute_batch", a.Service.Batch, decodeBody[sandbox.BatchRequest](a), plain)},
+		{
+			newer, "POST /api/execute/batch",
+			serve(a, "noetl.execute_batch", a.Service.Batch, decodeBody[sandbox.BatchRequest](a), plain),
+		},
 		{
 			every,
 			"GET /api/executions",
 			serve(a, "noetl.list", a.Service.List, decodeList, func(v []sandbox.View) any { return wire.List(g, v) }),
 		},
 		{every, "GET " + one, a.paged(func(p wire.Page) http.Handler {
-			return serve(a, "noetl.detail", a.Service.Look, decodeID, func(v sandbox.View) any { return wire.Detail(g, v, p) })
+			return serve(
+				a, "noetl.detail", a.Service.Look, decodeID, func(v sandbox.View) any { return wire.Detail(g, v, p) },
+			)
 		})},
 		{
 			every,
@@ -228,17 +233,21 @@ func (a api) executionRoutes() []route {
 			}),
 		},
 		{python, "GET " + one + "/events", a.paged(func(p wire.Page) http.Handler {
-			return serve(a, "noetl.execution_events", a.Service.Look, decodeID, func(v sandbox.View) any { return wire.Events(v, p) })
+			return serve(
+				a, "noetl.execution_events", a.Service.Look, decodeID,
+				func(v sandbox.View) any { return wire.Events(v, p) },
+			)
 		})},
-		{every, "GET " + one + "/cancellation-check", serve(a, "noetl.status", a.Service.Look, decodeID, func(v sandbox.View) any {
-			return wire.CancellationCheck(g, v)
-		})},
-		{every, "POST " + one + "/cancel", serve(a, "noetl.cancel", a.Service.Cancel, a.decodeCancel, func(v sandbox.CancelView) any {
-			return wire.Cancelled(g, v)
-		})},
+		{every, "GET " + one + "/cancellation-check", serve(a, "noetl.status", a.Service.Look, decodeID,
+			func(v sandbox.View) any { return wire.CancellationCheck(g, v) })},
+		{every, "POST " + one + "/cancel", serve(a, "noetl.cancel", a.Service.Cancel, a.decodeCancel,
+			func(v sandbox.CancelView) any { return wire.Cancelled(g, v) })},
 		{
 			python, "POST " + one + "/stop",
-			serve(a, "noetl.cancel", a.Service.Cancel, a.decodeCancel, func(v sandbox.CancelView) any { return wire.Cancelled(g, v) }),
+			serve(
+				a, "noetl.cancel", a.Service.Cancel, a.decodeCancel,
+				func(v sandbox.CancelView) any { return wire.Cancelled(g, v) },
+			),
 		},
 		{rerun, "POST " + one + "/rerun", serve(a, "noetl.rerun", a.Service.Rerun, decodeRerun, plain)},
 		{
@@ -260,17 +269,22 @@ func (a api) catalogRoutes() []route {
 	return []route{
 		{
 			every, "POST /api/catalog/list",
-			serve(a, "noetl.catalog", a.Service.Catalog, decodeBody[sandbox.CatalogRequest](a), func(all []sandbox.Entry) any {
-				return wire.Catalog(g, all)
-			}),
+			serve(a, "noetl.catalog", a.Service.Catalog, decodeBody[sandbox.CatalogRequest](a),
+				func(all []sandbox.Entry) any { return wire.Catalog(g, all) }),
 		},
 		{every, "POST /api/catalog/resource", serve(a, "noetl.resource", a.Service.Resource, resource, entry)},
 		{
 			every, "POST /api/catalog/register",
 			serve(a, "noetl.register", a.Service.Register, decodeBody[sandbox.RegisterRequest](a), word("registered")),
 		},
-		{feed, "POST /api/catalog/delete", serve(a, "noetl.catalog_delete", a.Service.Delete, resource, word("deleted"))},
-		{feed, "POST /api/catalog/restore", serve(a, "noetl.catalog_restore", a.Service.Restore, resource, word("restored"))},
+		{
+			feed, "POST /api/catalog/delete",
+			serve(a, "noetl.catalog_delete", a.Service.Delete, resource, word("deleted")),
+		},
+		{
+			feed, "POST /api/catalog/restore",
+			serve(a, "noetl.catalog_restore", a.Service.Restore, resource, word("restored")),
+		},
 		{every, "GET /api/catalog/{path...}", http.HandlerFunc(a.catalogPath)},
 	}
 }
@@ -278,13 +292,20 @@ func (a api) catalogRoutes() []route {
 func (a api) authRoutes() []route {
 	g := a.Generation
 	return []route{
-		{every, "POST /api/auth/session/validate", serve(a, "noetl.auth_validate", a.Service.SyncValidate, decodeBody[sandbox.SyncValidateRequest](a),
+		{every, "POST /api/auth/session/validate", serve(a, "noetl.auth_validate", a.Service.SyncValidate,
+			decodeBody[sandbox.SyncValidateRequest](a),
 			func(v sandbox.SyncValidateAnswer) any { return wire.Session(g, v) })},
-		{newer, "POST /api/auth/login", serve(a, "noetl.auth_login", a.Service.SyncLogin, decodeBody[sandbox.SyncLoginRequest](a), plain)},
+		{
+			newer, "POST /api/auth/login",
+			serve(a, "noetl.auth_login", a.Service.SyncLogin, decodeBody[sandbox.SyncLoginRequest](a), plain),
+		},
 		{
 			newer, "POST /api/auth/check-playbook-access",
 			serve(a, "noetl.auth_access", a.Service.SyncAccess, decodeBody[sandbox.SyncAccessRequest](a), plain),
 		},
-		{newer, "GET /api/internal/ingress/{listener}", a.internal(serve(a, "noetl.listener", a.Service.Listener, decodeListener, plain))},
+		{
+			newer, "GET /api/internal/ingress/{listener}",
+			a.internal(serve(a, "noetl.listener", a.Service.Listener, decodeListener, plain)),
+		},
 	}
 }

@@ -152,7 +152,9 @@ func TestACodeExpiresAfterAMinute(t *testing.T) {
 
 func TestWrongPasswordGivesNoCode(t *testing.T) {
 	i := newIssuer(t)
-	for _, c := range [][2]string{{"demo@example.com", "Demo"}, {"demo@example.com", ""}, {"nobody@example.com", "demo"}, {"", "demo"}} {
+	for _, c := range [][2]string{
+		{"demo@example.com", "Demo"}, {"demo@example.com", ""}, {"nobody@example.com", "demo"}, {"", "demo"},
+	} {
 		if _, ok := i.Login(request(), c[0], c[1]); ok {
 			t.Errorf("%v logs in", c)
 		}

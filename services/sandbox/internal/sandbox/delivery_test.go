@@ -63,7 +63,7 @@ func TestWhenACallbackIsGivenUp(t *testing.T) {
 		path string
 		gone time.Duration // after this long it is given up, not before half of it
 	}{
-		"a definite refusal, immediately":       {fault.Invalid, "demo/echo", 0},
+		"a definite refusal, immediately":  {fault.Invalid, "demo/echo", 0},
 		"an unknown request after 5 s":     {fault.NotFound, "demo/echo", 5 * time.Second},
 		"an outage after 5 min":            {fault.Unavailable, "demo/echo", 10 * time.Minute},
 		"a login's answer after some 30 s": {fault.Unavailable, sandbox.PathValidate, 30 * time.Second},

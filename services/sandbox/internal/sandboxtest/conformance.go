@@ -121,7 +121,10 @@ func RunCallbackSender(t *testing.T, newGateway func(t *testing.T) Gateway) {
 	})
 	t.Run("refuses other hosts", func(t *testing.T) {
 		g := newGateway(t)
-		for _, bad := range []string{"http://192.0.2.1", "http://example.com", "ftp://127.0.0.1", "//127.0.0.1", "http://u:p@127.0.0.1", "", ":", "http://127.0.0.1.example.com"} {
+		for _, bad := range []string{
+			"http://192.0.2.1", "http://example.com", "ftp://127.0.0.1", "//127.0.0.1", "http://u:p@127.0.0.1", "", ":",
+			"http://127.0.0.1.example.com",
+		} {
 			if g.Allowed(bad) == nil || g.Send(t.Context(), bad, sandbox.Callback{}) == nil {
 				t.Errorf("%q is allowed", bad)
 			}

@@ -43,7 +43,14 @@ func TestAReplicaThatIsLateIsNotWaitedForLong(t *testing.T) {
 		"silent": func(*nats.Msg) {},
 		"late": func(m *nats.Msg) {
 			time.AfterFunc(1400*time.Millisecond, func() {
-				_ = m.RespondMsg(&nats.Msg{Header: nats.Header{"Nats-Service-Error-Code": {fault.Unavailable.String()}, "Nats-Service-Error": {"try again"}}})
+				_ = m.RespondMsg(
+					&nats.Msg{
+						Header: nats.Header{
+							"Nats-Service-Error-Code": {fault.Unavailable.String()},
+							"Nats-Service-Error":      {"try again"},
+						},
+					},
+				)
 			})
 		},
 	} {

@@ -87,7 +87,9 @@ func (l login) finishLogin(w http.ResponseWriter, r *http.Request) {
 	}
 	l.api.EndEarlierSessions(r, out.SessionToken)
 	http.SetCookie(w, httpapi.HostCookie(loginCookie, "", -1))
-	http.SetCookie(w, httpapi.HostCookie(sessions.HostCookie, out.SessionToken, int(time.Until(out.ExpiresAt).Seconds())))
+	http.SetCookie(
+		w, httpapi.HostCookie(sessions.HostCookie, out.SessionToken, int(time.Until(out.ExpiresAt).Seconds())),
+	)
 	redirect(w, http.StatusSeeOther, out.ReturnTo)
 }
 

@@ -53,7 +53,8 @@ func newAPI(change ...func(*graphql.Deps)) *api {
 		StartTimeout: time.Minute,
 	})
 	deps := graphql.Deps{
-		Service: svc, StartTimeout: time.Minute, MaxBody: 32 << 10, Version: "v1.2.3", Subscribe: a.subscribe, Proxy: a.proxy,
+		Service: svc, StartTimeout: time.Minute, MaxBody: 32 << 10, Version: "v1.2.3",
+		Subscribe: a.subscribe, Proxy: a.proxy,
 		Logger: slog.New(slog.DiscardHandler),
 		Caller: func(context.Context) (edge.Caller, error) {
 			if !a.session {
@@ -104,7 +105,9 @@ func (a *api) subscribe(_ context.Context, in edge.FramesRequest) (<-chan edge.F
 	frames := make(chan edge.Frame, 3)
 	frames <- edge.Frame{Method: "initialized", Params: map[string]any{"clientId": "c1", "after": in.LastEventID}}
 	frames <- edge.Frame{ID: "e-1", Method: "playbook/progress", Params: map[string]any{"progress": 0.5}}
-	frames <- edge.Frame{ID: "e-2", Method: "playbook/result", Params: map[string]any{"executionId": json.Number("582940187123449857")}}
+	frames <- edge.Frame{
+		ID: "e-2", Method: "playbook/result", Params: map[string]any{"executionId": json.Number("582940187123449857")},
+	}
 	close(frames)
 	return frames, nil
 }
@@ -210,15 +213,39 @@ func TestGETTakesQueriesAlone(t *testing.T) {
 		status     int
 		body, kind string
 	}{
-		"query":             {url.Values{"query": {"{health}"}}, 200, `{"data":{"health":"ok"}}`, graphql.MediaJSON},
-		"with variables":    {url.Values{"query": {"query Q($n:String!){__type(name:$n){name}}"}, "variables": {`{"n":"Frame"}`}, "operationName": {"Q"}}, 200, `"name":"Frame"`, graphql.MediaJSON},
-		"mutation":          {url.Values{"query": {`mutation{executePlaybook(name:"demo/echo"){id}}`}}, 405, `"reason":"mutation_by_get"`, graphql.MediaResponse},
-		"mutation, JSON":    {url.Values{"query": {`mutation{executePlaybook(name:"demo/echo"){id}}`}}, 405, `"reason":"mutation_by_get"`, graphql.MediaJSON},
-		"subscription":      {url.Values{"query": {`subscription{frames{method}}`}}, 400, `"reason":"subscription"`, graphql.MediaResponse},
-		"variables, text":   {url.Values{"query": {"{health}"}, "variables": {"x"}}, 400, `"reason":"bad_json"`, graphql.MediaJSON},
-		"variables, a list": {url.Values{"query": {"{health}"}, "variables": {"[1]"}}, 400, `"reason":"bad_json"`, graphql.MediaJSON},
-		"extensions, text":  {url.Values{"query": {"{health}"}, "extensions": {"1"}}, 400, `"reason":"bad_json"`, graphql.MediaJSON},
-		"syntax":            {url.Values{"query": {"{"}}, 400, `"code":"GRAPHQL_PARSE_FAILED"`, graphql.MediaResponse},
+		"query": {url.Values{"query": {"{health}"}}, 200, `{"data":{"health":"ok"}}`, graphql.MediaJSON},
+		"with variables": {
+			url.Values{
+				"query": {"query Q($n:String!){__type(name:$n){name}}"}, "variables": {`{"n":"Frame"}`},
+				"operationName": {"Q"},
+			},
+			200, `"name":"Frame"`, graphql.MediaJSON,
+		},
+		"mutation": {
+			url.Values{"query": {`mutation{executePlaybook(name:"demo/echo"){id}}`}},
+			405, `"reason":"mutation_by_get"`,
+			graphql.MediaResponse,
+		},
+		"mutation, JSON": {
+			url.Values{"query": {`mutation{executePlaybook(name:"demo/echo"){id}}`}},
+			405, `"reason":"mutation_by_get"`,
+			graphql.MediaJSON,
+		},
+		"subscription": {
+			url.Values{"query": {`subscription{frames{method}}`}},
+			400, `"reason":"subscription"`,
+			graphql.MediaResponse,
+		},
+		"variables, text": {
+			url.Values{"query": {"{health}"}, "variables": {"x"}}, 400, `"reason":"bad_json"`, graphql.MediaJSON,
+		},
+		"variables, a list": {
+			url.Values{"query": {"{health}"}, "variables": {"[1]"}}, 400, `"reason":"bad_json"`, graphql.MediaJSON,
+		},
+		"extensions, text": {
+			url.Values{"query": {"{health}"}, "extensions": {"1"}}, 400, `"reason":"bad_json"`, graphql.MediaJSON,
+		},
+		"syntax": {url.Values{"query": {"{"}}, 400, `"code":"GRAPHQL_PARSE_FAILED"`, graphql.MediaResponse},
 	} {
 		a := newAPI()
 		req := httptest.NewRequestWithContext(t.Context(), "GET", "/graphql?"+c.query.Encode(), nil)
@@ -237,8 +264,16 @@ func TestGETTakesQueriesAlone(t *testing.T) {
 }
 
 func TestIntrospection(t *testing.T) {
-	rec := newAPI().post(t, `{"query":"query IntrospectionQuery{__schema{queryType{name} mutationType{name} types{kind name fields(includeDeprecated:true){name args{name type{kind name ofType{kind name ofType{name}}}} type{kind name ofType{kind name}}} enumValues{name}} directives{name locations args{name}}}}"}`, "application/json")
-	for _, want := range []string{`"executePlaybook"`, `"rerunExecution"`, `"JSON"`, `"ExecutableResourceKind"`, `"agent"`, `"clientId"`} {
+	rec := newAPI().post(
+		t,
+		`{"query":"query IntrospectionQuery{__schema{queryType{name} mutationType{name} types{kind name `+
+			`fields(includeDeprecated:true){name args{name type{kind name ofType{kind name ofType{name}}}} type{kind `+
+			`name ofType{kind name}}} enumValues{name}} directives{name locations args{name}}}}"}`,
+		"application/json",
+	)
+	for _, want := range []string{
+		`"executePlaybook"`, `"rerunExecution"`, `"JSON"`, `"ExecutableResourceKind"`, `"agent"`, `"clientId"`,
+	} {
 		if !strings.Contains(rec.Body.String(), want) {
 			t.Errorf("no %s in %d %.300s", want, rec.Code, rec.Body)
 		}

@@ -21,7 +21,9 @@ func routes() http.Handler {
 	protect := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("X-Session-Token") != session {
-				httpkit.WriteError(r.Context(), w, fault.New(fault.Unauthenticated, "invalid_session", "no such session"))
+				httpkit.WriteError(
+					r.Context(), w, fault.New(fault.Unauthenticated, "invalid_session", "no such session"),
+				)
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -107,7 +109,8 @@ func TestWhatGETAnswersAtGraphQL(t *testing.T) {
 func TestABodyIsReadOnce(t *testing.T) {
 	t.Parallel()
 	h := routes()
-	const call = `{"query":"mutation($b:JSON){proxyRequest(input:{method:\"POST\",endpoint:\"/api/x\",body:$b}){data}}",` +
+	const call = `{"query":"mutation($b:JSON){proxyRequest(input:{method:\"POST\",endpoint:\"/api/x\",body:$b}){data}` +
+		`}",` +
 		`"variables":{"b":{"n":9007199254740993}}}`
 	for _, c := range []struct {
 		body   string

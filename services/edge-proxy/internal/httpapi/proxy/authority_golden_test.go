@@ -39,7 +39,8 @@ func calls() []string {
 		`POST execute {"path":"demo/ok","parent_execution_id":666}`,
 		`POST execute/batch {"executions":[{"path":"demo/ok"},{"catalog_id":"1"}]}`,
 		`POST execute/batch {"executions":[{"path":"demo/ok"},{"path":"demo/bad"}]}`,
-		`POST execute/batch {"executions":[{"path":"demo/ok"},{"path":"api_integration/auth0/auth0_login","workload":{"request_id":"x"}}]}`,
+		`POST execute/batch {"executions":[{"path":"demo/ok"},{"path":"api_integration/auth0/auth0_login",` +
+			`"workload":{"request_id":"x"}}]}`,
 		`POST executions/1/rerun {"workload":{}}`,
 		`POST executions/2/rerun {}`,
 		`POST executions/666/rerun {}`,
@@ -48,7 +49,8 @@ func calls() []string {
 		`POST executions/666/analyze/ai {}`,
 		`POST catalog/playbooks/explain/ai {"path":"demo/ok"}`,
 		`POST catalog/playbooks/generate/ai {"prompt":"x"}`,
-		`POST catalog/playbooks/generate/ai {"prompt":"x","generator_playbook_path":"api_integration/auth0/auth0_login"}`,
+		`POST catalog/playbooks/generate/ai {"prompt":"x","generator_playbook_path":"api_integration/auth0/` +
+			`auth0_login"}`,
 		`POST mcp/demo/ok/lifecycle/start {}`,
 		`POST mcp/demo/ok/discover {}`,
 		`POST mcp/playbook/demo/ok/jsonrpc {"method":"tools/call"}`,
@@ -146,7 +148,8 @@ func calls() []string {
 		`POST catalog/register {"content":"metadata: {path: demo/ok}"}`,
 		`POST catalog/register {"content":"metadata: {path: demo/bad}"}`,
 		`POST catalog/register {"content":"metadata: {path: api_integration/auth0/auth0_login}"}`,
-		`POST catalog/register {"content":"metadata: {path: demo/ok}\nworkflow: [{tool: {kind: playbook, path: own/login}}]"}`,
+		`POST catalog/register {"content":"metadata: {path: demo/ok}\nworkflow: [{tool: {kind: playbook, path: own/` +
+			`login}}]"}`,
 		`POST catalog/delete {"path":"demo/ok"}`,
 		`POST catalog/delete {"path":" api_integration/auth0/auth0_login "}`,
 		`POST catalog/restore {"path":"demo/ok"}`,
@@ -261,7 +264,9 @@ func TestAuthorityOverNoETL(t *testing.T) {
 func decided(t *testing.T, call, role string, enforce edge.Enforcement) string {
 	t.Helper()
 	a := rule(t, func(d *edge.Deps) { d.Enforce = enforce })
-	for id, path := range map[string]string{"1": "demo/ok", "2": "demo/bad", "666": "api_integration/auth0/auth0_login"} {
+	for id, path := range map[string]string{
+		"1": "demo/ok", "2": "demo/bad", "666": "api_integration/auth0/auth0_login",
+	} {
 		a.noetl.Register(id, path)
 		a.noetl.Run(id, path)
 	}

@@ -57,8 +57,12 @@ func TestOneCallForGraphQL(t *testing.T) {
 	if want := `POST /api/echo?a=1 7  {"n":1}`; status != 202 || string(answer) != want || err != nil {
 		t.Errorf("%d %s %v, want %s", status, answer, err, want)
 	}
-	for _, endpoint := range []string{"/api/internal/x", "/api/%69nternal/x", "/api/../etc", "/api/a%2fb", "/api/auth/login"} {
-		if status, answer, err := p.Request(t.Context(), caller, "GET", endpoint, nil, hold); err == nil && status != 400 &&
+	for _, endpoint := range []string{
+		"/api/internal/x", "/api/%69nternal/x", "/api/../etc", "/api/a%2fb", "/api/auth/login",
+	} {
+		if status, answer, err := p.Request(
+			t.Context(), caller, "GET", endpoint, nil, hold,
+		); err == nil && status != 400 &&
 			status != 404 {
 			t.Errorf("%s: %d %s", endpoint, status, answer)
 		}
@@ -82,7 +86,9 @@ func TestOneCallForGraphQL(t *testing.T) {
 	if status, _, _ := p.Request(t.Context(), edge.Caller{}, "GET", "/api/echo", nil, hold); status != 401 {
 		t.Errorf("nobody: %d", status)
 	}
-	if status, _, err := p.Request(t.Context(), caller, "CONNECT", "/api/echo", nil, hold); err == nil && status != 405 {
+	if status, _, err := p.Request(
+		t.Context(), caller, "CONNECT", "/api/echo", nil, hold,
+	); err == nil && status != 405 {
 		t.Errorf("CONNECT: %d", status)
 	}
 	if _, _, err := p.Request(t.Context(), caller, "G\r\nX", "/api/echo", nil, hold); err == nil {

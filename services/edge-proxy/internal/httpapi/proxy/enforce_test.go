@@ -35,7 +35,10 @@ func TestExecutionsAreAskedFor(t *testing.T) {
 		method, path, body string
 		status             int
 	}{
-		{"POST", "execute", `{"path":"demo/ok","workload":{"path":"x","n":12345678901234567890},"catalog_id":null}`, 200},
+		{
+			"POST", "execute", `{"path":"demo/ok","workload":{"path":"x","n":12345678901234567890},"catalog_id":null}`,
+			200,
+		},
 		{"POST", "execute", `{"path":"demo/bad"}`, 403},
 		{"POST", "%65xecute/", `{"path":"demo/bad"}`, 403},
 		{"POST", "execute", `{"path":"demo/bad","PATH":"demo/ok"}`, 400},

@@ -78,7 +78,8 @@ func Forward(base, public *url.URL, transport http.RoundTripper, service string,
 				err = fault.Wrap(err, fault.Canceled, "canceled", "the client went away")
 			default:
 				err = fault.Wrap(
-					err, fault.Unavailable, service+"_unavailable", "the "+service+" service is not available; try again",
+					err, fault.Unavailable, service+"_unavailable", "the "+service+" service is not available; try "+
+						"again",
 				)
 				logger.WarnContext(r.Context(), "forwarding failed", "to", service, "err", err)
 			}

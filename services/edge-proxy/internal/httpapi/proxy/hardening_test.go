@@ -13,7 +13,8 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/proxy"
 )
 
-// Servers behind NoETL's listener believe headers that say who calls, and read names with other characters than letters,
+// Servers behind NoETL's listener believe headers that say who calls, and read names with other characters than
+// letters,
 // digits and hyphens as other names.
 func TestNoHeaderThatActsForSomebodyPasses(t *testing.T) {
 	t.Parallel()
@@ -117,7 +118,8 @@ func TestHeadersThatConnectionListsDoNotPass(t *testing.T) {
 				return
 			}
 			defer func() { _ = conn.Close() }()
-			text := "HTTP/1.1 200 OK\r\n" + head + "\r\nX-Hop: 1\r\nEtag: hop\r\nX-Stays: 1\r\nContent-Length: 2\r\n\r\nok"
+			text := "HTTP/1.1 200 OK\r\n" + head + "\r\nX-Hop: 1\r\nEtag: hop\r\nX-Stays: 1\r\nContent-Length: 2\r\n" +
+				"\r\nok"
 			if name == "after a 103" {
 				text = "HTTP/1.1 103 Early Hints\r\nConnection: X-Stays\r\n\r\n" + text
 			}

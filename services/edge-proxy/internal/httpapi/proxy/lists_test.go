@@ -19,13 +19,27 @@ func TestListsHoldWhatTheirReaderMaySee(t *testing.T) {
 	t.Parallel()
 	const hidden = `{"execution_id":"9","path":"api_integration/auth0/auth0_login"}`
 	for name, c := range map[string]struct{ path, answer, want string }{
-		"an array":         {"executions", `[{"execution_id":1,"path":"demo/ok"},` + hidden + `,{"path":null},7]`, `[{"execution_id":1,"path":"demo/ok"},{"path":null},7]`},
-		"a member":         {"ehdb/executions", `{"executions":[` + hidden + `],"count":1}`, `{"count":1,"executions":[]}`},
-		"in widgets":       {"dashboard/widgets", `[{"id":"recent","data":[` + hidden + `,{"path":"demo/ok"}]}]`, `[{"data":[{"path":"demo/ok"}],"id":"recent"}]`},
-		"large numbers":    {"executions", `[{"execution_id":582940187123449857,"x":1.10,"path":"demo/ok"}]`, `[{"execution_id":582940187123449857,"path":"demo/ok","x":1.10}]`},
-		"another status":   {"executions", "!", ""},
-		"no list":          {"executions", `{"detail":"none"}`, `{"detail":"none"}`},
-		"a catalog":        {"catalog/list", `{"entries":[{"path":"api_integration/auth0/x"}]}`, `{"entries":[{"path":"api_integration/auth0/x"}]}`},
+		"an array": {
+			"executions", `[{"execution_id":1,"path":"demo/ok"},` + hidden + `,{"path":null},7]`,
+			`[{"execution_id":1,"path":"demo/ok"},{"path":null},7]`,
+		},
+		"a member": {
+			"ehdb/executions", `{"executions":[` + hidden + `],"count":1}`, `{"count":1,"executions":[]}`,
+		},
+		"in widgets": {
+			"dashboard/widgets", `[{"id":"recent","data":[` + hidden + `,{"path":"demo/ok"}]}]`,
+			`[{"data":[{"path":"demo/ok"}],"id":"recent"}]`,
+		},
+		"large numbers": {
+			"executions", `[{"execution_id":582940187123449857,"x":1.10,"path":"demo/ok"}]`,
+			`[{"execution_id":582940187123449857,"path":"demo/ok","x":1.10}]`,
+		},
+		"another status": {"executions", "!", ""},
+		"no list":        {"executions", `{"detail":"none"}`, `{"detail":"none"}`},
+		"a catalog": {
+			"catalog/list", `{"entries":[{"path":"api_integration/auth0/x"}]}`,
+			`{"entries":[{"path":"api_integration/auth0/x"}]}`,
+		},
 		"what is no JSON":  {"executions", `[{`, "502"},
 		"more than it may": {"executions", "[" + strings.Repeat(" ", 16<<20) + "]", "502"},
 	} {

@@ -81,7 +81,11 @@ func TestNoFormOfTheTokenIsForwarded(t *testing.T) {
 
 func TestOnlyWhatMayPassReachesTheClient(t *testing.T) {
 	up := upstream(t, func(w http.ResponseWriter, _ *http.Request) {
-		for _, name := range []string{"Set-Cookie", "Server", "Access-Control-Allow-Origin", "Www-Authenticate", "Strict-Transport-Security", "X-Request-Id", "X-Content-Type-Options", "Etag", "Cache-Control", "Content-Disposition", "Retry-After", "X-Total"} {
+		for _, name := range []string{
+			"Set-Cookie", "Server", "Access-Control-Allow-Origin", "Www-Authenticate", "Strict-Transport-Security",
+			"X-Request-Id", "X-Content-Type-Options", "Etag", "Cache-Control", "Content-Disposition", "Retry-After",
+			"X-Total",
+		} {
 			w.Header().Set(name, "up")
 		}
 		w.Header().Set("Content-Type", "application/x-thing")

@@ -178,7 +178,9 @@ func handshake(t *testing.T, address, protocol string) (net.Conn, *bufio.Reader,
 	t.Cleanup(func() { _ = conn.Close() })
 	_, _ = fmt.Fprintf(
 		conn,
-		"GET /noetl/ws HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer %s\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: %s\r\nHTTP2-Settings: x\r\nSec-WebSocket-Key: a2V5\r\nSec-WebSocket-Protocol: %s\r\nSec-WebSocket-Version: 13\r\n\r\n",
+		"GET /noetl/ws HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer %s\r\nConnection: Upgrade, "+
+			"HTTP2-Settings\r\nUpgrade: %s\r\nHTTP2-Settings: x\r\nSec-WebSocket-Key: a2V5\r\n"+
+			"Sec-WebSocket-Protocol: %s\r\nSec-WebSocket-Version: 13\r\n\r\n",
 		token, protocol, token,
 	)
 	in := bufio.NewReader(conn)
@@ -205,7 +207,8 @@ func switching(t *testing.T) (address string, seen chan *http.Request) {
 		defer func() { _ = conn.Close() }()
 		_, _ = fmt.Fprintf(
 			conn,
-			"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\nSec-WebSocket-Accept: yes\r\nSet-Cookie: a=b\r\nServer: up\r\n\r\n",
+			"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\nSec-WebSocket-Accept: yes\r\n"+
+				"Set-Cookie: a=b\r\nServer: up\r\n\r\n",
 			r.Header.Get("Upgrade"),
 		)
 		line, _ := rw.ReadString('\n')
@@ -262,7 +265,8 @@ func TestABodyThatBreaksIsTheClients(t *testing.T) {
 	defer func() { _ = conn.Close() }()
 	_, _ = io.WriteString(
 		conn,
-		"POST /noetl/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+token+"\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+		"POST /noetl/x HTTP/1.1\r\nHost: x\r\nAuthorization: "+
+			"Bearer "+token+"\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
 	)
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {

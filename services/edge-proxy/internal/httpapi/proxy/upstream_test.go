@@ -227,7 +227,9 @@ func TestStreamsEndWithTheirSession(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
-	for name, upgrade := range map[string]string{"stream": "", "upgrade": "Connection: Upgrade\r\nUpgrade: websocket\r\n"} {
+	for name, upgrade := range map[string]string{
+		"stream": "", "upgrade": "Connection: Upgrade\r\nUpgrade: websocket\r\n",
+	} {
 		live := &ending{}
 		srv := front(t, up.URL, func(c *proxy.Config) { c.Live = live })
 		conn, err := net.Dial("tcp", strings.TrimPrefix(srv.URL, "http://")) //nolint:noctx // loopback

@@ -29,7 +29,9 @@ func TestAStreamWaitsForAReplicaThatRestarts(t *testing.T) {
 		status       int // 0 for an error
 		least, most  time.Duration
 	}{
-		"it is there": {"GET", "/events", func(int, time.Duration) (*http.Response, error) { return answer(200, false) }, 200, 0, 0},
+		"it is there": {
+			"GET", "/events", func(int, time.Duration) (*http.Response, error) { return answer(200, false) }, 200, 0, 0,
+		},
 		"it comes back": {"GET", "/events", func(_ int, since time.Duration) (*http.Response, error) {
 			if since < 4*time.Second {
 				return nil, errors.New("connection refused")
@@ -42,11 +44,24 @@ func TestAStreamWaitsForAReplicaThatRestarts(t *testing.T) {
 			}
 			return answer(200, false)
 		}, 200, 1, 2 * time.Second},
-		"it stays down":         {"GET", "/events", func(int, time.Duration) (*http.Response, error) { return nil, errors.New("refused") }, 0, 10 * time.Second, 11 * time.Second},
-		"an outage behind it":   {"GET", "/events", func(int, time.Duration) (*http.Response, error) { return answer(503, false) }, 503, 0, 0},
-		"no session":            {"GET", "/events", func(int, time.Duration) (*http.Response, error) { return answer(401, true) }, 401, 0, 0},
-		"a ticket is no stream": {"POST", "/events/ticket", func(int, time.Duration) (*http.Response, error) { return nil, errors.New("refused") }, 0, 0, 0},
-		"nor is a WebSocket":    {"GET", "/ws", func(int, time.Duration) (*http.Response, error) { return nil, errors.New("refused") }, 0, 0, 0},
+		"it stays down": {
+			"GET", "/events", func(int, time.Duration) (*http.Response, error) { return nil, errors.New("refused") }, 0,
+			10 * time.Second, 11 * time.Second,
+		},
+		"an outage behind it": {
+			"GET", "/events", func(int, time.Duration) (*http.Response, error) { return answer(503, false) }, 503, 0, 0,
+		},
+		"no session": {
+			"GET", "/events", func(int, time.Duration) (*http.Response, error) { return answer(401, true) }, 401, 0, 0,
+		},
+		"a ticket is no stream": {
+			"POST", "/events/ticket",
+			func(int, time.Duration) (*http.Response, error) { return nil, errors.New("refused") }, 0, 0, 0,
+		},
+		"nor is a WebSocket": {
+			"GET", "/ws", func(int, time.Duration) (*http.Response, error) { return nil, errors.New("refused") }, 0, 0,
+			0,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -130,7 +130,9 @@ func front(t *testing.T, upstream string, change ...func(*proxy.Config)) *httpte
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", httpkit.NotFound)
-	h := weborigin.New(weborigin.Config{Origins: []string{origin}, Credentials: true}, "GET", "POST", "PUT", "PATCH", "DELETE").
+	h := weborigin.New(
+		weborigin.Config{Origins: []string{origin}, Credentials: true}, "GET", "POST", "PUT", "PATCH", "DELETE",
+	).
 		Wrap(httpapi.Public(mux, proxy.New(cfg)))
 	srv := httptest.NewServer(httpkit.Edge(tel, h))
 	t.Cleanup(srv.Close)
