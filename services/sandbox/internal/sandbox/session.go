@@ -15,7 +15,7 @@ import (
 
 // Session tokens carry user and expiry under a MAC, so that the sandbox keeps no list of
 // sessions and they outlive its restart, as those in a real NoETL's database do. The phrase
-// is no secret: whoever reaches the sandbox knows the passwords too.
+// is not a secret: whoever reaches the sandbox knows the passwords too.
 const sessionPhrase = "noetl sandbox session, development and tests only"
 
 const (

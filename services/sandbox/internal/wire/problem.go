@@ -10,7 +10,7 @@ import (
 
 // Codes of faults that a transport raises and that servers answer in forms of their own.
 const (
-	CodeBadID         = "bad_execution_id" // the message is the text that is no number
+	CodeBadID         = "bad_execution_id" // the message is the text that is not a number
 	CodeNoType        = "content_type"
 	CodeBadJSON       = "bad_json"
 	CodeEmptyBody     = "empty_body"

@@ -141,7 +141,7 @@ func acceptQuality(list []string, offer string) (weight float64, place int) {
 		if l := slices.Index([]string{"", "*/*", "application/*", offer}, media); err == nil && l > level {
 			level, place, weight = l, i, 1
 			if q, ok := params["q"]; ok {
-				weight, _ = strconv.ParseFloat(q, 64) // 0 of what is no number: not wanted
+				weight, _ = strconv.ParseFloat(q, 64) // 0 if it is not a number: not wanted
 			}
 		}
 	}
@@ -204,7 +204,7 @@ func (t overHTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphE
 	ctx, release := t.answers.operation(ctx)
 	defer release()
 	responses, ctx := exec.DispatchOperation(ctx, rc)
-	if body, err := json.Marshal(responses(ctx)); err == nil { // or the resolvers made what is no JSON
+	if body, err := json.Marshal(responses(ctx)); err == nil { // or the resolvers made something that is not JSON
 		_, _ = w.Write(body)
 	} else {
 		reject(w, http.StatusInternalServerError, exec.DispatchError(ctx, gqlerror.List{gqlerror.WrapIfUnwrapped(err)}))

@@ -100,7 +100,7 @@ func (s *socket) execute(op *operation, params *graphql.RawParams) {
 			break
 		}
 		body, err := encode(typeNext, op.id, response)
-		if err != nil { // the resolvers made what is no JSON
+		if err != nil { // the resolvers made something that is not JSON
 			s.fail(ctx, op, err)
 			return
 		}

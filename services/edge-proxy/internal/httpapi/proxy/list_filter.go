@@ -96,7 +96,7 @@ func visible(raw []byte, show func(string) (bool, error), depth int) ([]byte, er
 			var named struct {
 				Path any `json:"path"`
 			}
-			_ = json.Unmarshal(entry, &named) // what is no object has no path
+			_ = json.Unmarshal(entry, &named) // only an object has a path
 			if path, ok := named.Path.(string); ok {
 				shown, err := show(path)
 				if err != nil {

@@ -55,7 +55,7 @@ type Config struct {
 	Identify func(*http.Request) (edge.Caller, error)
 	// Authority is asked before a call passes.
 	Authority Authority
-	// Idle is the longest silence within an answer that is no stream; 0 means no bound.
+	// Idle is the longest silence within an answer that is not a stream; 0 means no bound.
 	Idle time.Duration
 	// Live is asked whether a stream's session still is; nil asks nobody.
 	Live httpapi.SessionResolver
@@ -243,7 +243,7 @@ func (b *takenBody) Close() error {
 	return nil
 }
 
-// watchedBody remembers that the client's body broke: that is no failure of NoETL.
+// watchedBody remembers that the client's body broke: that is not a failure of NoETL.
 type watchedBody struct {
 	io.ReadCloser
 	broken atomic.Bool
