@@ -102,7 +102,7 @@ fuzz: ## every fuzz target for FUZZTIME (1m)
 	@tests/fuzz-all $(or $(FUZZTIME),1m)
 
 gen: ## generated Go that the build needs
-	@cd services/edge-proxy/internal/graphapi && go tool gqlgen generate
+	@cd services/edge-proxy/internal/httpapi/graphql && go tool gqlgen generate
 
 # GraphiQL's library files are fetched, embedded and never committed. Without npm the page says so.
 GRAPHIQL := services/edge-proxy/internal/graphiql

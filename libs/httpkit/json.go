@@ -14,7 +14,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/noetl/gateway/libs/fault"
-	"github.com/noetl/gateway/libs/kit"
 )
 
 // DefaultMaxBody bounds a JSON body of our own routes, in bytes.
@@ -26,25 +25,27 @@ type Decoder[In any] func(*http.Request) (In, error)
 // Encoder writes the output of an operation.
 type Encoder[Out any] func(context.Context, http.ResponseWriter, Out) error
 
-// Mount puts an operation behind go-kit's HTTP server. Errors go through [WriteError].
-func Mount[In, Out any](op kit.Operation[In, Out], decode Decoder[In], encode Encoder[Out]) http.Handler {
-	return MountWith(op, decode, encode, WriteError)
+// Handle serves an operation, bound by [kit.Bind], behind go-kit's HTTP server. Errors go through [WriteError].
+func Handle[In, Out any](
+	bound func(context.Context, In) (Out, error), decode Decoder[In], encode Encoder[Out],
+) http.Handler {
+	return HandleWith(bound, decode, encode, WriteError)
 }
 
-// MountWith is [Mount] for an API whose errors have another shape.
-func MountWith[In, Out any](
-	op kit.Operation[In, Out], decode Decoder[In], encode Encoder[Out],
+// HandleWith is [Handle] for an API whose errors have another shape.
+func HandleWith[In, Out any](
+	bound func(context.Context, In) (Out, error), decode Decoder[In], encode Encoder[Out],
 	fail func(context.Context, http.ResponseWriter, error),
 ) http.Handler {
 	return httptransport.NewServer(
-		op.Endpoint(),
+		func(ctx context.Context, request any) (any, error) {
+			in, _ := request.(In) // what decode returned
+			return bound(ctx, in)
+		},
 		func(_ context.Context, r *http.Request) (any, error) { return decode(r) },
-		func(ctx context.Context, w http.ResponseWriter, out any) error {
-			typed, ok := out.(Out)
-			if !ok {
-				return fmt.Errorf("httpkit: %s returned %T", op.Name(), out)
-			}
-			return encode(ctx, w, typed)
+		func(ctx context.Context, w http.ResponseWriter, response any) error {
+			out, _ := response.(Out) // what bound returned
+			return encode(ctx, w, out)
 		},
 		httptransport.ServerErrorEncoder(
 			func(ctx context.Context, err error, w http.ResponseWriter) { fail(ctx, w, err) },

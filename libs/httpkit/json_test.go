@@ -12,7 +12,6 @@ import (
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
-	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/telemetry"
 )
 
@@ -100,8 +99,8 @@ func TestEdge(t *testing.T) {
 	mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("hunter2") })
 	mux.Handle(
 		"POST /op",
-		httpkit.Mount(
-			kit.Lift("op", func(_ context.Context, in input) (input, error) { return in, nil }),
+		httpkit.Handle(
+			func(_ context.Context, in input) (input, error) { return in, nil },
 			httpkit.DecodeJSON[input](64),
 			httpkit.JSON,
 		),

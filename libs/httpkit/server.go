@@ -1,4 +1,4 @@
-// Package httpkit is what every HTTP listener of the gateway shares: the mount of an
+// Package httpkit is what every HTTP listener of the gateway shares: the handler of an
 // operation behind go-kit's server, JSON in and out, the one error encoder, listeners that
 // drain, and the admin routes.
 package httpkit

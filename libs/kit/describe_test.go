@@ -31,12 +31,11 @@ func TestSpansDescribeTheirOperation(t *testing.T) {
 		Tracer:   tracer,
 		Duration: kit.NewDuration(prometheus.NewRegistry(), "test"),
 	}
-	op := kit.Lift(
-		"test.op",
-		func(_ context.Context, in asked) (started, error) { return started{in.playbook + "-1"}, nil },
-		kit.Standard(o, kit.Limits{})...)
+	op := kit.Bind(o, "test.op", kit.Limits{}, func(_ context.Context, in asked) (started, error) {
+		return started{in.playbook + "-1"}, nil
+	})
 	for _, playbook := range []string{"demo", ""} {
-		if _, err := op.Call(t.Context(), asked{playbook}); err != nil {
+		if _, err := op(t.Context(), asked{playbook}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -44,7 +43,9 @@ func TestSpansDescribeTheirOperation(t *testing.T) {
 	if len(spans) != 2 {
 		t.Fatalf("%d spans", len(spans))
 	}
-	for _, want := range []attribute.KeyValue{attribute.String("noetl.playbook.path", "demo"), attribute.String("noetl.execution.id", "demo-1")} {
+	for _, want := range []attribute.KeyValue{
+		attribute.String("noetl.playbook.path", "demo"), attribute.String("noetl.execution.id", "demo-1"),
+	} {
 		if !slices.Contains(spans[0].Attributes(), want) {
 			t.Errorf("%v is not in %v", want, spans[0].Attributes())
 		}

@@ -10,7 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/go-kit/kit/endpoint"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace/noop"
 
@@ -23,16 +22,14 @@ type setup struct {
 	logs bytes.Buffer
 }
 
-func (s *setup) standard(l kit.Limits) []kit.Middleware {
+// observer makes an observer whose log and measurements the test can read.
+func (s *setup) observer() kit.Observer {
 	s.reg = prometheus.NewRegistry()
-	return kit.Standard(
-		kit.Observer{
-			Logger:   slog.New(slog.NewTextHandler(&s.logs, nil)),
-			Tracer:   noop.NewTracerProvider().Tracer(""),
-			Duration: kit.NewDuration(s.reg, "t"),
-		},
-		l,
-	)
+	return kit.Observer{
+		Logger:   slog.New(slog.NewTextHandler(&s.logs, nil)),
+		Tracer:   noop.NewTracerProvider().Tracer(""),
+		Duration: kit.NewDuration(s.reg, "t"),
+	}
 }
 
 // outcomes returns how often each outcome was measured.
@@ -55,23 +52,36 @@ func (s *setup) outcomes(t *testing.T) map[string]uint64 {
 	return got
 }
 
-func TestTheFirstMiddlewareIsTheOutermost(t *testing.T) {
+// An observer that is empty observes nothing, and the rest of the list stays.
+func TestWithoutAnObserverAnOperationRuns(t *testing.T) {
 	t.Parallel()
-	var order []string
-	mark := func(name string) kit.Middleware {
-		return func(op string, next endpoint.Endpoint) endpoint.Endpoint {
-			return func(ctx context.Context, in any) (any, error) {
-				order = append(order, op+" "+name)
-				return next(ctx, in)
+	call := kit.Bind(kit.Observer{}, "o", kit.Limits{Deadline: time.Minute, Concurrency: 1},
+		func(ctx context.Context, in int) (int, error) {
+			if _, bounded := ctx.Deadline(); in < 0 || !bounded {
+				panic("negative")
 			}
-		}
+			return in + 1, nil
+		})
+	if out, err := call(t.Context(), 1); out != 2 || err != nil {
+		t.Error(out, err)
 	}
-	op := kit.Lift("o", func(_ context.Context, in int) (int, error) { return in + 1, nil }, mark("a"), mark("b"))
-	if out, err := op.Call(t.Context(), 1); out != 2 || err != nil || strings.Join(order, ",") != "o a,o b" {
-		t.Error(out, err, order)
+	if out, err := call(t.Context(), -1); out != 0 || fault.Of(err).Code != "panic" {
+		t.Error(out, err)
 	}
-	if _, err := op.Endpoint()(t.Context(), "no int"); err == nil {
-		t.Error("a wrong request was taken")
+}
+
+// What an operation takes and gives may be an interface, and nil.
+func TestNilValuesPass(t *testing.T) {
+	t.Parallel()
+	call := kit.Bind(kit.Observer{}, "o", kit.Limits{}, func(_ context.Context, in error) (error, error) { return in, nil })
+	if out, err := call(t.Context(), nil); out != nil || err != nil {
+		t.Error(out, err)
+	}
+	failing := kit.Bind(kit.Observer{}, "o", kit.Limits{}, func(context.Context, int) (int, error) {
+		return 7, errors.New("x")
+	})
+	if out, err := failing(t.Context(), 1); out != 0 || err == nil {
+		t.Errorf("an output beside an error: %d, %v", out, err)
 	}
 }
 
@@ -79,12 +89,10 @@ func TestTheFirstMiddlewareIsTheOutermost(t *testing.T) {
 func TestAPanicIsAnsweredLoggedAndMeasured(t *testing.T) {
 	t.Parallel()
 	var s setup
-	op := kit.Lift(
-		"o",
-		func(context.Context, int) (int, error) { panic("hunter2") },
-		s.standard(kit.Limits{Concurrency: 1})...)
+	call := kit.Bind(s.observer(), "o", kit.Limits{Concurrency: 1},
+		func(context.Context, int) (int, error) { panic("hunter2") })
 	for range 2 { // the second finds its slot free
-		_, err := op.Call(t.Context(), 1)
+		_, err := call(t.Context(), 1)
 		if f := fault.Of(err); f.Kind != fault.Internal || f.Code != "panic" || strings.Contains(f.Message, "hunter2") {
 			t.Errorf("%+v", f)
 		}
@@ -101,7 +109,7 @@ func TestDeadlineAndOutcome(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var s setup
-		op := kit.Lift("o", func(ctx context.Context, in string) (int, error) {
+		call := kit.Bind(s.observer(), "o", kit.Limits{Deadline: time.Minute}, func(ctx context.Context, in string) (int, error) {
 			switch in {
 			case "slow":
 				<-ctx.Done()
@@ -112,10 +120,10 @@ func TestDeadlineAndOutcome(t *testing.T) {
 				return 0, errors.New("x")
 			}
 			return 1, nil
-		}, s.standard(kit.Limits{Deadline: time.Minute})...)
+		})
 		begin := time.Now()
 		for _, in := range []string{"slow", "denied", "foreign", "fine"} {
-			_, _ = op.Call(t.Context(), in)
+			_, _ = call(t.Context(), in)
 		}
 		if took := time.Since(begin); took != time.Minute {
 			t.Errorf("took %v", took)
@@ -129,23 +137,22 @@ func TestDeadlineAndOutcome(t *testing.T) {
 	})
 }
 
-func TestBeyondTheLimitCallsAreRefused(t *testing.T) {
+func TestBeyondTheLimitCallsAreRejected(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var s setup
 		release := make(chan struct{})
-		op := kit.Lift(
-			"o",
-			func(context.Context, int) (int, error) { <-release; return 1, nil },
-			s.standard(kit.Limits{Concurrency: 1})...)
-		go func() { _, _ = op.Call(t.Context(), 1) }()
+		call := kit.Bind(s.observer(), "o", kit.Limits{Concurrency: 1},
+			func(context.Context, int) (int, error) { <-release; return 1, nil })
+		go func() { _, _ = call(t.Context(), 1) }()
 		synctest.Wait()
-		if _, err := op.Call(t.Context(), 1); fault.Of(err).Kind != fault.RateLimited || fault.Of(err).RetryAfter == 0 {
+		_, err := call(t.Context(), 1)
+		if f := fault.Of(err); f.Kind != fault.RateLimited || f.Code != "busy" || f.RetryAfter == 0 {
 			t.Error(err)
 		}
 		close(release)
 		synctest.Wait()
-		if out, err := op.Call(t.Context(), 1); out != 1 || err != nil {
+		if out, err := call(t.Context(), 1); out != 1 || err != nil {
 			t.Error(out, err)
 		}
 	})

@@ -17,7 +17,7 @@ import (
 	"github.com/noetl/gateway/libs/telemetry"
 )
 
-// Observer is what the standard middleware reports to.
+// Observer is what the middleware reports to. What is nil in it is not reported to; the zero value is for tests.
 type Observer struct {
 	Logger *slog.Logger
 	Tracer trace.Tracer
@@ -25,11 +25,17 @@ type Observer struct {
 	Duration *prometheus.HistogramVec
 }
 
+// NewObserver makes the observer of one service and registers its histogram.
+func NewObserver(tel *telemetry.Telemetry, service string) Observer {
+	return Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: NewDuration(tel.Registry, service)}
+}
+
 // Limits bounds one operation. Zero means no bound of that sort.
 type Limits struct {
 	// Deadline is the longest that one call may take. An earlier deadline of the caller wins.
 	Deadline time.Duration
-	// Concurrency is how many calls may run at once; the next is refused with RateLimited.
+	// Concurrency is how many calls may run concurrently in this process; the next is rejected with RateLimited and
+	// the code "busy", so that one slow operation neither starves the others nor queues without end.
 	Concurrency int
 }
 
@@ -45,17 +51,24 @@ func NewDuration(reg prometheus.Registerer, service string) *prometheus.Histogra
 	return h
 }
 
-// Standard is the one middleware list of every operation, outermost first:
-// recover, trace, measure, log, deadline, limit. The use case itself is recovered once more
-// innermost, so that its panic is an error by the time it is logged, measured and traced.
-func Standard(o Observer, l Limits) []Middleware {
-	return []Middleware{
-		recovering(), tracing(o.Tracer), measuring(o.Duration), logging(o.Logger), deadline(l.Deadline),
-		limiting(l.Concurrency), recovering(),
+// standard is the one list of middleware, outermost first: recover, trace, measure, log, deadline, limit. The use
+// case itself is recovered once more innermost, so that its panic is an error by the time it is logged, measured and
+// traced.
+func standard(o Observer, l Limits) []middleware {
+	list := []middleware{recovering()}
+	if o.Tracer != nil {
+		list = append(list, tracing(o.Tracer))
 	}
+	if o.Duration != nil {
+		list = append(list, measuring(o.Duration))
+	}
+	if o.Logger != nil {
+		list = append(list, logging(o.Logger))
+	}
+	return append(list, deadline(l.Deadline), limiting(l.Concurrency), recovering())
 }
 
-func recovering() Middleware {
+func recovering() middleware {
 	return func(op string, next endpoint.Endpoint) endpoint.Endpoint {
 		return func(ctx context.Context, in any) (out any, err error) {
 			defer func() {
@@ -92,7 +105,7 @@ func describe(ctx context.Context, span trace.Span, v any) {
 	}
 }
 
-func tracing(tracer trace.Tracer) Middleware {
+func tracing(tracer trace.Tracer) middleware {
 	return func(op string, next endpoint.Endpoint) endpoint.Endpoint {
 		return func(ctx context.Context, in any) (any, error) {
 			ctx, span := tracer.Start(ctx, op)
@@ -115,7 +128,7 @@ func tracing(tracer trace.Tracer) Middleware {
 	}
 }
 
-func measuring(h *prometheus.HistogramVec) Middleware {
+func measuring(h *prometheus.HistogramVec) middleware {
 	return func(op string, next endpoint.Endpoint) endpoint.Endpoint {
 		return func(ctx context.Context, in any) (any, error) {
 			begin := time.Now()
@@ -126,8 +139,8 @@ func measuring(h *prometheus.HistogramVec) Middleware {
 	}
 }
 
-// logging writes refusals at info and outages at error: the operator's pager is for the latter.
-func logging(logger *slog.Logger) Middleware {
+// logging writes rejections at info and outages at error: the operator's pager is for the latter.
+func logging(logger *slog.Logger) middleware {
 	return func(op string, next endpoint.Endpoint) endpoint.Endpoint {
 		return func(ctx context.Context, in any) (any, error) {
 			begin := time.Now()
@@ -151,7 +164,7 @@ func logging(logger *slog.Logger) Middleware {
 	}
 }
 
-func deadline(d time.Duration) Middleware {
+func deadline(d time.Duration) middleware {
 	return func(_ string, next endpoint.Endpoint) endpoint.Endpoint {
 		if d <= 0 {
 			return next
@@ -164,7 +177,7 @@ func deadline(d time.Duration) Middleware {
 	}
 }
 
-func limiting(n int) Middleware {
+func limiting(n int) middleware {
 	return func(op string, next endpoint.Endpoint) endpoint.Endpoint {
 		if n <= 0 {
 			return next
@@ -177,7 +190,7 @@ func limiting(n int) Middleware {
 				return nil, &fault.Error{
 					Kind:       fault.RateLimited,
 					Code:       "busy",
-					Message:    "too many such requests at once; try again",
+					Message:    "too many concurrent requests of this sort; try again",
 					Op:         op,
 					RetryAfter: time.Second,
 				}

@@ -16,7 +16,7 @@ import (
 // is a token bucket for each key (golang.org/x/time/rate). It counts in this process only, so
 // that N replicas allow N times as much; what it bounds is what one sender can cost one replica.
 // Memory is bounded: beyond the largest number of keys the least used are forgotten.
-// It may be used by many goroutines at once.
+// It is safe for concurrent use.
 type Rates struct {
 	limit   rate.Limit
 	burst   int
@@ -58,7 +58,7 @@ func (r *Rates) Count(refusals *prometheus.CounterVec, limit string) *Rates {
 // maxRateKeys is how many keys are remembered: about 200 bytes each.
 const maxRateKeys = 50_000
 
-// NewRates allows perMinute events for each key on average, and burst at once. Zero or less for
+// NewRates allows perMinute events for each key on average, and a burst of burst. Zero or less for
 // perMinute means no limit.
 func NewRates(perMinute, burst int) *Rates {
 	if perMinute <= 0 {

@@ -58,7 +58,7 @@ func TestNoRate(t *testing.T) {
 	}
 }
 
-func TestRatesAtOnce(t *testing.T) {
+func TestRatesOfABurst(t *testing.T) {
 	t.Parallel()
 	r := kit.NewRates(1, 10)
 	var allowed atomic.Int64
@@ -73,7 +73,7 @@ func TestRatesAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	if n := allowed.Load(); n != 10 {
-		t.Errorf("%d of 50 at once, want the burst of 10", n)
+		t.Errorf("%d of 50 concurrently, want the burst of 10", n)
 	}
 }
 

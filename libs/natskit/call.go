@@ -128,7 +128,7 @@ func callError(service string, err error) error {
 		)
 	case errors.Is(err, nats.ErrNoResponders):
 		return fault.Wrap(
-			err, fault.Unavailable, service+"_away", "the "+service+" service is not available; try again",
+			err, fault.Unavailable, service+"_unavailable", "the "+service+" service is not available; try again",
 		)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
 		return fault.Wrap(

@@ -18,7 +18,7 @@ import (
 	"github.com/noetl/gateway/libs/testkit"
 )
 
-// serve mounts a use case at subject "op" with a limit of 2 and returns a caller and stop.
+// serve serves a use case at subject "op", two calls of it concurrently, and returns a caller and stop.
 func serve(
 	t *testing.T,
 	n *testkit.NATS,
@@ -28,7 +28,7 @@ func serve(
 	tel := telemetry.Nop("test")
 	tel.Tracers = sdktrace.NewTracerProvider()
 	nc := n.Connect(t)
-	svc := natskit.NewService(nc, tel, "svc", "v", natskit.Mount("op", 2, kit.Lift("svc.op", use)))
+	svc := natskit.NewService(nc, tel, "svc", "v", natskit.Handle(kit.Observer{}, "op", "svc.op", kit.Limits{Concurrency: 2}, use))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- svc.Run(ctx) }()
@@ -52,6 +52,36 @@ func serve(
 	return func(ctx context.Context, in string) (string, error) {
 		return natskit.Call[string, string](ctx, c, "svc", "op", in)
 	}, stop
+}
+
+// A caller beyond the bound of an operation is told immediately, and calls within it go on.
+func TestBeyondTheBoundACallerIsToldToComeBack(t *testing.T) {
+	t.Parallel()
+	release, running := make(chan struct{}), make(chan struct{}, 2)
+	call, _ := serve(t, testkit.StartNATS(t), func(_ context.Context, in string) (string, error) {
+		running <- struct{}{}
+		<-release
+		return in, nil
+	})
+	done := make(chan error, 2)
+	for range 2 {
+		go func() {
+			_, err := call(t.Context(), "within")
+			done <- err
+		}()
+	}
+	<-running
+	<-running
+	_, err := call(t.Context(), "beyond")
+	if f := fault.Of(err); f.Kind != fault.RateLimited || f.Code != "busy" || f.RetryAfter == 0 {
+		t.Errorf("beyond the bound: %v", err)
+	}
+	close(release)
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestFaultsCrossAsTheyAre(t *testing.T) {
@@ -119,7 +149,7 @@ func TestNobodyThereIsUnavailable(t *testing.T) {
 	n := testkit.StartNATS(t)
 	c := natskit.NewClient(n.Connect(t), telemetry.Nop("test"))
 	_, err := natskit.Call[string, string](t.Context(), c, "auth", "nobody", "")
-	if f := fault.Of(err); f.Kind != fault.Unavailable || f.Code != "auth_away" {
+	if f := fault.Of(err); f.Kind != fault.Unavailable || f.Code != "auth_unavailable" {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

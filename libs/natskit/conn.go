@@ -142,7 +142,7 @@ func Probe(nc *nats.Conn) func(context.Context) error {
 func ProbeService(nc *nats.Conn, name string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if _, err := nc.RequestWithContext(ctx, micro.APIPrefix+".PING."+name, nil); err != nil {
-			return fault.Wrap(err, fault.Unavailable, name+"_away", "no replica of "+name+" answers")
+			return fault.Wrap(err, fault.Unavailable, name+"_unavailable", "no replica of "+name+" answers")
 		}
 		return nil
 	}

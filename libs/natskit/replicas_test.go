@@ -21,14 +21,15 @@ func TestAReplicaThatStopsAnswersWhatItWasGiven(t *testing.T) {
 	replica := func(ctx context.Context) (asked *atomic.Int64, ended <-chan error) {
 		asked = &atomic.Int64{}
 		nc := n.Connect(t)
-		op := kit.Lift("svc.op", func(context.Context, string) (string, error) {
+		op := func(context.Context, string) (string, error) {
 			asked.Add(1)
 			<-time.After(time.Millisecond) // work
 			return "ok", nil
-		})
+		}
 		done := make(chan error, 1)
+		row := natskit.Handle(kit.Observer{}, "op", "svc.op", kit.Limits{Concurrency: 1000}, op)
 		go func() {
-			err := natskit.NewService(nc, tel, "svc", "v", natskit.Mount("op", 1000, op)).Run(ctx)
+			err := natskit.NewService(nc, tel, "svc", "v", row).Run(ctx)
 			_ = nc.FlushTimeout(time.Second)
 			nc.Close()
 			done <- err

@@ -18,22 +18,22 @@ import (
 	"github.com/noetl/gateway/libs/telemetry"
 )
 
-// Endpoint is an operation at a subject.
+// Endpoint is one row of a service's table: an operation at a subject. See [Handle].
 type Endpoint struct {
 	name    string
 	subject string
-	limit   int
 	serve   func(ctx context.Context, data []byte) ([]byte, error)
 }
 
-// Mount puts an operation at a subject. limit bounds how many run at once in this process;
-// beyond it callers are refused with RateLimited, so that one slow operation neither starves
-// the others nor queues without end.
-func Mount[In, Out any](subject string, limit int, op kit.Operation[In, Out]) Endpoint {
+// Handle is a row of a service's table: requests on subject are decoded from JSON and answered by use, bound as the
+// operation of that name within its limits ([kit.Bind]).
+func Handle[In, Out any](
+	o kit.Observer, subject, operation string, l kit.Limits, use func(context.Context, In) (Out, error),
+) Endpoint {
+	bound := kit.Bind(o, operation, l, use)
 	return Endpoint{
 		subject: subject,
-		limit:   limit,
-		name:    op.Name(),
+		name:    operation,
 		serve: func(ctx context.Context, data []byte) ([]byte, error) {
 			var in In
 			if err := json.Unmarshal(data, &in); err != nil {
@@ -41,7 +41,7 @@ func Mount[In, Out any](subject string, limit int, op kit.Operation[In, Out]) En
 					err, fault.Invalid, "bad_json", "the request is not the JSON object that this operation takes",
 				)
 			}
-			out, err := op.Call(ctx, in)
+			out, err := bound(ctx, in)
 			if err != nil {
 				return nil, err
 			}
@@ -88,24 +88,7 @@ func (s *Service) Run(ctx context.Context) error {
 	var flights sync.WaitGroup
 	base := context.WithoutCancel(ctx)
 	for _, e := range s.endpoints {
-		slots := make(chan struct{}, e.limit)
-		handler := micro.HandlerFunc(func(req micro.Request) {
-			select {
-			case slots <- struct{}{}:
-			default:
-				s.reply(
-					req,
-					nil,
-					fault.New(fault.RateLimited, "busy", "too many such requests at once; try again").
-						After(time.Second),
-				)
-				return
-			}
-			flights.Go(func() {
-				defer func() { <-slots }()
-				s.handle(base, e, req)
-			})
-		})
+		handler := micro.HandlerFunc(func(req micro.Request) { flights.Go(func() { s.handle(base, e, req) }) })
 		name := micro.WithEndpointSubject(e.subject)
 		if err := svc.AddEndpoint(endpointName(e.name), handler, name); err != nil {
 			return fmt.Errorf("adding NATS endpoint %s: %w", e.subject, err)
@@ -156,7 +139,8 @@ func (s *Service) handle(ctx context.Context, e Endpoint, req micro.Request) {
 	ctx, cancel := withDeadline(Extract(ctx, s.tel.Propagator(), header), header)
 	defer cancel()
 	ctx, span := s.tel.Tracer().Start(ctx, "receive "+e.subject, trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(attribute.String("messaging.system", "nats"), attribute.String("messaging.destination.name", e.subject)),
+		trace.WithAttributes(attribute.String("messaging.system", "nats"),
+			attribute.String("messaging.destination.name", e.subject)),
 	)
 	defer span.End()
 	data, err := e.serve(ctx, req.Data())

@@ -81,7 +81,8 @@ func TestBadTokensLockNobodyElseOut(t *testing.T) {
 	component(
 		t,
 		natskit.NewService(
-			nc, tel, "auth", "v", natskit.Mount(authwire.SubjectResolve, 64, kit.Lift("auth.resolve", auth)),
+			nc, tel, "auth", "v",
+			natskit.Handle(kit.Observer{}, authwire.SubjectResolve, "auth.resolve", kit.Limits{Concurrency: 64}, auth),
 		).Run,
 	)
 	cnc := nats.Connect(t)

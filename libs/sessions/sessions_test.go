@@ -47,26 +47,16 @@ func newWorld(tb testing.TB, near, grace time.Duration) *world {
 	w.set(func() (authwire.Session, error) { return live(time.Hour), nil })
 	tel := telemetry.Nop("test")
 	nc := w.nats.Connect(tb)
-	component(
-		tb,
-		natskit.NewService(
-			nc,
-			tel,
-			"auth",
-			"v",
-			natskit.Mount(
-				authwire.SubjectResolve,
-				64,
-				kit.Lift("auth.resolve", func(_ context.Context, in authwire.ResolveRequest) (authwire.Session, error) {
-					if in.KnownOnly { // it knows none of itself
-						return authwire.Session{}, fault.New(fault.RateLimited, "too_many", "no")
-					}
-					w.asked.Add(1)
-					return (*w.answer.Load())()
-				}),
-			),
-		).Run,
-	)
+	resolve := func(_ context.Context, in authwire.ResolveRequest) (authwire.Session, error) {
+		if in.KnownOnly { // it knows none of itself
+			return authwire.Session{}, fault.New(fault.RateLimited, "too_many", "no")
+		}
+		w.asked.Add(1)
+		return (*w.answer.Load())()
+	}
+	component(tb, natskit.NewService(nc, tel, "auth", "v",
+		natskit.Handle(kit.Observer{}, authwire.SubjectResolve, "auth.resolve", kit.Limits{Concurrency: 64}, resolve),
+	).Run)
 	kv, err := w.nats.JetStream(tb).
 		CreateKeyValue(context.Background(), jetstream.KeyValueConfig{Bucket: authwire.RevokedBucket})
 	if err != nil {

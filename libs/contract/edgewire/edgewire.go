@@ -22,6 +22,9 @@ type ExecuteRequest struct {
 	ResourceKind string          `json:"resource_kind,omitempty"` // playbook (the default) or agent
 }
 
+// Describe is what traces show of it.
+func (in ExecuteRequest) Describe() []string { return []string{"noetl.playbook.path", in.Name} }
+
 // RerunRequest runs an execution once more.
 type RerunRequest struct {
 	SessionToken string          `json:"session_token"`
@@ -31,6 +34,9 @@ type RerunRequest struct {
 	Variables    json.RawMessage `json:"variables,omitempty"`
 }
 
+// Describe is what traces show of it.
+func (in RerunRequest) Describe() []string { return []string{"noetl.execution.id", in.ExecutionID} }
+
 // ExecuteResponse is the answer to both.
 type ExecuteResponse struct {
 	RequestID   string `json:"request_id,omitempty"` // empty without a client id
@@ -38,6 +44,9 @@ type ExecuteResponse struct {
 	Name        string `json:"name,omitempty"`
 	Status      string `json:"status,omitempty"`
 }
+
+// Describe is what traces show of it.
+func (out ExecuteResponse) Describe() []string { return []string{"noetl.execution.id", out.ExecutionID} }
 
 // CancelRequest cancels an execution and those that it started.
 type CancelRequest struct {

@@ -22,7 +22,6 @@ import (
 	"github.com/noetl/gateway/services/auth/internal/adapters/prom"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/config"
-	"github.com/noetl/gateway/services/auth/internal/endpoints"
 	"github.com/noetl/gateway/services/auth/internal/natsapi"
 )
 
@@ -48,7 +47,6 @@ func (a *App) Ready() run.Ready { return run.Ready{} }
 
 // New builds the service. NATS and NoETL need not be there yet.
 func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
-	tel, replicas, room := host.Telemetry, cfg.NATS.Replicas, cfg.NATS.Room(host.Telemetry.Logger)
 	js, err := jetstream.New(host.NATS)
 	if err != nil {
 		return nil, fmt.Errorf("auth: JetStream: %w", err)
@@ -57,88 +55,106 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	meter := prom.New(tel.Registry, bypass)
+	meter := prom.New(host.Telemetry.Registry, bypass)
+	a, deps := &App{}, auth.Deps{Meter: meter, Logger: host.Telemetry.Logger}
+	if err := issuers(cfg, host, &deps); err != nil {
+		return nil, err
+	}
+	if err := a.stores(cfg, host, js, &deps); err != nil {
+		return nil, err
+	}
+	deps.Backend, err = a.backends(cfg, host, js, meter)
+	if err != nil {
+		return nil, err
+	}
+	a.components = append(a.components, subjects(auth.New(deps, rules(cfg, bypass, host)), cfg, host))
+	return a, nil
+}
+
+// subjects is what listens: the service has NATS subjects and no address.
+func subjects(svc *auth.Service, cfg Config, host run.Host) *natskit.Service {
+	table := natsapi.Table(svc, kit.NewObserver(host.Telemetry, "auth"),
+		natsapi.Limits{Budget: cfg.Timeout, Logins: cfg.MaxLogins})
+	return natskit.NewService(host.NATS, host.Telemetry, "auth", run.Version(), table...)
+}
+
+// rules are what the settings decide of the domain.
+func rules(cfg Config, bypass bool, host run.Host) auth.Rules {
 	rules := auth.Rules{
 		MaxSession: cfg.MaxSession(), Budget: cfg.Timeout, UncertainLife: cfg.SessionTTL,
 		AccessLife: cfg.AccessTTL, AdminRoles: cfg.AdminRoles, CallbackURL: cfg.BrowserCallback(),
 	}
 	if bypass {
 		rules.Bypass = &auth.User{
-			ID:          1,
-			Email:       "developer@localhost",
-			DisplayName: "Developer",
-			Roles:       []string{"admin"},
+			ID: 1, Email: "developer@localhost", DisplayName: "Developer", Roles: []string{"admin"},
 		}
-		tel.Logger.Warn(
+		host.Telemetry.Logger.Warn(
 			"AUTHENTICATION IS OFF: every session token is the development user", "setting", "GATEWAY_AUTH_BYPASS",
 		)
 	}
+	return rules
+}
 
+// issuers adds what verifies the issuers' tokens and, if browsers may log in by code, what sends them to an issuer.
+func issuers(cfg Config, host run.Host, deps *auth.Deps) error {
 	connectTo, err := cfg.IssuerConnectTo()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	issuers := oidc.Client(connectTo)
+	client := oidc.Client(connectTo)
 	verifier, err := oidc.New(
 		oidc.Config{Issuers: cfg.Issuers(), Audiences: cfg.Audiences(), TTL: cfg.JWKSTTL, Cooldown: cfg.JWKSCool},
-		issuers,
+		client,
 	)
 	if err != nil {
-		return nil, fmt.Errorf("AUTH_ISSUERS: %w", err)
+		return fmt.Errorf("AUTH_ISSUERS: %w", err)
 	}
+	deps.Verifier = verifier
 	host.Health.Add(httpkit.Check{Name: "issuer", Probe: verifier.Probe})
-	revocations := natskv.NewRevocations(js, room, tel.Logger)
-	host.Health.Add(httpkit.Check{Name: "revocations", Probe: revocations.Probe})
+	clientID, issuer := cfg.BrowserClient(), cfg.SignInIssuer()
+	if clientID == "" || issuer == "" {
+		return nil
+	}
+	deps.Provider, err = oidc.NewProvider(
+		oidc.ProviderConfig{Issuer: issuer, ClientID: clientID, Secret: cfg.ClientSecret, TTL: cfg.JWKSTTL}, client,
+	)
+	if err != nil {
+		return fmt.Errorf("AUTH_BROWSER_ISSUER: %w", err)
+	}
+	return nil
+}
 
-	refusals, err := kit.NewRefusals(tel.Registry)
-	if err != nil {
-		return nil, err
-	}
-	a := &App{components: []run.Component{revocations, run.Func("room in NATS", func(ctx context.Context) error {
-		wanted := int64(replicas) * cfg.NATS.StoreBytes
-		return natskit.TellRoom(ctx, host.NATS, js, wanted, "GATEWAY_STORE_MAX_BYTES", tel.Logger)
-	})}}
-	flows := natskv.NewFlows(js, room)
-	host.Health.Add(httpkit.Check{Name: natskit.StorageCheck, Probe: flows.Storage().Probe})
-	deps := auth.Deps{
-		Verifier:    verifier,
-		Revocations: revocations,
-		Logins:      natskv.NewLogins(js, room),
-		Flows:       flows,
-		Spent:       flows,
-		Limiter: kit.NewRates(cfg.LoginRate, cfg.LoginRate).
-			Count(refusals, "account"),
-		Meter:  meter,
-		Logger: tel.Logger,
-	}
-	if client, issuer := cfg.BrowserClient(), cfg.SignInIssuer(); client != "" && issuer != "" {
-		deps.Provider, err = oidc.NewProvider(
-			oidc.ProviderConfig{Issuer: issuer, ClientID: client, Secret: cfg.ClientSecret, TTL: cfg.JWKSTTL},
-			issuers,
-		)
-		if err != nil {
-			return nil, fmt.Errorf("AUTH_BROWSER_ISSUER: %w", err)
-		}
-	}
-	backends, err := a.backends(cfg, host, js, meter)
-	if err != nil {
-		return nil, err
-	}
-	deps.Backend = backends
+// stores adds what is kept in NATS and in this process.
+func (a *App) stores(cfg Config, host run.Host, js jetstream.JetStream, deps *auth.Deps) error {
+	logger, room := host.Telemetry.Logger, cfg.NATS.Room(host.Telemetry.Logger)
+	revocations, flows := natskv.NewRevocations(js, room, logger), natskv.NewFlows(js, room)
+	host.Health.Add(
+		httpkit.Check{Name: "revocations", Probe: revocations.Probe},
+		httpkit.Check{Name: natskit.StorageCheck, Probe: flows.Storage().Probe},
+	)
+	a.components = append(a.components, revocations, run.Func("room in NATS", func(ctx context.Context) error {
+		wanted := int64(cfg.NATS.Replicas) * cfg.NATS.StoreBytes
+		return natskit.TellRoom(ctx, host.NATS, js, wanted, "GATEWAY_STORE_MAX_BYTES", logger)
+	}))
+	deps.Revocations, deps.Flows, deps.Spent = revocations, flows, flows
+	deps.Logins = natskv.NewLogins(js, room)
 	if who, err := cfg.Backends(); err != nil {
-		return nil, err
+		return err
 	} else if who.Login != config.BackendLocal {
 		deps.Cache = natskv.NewSessionCache(js, cfg.SessionBucket, cfg.SessionTTL, room)
 	}
-	set := endpoints.New(auth.New(deps, rules),
-		kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "auth")},
-		endpoints.Limits{Budget: cfg.Timeout, Logins: cfg.MaxLogins})
-	a.components = append(a.components, natsapi.New(host.NATS, tel, run.Version(), set))
-	return a, nil
+	refusals, err := kit.NewRefusals(host.Telemetry.Registry)
+	if err != nil {
+		return err
+	}
+	deps.Limiter = kit.NewRates(cfg.LoginRate, cfg.LoginRate).Count(refusals, "account")
+	return nil
 }
 
 // backends has each operation answered by the backend that is configured for it.
-func (a *App) backends(cfg Config, host run.Host, js jetstream.JetStream, meter *prom.Meter) (*auth.Backends, error) {
+func (a *App) backends(
+	cfg Config, host run.Host, js jetstream.JetStream, meter *prom.Meter,
+) (*auth.Backends, error) {
 	who, err := cfg.Backends()
 	if err != nil {
 		return nil, err

@@ -19,7 +19,10 @@ func TestDrainLetsRequestsFinish(t *testing.T) {
 	w.noetl.During = func(context.Context) { close(begun); <-finish }
 	done := make(chan answer, 1)
 	go func() {
-		done <- w.send("POST", "/noetl/execute", `{"path":"demo/echo","workload":{}}`, "X-Session-Token", token, "Content-Type", "application/json")
+		done <- w.send(
+			"POST", "/noetl/execute", `{"path":"demo/echo","workload":{}}`, "X-Session-Token", token, "Content-Type",
+			"application/json",
+		)
 	}()
 	<-begun
 	stopped := make(chan struct{})

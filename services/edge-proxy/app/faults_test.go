@@ -57,12 +57,18 @@ func TestFault08WhoCallsIsOurWordAndTheTokenStaysHere(t *testing.T) {
 		strings.Contains(got.body, "Cookie") {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	for _, want := range []string{`"X-User-Id":["7"]`, `"X-User-Email":["seven@example.com"]`, `"X-User-Roles":["user"]`, `"X-Custom":["kept"]`, `"query":"a=1"`} {
+	for _, want := range []string{
+		`"X-User-Id":["7"]`, `"X-User-Email":["seven@example.com"]`, `"X-User-Roles":["user"]`, `"X-Custom":["kept"]`,
+		`"query":"a=1"`,
+	} {
 		if !strings.Contains(got.body, want) {
 			t.Errorf("no %s in %s", want, got.body)
 		}
 	}
-	for _, path := range []string{"/noetl/internal/ingress/x", "/noetl/%69nternal/x", "/noetl//internal/x", "/noetl/x/../internal/y", "/noetl/INTERNAL/x"} {
+	for _, path := range []string{
+		"/noetl/internal/ingress/x", "/noetl/%69nternal/x", "/noetl//internal/x", "/noetl/x/../internal/y",
+		"/noetl/INTERNAL/x",
+	} {
 		if a := w.raw(
 			"GET " + path + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\nConnection: close\r\n\r\n",
 		); a.status != 400 &&
@@ -171,7 +177,10 @@ func TestExecutionsOfTheAuthPlaybooksAreHidden(t *testing.T) {
 	bearer := []string{"Authorization", "Bearer " + token, "Content-Type", "application/json"}
 	id := string(secret.ExecutionID)
 	for range 2 { // the second answer comes from memory
-		for _, path := range []string{"executions/" + id, "executions/" + id + "/status", "executions/" + id + "/events", "vars/" + id, "%65xecutions/" + id, "executions/%35" + id[1:]} {
+		for _, path := range []string{
+			"executions/" + id, "executions/" + id + "/status", "executions/" + id + "/events", "vars/" + id,
+			"%65xecutions/" + id, "executions/%35" + id[1:],
+		} {
 			w.send("GET", "/noetl/"+path, "", bearer...).refused(t, path, 404, "no_such_execution")
 		}
 		for _, spelled := range []string{"+" + id, "0" + id, id + ".0", id[:3] + "_" + id[3:], "%20" + id} {
@@ -193,7 +202,8 @@ func TestExecutionsOfTheAuthPlaybooksAreHidden(t *testing.T) {
 		if got := w.send(
 			"POST",
 			"/graphql",
-			`{"query":"mutation{proxyRequest(input:{method:\"GET\",endpoint:\"/api/executions/`+id+`\"}){success data}}"}`,
+			`{"query":"mutation{proxyRequest(input:{method:\"GET\",endpoint:\"/api/`+
+				`executions/`+id+`\"}){success data}}"}`,
 			bearer...); !strings.Contains(got.body, `"success":false`) ||
 			strings.Contains(got.body, "auth0_validate") {
 			t.Errorf("proxyRequest: %s", got.body)

@@ -78,7 +78,8 @@ func TestNoPathLeadsToInternalRoutes(t *testing.T) {
 		"/api/internal/callback", "/api/internal/x/../callback", "/x/../api/internal/callback", "/noetl",
 	} {
 		got := w.raw(
-			"POST " + path + " HTTP/1.1\r\nHost: gateway\r\nX-Session-Token: " + token + "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+			"POST " + path + " HTTP/1.1\r\nHost: gateway\r\n" +
+				"X-Session-Token: " + token + "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
 		)
 		cleaned := got.status/100 == 3 && !strings.HasPrefix(path, "/noetl/") // the mux shows where it would lead
 		if got.status != 400 && got.status != 404 && !cleaned {
@@ -141,7 +142,9 @@ func TestEnforcedAccessHasNoWayAround(t *testing.T) {
 		"rerun unknown":   {"/noetl/executions/404/rerun", `{}`},
 		"rerun no id":     {"/noetl/executions/a%3bb/rerun", `{}`},
 		"graphql":         {"/graphql", `{"query":"mutation{executePlaybook(name:\"demo/fail\"){id}}"}`},
-		"graphql rerun":   {"/graphql", `{"query":"mutation{rerunExecution(executionId:\"` + string(out.ExecutionID) + `\"){id}}"}`},
+		"graphql rerun": {
+			"/graphql", `{"query":"mutation{rerunExecution(executionId:\"` + string(out.ExecutionID) + `\"){id}}"}`,
+		},
 	} {
 		got := w.send("POST", c.path, c.body, headers...)
 		if c.path == "/graphql" {
@@ -222,13 +225,21 @@ func TestBadInputIsRefusedInWords(t *testing.T) {
 		status                          int
 		code                            string
 	}{
-		"no token":      {"POST", "/api/auth/login", `{}`, "application/json", 400, "missing_token"},
-		"no JSON":       {"POST", "/api/auth/login", `{`, "application/json", 400, "bad_json"},
-		"empty":         {"POST", "/api/auth/login", ``, "application/json", 400, "empty_body"},
-		"a form":        {"POST", "/api/auth/login", `auth0_token=good`, "application/x-www-form-urlencoded", 415, "content_type"},
-		"wrong type":    {"POST", "/api/auth/login", `{"auth0_token":5}`, "application/json", 400, "bad_type"},
-		"too large":     {"POST", "/api/auth/login", `{"auth0_token":"` + strings.Repeat("x", 64<<10) + `"}`, "application/json", 413, "body_too_large"},
-		"large graphql": {"POST", "/graphql", `{"query":"` + strings.Repeat(" ", 64<<10) + `"}`, "application/json", 413, "body_too_large"},
+		"no token": {"POST", "/api/auth/login", `{}`, "application/json", 400, "missing_token"},
+		"no JSON":  {"POST", "/api/auth/login", `{`, "application/json", 400, "bad_json"},
+		"empty":    {"POST", "/api/auth/login", ``, "application/json", 400, "empty_body"},
+		"a form": {
+			"POST", "/api/auth/login", `auth0_token=good`, "application/x-www-form-urlencoded", 415, "content_type",
+		},
+		"wrong type": {"POST", "/api/auth/login", `{"auth0_token":5}`, "application/json", 400, "bad_type"},
+		"too large": {
+			"POST", "/api/auth/login", `{"auth0_token":"` + strings.Repeat("x", 64<<10) + `"}`, "application/json", 413,
+			"body_too_large",
+		},
+		"large graphql": {
+			"POST", "/graphql", `{"query":"` + strings.Repeat(" ", 64<<10) + `"}`, "application/json", 413,
+			"body_too_large",
+		},
 		"large proxied": {"POST", "/noetl/echo/x", strings.Repeat("x", 64<<10+1), "text/plain", 413, "body_too_large"},
 		"no route":      {"GET", "/nothing", ``, "", 404, "no_such_route"},
 		"wrong method":  {"GET", "/api/auth/login", ``, "", 405, "method_not_allowed"},

@@ -10,7 +10,7 @@ import (
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/fanoutevents"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
-	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
+	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/proxy"
 )
 
 // frames returns the reader of event streams, and what it needs to run.
@@ -23,12 +23,8 @@ func frames(near http.Handler, address string, tel *telemetry.Telemetry) (edge.F
 		return fanoutevents.New(base, noetl.Transport(tel)), nil, nil
 	}
 	local := fanoutevents.NewLocal(near)
-	return fanoutevents.New(
-			&url.URL{Scheme: "http", Host: "event-fanout"},
-			local.Transport(),
-		), []run.Component{
-			local,
-		}, nil
+	within := &url.URL{Scheme: "http", Host: "event-fanout"}
+	return fanoutevents.New(within, local.Transport()), []run.Component{local}, nil
 }
 
 // neighbour returns the routes of another service: in this process, or over HTTP.
@@ -41,6 +37,6 @@ func neighbour(near http.Handler, address, service string, cfg Config, host run.
 		return nil, err
 	}
 	host.Health.Add(httpkit.Check{Name: service, Probe: httpkit.ProbeURL(base.JoinPath("/healthz").String(), service)})
-	next := httpapi.Patient{Next: noetl.Transport(host.Telemetry)}
-	return httpapi.Forward(base, cfg.Web.Public(), next, service, host.Telemetry.Logger), nil
+	next := proxy.WaitForRestart{Next: noetl.Transport(host.Telemetry)}
+	return proxy.Forward(base, cfg.Web.Public(), next, service, host.Telemetry.Logger), nil
 }

@@ -58,7 +58,8 @@ func TestCommandsOverNATS(t *testing.T) {
 	}
 	if started := w.noetl.Started(); len(started) != 1 || started[0].Path != "demo/echo" {
 		t.Errorf("%+v", started)
-	} else if text, err := json.Marshal(started[0].Workload); err != nil || !strings.Contains(string(text), "9007199254740993") {
+	} else if text, err := json.Marshal(started[0].Workload); err != nil ||
+		!strings.Contains(string(text), "9007199254740993") {
 		t.Errorf("%s %v", text, err)
 	}
 	again, err := natskit.Call[edgewire.RerunRequest, edgewire.ExecuteResponse](

@@ -33,7 +33,6 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsrelay"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/prom"
 	"github.com/noetl/gateway/services/event-fanout/internal/config"
-	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/httpapi"
 	"github.com/noetl/gateway/services/event-fanout/internal/natsapi"
@@ -152,10 +151,8 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		Recheck:           cfg.SessionRecheck,
 	}, frames, feed, clients, session, tel.Logger)
 	session.OnRevoked(hub.EndSession)
-	set := endpoints.New(
-		svc,
-		kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "event-fanout")},
-	)
+	observer := kit.NewObserver(tel, "event-fanout")
+	set := httpapi.Bind(svc, observer)
 	undelivered := prometheus.NewCounter(
 		prometheus.CounterOpts{
 			Name: "noetl_gateway_callback_undelivered_total",
@@ -237,7 +234,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		a.ready.Public = httpkit.URL(public)
 	}
 
-	consumer := natsapi.NewConsumer(lifecycle, natslifecycle.Decode, set, tel)
+	consumer := natsapi.NewConsumer(lifecycle, natslifecycle.Decode, svc, observer, tel)
 	host.Health.Add(
 		httpkit.Check{Name: natskit.StorageCheck, Probe: clients.Storage().Probe},
 		httpkit.Check{Name: "event_feed", Tell: func(ctx context.Context) (string,
@@ -277,7 +274,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		consumer,
 		run.Func("finished requests", svc.Retire),
 		natsapi.NewCallbacks(nc, cfg.CallbackPrefix, svc, tel),
-		natskit.NewService(nc, tel, "event-fanout", run.Version(), natsapi.Endpoints(set)...),
+		natskit.NewService(nc, tel, "event-fanout", run.Version(), natsapi.Table(svc, observer)...),
 		httpkit.NewServer("internal listener", internal, a.internal, tel.Logger, nil).Within(host.Bounds, proxies),
 		run.Func("streams", func(ctx context.Context) error { <-ctx.Done(); drain(); return nil }),
 	}

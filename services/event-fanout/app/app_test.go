@@ -52,7 +52,7 @@ func newWorld(tb testing.TB) *world {
 		tel:      telemetry.Nop("test"),
 		sessions: map[string]authwire.Session{},
 	}
-	resolve := kit.Lift("auth.resolve", func(_ context.Context, in authwire.ResolveRequest) (authwire.Session, error) {
+	resolve := func(_ context.Context, in authwire.ResolveRequest) (authwire.Session, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		s, ok := w.sessions[in.SessionToken]
@@ -60,8 +60,9 @@ func newWorld(tb testing.TB) *world {
 			return s, fault.New(fault.Unauthenticated, "invalid_session", "no such session")
 		}
 		return s, nil
-	})
-	auth := natskit.NewService(w.nc, w.tel, "auth", "test", natskit.Mount(authwire.SubjectResolve, 64, resolve))
+	}
+	auth := natskit.NewService(w.nc, w.tel, "auth", "test", natskit.Handle(
+		kit.Observer{}, authwire.SubjectResolve, "auth.resolve", kit.Limits{Concurrency: 64}, resolve))
 	w.start(auth)
 	if _, err := w.js.CreateKeyValue(
 		tb.Context(),

@@ -27,28 +27,19 @@ import (
 // edge runs an edge-proxy that registers the request and starts execution 582940187123449857.
 func (w *world) edge() {
 	w.t.Helper()
-	w.start(natskit.NewService(w.nc, w.tel, "edge-proxy", "test", natskit.Mount(
-		edgewire.SubjectExecute,
-		64,
-		kit.Lift(
-			"edge.execute",
-			func(ctx context.Context, in edgewire.ExecuteRequest) (edgewire.ExecuteResponse, error) {
-				//nolint:contextcheck // the helper has the test's
-				if err := w.tryExpect("req-"+in.Name, in.ClientID, "id:7"); err != nil {
-					return edgewire.ExecuteResponse{}, err
-				}
-				_, err := natskit.Call[fanoutwire.BindRequest, fanoutwire.BindResponse](
-					ctx, natskit.NewClient(w.nc, w.tel), "event-fanout", fanoutwire.SubjectBind,
-					fanoutwire.BindRequest{RequestID: "req-" + in.Name, ExecutionID: execution},
-				)
-				return edgewire.ExecuteResponse{
-					RequestID:   "req-" + in.Name,
-					ExecutionID: execution,
-					Status:      "started",
-				}, err
-			},
-		),
-	)))
+	execute := func(ctx context.Context, in edgewire.ExecuteRequest) (edgewire.ExecuteResponse, error) {
+		//nolint:contextcheck // the helper has the test's
+		if err := w.tryExpect("req-"+in.Name, in.ClientID, "id:7"); err != nil {
+			return edgewire.ExecuteResponse{}, err
+		}
+		_, err := natskit.Call[fanoutwire.BindRequest, fanoutwire.BindResponse](
+			ctx, natskit.NewClient(w.nc, w.tel), "event-fanout", fanoutwire.SubjectBind,
+			fanoutwire.BindRequest{RequestID: "req-" + in.Name, ExecutionID: execution},
+		)
+		return edgewire.ExecuteResponse{RequestID: "req-" + in.Name, ExecutionID: execution, Status: "started"}, err
+	}
+	w.start(natskit.NewService(w.nc, w.tel, "edge-proxy", "test", natskit.Handle(
+		kit.Observer{}, edgewire.SubjectExecute, "edge.execute", kit.Limits{Concurrency: 64}, execute)))
 }
 
 // wsDial opens GET base/ws.

@@ -21,7 +21,6 @@ import (
 	"github.com/noetl/gateway/services/ingress/internal/adapters/noetllisteners"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/prom"
 	"github.com/noetl/gateway/services/ingress/internal/config"
-	"github.com/noetl/gateway/services/ingress/internal/endpoints"
 	"github.com/noetl/gateway/services/ingress/internal/httpapi"
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
 )
@@ -56,6 +55,46 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	for _, opt := range opts {
 		opt(&o)
 	}
+	proxies, err := httpkit.ParseProxies(cfg.Trusted)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{}
+	svc, err := a.service(ctx, cfg, host)
+	if err != nil {
+		return nil, err
+	}
+	a.public = proxies.Wrap(routes(svc, cfg, host))
+	if o.embedded {
+		return a, nil
+	}
+	return a, a.listen(ctx, cfg, host, proxies)
+}
+
+// routes are what partners send deliveries to.
+func routes(svc *ingress.Service, cfg Config, host run.Host) http.Handler {
+	mux := http.NewServeMux()
+	host.Health.Register(mux)
+	limits := kit.Limits{Deadline: cfg.Patience, Concurrency: cfg.Deliveries}
+	httpapi.Register(mux, svc, kit.NewObserver(host.Telemetry, "ingress"), limits, cfg.MaxBody)
+	return httpkit.Routes(mux)
+}
+
+// listen opens the one listener, for partners.
+func (a *App) listen(ctx context.Context, cfg Config, host run.Host, proxies httpkit.Proxies) error {
+	ln, err := httpkit.Listen(ctx, cfg.Bind, cfg.Port, "GATEWAY_PORT")
+	if err != nil {
+		return err
+	}
+	a.ready.Public = httpkit.URL(ln)
+	handler := httpkit.Edge(host.Telemetry, host.Health.Retire(a.public))
+	listener := httpkit.NewServer("ingress listener", ln, handler, host.Telemetry.Logger, nil)
+	a.components = append(a.components, listener.Within(host.Bounds, proxies))
+	return nil
+}
+
+// service builds the domain on its adapters.
+func (a *App) service(ctx context.Context, cfg Config, host run.Host) (*ingress.Service, error) {
 	tel := host.Telemetry
 	room := cfg.Process.NATS.Room(tel.Logger)
 	server := noetl.New(cfg.NoETL, tel)
@@ -67,10 +106,6 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	if err != nil {
 		return nil, err
 	}
-	proxies, err := httpkit.ParseProxies(cfg.Trusted)
-	if err != nil {
-		return nil, err
-	}
 	refusals, err := kit.NewRefusals(tel.Registry)
 	if err != nil {
 		return nil, err
@@ -78,7 +113,17 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	keysCtx, endKeys := context.WithCancel(context.WithoutCancel(ctx))
 	auditor := noetlaudit.New(server, tel.Logger)
 	claims := natskv.NewClaimStore(js, cfg.ClaimTTL, room)
-	svc := ingress.New(ingress.Deps{
+	host.Health.Add(
+		httpkit.Check{Name: "noetl", Probe: server.Probe},
+		httpkit.Check{Name: natskit.StorageCheck, Probe: claims.Storage().Probe},
+	)
+	tell := run.Func("room in NATS", func(ctx context.Context) error {
+		return natskit.TellRoom(ctx, host.NATS, js, int64(room.Replicas)*room.Of(natskit.Claims),
+			"GATEWAY_STORE_MAX_BYTES", tel.Logger)
+	})
+	keys := run.Func("Google's keys", func(ctx context.Context) error { <-ctx.Done(); endKeys(); return nil })
+	a.components = append(a.components, keys, auditor, tell)
+	return ingress.New(ingress.Deps{
 		Reserved:    cfg.Playbooks.Reserved(),
 		Listeners:   listeners,
 		Dispatcher:  server,
@@ -91,39 +136,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		ClaimTTL:    cfg.ClaimTTL,
 		PerListener: kit.NewRates(cfg.RatePerMin, cfg.RatePerMin/10).Count(refusals, "listener"),
 		Failures:    kit.NewRates(cfg.FailPerMin, cfg.FailPerMin/10).Count(refusals, "failed_delivery"),
-	})
-	set := endpoints.New(
-		svc,
-		kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "ingress")},
-		cfg.Patience, cfg.Deliveries,
-	)
-
-	mux := http.NewServeMux()
-	host.Health.Register(mux)
-	httpapi.Register(mux, set, cfg.MaxBody)
-	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe}, httpkit.Check{
-		Name:  natskit.StorageCheck,
-		Probe: claims.Storage().Probe,
-	})
-
-	tell := run.Func("room in NATS", func(ctx context.Context) error {
-		return natskit.TellRoom(ctx, host.NATS, js, int64(room.Replicas)*room.Of(natskit.Claims),
-			"GATEWAY_STORE_MAX_BYTES", tel.Logger)
-	})
-	keys := run.Func("Google's keys", func(ctx context.Context) error { <-ctx.Done(); endKeys(); return nil })
-	a := &App{public: proxies.Wrap(httpkit.Routes(mux)), components: []run.Component{keys, auditor, tell}}
-	if o.embedded {
-		return a, nil
-	}
-	ln, err := httpkit.Listen(ctx, cfg.Bind, cfg.Port, "GATEWAY_PORT")
-	if err != nil {
-		return nil, err
-	}
-	a.ready.Public = httpkit.URL(ln)
-	handler := httpkit.Edge(tel, host.Health.Retire(a.public))
-	listener := httpkit.NewServer("ingress listener", ln, handler, tel.Logger, nil)
-	a.components = append(a.components, listener.Within(host.Bounds, proxies))
-	return a, nil
+	}), nil
 }
 
 // Components returns the parts to run, in start order.

@@ -45,8 +45,8 @@ func pairs(labels []*dto.LabelPair) string {
 	return strings.Join(out, ",")
 }
 
-// A metric's label must not be a stranger's to choose: each new one costs memory for ever.
-func TestStrangersDoNotBecomeLabels(t *testing.T) {
+// A metric's label must not be the sender's to choose: each new one costs memory forever.
+func TestUnknownListenersDoNotBecomeLabels(t *testing.T) {
 	t.Parallel()
 	w := boot(t)
 	w.send("POST", "/ingress/orders", body, "X-Signature", sign(body))
@@ -54,8 +54,8 @@ func TestStrangersDoNotBecomeLabels(t *testing.T) {
 	w.send("POST", "/ingress/orders", strings.Repeat("x", 1025), "X-Signature", "00")
 	_, before := w.counters()
 	for i := range 50 {
-		w.send("POST", fmt.Sprintf("/ingress/stranger-%d", i), body)
-		w.send("POST", fmt.Sprintf("/ingress/stranger%%20%d", i), strings.Repeat("x", 1025))
+		w.send("POST", fmt.Sprintf("/ingress/unknown-%d", i), body)
+		w.send("POST", fmt.Sprintf("/ingress/unknown%%20%d", i), strings.Repeat("x", 1025))
 	}
 	lines, after := w.counters()
 	if after != before {
@@ -90,7 +90,7 @@ func TestNothingIsReadBeforeItIsVerified(t *testing.T) {
 	}
 }
 
-// A stranger must not make the gateway hold a body: the listener is looked up first.
+// An unknown sender must not make the gateway hold a body: the listener is looked up first.
 func TestABodyIsReadOnlyWhenItsListenerExists(t *testing.T) {
 	t.Parallel()
 	w := boot(t, "INGRESS_MAX_BODY_BYTES=10485760")

@@ -23,7 +23,6 @@ import (
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/natsevents"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/sandbox/internal/config"
-	"github.com/noetl/gateway/services/sandbox/internal/endpoints"
 	"github.com/noetl/gateway/services/sandbox/internal/httpapi"
 	"github.com/noetl/gateway/services/sandbox/internal/issuer"
 	"github.com/noetl/gateway/services/sandbox/internal/sandbox"
@@ -48,53 +47,70 @@ type App struct {
 // New opens the listener and builds everything behind it. It does not need NATS to be there, and in a
 // generation without NATS uses no connection.
 func New(ctx context.Context, cfg Config, host run.Host) (*App, error) {
-	tel, generation := host.Telemetry, sandbox.Generation(cfg.Generation)
+	app, tel := &App{}, host.Telemetry
 	deps := sandbox.Deps{
-		Generation: generation, Lag: cfg.EventLag, Logger: tel.Logger, Directory: sandbox.NewDirectory(),
-		Callbacks: callback.New(
-			callback.Config{Generation: generation, Hosts: cfg.CallbackHosts, Token: cfg.CallbackToken}, tel,
-		),
+		Generation: sandbox.Generation(cfg.Generation), Lag: cfg.EventLag, Logger: tel.Logger,
+		Directory: sandbox.NewDirectory(),
 	}
-	api := httpapi.Deps{Generation: generation, Rerun: cfg.Rerun, InternalToken: cfg.InternalToken, Telemetry: tel}
-	app := &App{}
-	if generation.HasNATS() {
-		js, err := jetstream.New(host.NATS)
-		if err != nil {
-			return nil, fmt.Errorf("sandbox: JetStream: %w", err)
-		}
-		publisher := natsevents.New(js, eventStream(cfg), tel)
-		app.components = append(app.components, publisher)
-		deps.Events, deps.Sessions = publisher, natskv.New(js, cfg.SessionBucket, cfg.SessionTTL,
-			cfg.Process.NATS.Room(host.Telemetry.Logger))
-	} else {
-		log := feedlog.New()
-		deps.Events, api.Feed = log, log
-	}
-	ln, err := httpkit.Listen(ctx, cfg.Bind, cfg.Port, "SANDBOX_PORT")
+	deps.Callbacks = callback.New(
+		callback.Config{Generation: deps.Generation, Hosts: cfg.CallbackHosts, Token: cfg.CallbackToken}, tel,
+	)
+	feed, err := app.events(cfg, host, &deps)
 	if err != nil {
 		return nil, err
 	}
+	service := sandbox.New(deps)
+	app.components = append(app.components, service)
+	return app, app.listen(ctx, cfg, host, httpapi.Deps{
+		Generation: deps.Generation, Rerun: cfg.Rerun, Service: service, Observer: kit.NewObserver(tel, "sandbox"),
+		Feed: feed, InternalToken: cfg.InternalToken, Telemetry: tel,
+	}, directory.New(deps.Directory))
+}
+
+// events adds where lifecycle events and sessions go: to NATS, or in a generation without it into a feed, which is
+// returned.
+func (a *App) events(cfg Config, host run.Host, deps *sandbox.Deps) (httpapi.Feed, error) {
+	if !deps.Generation.HasNATS() {
+		log := feedlog.New()
+		deps.Events = log
+		return log, nil
+	}
+	js, err := jetstream.New(host.NATS)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: JetStream: %w", err)
+	}
+	publisher := natsevents.New(js, eventStream(cfg), host.Telemetry)
+	a.components = append(a.components, publisher)
+	deps.Events = publisher
+	deps.Sessions = natskv.New(
+		js, cfg.SessionBucket, cfg.SessionTTL, cfg.Process.NATS.Room(host.Telemetry.Logger),
+	)
+	return nil, nil // this generation has no feed
+}
+
+// listen opens the one listener, with NoETL's API and the issuer.
+func (a *App) listen(
+	ctx context.Context, cfg Config, host run.Host, api httpapi.Deps, accounts issuer.Accounts,
+) error {
+	ln, err := httpkit.Listen(ctx, cfg.Bind, cfg.Port, "SANDBOX_PORT")
+	if err != nil {
+		return err
+	}
 	if api.Feed != nil {
-		app.feed = strings.TrimPrefix(httpkit.URL(ln), "http://")
+		a.feed = strings.TrimPrefix(httpkit.URL(ln), "http://")
 	}
 	base, issuerURL := addresses(cfg, ln)
-	if api.Issuer, err = issuer.New(issuerURL, cfg.RedirectURIs, directory.New(deps.Directory)); err != nil {
+	if api.Issuer, err = issuer.New(issuerURL, cfg.RedirectURIs, accounts); err != nil {
 		_ = ln.Close()
-		return nil, fmt.Errorf("sandbox: signing key: %w", err)
+		return fmt.Errorf("sandbox: signing key: %w", err)
 	}
-	service := sandbox.New(deps)
 	closing := make(chan struct{})
 	api.Closing = closing
-	api.Operations = endpoints.New(
-		service,
-		kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "sandbox")},
-	)
-	server := httpkit.NewServer(
-		"sandbox listener", ln, httpapi.New(api), tel.Logger, sync.OnceFunc(func() { close(closing) }),
-	).Within(host.Bounds, nil)
-	app.components = append(app.components, service, server)
-	app.ready = run.Ready{NoETL: base, Issuer: issuerURL}
-	return app, nil
+	stop := sync.OnceFunc(func() { close(closing) })
+	server := httpkit.NewServer("sandbox listener", ln, httpapi.New(api), host.Telemetry.Logger, stop)
+	a.components = append(a.components, server.Within(host.Bounds, nil))
+	a.ready = run.Ready{NoETL: base, Issuer: issuerURL}
+	return nil
 }
 
 // eventStream is where events go: as the settings say, or else as servers of the generation do.

@@ -34,10 +34,8 @@ func (g *flights[T]) do(ctx context.Context, key string, ask func(context.Contex
 	g.mu.Lock()
 	f, ok := g.under[key]
 	if !ok {
-		fctx, cancel := context.WithTimeout(
-			context.WithoutCancel(ctx),
-			g.budget,
-		) //nolint:gosec // called when it has run, or when nobody waits
+		//nolint:gosec // cancel is called when it has run, or when nobody waits
+		fctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.budget)
 		f = &flight[T]{cancel: cancel, done: make(chan struct{})}
 		g.under[key] = f
 		go g.run(fctx, key, f, ask)

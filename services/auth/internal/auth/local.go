@@ -46,7 +46,7 @@ func (l *Local) Login(ctx context.Context, g Grant) (Opened, error) {
 		ExpiresAt: time.Now().Add(g.Duration).UTC().Truncate(time.Millisecond),
 	}
 	if err := l.store.Create(ctx, token, kept); err != nil {
-		return Opened{}, late(err)
+		return Opened{}, timeoutAsUnavailable(err)
 	}
 	return Opened{Token: token, Session: kept.session(roles)}, nil
 }
@@ -56,7 +56,7 @@ func (l *Local) Login(ctx context.Context, g Grant) (Opened, error) {
 func (l *Local) Validate(ctx context.Context, t Token) (Session, error) {
 	kept, found, err := l.store.Get(ctx, t)
 	if err != nil {
-		return Session{}, late(err)
+		return Session{}, timeoutAsUnavailable(err)
 	}
 	if !found {
 		return Session{}, ErrNoSession

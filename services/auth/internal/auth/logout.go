@@ -67,7 +67,7 @@ func (s *Service) end(ctx context.Context, t Token, session Session) error {
 // revoke stores the revocation of a session.
 func (s *Service) revoke(ctx context.Context, k Key, until time.Time) error {
 	if err := s.Revocations.Revoke(ctx, k, until); err != nil {
-		return late(err)
+		return timeoutAsUnavailable(err)
 	}
 	s.decided.drop(k)
 	return nil

@@ -44,7 +44,7 @@ func (s *Service) lookUp(ctx context.Context, t Token, knownOnly bool) (Session,
 	if err != nil {
 		return Session{}, err
 	}
-	return s.notCleared(ctx, t, session)
+	return s.checkUserRevocation(ctx, t, session)
 }
 
 // find returns the cached session, or asks the backend: also when the cached one has run out, because
@@ -62,7 +62,7 @@ func (s *Service) find(ctx context.Context, t Token, knownOnly bool) (Session, e
 	}
 	if knownOnly && !found {
 		if _, began, err := s.Logins.Get(ctx, t.Key()); err != nil {
-			return Session{}, late(err)
+			return Session{}, timeoutAsUnavailable(err)
 		} else if !began {
 			return Session{}, errUnknownHere
 		}
@@ -78,7 +78,7 @@ func (s *Service) validate(ctx context.Context, t Token) (Session, error) {
 		func(ctx context.Context) (Session, error) { return s.ask(ctx, t) },
 	)
 	if err != nil {
-		return Session{}, late(err)
+		return Session{}, timeoutAsUnavailable(err)
 	}
 	return session, nil
 }
@@ -117,7 +117,7 @@ func (s *Service) notRevoked(ctx context.Context, t Token) error {
 	revoked, err := s.Revocations.Revoked(ctx, t.Key())
 	switch {
 	case err != nil:
-		return late(err)
+		return timeoutAsUnavailable(err)
 	case revoked:
 		return ErrNoSession
 	default:
@@ -125,12 +125,12 @@ func (s *Service) notRevoked(ctx context.Context, t Token) error {
 	}
 }
 
-// notCleared refuses a session whose user's sessions were all ended, unless we saw it begin
+// checkUserRevocation refuses a session whose user's sessions were all ended, unless we saw it begin
 // later. A session that no login of ours opened, or whose record is lost, cannot show that.
-func (s *Service) notCleared(ctx context.Context, t Token, session Session) (Session, error) {
+func (s *Service) checkUserRevocation(ctx context.Context, t Token, session Session) (Session, error) {
 	at, err := s.Revocations.UserRevoked(ctx, session.User.keys())
 	if err != nil {
-		return Session{}, late(err)
+		return Session{}, timeoutAsUnavailable(err)
 	}
 	if at.IsZero() {
 		return session, nil
@@ -138,7 +138,7 @@ func (s *Service) notCleared(ctx context.Context, t Token, session Session) (Ses
 	login, found, err := s.Logins.Get(ctx, t.Key())
 	switch {
 	case err != nil:
-		return Session{}, late(err)
+		return Session{}, timeoutAsUnavailable(err)
 	case !found || !login.At.After(at):
 		return Session{}, ErrNoSession
 	}
@@ -151,8 +151,8 @@ func (s *Service) cacheFailed(ctx context.Context, stage Stage, err error) {
 	s.Logger.WarnContext(ctx, "session cache failed", "stage", string(stage), "err", err)
 }
 
-// late turns a deadline into the contract's 503.
-func late(err error) error {
+// timeoutAsUnavailable turns a deadline into the contract's 503.
+func timeoutAsUnavailable(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return ErrLate(err)
 	}

@@ -110,7 +110,7 @@ func (s *Service) revokeKey(ctx context.Context, text string, own []authwire.Use
 	login, found, err := s.Logins.Get(ctx, key)
 	switch {
 	case err != nil && !admin:
-		return 0, late(err)
+		return 0, timeoutAsUnavailable(err)
 	case !admin && (!found || !shares(own, login.Users)):
 		return 0, errRevokeDenied
 	}
@@ -129,7 +129,7 @@ func (s *Service) revokeKey(ctx context.Context, text string, own []authwire.Use
 // streams are found by session.
 func (s *Service) revokeUser(ctx context.Context, user authwire.UserKey) (int, error) {
 	if err := s.Revocations.RevokeUser(ctx, user, time.Now().Add(s.tombstone())); err != nil {
-		return 0, late(err)
+		return 0, timeoutAsUnavailable(err)
 	}
 	known, err := s.Logins.Find(ctx, LoginQuery{User: user})
 	if err != nil {
@@ -149,7 +149,7 @@ func (s *Service) revokeAll(ctx context.Context, known []KnownSession) (int, err
 	for _, k := range known {
 		revoked, err := s.Revocations.Revoked(ctx, k.Key)
 		if err != nil {
-			return n, late(err)
+			return n, timeoutAsUnavailable(err)
 		}
 		if revoked {
 			continue

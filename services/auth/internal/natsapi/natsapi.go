@@ -1,26 +1,84 @@
-// Package natsapi is the subject table of the auth service.
+// Package natsapi is the subject table of the auth service: one row per operation, with the method that answers it,
+// between the two functions that turn the contract's types into its own, and with its limits.
 package natsapi
 
 import (
-	"github.com/nats-io/nats.go"
+	"context"
+	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
-	"github.com/noetl/gateway/libs/telemetry"
-	"github.com/noetl/gateway/services/auth/internal/endpoints"
+	"github.com/noetl/gateway/services/auth/internal/auth"
+	"github.com/noetl/gateway/services/auth/internal/wire"
 )
 
-// New returns the NATS service of the operations.
-func New(nc *nats.Conn, tel *telemetry.Telemetry, version string, set endpoints.Set) *natskit.Service {
-	return natskit.NewService(nc, tel, "auth", version,
-		natskit.Mount(authwire.SubjectLogin, set.Limits.Logins, set.Login),
-		natskit.Mount(authwire.SubjectValidate, endpoints.MaxChecks, set.Validate),
-		natskit.Mount(authwire.SubjectCheckAccess, endpoints.MaxChecks, set.CheckAccess),
-		natskit.Mount(authwire.SubjectLogout, endpoints.MaxLogouts, set.Logout),
-		natskit.Mount(authwire.SubjectRevoke, endpoints.MaxLogouts, set.Revoke),
-		natskit.Mount(authwire.SubjectBackchannelLogout, endpoints.MaxLogouts, set.Backchannel),
-		natskit.Mount(authwire.SubjectBrowserBegin, endpoints.MaxChecks, set.Begin),
-		natskit.Mount(authwire.SubjectBrowserFinish, set.Limits.Logins, set.Finish),
-		natskit.Mount(authwire.SubjectResolve, endpoints.MaxResolves, set.Resolve),
-	)
+// Limits bound the operations of one process.
+type Limits struct {
+	// Budget is the longest that one operation may take.
+	Budget time.Duration
+	// Logins is how many may run concurrently; each may hold an execution in NoETL.
+	Logins int
+}
+
+// How many of the cheaper operations may run concurrently. A session check that NoETL must answer
+// holds its slot for up to the budget.
+const (
+	maxResolves = 1024
+	maxChecks   = 256
+	maxLogouts  = 128
+)
+
+// Table is the subject table.
+func Table(svc *auth.Service, o kit.Observer, l Limits) []natskit.Endpoint {
+	logins := kit.Limits{Deadline: l.Budget, Concurrency: l.Logins}
+	checks := kit.Limits{Deadline: l.Budget, Concurrency: maxChecks}
+	logouts := kit.Limits{Deadline: l.Budget, Concurrency: maxLogouts}
+	resolves := kit.Limits{Deadline: l.Budget, Concurrency: maxResolves}
+	return []natskit.Endpoint{
+		natskit.Handle(o, authwire.SubjectLogin, "auth.login", logins,
+			translated(wire.LoginIn, svc.Login, wire.LoginOut)),
+		natskit.Handle(o, authwire.SubjectValidate, "auth.validate", checks,
+			translated(wire.ValidateIn, svc.Validate, wire.ValidateOut)),
+		natskit.Handle(o, authwire.SubjectCheckAccess, "auth.check-access", checks, checkAccess(svc)),
+		natskit.Handle(o, authwire.SubjectLogout, "auth.logout", logouts,
+			translated(wire.LogoutIn, svc.Logout, wire.LogoutOut)),
+		natskit.Handle(o, authwire.SubjectRevoke, "auth.revoke", logouts,
+			translated(wire.RevokeIn, svc.Revoke, wire.RevokeOut)),
+		natskit.Handle(o, authwire.SubjectBackchannelLogout, "auth.backchannel-logout", logouts,
+			translated(wire.BackchannelIn, svc.BackchannelLogout, wire.RevokeOut)),
+		natskit.Handle(o, authwire.SubjectBrowserBegin, "auth.browser-begin", checks,
+			translated(wire.BrowserBeginIn, svc.BrowserBegin, wire.BrowserBeginOut)),
+		natskit.Handle(o, authwire.SubjectBrowserFinish, "auth.browser-finish", logins,
+			translated(wire.BrowserFinishIn, svc.BrowserFinish, wire.BrowserFinishOut)),
+		natskit.Handle(o, authwire.SubjectResolve, "auth.resolve", resolves,
+			translated(wire.ResolveIn, svc.Resolve, wire.SessionOut)),
+	}
+}
+
+// translated is a method in the contract's types.
+func translated[WireIn, In, Out, WireOut any](
+	in func(WireIn) In, method func(context.Context, In) (Out, error), out func(Out) WireOut,
+) func(context.Context, WireIn) (WireOut, error) {
+	return func(ctx context.Context, w WireIn) (WireOut, error) {
+		result, err := method(ctx, in(w))
+		if err != nil {
+			var none WireOut
+			return none, err
+		}
+		return out(result), nil
+	}
+}
+
+// checkAccess is not [translated]: its answer repeats the question.
+func checkAccess(
+	svc *auth.Service,
+) func(context.Context, authwire.CheckAccessRequest) (authwire.CheckAccessResponse, error) {
+	return func(ctx context.Context, in authwire.CheckAccessRequest) (authwire.CheckAccessResponse, error) {
+		out, err := svc.CheckAccess(ctx, wire.CheckAccessIn(in))
+		if err != nil {
+			return authwire.CheckAccessResponse{}, err
+		}
+		return wire.CheckAccessOut(in, out), nil
+	}
 }

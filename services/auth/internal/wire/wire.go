@@ -76,6 +76,9 @@ func LogoutIn(in authwire.LogoutRequest) auth.LogoutRequest {
 	return auth.LogoutRequest{Token: auth.Token(in.SessionToken), Replaced: in.Replaced}
 }
 
+// LogoutOut turns its answer, which is empty.
+func LogoutOut(auth.LogoutResponse) authwire.LogoutResponse { return authwire.LogoutResponse{} }
+
 // ResolveIn turns the question whose session a token is.
 func ResolveIn(in authwire.ResolveRequest) auth.ResolveRequest {
 	return auth.ResolveRequest{Token: auth.Token(in.SessionToken), KnownOnly: in.KnownOnly}

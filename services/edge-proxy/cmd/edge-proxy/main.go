@@ -1,4 +1,4 @@
-// Command edge-proxy runs the public door of the gateway.
+// Command edge-proxy runs the public listener of the gateway.
 package main
 
 import (

@@ -72,7 +72,8 @@ func policy(issuer string) string {
 	if u, err := url.Parse(issuer); err == nil && u.Host != "" {
 		origin = " " + u.Scheme + "://" + u.Host
 	}
-	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'" + origin +
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src " +
+		"'self'" + origin +
 		"; form-action 'self'" + origin + "; base-uri 'none'; frame-ancestors 'none'"
 }
 

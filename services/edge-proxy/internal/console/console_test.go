@@ -58,7 +58,8 @@ func TestEveryFileIsThere(t *testing.T) {
 			t.Errorf("%s: %d %v", file, rec.Code, rec.Header())
 		}
 		if path.Ext(file) == ".js" {
-			for _, m := range regexp.MustCompile(`(?m)^(?:import|export)\b[^'"]*['"](\./[^'"]+)['"]`).FindAllStringSubmatch(rec.Body.String(), -1) {
+			imports := regexp.MustCompile(`(?m)^(?:import|export)\b[^'"]*['"](\./[^'"]+)['"]`)
+			for _, m := range imports.FindAllStringSubmatch(rec.Body.String(), -1) {
 				todo = append(todo, path.Join("/console", m[1]))
 			}
 		}
@@ -71,14 +72,18 @@ func TestEveryFileIsThere(t *testing.T) {
 // The policy forbids inline code, so that there must be none; and nothing comes from elsewhere.
 func TestThePageObeysItsPolicy(t *testing.T) {
 	home := page(t, console.Config{Issuer: "https://issuer.example:8443/oidc"})("/")
-	const want = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' https://issuer.example:8443; form-action 'self' https://issuer.example:8443; base-uri 'none'; frame-ancestors 'none'"
+	const want = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' " +
+		"https://issuer.example:8443; form-action 'self' https://issuer.example:8443; base-uri 'none'; " +
+		"frame-ancestors 'none'"
 	if got := home.Header().
 		Get("Content-Security-Policy"); got != want ||
 		home.Header().Get("Referrer-Policy") != "no-referrer" {
 		t.Errorf("%v", home.Header())
 	}
 	html := home.Body.String()
-	for _, bad := range []string{`<script>`, `<style`, ` style="`, `javascript:`, `src="http`, `href="http`, `src="//`} {
+	for _, bad := range []string{
+		`<script>`, `<style`, ` style="`, `javascript:`, `src="http`, `href="http`, `src="//`,
+	} {
 		if strings.Contains(strings.ToLower(html), bad) {
 			t.Errorf("the page holds %s", bad)
 		}

@@ -29,7 +29,7 @@ func (s *Service) CheckAccess(
 	return s.Auth.CheckAccess(ctx, in)
 }
 
-// Logout ends the caller's session everywhere: here at once, elsewhere as soon as the
+// Logout ends the caller's session everywhere: here immediately, elsewhere as soon as the
 // revocation arrives there, well within a second.
 func (s *Service) Logout(ctx context.Context, in authwire.LogoutRequest) (authwire.LogoutResponse, error) {
 	if in.SessionToken == "" {
@@ -45,7 +45,7 @@ func (s *Service) Logout(ctx context.Context, in authwire.LogoutRequest) (authwi
 }
 
 // Revoke ends sessions of the caller or, for an administrator, of others: a session that is named
-// here at once, all others as soon as the revocation arrives, well within a second.
+// here immediately, all others as soon as the revocation arrives, well within a second.
 func (s *Service) Revoke(ctx context.Context, in authwire.RevokeRequest) (authwire.RevokeResponse, error) {
 	if in.SessionToken == "" {
 		return authwire.RevokeResponse{}, fault.New(

@@ -49,16 +49,26 @@ func TestOneRefusedItemRefusesTheBatch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(enforced)
 	w.auth.Grant("demo/ok")
-	for body, want := range map[string]string{
-		`{"executions":[{"path":"demo/ok"},{"path":"demo/ok"},{"path":"demo/fail"}]}`:           "executions[2]: you may not execute demo/fail",
-		`{"executions":[{"path":"demo/ok"},{"path":"` + login + `"}]}`:                          "executions[1]: this playbook is the gateway's own",
-		`{"executions":[{"path":"demo/ok"},["` + login + `"]]}`:                                 "executions[1]: the body must be a JSON object",
-		`{"executions":[{"path":"demo/ok"},{}]}`:                                                "executions[1]: name the playbook",
-		`{"executions":[{"path":"demo/ok","Path":"demo/fail"}]}`:                                "executions[0]: write the member path once",
-		`{"executions":{"path":"demo/ok"}}`:                                                     "executions must be an array",
-		`{"executions":[],"executions":[]}`:                                                     "write the member executions once",
-		`{"executions":[` + strings.Repeat(`{"path":"demo/ok"},`, 500) + `{"path":"demo/ok"}]}`: "executions may hold at most 500 items",
+	for _, c := range [][2]string{
+		{
+			`{"executions":[{"path":"demo/ok"},{"path":"demo/ok"},{"path":"demo/fail"}]}`,
+			"executions[2]: you may not execute demo/fail",
+		},
+		{
+			`{"executions":[{"path":"demo/ok"},{"path":"` + login + `"}]}`,
+			"executions[1]: this playbook is the gateway's own",
+		},
+		{`{"executions":[{"path":"demo/ok"},["` + login + `"]]}`, "executions[1]: the body must be a JSON object"},
+		{`{"executions":[{"path":"demo/ok"},{}]}`, "executions[1]: name the playbook"},
+		{`{"executions":[{"path":"demo/ok","Path":"demo/fail"}]}`, "executions[0]: write the member path once"},
+		{`{"executions":{"path":"demo/ok"}}`, "executions must be an array"},
+		{`{"executions":[],"executions":[]}`, "write the member executions once"},
+		{
+			`{"executions":[` + strings.Repeat(`{"path":"demo/ok"},`, 500) + `{"path":"demo/ok"}]}`,
+			"executions may hold at most 500 items",
+		},
 	} {
+		body, want := c[0], c[1]
 		if _, err := w.pass(t, w.caller, "POST execute/batch", body); err == nil ||
 			!strings.HasPrefix(fault.Of(err).Message, want) {
 			t.Errorf("%.80s: %v, want %s", body, err, want)
@@ -74,14 +84,25 @@ func TestAddressesAreTakenOut(t *testing.T) {
 	t.Parallel()
 	const bad = `"callback_subject":"s","gateway_url":"http://evil","request_\u0069d":"r"`
 	for call, c := range map[string]struct{ body, want string }{
-		"POST execute":                            {`{"path":"a","workload":{"n":1,` + bad + `}}`, `{"path":"a","workload":{"n":1}}`},
-		"POST execute?":                           {`{"path":"a","payload":{` + bad + `}}`, `{"path":"a","payload":{}}`},
-		"POST execute/batch":                      {`{"executions":[{"path":"a"},{"path":"b","workload":{"n":1,` + bad + `}}]}`, `{"executions":[{"path":"a"},{"path":"b","workload":{"n":1}}]}`},
-		"POST executions/1/rerun":                 {`{"workload":{"n":1.0,` + bad + `}}`, `{"workload":{"n":1.0}}`},
-		"POST mcp/a/lifecycle/start":              {`{"workload_overrides":{` + bad + `}}`, `{"workload_overrides":{}}`},
-		"POST mcp/playbook/a/jsonrpc":             {`{"params":{"name":"a","arguments":{"n":1,` + bad + `}}}`, `{"params":{"arguments":{"n":1},"name":"a"}}`},
+		"POST execute": {
+			`{"path":"a","workload":{"n":1,` + bad + `}}`, `{"path":"a","workload":{"n":1}}`,
+		},
+		"POST execute?": {
+			`{"path":"a","payload":{` + bad + `}}`, `{"path":"a","payload":{}}`,
+		},
+		"POST execute/batch": {
+			`{"executions":[{"path":"a"},{"path":"b","workload":{"n":1,` + bad + `}}]}`,
+			`{"executions":[{"path":"a"},{"path":"b","workload":{"n":1}}]}`,
+		},
+		"POST executions/1/rerun": {`{"workload":{"n":1.0,` + bad + `}}`, `{"workload":{"n":1.0}}`},
+		"POST mcp/a/lifecycle/start": {
+			`{"workload_overrides":{` + bad + `}}`, `{"workload_overrides":{}}`,
+		},
+		"POST mcp/playbook/a/jsonrpc": {
+			`{"params":{"name":"a","arguments":{"n":1,` + bad + `}}}`, `{"params":{"arguments":{"n":1},"name":"a"}}`,
+		},
 		"POST mcp/playbook/a/lifecycle/b/jsonrpc": {`{"params":{"arguments":{"n":1}}}`, ``},
-		"POST execute??":                          {`{"path":"a","workload":{"n":1},"x":1}`, ``},
+		"POST execute??": {`{"path":"a","workload":{"n":1},"x":1}`, ``},
 	} {
 		w := newWorld()
 		w.noetl.Run("1", "a")
@@ -126,11 +147,14 @@ func TestDocumentsOfTheAuthPlaybooks(t *testing.T) {
 		"an aliased mapping":            "x: &x {path: " + login + "}\nmetadata: *x",
 		"tagged":                        "metadata: {path: !x " + login + "}",
 		"two documents":                 "metadata: {path: demo/ok}\n---\nmetadata: {path: " + login + "}",
-		"lenient base64":                "{" + base64.StdEncoding.EncodeToString([]byte(plain+" ")) + "==: 1, metadata: {path: demo/ok}}",
-		"base64 with a line break":      "\n" + base64.StdEncoding.EncodeToString([]byte(plain+"  ")),
-		"what it starts":                "kind: Subscription\nmetadata: {path: demo/ok}\nspec: {dispatch: {playbook: " + login + "}}",
-		"a step":                        "metadata: {path: demo/ok}\nworkflow:\n- tool: {kind: playbook, path: " + login + "}",
-		"no path":                       "metadata: {}", "no YAML": "{", "no mapping": "- a", "empty": " ",
+		"lenient base64": "{" + base64.StdEncoding.EncodeToString([]byte(plain+" ")) + "==: 1, " +
+			"metadata: {path: demo/ok}}",
+		"base64 with a line break": "\n" + base64.StdEncoding.EncodeToString([]byte(plain+"  ")),
+		"what it starts": "kind: Subscription\nmetadata: {path: demo/ok}\nspec: {dispatch: " +
+			"{playbook: " + login + "}}",
+		"a step": "metadata: {path: demo/ok}\nworkflow:\n- tool: {kind: playbook, " +
+			"path: " + login + "}",
+		"no path": "metadata: {}", "no YAML": "{", "no mapping": "- a", "empty": " ",
 	} {
 		w := newWorld()
 		body, err := json.Marshal(map[string]string{"content": content})
@@ -148,7 +172,8 @@ func TestDocumentsOfTheAuthPlaybooks(t *testing.T) {
 		}
 	}
 	for _, content := range []string{
-		"apiVersion: noetl.io/v2\nkind: Playbook\nmetadata:\n  name: ok\n  path: demo/ok\nworkload: {a: [1, 2.5, null], d: 2026-01-01}\nworkflow:\n- step: start\n  next: [{step: end}]\n",
+		"apiVersion: noetl.io/v2\nkind: Playbook\nmetadata:\n  name: ok\n  path: demo/ok\nworkload: {a: [1, 2.5, " +
+			"null], d: 2026-01-01}\nworkflow:\n- step: start\n  next: [{step: end}]\n",
 		`{"apiVersion":"noetl.io/v2","kind":"Playbook","metadata":{"name":"ok","path":"demo/ok"}}`,
 		"x: &x {a: 1}\nmetadata: {path: demo/ok}\nworkload: {<<: *x}",
 	} {
@@ -170,20 +195,24 @@ func TestRoutesThatAreOnlyLogged(t *testing.T) {
 	w := newWorld(func(d *edge.Deps) { d.OnlyLogRoutes = true })
 	w.noetl.Run("666", login)
 	for call, c := range map[string]struct{ body, code, logged string }{
-		"GET nothing/here":            {"", "", "reason=route_not_allowed"},
-		"GET nothing/666/here":        {"", "no_such_execution", "reason=route_not_allowed"},
-		"GET nothing/7":               {"", "", "reason=route_not_allowed"},
-		"GET credentials/x":           {"", "", `reason=role_required class=secrets route="GET,DELETE credentials/{credential}" account=id:7`},
-		"POST events":                 {"{}", "", "reason=route_not_allowed class=worker"},
-		"GET internal/cells":          {"", "route_not_allowed", ""},
-		"POST execute":                {`{"path":"` + login + `"}`, "reserved_playbook", ""},
-		"POST EXECUTE":                {`{"path":"` + login + `"}`, "reserved_playbook", "reason=route_not_allowed"},
-		"POST execute%2ebatch/../":    {`{}`, "", "reason=route_not_allowed"},
-		"GET Executions/666":          {"", "no_such_execution", "reason=route_not_allowed"},
-		"GET executions/666.0":        {"", "bad_execution_id", ""},
-		"GET executions/666":          {"", "no_such_execution", ""},
-		"GET replay/state":            {"", "parameter_required", ""},
-		"POST catalog/register":       {`{"content":"metadata: {path: ` + login + `}"}`, "reserved_playbook", "class=write_catalog"},
+		"GET nothing/here":     {"", "", "reason=route_not_allowed"},
+		"GET nothing/666/here": {"", "no_such_execution", "reason=route_not_allowed"},
+		"GET nothing/7":        {"", "", "reason=route_not_allowed"},
+		"GET credentials/x": {
+			"", "", `reason=role_required class=secrets route="GET,DELETE credentials/{credential}" account=id:7`,
+		},
+		"POST events":              {"{}", "", "reason=route_not_allowed class=worker"},
+		"GET internal/cells":       {"", "route_not_allowed", ""},
+		"POST execute":             {`{"path":"` + login + `"}`, "reserved_playbook", ""},
+		"POST EXECUTE":             {`{"path":"` + login + `"}`, "reserved_playbook", "reason=route_not_allowed"},
+		"POST execute%2ebatch/../": {`{}`, "", "reason=route_not_allowed"},
+		"GET Executions/666":       {"", "no_such_execution", "reason=route_not_allowed"},
+		"GET executions/666.0":     {"", "bad_execution_id", ""},
+		"GET executions/666":       {"", "no_such_execution", ""},
+		"GET replay/state":         {"", "parameter_required", ""},
+		"POST catalog/register": {
+			`{"content":"metadata: {path: ` + login + `}"}`, "reserved_playbook", "class=write_catalog",
+		},
 		"GET replay/state?a=1;b=2":    {"", "bad_query", ""},
 		"GET vars/666?execution_id=1": {"", "no_such_execution", ""},
 	} {
@@ -245,7 +274,7 @@ func TestEverythingIsAskedFor(t *testing.T) {
 			}
 		}
 	}
-	w.auth.Fail(fault.New(fault.Unavailable, "auth_away", "try again"))
+	w.auth.Fail(fault.New(fault.Unavailable, "auth_unavailable", "try again"))
 	if _, err := w.pass(t, w.caller, "GET executions/1", ""); !fault.Outage(err) {
 		t.Errorf("an outage of auth: %v", err)
 	}
@@ -333,7 +362,10 @@ func FuzzPaths(f *testing.F) {
 				plain = next
 			}
 		}
-		for _, banned := range []string{"666", "credential", "keychain", "internal", "postgres", "worker/pool/", "subscriptions", "threads", "profiler"} {
+		for _, banned := range []string{
+			"666", "credential", "keychain", "internal", "postgres", "worker/pool/", "subscriptions", "threads",
+			"profiler",
+		} {
 			if strings.Contains(plain, banned) && !strings.HasPrefix(plain, "catalog/") &&
 				!strings.HasPrefix(plain, "playbook-tests/") &&
 				!strings.HasPrefix(plain, "mcp/") &&

@@ -253,7 +253,8 @@ func readMembers(rule *Rule, object map[string]json.RawMessage, where string) (a
 	case started != 1:
 		return nil, false, subject{where: where}.at(fault.New(
 			fault.Invalid, "missing_path",
-			"name the playbook by one path or by one catalog_id, not both: the gateway checks whether you may execute it",
+			"name the playbook by one path or by one catalog_id, not both: the gateway checks whether you may "+
+				"execute it",
 		))
 	}
 	return all, dirty, nil

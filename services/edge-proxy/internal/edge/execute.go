@@ -132,7 +132,7 @@ func (s *Service) Rerun(ctx context.Context, in RerunRequest) (ExecuteResponse, 
 	)
 }
 
-// check refuses a request id that is none, or that nobody would hear of.
+// check rejects an invalid request id, and one whose result nobody would receive.
 func (t Tracking) check() error {
 	switch {
 	case t.RequestID == "":

@@ -149,11 +149,21 @@ func TestAFailedStart(t *testing.T) {
 		code string
 		want []string
 	}{
-		"a refusal is abandoned":               {fault.Invalid, "noetl_400", []string{"expect r1", "execute demo/echo", "abandon r1"}},
-		"what was never sent is abandoned":     {fault.BadGateway, noetlwire.CodeUnreachable, []string{"expect r1", "execute demo/echo", "abandon r1"}},
-		"after a broken connection it may run": {fault.BadGateway, "noetl_interrupted", []string{"expect r1", "execute demo/echo"}},
-		"after a server error it may run":      {fault.BadGateway, "noetl_500", []string{"expect r1", "execute demo/echo"}},
-		"after a timeout it may run on":        {fault.Timeout, "noetl_timeout", []string{"expect r1", "execute demo/echo"}},
+		"a refusal is abandoned": {
+			fault.Invalid, "noetl_400", []string{"expect r1", "execute demo/echo", "abandon r1"},
+		},
+		"what was never sent is abandoned": {
+			fault.BadGateway, noetlwire.CodeUnreachable, []string{"expect r1", "execute demo/echo", "abandon r1"},
+		},
+		"after a broken connection it may run": {
+			fault.BadGateway, "noetl_interrupted", []string{"expect r1", "execute demo/echo"},
+		},
+		"after a server error it may run": {
+			fault.BadGateway, "noetl_500", []string{"expect r1", "execute demo/echo"},
+		},
+		"after a timeout it may run on": {
+			fault.Timeout, "noetl_timeout", []string{"expect r1", "execute demo/echo"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()
@@ -171,9 +181,9 @@ func TestWhatCannotBeExpectedIsNotStarted(t *testing.T) {
 	if _, err := w.execute(t.Context(), "foreign", nil); fault.Of(err).Kind != fault.Denied {
 		t.Errorf("somebody else's client: %v", err)
 	}
-	w.pending.Fail("expect", fault.New(fault.Unavailable, "event-fanout_away", "away"))
+	w.pending.Fail("expect", fault.New(fault.Unavailable, "event-fanout_unavailable", "unavailable"))
 	if _, err := w.execute(t.Context(), "c1", nil); fault.Of(err).Kind != fault.Unavailable {
-		t.Errorf("event-fanout away: %v", err)
+		t.Errorf("event-fanout is unavailable: %v", err)
 	}
 	if n := len(w.noetl.Started()); n != 0 {
 		t.Errorf("%d executions", n)
@@ -262,7 +272,7 @@ func TestEnforcedAccess(t *testing.T) {
 	if err := rerun("404"); fault.Of(err) == nil || fault.Of(err).Kind != fault.NotFound {
 		t.Errorf("rerun of nothing: %v", err)
 	}
-	w.auth.Fail(fault.New(fault.Unavailable, "auth_away", "away"))
+	w.auth.Fail(fault.New(fault.Unavailable, "auth_unavailable", "unavailable"))
 	w.auth.Grant("demo/echo")
 	if _, err := w.execute(t.Context(), "c1", nil); fault.Of(err) == nil || fault.Of(err).Kind != fault.Unavailable {
 		t.Errorf("a check that fails is not an allow: %v", err)
@@ -312,9 +322,12 @@ func TestBadRequestsCallNobody(t *testing.T) {
 }
 
 // The auth playbooks turn a token that nobody verified into a session: a user who may start one
-// is whoever they like (fault 1 of the system that this replaces, by the back door).
+// is whoever they like (fault 1 of the system that this replaces, by a way around).
 func TestTheAuthPlaybooksAreNotForCallers(t *testing.T) {
-	for _, name := range []string{"api/auth0_login", "/api/auth0_login", "api//auth0_login/", "API/Auth0_Login", " api/auth0_login ", "api/./auth0_login", "api\\auth0_login"} {
+	for _, name := range []string{
+		"api/auth0_login", "/api/auth0_login", "api//auth0_login/", "API/Auth0_Login", " api/auth0_login ",
+		"api/./auth0_login", "api\\auth0_login",
+	} {
 		w := newWorld(func(d *edge.Deps) { d.Reserved = noetlwire.Reserved{"api/auth0_login"} })
 		_, err := w.Execute(t.Context(), edge.ExecuteRequest{Caller: w.caller, Name: name})
 		if f := fault.Of(err); f == nil || f.Code != "reserved_playbook" {

@@ -39,22 +39,26 @@ func TestAStatusHasAWordAndFlagsWhateverTheServerSays(t *testing.T) {
 		inferred := func(ago time.Duration) string {
 			return `{"completed":true,"failed":false,"completion_inferred":true,"end_time":"` + at(ago) + `"}`
 		}
-		for answer, want := range map[string]string{
+		for _, c := range [][2]string{
 			// as the Rust server
-			`{"execution_id":582940187123449857,"status":"RUNNING","progress":{},"is_cancelled":false}`: "RUNNING false false",
-			`{"status":"COMPLETED","progress":{"total_steps":1},"is_cancelled":false}`:                  "COMPLETED true false",
-			`{"status":"FAILED","is_cancelled":false}`:                                                  "FAILED false true",
-			`{"status":"CANCELLED","is_cancelled":true}`:                                                "CANCELLED true false",
+			{
+				`{"execution_id":582940187123449857,"status":"RUNNING","progress":{},"is_cancelled":false}`,
+				"RUNNING false false",
+			},
+			{`{"status":"COMPLETED","progress":{"total_steps":1},"is_cancelled":false}`, "COMPLETED true false"},
+			{`{"status":"FAILED","is_cancelled":false}`, "FAILED false true"},
+			{`{"status":"CANCELLED","is_cancelled":true}`, "CANCELLED true false"},
 			// as the Python server
-			`{"execution_id":"582940187123449857","completed":false,"failed":false}`:       "RUNNING false false",
-			`{"completed":true,"failed":false,"completion_inferred":false}`:                "COMPLETED true false",
-			`{"completed":false,"failed":false,"is_cancelled":true}`:                       "CANCELLED true false",
-			`{"completed":false,"failed":true}`:                                            "FAILED false true",
-			inferred(300 * time.Millisecond):                                               "RUNNING false false",
-			inferred(3 * time.Second):                                                      "COMPLETED true false",
-			`{"completed":true,"failed":false,"completion_inferred":true,"end_time":null}`: "COMPLETED true false",
-			`{}`: " - -",
+			{`{"execution_id":"582940187123449857","completed":false,"failed":false}`, "RUNNING false false"},
+			{`{"completed":true,"failed":false,"completion_inferred":false}`, "COMPLETED true false"},
+			{`{"completed":false,"failed":false,"is_cancelled":true}`, "CANCELLED true false"},
+			{`{"completed":false,"failed":true}`, "FAILED false true"},
+			{inferred(300 * time.Millisecond), "RUNNING false false"},
+			{inferred(3 * time.Second), "COMPLETED true false"},
+			{`{"completed":true,"failed":false,"completion_inferred":true,"end_time":null}`, "COMPLETED true false"},
+			{`{}`, " - -"},
 		} {
+			answer, want := c[0], c[1]
 			w := newWorld(func(d *edge.Deps) { d.Executions = saying(answer) })
 			out, err := w.Status(t.Context(), edge.StatusRequest{Caller: w.caller, ExecutionID: "582940187123449857"})
 			if got := fmt.Sprint(out.Status, " ", flag(out.Completed), " ", flag(out.Failed)); err != nil ||

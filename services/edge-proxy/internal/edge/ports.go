@@ -32,7 +32,7 @@ type BrowserLogin interface {
 
 // NearSessions is this process's memory of sessions.
 type NearSessions interface {
-	// Forget makes the process refuse a token at once.
+	// Forget makes the process reject a token immediately.
 	Forget(token string)
 }
 

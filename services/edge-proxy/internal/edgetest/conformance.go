@@ -18,7 +18,7 @@ func refusals() []*fault.Error {
 	return []*fault.Error{
 		fault.New(fault.Unauthenticated, "token_expired", "the token has expired"),
 		fault.New(fault.Denied, "no_access", "no access"),
-		fault.New(fault.Unavailable, "noetl_away", "NoETL is away").After(3 * time.Second),
+		fault.New(fault.Unavailable, "noetl_unavailable", "NoETL is unavailable").After(3 * time.Second),
 		fault.New(fault.RateLimited, "busy", "too many").After(time.Second),
 	}
 }
@@ -244,7 +244,10 @@ func RunNoETL(t *testing.T, newPort func(t *testing.T) (edge.NoETL, *NoETL)) {
 	})
 	t.Run("a refusal is not an outage, and an outage is", func(t *testing.T) {
 		port, behind := newPort(t)
-		for kind, outage := range map[fault.Kind]bool{fault.Invalid: false, fault.Denied: false, fault.NotFound: false, fault.Unavailable: true, fault.Internal: true} {
+		for kind, outage := range map[fault.Kind]bool{
+			fault.Invalid: false, fault.Denied: false, fault.NotFound: false, fault.Unavailable: true,
+			fault.Internal: true,
+		} {
 			behind.Fail(fault.New(kind, "x", "said by NoETL"))
 			if _, err := port.Execute(t.Context(), noetlwire.ExecuteRequest{Path: "x"}); err == nil ||
 				fault.Outage(err) != outage {

@@ -288,3 +288,25 @@ func (p *Pending) Abandon(ctx context.Context, in fanoutwire.AbandonRequest) err
 	delete(p.requests, in.RequestID)
 	return nil
 }
+
+// Near remembers which sessions were forgotten.
+type Near struct {
+	mu        sync.Mutex
+	forgotten []string
+}
+
+var _ edge.NearSessions = (*Near)(nil)
+
+// Forget implements edge.NearSessions.
+func (n *Near) Forget(token string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.forgotten = append(n.forgotten, token)
+}
+
+// Forgotten returns the tokens, in order.
+func (n *Near) Forgotten() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.forgotten)
+}

@@ -16,14 +16,14 @@ func (a *Auth) Revoke(_ context.Context, in authwire.RevokeRequest) (authwire.Re
 	if a.fail != nil {
 		return authwire.RevokeResponse{}, a.fail
 	}
-	asker, ok := a.sessions[in.SessionToken]
+	caller, ok := a.sessions[in.SessionToken]
 	if !ok {
 		return authwire.RevokeResponse{}, fault.New(fault.Unauthenticated, "invalid_session", "no such session")
 	}
 	var ended []string
 	for token, s := range a.sessions {
 		if token == in.TargetToken || int64(in.UserID) == s.UserID || in.Email != "" && in.Email == s.Email {
-			if s.Owner() != asker.Owner() && !slices.Contains(asker.Roles, "admin") {
+			if s.Owner() != caller.Owner() && !slices.Contains(caller.Roles, "admin") {
 				return authwire.RevokeResponse{}, fault.New(fault.Denied, "revoke_denied", "no")
 			}
 			ended = append(ended, token)

@@ -20,60 +20,40 @@ import (
 	"github.com/noetl/gateway/libs/testkit"
 )
 
-// calls is how many calls a stand-in serves at once.
-const calls = 64
+// row serves one method of a fake at a subject.
+func row[In, Out any](subject, operation string, method func(context.Context, In) (Out, error)) natskit.Endpoint {
+	return natskit.Handle(kit.Observer{}, subject, operation, kit.Limits{Concurrency: 64}, method)
+}
 
 // AuthService serves the fake on the auth service's subjects.
 func AuthService(nc *nats.Conn, a *Auth) *natskit.Service {
 	return natskit.NewService(nc, telemetry.Nop("auth"), "auth", "test",
-		natskit.Mount(authwire.SubjectLogin, calls, kit.Lift("auth.login", a.Login)),
-		natskit.Mount(authwire.SubjectValidate, calls, kit.Lift("auth.validate", a.Validate)),
-		natskit.Mount(authwire.SubjectCheckAccess, calls, kit.Lift("auth.check_access", a.CheckAccess)),
-		natskit.Mount(authwire.SubjectLogout, calls, kit.Lift("auth.logout", a.Logout)),
-		natskit.Mount(authwire.SubjectRevoke, calls, kit.Lift("auth.revoke", a.Revoke)),
-		natskit.Mount(authwire.SubjectBackchannelLogout, calls, kit.Lift("auth.backchannel", a.BackchannelLogout)),
-		natskit.Mount(authwire.SubjectBrowserBegin, calls, kit.Lift("auth.browser_begin", a.BrowserBegin)),
-		natskit.Mount(authwire.SubjectBrowserFinish, calls, kit.Lift("auth.browser_finish", a.BrowserFinish)),
-		natskit.Mount(authwire.SubjectResolve, calls, kit.Lift("auth.resolve", a.Resolve)))
+		row(authwire.SubjectLogin, "auth.login", a.Login),
+		row(authwire.SubjectValidate, "auth.validate", a.Validate),
+		row(authwire.SubjectCheckAccess, "auth.check_access", a.CheckAccess),
+		row(authwire.SubjectLogout, "auth.logout", a.Logout),
+		row(authwire.SubjectRevoke, "auth.revoke", a.Revoke),
+		row(authwire.SubjectBackchannelLogout, "auth.backchannel", a.BackchannelLogout),
+		row(authwire.SubjectBrowserBegin, "auth.browser_begin", a.BrowserBegin),
+		row(authwire.SubjectBrowserFinish, "auth.browser_finish", a.BrowserFinish),
+		row(authwire.SubjectResolve, "auth.resolve", a.Resolve))
 }
 
 // PendingService serves the fake on event-fanout's subjects.
 func PendingService(nc *nats.Conn, p *Pending) *natskit.Service {
-	return natskit.NewService(
-		nc,
-		telemetry.Nop("event-fanout"),
-		"event-fanout",
-		"test",
-		natskit.Mount(
-			fanoutwire.SubjectExpect,
-			calls,
-			kit.Lift(
-				"fanout.expect",
-				func(ctx context.Context, in fanoutwire.ExpectRequest) (fanoutwire.ExpectResponse, error) {
-					return fanoutwire.ExpectResponse{}, p.Expect(ctx, in)
-				},
-			),
-		),
-		natskit.Mount(
-			fanoutwire.SubjectBind,
-			calls,
-			kit.Lift(
-				"fanout.bind",
-				func(ctx context.Context, in fanoutwire.BindRequest) (fanoutwire.BindResponse, error) {
-					return fanoutwire.BindResponse{}, p.Bind(ctx, in)
-				},
-			),
-		),
-		natskit.Mount(
-			fanoutwire.SubjectAbandon,
-			calls,
-			kit.Lift(
-				"fanout.abandon",
-				func(ctx context.Context, in fanoutwire.AbandonRequest) (fanoutwire.AbandonResponse, error) {
-					return fanoutwire.AbandonResponse{}, p.Abandon(ctx, in)
-				},
-			),
-		),
+	return natskit.NewService(nc, telemetry.Nop("event-fanout"), "event-fanout", "test",
+		row(fanoutwire.SubjectExpect, "fanout.expect",
+			func(ctx context.Context, in fanoutwire.ExpectRequest) (fanoutwire.ExpectResponse, error) {
+				return fanoutwire.ExpectResponse{}, p.Expect(ctx, in)
+			}),
+		row(fanoutwire.SubjectBind, "fanout.bind",
+			func(ctx context.Context, in fanoutwire.BindRequest) (fanoutwire.BindResponse, error) {
+				return fanoutwire.BindResponse{}, p.Bind(ctx, in)
+			}),
+		row(fanoutwire.SubjectAbandon, "fanout.abandon",
+			func(ctx context.Context, in fanoutwire.AbandonRequest) (fanoutwire.AbandonResponse, error) {
+				return fanoutwire.AbandonResponse{}, p.Abandon(ctx, in)
+			}),
 	)
 }
 

@@ -17,7 +17,8 @@ var files embed.FS
 
 // policy lets the page run its own files and talk to this gateway. The editor styles its lines
 // itself, so inline styles are allowed; scripts are not.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; " +
+const policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+	"font-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // Page returns the page and adds the files that it loads to a mux. None of it needs a session.

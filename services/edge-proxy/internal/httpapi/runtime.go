@@ -62,7 +62,8 @@ type operation struct {
 func RuntimeContract(version string, auth0 Auth0) http.Handler {
 	var doc runtimeContract
 	doc.GatewayVersion, doc.ContractVersion = version, contractVersion
-	doc.Summary = "The gateway logs clients in and passes their calls on to the NoETL API. Playbooks, agents and MCP tools run in NoETL, never here."
+	doc.Summary = "The gateway logs clients in and passes their calls on to the NoETL API. Playbooks, agents and MCP " +
+		"tools run in NoETL, never here."
 	doc.Routes.Public = []string{
 		"GET /health", "GET /healthz", "GET /readyz", "GET /api/runtime/contract", "GET /sharding/preview",
 		"POST /api/auth/login", "POST /api/auth/validate", "POST /api/auth/check-access", "GET /graphql (the page)",
@@ -117,7 +118,8 @@ func RuntimeContract(version string, auth0 Auth0) http.Handler {
 		"discovery":  "/noetl/catalog/agents/list",
 		"invocation": "/noetl/execute",
 		"state":      "/noetl/executions/{id}",
-		"mcp":        "NoETL's workers call MCP servers as steps of a playbook; each call is in the execution's events and state.",
+		"mcp": "NoETL's workers call MCP servers as steps of a playbook; each call is in the execution's events and " +
+			"state.",
 	}
 	if auth0.Domain != "" {
 		doc.Auth0 = &auth0

@@ -1,36 +1,23 @@
 package httpapi_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
-	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
-	"github.com/noetl/gateway/libs/httpkit"
-	"github.com/noetl/gateway/libs/noetl"
-	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/weborigin"
-	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/routesfile"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
 )
 
-const (
-	token   = "session-token+1/2"
-	origin  = "http://localhost:3000"
-	maxBody = 32 << 10
-)
+const token = "session-token+1/2"
 
 // sessions knows one token.
 type sessions struct{}
@@ -40,154 +27,42 @@ func (sessions) Resolve(_ context.Context, t string) (*authwire.Session, error) 
 	if t != token {
 		return nil, fault.New(fault.Unauthenticated, "invalid_session", "no such session")
 	}
-	return &authwire.Session{
-		User: authwire.User{UserID: 7, Email: "é@example.com\r\nX-Evil: 1", Roles: []string{"user", "admin"}},
-	}, nil
+	return &authwire.Session{User: authwire.User{UserID: 7}}, nil
 }
 
-// passes lets every call pass.
-type passes struct{}
-
-// Pass implements httpapi.Authority.
-func (passes) Pass(context.Context, edge.Call) (edge.Passage, error) { return edge.Passage{}, nil }
-
-// noStarts lets nothing start.
-type noStarts struct{}
-
-// Pass implements httpapi.Authority.
-func (noStarts) Pass(_ context.Context, in edge.Call) (edge.Passage, error) {
-	if in.Path == "/api/execute" {
-		return edge.Passage{}, fault.New(fault.Denied, "execute_denied", "no")
-	}
-	return edge.Passage{}, nil
-}
-
-// ruled is what the built-in table makes of calls, with the fakes behind it.
-type ruled struct {
-	*edge.Service
-	auth  *edgetest.Auth
-	noetl *edgetest.NoETL
-}
-
-func rule(tb testing.TB, change ...func(*edge.Deps)) ruled {
-	tb.Helper()
-	r := ruled{auth: &edgetest.Auth{}, noetl: edgetest.NewNoETL(&edgetest.Journal{})}
-	table, err := routesfile.Load(routesfile.Options{OperatorRoles: []string{"admin", "developer"}})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	r.auth.Know(token, authwire.User{UserID: 7})
-	deps := edge.Deps{
-		Auth:       r.auth,
-		NoETL:      r.noetl,
-		Catalog:    r.noetl,
-		Executions: r.noetl,
-		Origins:    &edgetest.Origins{},
-		Logger:     quiet(),
-		Table:      table,
-		Enforce:    edge.EnforceOff,
-		Reserved:   noetlwire.Reserved{"own/login"},
-	}
-	for _, c := range change {
-		c(&deps)
-	}
-	r.Service = edge.New(deps)
-	return r
-}
-
-// front serves a proxy to an upstream with everything that stands before it.
-func front(t *testing.T, upstream string, change ...func(*httpapi.ProxyConfig)) *httptest.Server {
-	t.Helper()
-	base, err := url.Parse(upstream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tel := telemetry.Nop("test")
-	cfg := httpapi.ProxyConfig{
-		Base:      base,
-		MaxBody:   maxBody,
-		Logger:    slog.New(slog.DiscardHandler),
-		Transport: noetl.ProxyTransport(tel, noetl.WithHeaderTimeout(5*time.Second)),
-		Authority: passes{},
-	}
-	doors := &httpapi.Doors{Sessions: sessions{}, MaxBody: maxBody}
-	cfg.Identify = doors.Identify
-	for _, c := range change {
-		c(&cfg)
-	}
+// authRoutes are the routes on a fake auth service; authCalls limits an address, nil does not.
+func authRoutes(auth edge.Auth, authCalls *kit.Rates) (http.Handler, *edgetest.Near) {
+	near := &edgetest.Near{}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/", httpkit.NotFound)
-	h := weborigin.New(weborigin.Config{Origins: []string{origin}, Credentials: true}, "GET", "POST", "PUT", "PATCH", "DELETE").
-		Wrap(httpapi.Public(mux, httpapi.NewProxy(cfg)))
-	srv := httptest.NewServer(httpkit.Edge(tel, h))
-	t.Cleanup(srv.Close)
-	return srv
+	httpapi.New(httpapi.Config{
+		Service:  edge.New(edge.Deps{Auth: auth, Near: near, Logger: slog.New(slog.DiscardHandler)}),
+		Sessions: sessions{}, AuthCalls: authCalls,
+	}).Register(mux)
+	origins := weborigin.New(weborigin.Config{Credentials: true}, http.MethodGet, http.MethodPost)
+	return origins.Wrap(mux), near
 }
 
-func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
-
-func parse(t *testing.T, address string) *url.URL {
+func ask(t *testing.T, h http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
-
-// upstream serves a NoETL of the test.
-func upstream(t *testing.T, h http.HandlerFunc) *httptest.Server {
-	t.Helper()
-	srv := httptest.NewServer(h)
-	t.Cleanup(srv.Close)
-	return srv
-}
-
-type answer struct {
-	status int
-	header http.Header
-	body   string
-}
-
-// request makes an authenticated request; headers are name, value pairs.
-func request(t *testing.T, method, target string, body io.Reader, headers ...string) *http.Request {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, target, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
+	req := httptest.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
 	for i := 0; i+1 < len(headers); i += 2 {
-		req.Header.Add(headers[i], headers[i+1])
+		req.Header.Set(headers[i], headers[i+1])
 	}
-	return req
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, req)
+	return rec
 }
 
-func do(t *testing.T, req *http.Request) answer {
+func cookies(t *testing.T, rec *httptest.ResponseRecorder) map[string]*http.Cookie {
 	t.Helper()
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.Do(req)
-	if err != nil {
-		t.Fatal(err)
+	found := map[string]*http.Cookie{}
+	for _, c := range rec.Result().Cookies() {
+		found[c.Name] = c
 	}
-	defer func() { _ = resp.Body.Close() }()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer{resp.StatusCode, resp.Header, string(bytes.TrimSpace(b))}
+	return found
 }
 
-func send(t *testing.T, method, target, body string, headers ...string) answer {
-	t.Helper()
-	return do(t, request(t, method, target, strings.NewReader(body), headers...))
-}
-
-func (a answer) refused(t *testing.T, what string, status int, code string) {
-	t.Helper()
-	var body httpkit.ErrorBody
-	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != status || body.Code != code ||
-		body.Error == "" {
-		t.Errorf("%s: %d %s, want %d %s", what, a.status, a.body, status, code)
-	}
+// hostOnly reports whether a browser takes a __Host- cookie and keeps it from scripts.
+func hostOnly(c *http.Cookie) bool {
+	return c != nil && c.HttpOnly && c.Secure && c.SameSite == http.SameSiteLaxMode && c.Path == "/" && c.Domain == ""
 }

@@ -1,11 +1,12 @@
-// Package natsapi serves commands of users that came in at another door of the gateway: what a
-// WebSocket asked event-fanout to execute.
+// Package natsapi is the subject table of edge-proxy: commands of users that came in at another listener of the
+// gateway, such as what a WebSocket asked event-fanout to execute.
 package natsapi
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/edgewire"
@@ -14,7 +15,6 @@ import (
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
-	"github.com/noetl/gateway/services/edge-proxy/internal/endpoints"
 )
 
 // SessionResolver answers whose session a token is.
@@ -22,32 +22,34 @@ type SessionResolver interface {
 	Resolve(ctx context.Context, token string) (*authwire.Session, error)
 }
 
-// calls bounds each operation in one replica.
-const calls = 512
+// maxCalls bounds each operation in one replica.
+const maxCalls = 512
 
-// Endpoints is the subject table. Whoever may publish on these subjects must still show the
-// session token: the caller's name alone is not believed.
-func Endpoints(set endpoints.Set, sessions SessionResolver) []natskit.Endpoint {
-	d := door{set: set, sessions: sessions}
+// Table is the subject table; start bounds one call of NoETL. Whoever may publish on these subjects must still show
+// the session token: the caller's name alone is not believed.
+func Table(svc *edge.Service, sessions SessionResolver, o kit.Observer, start time.Duration) []natskit.Endpoint {
+	limits := kit.Limits{Deadline: start, Concurrency: maxCalls}
+	c := commands{svc: svc, sessions: sessions}
 	return []natskit.Endpoint{
-		natskit.Mount(edgewire.SubjectExecute, calls, kit.Lift("edge.nats_execute", d.execute)),
-		natskit.Mount(edgewire.SubjectRerun, calls, kit.Lift("edge.nats_rerun", d.rerun)),
-		natskit.Mount(edgewire.SubjectCancel, calls, kit.Lift("edge.nats_cancel", d.cancel)),
+		natskit.Handle(o, edgewire.SubjectExecute, "edge.execute", limits, c.execute),
+		natskit.Handle(o, edgewire.SubjectRerun, "edge.rerun", limits, c.rerun),
+		natskit.Handle(o, edgewire.SubjectCancel, "edge.cancel", limits, c.cancel),
 	}
 }
 
-type door struct {
-	set      endpoints.Set
+// commands are the service's methods in the contract's types, for whoever shows a session token.
+type commands struct {
+	svc      *edge.Service
 	sessions SessionResolver
 }
 
-func (d door) caller(ctx context.Context, token string) (edge.Caller, error) {
-	session, err := d.sessions.Resolve(ctx, token)
+func (c commands) caller(ctx context.Context, token string) (edge.Caller, error) {
+	session, err := c.sessions.Resolve(ctx, token)
 	return edge.Caller{Session: session, Token: token}, err
 }
 
-func (d door) execute(ctx context.Context, in edgewire.ExecuteRequest) (edgewire.ExecuteResponse, error) {
-	caller, err := d.caller(ctx, in.SessionToken)
+func (c commands) execute(ctx context.Context, in edgewire.ExecuteRequest) (edgewire.ExecuteResponse, error) {
+	caller, err := c.caller(ctx, in.SessionToken)
 	if err != nil {
 		return edgewire.ExecuteResponse{}, err
 	}
@@ -62,21 +64,15 @@ func (d door) execute(ctx context.Context, in edgewire.ExecuteRequest) (edgewire
 			fault.Invalid, "bad_resource_kind", "resourceKind must be playbook or agent",
 		)
 	}
-	out, err := d.set.Execute.Call(
-		ctx,
-		edge.ExecuteRequest{
-			Caller:       caller,
-			Name:         in.Name,
-			Variables:    variables,
-			ResourceKind: in.ResourceKind,
-			Tracking:     edge.Tracking{ClientID: in.ClientID, RequestID: noetlwire.RequestID(in.RequestID)},
-		},
-	)
+	out, err := c.svc.Execute(ctx, edge.ExecuteRequest{
+		Caller: caller, Name: in.Name, Variables: variables, ResourceKind: in.ResourceKind,
+		Tracking: edge.Tracking{ClientID: in.ClientID, RequestID: noetlwire.RequestID(in.RequestID)},
+	})
 	return edgewire.ExecuteResponse(out), err
 }
 
-func (d door) rerun(ctx context.Context, in edgewire.RerunRequest) (edgewire.ExecuteResponse, error) {
-	caller, err := d.caller(ctx, in.SessionToken)
+func (c commands) rerun(ctx context.Context, in edgewire.RerunRequest) (edgewire.ExecuteResponse, error) {
+	caller, err := c.caller(ctx, in.SessionToken)
 	if err != nil {
 		return edgewire.ExecuteResponse{}, err
 	}
@@ -84,27 +80,21 @@ func (d door) rerun(ctx context.Context, in edgewire.RerunRequest) (edgewire.Exe
 	if err != nil {
 		return edgewire.ExecuteResponse{}, err
 	}
-	out, err := d.set.Rerun.Call(
-		ctx,
-		edge.RerunRequest{
-			Caller:      caller,
-			ExecutionID: in.ExecutionID,
-			Variables:   variables,
-			Tracking:    edge.Tracking{ClientID: in.ClientID, RequestID: noetlwire.RequestID(in.RequestID)},
-		},
-	)
+	out, err := c.svc.Rerun(ctx, edge.RerunRequest{
+		Caller: caller, ExecutionID: in.ExecutionID, Variables: variables,
+		Tracking: edge.Tracking{ClientID: in.ClientID, RequestID: noetlwire.RequestID(in.RequestID)},
+	})
 	return edgewire.ExecuteResponse(out), err
 }
 
-func (d door) cancel(ctx context.Context, in edgewire.CancelRequest) (edgewire.CancelResponse, error) {
-	caller, err := d.caller(ctx, in.SessionToken)
+func (c commands) cancel(ctx context.Context, in edgewire.CancelRequest) (edgewire.CancelResponse, error) {
+	caller, err := c.caller(ctx, in.SessionToken)
 	if err != nil {
 		return edgewire.CancelResponse{}, err
 	}
-	out, err := d.set.Cancel.Call(
-		ctx,
-		edge.CancelRequest{Caller: caller, ExecutionID: in.ExecutionID, Reason: in.Reason},
-	)
+	out, err := c.svc.Cancel(ctx, edge.CancelRequest{
+		Caller: caller, ExecutionID: in.ExecutionID, Reason: in.Reason,
+	})
 	return edgewire.CancelResponse(out), err
 }
 

@@ -144,7 +144,7 @@ func TestAnOutageOfTheAuthorityEndsNoSession(t *testing.T) {
 		w := newWorld()
 		h := w.hub(func(c *fanout.HubConfig) { c.Recheck = time.Minute })
 		conn := opened(t, w, h, "tok", time.Now().Add(10*time.Minute))
-		w.sessions.Fail(fault.New(fault.Unavailable, "auth_away", "down"))
+		w.sessions.Fail(fault.New(fault.Unavailable, "auth_unavailable", "down"))
 		<-time.After(9 * time.Minute)
 		if conn.Closed() {
 			t.Fatal("the stream ended during an outage")

@@ -14,7 +14,6 @@ import (
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
-	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/wire"
 )
@@ -80,9 +79,9 @@ func (c *callbacks) holding(next http.Handler) http.Handler {
 }
 
 // first reads the first form.
-func (c *callbacks) first(r *http.Request) (endpoints.CallbackRequest, error) {
+func (c *callbacks) first(r *http.Request) (CallbackRequest, error) {
 	result, raw, err := c.read(r, wire.DecodeCallback)
-	return endpoints.CallbackRequest{Result: result, Body: raw}, err
+	return CallbackRequest{Result: result, Body: raw}, err
 }
 
 // async reads the asynchronous form.

@@ -18,7 +18,6 @@ import (
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/testkit"
-	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanouttest"
 	"github.com/noetl/gateway/services/event-fanout/internal/httpapi"
@@ -28,13 +27,13 @@ import (
 type workers struct {
 	frames  *fanouttest.Frames
 	results *fanouttest.Results
-	set     endpoints.Set
+	set     httpapi.Operations
 	url     string
 }
 
 const mib = 1 << 20
 
-func newWorkers(t *testing.T, large httpapi.LargeResults, edit func(*endpoints.Set)) *workers {
+func newWorkers(t *testing.T, large httpapi.LargeResults, edit func(*httpapi.Operations)) *workers {
 	t.Helper()
 	tel := telemetry.Nop("test")
 	w := &workers{frames: fanouttest.NewFrames(), results: fanouttest.NewResults(64 * mib)}
@@ -62,14 +61,7 @@ func newWorkers(t *testing.T, large httpapi.LargeResults, edit func(*endpoints.S
 	); err != nil {
 		t.Fatal(err)
 	}
-	w.set = endpoints.New(
-		svc,
-		kit.Observer{
-			Logger:   tel.Logger,
-			Tracer:   tel.Tracer(),
-			Duration: kit.NewDuration(prometheus.NewRegistry(), "test"),
-		},
-	)
+	w.set = httpapi.Bind(svc, kit.Observer{Logger: tel.Logger})
 	if edit != nil {
 		edit(&w.set)
 	}
@@ -137,10 +129,10 @@ func TestTheBoundsOfLargeCallbacks(t *testing.T) {
 // A callback that was kept for an operation that then did not begin is forgotten: nobody knows of it.
 func TestWhatWasKeptForARefusedCallbackIsForgotten(t *testing.T) {
 	t.Parallel()
-	w := newWorkers(t, httpapi.LargeResults{Max: 8 * mib}, func(set *endpoints.Set) {
-		set.Complete = kit.Lift("busy", func(context.Context, fanout.Result) (fanout.Delivery, error) {
+	w := newWorkers(t, httpapi.LargeResults{Max: 8 * mib}, func(set *httpapi.Operations) {
+		set.Complete = func(context.Context, fanout.Result) (fanout.Delivery, error) {
 			return fanout.Delivery{}, fault.New(fault.RateLimited, "busy", "busy")
-		})
+		}
 	})
 	if status, answer := w.post(
 		t.Context(), t, strings.NewReader(callback(3*mib)),

@@ -13,7 +13,6 @@ import (
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/sessions"
 	"github.com/noetl/gateway/libs/weborigin"
-	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
@@ -25,7 +24,7 @@ type SessionResolver interface {
 
 // Events serves GET /events.
 type Events struct {
-	Set          endpoints.Set
+	Set          Operations
 	Hub          *fanout.Hub
 	Sessions     SessionResolver
 	Doors        *Doors
@@ -126,7 +125,7 @@ func (e *Events) attach(ctx context.Context, r *http.Request) (a fanout.Attachme
 	if in.Returns = in.LastEventID != ""; !in.Returns {
 		in.LastEventID = query.Get("last_event_id")
 	}
-	a, err = e.Set.Attach.Call(ctx, in)
+	a, err = e.Set.Attach(ctx, in)
 	return a, token, err
 }
 
@@ -134,7 +133,7 @@ func (e *Events) attach(ctx context.Context, r *http.Request) (a fanout.Attachme
 // comes before a cookie that the browser sends by itself.
 func (e *Events) token(ctx context.Context, r *http.Request, ticket string) (string, error) {
 	if ticket != "" {
-		return e.Set.RedeemTicket.Call(ctx, ticket)
+		return e.Set.RedeemTicket(ctx, ticket)
 	}
 	if token := sessions.TokenOf(r); token != "" {
 		return token, nil

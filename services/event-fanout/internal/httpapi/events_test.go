@@ -11,15 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/libs/weborigin"
-	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanouttest"
 	"github.com/noetl/gateway/services/event-fanout/internal/httpapi"
@@ -66,14 +63,7 @@ func newEventsWith(checks int64, commands fanout.Commands) (*httpapi.Events, *fa
 	)
 	r := &resolver{}
 	r.left.Store(checks)
-	set := endpoints.New(
-		svc,
-		kit.Observer{
-			Logger:   tel.Logger,
-			Tracer:   tel.Tracer(),
-			Duration: kit.NewDuration(prometheus.NewRegistry(), "test"),
-		},
-	)
+	set := httpapi.Bind(svc, kit.Observer{Logger: tel.Logger})
 	return &httpapi.Events{
 		Set:          set,
 		Hub:          hub,

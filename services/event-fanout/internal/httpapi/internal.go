@@ -10,7 +10,6 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/sessions"
-	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/wire"
 )
@@ -20,7 +19,7 @@ const maxReport = 8 << 20
 
 // Internal returns the routes for workers. With a token set, they must send it; without one
 // the unguessable request id is the capability, and the listener is not public.
-func Internal(set endpoints.Set, large LargeResults, token string, undelivered prometheus.Counter) http.Handler {
+func Internal(set Operations, large LargeResults, token string, undelivered prometheus.Counter) http.Handler {
 	mux, callbacks := http.NewServeMux(), newCallbacks(large)
 	handle := func(path string, h http.Handler) {
 		mux.Handle("POST "+path, h)
@@ -29,7 +28,7 @@ func Internal(set endpoints.Set, large LargeResults, token string, undelivered p
 	handle(
 		"/api/internal/callback",
 		callbacks.holding(
-			httpkit.Mount(
+			httpkit.Handle(
 				set.Callback,
 				callbacks.first,
 				func(_ context.Context, w http.ResponseWriter, delivered bool) error {
@@ -47,7 +46,7 @@ func Internal(set endpoints.Set, large LargeResults, token string, undelivered p
 	handle(
 		"/api/internal/callback/async",
 		callbacks.holding(
-			httpkit.Mount(
+			httpkit.Handle(
 				set.Complete,
 				callbacks.async,
 				func(_ context.Context, w http.ResponseWriter, d fanout.Delivery) error {
@@ -65,7 +64,7 @@ func Internal(set endpoints.Set, large LargeResults, token string, undelivered p
 	)
 	handle(
 		"/api/internal/progress",
-		httpkit.Mount(
+		httpkit.Handle(
 			set.Progress,
 			body(wire.DecodeProgress),
 			func(_ context.Context, w http.ResponseWriter, _ struct{}) error {

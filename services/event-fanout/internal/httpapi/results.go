@@ -13,7 +13,6 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/sessions"
-	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
@@ -30,7 +29,7 @@ const (
 
 // Results serves GET /api/results/{request_id}: results that no frame can hold.
 type Results struct {
-	set      endpoints.Set
+	set      Operations
 	sessions SessionResolver
 	store    fanout.ResultStore
 	timeout  time.Duration
@@ -41,7 +40,7 @@ type Results struct {
 }
 
 // NewResults makes the handler. A client that takes nothing for writeTimeout is cut off.
-func NewResults(set endpoints.Set, s SessionResolver, store fanout.ResultStore, writeTimeout time.Duration) *Results {
+func NewResults(set Operations, s SessionResolver, store fanout.ResultStore, writeTimeout time.Duration) *Results {
 	return &Results{set: set, sessions: s, store: store, timeout: writeTimeout, bySession: map[authwire.TokenKey]int{}}
 }
 
@@ -77,7 +76,7 @@ func (h *Results) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Results) open(ctx context.Context, session *authwire.Session, requestID string) (io.ReadCloser, int64, error) {
-	name, err := h.set.Fetch.Call(ctx, fanout.FetchRequest{Session: session, RequestID: requestID})
+	name, err := h.set.Fetch(ctx, fanout.FetchRequest{Session: session, RequestID: requestID})
 	if err != nil {
 		return nil, 0, err
 	}

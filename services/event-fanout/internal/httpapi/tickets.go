@@ -8,12 +8,11 @@ import (
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/sessions"
-	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
 )
 
 // Tickets serves POST /events/ticket.
 type Tickets struct {
-	Set      endpoints.Set
+	Set      Operations
 	Sessions SessionResolver
 	Doors    *Doors
 	Rate     *kit.Rates // tickets per session
@@ -35,7 +34,7 @@ func (t *Tickets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		httpkit.WriteError(ctx, w, err)
 		return
 	}
-	ticket, err := t.Set.IssueTicket.Call(ctx, token)
+	ticket, err := t.Set.IssueTicket(ctx, token)
 	if err != nil {
 		httpkit.WriteError(ctx, w, err)
 		return

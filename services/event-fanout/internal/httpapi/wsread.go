@@ -238,13 +238,13 @@ func (c *wsConn) command(ctx context.Context, call wire.Call) (any, error) {
 	set := c.owner.streams.Set
 	switch call.Method {
 	case "initialize":
-		return set.Hello.Call(ctx, c.client)
+		return set.Hello(ctx, c.client)
 	case "playbook/execute":
 		p, err := wire.DecodeParams[wire.ExecuteParams](call.Params)
 		if err != nil {
 			return nil, err
 		}
-		out, err := set.Execute.Call(ctx, edgewire.ExecuteRequest{
+		out, err := set.Execute(ctx, edgewire.ExecuteRequest{
 			SessionToken: c.token,
 			ClientID:     c.client,
 			RequestID:    p.RequestID,
@@ -258,7 +258,7 @@ func (c *wsConn) command(ctx context.Context, call wire.Call) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		out, err := set.Rerun.Call(ctx, edgewire.RerunRequest{
+		out, err := set.Rerun(ctx, edgewire.RerunRequest{
 			SessionToken: c.token,
 			ClientID:     c.client,
 			RequestID:    p.RequestID,
@@ -271,7 +271,7 @@ func (c *wsConn) command(ctx context.Context, call wire.Call) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		out, err := set.Cancel.Call(
+		out, err := set.Cancel(
 			ctx,
 			edgewire.CancelRequest{SessionToken: c.token, ExecutionID: string(p.ExecutionID), Reason: p.Reason},
 		)

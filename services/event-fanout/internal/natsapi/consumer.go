@@ -12,9 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/telemetry"
-	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
@@ -46,7 +46,7 @@ type Decode func(data []byte, header nats.Header, seq uint64) (fanout.LifecycleE
 type Consumer struct {
 	log      Log
 	decode   Decode
-	set      endpoints.Set
+	route    func(context.Context, fanout.LifecycleEvent) (struct{}, error)
 	tel      *telemetry.Telemetry
 	restarts *prometheus.CounterVec
 	running  chan struct{} // holds a token while the consumer runs
@@ -56,7 +56,9 @@ type Consumer struct {
 func restartReasons() []string { return []string{"open_failed", "consumer_lost"} }
 
 // NewConsumer makes the consumer.
-func NewConsumer(log Log, decode Decode, set endpoints.Set, tel *telemetry.Telemetry) *Consumer {
+func NewConsumer(
+	log Log, decode Decode, svc *fanout.Service, o kit.Observer, tel *telemetry.Telemetry,
+) *Consumer {
 	restarts := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "noetl_gateway_lifecycle_consumer_restart_total",
 		Help: "Times that the consumer of the gateway's log of lifecycle events was opened again, by reason.",
@@ -65,7 +67,13 @@ func NewConsumer(log Log, decode Decode, set endpoints.Set, tel *telemetry.Telem
 		restarts.WithLabelValues(r)
 	}
 	tel.Registry.MustRegister(restarts)
-	return &Consumer{log: log, decode: decode, set: set, tel: tel, restarts: restarts, running: make(chan struct{}, 1)}
+	route := func(ctx context.Context, in fanout.LifecycleEvent) (struct{}, error) {
+		return struct{}{}, svc.Route(ctx, in)
+	}
+	return &Consumer{
+		log: log, decode: decode, tel: tel, restarts: restarts, running: make(chan struct{}, 1),
+		route: kit.Bind(o, "fanout.route", kit.Limits{Deadline: deadline}, route),
+	}
 }
 
 // Name returns the component's name.
@@ -181,7 +189,7 @@ func (c *Consumer) handle(ctx context.Context, m jetstream.Msg) {
 		_ = m.TermWithReason("unreadable") // it will not become readable
 		return
 	}
-	_, err = c.set.Route.Call(ctx, event)
+	_, err = c.route(ctx, event)
 	switch {
 	case err == nil:
 		err = m.Ack()

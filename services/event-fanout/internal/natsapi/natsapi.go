@@ -9,9 +9,9 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/telemetry"
-	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/wire"
 )
@@ -19,12 +19,21 @@ import (
 // calls bounds each operation in one replica.
 const calls = 512
 
-// Endpoints is the subject table.
-func Endpoints(set endpoints.Set) []natskit.Endpoint {
+// Deadlines: each operation is a few round trips to NATS; bind may have to wait until another replica goes on reading
+// the events from before it.
+const (
+	deadline     = 5 * time.Second
+	bindDeadline = 15 * time.Second
+)
+
+// Table is the subject table.
+func Table(svc *fanout.Service, o kit.Observer) []natskit.Endpoint {
+	limits := kit.Limits{Deadline: deadline, Concurrency: calls}
+	bind := kit.Limits{Deadline: bindDeadline, Concurrency: calls}
 	return []natskit.Endpoint{
-		natskit.Mount(fanoutwire.SubjectExpect, calls, set.Expect),
-		natskit.Mount(fanoutwire.SubjectBind, calls, set.Bind),
-		natskit.Mount(fanoutwire.SubjectAbandon, calls, set.Abandon),
+		natskit.Handle(o, fanoutwire.SubjectExpect, "fanout.expect", limits, svc.Expect),
+		natskit.Handle(o, fanoutwire.SubjectBind, "fanout.bind", bind, svc.Bind),
+		natskit.Handle(o, fanoutwire.SubjectAbandon, "fanout.abandon", limits, svc.Abandon),
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/telemetry"
-	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
 	"github.com/noetl/gateway/services/event-fanout/internal/natsapi"
 )
 
@@ -38,7 +38,7 @@ func TestAnOutageIsLoggedOncePerCause(t *testing.T) {
 		tel.Logger = slog.New(slog.NewTextHandler(&text, nil))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := natsapi.NewConsumer(away{time.Now()}, nil, endpoints.Set{}, tel).Run(ctx); err != nil {
+		if err := natsapi.NewConsumer(away{time.Now()}, nil, nil, kit.Observer{}, tel).Run(ctx); err != nil {
 			t.Fatal(err)
 		}
 		if got := text.String(); strings.Count(got, "not connected") != 1 || strings.Count(got, "no stream") != 1 {

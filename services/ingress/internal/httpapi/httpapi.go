@@ -1,4 +1,4 @@
-// Package httpapi is the door for partners.
+// Package httpapi is the listener for partners.
 package httpapi
 
 import (
@@ -6,25 +6,36 @@ import (
 	"net/http"
 	"strings"
 
-	httptransport "github.com/go-kit/kit/transport/http"
-
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
-	"github.com/noetl/gateway/services/ingress/internal/endpoints"
+	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
 )
 
-// Register adds POST /ingress/{listener}. maxBody is in bytes.
-func Register(mux *http.ServeMux, set endpoints.Set, maxBody int64) {
-	mux.Handle("POST /ingress/{listener}", httptransport.NewServer(set.Deliver.Endpoint(),
-		func(_ context.Context, r *http.Request) (any, error) { return decode(r, set, maxBody) },
-		encode,
-		httptransport.ServerErrorEncoder(writeRejection)))
+// Register adds POST /ingress/{listener}. maxBody is in bytes. l bounds one delivery, dispatch included, and how many
+// there are concurrently: each holds its body and a call to NoETL.
+func Register(mux *http.ServeMux, svc *ingress.Service, o kit.Observer, l kit.Limits, maxBody int64) {
+	operations{
+		find:    kit.Bind(o, "ingress.find", l, svc.Find),
+		deliver: kit.Bind(o, "ingress.deliver", l, svc.Deliver),
+	}.register(mux, maxBody)
+}
+
+// operations of one route: a delivery is read only if its listener was found.
+type operations struct {
+	find    func(context.Context, ingress.FindRequest) (noetlwire.Listener, error)
+	deliver func(context.Context, ingress.DeliverRequest) (ingress.DeliverResponse, error)
+}
+
+func (o operations) register(mux *http.ServeMux, maxBody int64) {
+	decode := func(r *http.Request) (ingress.DeliverRequest, error) { return o.decode(r, maxBody) }
+	mux.Handle("POST /ingress/{listener}", httpkit.HandleWith(o.deliver, decode, encode, writeRejection))
 	mux.HandleFunc("/ingress/", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost { // a longer or an empty path is no listener's
 			writeRejection(
-				r.Context(),
-				fault.New(fault.NotFound, string(ingress.UnknownListener), "there is no such listener"), w,
+				r.Context(), w,
+				fault.New(fault.NotFound, string(ingress.UnknownListener), "there is no such listener"),
 			)
 			return
 		}
@@ -41,13 +52,13 @@ func Register(mux *http.ServeMux, set endpoints.Set, maxBody int64) {
 }
 
 // decode finds the listener first: only a delivery to one that exists is read.
-func decode(r *http.Request, set endpoints.Set, maxBody int64) (ingress.DeliverRequest, error) {
+func (o operations) decode(r *http.Request, maxBody int64) (ingress.DeliverRequest, error) {
 	in := ingress.DeliverRequest{
 		Listener: r.PathValue("listener"), Client: httpkit.AddressKey(httpkit.ClientOf(r.Context())),
 	}
 	find := ingress.FindRequest{Listener: in.Listener, Client: in.Client}
 	var err error
-	if in.Found, err = set.Find.Call(r.Context(), find); err != nil {
+	if in.Found, err = o.find(r.Context(), find); err != nil {
 		return in, err
 	}
 	in.Headers = make(map[string][]string, len(r.Header))
@@ -62,8 +73,7 @@ func decode(r *http.Request, set endpoints.Set, maxBody int64) (ingress.DeliverR
 	return in, err
 }
 
-func encode(_ context.Context, w http.ResponseWriter, response any) error {
-	out, _ := response.(ingress.DeliverResponse)
+func encode(_ context.Context, w http.ResponseWriter, out ingress.DeliverResponse) error {
 	httpkit.WriteJSON(w, http.StatusAccepted, map[string]string{"status": "accepted", "execution_id": out.ExecutionID})
 	return nil
 }
@@ -75,7 +85,7 @@ type rejection struct {
 	Error  string `json:"error"`
 }
 
-func writeRejection(_ context.Context, err error, w http.ResponseWriter) {
+func writeRejection(_ context.Context, w http.ResponseWriter, err error) {
 	f := fault.Of(err)
 	httpkit.RetryAfter(w, f)
 	reason := f.Code

@@ -11,10 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
-	"github.com/noetl/gateway/libs/kit"
-	"github.com/noetl/gateway/services/ingress/internal/endpoints"
 	"github.com/noetl/gateway/services/ingress/internal/httpapi"
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
 )
@@ -25,13 +22,7 @@ func serve(
 ) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
-	found := func(ctx context.Context, _ ingress.FindRequest) (l noetlwire.Listener, err error) {
-		return l, ctx.Err()
-	}
-	httpapi.Register(
-		mux, endpoints.Set{Find: kit.Lift("ingress.find", found), Deliver: kit.Lift("ingress.deliver", deliver)},
-		64,
-	)
+	httpapi.RegisterDeliver(mux, deliver, 64)
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	return srv

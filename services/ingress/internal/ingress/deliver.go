@@ -91,7 +91,7 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 	}
 	if err := s.verify(ctx, listener.Verify, in); err != nil {
 		if !fault.Outage(err) {
-			_ = s.Failures.Check(stranger(label, in.Client)) // counted; the next one is refused
+			_ = s.Failures.Check(failureKey(label, in.Client)) // counted; the next one is refused
 		}
 		return DeliverResponse{}, s.rejected(ctx, label, err)
 	}
@@ -106,12 +106,12 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 		)
 	}
 	message := read(listener, in, s.NewID)
-	plan := rules.resolve(message.channel)
+	plan := rules.resolve(message.directiveSource)
 	request, err := s.request(listener, label, message, plan)
 	if err != nil {
 		return DeliverResponse{}, s.rejected(ctx, label, err)
 	}
-	id, again, err := s.once(
+	id, again, err := s.dispatchOnce(
 		ctx, label, explicitID(message, plan),
 		func() (noetlwire.ExecuteResponse, error) { return s.Dispatcher.Execute(ctx, request) },
 	)
@@ -192,8 +192,8 @@ func explicitID(m message, p plan) string {
 	if p.idempotency != "" {
 		return "key " + p.idempotency
 	}
-	if m.given != "" {
-		return "id " + m.given
+	if m.senderID != "" {
+		return "id " + m.senderID
 	}
 	return ""
 }

@@ -37,9 +37,9 @@ type Metadata struct {
 // directives may look at, and the id that its sender gave it, if any.
 type message struct {
 	Envelope
-	text    string
-	channel map[string]string
-	given   string
+	text            string
+	directiveSource map[string]string
+	senderID        string
 }
 
 // read reads a verified delivery. Headers that carry credentials or the signature stay behind:
@@ -58,8 +58,8 @@ func read(l noetlwire.Listener, d DeliverRequest, newID func() string) message {
 		}
 		headers[name] = last(values)
 	}
-	given := headers["x-message-id"]
-	id := given
+	senderID := headers["x-message-id"]
+	id := senderID
 	if id == "" {
 		id = newID()
 	}
@@ -71,9 +71,9 @@ func read(l noetlwire.Listener, d DeliverRequest, newID func() string) message {
 			Attributes: map[string]string{},
 			Metadata:   Metadata{Source: l.Source, Mode: "push"},
 		},
-		text:    string(d.Body),
-		channel: headers,
-		given:   given,
+		text:            string(d.Body),
+		directiveSource: headers,
+		senderID:        senderID,
 	}
 }
 
@@ -97,21 +97,21 @@ func readPubSub(body []byte, newID func() string) (message, bool) {
 		return message{}, false
 	}
 	data, err := base64.StdEncoding.DecodeString(in.Message.Data)
-	m := message{text: string(data), channel: map[string]string{}, given: in.Message.ID}
+	m := message{text: string(data), directiveSource: map[string]string{}, senderID: in.Message.ID}
 	if err != nil { // as it is: whoever reads it will see what came
 		m.text = in.Message.Data
 	}
-	if m.given == "" {
-		m.given = in.Message.OldID
+	if m.senderID == "" {
+		m.senderID = in.Message.OldID
 	}
 	attributes := make(map[string]string, len(in.Message.Attributes))
 	for _, name := range slices.Sorted(maps.Keys(in.Message.Attributes)) {
 		text := attribute(in.Message.Attributes[name])
-		attributes[name], m.channel[strings.ToLower(name)] = text, text
+		attributes[name], m.directiveSource[strings.ToLower(name)] = text, text
 	}
 	m.Envelope = Envelope{
-		ID:         m.given,
-		Headers:    m.channel,
+		ID:         m.senderID,
+		Headers:    m.directiveSource,
 		Attributes: attributes,
 		Metadata:   Metadata{Source: sourcePubSub, Mode: "push"},
 	}

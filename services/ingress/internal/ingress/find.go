@@ -23,7 +23,7 @@ func (s *Service) Find(ctx context.Context, in FindRequest) (noetlwire.Listener,
 		)
 	}
 	// Names that are made up cost a question to NoETL each. Who sends many waits; listeners that are known do not.
-	made := stranger("", in.Client)
+	made := failureKey("", in.Client)
 	if memory, ok := s.Listeners.(ListenerMemory); !ok || !memory.Known(in.Listener) {
 		if err := limited(s.Failures.Exhausted(made)); err != nil {
 			return noetlwire.Listener{}, s.rejected(ctx, unknownLabel, err)
@@ -39,14 +39,14 @@ func (s *Service) Find(ctx context.Context, in FindRequest) (noetlwire.Listener,
 	label := labelOf(in.Listener, listener)
 	s.Observer.Received(label)
 	// Who sends rubbish to a listener is stopped alone; its partner is not.
-	if err := limited(s.Failures.Exhausted(stranger(label, in.Client))); err != nil {
+	if err := limited(s.Failures.Exhausted(failureKey(label, in.Client))); err != nil {
 		return noetlwire.Listener{}, s.rejected(ctx, label, err)
 	}
 	return listener, nil
 }
 
-// stranger is what failed deliveries of one address to one listener are counted by. No listener is called "".
-func stranger(label, client string) string { return label + " " + client }
+// failureKey is what failed deliveries of one address to one listener are counted by. No listener is called "".
+func failureKey(label, client string) string { return label + " " + client }
 
 // labelOf returns one label for a listener, however many spellings NoETL may accept.
 func labelOf(name string, found noetlwire.Listener) string {

@@ -26,12 +26,15 @@ type Config struct {
 	Issuer        string        `env:"SANDBOX_ISSUER" file:"sandbox.issuer"`
 	CallbackHosts []string      `env:"SANDBOX_CALLBACK_HOSTS" file:"sandbox.callback_hosts"`
 	RedirectURIs  []string      `env:"SANDBOX_REDIRECT_URIS" file:"sandbox.redirect_uris"`
-	InternalToken string        `env:"NOETL_INTERNAL_API_TOKEN" file:"noetl.internal_api_token" default:"sandbox-internal-token" secret:"true"`
-	CallbackToken string        `env:"GATEWAY_INTERNAL_TOKEN" file:"server.internal_token" secret:"true"`
-	SessionBucket string        `env:"NATS_SESSION_BUCKET" file:"nats.session_bucket" default:"sessions" doc:"bucket of the login playbook's sessions"`
-	SessionTTL    time.Duration `env:"NATS_SESSION_CACHE_TTL_SECS" file:"nats.session_cache_ttl_secs" default:"300" unit:"s"`
-	EventStream   string        `env:"NATS_UPDATES_STREAM" file:"nats.updates_stream" doc:"stream of lifecycle events; empty: the generation's"`
-	EventSubjects string        `env:"NATS_UPDATES_SUBJECT_PREFIX" file:"nats.updates_subject_prefix" default:"noetl.events."`
+
+	InternalToken string `env:"NOETL_INTERNAL_API_TOKEN" file:"noetl.internal_api_token" default:"sandbox-internal-token" secret:"true"`
+	CallbackToken string `env:"GATEWAY_INTERNAL_TOKEN" file:"server.internal_token" secret:"true"`
+	SessionBucket string `env:"NATS_SESSION_BUCKET" file:"nats.session_bucket" default:"sessions" doc:"bucket of the login playbook's sessions"`
+
+	SessionTTL time.Duration `env:"NATS_SESSION_CACHE_TTL_SECS" file:"nats.session_cache_ttl_secs" default:"300" unit:"s"`
+
+	EventStream   string `env:"NATS_UPDATES_STREAM" file:"nats.updates_stream" doc:"stream of lifecycle events; empty: the generation's"`
+	EventSubjects string `env:"NATS_UPDATES_SUBJECT_PREFIX" file:"nats.updates_subject_prefix" default:"noetl.events."`
 }
 
 // maxEventLag bounds the lag: what waits is kept in memory.

@@ -15,7 +15,6 @@ import (
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/directory"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/feedlog"
-	"github.com/noetl/gateway/services/sandbox/internal/endpoints"
 	"github.com/noetl/gateway/services/sandbox/internal/httpapi"
 	"github.com/noetl/gateway/services/sandbox/internal/issuer"
 	"github.com/noetl/gateway/services/sandbox/internal/sandbox"
@@ -52,10 +51,7 @@ func newServerOf(tb testing.TB, g sandbox.Generation, rerun bool) (*httptest.Ser
 		log := feedlog.New()
 		deps.Events, api.Feed = log, log
 	}
-	api.Operations = endpoints.New(
-		sandbox.New(deps),
-		kit.Observer{Logger: tel.Logger, Tracer: tel.Tracer(), Duration: kit.NewDuration(tel.Registry, "sandbox")},
-	)
+	api.Service, api.Observer = sandbox.New(deps), kit.NewObserver(tel, "sandbox")
 	srv := httptest.NewServer(httpapi.New(api))
 	tb.Cleanup(srv.Close)
 	tb.Cleanup(func() { close(closing) })
@@ -237,7 +233,10 @@ func authorizeQuery(extra ...string) string {
 func TestLoginPage(t *testing.T) {
 	srv, c := newServer(t)
 	page := send(t, c, "GET", srv.URL+"/oidc/authorize?"+authorizeQuery(), "")
-	for _, want := range []string{`id="email" name="email"`, `name="password"`, `data-testid="login-submit"`, `data-testid="login-as-demo"`, `data-testid="login-as-admin"`, `data-testid="login-as-viewer"`, "For development and tests only"} {
+	for _, want := range []string{
+		`id="email" name="email"`, `name="password"`, `data-testid="login-submit"`, `data-testid="login-as-demo"`,
+		`data-testid="login-as-admin"`, `data-testid="login-as-viewer"`, "For development and tests only",
+	} {
 		if !strings.Contains(page.body, want) {
 			t.Errorf("the page lacks %s", want)
 		}
@@ -268,7 +267,9 @@ func TestLoginPage(t *testing.T) {
 
 func TestCodeFlow(t *testing.T) {
 	srv, c := newServer(t)
-	for _, how := range [][]string{{"email", "demo@example.com", "password", "demo"}, {"as", "viewer@example.com", "email", "", "password", ""}} {
+	for _, how := range [][]string{
+		{"email", "demo@example.com", "password", "demo"}, {"as", "viewer@example.com", "email", "", "password", ""},
+	} {
 		got := send(t, c, "POST", srv.URL+"/oidc/authorize", authorizeQuery(how...), "Content-Type", formType)
 		to, err := url.Parse(got.header.Get("Location"))
 		if err != nil || got.status != 302 || to.Host != "localhost:8090" || to.Query().Get("state") != `s"><script>` {

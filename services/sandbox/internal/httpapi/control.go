@@ -38,9 +38,18 @@ func (a api) controlRoutes(mux *http.ServeMux, behaving *faults, log *requests) 
 	mux.HandleFunc("PUT "+faultsPath, behaving.set)
 	mux.HandleFunc("GET /sandbox/requests", log.serve)
 	mux.HandleFunc("DELETE /sandbox/requests", log.serve)
-	mux.Handle("GET /sandbox/events", httpkit.Mount(a.Operations.Audit, decodeAudit, httpkit.JSON))
-	mux.Handle("PUT /sandbox/sessions/{token}", httpkit.Mount(a.Operations.Session, decodeSession, httpkit.JSON))
-	mux.Handle("GET /sandbox/executions/{id}", httpkit.Mount(a.Operations.Detail, decodeID, shownAs(insightOf)))
+	mux.Handle(
+		"GET /sandbox/events",
+		httpkit.Handle(bound(a, "noetl.list_events", a.Service.Audit), decodeAudit, httpkit.JSON),
+	)
+	mux.Handle(
+		"PUT /sandbox/sessions/{token}",
+		httpkit.Handle(bound(a, "noetl.change_session", a.Service.ChangeSession), decodeSession, httpkit.JSON),
+	)
+	mux.Handle(
+		"GET /sandbox/executions/{id}",
+		httpkit.Handle(bound(a, "noetl.detail", a.Service.Look), decodeID, shownAs(insightOf)),
+	)
 }
 
 // shownAs encodes an output in another shape.

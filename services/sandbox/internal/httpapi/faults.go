@@ -25,7 +25,7 @@ const (
 // Modes of a behaviour.
 const (
 	modeError    = "error"       // 500
-	modeGarbage  = "garbage"     // 200 that is no JSON
+	modeGarbage  = "garbage"     // 200 with a body that is not JSON
 	modeSlow     = "slow"        // delay_ms before each answer
 	modeDatabase = "database"    // as a server does whose database is stopped, after delay_ms
 	modeLate     = "answer_late" // an execution starts, and that it did is answered delay_ms later

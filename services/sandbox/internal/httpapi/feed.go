@@ -23,7 +23,7 @@ const feedPatience = 30 * time.Second
 
 // serveFeed answers as the feed of NoETL's event store does: whatever the method, 200 and every record
 // behind the cursor, then each new one, without comments and without an end. Last-Event-ID wins over the
-// cursor where it is a number; what is no number is 0; a shard that is not there never has a record.
+// cursor where it is a number; anything else is 0; a shard that is not there never has a record.
 func serveFeed(w http.ResponseWriter, r *http.Request, log Feed, closing <-chan struct{}) {
 	q := r.URL.Query()
 	shard, cursor := unsigned(q.Get("shard")), unsigned(q.Get("cursor"))
@@ -63,7 +63,7 @@ func serveFeed(w http.ResponseWriter, r *http.Request, log Feed, closing <-chan 
 	}
 }
 
-// unsigned is a number, 0 for what is none.
+// unsigned is a number, 0 for any other text.
 func unsigned(text string) uint64 {
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {

@@ -80,7 +80,9 @@ func TestOnlyPagesOfThisMachineMayReadTokens(t *testing.T) {
 // A policy must not be widened by what stands in a redirect URI.
 func TestTheRedirectURICannotWidenThePolicy(t *testing.T) {
 	srv, c := newServer(t)
-	for _, target := range []string{"http://localhost:8090/;script-src *", "http://[::1]:8090/cb", "http://localhost:8090/,'unsafe-inline'"} {
+	for _, target := range []string{
+		"http://localhost:8090/;script-src *", "http://[::1]:8090/cb", "http://localhost:8090/,'unsafe-inline'",
+	} {
 		q, _ := url.ParseQuery(authorizeQuery())
 		q.Set("redirect_uri", target)
 		got := send(t, c, "GET", srv.URL+"/oidc/authorize?"+q.Encode(), "")

@@ -37,7 +37,7 @@ func done() http.Handler { return answer(object{"status": "ok", "message": "done
 
 // ofExecution is a route about an execution whose id is a path value, or query parameter, id or execution_id.
 func (a api) ofExecution(shape func(sandbox.View) any) http.Handler {
-	return lift(a, a.Operations.Detail, func(r *http.Request) (noetlwire.ID, error) {
+	return serve(a, "noetl.detail", a.Service.Look, func(r *http.Request) (noetlwire.ID, error) {
 		if r.PathValue("id") == "" {
 			id := r.URL.Query().Get("execution_id")
 			if id == "" {
@@ -227,12 +227,13 @@ func (a api) newerRoutes() []route {
 			newer, "GET /api/ehdb",
 			answer(object{"action": "ehdb.index", "service": "ehdb-query-interface", "read_only": true}),
 		},
-		{newer, "GET /api/ehdb/executions", lift(a, a.Operations.List, decodeList, func(views []sandbox.View) any {
-			return object{
-				"action": "ehdb.executions.list", "tier": "projection", "returned": len(views),
-				"executions": wire.List(a.Generation, views),
-			}
-		})},
+		{newer, "GET /api/ehdb/executions", serve(a, "noetl.list", a.Service.List, decodeList,
+			func(views []sandbox.View) any {
+				return object{
+					"action": "ehdb.executions.list", "tier": "projection", "returned": len(views),
+					"executions": wire.List(a.Generation, views),
+				}
+			})},
 		{newer, "GET /api/ehdb/executions/{id}", a.ofExecution(func(v sandbox.View) any {
 			return object{
 				"action": "ehdb.execution.state", "tier": "projection", "execution_id": v.ExecutionID, "exists": true,
@@ -312,7 +313,7 @@ func (a api) catalogPath(w http.ResponseWriter, r *http.Request) {
 		a.fail(r.Context(), w, fault.New(fault.NotFound, wire.CodeNoRoute, "Not Found"))
 		return
 	}
-	lift(a, a.Operations.Resource, func(*http.Request) (
+	serve(a, "noetl.resource", a.Service.Resource, func(*http.Request) (
 		sandbox.ResourceRequest, error,
 	) {
 		return in, nil

@@ -30,7 +30,9 @@ type echoed struct {
 }
 
 func echoRoutes(mux *http.ServeMux) {
-	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+	for _, method := range []string{
+		http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	} {
 		mux.HandleFunc(method+" /api/echo", echo)
 		mux.HandleFunc(method+" /api/echo/", echo)
 	}

@@ -92,7 +92,7 @@ func (a api) pythonStarts() []route {
 			a.fail(r.Context(), w, fault.New(fault.NotFound, wire.CodeNoRoute, "Not Found"))
 			return
 		}
-		lift(a, a.Operations.Execute, func(r *http.Request) (sandbox.ExecuteRequest, error) {
+		serve(a, "noetl.execute", a.Service.Execute, func(r *http.Request) (sandbox.ExecuteRequest, error) {
 			arguments, err := optionalJSON[sandbox.Workload](r)
 			return sandbox.ExecuteRequest{Path: path, Workload: arguments}, err
 		}, func(s sandbox.Started) any {

@@ -14,7 +14,6 @@ import (
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/telemetry"
-	"github.com/noetl/gateway/services/sandbox/internal/endpoints"
 	"github.com/noetl/gateway/services/sandbox/internal/issuer"
 	"github.com/noetl/gateway/services/sandbox/internal/sandbox"
 	"github.com/noetl/gateway/services/sandbox/internal/wire"
@@ -34,7 +33,8 @@ type Deps struct {
 	Generation sandbox.Generation
 	// Rerun makes POST /api/executions/{id}/rerun be there, which it is in no server that was read.
 	Rerun         bool
-	Operations    endpoints.Set
+	Service       *sandbox.Service
+	Observer      kit.Observer
 	Feed          Feed // nil in a generation without one
 	Issuer        *issuer.Issuer
 	InternalToken string
@@ -117,7 +117,7 @@ func clean(r *http.Request) bool {
 	return path.Clean(sent) == strings.TrimSuffix(sent, "/")
 }
 
-// short is a text that strangers sent, for an answer or a log line.
+// short is a text that somebody sent, for an answer or a log line.
 func short(s string) string {
 	if len(s) > 120 {
 		return s[:120] + "…"
@@ -140,12 +140,26 @@ func write(w http.ResponseWriter, a wire.Answer) {
 	_, _ = w.Write(a.Body) // the peer may be gone
 }
 
-// lift mounts an operation; shape makes its output what the generation answers.
-func lift[In, Out any](a api, op kit.Operation[In, Out], decode httpkit.Decoder[In], shape func(Out) any) http.Handler {
-	return httpkit.MountWith(op, decode, func(_ context.Context, w http.ResponseWriter, out Out) error {
+// deadline of every operation: nothing here waits for anybody, so a call that takes long is a defect.
+const deadline = 10 * time.Second
+
+// bound is a method of the look-alike as the operation of that name.
+func bound[In, Out any](
+	a api, operation string, method func(context.Context, In) (Out, error),
+) func(context.Context, In) (Out, error) {
+	return kit.Bind(a.Observer, operation, kit.Limits{Deadline: deadline}, method)
+}
+
+// serve is the handler of an operation; shape makes its output what the generation answers.
+func serve[In, Out any](
+	a api, operation string, method func(context.Context, In) (Out, error), decode httpkit.Decoder[In],
+	shape func(Out) any,
+) http.Handler {
+	encode := func(_ context.Context, w http.ResponseWriter, out Out) error {
 		write(w, wire.JSON(http.StatusOK, shape(out)))
 		return nil
-	}, a.fail)
+	}
+	return httpkit.HandleWith(bound(a, operation, method), decode, encode, a.fail)
 }
 
 // plain is the shape of an output that is the same in every generation.
@@ -186,7 +200,7 @@ func (a api) mount() {
 }
 
 func (a api) executionRoutes() []route {
-	ops, g := a.Operations, a.Generation
+	g := a.Generation
 	rerun := in(0)
 	if a.Rerun {
 		rerun = every
@@ -196,48 +210,57 @@ func (a api) executionRoutes() []route {
 		{every, "GET /api/health", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			write(w, wire.JSON(http.StatusOK, wire.Health(g, "connected", int64(time.Since(a.began).Seconds()))))
 		})},
-		{every, "POST /api/execute", lift(a, ops.Execute, a.decodeExecute, plain)},
-		{newer, "POST /api/execute/batch", lift(a, ops.Batch, decodeBody[sandbox.BatchRequest](a), plain)},
+		{every, "POST /api/execute", serve(a, "noetl.execute", a.Service.Execute, a.decodeExecute, plain)},
+		{
+			newer, "POST /api/execute/batch",
+			serve(a, "noetl.execute_batch", a.Service.Batch, decodeBody[sandbox.BatchRequest](a), plain),
+		},
 		{
 			every,
 			"GET /api/executions",
-			lift(a, ops.List, decodeList, func(v []sandbox.View) any { return wire.List(g, v) }),
+			serve(a, "noetl.list", a.Service.List, decodeList, func(v []sandbox.View) any { return wire.List(g, v) }),
 		},
 		{every, "GET " + one, a.paged(func(p wire.Page) http.Handler {
-			return lift(a, ops.Detail, decodeID, func(v sandbox.View) any { return wire.Detail(g, v, p) })
+			return serve(
+				a, "noetl.detail", a.Service.Look, decodeID, func(v sandbox.View) any { return wire.Detail(g, v, p) },
+			)
 		})},
 		{
 			every,
 			"GET " + one + "/status",
-			lift(a.says(wire.StatusProblem), ops.Status, decodeID, func(v sandbox.View) any {
+			serve(a.says(wire.StatusProblem), "noetl.status", a.Service.Look, decodeID, func(v sandbox.View) any {
 				return wire.Status(g, v)
 			}),
 		},
 		{python, "GET " + one + "/events", a.paged(func(p wire.Page) http.Handler {
-			return lift(a, ops.Events, decodeID, func(v sandbox.View) any { return wire.Events(v, p) })
+			return serve(
+				a, "noetl.execution_events", a.Service.Look, decodeID,
+				func(v sandbox.View) any { return wire.Events(v, p) },
+			)
 		})},
-		{every, "GET " + one + "/cancellation-check", lift(a, ops.Status, decodeID, func(v sandbox.View) any {
-			return wire.CancellationCheck(g, v)
-		})},
-		{every, "POST " + one + "/cancel", lift(a, ops.Cancel, a.decodeCancel, func(v sandbox.CancelView) any {
-			return wire.Cancelled(g, v)
-		})},
+		{every, "GET " + one + "/cancellation-check", serve(a, "noetl.status", a.Service.Look, decodeID,
+			func(v sandbox.View) any { return wire.CancellationCheck(g, v) })},
+		{every, "POST " + one + "/cancel", serve(a, "noetl.cancel", a.Service.Cancel, a.decodeCancel,
+			func(v sandbox.CancelView) any { return wire.Cancelled(g, v) })},
 		{
 			python, "POST " + one + "/stop",
-			lift(a, ops.Cancel, a.decodeCancel, func(v sandbox.CancelView) any { return wire.Cancelled(g, v) }),
+			serve(
+				a, "noetl.cancel", a.Service.Cancel, a.decodeCancel,
+				func(v sandbox.CancelView) any { return wire.Cancelled(g, v) },
+			),
 		},
-		{rerun, "POST " + one + "/rerun", lift(a, ops.Rerun, decodeRerun, plain)},
+		{rerun, "POST " + one + "/rerun", serve(a, "noetl.rerun", a.Service.Rerun, decodeRerun, plain)},
 		{
 			every,
 			"GET /api/vars/{id}",
-			lift(a, ops.Vars, decodeID, func(v sandbox.View) any { return wire.Variables(g, v) }),
+			serve(a, "noetl.vars", a.Service.Look, decodeID, func(v sandbox.View) any { return wire.Variables(g, v) }),
 		},
-		{every, "POST /api/events", lift(a, ops.Record, decodeBody[rawBody](a), plain)},
+		{every, "POST /api/events", serve(a, "noetl.record_event", a.Service.Record, decodeBody[rawBody](a), plain)},
 	}
 }
 
 func (a api) catalogRoutes() []route {
-	ops, g := a.Operations, a.Generation
+	g := a.Generation
 	resource := decodeBody[sandbox.ResourceRequest](a)
 	entry := func(e sandbox.Entry) any { return wire.Entry(g, e) }
 	word := func(w string) func(sandbox.Entry) any {
@@ -246,31 +269,43 @@ func (a api) catalogRoutes() []route {
 	return []route{
 		{
 			every, "POST /api/catalog/list",
-			lift(a, ops.Catalog, decodeBody[sandbox.CatalogRequest](a), func(all []sandbox.Entry) any {
-				return wire.Catalog(g, all)
-			}),
+			serve(a, "noetl.catalog", a.Service.Catalog, decodeBody[sandbox.CatalogRequest](a),
+				func(all []sandbox.Entry) any { return wire.Catalog(g, all) }),
 		},
-		{every, "POST /api/catalog/resource", lift(a, ops.Resource, resource, entry)},
+		{every, "POST /api/catalog/resource", serve(a, "noetl.resource", a.Service.Resource, resource, entry)},
 		{
 			every, "POST /api/catalog/register",
-			lift(a, ops.Register, decodeBody[sandbox.RegisterRequest](a), word("registered")),
+			serve(a, "noetl.register", a.Service.Register, decodeBody[sandbox.RegisterRequest](a), word("registered")),
 		},
-		{feed, "POST /api/catalog/delete", lift(a, ops.Delete, resource, word("deleted"))},
-		{feed, "POST /api/catalog/restore", lift(a, ops.Restore, resource, word("restored"))},
+		{
+			feed, "POST /api/catalog/delete",
+			serve(a, "noetl.catalog_delete", a.Service.Delete, resource, word("deleted")),
+		},
+		{
+			feed, "POST /api/catalog/restore",
+			serve(a, "noetl.catalog_restore", a.Service.Restore, resource, word("restored")),
+		},
 		{every, "GET /api/catalog/{path...}", http.HandlerFunc(a.catalogPath)},
 	}
 }
 
 func (a api) authRoutes() []route {
-	ops, g := a.Operations, a.Generation
+	g := a.Generation
 	return []route{
-		{every, "POST /api/auth/session/validate", lift(a, ops.SyncValidate, decodeBody[sandbox.SyncValidateRequest](a),
+		{every, "POST /api/auth/session/validate", serve(a, "noetl.auth_validate", a.Service.SyncValidate,
+			decodeBody[sandbox.SyncValidateRequest](a),
 			func(v sandbox.SyncValidateAnswer) any { return wire.Session(g, v) })},
-		{newer, "POST /api/auth/login", lift(a, ops.SyncLogin, decodeBody[sandbox.SyncLoginRequest](a), plain)},
+		{
+			newer, "POST /api/auth/login",
+			serve(a, "noetl.auth_login", a.Service.SyncLogin, decodeBody[sandbox.SyncLoginRequest](a), plain),
+		},
 		{
 			newer, "POST /api/auth/check-playbook-access",
-			lift(a, ops.SyncAccess, decodeBody[sandbox.SyncAccessRequest](a), plain),
+			serve(a, "noetl.auth_access", a.Service.SyncAccess, decodeBody[sandbox.SyncAccessRequest](a), plain),
 		},
-		{newer, "GET /api/internal/ingress/{listener}", a.internal(lift(a, ops.Listener, decodeListener, plain))},
+		{
+			newer, "GET /api/internal/ingress/{listener}",
+			a.internal(serve(a, "noetl.listener", a.Service.Listener, decodeListener, plain)),
+		},
 	}
 }

@@ -95,7 +95,7 @@ func TestACodeIsRedeemedOnce(t *testing.T) {
 	wantCode(t, err, issuer.InvalidGrant)
 }
 
-func TestACodeIsRedeemedOnceByManyAtOnce(t *testing.T) {
+func TestACodeIsRedeemedOnceByManyConcurrently(t *testing.T) {
 	i := newIssuer(t)
 	c := code(t, i)
 	var wins sync.Map
@@ -152,7 +152,9 @@ func TestACodeExpiresAfterAMinute(t *testing.T) {
 
 func TestWrongPasswordGivesNoCode(t *testing.T) {
 	i := newIssuer(t)
-	for _, c := range [][2]string{{"demo@example.com", "Demo"}, {"demo@example.com", ""}, {"nobody@example.com", "demo"}, {"", "demo"}} {
+	for _, c := range [][2]string{
+		{"demo@example.com", "Demo"}, {"demo@example.com", ""}, {"nobody@example.com", "demo"}, {"", "demo"},
+	} {
 		if _, ok := i.Login(request(), c[0], c[1]); ok {
 			t.Errorf("%v logs in", c)
 		}

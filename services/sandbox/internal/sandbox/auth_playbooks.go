@@ -82,8 +82,8 @@ func (s *Service) record(ses session, active bool) SessionRecord {
 	}
 }
 
-// validateSteps answers through the callback. On the Python server no condition of the playbook fits a
-// token that is none: the execution comes to a dead end and nobody hears of it.
+// validateSteps answers through the callback. On the Python server no condition of the playbook fits an
+// invalid token: the execution comes to a dead end and nobody hears of it.
 func (s *Service) validateSteps(w Workload) ([]step, error) {
 	return []step{{"start", "the session is looked for", func(ctx context.Context) (any, error) {
 		ses, ok := s.session(w.text("session_token"))

@@ -48,7 +48,7 @@ type SyncValidateRequest struct {
 	Credential   string  `json:"credential"`
 }
 
-// SyncValidateAnswer is its answer, also for a token that is no session.
+// SyncValidateAnswer is its answer, also for a token without a session.
 type SyncValidateAnswer struct {
 	Valid     bool
 	User      *SyncUser

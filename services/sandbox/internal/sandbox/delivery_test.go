@@ -39,10 +39,10 @@ func TestTheResultWaitsForTheEvents(t *testing.T) {
 func TestCallbacksAreRetriedInOrderThroughAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		away := time.Now().Add(2 * time.Minute)
+		until := time.Now().Add(2 * time.Minute)
 		b.callbacks.Answer = func(sandbox.Callback) error {
-			if time.Now().Before(away) {
-				return fault.New(fault.Unavailable, "gateway_unreachable", "away")
+			if time.Now().Before(until) {
+				return fault.New(fault.Unavailable, "gateway_unreachable", "down")
 			}
 			return nil
 		}
@@ -63,7 +63,7 @@ func TestWhenACallbackIsGivenUp(t *testing.T) {
 		path string
 		gone time.Duration // after this long it is given up, not before half of it
 	}{
-		"a definite refusal at once":       {fault.Invalid, "demo/echo", 0},
+		"a definite refusal, immediately":  {fault.Invalid, "demo/echo", 0},
 		"an unknown request after 5 s":     {fault.NotFound, "demo/echo", 5 * time.Second},
 		"an outage after 5 min":            {fault.Unavailable, "demo/echo", 10 * time.Minute},
 		"a login's answer after some 30 s": {fault.Unavailable, sandbox.PathValidate, 30 * time.Second},

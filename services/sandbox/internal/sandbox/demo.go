@@ -50,11 +50,12 @@ func demoPlaybooks() []*playbook {
 			example: map[string]any{"bytes": defaultLarge}, steps: largeSteps,
 		},
 		{
-			path:        "demo/odd",
-			listed:      true,
-			description: "Reports and returns what is no UTF-8, lone surrogates, NUL, U+2028 and depth levels of nesting.",
-			example:     map[string]any{"depth": defaultDepth},
-			steps:       oddSteps,
+			path:   "demo/odd",
+			listed: true,
+			description: "Reports and returns what is no UTF-8, lone surrogates, NUL, U+2028 and depth levels of " +
+				"nesting.",
+			example: map[string]any{"depth": defaultDepth},
+			steps:   oddSteps,
 		},
 	}
 }
@@ -160,7 +161,9 @@ func oddSteps(w Workload) ([]step, error) {
 	depth := int(n)
 	data := Verbatim(`{"latin1":"caf` + "\xe9" + `","surrogate":"\ud800 and \udc00","nul":"a\u0000b","separators":"` +
 		"\u2028\u2029" +
-		`","escaped":"\u2028","big":9007199254740993,"deep":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `}`)
+		`","escaped":"\u2028","big":9007199254740993,` +
+		`"deep":` + strings.Repeat("[", depth) +
+		strings.Repeat("]", depth) + `}`)
 	return []step{{"odd", "caf\xe9 \u2028 \x00", returning(data)}}, nil
 }
 

@@ -75,10 +75,12 @@ func TestEachGenerationTellsInItsOwnWords(t *testing.T) {
 func TestAFailureNamesItsStep(t *testing.T) {
 	for g, want := range map[sandbox.Generation][]string{
 		sandbox.Rust: lines(
-			"call.error fail FAILED\nstep.exit fail FAILED\ncommand.failed fail FAILED\nplaybook.failed playbook FAILED",
+			"call.error fail FAILED\nstep.exit fail FAILED\ncommand.failed fail FAILED\nplaybook.failed playbook " +
+				"FAILED",
 		),
 		sandbox.Python: lines(
-			"call.error fail FAILED\nstep.exit fail COMPLETED\ncommand.failed fail FAILED\nplaybook.failed demo/fail failed",
+			"call.error fail FAILED\nstep.exit fail COMPLETED\ncommand.failed fail FAILED\nplaybook.failed demo/fail " +
+				"failed",
 		),
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -46,7 +46,7 @@ func (o *overrides) set(token string, change func(*override)) override {
 	return now
 }
 
-// session returns the live session of a token, as it is now, and false for what is none.
+// session returns the live session of a token, as it is now, and false if it has none.
 func (s *Service) session(token string) (session, bool) {
 	ses, ok := s.deps.Directory.parseSession(token)
 	if !ok {

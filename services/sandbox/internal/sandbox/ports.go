@@ -12,7 +12,7 @@ type EventPublisher interface {
 	// Publish MUST return nil only when the event is stored, or is one that servers of this
 	// generation leave out. It MUST store an event once however often it is published; the event's
 	// ID identifies it. Where a generation has no way to do so it may store an event twice whose
-	// first try failed. A failure that a later try may mend MUST be a fault for which fault.Outage
+	// first try failed. A failure that a later try may get around MUST be a fault for which fault.Outage
 	// holds.
 	Publish(ctx context.Context, e Event) error
 }
@@ -22,7 +22,7 @@ type CallbackSender interface {
 	// Allowed reports why a gateway URL must not be called, nil if it may be.
 	Allowed(gatewayURL string) error
 	// Send MUST refuse what Allowed refuses, and try once. NotFound means that the gateway
-	// does not know the request; a fault of kind Outage or RateLimited may be mended by a
+	// does not know the request; a fault of kind Outage or RateLimited may be repaired by a
 	// later try; any other is final.
 	Send(ctx context.Context, gatewayURL string, c Callback) error
 }
@@ -83,7 +83,7 @@ type Callback struct {
 	Failure  *Failure
 }
 
-// Verbatim is JSON that travels byte for byte: it may hold what an encoder would mend.
+// Verbatim is JSON that travels byte for byte: it may hold what an encoder would change.
 type Verbatim []byte
 
 // MarshalJSON implements json.Marshaler.

@@ -88,7 +88,10 @@ func (s *Service) begin() error {
 	case s.closing:
 		return fault.New(fault.Unavailable, "stopping", "the sandbox is stopping")
 	case s.active >= maxActive:
-		return fault.New(fault.RateLimited, "too_many_executions", "too many executions are running or waiting to deliver; try again").
+		return fault.New(
+			fault.RateLimited, "too_many_executions",
+			"too many executions are running or waiting to deliver; try again",
+		).
 			After(time.Second)
 	}
 	s.active++

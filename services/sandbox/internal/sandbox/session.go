@@ -15,7 +15,7 @@ import (
 
 // Session tokens carry user and expiry under a MAC, so that the sandbox keeps no list of
 // sessions and they outlive its restart, as those in a real NoETL's database do. The phrase
-// is no secret: whoever reaches the sandbox knows the passwords too.
+// is not a secret: whoever reaches the sandbox knows the passwords too.
 const sessionPhrase = "noetl sandbox session, development and tests only"
 
 const (
@@ -43,7 +43,7 @@ func sessionMAC(body string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// parseSession returns the session that a token carries, expired or not, and false for what is none.
+// parseSession returns the session that a token carries, expired or not, and false if it carries none.
 func (d *Directory) parseSession(token string) (session, bool) {
 	cut := strings.LastIndexByte(token, '_')
 	if cut < 0 || !hmac.Equal([]byte(sessionMAC(token[:cut])), []byte(token[cut+1:])) {

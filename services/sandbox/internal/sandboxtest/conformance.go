@@ -15,8 +15,8 @@ import (
 type EventLog struct {
 	sandbox.EventPublisher
 	Stored func(t *testing.T) []string // as [Line] writes them
-	// Break and Mend make what it publishes to unavailable and available again; nil where nothing can.
-	Break, Mend func(t *testing.T)
+	// Break and Repair make what it publishes to unavailable and available again; nil where nothing can.
+	Break, Repair func(t *testing.T)
 }
 
 // Event makes an event of an execution that goes on; id tells two apart.
@@ -59,11 +59,11 @@ func RunEventPublisher(t *testing.T, newLog func(t *testing.T) EventLog) {
 		}
 	})
 	if log := newLog(t); log.Break != nil {
-		t.Run("an outage is an outage, and mends", func(t *testing.T) { mends(t, log) })
+		t.Run("an outage is an outage, and ends", func(t *testing.T) { repairs(t, log) })
 	}
 }
 
-func mends(t *testing.T, log EventLog) {
+func repairs(t *testing.T, log EventLog) {
 	t.Helper()
 	if err := log.Publish(t.Context(), Event(1, "playbook_started", "demo/echo")); err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func mends(t *testing.T, log EventLog) {
 	if err := log.Publish(t.Context(), Event(2, "step.enter", "a")); !fault.Outage(err) {
 		t.Errorf("err = %v, want an outage", err)
 	}
-	log.Mend(t)
+	log.Repair(t)
 	deadline := time.Now().Add(10 * time.Second)
 	for log.Publish(t.Context(), Event(2, "step.enter", "a")) != nil {
 		if time.Now().After(deadline) {
@@ -121,7 +121,10 @@ func RunCallbackSender(t *testing.T, newGateway func(t *testing.T) Gateway) {
 	})
 	t.Run("refuses other hosts", func(t *testing.T) {
 		g := newGateway(t)
-		for _, bad := range []string{"http://192.0.2.1", "http://example.com", "ftp://127.0.0.1", "//127.0.0.1", "http://u:p@127.0.0.1", "", ":", "http://127.0.0.1.example.com"} {
+		for _, bad := range []string{
+			"http://192.0.2.1", "http://example.com", "ftp://127.0.0.1", "//127.0.0.1", "http://u:p@127.0.0.1", "", ":",
+			"http://127.0.0.1.example.com",
+		} {
 			if g.Allowed(bad) == nil || g.Send(t.Context(), bad, sandbox.Callback{}) == nil {
 				t.Errorf("%q is allowed", bad)
 			}

@@ -14,7 +14,7 @@ func TestEvents(t *testing.T) {
 		f := &sandboxtest.Events{}
 		return sandboxtest.EventLog{
 			EventPublisher: f, Stored: func(*testing.T) []string { return f.Stored() },
-			Break: func(*testing.T) { f.Down(true) }, Mend: func(*testing.T) { f.Down(false) },
+			Break: func(*testing.T) { f.Down(true) }, Repair: func(*testing.T) { f.Down(false) },
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 
 // Codes of faults that a transport raises and that servers answer in forms of their own.
 const (
-	CodeBadID         = "bad_execution_id" // the message is the text that is no number
+	CodeBadID         = "bad_execution_id" // the message is the text that is not a number
 	CodeNoType        = "content_type"
 	CodeBadJSON       = "bad_json"
 	CodeEmptyBody     = "empty_body"
@@ -74,7 +74,8 @@ func rustProblem(f *fault.Error) Answer {
 	case sandbox.CodeMissing:
 		return plain(
 			http.StatusUnprocessableEntity,
-			"Failed to deserialize the JSON body into the target type: missing field `"+f.Message+"` at line 1 column 2",
+			"Failed to deserialize the JSON body into the target type: missing field "+
+				"`"+f.Message+"` at line 1 column 2",
 		)
 	case CodeBadID:
 		return plain(http.StatusBadRequest, "Invalid URL: Cannot parse `"+f.Message+"` to a `i64`")
@@ -178,7 +179,8 @@ func WithoutDatabase(g sandbox.Generation, method, path string, signed bool) Ans
 }
 
 func pythonWithoutDatabase(method, path string) Answer {
-	const gone, waited = "terminating connection due to administrator command", "couldn't get a connection after 30.00 sec"
+	const gone, waited = "terminating connection due to administrator " +
+		"command", "couldn't get a connection after 30.00 sec"
 	detail := func(what string) Answer { return JSON(http.StatusInternalServerError, map[string]any{"detail": what}) }
 	switch {
 	case path == "/api/health":
@@ -187,7 +189,8 @@ func pythonWithoutDatabase(method, path string) Answer {
 		return detail(gone)
 	case path == "/api/catalog/list":
 		return detail("Error listing resources: " + waited)
-	case strings.HasPrefix(path, "/api/executions/") && (method == http.MethodGet || strings.HasSuffix(path, "/cancel")):
+	case strings.HasPrefix(path, "/api/executions/") &&
+		(method == http.MethodGet || strings.HasSuffix(path, "/cancel")):
 		return plain(http.StatusInternalServerError, "Detail: "+waited)
 	}
 	return detail(waited)

@@ -103,7 +103,7 @@ func variablesOf(id any, v sandbox.View) rustVariables {
 	return rustVariables{id, all, len(all)}
 }
 
-// rustSession is the answer about a session; what a token that is none has not, is left out.
+// rustSession is the answer about a session; an invalid token has no members.
 type rustSession struct {
 	Status    string            `json:"status"`
 	Valid     bool              `json:"valid"`

@@ -30,7 +30,7 @@ func orNull(layout string, t time.Time) any {
 	return format(layout, t)
 }
 
-// number is an id as a JSON number, null for none or for what is no number.
+// number is an id as a JSON number, null if there is none or it is not a number.
 func number(id noetlwire.ID) any {
 	n, err := strconv.ParseInt(string(id), 10, 64)
 	if err != nil {

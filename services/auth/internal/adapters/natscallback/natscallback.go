@@ -11,10 +11,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/natskit"
-	"github.com/noetl/gateway/services/auth/internal/adapters/noetlauth"
 )
-
-var _ noetlauth.Callbacks = (*Callbacks)(nil)
 
 // Callbacks subscribes per request, so that an answer arrives at the replica that waits for
 // it, whichever sent it on. It is safe for concurrent use.
@@ -35,8 +32,10 @@ func New(nc *nats.Conn, prefix string) *Callbacks {
 // Subject returns where the answer to a request is awaited.
 func (c *Callbacks) Subject(requestID string) string { return c.prefix + requestID }
 
-// Expect subscribes to both subjects and returns when the server knows.
-func (c *Callbacks) Expect(ctx context.Context, requestID string) (noetlauth.Expectation, error) {
+// Expect subscribes to both subjects and returns when the server knows. stop ends that and must be called.
+func (c *Callbacks) Expect(
+	ctx context.Context, requestID string,
+) (awaited <-chan []byte, stop func(), err error) {
 	answers := make(chan []byte, 1)
 	receive := func(m *nats.Msg) {
 		select {
@@ -48,7 +47,7 @@ func (c *Callbacks) Expect(ctx context.Context, requestID string) (noetlauth.Exp
 		}
 	}
 	var subs []*nats.Subscription
-	stop := func() {
+	stop = func() {
 		for _, s := range subs {
 			_ = s.Unsubscribe() // fails only when the connection is gone, and the interest with it
 		}
@@ -57,7 +56,7 @@ func (c *Callbacks) Expect(ctx context.Context, requestID string) (noetlauth.Exp
 		sub, err := c.nc.Subscribe(subject, receive)
 		if err != nil {
 			stop()
-			return noetlauth.Expectation{}, natskit.Outage(err)
+			return nil, nil, natskit.Outage(err)
 		}
 		subs = append(subs, sub)
 	}
@@ -65,7 +64,7 @@ func (c *Callbacks) Expect(ctx context.Context, requestID string) (noetlauth.Exp
 	defer cancel()
 	if err := c.nc.FlushWithContext(fctx); err != nil {
 		stop()
-		return noetlauth.Expectation{}, natskit.Outage(err)
+		return nil, nil, natskit.Outage(err)
 	}
-	return noetlauth.Expectation{Answers: answers, Stop: stop}, nil
+	return answers, stop, nil
 }

@@ -26,7 +26,7 @@ func TestAnswerArrivesOnBothSubjects(t *testing.T) {
 			if c.Subject("id-1") != "noetl.callbacks.id-1" {
 				t.Fatalf("playbooks are told %q", c.Subject("id-1"))
 			}
-			e, err := c.Expect(t.Context(), "id-1")
+			answers, stop, err := c.Expect(t.Context(), "id-1")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -38,10 +38,10 @@ func TestAnswerArrivesOnBothSubjects(t *testing.T) {
 					t.Fatalf("the delivery was not confirmed: %v", err)
 				}
 			}
-			if body := <-e.Answers; string(body) != "answer" {
+			if body := <-answers; string(body) != "answer" {
 				t.Fatalf("got %q", body)
 			}
-			e.Stop()
+			stop()
 			testkit.Eventually(t, "nobody waits any more", func() bool {
 				// One that crosses the end of the subscription is answered by nobody.
 				_, err := worker.Request(tc.subject, nil, 100*time.Millisecond)
@@ -56,7 +56,7 @@ func TestExpectFailsWithoutNATS(t *testing.T) {
 	server := testkit.StartNATS(t)
 	nc := server.Connect(t)
 	nc.Close()
-	if _, err := natscallback.New(nc, "noetl.callbacks").Expect(t.Context(), "id"); err == nil {
+	if _, _, err := natscallback.New(nc, "noetl.callbacks").Expect(t.Context(), "id"); err == nil {
 		t.Fatal("nobody listens, and nobody says so")
 	}
 }

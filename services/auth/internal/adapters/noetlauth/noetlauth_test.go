@@ -92,14 +92,11 @@ type fake struct {
 	second   auth.Backend
 }
 
-func (f *fake) Expect(context.Context, string) (noetlauth.Expectation, error) {
+func (f *fake) Expect(context.Context, string) (answers <-chan []byte, stop func(), err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.listens, f.answers = true, make(chan []byte, 1)
-	return noetlauth.Expectation{
-		Answers: f.answers,
-		Stop:    func() { f.mu.Lock(); defer f.mu.Unlock(); f.listens = false },
-	}, nil
+	return f.answers, func() { f.mu.Lock(); defer f.mu.Unlock(); f.listens = false }, nil
 }
 
 func (f *fake) Subject(id string) string { return "noetl.callbacks." + id }

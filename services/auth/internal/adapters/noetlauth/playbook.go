@@ -21,16 +21,10 @@ import (
 // Callbacks waits for the answer of an execution.
 //
 // Expect MUST be listening when it returns, because the answer may come before the call that
-// starts the execution returns. Subject MUST be where a playbook may publish the answer.
+// starts the execution returns; stop ends the wait. Subject MUST be where a playbook may publish the answer.
 type Callbacks interface {
-	Expect(ctx context.Context, requestID string) (Expectation, error)
+	Expect(ctx context.Context, requestID string) (answers <-chan []byte, stop func(), err error)
 	Subject(requestID string) string
-}
-
-// Expectation is one awaited answer. Stop ends the wait and must be called.
-type Expectation struct {
-	Answers <-chan []byte
-	Stop    func()
 }
 
 // Executor starts, watches and cancels executions; libs/noetl does.
@@ -147,14 +141,13 @@ type started struct {
 // for any more is canceled; one that has ended without an answer is not waited for.
 func (p *Playbook) ask(ctx context.Context, path string, workload map[string]any) (wire.Answer, error) {
 	requestID := uuid.NewString()
-	expected, err := p.callbacks.Expect(ctx, requestID)
+	answers, stopWaiting, err := p.callbacks.Expect(ctx, requestID)
 	if err != nil {
-		return wire.Answer{}, late(ctx, err)
+		return wire.Answer{}, timeoutAsUnavailable(ctx, err)
 	}
-	defer expected.Stop()
-	workload["callback_subject"], workload["request_id"], workload["gateway_url"] = p.callbacks.Subject(
-		requestID,
-	), requestID, p.cfg.CallbackURL
+	defer stopWaiting()
+	workload["callback_subject"], workload["request_id"] = p.callbacks.Subject(requestID), requestID
+	workload["gateway_url"] = p.cfg.CallbackURL
 	starting := p.start(ctx, path, workload)
 	waiting := starting
 	var execution string
@@ -163,10 +156,10 @@ func (p *Playbook) ask(ctx context.Context, path string, workload map[string]any
 	defer stop()
 	for {
 		select {
-		case body := <-expected.Answers: // it may come before the start is confirmed
+		case body := <-answers: // it may come before the start is confirmed
 			return wire.CallbackAnswer(body)
 		case s := <-waiting:
-			if body, answered := expected.now(); answered { // select picks any that is ready
+			if body, answered := now(answers); answered { // select picks any that is ready
 				return wire.CallbackAnswer(body)
 			}
 			if s.err != nil {
@@ -175,25 +168,25 @@ func (p *Playbook) ask(ctx context.Context, path string, workload map[string]any
 			execution, waiting = s.id, nil
 			ended = p.watch(wctx, execution)
 		case <-ended:
-			if body, answered := expected.now(); answered {
+			if body, answered := now(answers); answered {
 				return wire.CallbackAnswer(body)
 			}
 			p.unanswered(ctx, path, execution)
 			return wire.Answer{}, errUnanswered
 		case <-ctx.Done():
-			if body, answered := expected.now(); answered {
+			if body, answered := now(answers); answered {
 				return wire.CallbackAnswer(body)
 			}
 			p.abandon(ctx, execution, waiting)
-			return wire.Answer{}, late(ctx, ctx.Err())
+			return wire.Answer{}, timeoutAsUnavailable(ctx, ctx.Err())
 		}
 	}
 }
 
 // now returns the answer if it is there.
-func (e Expectation) now() (body []byte, answered bool) {
+func now(answers <-chan []byte) (body []byte, answered bool) {
 	select {
-	case body := <-e.Answers:
+	case body := <-answers:
 		return body, true
 	default:
 		return nil, false
@@ -332,8 +325,8 @@ func domainOf(g auth.Grant) string {
 	return hostOf(g.Identity.Issuer)
 }
 
-// late is the fault for a wait that ended without an answer.
-func late(ctx context.Context, err error) error {
+// timeoutAsUnavailable is the fault for a wait that ended without an answer.
+func timeoutAsUnavailable(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
 		return auth.ErrLate(err)
 	}

@@ -59,7 +59,7 @@ func (f *Frames) Open(ctx context.Context, in edge.FramesRequest) (<-chan edge.F
 			return nil, ctx.Err()
 		}
 		return nil, fault.Wrap(
-			err, fault.Unavailable, "event-fanout_away", "the event-fanout service is not available; try again",
+			err, fault.Unavailable, "event-fanout_unavailable", "the event-fanout service is not available; try again",
 		)
 	}
 	if resp.StatusCode != http.StatusOK {
@@ -75,7 +75,7 @@ func (f *Frames) Open(ctx context.Context, in edge.FramesRequest) (<-chan edge.F
 	return frames, nil
 }
 
-// refusal turns an answer that is no stream into the fault that it was made from.
+// refusal turns an answer that is not a stream into the fault that it was made from.
 func refusal(resp *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what came is enough
 	var e httpkit.ErrorBody

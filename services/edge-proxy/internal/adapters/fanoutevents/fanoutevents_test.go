@@ -23,7 +23,8 @@ import (
 const stream = "event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"clientId\":\"c1\"}}\n\n" +
 	": a comment\n\n" +
 	"event: ping\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"ping\",\"params\":{}}\n\n" +
-	"id: e-7\nevent: playbook/result\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"playbook/result\",\ndata: \"params\":{\"executionId\":582940187123449857}}\n\n" +
+	"id: e-7\nevent: playbook/result\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"playbook/result\",\ndata: " +
+	"\"params\":{\"executionId\":582940187123449857}}\n\n" +
 	"data: no json\n\n"
 
 // events is an event-fanout that shows what it was asked.

@@ -91,7 +91,7 @@ func (l *Local) Close() error {
 // Addr implements net.Listener.
 func (*Local) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 
-// loopback is a connection of this machine, for a client of whom the door knows the address. Each
+// loopback is a connection of this machine, for a client whose address the listener knows. Each
 // serves one request.
 type loopback struct {
 	net.Conn

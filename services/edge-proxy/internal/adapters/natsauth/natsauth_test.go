@@ -27,7 +27,7 @@ func TestConformance(t *testing.T) {
 func TestNobodyServesIsAnOutage(t *testing.T) {
 	port := natsauth.New(natskit.NewClient(testkit.StartNATS(t).Connect(t), telemetry.Nop("test")))
 	out, err := port.CheckAccess(context.Background(), authwire.CheckAccessRequest{SessionToken: "secret-token"})
-	if f := fault.Of(err); f == nil || f.Kind != fault.Unavailable || f.Code != "auth_away" || out.Allowed {
+	if f := fault.Of(err); f == nil || f.Kind != fault.Unavailable || f.Code != "auth_unavailable" || out.Allowed {
 		t.Errorf("%+v %v", out, err)
 	}
 }

@@ -30,7 +30,7 @@ func TestConformance(t *testing.T) {
 func TestNobodyServesIsAnOutage(t *testing.T) {
 	port := natspending.New(natskit.NewClient(testkit.StartNATS(t).Connect(t), telemetry.Nop("test")))
 	if err := port.Expect(t.Context(), fanoutwire.ExpectRequest{RequestID: "r1"}); !fault.Outage(err) ||
-		fault.Of(err).Code != "event-fanout_away" {
+		fault.Of(err).Code != "event-fanout_unavailable" {
 		t.Errorf("err = %v", err)
 	}
 }
@@ -43,7 +43,14 @@ func TestAReplicaThatIsLateIsNotWaitedForLong(t *testing.T) {
 		"silent": func(*nats.Msg) {},
 		"late": func(m *nats.Msg) {
 			time.AfterFunc(1400*time.Millisecond, func() {
-				_ = m.RespondMsg(&nats.Msg{Header: nats.Header{"Nats-Service-Error-Code": {fault.Unavailable.String()}, "Nats-Service-Error": {"try again"}}})
+				_ = m.RespondMsg(
+					&nats.Msg{
+						Header: nats.Header{
+							"Nats-Service-Error-Code": {fault.Unavailable.String()},
+							"Nats-Service-Error":      {"try again"},
+						},
+					},
+				)
 			})
 		},
 	} {

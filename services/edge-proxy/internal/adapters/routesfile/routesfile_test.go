@@ -64,24 +64,25 @@ routes:
 // A table that cannot be what was meant stops the program, and the message says what to fix.
 func TestAWrongFileIsRefused(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{
-		"routes: [{class: none, route: GET x}]":                         `there is no class "none"`,
-		"routes: [{class: start, route: x}]":                            "must be methods and a path",
-		"routes: [{class: start, route: HEAD x}]":                       `the method "HEAD" is not proxied`,
-		"routes: [{class: start, route: \"GET x/{a...}/{b...}\"}]":      "one {name...}",
-		"routes: [{class: start, route: \"GET x//y\"}]":                 `"" is no segment`,
-		"routes: [{class: start, route: \"GET x%20y\"}]":                "is no segment",
-		"routes: [{class: start, route: GET x, body: {a: everything}}]": `there is no "everything"`,
-		"routes: [{class: start, route: GET x, required: [a]}]":         `"a" is not in query`,
-		"route: []":                   "field route not found",
-		"a: 1\n---\nb: 2":             "field a not found",
-		"routes: []\n---\nroutes: []": "one YAML document",
-		"routes: [{class: start, route: GET x, role: admin}]":                                    "field role not found",
-		"routes: [{class: start, route: GET x}, {class: nope, route: GET y}]":                    "route 2 (GET y)",
-		"classes: {start: {roles: any}}\nroutes: [{class: start, route: GET x}]":                 "cannot unmarshal",
-		"replace: true\nroutes: [{class: start, route: GET x}]":                                  `there is no class "start"`,
-		"classes: {a: {}}\nroutes: [" + strings.Repeat("{class: a, route: GET x},", 60000) + "]": "larger than",
+	for _, c := range [][2]string{
+		{"routes: [{class: none, route: GET x}]", `there is no class "none"`},
+		{"routes: [{class: start, route: x}]", "must be methods and a path"},
+		{"routes: [{class: start, route: HEAD x}]", `the method "HEAD" is not proxied`},
+		{"routes: [{class: start, route: \"GET x/{a...}/{b...}\"}]", "one {name...}"},
+		{"routes: [{class: start, route: \"GET x//y\"}]", `"" is no segment`},
+		{"routes: [{class: start, route: \"GET x%20y\"}]", "is no segment"},
+		{"routes: [{class: start, route: GET x, body: {a: everything}}]", `there is no "everything"`},
+		{"routes: [{class: start, route: GET x, required: [a]}]", `"a" is not in query`},
+		{"route: []", "field route not found"},
+		{"a: 1\n---\nb: 2", "field a not found"},
+		{"routes: []\n---\nroutes: []", "one YAML document"},
+		{"routes: [{class: start, route: GET x, role: admin}]", "field role not found"},
+		{"routes: [{class: start, route: GET x}, {class: nope, route: GET y}]", "route 2 (GET y)"},
+		{"classes: {start: {roles: any}}\nroutes: [{class: start, route: GET x}]", "cannot unmarshal"},
+		{"replace: true\nroutes: [{class: start, route: GET x}]", `there is no class "start"`},
+		{"classes: {a: {}}\nroutes: [" + strings.Repeat("{class: a, route: GET x},", 60000) + "]", "larger than"},
 	} {
+		text, want := c[0], c[1]
 		if _, err := load(t, text); err == nil || !strings.Contains(err.Error(), want) ||
 			!strings.Contains(err.Error(), "GATEWAY_ROUTES_FILE") {
 			t.Errorf("%.60s: %v, want %s", text, err, want)

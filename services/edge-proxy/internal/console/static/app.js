@@ -56,7 +56,7 @@ function onMessage(message, id) {
     endSession('Your session has ended. Sign in again to go on; your timeline is kept.');
     return;
   } else if (message?.method === 'gap') {
-    showAlert('You were away for longer than events are kept: some are missing from the timeline below.', 'info');
+    showAlert('You were offline for longer than events are kept: some are missing from the timeline below.', 'info');
   } else if (message?.method) {
     runs.apply(message);
   }

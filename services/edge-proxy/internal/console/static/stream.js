@@ -6,7 +6,7 @@ const BASE_MS = 1000;
 const CAP_MS = 30000;
 const STEADY_MS = 5000;
 
-/** Capped exponential backoff with jitter: half fixed, half random, so that a restart is not met by all clients at once. */
+/** Capped exponential backoff with jitter: half fixed, half random, so that a restart is not met by all clients concurrently. */
 export function backoff(attempt, base = BASE_MS, random = Math.random) {
   const full = Math.min(CAP_MS, base * 2 ** Math.min(attempt, 16));
   return full / 2 + random() * full / 2;

@@ -32,38 +32,17 @@ func TestCommandsConform(t *testing.T) {
 				got = append(got, in)
 				return answer, refusal
 			}
-			edge := natskit.NewService(
-				n.Connect(t),
-				tel,
-				"edge-proxy",
-				"test",
-				natskit.Mount(
-					edgewire.SubjectExecute,
-					8,
-					kit.Lift(
-						"edge.execute",
-						func(_ context.Context, in edgewire.ExecuteRequest) (edgewire.ExecuteResponse, error) { return take(in) },
-					),
-				),
-				natskit.Mount(
-					edgewire.SubjectRerun,
-					8,
-					kit.Lift(
-						"edge.rerun",
-						func(_ context.Context, in edgewire.RerunRequest) (edgewire.ExecuteResponse, error) { return take(in) },
-					),
-				),
-				natskit.Mount(
-					edgewire.SubjectCancel,
-					8,
-					kit.Lift(
-						"edge.cancel",
-						func(_ context.Context, in edgewire.CancelRequest) (edgewire.CancelResponse, error) {
-							out, err := take(in)
-							return edgewire.CancelResponse{ExecutionID: out.ExecutionID}, err
-						},
-					),
-				),
+			start := func(_ context.Context, in edgewire.ExecuteRequest) (edgewire.ExecuteResponse, error) { return take(in) }
+			rerun := func(_ context.Context, in edgewire.RerunRequest) (edgewire.ExecuteResponse, error) { return take(in) }
+			end := func(_ context.Context, in edgewire.CancelRequest) (edgewire.CancelResponse, error) {
+				out, err := take(in)
+				return edgewire.CancelResponse{ExecutionID: out.ExecutionID}, err
+			}
+			o, limits := kit.Observer{}, kit.Limits{Concurrency: 8}
+			edge := natskit.NewService(n.Connect(t), tel, "edge-proxy", "test",
+				natskit.Handle(o, edgewire.SubjectExecute, "edge.execute", limits, start),
+				natskit.Handle(o, edgewire.SubjectRerun, "edge.rerun", limits, rerun),
+				natskit.Handle(o, edgewire.SubjectCancel, "edge.cancel", limits, end),
 			)
 			ctx, cancel := context.WithCancel(context.Background())
 			done := make(chan error, 1)

@@ -88,7 +88,9 @@ func (s *Sender) route(gatewayURL string) (*http.Client, *url.URL, error) {
 	host := strings.ToLower(u.Hostname())
 	ip, ipErr := netip.ParseAddr(host)
 	switch {
-	case slices.ContainsFunc(s.cfg.Hosts, func(h string) bool { return strings.EqualFold(h, host) || strings.EqualFold(h, u.Host) }):
+	case slices.ContainsFunc(
+		s.cfg.Hosts, func(h string) bool { return strings.EqualFold(h, host) || strings.EqualFold(h, u.Host) },
+	):
 		return s.listed, u, nil
 	case host == "localhost", ipErr == nil && ip.Unmap().IsLoopback():
 		return s.loopback, u, nil

@@ -82,7 +82,10 @@ func TestWire(t *testing.T) {
 	for _, g := range sandbox.Generations() {
 		got.WriteString("--- " + string(g) + "\n")
 		for _, c := range []sandbox.Callback{
-			{Form: sandbox.FormReply, RequestID: "r", ExecutionID: id, Status: "success", Data: map[string]any{"valid": true}},
+			{
+				Form: sandbox.FormReply, RequestID: "r", ExecutionID: id, Status: "success",
+				Data: map[string]any{"valid": true},
+			},
 			{
 				Form: sandbox.FormProgress, RequestID: "r", ExecutionID: id, First: true, Step: "load",
 				Message:  "step 1 of 5",

@@ -80,7 +80,7 @@ func value(data any) ([]byte, error) {
 
 func number(f float64) []byte { return strconv.AppendFloat(nil, f, 'g', -1, 64) }
 
-// quote writes a string as JSON without a look at what its bytes mean: what is no UTF-8 stays so.
+// quote writes a string as JSON without a look at what its bytes mean: bytes that are not UTF-8 stay.
 func quote(s string) []byte {
 	out := []byte{'"'}
 	for i := range len(s) {

@@ -86,8 +86,8 @@ func TestConformance(t *testing.T) {
 						}
 						return lines
 					},
-					Break: func(*testing.T) { n.Stop() },
-					Mend:  func(t *testing.T) { t.Helper(); n.Start(t) },
+					Break:  func(*testing.T) { n.Stop() },
+					Repair: func(t *testing.T) { t.Helper(); n.Start(t) },
 				}
 			})
 		})

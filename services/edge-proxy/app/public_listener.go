@@ -1,0 +1,233 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/kit"
+	"github.com/noetl/gateway/libs/noetl"
+	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/libs/sessions"
+	"github.com/noetl/gateway/libs/weborigin"
+	"github.com/noetl/gateway/services/edge-proxy/internal/console"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+	"github.com/noetl/gateway/services/edge-proxy/internal/graphiql"
+	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
+	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/browserlogin"
+	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/graphql"
+	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/proxy"
+)
+
+// public is what the public listener is built on.
+type public struct {
+	svc      *edge.Service
+	session  *sessions.Client
+	observer kit.Observer
+}
+
+// listen opens the public listener.
+func (a *App) listen(ctx context.Context, cfg Config, host run.Host, near Neighbours, p public) error {
+	proxies, err := httpkit.ParseProxies(cfg.TrustedProxies)
+	if err != nil {
+		return err
+	}
+	tlsConfig, err := cfg.TLS.Load(host.Telemetry.Logger)
+	if err != nil {
+		return err
+	}
+	closing, closeStreams := context.WithCancel(context.WithoutCancel(ctx))
+	routes, drainSockets, err := p.routes(ctx, closing, cfg, host, near)
+	if err != nil {
+		closeStreams()
+		return err
+	}
+	ln, err := httpkit.Listen(ctx, cfg.Bind, cfg.Port, "ROUTER_PORT")
+	if err != nil {
+		closeStreams()
+		return err
+	}
+	handler := httpkit.Edge(host.Telemetry, cfg.TLS.Strict(host.Health.Retire(proxies.Wrap(routes))))
+	stop := func() {
+		closeStreams()
+		drainSockets()
+	}
+	listener := httpkit.NewServer("public listener", ln, handler, host.Telemetry.Logger, stop).WithTLS(tlsConfig)
+	sockets := run.Func("GraphQL sockets", func(ctx context.Context) error {
+		<-ctx.Done()
+		drainSockets()
+		return nil
+	})
+	a.components = append(a.components, sockets, listener.Within(host.Bounds, proxies))
+	a.ready = run.Ready{Public: httpkit.URL(ln), NoETL: cfg.NoETL.BaseURL}
+	if tlsConfig != nil {
+		a.ready.Public = httpkit.SecureURL(ln)
+	}
+	return nil
+}
+
+// routes are those of the public listener. Streams end with closing, GraphQL's sockets when they are drained.
+func (p public) routes(
+	ctx, closing context.Context, cfg Config, host run.Host, near Neighbours,
+) (routes http.Handler, drainSockets func(), err error) {
+	refusals, err := kit.NewRefusals(host.Telemetry.Registry)
+	if err != nil {
+		return nil, nil, err
+	}
+	mux := http.NewServeMux()
+	host.Health.Register(mux)
+	api := p.authRoutes(mux, cfg, host, refusals)
+	mux.Handle("GET /api/runtime/contract", httpapi.RuntimeContract(run.Version(), httpapi.Auth0(cfg.Auth0)))
+	mux.Handle("GET /sharding/preview", httpapi.ShardPreview())
+	if err := forwardToNeighbours(closing, mux, cfg, host, near); err != nil {
+		return nil, nil, err
+	}
+	if err := consolePage(mux, cfg); err != nil {
+		return nil, nil, err
+	}
+	toNoETL, err := p.proxy(closing, cfg, host, api)
+	if err != nil {
+		return nil, nil, err
+	}
+	origins := weborigin.New(
+		cfg.Web, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	)
+	drainSockets = p.graphQL(ctx, mux, cfg, host, api, toNoETL, origins)
+	return origins.Wrap(httpapi.PerAddress(
+		kit.NewRates(cfg.RateAddress, cfg.RateAddress/10).Count(refusals, "address"),
+		httpapi.Public(httpkit.Routes(mux), toNoETL),
+	)), drainSockets, nil
+}
+
+// authRoutes adds the routes that authenticate. What it returns says who calls the others.
+func (p public) authRoutes(
+	mux *http.ServeMux, cfg Config, host run.Host, refusals *prometheus.CounterVec,
+) *httpapi.API {
+	api := httpapi.New(httpapi.Config{
+		Service:    p.svc,
+		Observer:   p.observer,
+		Sessions:   p.session,
+		PerSession: kit.NewRates(cfg.RateSession, cfg.RateSession/10).Count(refusals, "session"),
+		Logins:     kit.NewRates(cfg.RateLogin, cfg.RateLogin/2).Count(refusals, "login"),
+		AuthCalls:  kit.NewRates(cfg.RateAuth, cfg.RateAuth/10).Count(refusals, "auth"),
+		Logger:     host.Telemetry.Logger,
+	})
+	api.Register(mux)
+	browserlogin.Register(mux, api)
+	return api
+}
+
+// proxy makes the handler of /noetl/*.
+func (p public) proxy(closing context.Context, cfg Config, host run.Host, api *httpapi.API) (*proxy.Proxy, error) {
+	base, err := url.Parse(cfg.NoETL.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	shards, hosts := cfg.NoETL.ShardMap(), []string{base.Host}
+	for _, s := range shards {
+		hosts = append(hosts, s.Host)
+	}
+	transport := noetl.ProxyTransport(host.Telemetry, noetl.WithHeaderTimeout(cfg.ProxyTimeout))
+	return proxy.New(proxy.Config{
+		Base:      base,
+		Shards:    shards,
+		MaxBody:   cfg.MaxBody,
+		Logger:    host.Telemetry.Logger,
+		Identify:  api.Identify,
+		Live:      p.session,
+		Authority: p.svc,
+		Public:    cfg.Web.Public(),
+		Idle:      cfg.ProxyTimeout,
+		Closing:   closing,
+		Transport: proxy.NewUpstream(transport, hosts...),
+	}), nil
+}
+
+// socketDrain is how long GraphQL's sockets may take to end when the process stops. It runs beside
+// the drain of the listener, which knows nothing of connections that were upgraded.
+const socketDrain = 6 * time.Second
+
+// graphQL adds the routes of /graphql. drain ends its sockets; a second call waits for what the first has begun.
+func (p public) graphQL(
+	ctx context.Context, mux *http.ServeMux, cfg Config, host run.Host, api *httpapi.API, toNoETL *proxy.Proxy,
+	origins *weborigin.Rules,
+) (drain func()) {
+	graph := graphql.New(graphql.Deps{
+		Service:      p.svc,
+		Observer:     p.observer,
+		StartTimeout: cfg.NoETL.Timeout,
+		Caller:       api.CallerOf,
+		Subscribe:    p.svc.Subscribe,
+		Proxy:        toNoETL.Request,
+		Count:        api.Count,
+		Answers:      graphql.NewAnswers(cfg.AnswerBytes),
+		MaxBody:      cfg.MaxBody,
+		Version:      run.Version(),
+		Logger:       host.Telemetry.Logger,
+		WebSocket:    graphql.WebSocket{AllowOrigin: origins.AllowWebSocket, Authenticate: api.Authenticate},
+	})
+	graph.Register(mux, graphiql.Page(mux), api.Protect, httpapi.WithToken)
+	return func() {
+		dctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), socketDrain)
+		defer cancel()
+		graph.Drain(dctx)
+	}
+}
+
+// forwardToNeighbours adds the routes of the other services; their streams end with closing. Each request that is
+// forwarded has a context of its own.
+func forwardToNeighbours(
+	closing context.Context, mux *http.ServeMux, cfg Config, host run.Host, near Neighbours,
+) error {
+	events, err := neighbour(near.Events, cfg.EventsURL, "event-fanout", cfg, host) //nolint:contextcheck // see above
+	if err != nil {
+		return err
+	}
+	events = proxy.EndWith(closing, events)
+	for _, route := range []string{"/events", "POST /events/ticket", "/ws", "GET /api/results/{request_id}"} {
+		mux.Handle(route, events)
+	}
+	ingress, err := neighbour(near.Ingress, cfg.IngressURL, "ingress", cfg, host) //nolint:contextcheck // see above
+	if err != nil {
+		return err
+	}
+	mux.Handle("/ingress/", ingress)
+	if !cfg.ExposeInternal {
+		return nil
+	}
+	if near.Internal == nil && cfg.Web.PublicURL != "" &&
+		strings.HasPrefix(cfg.CallbackURL+"/", strings.TrimRight(cfg.Web.PublicURL, "/")+"/") {
+		return errors.New("GATEWAY_CALLBACK_URL is this gateway's own GATEWAY_PUBLIC_URL: with " +
+			"GATEWAY_EXPOSE_INTERNAL it would forward callbacks to itself; set it to event-fanout's internal listener")
+	}
+	//nolint:contextcheck // see above
+	internal, err := neighbour(near.Internal, cfg.CallbackURL, "event-fanout", cfg, host)
+	if err != nil {
+		return err
+	}
+	mux.Handle("POST /api/internal/", internal)
+	return nil
+}
+
+// consolePage adds the demonstration page, if it is switched on.
+func consolePage(mux *http.ServeMux, cfg Config) error {
+	if !cfg.Console {
+		return nil
+	}
+	page := console.Config{
+		Version:  run.Version(),
+		Sandbox:  cfg.Authority.ConsoleIsSandbox,
+		Issuer:   cfg.ConsoleIssuer,
+		ClientID: cfg.ConsoleClientID,
+	}
+	if cfg.Authority.ConsoleIsSandbox {
+		page.Webhook = &console.Webhook{Listener: "orders", Header: "X-Signature", Secret: "sandbox-secret"}
+	}
+	return console.Register(mux, page)
+}

@@ -1,0 +1,138 @@
+// Package browserlogin is the login of browsers by authorization code: the way to the issuer and back.
+package browserlogin
+
+import (
+	"context"
+	"errors"
+	"html/template"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/kit"
+	"github.com/noetl/gateway/libs/sessions"
+	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
+)
+
+// loginCookie ties a browser login under way to the browser that began it. Lax, because the
+// issuer sends the browser back from another site.
+const loginCookie = "__Host-noetl_login"
+
+// callbackRoute is where issuers send browsers back to.
+const callbackRoute = "/api/auth/browser/callback"
+
+// login is the two routes and their operations.
+type login struct {
+	api    *httpapi.API
+	begin  func(context.Context, authwire.BrowserBeginRequest) (authwire.BrowserBeginResponse, error)
+	finish func(context.Context, authwire.BrowserFinishRequest) (authwire.BrowserFinishResponse, error)
+}
+
+// Register adds the routes.
+func Register(mux *http.ServeMux, a *httpapi.API) {
+	l := login{
+		api:    a,
+		begin:  kit.Bind(a.Observer, "edge.browser_begin", httpapi.AuthLimits(), a.Service.BrowserBegin),
+		finish: kit.Bind(a.Observer, "edge.browser_finish", httpapi.LoginLimits(), a.Service.BrowserFinish),
+	}
+	mux.Handle("GET /api/auth/browser/login", a.LimitAuthCalls(http.HandlerFunc(l.sendToIssuer)))
+	mux.Handle("GET "+callbackRoute, a.LimitLogins(http.HandlerFunc(l.finishLogin)))
+}
+
+// sendToIssuer sends a browser to the issuer.
+func (l login) sendToIssuer(w http.ResponseWriter, r *http.Request) {
+	in := authwire.BrowserBeginRequest{
+		ReturnTo:    r.URL.Query().Get("return_to"),
+		CallbackURL: originOf(r) + callbackRoute,
+	}
+	if c, err := r.Cookie(loginCookie); err == nil && len(c.Value) <= maxBinding {
+		in.Binding = c.Value
+	}
+	out, err := l.begin(r.Context(), in)
+	if err != nil {
+		writePage(w, r, err)
+		return
+	}
+	http.SetCookie(w, httpapi.HostCookie(loginCookie, out.Binding, out.MaxAgeSeconds))
+	redirect(w, http.StatusFound, out.AuthorizeURL)
+}
+
+// maxBinding bounds the login cookie, in bytes; ours has 43.
+const maxBinding = 128
+
+// finishLogin logs a browser in that the issuer sent back. The code and the state stay out of
+// the browser's history: the answer is a redirect, or a page without links and scripts.
+func (l login) finishLogin(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	in := authwire.BrowserFinishRequest{
+		State:     q.Get("state"),
+		Code:      q.Get("code"),
+		Issuer:    q.Get("iss"),
+		Error:     q.Get("error"),
+		UserAgent: r.UserAgent(),
+	}
+	if c, err := r.Cookie(loginCookie); err == nil {
+		in.Binding = c.Value
+	}
+	if ip := httpkit.ClientOf(r.Context()); ip.IsValid() {
+		in.ClientIP = ip.String()
+	}
+	out, err := l.finish(r.Context(), in)
+	if err != nil {
+		writePage(w, r, err)
+		return
+	}
+	l.api.EndEarlierSessions(r, out.SessionToken)
+	http.SetCookie(w, httpapi.HostCookie(loginCookie, "", -1))
+	http.SetCookie(
+		w, httpapi.HostCookie(sessions.HostCookie, out.SessionToken, int(time.Until(out.ExpiresAt).Seconds())),
+	)
+	redirect(w, http.StatusSeeOther, out.ReturnTo)
+}
+
+func redirect(w http.ResponseWriter, status int, target string) {
+	w.Header().Set("Location", target) // not http.Redirect, which cleans the path and writes it into a page
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	w.WriteHeader(status)
+}
+
+// originOf is this gateway as the browser sees it, unless a proxy in front ends TLS: then
+// GATEWAY_PUBLIC_URL must say it, and the auth service takes that instead.
+func originOf(r *http.Request) string {
+	if r.TLS != nil {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}
+
+//nolint:gochecknoglobals // a constant
+var page = template.Must(template.New("").Parse(`<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Sign-in failed</title>
+<h1>Sign-in failed</h1><p>{{.}}</p>
+</html>
+`))
+
+// writePage writes an error for a person, and as JSON for everything that does not ask for a page.
+func writePage(w http.ResponseWriter, r *http.Request, err error) {
+	f := fault.Of(err)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		httpkit.WriteError(r.Context(), w, err)
+		return
+	}
+	text := f.Message
+	if f.Kind == fault.Internal || errors.Is(err, context.Canceled) || text == "" {
+		text = "Something went wrong here. Please try again."
+	}
+	httpkit.RetryAfter(w, f)
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(f.Kind.HTTPStatus())
+	_ = page.Execute(w, text) // the peer may be gone
+}

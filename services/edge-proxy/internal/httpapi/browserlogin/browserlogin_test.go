@@ -1,0 +1,187 @@
+package browserlogin_test
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/weborigin"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
+	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
+	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/browserlogin"
+)
+
+// browserRoutes are the routes on a fake auth service.
+func browserRoutes(t *testing.T) (http.Handler, *edgetest.Auth) {
+	t.Helper()
+	auth := &edgetest.Auth{}
+	mux := http.NewServeMux()
+	api := httpapi.New(httpapi.Config{
+		Service: edge.New(edge.Deps{Auth: auth, Near: &edgetest.Near{}, Logger: slog.New(slog.DiscardHandler)}),
+	})
+	api.Register(mux)
+	browserlogin.Register(mux, api)
+	origins := weborigin.New(weborigin.Config{Credentials: true}, http.MethodGet, http.MethodPost)
+	return origins.Wrap(mux), auth
+}
+
+func ask(t *testing.T, h http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	req := httptest.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, req)
+	return rec
+}
+
+func cookies(t *testing.T, rec *httptest.ResponseRecorder) map[string]*http.Cookie {
+	t.Helper()
+	found := map[string]*http.Cookie{}
+	for _, c := range rec.Result().Cookies() {
+		found[c.Name] = c
+	}
+	return found
+}
+
+// hostOnly reports whether a browser takes a __Host- cookie and keeps it from scripts.
+func hostOnly(c *http.Cookie) bool {
+	return c != nil && c.HttpOnly && c.Secure && c.SameSite == http.SameSiteLaxMode && c.Path == "/" && c.Domain == ""
+}
+
+func TestABrowserIsSentToTheIssuer(t *testing.T) {
+	h, _ := browserRoutes(t)
+	rec := ask(t, h, "GET", "https://gw.example.com/api/auth/browser/login?return_to=%2Fapp%3Fx%3D1", "")
+	target, err := url.Parse(rec.Header().Get("Location"))
+	if err != nil || rec.Code != http.StatusFound || target.Host != "issuer.example.com" ||
+		rec.Header().Get("Cache-Control") != "no-store" {
+		t.Fatalf("%d %v %v", rec.Code, rec.Header(), err)
+	}
+	if q := target.Query(); q.Get("redirect_uri") != "https://gw.example.com/api/auth/browser/callback" ||
+		q.Get("return_to") != "/app?x=1" {
+		t.Errorf("%v", q)
+	}
+	if c := cookies(t, rec)["__Host-noetl_login"]; !hostOnly(c) || c.Value != "binding" || c.MaxAge != 600 {
+		t.Errorf("%+v", c)
+	}
+	rec = ask(t, h, "GET", "http://gw.example.com/api/auth/browser/login", "", "Cookie", "__Host-noetl_login=mine")
+	if c := cookies(t, rec)["__Host-noetl_login"]; c == nil || c.Value != "mine" {
+		t.Errorf("a second tab breaks the first: %+v", c)
+	}
+}
+
+func TestABrowserThatIsBackGetsASession(t *testing.T) {
+	h, _ := browserRoutes(t)
+	rec := ask(
+		t,
+		h,
+		"GET",
+		"https://gw.example.com/api/auth/browser/callback?state=good&code=good",
+		"",
+		"Cookie",
+		"__Host-noetl_login=binding",
+	)
+	if rec.Code != http.StatusSeeOther || rec.Header().Get("Location") != "/after?x=1" ||
+		rec.Header().Get("Referrer-Policy") != "no-referrer" {
+		t.Fatalf("%d %v", rec.Code, rec.Header())
+	}
+	got := cookies(t, rec)
+	if c := got["__Host-session"]; !hostOnly(c) || c.Value != "session-token-1" || c.MaxAge < 3600 {
+		t.Errorf("%+v", c)
+	}
+	if c := got["__Host-noetl_login"]; !hostOnly(c) || c.MaxAge >= 0 {
+		t.Errorf("the login cookie stays: %+v", c)
+	}
+}
+
+func TestAFailedSignInIsToldToAPerson(t *testing.T) {
+	h, auth := browserRoutes(t)
+	rec := ask(
+		t, h, "GET", "/api/auth/browser/callback?state=bad&code=good", "", "Accept", "text/html,*/*;q=0.8",
+		"Cookie", "__Host-noetl_login=binding",
+	)
+	body := rec.Body.String()
+	if rec.Code != http.StatusBadRequest || !strings.Contains(body, "start &lt;again&gt;") ||
+		!strings.HasPrefix(rec.Header().Get("Content-Type"), "text/html") ||
+		!strings.Contains(rec.Header().Get("Content-Security-Policy"), "default-src 'none'") {
+		t.Errorf("%d %v %s", rec.Code, rec.Header(), body)
+	}
+	if _, set := cookies(t, rec)["__Host-session"]; set {
+		t.Error("a session without a login")
+	}
+	rec = ask(t, h, "GET", "/api/auth/browser/callback?state=bad", "")
+	if rec.Code != http.StatusBadRequest || !json.Valid(rec.Body.Bytes()) {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	auth.Fail(fault.New(fault.Unavailable, "browser_login_off", "not configured"))
+	for _, path := range []string{"login", "callback?state=good&code=good"} {
+		rec = ask(t, h, "GET", "/api/auth/browser/"+path, "", "Accept", "text/html")
+		if rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" {
+			t.Errorf("%s: %d %v", path, rec.Code, rec.Header())
+		}
+	}
+}
+
+func FuzzBrowserCallback(f *testing.F) {
+	f.Add("state=good&code=good", "__Host-noetl_login=binding", "text/html")
+	f.Add("state=%00&code=%zz&error=<script>", "__Host-noetl_login=\x00", "*/*")
+	f.Add("iss=;a=b", "", "")
+	f.Fuzz(func(t *testing.T, query, cookie, accept string) {
+		h, _ := browserRoutes(t)
+		req := httptest.NewRequestWithContext(t.Context(), "GET", "/api/auth/browser/callback", nil)
+		req.URL.RawQuery = query
+		req.Header["Cookie"], req.Header["Accept"] = []string{cookie}, []string{accept}
+		rec := httptest.NewRecorder()
+		if h.ServeHTTP(rec, req); rec.Code >= 500 || strings.Contains(rec.Body.String(), "<script") ||
+			strings.ContainsAny(rec.Header().Get("Location"), "\r\n") {
+			t.Errorf("%d %s", rec.Code, rec.Body)
+		}
+	})
+}
+
+// Whoever knows the token that a browser had before it logged in, such as who planted the cookie, must not stay in.
+func TestALoginEndsTheBrowsersEarlierSession(t *testing.T) {
+	t.Parallel()
+	for name, login := range map[string]func(t *testing.T, h http.Handler, cookies string) *httptest.ResponseRecorder{
+		"browser": func(t *testing.T, h http.Handler, cookies string) *httptest.ResponseRecorder {
+			t.Helper()
+			return ask(t, h, http.MethodGet, "https://gw.example/api/auth/browser/callback?state=good&code=good", "",
+				"Cookie", "__Host-noetl_login=binding; "+cookies)
+		},
+		"token": func(t *testing.T, h http.Handler, cookies string) *httptest.ResponseRecorder {
+			t.Helper()
+			return ask(t, h, http.MethodPost, "https://gw.example/api/auth/login", `{"auth0_token":"good"}`,
+				"Cookie", cookies, "Sec-Fetch-Site", "same-origin", "Content-Type", "application/json")
+		},
+	} {
+		h, auth := browserRoutes(t)
+		token := auth.Add(authwire.User{UserID: 7})
+		first, second, third := auth.Add(
+			authwire.User{UserID: 7},
+		), auth.Add(
+			authwire.User{UserID: 8},
+		), auth.Add(
+			authwire.User{UserID: 9},
+		)
+		rec := login(t, h, "session_token="+first+"; __Host-session="+second+"; session_token="+third)
+		if rec.Code >= http.StatusBadRequest {
+			t.Fatalf("%s: %d %s", name, rec.Code, rec.Body)
+		}
+		for _, ended := range []string{first, second, third} {
+			if out, _ := auth.Validate(t.Context(), authwire.ValidateRequest{SessionToken: ended}); out.Valid {
+				t.Errorf("%s: an earlier session lives on", name)
+			}
+		}
+		if out, _ := auth.Validate(t.Context(), authwire.ValidateRequest{SessionToken: token}); !out.Valid {
+			t.Errorf("%s: a session of another browser ended", name)
+		}
+	}
+}
