@@ -64,7 +64,7 @@ func (p *poller) run(wake func(number uint64)) {
 		err := p.raw.Read(func(epoll uintptr) bool {
 			var err error
 			n, err = syscall.EpollWait(int(epoll), events, 0)
-			return n > 0 || (err != nil && err != syscall.EINTR) //nolint:errorlint // an Errno as it comes
+			return n > 0 || (err != nil && err != syscall.EINTR)
 		})
 		if err != nil || n < 0 {
 			return

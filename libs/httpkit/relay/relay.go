@@ -165,7 +165,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		p := r.pairs[number>>1]
 		r.mu.Unlock()
 		if p != nil {
-			r.wake(p, int(number&1), buffer) //nolint:gosec // 0 or 1
+			r.wake(p, int(number&1), buffer)
 		}
 	})
 	if ctx.Err() == nil {

@@ -147,13 +147,13 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	doors.Browser(mux)
 	mux.Handle("GET /api/runtime/contract", httpapi.RuntimeContract(run.Version(), httpapi.Auth0(cfg.Auth0)))
 	mux.Handle("GET /sharding/preview", httpapi.ShardPreview())
-	events, err := neighbour(
-		near.Events, cfg.EventsURL, "event-fanout", cfg, host,
-	) //nolint:contextcheck // each request has its own
+	streams := relayed(ctx, near, tel)
+	//nolint:contextcheck // each request has its own
+	events, err := neighbour(near.Events, cfg.EventsURL, "event-fanout", cfg, host, streams)
 	if err != nil {
 		return nil, err
 	}
-	ingress, err := neighbour(near.Ingress, cfg.IngressURL, "ingress", cfg, host) //nolint:contextcheck // likewise
+	ingress, err := neighbour(near.Ingress, cfg.IngressURL, "ingress", cfg, host, nil) //nolint:contextcheck // likewise
 	if err != nil {
 		return nil, err
 	}
@@ -165,9 +165,8 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 				"GATEWAY_CALLBACK_URL is this gateway's own GATEWAY_PUBLIC_URL: with GATEWAY_EXPOSE_INTERNAL it would forward callbacks to itself; set it to event-fanout's internal listener",
 			)
 		}
-		internal, err := neighbour(
-			near.Internal, cfg.CallbackURL, "event-fanout", cfg, host,
-		) //nolint:contextcheck // each request has its own
+		//nolint:contextcheck // each request has its own
+		internal, err := neighbour(near.Internal, cfg.CallbackURL, "event-fanout", cfg, host, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -198,6 +197,10 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		hosts = append(hosts, s.Host)
 	}
 	closing, closeStreams := context.WithCancel(context.WithoutCancel(ctx))
+	if streams != nil {
+		context.AfterFunc(closing, streams.End)
+		local = append(local, streams)
+	}
 	origins := weborigin.New(
 		cfg.Web, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 	)
