@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -36,6 +37,8 @@ type Revocations struct {
 	js     jetstream.JetStream
 	bucket *natskit.Lazy[jetstream.KeyValue]
 	logger *slog.Logger
+
+	oneByOne atomic.Int64 // to when keys are not read together, in Unix nanoseconds
 
 	mu       sync.Mutex
 	known    map[auth.Key]time.Time // to when it counts
