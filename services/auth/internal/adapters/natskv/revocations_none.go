@@ -27,13 +27,11 @@ func (r *Revocations) None(ctx context.Context, k auth.Key, users []authwire.Use
 		for _, user := range users {
 			names = append(names, user.String())
 		}
-		bctx, cancel := context.WithTimeout(ctx, noneTimeout)
-		defer cancel()
-		none, err := natskit.NoneOf(bctx, r.js, authwire.RevokedBucket, names...)
-		if err == nil {
-			return none, nil
+		none, err := r.together.none(ctx, names)
+		if none {
+			return true, nil
 		}
-		if ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil {
 			r.oneByOne.Store(time.Now().Add(noneRetry).UnixNano())
 			r.logger.WarnContext(ctx, "revocations are read one by one for a while", "err", err)
 		}
@@ -43,4 +41,11 @@ func (r *Revocations) None(ctx context.Context, k auth.Key, users []authwire.Use
 	}
 	at, err := r.UserRevoked(ctx, users)
 	return at.IsZero() && err == nil, err
+}
+
+// readNone asks the bucket.
+func (r *Revocations) readNone(ctx context.Context, keys []string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, noneTimeout)
+	defer cancel()
+	return natskit.NoneOf(ctx, r.js, authwire.RevokedBucket, keys...)
 }
