@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -85,7 +84,8 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("adding the NATS service: %w", err)
 	}
-	var flights sync.WaitGroup
+	pool := newWorkers()
+	defer pool.end()
 	base := context.WithoutCancel(ctx)
 	for _, e := range s.endpoints {
 		slots := make(chan struct{}, e.limit)
@@ -101,7 +101,7 @@ func (s *Service) Run(ctx context.Context) error {
 				)
 				return
 			}
-			flights.Go(func() {
+			pool.do(func() {
 				defer func() { <-slots }()
 				s.handle(base, e, req)
 			})
@@ -114,7 +114,7 @@ func (s *Service) Run(ctx context.Context) error {
 	<-ctx.Done()
 	err = svc.Stop()
 	Settle(s.nc)
-	flights.Wait()
+	pool.busy.Wait()
 	if err != nil && s.nc.IsConnected() {
 		return fmt.Errorf("stopping the NATS service: %w", err)
 	}
