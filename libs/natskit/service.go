@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -85,10 +84,11 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("adding the NATS service: %w", err)
 	}
-	var flights sync.WaitGroup
+	pool := newWorkers()
+	defer pool.end()
 	base := context.WithoutCancel(ctx)
 	for _, e := range s.endpoints {
-		handler := micro.HandlerFunc(func(req micro.Request) { flights.Go(func() { s.handle(base, e, req) }) })
+		handler := micro.HandlerFunc(func(req micro.Request) { pool.do(func() { s.handle(base, e, req) }) })
 		name := micro.WithEndpointSubject(e.subject)
 		if err := svc.AddEndpoint(endpointName(e.name), handler, name); err != nil {
 			return fmt.Errorf("adding NATS endpoint %s: %w", e.subject, err)
@@ -97,7 +97,7 @@ func (s *Service) Run(ctx context.Context) error {
 	<-ctx.Done()
 	err = svc.Stop()
 	Settle(s.nc)
-	flights.Wait()
+	pool.busy.Wait()
 	if err != nil && s.nc.IsConnected() {
 		return fmt.Errorf("stopping the NATS service: %w", err)
 	}

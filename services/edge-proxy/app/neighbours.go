@@ -1,10 +1,14 @@
 package app
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/httpkit/relay"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/telemetry"
@@ -27,8 +31,23 @@ func frames(near http.Handler, address string, tel *telemetry.Telemetry) (edge.F
 	return fanoutevents.New(within, local.Transport()), []run.Component{local}, nil
 }
 
+// relayed makes what open streams to event-fanout are handed over to; nil where they are not.
+func relayed(ctx context.Context, near Neighbours, tel *telemetry.Telemetry) *relay.Relay {
+	if near.Events != nil {
+		return nil
+	}
+	streams, err := relay.New()
+	if err != nil {
+		tel.Logger.InfoContext(ctx, "open streams keep their handlers", "err", err)
+		return nil
+	}
+	return streams
+}
+
 // neighbour returns the routes of another service: in this process, or over HTTP.
-func neighbour(near http.Handler, address, service string, cfg Config, host run.Host) (http.Handler, error) {
+func neighbour(
+	near http.Handler, address, service string, cfg Config, host run.Host, streams *relay.Relay,
+) (http.Handler, error) {
 	if near != nil {
 		return near, nil
 	}
@@ -37,6 +56,10 @@ func neighbour(near http.Handler, address, service string, cfg Config, host run.
 		return nil, err
 	}
 	host.Health.Add(httpkit.Check{Name: service, Probe: httpkit.ProbeURL(base.JoinPath("/healthz").String(), service)})
-	next := proxy.WaitForRestart{Next: noetl.Transport(host.Telemetry)}
+	dialer := &net.Dialer{Timeout: 3 * time.Second, KeepAlive: 15 * time.Second}
+	next := proxy.WaitForRestart{Next: proxy.Streams{
+		Relay: streams, Next: noetl.Transport(host.Telemetry),
+		Dial: host.Telemetry.Transport(proxy.StreamTransport{DialContext: dialer.DialContext}),
+	}}
 	return proxy.Forward(base, cfg.Web.Public(), next, service, host.Telemetry.Logger), nil
 }

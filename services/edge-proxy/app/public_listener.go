@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/httpkit/relay"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/run"
@@ -30,6 +31,7 @@ type public struct {
 	svc      *edge.Service
 	session  *sessions.Client
 	observer kit.Observer
+	streams  *relay.Relay // of open streams, nil where they keep their handlers
 }
 
 // listen opens the public listener.
@@ -43,6 +45,10 @@ func (a *App) listen(ctx context.Context, cfg Config, host run.Host, near Neighb
 		return err
 	}
 	closing, closeStreams := context.WithCancel(context.WithoutCancel(ctx))
+	if p.streams = relayed(ctx, near, host.Telemetry); p.streams != nil {
+		context.AfterFunc(closing, p.streams.End)
+		a.components = append(a.components, p.streams)
+	}
 	routes, drainSockets, err := p.routes(ctx, closing, cfg, host, near)
 	if err != nil {
 		closeStreams()
@@ -85,7 +91,7 @@ func (p public) routes(
 	api := p.authRoutes(mux, cfg, host, refusals)
 	mux.Handle("GET /api/runtime/contract", httpapi.RuntimeContract(run.Version(), httpapi.Auth0(cfg.Auth0)))
 	mux.Handle("GET /sharding/preview", httpapi.ShardPreview())
-	if err := forwardToNeighbours(closing, mux, cfg, host, near); err != nil {
+	if err := p.forwardToNeighbours(closing, mux, cfg, host, near); err != nil {
 		return nil, nil, err
 	}
 	if err := consolePage(mux, cfg); err != nil {
@@ -182,10 +188,10 @@ func (p public) graphQL(
 
 // forwardToNeighbours adds the routes of the other services; their streams end with closing. Each request that is
 // forwarded has a context of its own.
-func forwardToNeighbours(
+func (p public) forwardToNeighbours(
 	closing context.Context, mux *http.ServeMux, cfg Config, host run.Host, near Neighbours,
 ) error {
-	events, err := neighbour(near.Events, cfg.EventsURL, "event-fanout", cfg, host) //nolint:contextcheck // see above
+	events, err := neighbour(near.Events, cfg.EventsURL, "event-fanout", cfg, host, p.streams) //nolint:contextcheck // see above
 	if err != nil {
 		return err
 	}
@@ -193,7 +199,7 @@ func forwardToNeighbours(
 	for _, route := range []string{"/events", "POST /events/ticket", "/ws", "GET /api/results/{request_id}"} {
 		mux.Handle(route, events)
 	}
-	ingress, err := neighbour(near.Ingress, cfg.IngressURL, "ingress", cfg, host) //nolint:contextcheck // see above
+	ingress, err := neighbour(near.Ingress, cfg.IngressURL, "ingress", cfg, host, nil) //nolint:contextcheck // see above
 	if err != nil {
 		return err
 	}
@@ -207,7 +213,7 @@ func forwardToNeighbours(
 			"GATEWAY_EXPOSE_INTERNAL it would forward callbacks to itself; set it to event-fanout's internal listener")
 	}
 	//nolint:contextcheck // see above
-	internal, err := neighbour(near.Internal, cfg.CallbackURL, "event-fanout", cfg, host)
+	internal, err := neighbour(near.Internal, cfg.CallbackURL, "event-fanout", cfg, host, nil)
 	if err != nil {
 		return err
 	}

@@ -186,12 +186,14 @@ type SessionCache interface {
 // replica has stored; when the store is away it may answer from what it followed until then,
 // and MUST fail if it never saw the store's content. RevokeUser and UserRevoked are the same for
 // all sessions of a user: UserRevoked returns when that was stored last for any of the keys,
-// zero if never. Its clock MUST be that of [Logins].
+// zero if never. Its clock MUST be that of [Logins]. None reports whether there is nothing of either, and MUST see
+// what they see; it may report false where they find nothing.
 type Revocations interface {
 	Revoke(ctx context.Context, k Key, until time.Time) error
 	Revoked(ctx context.Context, k Key) (bool, error)
 	RevokeUser(ctx context.Context, u authwire.UserKey, until time.Time) error
 	UserRevoked(ctx context.Context, users []authwire.UserKey) (time.Time, error)
+	None(ctx context.Context, k Key, users []authwire.UserKey) (bool, error)
 }
 
 // LocalSession is a session of the backend local. Roles are not in it: they follow the

@@ -23,9 +23,9 @@ func (s *Service) Resolve(ctx context.Context, in ResolveRequest) (Session, erro
 	return session, err
 }
 
-// resolve asks, in this order: is it revoked, is it in the shared cache, does the backend
-// know it, were all of its user's sessions ended. The revocations come from the store itself, so
-// that neither a cached record nor a watch that lags keeps an ended session alive.
+// resolve asks, in this order: is it in the shared cache, does the backend know it, is it revoked, were all of its
+// user's sessions ended. The revocations come last and from the store itself, so that neither a cached record, nor a
+// watch that lags, nor a logout while the backend was asked keeps an ended session alive.
 func (s *Service) resolve(ctx context.Context, t Token) (Session, error) {
 	return s.lookUp(ctx, t, false)
 }
@@ -37,14 +37,11 @@ func (s *Service) lookUp(ctx context.Context, t Token, knownOnly bool) (Session,
 	if !t.Legal() || s.absent.has(t) {
 		return Session{}, ErrNoSession
 	}
-	if err := s.notRevoked(ctx, t); err != nil {
-		return Session{}, err
-	}
 	session, err := s.find(ctx, t, knownOnly)
 	if err != nil {
 		return Session{}, err
 	}
-	return s.checkUserRevocation(ctx, t, session)
+	return s.notEnded(ctx, t, session)
 }
 
 // find returns the cached session, or asks the backend: also when the cached one has run out, because
@@ -65,6 +62,11 @@ func (s *Service) find(ctx context.Context, t Token, knownOnly bool) (Session, e
 			return Session{}, timeoutAsUnavailable(err)
 		} else if !began {
 			return Session{}, errUnknownHere
+		}
+	}
+	if s.asksFirst { // a revoked token must not cost an execution, nor come back into the cache
+		if err := s.notRevoked(ctx, t); err != nil {
+			return Session{}, err
 		}
 	}
 	return s.validate(ctx, t)
@@ -106,11 +108,22 @@ func (s *Service) ask(ctx context.Context, t Token) (Session, error) {
 	if err := s.Cache.Renew(ctx, t, session); err != nil { // it costs a question later
 		s.cacheFailed(ctx, StageValidate, err)
 	}
-	// A logout may have come while the backend was asked.
+	return session, nil
+}
+
+// notEnded refuses a session that is revoked, or whose user's sessions were all ended later.
+func (s *Service) notEnded(ctx context.Context, t Token, session Session) (Session, error) {
+	none, err := s.Revocations.None(ctx, t.Key(), session.User.keys())
+	switch {
+	case err != nil:
+		return Session{}, timeoutAsUnavailable(err)
+	case none:
+		return session, nil
+	}
 	if err := s.notRevoked(ctx, t); err != nil {
 		return Session{}, err
 	}
-	return session, nil
+	return s.checkUserRevocation(ctx, t, session)
 }
 
 func (s *Service) notRevoked(ctx context.Context, t Token) error {

@@ -45,6 +45,7 @@ type Service struct {
 	Deps
 	rules       Rules
 	ender       SessionEnder // nil if the backend has none
+	asksFirst   bool         // whether a token is revoked, before the backend: the local one costs as little
 	validations *flights[Session]
 	decisions   *flights[Decision]
 	absent      *negativeCache
@@ -53,6 +54,7 @@ type Service struct {
 
 // New makes a service.
 func New(d Deps, r Rules) *Service {
+	asksFirst := d.Cache != nil
 	if d.Cache == nil {
 		d.Cache = noCache{}
 	}
@@ -61,7 +63,8 @@ func New(d Deps, r Rules) *Service {
 		d.Limiter = noLimit{}
 	}
 	return &Service{
-		Deps: d, rules: r, ender: ender, absent: newNegativeCache(), decided: newAccessCache(r.AccessLife),
+		Deps: d, rules: r, ender: ender, asksFirst: asksFirst, absent: newNegativeCache(),
+		decided:     newAccessCache(r.AccessLife),
 		validations: newFlights[Session](r.Budget), decisions: newFlights[Decision](r.Budget),
 	}
 }

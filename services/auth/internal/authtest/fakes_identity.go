@@ -224,6 +224,16 @@ func (r *Revocations) UserRevoked(_ context.Context, users []authwire.UserKey) (
 	return last, nil
 }
 
+// None looks whether there is nothing of either.
+func (r *Revocations) None(ctx context.Context, k auth.Key, users []authwire.UserKey) (bool, error) {
+	revoked, err := r.Revoked(ctx, k)
+	if revoked || err != nil {
+		return false, err
+	}
+	at, err := r.UserRevoked(ctx, users)
+	return at.IsZero() && err == nil, err
+}
+
 // Until returns to when a token is revoked.
 func (r *Revocations) Until(t auth.Token) (time.Time, bool) {
 	r.mu.Lock()

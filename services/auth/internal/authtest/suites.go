@@ -127,6 +127,26 @@ func RunRevocations(t *testing.T, newPair func(*testing.T) (a, b auth.Revocation
 			t.Fatalf("the second end is of %s, the first of %s", second, first)
 		}
 	})
+	t.Run("one question tells that there is nothing", func(t *testing.T) {
+		a, b := newPair(t)
+		users := []authwire.UserKey{authwire.UserKeyOf("id:7"), authwire.UserKeyOf("email:a@b")}
+		none := func(want bool, token auth.Token, users []authwire.UserKey) {
+			t.Helper()
+			for _, r := range []auth.Revocations{a, b} {
+				if got, err := r.None(t.Context(), keyOf(token), users); got != want || err != nil {
+					t.Fatalf("got %t, %v, want %t", got, err, want)
+				}
+			}
+		}
+		none(true, "tok", users)
+		none(true, "tok", nil)
+		must(t, a.Revoke(t.Context(), keyOf("tok"), Until()))
+		none(false, "tok", users)
+		none(true, "other", users)
+		must(t, b.RevokeUser(t.Context(), users[1], Until()))
+		none(false, "other", users)
+		none(true, "other", users[:1])
+	})
 }
 
 func keyOf(t auth.Token) auth.Key { return t.Key() }

@@ -24,10 +24,11 @@ const maxFound = 10_000
 
 var _ auth.Logins = (*Logins)(nil)
 
-// Logins keep entries until the session ends: "t.<session>" with the record, and the indexes
-// "s.<subject>.<issuer's session>.<session>" and "u.<user>.<session>", which NATS finds by any of
-// their parts. All parts are hashes, so that reading the bucket gives nobody a session or an
-// address. It is safe for concurrent use.
+// Logins keep two entries until the session ends: "t.<session>" and the index
+// "i.<user>.<user>.<subject>.<issuer's session>.<session>", which NATS finds by any of its parts: fast by the first
+// user, which is the id, and by a walk through all by the others. Before there were one entry for each user
+// ("u.<user>.<session>") and "s.<subject>.<issuer's session>.<session>", which are still found. All parts are hashes,
+// so that reading the bucket gives nobody a session or an address. It is safe for concurrent use.
 type Logins struct {
 	js     jetstream.JetStream
 	bucket *natskit.Lazy[jetstream.KeyValue]
@@ -70,23 +71,40 @@ func (l *Logins) Record(ctx context.Context, k auth.Key, r auth.LoginRecord) err
 	if err != nil {
 		return err
 	}
-	names := []string{
-		strings.Join([]string{"s", part(r.Issuer, r.Subject), part(r.Issuer, r.SessionID), k.String()}, "."),
-	}
-	for _, u := range r.Users {
-		names = append(names, "u."+userPart(u)+"."+k.String())
-	}
-	names = append(names, "t."+k.String()) // last: it says that all is there
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	return l.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
-		for _, name := range names {
-			if err := put(ctx, l.js, kv.Bucket(), name, value, r.ExpiresAt); err != nil {
-				return err
-			}
-		}
-		return nil
+		indexed := make(chan error, 1)
+		go func() { indexed <- put(ctx, l.js, kv.Bucket(), index(k, r), value, r.ExpiresAt) }()
+		err := put(ctx, l.js, kv.Bucket(), "t."+k.String(), value, r.ExpiresAt)
+		return errors.Join(err, <-indexed)
 	})
+}
+
+// index is the key by which a login is found.
+func index(k auth.Key, r auth.LoginRecord) string {
+	users := [2]string{none, none} // an id and an address at most
+	for i := range min(len(users), len(r.Users)) {
+		users[i] = userPart(r.Users[i])
+	}
+	return strings.Join(
+		[]string{"i", users[0], users[1], part(r.Issuer, r.Subject), part(r.Issuer, r.SessionID), k.String()}, ".",
+	)
+}
+
+// filters are the keys under which logins are found. Those of one watch must not overlap, so there may be several.
+func filters(q auth.LoginQuery) [][]string {
+	switch {
+	case q.User != "":
+		user := userPart(q.User)
+		return [][]string{{"i." + user + ".*.*.*.*", "u." + user + ".*"}, {"i.*." + user + ".*.*.*"}}
+	case q.SessionID != "":
+		session := part(q.Issuer, q.SessionID)
+		return [][]string{{"i.*.*.*." + session + ".*", "s.*." + session + ".*"}}
+	default:
+		subject := part(q.Issuer, q.Subject)
+		return [][]string{{"i.*.*." + subject + ".*.*", "s." + subject + ".*.*"}}
+	}
 }
 
 // Get reads a login; issuer, subject and session id are kept as hashes only and stay empty.
@@ -109,25 +127,27 @@ func (l *Logins) Get(ctx context.Context, k auth.Key) (auth.LoginRecord, bool, e
 
 // Find returns the sessions of a user or of an issuer's subject or session.
 func (l *Logins) Find(ctx context.Context, q auth.LoginQuery) ([]auth.KnownSession, error) {
-	var filter string
-	switch {
-	case q.User != "":
-		filter = "u." + userPart(q.User) + ".*"
-	case q.SessionID != "":
-		filter = "s.*." + part(q.Issuer, q.SessionID) + ".*"
-	default:
-		filter = "s." + part(q.Issuer, q.Subject) + ".*.*"
-	}
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
+	var found []auth.KnownSession
+	for _, keys := range filters(q) {
+		var err error
+		if found, err = l.find(ctx, keys, found); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// find appends what is under one of the keys.
+func (l *Logins) find(ctx context.Context, keys []string, found []auth.KnownSession) ([]auth.KnownSession, error) {
 	w, err := natskit.Use(ctx, l.bucket, func(kv jetstream.KeyValue) (jetstream.KeyWatcher, error) {
-		return kv.Watch(ctx, filter, jetstream.IgnoreDeletes())
+		return kv.WatchFiltered(ctx, keys, jetstream.IgnoreDeletes())
 	})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { go func() { _ = w.Stop() }() }()
-	var found []auth.KnownSession
 	for len(found) < maxFound {
 		select {
 		case <-ctx.Done():

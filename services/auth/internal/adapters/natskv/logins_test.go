@@ -1,6 +1,8 @@
 package natskv_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +53,40 @@ func TestFlowsConform(t *testing.T) {
 	})
 }
 
+// A release before this one kept another index, and its sessions live on.
+func TestLoginsOfAnOlderReleaseAreFound(t *testing.T) {
+	t.Parallel()
+	js := testkit.StartNATS(t).JetStream(t)
+	logins, user := natskv.NewLogins(js, natskit.Room{}), authwire.UserKeyOf("id:7")
+	if _, err := logins.Find(t.Context(), auth.LoginQuery{User: user}); err != nil { // makes the bucket
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(t.Context(), natskv.LoginsBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	session := auth.Token("tok").Key()
+	hash := func(text string) string {
+		sum := sha256.Sum256([]byte("https://i/\x00" + text))
+		return hex.EncodeToString(sum[:16])
+	}
+	for _, key := range []string{
+		"u." + strings.ReplaceAll(user.String(), ".", "-") + "." + session.String(),
+		"s." + hash("sub") + "." + hash("sid") + "." + session.String(),
+	} {
+		if _, err := kv.Put(t.Context(), key, []byte(`{"has_sid":true,"expires_at":"2100-01-01T00:00:00Z"}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, q := range []auth.LoginQuery{
+		{User: user}, {Issuer: "https://i/", Subject: "sub"}, {Issuer: "https://i/", SessionID: "sid"},
+	} {
+		if found, err := logins.Find(t.Context(), q); err != nil || len(found) != 1 || found[0].Key != session {
+			t.Errorf("%+v: %+v, %v", q, found, err)
+		}
+	}
+}
+
 // What reads our buckets learns no token, no state and no address.
 func TestOurBucketsHoldHashesOnly(t *testing.T) {
 	t.Parallel()
@@ -84,7 +120,7 @@ func TestOurBucketsHoldHashesOnly(t *testing.T) {
 	if err := flows.Spend(ctx, "secret-jti", authtest.Until()); err != nil {
 		t.Fatal(err)
 	}
-	for bucket, want := range map[string]int{natskv.LoginsBucket: 4, natskv.FlowsBucket: 2} {
+	for bucket, want := range map[string]int{natskv.LoginsBucket: 2, natskv.FlowsBucket: 2} {
 		kv, err := js.KeyValue(ctx, bucket)
 		if err != nil {
 			t.Fatal(err)

@@ -105,6 +105,15 @@ func TestRevocationsOutliveTheOutage(t *testing.T) {
 	if revoked, err := informed.Revoked(t.Context(), auth.Token("other").Key()); revoked || err != nil {
 		t.Errorf("who saw the bucket must go on in an outage: %t, %v", revoked, err)
 	}
+	if none, err := informed.None(t.Context(), auth.Token("gone").Key(), nil); none || err != nil {
+		t.Errorf("one question about the revoked token: %t, %v", none, err)
+	}
+	if none, err := informed.None(t.Context(), auth.Token("other").Key(), nil); !none || err != nil {
+		t.Errorf("one question about another token: %t, %v", none, err)
+	}
+	if none, err := ignorant.None(t.Context(), auth.Token("other").Key(), nil); none || err == nil {
+		t.Errorf("one question to who never saw the bucket: %t, %v", none, err)
+	}
 	if revoked, err := ignorant.Revoked(t.Context(), auth.Token("other").Key()); err == nil {
 		t.Errorf("who never saw the bucket guesses: %t", revoked)
 	}

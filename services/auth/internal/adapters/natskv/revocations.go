@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -37,6 +38,9 @@ type Revocations struct {
 	bucket *natskit.Lazy[jetstream.KeyValue]
 	logger *slog.Logger
 
+	together *questions
+	oneByOne atomic.Int64 // to when keys are not read together, in Unix nanoseconds
+
 	mu       sync.Mutex
 	known    map[auth.Key]time.Time // to when it counts
 	users    map[authwire.UserKey]userMark
@@ -49,13 +53,15 @@ type userMark struct{ at, until time.Time }
 
 // NewRevocations makes the adapter; Run makes the bucket.
 func NewRevocations(js jetstream.JetStream, room natskit.Room, logger *slog.Logger) *Revocations {
-	return &Revocations{
+	r := &Revocations{
 		js: js, logger: logger, known: map[auth.Key]time.Time{},
 		users: map[authwire.UserKey]userMark{}, bucket: room.Bucket(js, natskit.Revoked, jetstream.KeyValueConfig{
 			Bucket: authwire.RevokedBucket, Description: "revoked sessions, by hash of the token (auth)", History: 1,
 			Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
 		}),
 	}
+	r.together = &questions{read: r.readNone}
+	return r
 }
 
 // revocation is the stored value.

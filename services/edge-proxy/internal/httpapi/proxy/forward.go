@@ -65,6 +65,9 @@ func Forward(base, public *url.URL, transport http.RoundTripper, service string,
 				resp.Header.Set("Upgrade", "websocket")
 				resp.Header.Set("Connection", "Upgrade")
 			}
+			if h := handoverOf(resp.Request.Context()); h != nil && h.take(resp) {
+				return errHandedOver
+			}
 			return nil
 		},
 		Transport: transport, FlushInterval: -1, BufferPool: &buffers{},
@@ -72,6 +75,8 @@ func Forward(base, public *url.URL, transport http.RoundTripper, service string,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			body, _ := r.Body.(*watchedBody)
 			switch {
+			case errors.Is(err, errHandedOver):
+				return
 			case body != nil && body.broken.Load():
 				err = body.fault(err)
 			case errors.Is(err, context.Canceled):
@@ -87,6 +92,6 @@ func Forward(base, public *url.URL, transport http.RoundTripper, service string,
 		},
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		proxy.ServeHTTP(&joinedWriter{ResponseWriter: w, header: http.Header{}}, r)
+		proxy.ServeHTTP(&joinedWriter{ResponseWriter: w, header: http.Header{}}, withHandover(w, r))
 	})
 }
