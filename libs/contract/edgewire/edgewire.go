@@ -46,7 +46,9 @@ type ExecuteResponse struct {
 }
 
 // Describe is what traces show of it.
-func (out ExecuteResponse) Describe() []string { return []string{"noetl.execution.id", out.ExecutionID} }
+func (out ExecuteResponse) Describe() []string {
+	return []string{"noetl.execution.id", out.ExecutionID}
+}
 
 // CancelRequest cancels an execution and those that it started.
 type CancelRequest struct {

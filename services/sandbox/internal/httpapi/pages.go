@@ -96,18 +96,11 @@ func (o oidc) checked(w http.ResponseWriter, r *http.Request, in issuer.Authoriz
 		return false
 	}
 	if err := o.iss.Check(in); err != nil {
-		http.Redirect(
-			w,
-			r,
-			o.answer(
-				in,
-				url.Values{
-					"error":             {codeOf(err)},
-					"error_description": {strings.TrimPrefix(err.Error(), codeOf(err)+": ")},
-				},
-			),
-			http.StatusFound,
-		) //nolint:gosec // Client has checked the redirect URI
+		why := url.Values{
+			"error": {codeOf(err)}, "error_description": {strings.TrimPrefix(err.Error(), codeOf(err)+": ")},
+		}
+		//nolint:gosec // Client has checked the redirect URI
+		http.Redirect(w, r, o.answer(in, why), http.StatusFound)
 		return false
 	}
 	return true
