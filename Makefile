@@ -12,7 +12,7 @@ RACE     := $(if $(shell command -v gcc || command -v clang),-race)
 
 PROGRAMS := auth edge-proxy event-fanout ingress sandbox noetl-gateway
 
-.PHONY: help run up down build dist images third-party test e2e test-containers reliability check check-deploy lint fmt vuln bench attack fuzz gen clean assets
+.PHONY: help run up down build dist images third-party test e2e test-containers reliability check check-deploy lint fmt house vuln bench attack fuzz gen clean assets
 
 help: ## list the verbs
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -67,7 +67,7 @@ check-deploy: build ## the Helm chart, the alert rules and their tests, the dash
 	@deployments/helm/check
 	@deployments/prometheus/check
 
-check: fmt lint vuln ## format, vet, lint, architecture rules, known vulnerabilities
+check: fmt lint house vuln ## format, vet, lint, architecture rules, citations and links, known vulnerabilities
 
 $(LINT):
 	@mkdir -p $(TOOLS)
@@ -82,6 +82,9 @@ lint: $(LINT) ## vet, linters and the architecture rules of .golangci.yml
 	  { echo "$$m lacks a module of go.work: run GOWORK=off go mod tidy there"; exit 1; }; done
 	@go vet $(PACKAGES)
 	@$(LINT) run $(PACKAGES)
+
+house: ## citations and links of our files, one place for each setting
+	@go test -count=1 ./tests/house
 
 vuln: ## govulncheck; says so when its database cannot be reached
 	@for m in $(MODULES); do \

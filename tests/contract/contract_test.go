@@ -66,7 +66,7 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// The settings of section 12 keep their names; `config` prints every setting of a program.
+// Settings keep their names (contract, section 12); `config` prints every setting of a program.
 func TestSettingsKeepTheirNames(t *testing.T) {
 	t.Parallel()
 	table, err := exec.CommandContext(t.Context(), stack.Binary(t, "noetl-gateway"), "config").Output()

@@ -173,7 +173,7 @@ func (d *Doors) Protect(next http.Handler) http.Handler {
 	})
 }
 
-// Auth adds the routes of section 1 that authenticate.
+// Auth adds the routes that authenticate (contract, section 1).
 func (d *Doors) Auth(mux *http.ServeMux) {
 	mux.Handle("POST /api/auth/login", d.perLogin(http.HandlerFunc(d.login)))
 	validate := httpkit.Mount(d.Set.Validate, httpkit.DecodeJSON[authwire.ValidateRequest](maxAuthBody), httpkit.JSON)
