@@ -86,7 +86,7 @@ func readAll() ([]file, error) {
 func (f file) joined() string {
 	out := []byte(f.text)
 	start := true
-	for i := 0; i < len(out); i++ {
+	for i := range out {
 		switch c := out[i]; {
 		case c == '\n':
 			out[i], start = ' ', true
