@@ -104,8 +104,10 @@ bench: build ## the figures of docs/benchmarks.md, as ratios of one run
 fuzz: ## every fuzz target for FUZZTIME (1m)
 	@tests/fuzz-all $(or $(FUZZTIME),1m)
 
-gen: ## generated Go that the build needs
+gen: ## generated Go that the build needs, and the tables of settings in the docs
 	@cd services/edge-proxy/internal/graphapi && go tool gqlgen generate
+	@UPDATE_GOLDEN=1 go test -count=1 -run 'TestConfigurationHolds' ./services/standalone/app
+	@UPDATE_GOLDEN=1 go test -count=1 -run 'README|Readme' ./services/{auth,edge-proxy,event-fanout,ingress,sandbox,standalone}/app
 
 # GraphiQL's library files are fetched, embedded and never committed. Without npm the page says so.
 GRAPHIQL := services/edge-proxy/internal/graphiql

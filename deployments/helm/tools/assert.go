@@ -122,22 +122,32 @@ func assert(args []string) error {
 	return nil
 }
 
-// settings reads from the services' READMEs which settings each has (a test there keeps them equal to the code), and
-// from the code which are secrets.
+// settings reads from the services' READMEs and from the page of shared settings which settings each has (tests keep
+// them equal to the code), and from the code which are secrets.
 func (c *chart) settings() error {
 	c.known = map[string][]string{}
-	row := regexp.MustCompile("(?m)^\\| (`[A-Z0-9_]+`(?:, `[A-Z0-9_]+`)*) \\| `[a-z0-9_.]+`(?:, `[a-z0-9_.]+`)* \\|")
+	row := regexp.MustCompile("(?m)^\\| (`[A-Z0-9_]+`(?:, `[A-Z0-9_]+`)*) \\| `[a-z0-9_.]+`(?:, `[a-z0-9_.]+`)* \\|.*$")
 	name := regexp.MustCompile("[A-Z0-9_]+")
+	shared, err := os.ReadFile(filepath.Join(c.repo, "docs", "configuration.md"))
+	if err != nil {
+		return err
+	}
 	for _, service := range services {
-		raw, err := os.ReadFile(filepath.Join(c.repo, "services", service, "README.md"))
+		own, err := os.ReadFile(filepath.Join(c.repo, "services", service, "README.md"))
 		if err != nil {
 			return err
 		}
-		for _, m := range row.FindAllSubmatch(raw, -1) {
+		for _, m := range row.FindAllSubmatch(own, -1) {
 			c.known[service] = append(c.known[service], name.FindAllString(string(m[1]), -1)...)
 		}
+		for _, m := range row.FindAllSubmatch(shared, -1) {
+			cells := strings.Split(strings.TrimSuffix(string(m[0]), " |"), " | ")
+			if slices.Contains(strings.Split(cells[len(cells)-1], ", "), service) {
+				c.known[service] = append(c.known[service], name.FindAllString(string(m[1]), -1)...)
+			}
+		}
 		if len(c.known[service]) < 10 {
-			return fmt.Errorf("services/%s/README.md: the table of settings was not found", service)
+			return fmt.Errorf("services/%s/README.md and docs/configuration.md: no table of settings", service)
 		}
 	}
 	tag := regexp.MustCompile("env:\"([A-Z0-9_,]+)\"[^`]* secret:\"true\"")
