@@ -88,7 +88,9 @@ func TestCoderWebSocketGetsEveryFrameAndGoesOn(t *testing.T) {
 	w := newWire(t, p.Ready.Public)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	// Compression is offered in each of the library's ways; the answer declines it.
-	for _, mode := range []websocket.CompressionMode{websocket.CompressionDisabled, websocket.CompressionContextTakeover, websocket.CompressionNoContextTakeover} {
+	for _, mode := range []websocket.CompressionMode{
+		websocket.CompressionDisabled, websocket.CompressionContextTakeover, websocket.CompressionNoContextTakeover,
+	} {
 		c := dial(t, w.URL+"/ws", session, &websocket.DialOptions{CompressionMode: mode})
 		first := read(t, c)
 		first.Event = "message"
@@ -217,7 +219,9 @@ func TestCoderWebSocketOverGraphQL(t *testing.T) {
 	t.Parallel()
 	p := stack.Standalone(t)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
-	for _, mode := range []websocket.CompressionMode{websocket.CompressionDisabled, websocket.CompressionContextTakeover} {
+	for _, mode := range []websocket.CompressionMode{
+		websocket.CompressionDisabled, websocket.CompressionContextTakeover,
+	} {
 		c := dial(
 			t, p.Ready.Public+"/graphql", "",
 			&websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}, CompressionMode: mode},

@@ -346,8 +346,16 @@ func (p *project) beside(machine string, settings map[string]string) (logs func(
 func (p *project) browse() {
 	p.t.Helper()
 	cmd := exec.CommandContext(
-		p.t.Context(), "go", "test", "-count=1", "-v", "-timeout", "3m", "-run",
-		"^(TestAPersonRunsAPlaybookAndSeesTheResult|TestAViewerIsToldThatAPlaybookIsNotTheirs|TestBrowserLoginWithACookie)$",
+		p.t.Context(),
+		"go",
+		"test",
+		"-count=1",
+		"-v",
+		"-timeout",
+		"3m",
+		"-run",
+		"^(TestAPersonRunsAPlaybookAndSeesTheResult|TestAViewerIsToldThatAPlaybookIsNotTheirs|"+
+			"TestBrowserLoginWithACookie)$",
 		"./tests/browser",
 	)
 	cmd.Dir = stack.Root()

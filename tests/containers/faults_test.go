@@ -288,7 +288,8 @@ func (t *table) report(held bool) error {
 	}
 	var b strings.Builder
 	b.WriteString(
-		"| Trouble | Calls | accepted | refused clearly | cut off | results | lost | twice | deliveries | started | lost or twice | session checks failed | streams reopened | works again after | slowest call |\n",
+		"| Trouble | Calls | accepted | refused clearly | cut off | results | lost | twice | deliveries | " +
+			"started | lost or twice | session checks failed | streams reopened | works again after | slowest call |\n",
 	)
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range t.rows {

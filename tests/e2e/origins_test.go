@@ -37,13 +37,24 @@ func TestPagesOfOtherOriginsOpenStreams(t *testing.T) {
 			{"a stream without a session", http.MethodGet, "/events", listed, nil, 401},
 			{"a ticket", http.MethodPost, "/events/ticket", listed, by, 200},
 			{"a ticket by cookie", http.MethodPost, "/events/ticket", listed, cookie, 200},
-			{"a preflight", http.MethodOptions, "/events/ticket", listed, []string{"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization"}, 204},
+			{
+				"a preflight", http.MethodOptions, "/events/ticket", listed,
+				[]string{"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization"},
+				204,
+			},
 			{"a path that is none", http.MethodGet, "/events/none", listed, by, 404},
 			{"a foreign page with a token", http.MethodGet, "/events", foreign, by, 200},
 			{"a foreign page by cookie", http.MethodGet, "/events", foreign, cookie, 403},
-			{"a foreign page with a ticket, and the cookie", http.MethodGet, "/events?ticket=" + ticket, foreign, cookie, 200},
+			{
+				"a foreign page with a ticket, and the cookie", http.MethodGet, "/events?ticket=" + ticket, foreign,
+				cookie, 200,
+			},
 			{"a foreign page's ticket by cookie", http.MethodPost, "/events/ticket", foreign, cookie, 403},
-			{"a foreign preflight", http.MethodOptions, "/events/ticket", foreign, []string{"Access-Control-Request-Method", "POST"}, 204},
+			{
+				"a foreign preflight", http.MethodOptions, "/events/ticket", foreign,
+				[]string{"Access-Control-Request-Method", "POST"},
+				204,
+			},
 		} {
 			status, header := head(t, c.method, door.base+c.path, append(slices.Clone(c.headers), "Origin", c.from))
 			var origins, credentials []string

@@ -46,8 +46,13 @@ func TestCitationsLeadSomewhere(t *testing.T) {
 			for _, number := range listed {
 				switch {
 				case document == "":
-					t.Errorf("%s:%d: of which document is section %s? Write \"contract, section N\", \"RFC N, section M\" "+
-						"or a name of testdata/references.txt before it", f.path, f.line(m[0]), number)
+					t.Errorf(
+						"%s:%d: of which document is section %s? Write \"contract, section N\", \"RFC N, section M\" "+
+							"or a name of testdata/references.txt before it",
+						f.path,
+						f.line(m[0]),
+						number,
+					)
 				case document == "contract":
 					if !chapters[number] {
 						t.Errorf("%s:%d: docs/contract.md has no section %s", f.path, f.line(m[0]), number)

@@ -33,7 +33,9 @@ func TestDashboardsAndAlertsAskForWhatIsExported(t *testing.T) {
 		}
 		holds(t, files, func() (all samples) {
 			for i := range stack.Replicas {
-				for job, p := range map[string]*stack.Proc{"auth": s.Auth[i], "edge-proxy": s.Edge[i], "event-fanout": s.Fanout[i], "ingress": s.Ingress[i]} {
+				for job, p := range map[string]*stack.Proc{
+					"auth": s.Auth[i], "edge-proxy": s.Edge[i], "event-fanout": s.Fanout[i], "ingress": s.Ingress[i],
+				} {
 					all = append(all, scrape(t, job, p)...)
 				}
 			}
@@ -220,7 +222,8 @@ func overWebSocket(t *testing.T, public, session string) {
 	say("91", "initialize", "{}")
 	run := stack.Decode[struct {
 		Result struct{ ExecutionID string } `json:"result"`
-	}](t, stack.Answer{Body: say("92", "playbook/execute", `{"name":"demo/slow","variables":{"seconds":30}}`)}).Result.ExecutionID
+	}](t, stack.Answer{Body: say("92", "playbook/execute",
+		`{"name":"demo/slow","variables":{"seconds":30}}`)}).Result.ExecutionID
 	if run == "" {
 		t.Fatal("nothing was executed over the WebSocket")
 	}

@@ -37,7 +37,9 @@ type chart struct {
 
 func (c *chart) run(args ...string) ([]byte, error) {
 	var stderr bytes.Buffer
-	cmd := exec.Command(c.helm, append([]string{"template", "gateway", c.path, "--namespace", "noetl", "--kube-version", "1.34.0"}, args...)...)
+	cmd := exec.Command(
+		c.helm,
+		append([]string{"template", "gateway", c.path, "--namespace", "noetl", "--kube-version", "1.34.0"}, args...)...)
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -102,7 +104,10 @@ func assert(args []string) error {
 			return err
 		}
 		c.say(set+": pods are confined, probed, and drained before they go", r.pods()...)
-		c.say(set+": each service has a ServiceAccount, PodDisruptionBudget, NetworkPolicy and, where wanted, HPA of its own", r.own()...)
+		c.say(
+			set+": each service has a ServiceAccount, PodDisruptionBudget, NetworkPolicy and, where wanted, HPA "+
+				"of its own",
+			r.own()...)
 		c.say(set+": Services, monitors and neighbours' URLs lead to ports of pods that exist", r.ports()...)
 		c.say(set+": secrets come by reference only", r.noSecrets()...)
 		c.say(set+": every setting is one that the service has", r.settings()...)
@@ -187,7 +192,10 @@ func (c *chart) settings() error {
 	for _, secret := range c.secrets {
 		// NATS_URL may hold credentials; the chart takes it in clear and refuses those.
 		if secret != "NATS_URL" && !slices.Contains(listed, secret) {
-			problems = append(problems, secret+" is a secret in the code, and the chart would take it in clear: noetl-gateway.secretSettings")
+			problems = append(
+				problems,
+				secret+" is a secret in the code, and the chart would take it in clear: noetl-gateway.secretSettings",
+			)
 		}
 	}
 	c.secrets = listed
