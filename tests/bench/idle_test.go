@@ -12,7 +12,7 @@ import (
 
 const idleConnections = 10_000
 
-// dialWebSocket opens a WebSocket by hand (RFC 6455, section 4.1) and reads what comes at once: a
+// dialWebSocket opens a WebSocket by hand (RFC 6455, section 4.1) and reads what comes immediately: a
 // library's client would cost the measuring process more than the server.
 func dialWebSocket(t *testing.T, base, session string) net.Conn {
 	t.Helper()

@@ -58,7 +58,7 @@ func ports(t *testing.T, n int) []string {
 	var list []string
 	for len(list) < n {
 		port := strconv.Itoa(20000 + rand.IntN(12000))
-		ln, err := net.Listen("tcp", "127.0.0.1:"+port) //nolint:noctx // closed at once
+		ln, err := net.Listen("tcp", "127.0.0.1:"+port) //nolint:noctx // closed immediately
 		if err != nil {
 			continue
 		}
@@ -382,7 +382,7 @@ func withinAMinute(t *testing.T, what string, condition func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("waited a minute in vain for: %s", what)
+			t.Fatalf("waited a minute for: %s", what)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func TestTheComposeStack(t *testing.T) {
 	p.browse()
 
 	// Scaling is told nothing but what to scale: the settings are those that the stack was started
-	// with, so nothing is made anew.
+	// with, so nothing is recreated.
 	before := map[string]bool{}
 	for _, c := range p.containers("") {
 		before[c.ID] = true
@@ -49,7 +49,7 @@ func TestTheComposeStack(t *testing.T) {
 		delete(before, c.ID)
 	}
 	if len(before) > 0 {
-		t.Errorf("%d containers were made anew by scaling", len(before))
+		t.Errorf("%d containers were recreated by scaling", len(before))
 	}
 	session := p.walk()
 	p.believes(session, false)

@@ -167,7 +167,7 @@ func troubles() []trouble {
 				if a := stack.Do(
 					t, http.MethodPost, w.public+"/api/auth/login", `{"auth0_token":"`+token+`"}`,
 				); a.Code != http.StatusOK {
-					t.Errorf("a login with a good token while the issuer is away: %d %s", a.Code, a.Body)
+					t.Errorf("a login with a good token while the issuer is unavailable: %d %s", a.Code, a.Body)
 				}
 			},
 			end: func(w *world) { w.issuer.rejoin() },

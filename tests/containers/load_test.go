@@ -100,7 +100,7 @@ func startLoad(w *world) *load {
 	return l
 }
 
-// every runs work at a steady rate, each piece by itself, at most 64 at once: beyond that the
+// every runs work at a steady rate, each piece by itself, at most 64 concurrently: beyond that the
 // rate drops, as it does where people wait.
 func (l *load) every(ctx context.Context, interval time.Duration, work func()) {
 	l.senders.Go(func() {

@@ -182,7 +182,7 @@ func start(t *testing.T, s setup) *world {
 			"GATEWAY_CONSOLE_ISSUER":  issuerURL,
 		},
 	}
-	// What a service keeps open while it starts is its own affair: all start at once.
+	// What a service keeps open while it starts is its own affair: all start concurrently.
 	var wg sync.WaitGroup
 	for _, name := range services {
 		w.service[name] = make([]*node, s.replicas)

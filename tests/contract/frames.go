@@ -147,7 +147,7 @@ func (r *runner) eventually(what string, condition func() bool) {
 	defer tick.Stop()
 	for !condition() {
 		if time.Now().After(deadline) {
-			r.tb.Fatalf("waited %s in vain: %s\n(%s)", patience, what, r.c.Rule)
+			r.tb.Fatalf("waited %s for: %s\n(%s)", patience, what, r.c.Rule)
 		}
 		<-tick.C
 	}

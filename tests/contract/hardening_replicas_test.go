@@ -190,7 +190,7 @@ func TestFault09CallbackRoutesAreNotPublic(t *testing.T) {
 // 11. A verified webhook is lost if NoETL is down and the sender does not retry; duplicates run
 // twice. (What is verified while NoETL is down is refused with 502 for now, so that it is not
 // taken as accepted; the sender's retry is dispatched.)
-func TestFault11ADeliveryRunsOnceAndIsNotAcceptedInVain(t *testing.T) {
+func TestFault11ADeliveryRunsOnceAndIsNotAcceptedForNothing(t *testing.T) {
 	both(t, func(t *testing.T, w *contract.World) { //nolint:thelper // a test, run twice
 		w.NoETL.Answer(http.MethodGet, "/api/internal/ingress/fault11", func(rw http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(

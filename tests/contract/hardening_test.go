@@ -201,7 +201,7 @@ func TestFault03NobodyUsesAnotherUsersClient(t *testing.T) {
 		}
 		check("while it is connected")
 		stream.Close()
-		check("while it is away")
+		check("while it is down")
 		again := testkit.OpenEvents(t, other(w.Public), owner, url.Values{"client_id": {client}})
 		if got := again.ClientID(t); got != client {
 			t.Errorf("its owner got %s", got)
@@ -211,7 +211,7 @@ func TestFault03NobodyUsesAnotherUsersClient(t *testing.T) {
 
 // 4. A result for a disconnected client is answered "queued" and dropped; a restart loses every
 // event in the gap.
-func TestFault04NothingIsLostWhileClientsOrReplicasAreAway(t *testing.T) {
+func TestFault04NothingIsLostWhileClientsOrReplicasAreGone(t *testing.T) {
 	t.Parallel()
 	s := stack.StartSplit(t, "LOG_LEVEL=warn")
 	public := s.Edge[0].Ready.Public

@@ -93,7 +93,7 @@ func TestMalformedInputIsRefusedInWords(t *testing.T) {
 		"ingress, no signature":       {"POST", "/ingress/orders", `{}`, nil, 401},
 		"ingress, no hexadecimal":     {"POST", "/ingress/orders", `{}`, []string{"X-Signature", "sha256=zz"}, 401},
 		"ingress, GET":                {"GET", "/ingress/orders", ``, nil, 405},
-		"callback on the public door": {"POST", "/api/internal/callback", `{"request_id":"x"}`, nil, 404},
+		"callback on the public port": {"POST", "/api/internal/callback", `{"request_id":"x"}`, nil, 404},
 		"no such path":                {"GET", "/nothing", ``, nil, 404},
 		"traversal":                   {"GET", "/console/..%2f..%2fgo.mod", ``, nil, 404},
 	} {

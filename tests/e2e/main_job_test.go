@@ -188,7 +188,7 @@ func toJSON(t *testing.T, v any) string {
 	return string(b)
 }
 
-// The three ways to ask who somebody is, through the same door.
+// The three ways to ask who somebody is, through the same listener.
 func TestEveryAuthBackendLogsInAndOut(t *testing.T) {
 	t.Parallel()
 	for _, backend := range []string{"playbook", "sync", "local"} {

@@ -18,15 +18,15 @@ func TestPagesOfOtherOriginsOpenStreams(t *testing.T) {
 	s := stack.StartSplit(t, "CORS_ALLOWED_ORIGINS="+listed)
 	session := stack.Login(t, s.Edge[0].Ready.Public, s.Sandbox.Ready.Issuer, "demo@example.com")
 	alone := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+listed)
-	for _, door := range []struct{ name, base, session string }{
+	for _, listener := range []struct{ name, base, session string }{
 		{"through edge-proxy", s.Edge[0].Ready.Public, session},
 		{"straight to event-fanout", s.Fanout[0].Ready.Public, session},
 		{"one process", alone.Ready.Public, stack.Login(t, alone.Ready.Public, alone.Ready.Issuer, "demo@example.com")},
 	} {
 		ticket := stack.Decode[struct {
 			Ticket string `json:"ticket"`
-		}](t, stack.Do(t, http.MethodPost, door.base+"/events/ticket", nil, bearer(door.session)...)).Ticket
-		by, cookie := bearer(door.session), []string{"Cookie", "session_token=" + door.session}
+		}](t, stack.Do(t, http.MethodPost, listener.base+"/events/ticket", nil, bearer(listener.session)...)).Ticket
+		by, cookie := bearer(listener.session), []string{"Cookie", "session_token=" + listener.session}
 		for _, c := range []struct {
 			what, method, path, from string
 			headers                  []string
@@ -56,7 +56,7 @@ func TestPagesOfOtherOriginsOpenStreams(t *testing.T) {
 				204,
 			},
 		} {
-			status, header := head(t, c.method, door.base+c.path, append(slices.Clone(c.headers), "Origin", c.from))
+			status, header := head(t, c.method, listener.base+c.path, append(slices.Clone(c.headers), "Origin", c.from))
 			var origins, credentials []string
 			if c.from == listed {
 				origins, credentials = []string{listed}, []string{"true"}
@@ -64,7 +64,7 @@ func TestPagesOfOtherOriginsOpenStreams(t *testing.T) {
 			if status != c.want || !slices.Equal(header.Values("Access-Control-Allow-Origin"), origins) ||
 				!slices.Equal(header.Values("Access-Control-Allow-Credentials"), credentials) ||
 				len(header.Values("Vary")) != 1 {
-				t.Errorf("%s, %s: %d %v", door.name, c.what, status, header)
+				t.Errorf("%s, %s: %d %v", listener.name, c.what, status, header)
 			}
 		}
 	}

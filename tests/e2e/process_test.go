@@ -128,7 +128,7 @@ func TestEveryBinaryHasItsVerbs(t *testing.T) {
 		}
 	}
 	// The health verb says yes to a running process.
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed immediately
 	if err != nil {
 		t.Fatal(err)
 	}

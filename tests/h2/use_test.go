@@ -200,7 +200,7 @@ func (s *stream) until(t *testing.T, n int) []testkit.Event {
 	}
 }
 
-// One connection carries everything at once; over HTTP/1.1 with TLS the same comes.
+// One connection carries everything concurrently; over HTTP/1.1 with TLS the same comes.
 func TestEverythingWorksOverTLS(t *testing.T) {
 	t.Parallel()
 	cert := issue(t)

@@ -100,7 +100,7 @@ func (f file) withoutGlossary() file {
 	return f
 }
 
-// spaced writes names in parts: "openDoor" as "open Door".
+// spaced writes names in parts: "openFile" as "open File".
 func spaced(text string) string {
 	out, _ := spacedLines(file{text: text})
 	return out

@@ -239,7 +239,7 @@ func (s selector) takes(labels map[string]string) bool {
 }
 
 // alternatives takes a|b and x(a|b)y apart, so that none of them can be wrong unnoticed. The job
-// is not taken apart: nobody has split jobs and the one of the single process at once.
+// is not taken apart: nobody has split jobs and the one of the single process together.
 func alternatives(m matcher) []matcher {
 	if m.op != "=~" || m.label == "job" {
 		return []matcher{m}

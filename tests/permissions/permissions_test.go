@@ -299,7 +299,7 @@ func TestNobodyComesInWithoutAPassword(t *testing.T) {
 }
 
 // A service that is told nothing of its rights says what is wrong and does not give up: the operator
-// mends the permissions, not the service.
+// fixes the permissions, not the service.
 func TestAServiceWithTheWrongUserSaysSo(t *testing.T) {
 	t.Parallel()
 	n := stack.StartGuardedNATS(t)

@@ -111,7 +111,7 @@ func assert(args []string) error {
 		c.say(set+": Services, monitors and neighbours' URLs lead to ports of pods that exist", r.ports()...)
 		c.say(set+": secrets come by reference only", r.noSecrets()...)
 		c.say(set+": every setting is one that the service has", r.settings()...)
-		c.say(set+": paths lead to the right service, and the workers' door to nobody else", r.routes()...)
+		c.say(set+": paths lead to the right service, and the workers' listener to nobody else", r.routes()...)
 		if problems, ran := r.programs(); ran {
 			c.say(set+": the programs take these settings", problems...)
 		} else {

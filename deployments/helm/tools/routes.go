@@ -154,7 +154,7 @@ func (r *rendering) routes() (problems []string) {
 		"/events/ticket": direct("events", "event-fanout"), "/eventsx": "edge-proxy",
 		"/ingress/orders": direct("deliveries", "ingress"),
 	}
-	doors := map[string]int{"edge-proxy": 8090, "event-fanout": 8092, "ingress": 8093}
+	ports := map[string]int{"edge-proxy": 8090, "event-fanout": 8092, "ingress": 8093}
 	tables := r.table()
 	for name, table := range tables {
 		for path, service := range expected {
@@ -163,7 +163,7 @@ func (r *rendering) routes() (problems []string) {
 				problems = append(problems, name+": "+path+" leads nowhere")
 				continue
 			}
-			if to, port := r.port(r.named("Service", t.service), t.port); to != service || port != doors[service] {
+			if to, port := r.port(r.named("Service", t.service), t.port); to != service || port != ports[service] {
 				problems = append(
 					problems,
 					fmt.Sprintf("%s: %s leads to port %d of %q, not to %s", name, path, port, to, service),
@@ -208,8 +208,8 @@ func (r *rendering) routes() (problems []string) {
 					problems = append(problems, service+": a rule opens every port")
 				}
 			}
-			if door, ok := doors[service]; ok && !open[door] {
-				problems = append(problems, fmt.Sprintf("%s: nobody reaches port %d", service, door))
+			if port, ok := ports[service]; ok && !open[port] {
+				problems = append(problems, fmt.Sprintf("%s: nobody reaches port %d", service, port))
 			}
 			if workers := len(
 				list(at(r.merged(), "networkPolicy", "workers", "from")),
