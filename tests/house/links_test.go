@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+	"unicode/utf8"
 )
 
 var (
@@ -91,6 +92,29 @@ func TestNamedPagesExist(t *testing.T) {
 			target, fragment, _ := strings.Cut(f.text[m[0]:m[1]], "#")
 			if wrong := resolves(t, target, fragment); wrong != "" {
 				t.Errorf("%s:%d: %s", f.path, f.line(m[0]), wrong)
+			}
+		}
+	}
+}
+
+// Pages are read in editors and diffs too: no line over 120 columns, but in tables, code and what cannot be broken.
+func TestLinesOfPagesFit(t *testing.T) {
+	t.Parallel()
+	for _, f := range files(t) {
+		if !strings.HasSuffix(f.path, ".md") {
+			continue
+		}
+		code := false
+		for i, line := range strings.Split(f.text, "\n") {
+			text := strings.TrimSpace(line)
+			if strings.HasPrefix(text, "```") {
+				code = !code
+			}
+			if code || strings.HasPrefix(text, "|") || strings.HasPrefix(line, "    ") || !strings.Contains(text, " ") {
+				continue
+			}
+			if columns := utf8.RuneCountInString(line); columns > 120 {
+				t.Errorf("%s:%d: %d columns", f.path, i+1, columns)
 			}
 		}
 	}
