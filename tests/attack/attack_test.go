@@ -188,9 +188,9 @@ func (t *target) honest(ctx context.Context, tb testing.TB) (took []time.Duratio
 			return took, failed
 		case <-tick.C:
 		}
-		req, err := http.NewRequestWithContext(
+		req, err := http.NewRequestWithContext( //nolint:contextcheck // a call under way may end after ctx
 			tb.Context(), http.MethodGet, t.Ready.Public+"/noetl/executions", nil,
-		) //nolint:contextcheck // a call under way may end after ctx
+		)
 		if err != nil {
 			tb.Error(err)
 			return took, failed

@@ -26,11 +26,11 @@ func dial(t *testing.T, target, session string, opts *websocket.DialOptions) *we
 	if session != "" {
 		opts.HTTPHeader = http.Header{"Authorization": {"Bearer " + session}}
 	}
-	c, resp, err := websocket.Dial(
+	c, resp, err := websocket.Dial( //nolint:bodyclose // the library takes it over
 		ctx,
 		strings.Replace(target, "http://", "ws://", 1),
 		opts,
-	) //nolint:bodyclose // the library takes it over
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,11 +265,11 @@ func TestCoderWebSocketOverGraphQL(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for _, protocols := range [][]string{nil, {"graphql-ws"}, {"other"}} {
-		_, resp, err := websocket.Dial(
+		_, resp, err := websocket.Dial( //nolint:bodyclose // refused: the library has read it
 			ctx,
 			strings.Replace(p.Ready.Public, "http://", "ws://", 1)+"/graphql",
 			&websocket.DialOptions{Subprotocols: protocols},
-		) //nolint:bodyclose // refused: the library has read it
+		)
 		if err == nil || resp == nil || resp.StatusCode != http.StatusBadRequest {
 			t.Errorf("subprotocols %q: %v", protocols, err)
 		}

@@ -192,11 +192,11 @@ func overWebSocket(t *testing.T, public, session string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	c, _, err := websocket.Dial(
+	c, _, err := websocket.Dial( //nolint:bodyclose // the library takes it over
 		ctx,
 		strings.Replace(public, "http://", "ws://", 1)+"/ws",
 		&websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + session}}},
-	) //nolint:bodyclose // the library takes it over
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
