@@ -12,7 +12,7 @@ RACE     := $(if $(shell command -v gcc || command -v clang),-race)
 
 PROGRAMS := auth edge-proxy event-fanout ingress sandbox noetl-gateway
 
-.PHONY: help run up down build dist images third-party test e2e test-containers reliability check check-deploy lint fmt vuln bench attack fuzz gen clean assets
+.PHONY: help run up down build dist images third-party test e2e test-containers reliability check check-deploy lint fmt house vuln bench attack fuzz gen clean assets
 
 help: ## list the verbs
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -67,7 +67,7 @@ check-deploy: build ## the Helm chart, the alert rules and their tests, the dash
 	@deployments/helm/check
 	@deployments/prometheus/check
 
-check: fmt lint vuln ## format, vet, lint, architecture rules, known vulnerabilities
+check: fmt lint house vuln ## format, vet, lint, architecture rules, citations and links, known vulnerabilities
 
 $(LINT):
 	@mkdir -p $(TOOLS)
@@ -82,6 +82,9 @@ lint: $(LINT) ## vet, linters and the architecture rules of .golangci.yml
 	  { echo "$$m lacks a module of go.work: run GOWORK=off go mod tidy there"; exit 1; }; done
 	@go vet $(PACKAGES)
 	@$(LINT) run $(PACKAGES)
+
+house: ## citations and links of our files, one place for each setting
+	@go test -count=1 ./tests/house
 
 vuln: ## govulncheck; says so when its database cannot be reached
 	@for m in $(MODULES); do \
@@ -101,8 +104,10 @@ bench: build ## the figures of docs/benchmarks.md, as ratios of one run
 fuzz: ## every fuzz target for FUZZTIME (1m)
 	@tests/fuzz-all $(or $(FUZZTIME),1m)
 
-gen: ## generated Go that the build needs
+gen: ## generated Go that the build needs, and the tables of settings in the docs
 	@cd services/edge-proxy/internal/httpapi/graphql && go tool gqlgen generate
+	@UPDATE_GOLDEN=1 go test -count=1 -run 'TestConfigurationHolds' ./services/standalone/app
+	@UPDATE_GOLDEN=1 go test -count=1 -run 'README|Readme' ./services/{auth,edge-proxy,event-fanout,ingress,sandbox,standalone}/app
 
 # GraphiQL's library files are fetched, embedded and never committed. Without npm the page says so.
 GRAPHIQL := services/edge-proxy/internal/graphiql

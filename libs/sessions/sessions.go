@@ -1,5 +1,5 @@
 // Package sessions is the client of the auth service that every door uses: it answers whose
-// session a token is, from memory when it may (DESIGN D3).
+// session a token is, from memory when it may (ADR 0003).
 //
 // A hit costs no network and no allocation. A miss is one NATS request for all who ask for
 // the same token at once. Revocations arrive through a watch and take effect at once. When

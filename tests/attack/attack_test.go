@@ -99,7 +99,8 @@ func noetl(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(r.URL.Path, "/api/internal/ingress/"):
 		_, _ = io.WriteString(
 			w,
-			`{"listener":"orders","catalog_path":"s/orders","source":"webhook","verify":{"type":"hmac_sha256","secret":"s"},"dispatch":{"playbook":"demo/webhook"}}`,
+			`{"listener":"orders","catalog_path":"s/orders","source":"webhook","verify":{"type":"hmac_sha256",`+
+				`"secret":"s"},"dispatch":{"playbook":"demo/webhook"}}`,
 		)
 	case r.URL.Path == "/api/execute":
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -187,9 +188,9 @@ func (t *target) honest(ctx context.Context, tb testing.TB) (took []time.Duratio
 			return took, failed
 		case <-tick.C:
 		}
-		req, err := http.NewRequestWithContext(
+		req, err := http.NewRequestWithContext( //nolint:contextcheck // a call under way may end after ctx
 			tb.Context(), http.MethodGet, t.Ready.Public+"/noetl/executions", nil,
-		) //nolint:contextcheck // a call under way may end after ctx
+		)
 		if err != nil {
 			tb.Error(err)
 			return took, failed
@@ -321,9 +322,18 @@ func TestAttacks(t *testing.T) {
 		peak, under := g.peak.Load(), p99(took)
 		back := settle(t, g, before)
 		t.Logf(
-			"RESULT %s, %d connections, %d s: peak %d MiB, %d MiB after it; honest p99 %v, without %v = %.1f; %d of %d honest calls failed",
-			a.name, connections, *seconds, peak>>20, back>>20, under.Round(100*time.Microsecond),
-			free.Round(100*time.Microsecond), float64(under)/float64(free), failed, len(took),
+			"RESULT %s, %d connections, %d s: peak %d MiB, %d MiB after it; honest p99 %v, without %v = %.1f; %d "+
+				"of %d honest calls failed",
+			a.name,
+			connections,
+			*seconds,
+			peak>>20,
+			back>>20,
+			under.Round(100*time.Microsecond),
+			free.Round(100*time.Microsecond),
+			float64(under)/float64(free),
+			failed,
+			len(took),
 		)
 		if failed > 0 {
 			t.Errorf("%s: %d honest calls failed", a.name, failed)

@@ -48,8 +48,12 @@ func (t *target) withhold(ctx context.Context, i int, plain, path string) error 
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	defer func() { _ = conn.Close() }()
 	head := fmt.Sprintf(
-		"POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nX-Forwarded-For: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
-		path, t.session, address(i), bodyBytes,
+		"POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nX-Forwarded-For: %s\r\nContent-Type: "+
+			"application/json\r\nContent-Length: %d\r\n\r\n",
+		path,
+		t.session,
+		address(i),
+		bodyBytes,
 	)
 	if _, err = io.WriteString(conn, head+`{"path":"`); err != nil {
 		return err

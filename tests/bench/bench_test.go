@@ -225,8 +225,12 @@ func TestBenchProxiedRequest(t *testing.T) {
 		bareRate, edgeRate = float64(bareN)/round.Seconds(), float64(edgeN)/round.Seconds()
 	}
 	t.Logf(
-		"RESULT proxied request, authenticated, whole edge : bare ReverseProxy = %.2f of the requests per second (last round %.0f : %.0f), %.2f x the CPU per request (medians of 5 rounds)",
-		median(rate), edgeRate, bareRate, median(cost),
+		"RESULT proxied request, authenticated, whole edge : bare ReverseProxy = %.2f of the requests per second "+
+			"(last round %.0f : %.0f), %.2f x the CPU per request (medians of 5 rounds)",
+		median(rate),
+		edgeRate,
+		bareRate,
+		median(cost),
 	)
 }
 
@@ -334,8 +338,13 @@ func TestBenchFramesEndToEnd(t *testing.T) {
 		t.Fatalf("%d of %d frames arrived", received.Load(), frames)
 	}
 	t.Logf(
-		"RESULT frames end to end (HTTP report in, stored, on the client's socket): %.0f per second : %.0f synchronous JetStream publishes per second = %.2f; all %d arrived, the last %v after its report was answered",
-		frames/took.Seconds(), frames/published.Seconds(), published.Seconds()/took.Seconds(), frames,
+		"RESULT frames end to end (HTTP report in, stored, on the client's socket): %.0f per second : %.0f "+
+			"synchronous JetStream publishes per second = %.2f; all %d arrived, the last %v after its report was "+
+			"answered",
+		frames/took.Seconds(),
+		frames/published.Seconds(),
+		published.Seconds()/took.Seconds(),
+		frames,
 		(took - posted).Round(time.Millisecond),
 	)
 }

@@ -12,7 +12,7 @@ import (
 
 const idleConnections = 10_000
 
-// dialWebSocket opens a WebSocket by hand (RFC 6455, section 4.1) and reads what comes at once: a
+// dialWebSocket opens a WebSocket by hand (RFC 6455, section 4.1) and reads what comes immediately: a
 // library's client would cost the measuring process more than the server.
 func dialWebSocket(t *testing.T, base, session string) net.Conn {
 	t.Helper()
@@ -22,7 +22,8 @@ func dialWebSocket(t *testing.T, base, session string) net.Conn {
 	}
 	if _, err := fmt.Fprintf(
 		conn,
-		"GET /ws HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n",
+		"GET /ws HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\nUpgrade: "+
+			"websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n",
 		session,
 	); err != nil {
 		t.Fatal(err)
@@ -81,7 +82,14 @@ func TestBenchIdleConnections(t *testing.T) {
 	ws, session := gateway(t, up)
 	sockets := perConnection(t, ws.PID(), func() net.Conn { return dialWebSocket(t, ws.Ready.Public, session) })
 	t.Logf(
-		"RESULT idle connections, resident memory of the whole standalone over %d of them: event stream %.1f KB each, WebSocket %.1f KB each : %.1f KB for an event stream the usual way (handler waits in net/http) = %.2f and %.2f",
-		idleConnections, events, sockets, usual, events/usual, sockets/usual,
+		"RESULT idle connections, resident memory of the whole standalone over %d of them: event stream %.1f KB "+
+			"each, WebSocket %.1f KB each : %.1f KB for an event stream the usual way (handler waits in "+
+			"net/http) = %.2f and %.2f",
+		idleConnections,
+		events,
+		sockets,
+		usual,
+		events/usual,
+		sockets/usual,
 	)
 }

@@ -121,8 +121,12 @@ func TestBenchLifecycleEvent(t *testing.T) {
 	took := time.Since(begin)
 	many := middle()
 	t.Logf(
-		"RESULT one lifecycle event, from the stream to the client's socket (median of 3 rounds of %d): %v with 100,000 pending requests : %v with 10 = %.2f (the requests took %v to register)",
-		events, many.Round(10*time.Microsecond), few.Round(10*time.Microsecond), float64(many)/float64(few),
+		"RESULT one lifecycle event, from the stream to the client's socket (median of 3 rounds of %d): %v with "+
+			"100,000 pending requests : %v with 10 = %.2f (the requests took %v to register)",
+		events,
+		many.Round(10*time.Microsecond),
+		few.Round(10*time.Microsecond),
+		float64(many)/float64(few),
 		took.Round(time.Second),
 	)
 }
@@ -223,8 +227,15 @@ func TestBenchProgressReport(t *testing.T) {
 	}
 	one, some, many := median(all[1]), median(all[20]), median(all[100])
 	t.Logf(
-		"RESULT CPU of one progress report (median of %d rounds of %d): %.2f ms with 1 request waiting for the execution, %.2f ms with 20 = %.2f, %.2f ms with 100 = %.2f",
-		rounds, reports, one, some, some/one, many, many/one,
+		"RESULT CPU of one progress report (median of %d rounds of %d): %.2f ms with 1 request waiting for the "+
+			"execution, %.2f ms with 20 = %.2f, %.2f ms with 100 = %.2f",
+		rounds,
+		reports,
+		one,
+		some,
+		some/one,
+		many,
+		many/one,
 	)
 	if many > 1.5*one {
 		t.Errorf("a report costs %.1f times as much with 100 waiting", many/one)

@@ -110,7 +110,10 @@ func TestBenchStalledClients(t *testing.T) {
 		ratio = append(ratio, float64(with)/float64(without))
 	}
 	t.Logf(
-		"RESULT 10 %% of 100 clients read nothing (600 reports of 8 KB a second): p99 of the others from report to socket, with : without = %.2f (median of 3 pairs; last pair %v : %v)",
-		median(ratio), with.Round(10*time.Microsecond), without.Round(10*time.Microsecond),
+		"RESULT 10 %% of 100 clients read nothing (600 reports of 8 KB a second): p99 of the others from report "+
+			"to socket, with : without = %.2f (median of 3 pairs; last pair %v : %v)",
+		median(ratio),
+		with.Round(10*time.Microsecond),
+		without.Round(10*time.Microsecond),
 	)
 }

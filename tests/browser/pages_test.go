@@ -44,7 +44,8 @@ func TestGraphiQL(t *testing.T) {
 		"write the header",
 		chromedp.WaitVisible(`.graphiql-editor-tool .CodeMirror`),
 		chromedp.Evaluate(
-			`(() => { const all = document.querySelectorAll(".graphiql-editor-tool .CodeMirror"); for (const e of all) e.CodeMirror.setValue('{"Authorization": "Bearer `+session+`"}'); return all.length })()`,
+			`(() => { const all = document.querySelectorAll(".graphiql-editor-tool .CodeMirror"); for (const e `+
+				`of all) e.CodeMirror.setValue('{"Authorization": "Bearer `+session+`"}'); return all.length })()`,
 			nil,
 		),
 	)
@@ -54,8 +55,10 @@ func TestGraphiQL(t *testing.T) {
 		"run the query",
 		chromedp.Click(`.graphiql-execute-button`),
 		chromedp.Poll(
-			`document.querySelector(".result-window") && document.querySelector(".result-window").innerText.includes('"health"')`,
-			nil, chromedp.WithPollingInterval(pollEvery),
+			`document.querySelector(".result-window") && `+
+				`document.querySelector(".result-window").innerText.includes('"health"')`,
+			nil,
+			chromedp.WithPollingInterval(pollEvery),
 		),
 		chromedp.Text(`.result-window`, &answer),
 	)

@@ -18,14 +18,22 @@ import (
 // page is what an old page does: a native EventSource, and the result on screen.
 const page = `(session) => {
 	window.clients = []; window.problems = []; window.seen = [];
-	const show = (text) => { const p = document.createElement("p"); p.className = "result"; p.textContent = text; document.body.append(p); };
+	const show = (text) => {
+		const p = document.createElement("p");
+		p.className = "result";
+		p.textContent = text;
+		document.body.append(p);
+	};
 	const source = window.source = new EventSource("/events?session_token=" + session);
 	source.addEventListener("message", (e) => window.clients.push(JSON.parse(e.data).result.clientId));
 	source.addEventListener("error", () => window.problems.push(source.readyState));
 	for (const name of ["playbook/state", "playbook/progress", "gap", "session/expired"]) {
 		source.addEventListener(name, (e) => window.seen.push(name + " " + e.lastEventId));
 	}
-	source.addEventListener("playbook/result", (e) => { window.seen.push("result " + e.lastEventId); show(JSON.stringify(JSON.parse(e.data).params)); });
+	source.addEventListener("playbook/result", (e) => {
+		window.seen.push("result " + e.lastEventId);
+		show(JSON.stringify(JSON.parse(e.data).params));
+	});
 }`
 
 // An EventSource that is cut before its first stored frame, while the replica that it was connected to
@@ -95,11 +103,16 @@ func TestABrowserReadsEveryHostileFrame(t *testing.T) {
 		window.events = new Set(); window.messages = new Set(); window.closes = [];
 		const session = %q;
 		const source = new EventSource("/events?session_token=" + session);
-		window.client = await new Promise((resolve) => source.addEventListener("message", (e) => resolve(JSON.parse(e.data).result.clientId)));
+		window.client = await new Promise((resolve) =>
+			source.addEventListener("message", (e) => resolve(JSON.parse(e.data).result.clientId)));
 		source.addEventListener("playbook/result", (e) => window.events.add(JSON.parse(e.data).params.requestId));
-		const socket = new WebSocket("ws://" + location.host + "/ws?session_token=" + session + "&client_id=" + window.client);
+		const socket = new WebSocket("ws://" + location.host +
+			"/ws?session_token=" + session + "&client_id=" + window.client);
 		socket.onclose = (e) => window.closes.push(e.code);
-		socket.onmessage = (e) => { const m = JSON.parse(e.data); if (m.method === "playbook/result") window.messages.add(m.params.requestId); };
+		socket.onmessage = (e) => {
+			const m = JSON.parse(e.data);
+			if (m.method === "playbook/result") window.messages.add(m.params.requestId);
+		};
 		await new Promise((resolve) => { socket.onopen = resolve; });
 		return window.client;
 	})()`, session), &client, awaitPromise))

@@ -12,7 +12,8 @@ import (
 // failure in one line where everything must run.
 func TestCannotRunIsNeverSilent(t *testing.T) {
 	t.Parallel()
-	const aboutNode, aboutPython = "(Debian: apt-get install nodejs npm)", "(Debian: apt-get install python3 python3-venv)"
+	const aboutNode, aboutPython = "(Debian: apt-get install nodejs npm)", "(Debian: apt-get install python3 " +
+		"python3-venv)"
 	nothing, noVenv := t.TempDir(), t.TempDir()
 	python := "#!/bin/sh\nexit 1\n"
 	if err := os.WriteFile(filepath.Join(noVenv, "python3"), []byte(python), 0o700); err != nil {

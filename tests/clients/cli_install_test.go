@@ -75,7 +75,8 @@ func cliObstacle(ctx context.Context, system, processor string) string {
 	if system != "linux" || processor != "amd64" {
 		return "the wheel of NoETL's command line is for linux/amd64, this machine is " + system + "/" + processor
 	}
-	const remedy = " on this machine: install Python 3.9 or newer with venv (Debian: apt-get install python3 python3-venv)"
+	const remedy = " on this machine: install Python 3.9 or newer with venv (Debian: apt-get install python3 " +
+		"python3-venv)"
 	if _, err := exec.LookPath("python3"); err != nil {
 		return "no python3" + remedy
 	}

@@ -26,11 +26,11 @@ func dial(t *testing.T, target, session string, opts *websocket.DialOptions) *we
 	if session != "" {
 		opts.HTTPHeader = http.Header{"Authorization": {"Bearer " + session}}
 	}
-	c, resp, err := websocket.Dial(
+	c, resp, err := websocket.Dial( //nolint:bodyclose // the library takes it over
 		ctx,
 		strings.Replace(target, "http://", "ws://", 1),
 		opts,
-	) //nolint:bodyclose // the library takes it over
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,9 @@ func TestCoderWebSocketGetsEveryFrameAndGoesOn(t *testing.T) {
 	w := newWire(t, p.Ready.Public)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	// Compression is offered in each of the library's ways; the answer declines it.
-	for _, mode := range []websocket.CompressionMode{websocket.CompressionDisabled, websocket.CompressionContextTakeover, websocket.CompressionNoContextTakeover} {
+	for _, mode := range []websocket.CompressionMode{
+		websocket.CompressionDisabled, websocket.CompressionContextTakeover, websocket.CompressionNoContextTakeover,
+	} {
 		c := dial(t, w.URL+"/ws", session, &websocket.DialOptions{CompressionMode: mode})
 		first := read(t, c)
 		first.Event = "message"
@@ -217,7 +219,9 @@ func TestCoderWebSocketOverGraphQL(t *testing.T) {
 	t.Parallel()
 	p := stack.Standalone(t)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
-	for _, mode := range []websocket.CompressionMode{websocket.CompressionDisabled, websocket.CompressionContextTakeover} {
+	for _, mode := range []websocket.CompressionMode{
+		websocket.CompressionDisabled, websocket.CompressionContextTakeover,
+	} {
 		c := dial(
 			t, p.Ready.Public+"/graphql", "",
 			&websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}, CompressionMode: mode},
@@ -261,11 +265,11 @@ func TestCoderWebSocketOverGraphQL(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for _, protocols := range [][]string{nil, {"graphql-ws"}, {"other"}} {
-		_, resp, err := websocket.Dial(
+		_, resp, err := websocket.Dial( //nolint:bodyclose // refused: the library has read it
 			ctx,
 			strings.Replace(p.Ready.Public, "http://", "ws://", 1)+"/graphql",
 			&websocket.DialOptions{Subprotocols: protocols},
-		) //nolint:bodyclose // refused: the library has read it
+		)
 		if err == nil || resp == nil || resp.StatusCode != http.StatusBadRequest {
 			t.Errorf("subprotocols %q: %v", protocols, err)
 		}

@@ -53,7 +53,7 @@ func (w *wire) pass(in net.Conn, targets []string) {
 		w.mu.Unlock()
 		_ = in.Close()
 	}()
-	out, err := net.Dial("tcp", strings.TrimPrefix(target, "http://")) //nolint:noctx // loopback: at once or never
+	out, err := net.Dial("tcp", strings.TrimPrefix(target, "http://")) //nolint:noctx // loopback: immediately or never
 	if err != nil {
 		return
 	}

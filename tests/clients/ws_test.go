@@ -181,21 +181,35 @@ func TestWSRefusesInTheWordsOfJSONRPC(t *testing.T) {
 		code int
 		word string
 	}{
-		"no JSON":            {`{"jsonrpc":`, `null`, -32700, ""},
-		"no object":          {`5`, `null`, -32600, ""},
-		"a batch":            {`[{"jsonrpc":"2.0","id":1,"method":"ping"}]`, `null`, -32600, ""},
-		"no version":         {`{"id":1,"method":"ping"}`, `1`, -32600, ""},
-		"version 1":          {`{"jsonrpc":"1.0","id":1,"method":"ping"}`, `1`, -32600, ""},
-		"no method":          {`{"jsonrpc":"2.0","id":"a"}`, `"a"`, -32600, ""},
-		"id an object":       {`{"jsonrpc":"2.0","id":{},"method":"ping"}`, `null`, -32600, ""},
-		"unknown method":     {`{"jsonrpc":"2.0","id":9007199254740993,"method":"playbook/delete"}`, `9007199254740993`, -32601, ""},
-		"params a list":      {`{"jsonrpc":"2.0","id":2,"method":"playbook/execute","params":["demo/echo"]}`, `2`, -32602, ""},
-		"params of one type": {`{"jsonrpc":"2.0","id":3,"method":"playbook/execute","params":{"name":5}}`, `3`, -32602, "bad_params"},
-		"no name":            {`{"jsonrpc":"2.0","id":4,"method":"playbook/execute","params":{}}`, `4`, -32602, "no_name"},
-		"rerun of nothing":   {`{"jsonrpc":"2.0","id":5,"method":"playbook/rerun","params":{}}`, `5`, -32602, ""},
-		"cancel of nothing":  {`{"jsonrpc":"2.0","id":6,"method":"playbook/cancel","params":{}}`, `6`, -32602, ""},
-		"subscription":       {`{"jsonrpc":"2.0","id":7,"method":"subscription/open","params":{"path":"a","scope":"b"}}`, `7`, -32603, ""},
-		"and its end":        {`{"jsonrpc":"2.0","id":8,"method":"subscription/close","params":{"subscription_id":"a"}}`, `8`, -32603, ""},
+		"no JSON":      {`{"jsonrpc":`, `null`, -32700, ""},
+		"no object":    {`5`, `null`, -32600, ""},
+		"a batch":      {`[{"jsonrpc":"2.0","id":1,"method":"ping"}]`, `null`, -32600, ""},
+		"no version":   {`{"id":1,"method":"ping"}`, `1`, -32600, ""},
+		"version 1":    {`{"jsonrpc":"1.0","id":1,"method":"ping"}`, `1`, -32600, ""},
+		"no method":    {`{"jsonrpc":"2.0","id":"a"}`, `"a"`, -32600, ""},
+		"id an object": {`{"jsonrpc":"2.0","id":{},"method":"ping"}`, `null`, -32600, ""},
+		"unknown method": {
+			`{"jsonrpc":"2.0","id":9007199254740993,"method":"playbook/delete"}`, `9007199254740993`, -32601, "",
+		},
+		"params a list": {
+			`{"jsonrpc":"2.0","id":2,"method":"playbook/execute","params":["demo/echo"]}`, `2`, -32602, "",
+		},
+		"params of one type": {
+			`{"jsonrpc":"2.0","id":3,"method":"playbook/execute","params":{"name":5}}`, `3`, -32602, "bad_params",
+		},
+		"no name": {
+			`{"jsonrpc":"2.0","id":4,"method":"playbook/execute","params":{}}`, `4`, -32602, "no_name",
+		},
+		"rerun of nothing":  {`{"jsonrpc":"2.0","id":5,"method":"playbook/rerun","params":{}}`, `5`, -32602, ""},
+		"cancel of nothing": {`{"jsonrpc":"2.0","id":6,"method":"playbook/cancel","params":{}}`, `6`, -32602, ""},
+		"subscription": {
+			`{"jsonrpc":"2.0","id":7,"method":"subscription/open","params":{"path":"a","scope":"b"}}`, `7`, -32603,
+			"",
+		},
+		"and its end": {
+			`{"jsonrpc":"2.0","id":8,"method":"subscription/close","params":{"subscription_id":"a"}}`, `8`, -32603,
+			"",
+		},
 	} {
 		a := s.say(t, c.text)
 		if string(a.ID) != c.id || a.Error == nil || a.Result != nil || a.Error.Code != c.code ||
@@ -264,8 +278,12 @@ func TestWSDoors(t *testing.T) {
 		env    []string
 		status int
 	}{
-		"another origin":        {target, []string{"TOKEN=" + session, "ORIGIN=https://evil.example.com"}, http.StatusForbidden},
-		"a longer origin":       {target, []string{"TOKEN=" + session, "ORIGIN=https://app.example.com.evil.example"}, http.StatusForbidden},
+		"another origin": {
+			target, []string{"TOKEN=" + session, "ORIGIN=https://evil.example.com"}, http.StatusForbidden,
+		},
+		"a longer origin": {
+			target, []string{"TOKEN=" + session, "ORIGIN=https://app.example.com.evil.example"}, http.StatusForbidden,
+		},
 		"the origin null":       {target, []string{"TOKEN=" + session, "ORIGIN=null"}, http.StatusForbidden},
 		"no session":            {target, nil, http.StatusUnauthorized},
 		"an unknown session":    {target, []string{"TOKEN=nobody"}, http.StatusUnauthorized},

@@ -58,7 +58,7 @@ func ports(t *testing.T, n int) []string {
 	var list []string
 	for len(list) < n {
 		port := strconv.Itoa(20000 + rand.IntN(12000))
-		ln, err := net.Listen("tcp", "127.0.0.1:"+port) //nolint:noctx // closed at once
+		ln, err := net.Listen("tcp", "127.0.0.1:"+port) //nolint:noctx // closed immediately
 		if err != nil {
 			continue
 		}
@@ -346,8 +346,16 @@ func (p *project) beside(machine string, settings map[string]string) (logs func(
 func (p *project) browse() {
 	p.t.Helper()
 	cmd := exec.CommandContext(
-		p.t.Context(), "go", "test", "-count=1", "-v", "-timeout", "3m", "-run",
-		"^(TestAPersonRunsAPlaybookAndSeesTheResult|TestAViewerIsToldThatAPlaybookIsNotTheirs|TestBrowserLoginWithACookie)$",
+		p.t.Context(),
+		"go",
+		"test",
+		"-count=1",
+		"-v",
+		"-timeout",
+		"3m",
+		"-run",
+		"^(TestAPersonRunsAPlaybookAndSeesTheResult|TestAViewerIsToldThatAPlaybookIsNotTheirs|"+
+			"TestBrowserLoginWithACookie)$",
 		"./tests/browser",
 	)
 	cmd.Dir = stack.Root()
@@ -374,7 +382,7 @@ func withinAMinute(t *testing.T, what string, condition func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("waited a minute in vain for: %s", what)
+			t.Fatalf("waited a minute for: %s", what)
 		}
 	}
 }

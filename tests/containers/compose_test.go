@@ -22,7 +22,9 @@ import (
 func TestTheComposeStack(t *testing.T) {
 	p := newProject(t)
 	out := p.up()
-	for _, want := range []string{p.page(), "demo@example.com", "http://localhost:" + p.sandbox, "http://localhost:" + p.jaeger} {
+	for _, want := range []string{
+		p.page(), "demo@example.com", "http://localhost:" + p.sandbox, "http://localhost:" + p.jaeger,
+	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("make up does not say %s:\n%s", want, out)
 		}
@@ -32,7 +34,7 @@ func TestTheComposeStack(t *testing.T) {
 	p.browse()
 
 	// Scaling is told nothing but what to scale: the settings are those that the stack was started
-	// with, so nothing is made anew.
+	// with, so nothing is recreated.
 	before := map[string]bool{}
 	for _, c := range p.containers("") {
 		before[c.ID] = true
@@ -47,7 +49,7 @@ func TestTheComposeStack(t *testing.T) {
 		delete(before, c.ID)
 	}
 	if len(before) > 0 {
-		t.Errorf("%d containers were made anew by scaling", len(before))
+		t.Errorf("%d containers were recreated by scaling", len(before))
 	}
 	session := p.walk()
 	p.believes(session, false)
@@ -184,7 +186,10 @@ func TestTheComposeStackWithANoETLElsewhere(t *testing.T) {
 	rendered := func() string { return p.run(true, nil, "compose", "config") }
 	// As it stands.
 	p.run(true, p.env, "settings")
-	for _, want := range []string{"NOETL_BASE_URL: http://noetl.example.com:8082", `AUTH_ISSUER_CONNECT_TO: ''`, `AUTH_ISSUERS: ''`, `AUTH_CLIENT_ID: ''`, "GATEWAY_ENV: production", "GATEWAY_AUTH0_DOMAIN: example.eu.auth0.com"} {
+	for _, want := range []string{
+		"NOETL_BASE_URL: http://noetl.example.com:8082", `AUTH_ISSUER_CONNECT_TO: ''`, `AUTH_ISSUERS: ''`,
+		`AUTH_CLIENT_ID: ''`, "GATEWAY_ENV: production", "GATEWAY_AUTH0_DOMAIN: example.eu.auth0.com",
+	} {
 		if out := rendered(); !strings.Contains(strings.ReplaceAll(out, `""`, `''`), want) {
 			t.Errorf("the example does not come to %s:\n%s", want, out)
 		}

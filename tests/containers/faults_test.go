@@ -167,7 +167,7 @@ func troubles() []trouble {
 				if a := stack.Do(
 					t, http.MethodPost, w.public+"/api/auth/login", `{"auth0_token":"`+token+`"}`,
 				); a.Code != http.StatusOK {
-					t.Errorf("a login with a good token while the issuer is away: %d %s", a.Code, a.Body)
+					t.Errorf("a login with a good token while the issuer is unavailable: %d %s", a.Code, a.Body)
 				}
 			},
 			end: func(w *world) { w.issuer.rejoin() },
@@ -288,7 +288,8 @@ func (t *table) report(held bool) error {
 	}
 	var b strings.Builder
 	b.WriteString(
-		"| Trouble | Calls | accepted | refused clearly | cut off | results | lost | twice | deliveries | started | lost or twice | session checks failed | streams reopened | works again after | slowest call |\n",
+		"| Trouble | Calls | accepted | refused clearly | cut off | results | lost | twice | deliveries | " +
+			"started | lost or twice | session checks failed | streams reopened | works again after | slowest call |\n",
 	)
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range t.rows {

@@ -100,7 +100,7 @@ func startLoad(w *world) *load {
 	return l
 }
 
-// every runs work at a steady rate, each piece by itself, at most 64 at once: beyond that the
+// every runs work at a steady rate, each piece by itself, at most 64 concurrently: beyond that the
 // rate drops, as it does where people wait.
 func (l *load) every(ctx context.Context, interval time.Duration, work func()) {
 	l.senders.Go(func() {
@@ -332,8 +332,14 @@ func (l *load) explain() {
 		for id, at := range p.wanted {
 			if p.got[id] == 0 {
 				l.w.t.Logf(
-					"page %d (client %s, last event %s) never got the result of request %s, execution %s, accepted at %s",
-					i, p.client, p.lastID, id, p.executions[id], at.UTC().Format(time.RFC3339Nano),
+					"page %d (client %s, last event %s) never got the result of request %s, execution %s, "+
+						"accepted at %s",
+					i,
+					p.client,
+					p.lastID,
+					id,
+					p.executions[id],
+					at.UTC().Format(time.RFC3339Nano),
 				)
 				a, err := stack.Try(
 					l.w.t, http.MethodGet, l.w.sandbox.address(8082)+"/sandbox/executions/"+p.executions[id], nil,

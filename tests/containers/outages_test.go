@@ -47,9 +47,9 @@ func TestTokensOfAnIssuerWhoseClockIsWrong(t *testing.T) {
 	}
 }
 
-// An auth that starts while the issuer is away: nobody can log in, and is told to try again; who is
+// An auth that starts while the issuer is unavailable: nobody can log in, and is told to try again; who is
 // logged in works on; when the issuer is there, so are logins, with nobody restarting anything.
-func TestAuthStartsWhileTheIssuerIsAway(t *testing.T) {
+func TestAuthStartsWhileTheIssuerIsUnavailable(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{issuer: true, of: map[string]map[string]string{"auth": {"AUTH_JWKS_COOLDOWN_SECS": "1"}}})
 	session := w.login("demo@example.com")

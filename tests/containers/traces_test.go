@@ -191,9 +191,12 @@ func TestTracesInJaeger(t *testing.T) {
 	)
 	tr := w.trace(t, loginTrace, func(tr *trace) bool { return tr.has(back...) })
 	tr.whole(secrets...)
-	door := tr.must(toAuth[0])
-	for key, want := range map[string]string{"span.kind": "server", "http.request.method": "POST", "http.route": "/api/auth/login", "http.response.status_code": "200", "url.path": "/api/auth/login"} {
-		if got := door.tag(key); got != want {
+	entry := tr.must(toAuth[0])
+	for key, want := range map[string]string{
+		"span.kind": "server", "http.request.method": "POST", "http.route": "/api/auth/login",
+		"http.response.status_code": "200", "url.path": "/api/auth/login",
+	} {
+		if got := entry.tag(key); got != want {
 			t.Errorf("login: %s is %q, want %q", key, got, want)
 		}
 	}

@@ -33,7 +33,9 @@ import (
 func TestMain(m *testing.M) {
 	// Ryuk is an image that would have to be pulled; every container here ends with its test. And
 	// containers are reached over loopback, whatever the library takes this machine for.
-	for name, value := range map[string]string{"TESTCONTAINERS_RYUK_DISABLED": "true", "TESTCONTAINERS_HOST_OVERRIDE": "127.0.0.1"} {
+	for name, value := range map[string]string{
+		"TESTCONTAINERS_RYUK_DISABLED": "true", "TESTCONTAINERS_HOST_OVERRIDE": "127.0.0.1",
+	} {
 		if os.Getenv(name) == "" {
 			_ = os.Setenv(name, value)
 		}
@@ -55,7 +57,8 @@ func docker(t *testing.T) *client.Client {
 	}
 	if err != nil {
 		t.Fatal(
-			"Docker does not answer: start it, or install it (Debian: apt-get install docker.io; others: https://docs.docker.com/engine/install/)",
+			"Docker does not answer: start it, or install it (Debian: apt-get install docker.io; others: " +
+				"https://docs.docker.com/engine/install/)",
 		)
 	}
 	t.Cleanup(func() { _ = c.Close() })
@@ -179,7 +182,7 @@ func start(t *testing.T, s setup) *world {
 			"GATEWAY_CONSOLE_ISSUER":  issuerURL,
 		},
 	}
-	// What a service keeps open while it starts is its own affair: all start at once.
+	// What a service keeps open while it starts is its own affair: all start concurrently.
 	var wg sync.WaitGroup
 	for _, name := range services {
 		w.service[name] = make([]*node, s.replicas)

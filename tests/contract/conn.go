@@ -110,9 +110,9 @@ func openSocket(tb testing.TB, base string, m message) *conn {
 		}
 		header.Set(h[0], h[1])
 	}
-	socket, resp, err := websocket.Dial(
+	socket, resp, err := websocket.Dial( //nolint:bodyclose // the library closes it
 		ctx, base+path, &websocket.DialOptions{HTTPHeader: header, Subprotocols: protocols},
-	) //nolint:bodyclose // the library closes it
+	)
 	if err != nil {
 		c.cancel()
 		if resp != nil {

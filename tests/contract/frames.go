@@ -81,7 +81,9 @@ func (r *runner) document(s Step, c *conn, f Frame) {
 func (r *runner) frame(want, got Frame) error {
 	bound := maps.Clone(r.vars.Bound)
 	try := Matcher{Bound: bound}
-	for _, part := range []struct{ name, want, got string }{{"event", want.Event, got.Event}, {"id", want.ID, got.ID}, {"end", want.End, got.End}} {
+	for _, part := range []struct{ name, want, got string }{
+		{"event", want.Event, got.Event}, {"id", want.ID, got.ID}, {"end", want.End, got.End},
+	} {
 		if err := try.Text(r.expand(part.want, ""), part.got); err != nil {
 			return fmt.Errorf("%s of the frame: %w (%s)", part.name, err, short(got.Event+" "+got.Data))
 		}
@@ -145,7 +147,7 @@ func (r *runner) eventually(what string, condition func() bool) {
 	defer tick.Stop()
 	for !condition() {
 		if time.Now().After(deadline) {
-			r.tb.Fatalf("waited %s in vain: %s\n(%s)", patience, what, r.c.Rule)
+			r.tb.Fatalf("waited %s for: %s\n(%s)", patience, what, r.c.Rule)
 		}
 		<-tick.C
 	}

@@ -121,7 +121,11 @@ func TestFault08IdentityIsOursAndTheTokenStaysHere(t *testing.T) {
 			t.Errorf("the session token arrived: %s", arrived)
 		}
 		before = len(w.NoETL.Calls(0))
-		for _, path := range []string{"/noetl/internal/ingress/orders", "/noetl//internal/ingress/orders", "/noetl/INTERNAL/ingress/orders", "/noetl/%69nternal/ingress/orders", "/noetl/x/..%2finternal/ingress/orders", "/noetl/%252e%252e/api/internal/ingress/orders"} {
+		for _, path := range []string{
+			"/noetl/internal/ingress/orders", "/noetl//internal/ingress/orders", "/noetl/INTERNAL/ingress/orders",
+			"/noetl/%69nternal/ingress/orders", "/noetl/x/..%2finternal/ingress/orders",
+			"/noetl/%252e%252e/api/internal/ingress/orders",
+		} {
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.Public[0], nil)
 			if err != nil {
 				t.Fatal(err)
@@ -148,7 +152,10 @@ func TestFault08IdentityIsOursAndTheTokenStaysHere(t *testing.T) {
 // 9. Callback routes are public and unauthenticated.
 func TestFault09CallbackRoutesAreNotPublic(t *testing.T) {
 	both(t, func(t *testing.T, w *contract.World) { //nolint:thelper // a test, run twice
-		for _, path := range []string{"/api/internal/callback", "/api/internal/callback/async", "/api/internal/progress", "/noetl/internal/callback"} {
+		for _, path := range []string{
+			"/api/internal/callback", "/api/internal/callback/async", "/api/internal/progress",
+			"/noetl/internal/callback",
+		} {
 			for _, base := range w.Public {
 				if got := code(
 					t,
@@ -161,7 +168,9 @@ func TestFault09CallbackRoutesAreNotPublic(t *testing.T) {
 			}
 		}
 		for _, base := range w.Internal {
-			for _, path := range []string{"/api/internal/callback", "/api/internal/callback/async", "/api/internal/progress"} {
+			for _, path := range []string{
+				"/api/internal/callback", "/api/internal/callback/async", "/api/internal/progress",
+			} {
 				if got := code(t, http.MethodPost, base+path, `{"request_id":"x"}`); got != http.StatusUnauthorized {
 					t.Errorf("internal %s without the token: %d", path, got)
 				}
@@ -181,12 +190,13 @@ func TestFault09CallbackRoutesAreNotPublic(t *testing.T) {
 // 11. A verified webhook is lost if NoETL is down and the sender does not retry; duplicates run
 // twice. (What is verified while NoETL is down is refused with 502 for now, so that it is not
 // taken as accepted; the sender's retry is dispatched.)
-func TestFault11ADeliveryRunsOnceAndIsNotAcceptedInVain(t *testing.T) {
+func TestFault11ADeliveryRunsOnceAndIsNotAcceptedForNothing(t *testing.T) {
 	both(t, func(t *testing.T, w *contract.World) { //nolint:thelper // a test, run twice
 		w.NoETL.Answer(http.MethodGet, "/api/internal/ingress/fault11", func(rw http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(
 				rw,
-				`{"listener":"fault11","catalog_path":"p/fault11","source":"webhook","verify":{"type":"hmac_sha256","secret":"s"},"dispatch":{"playbook":"p/fault11"}}`,
+				`{"listener":"fault11","catalog_path":"p/fault11","source":"webhook",`+
+					`"verify":{"type":"hmac_sha256","secret":"s"},"dispatch":{"playbook":"p/fault11"}}`,
 			)
 		})
 		var down atomic.Bool

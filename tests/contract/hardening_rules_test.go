@@ -23,7 +23,9 @@ func TestEveryAnswerHasTheHeadersOfAPage(t *testing.T) {
 			t.Helper()
 			a := stack.Do(t, method, target, body, headers...)
 			policy := a.Header.Get("Content-Security-Policy")
-			for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY"} {
+			for name, want := range map[string]string{
+				"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY",
+			} {
 				if got := a.Header.Values(name); !slices.Equal(got, []string{want}) {
 					t.Errorf("%s %s: %d %s %q", method, target, a.Code, name, got)
 				}

@@ -199,10 +199,10 @@ func TestFault10WebSocketsPass(t *testing.T) {
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		c, _, err := websocket.Dial(
+		c, _, err := websocket.Dial( //nolint:bodyclose // the library closes it
 			ctx, w.Public[0]+"/noetl/echo/talk",
 			&websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + w.Login(t, "session")}}},
-		) //nolint:bodyclose // the library closes it
+		)
 		if err != nil {
 			t.Fatal(err)
 		}

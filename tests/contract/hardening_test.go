@@ -52,8 +52,10 @@ func putSession(tb testing.TB, w *contract.World, token string, until time.Time)
 			tb.Context(),
 			token,
 			fmt.Sprintf(
-				`{"session_token":%q,"user_id":77,"email":"kv@example.com","display_name":"KV","expires_at":%q,"is_active":true,"roles":["user"]}`,
-				token, until.UTC().Format(time.RFC3339Nano),
+				`{"session_token":%q,"user_id":77,"email":"kv@example.com","display_name":"KV","expires_at":%q,`+
+					`"is_active":true,"roles":["user"]}`,
+				token,
+				until.UTC().Format(time.RFC3339Nano),
 			),
 		)
 	}
@@ -77,8 +79,11 @@ const local = "AUTH_BACKEND=local"
 func TestFault01UnsignedTokensDoNotLogIn(t *testing.T) {
 	both(t, func(t *testing.T, w *contract.World) { //nolint:thelper // a test, run twice
 		claims := fmt.Sprintf(
-			`{"iss":%q,"aud":"noetl-console","sub":"sandbox|1002","email":"admin@example.com","email_verified":true,"iat":%d,"exp":%d}`,
-			w.Issuer, time.Now().Unix(), time.Now().Add(time.Hour).Unix(),
+			`{"iss":%q,"aud":"noetl-console","sub":"sandbox|1002","email":"admin@example.com",`+
+				`"email_verified":true,"iat":%d,"exp":%d}`,
+			w.Issuer,
+			time.Now().Unix(),
+			time.Now().Add(time.Hour).Unix(),
 		)
 		own, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
@@ -196,7 +201,7 @@ func TestFault03NobodyUsesAnotherUsersClient(t *testing.T) {
 		}
 		check("while it is connected")
 		stream.Close()
-		check("while it is away")
+		check("while it is down")
 		again := testkit.OpenEvents(t, other(w.Public), owner, url.Values{"client_id": {client}})
 		if got := again.ClientID(t); got != client {
 			t.Errorf("its owner got %s", got)
@@ -206,7 +211,7 @@ func TestFault03NobodyUsesAnotherUsersClient(t *testing.T) {
 
 // 4. A result for a disconnected client is answered "queued" and dropped; a restart loses every
 // event in the gap.
-func TestFault04NothingIsLostWhileClientsOrReplicasAreAway(t *testing.T) {
+func TestFault04NothingIsLostWhileClientsOrReplicasAreGone(t *testing.T) {
 	t.Parallel()
 	s := stack.StartSplit(t, "LOG_LEVEL=warn")
 	public := s.Edge[0].Ready.Public

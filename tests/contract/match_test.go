@@ -91,7 +91,10 @@ func TestCapturesAreBound(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"id": "7d3f6f8a-1a51-4a4c-9d64-3a9a3b4b2b11", "n": "582940187123449857", "a": "here", "b": "there", "whole": "w"} {
+	for name, want := range map[string]string{
+		"id": "7d3f6f8a-1a51-4a4c-9d64-3a9a3b4b2b11", "n": "582940187123449857", "a": "here", "b": "there",
+		"whole": "w",
+	} {
 		if m.Bound[name] != want {
 			t.Errorf("%s = %q, want %q", name, m.Bound[name], want)
 		}
@@ -109,7 +112,8 @@ func TestAMismatchSaysWhere(t *testing.T) {
 func TestAFileIsParsed(t *testing.T) {
 	t.Parallel()
 	c, err := contract.Parse(
-		"# A rule,\n# in two lines.\ngiven: settings B=2 A=1\ngiven: stream\nonly: split\n\n--- NoETL answers GET /x\n200\n\n--- reply (soon)\n401\nA: b\n\n{}\n\n--- NoETL is not asked\n",
+		"# A rule,\n# in two lines.\ngiven: settings B=2 A=1\ngiven: stream\nonly: split\n\n--- NoETL answers " +
+			"GET /x\n200\n\n--- reply (soon)\n401\nA: b\n\n{}\n\n--- NoETL is not asked\n",
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +135,10 @@ func TestAFileIsParsed(t *testing.T) {
 			t.Errorf("step %d: %+v, want %+v", i, got, want)
 		}
 	}
-	for _, text := range []string{"", "# rule only\n", "--- request\nGET /\n", "# rule\ngiven: nonsense\n\n--- request\n", "# rule\nonly: nothing\n\n--- request\n", "# rule\n\n--- nonsense\n"} {
+	for _, text := range []string{
+		"", "# rule only\n", "--- request\nGET /\n", "# rule\ngiven: nonsense\n\n--- request\n",
+		"# rule\nonly: nothing\n\n--- request\n", "# rule\n\n--- nonsense\n",
+	} {
 		if _, err := contract.Parse(text); err == nil {
 			t.Errorf("%q was taken", text)
 		}
@@ -179,7 +186,10 @@ func TestTheDocumentsRefuse(t *testing.T) {
 	if err := docs.Frame(`{"jsonrpc":"2.0","method":"ping","params":{}}`, false, nil); err != nil {
 		t.Errorf("a good frame: %v", err)
 	}
-	for _, frame := range []string{`{"jsonrpc":"2.0","method":"pong","params":{}}`, `{"jsonrpc":"2.0","method":"ping","params":{"a":1}}`, `{"jsonrpc":"2.0","id":7,"result":{}}`, `[]`} {
+	for _, frame := range []string{
+		`{"jsonrpc":"2.0","method":"pong","params":{}}`, `{"jsonrpc":"2.0","method":"ping","params":{"a":1}}`,
+		`{"jsonrpc":"2.0","id":7,"result":{}}`, `[]`,
+	} {
 		if err := docs.Frame(frame, false, nil); err == nil {
 			t.Errorf("%s passed", frame)
 		}

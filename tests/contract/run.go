@@ -91,7 +91,9 @@ func (r *runner) begin() {
 		r.open(Step{Verb: "stream", Body: "GET /events\nAuthorization: Bearer ${session}"})
 		r.frames(
 			Step{
-				Body: "event: message\nid: ${word}\n" + `data: {"jsonrpc":"2.0","id":1,"result":{"clientId":"${client=id}",...}}` + "\n\nevent: ping\ndata: {...}",
+				Body: "event: message\nid: ${word}\n" +
+					`data: {"jsonrpc":"2.0","id":1,"result":{"clientId":"${client=id}",...}}` +
+					"\n\nevent: ping\ndata: {...}",
 			},
 		)
 	}
@@ -410,5 +412,6 @@ func (r *runner) ready(s Step) {
 	r.compare(s, r.vars.JSON(r.expand(s.Body, ""), string(line)))
 	var addresses stack.Ready
 	r.compare(s, json.Unmarshal(line, &addresses))
-	r.vars.Bound["public_url"], r.vars.Bound["internal_url"], r.vars.Bound["admin_url"], r.vars.Bound["issuer"] = addresses.Public, addresses.Internal, addresses.Admin, addresses.Issuer
+	r.vars.Bound["public_url"], r.vars.Bound["internal_url"] = addresses.Public, addresses.Internal
+	r.vars.Bound["admin_url"], r.vars.Bound["issuer"] = addresses.Admin, addresses.Issuer
 }

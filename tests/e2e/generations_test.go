@@ -119,7 +119,9 @@ func (r *run) take(t *testing.T, f frame, started stack.Started) {
 func TestTheMainJobOnEveryGeneration(t *testing.T) {
 	t.Parallel()
 	for _, generation := range stack.Generations() {
-		for how, start := range map[string]func(*testing.T, ...string) gateway{"standalone": standalone, "split": split} {
+		for how, start := range map[string]func(*testing.T, ...string) gateway{
+			"standalone": standalone, "split": split,
+		} {
 			for _, lag := range []string{"0", "400"} {
 				if generation == "python" && lag != "0" {
 					continue // its events are published right after they are stored
@@ -198,7 +200,8 @@ func (g gateway) rerun(t *testing.T, generation, session, client string, stream 
 	first := stack.Execute(t, g.near(), session, client, "demo/echo", `{"a":1,"b":1,"big":582940187123449857}`)
 	follow(t, stream, first, 2)
 	body := `{"query":"mutation($v: JSON, $c: String) { rerunExecution(executionId: \"` + first.ExecutionID +
-		`\", variables: $v, clientId: $c) { executionId requestId status } }","variables":{"v":{"b":2},"c":"` + client + `"}}`
+		`\", variables: $v, clientId: $c) { executionId requestId status } }","variables":{"v":{"b":2},"c":"` + client +
+		`"}}`
 	reply := stack.Decode[struct {
 		Data struct{ RerunExecution stack.Started }
 	}](t, stack.Do(t, http.MethodPost, g.far()+"/graphql", body, bearer(session)...))

@@ -46,8 +46,8 @@ func lateAnswer(t *testing.T, s *stack.Split, session string, delay time.Duratio
 	answered := make(chan string, 1)
 	go func() {
 		body, err := json.Marshal(map[string]any{
-			"query": `mutation($c: String, $r: String) { executePlaybook(name: "demo/progress", variables: {step_ms: 150},
-				clientId: $c, requestId: $r) { executionId } }`,
+			"query": `mutation($c: String, $r: String) { executePlaybook(name: "demo/progress",
+				variables: {step_ms: 150}, clientId: $c, requestId: $r) { executionId } }`,
 			"variables": map[string]string{"c": page.client, "r": request},
 		})
 		if err != nil {

@@ -168,7 +168,8 @@ func checkProgressRun(t *testing.T, events []testkit.Event, started stack.Starte
 	if got, want := toJSON(t, progress), `[0.2,0.4,0.6,0.8,1]`; got != want {
 		t.Errorf("progress %s, want %s", got, want)
 	}
-	want := `["step.enter:prepare","step.exit:prepare","step.enter:extract","step.exit:extract","step.enter:transform","step.exit:transform",` +
+	want := `["step.enter:prepare","step.exit:prepare","step.enter:extract","step.exit:extract",` +
+		`"step.enter:transform","step.exit:transform",` +
 		`"step.enter:load","step.exit:load","step.enter:report","step.exit:report","playbook.completed:playbook"]`
 	if got := toJSON(t, states); got != want {
 		t.Errorf("states %s, want %s", got, want)
@@ -187,7 +188,7 @@ func toJSON(t *testing.T, v any) string {
 	return string(b)
 }
 
-// The three ways to ask who somebody is, through the same door.
+// The three ways to ask who somebody is, through the same listener.
 func TestEveryAuthBackendLogsInAndOut(t *testing.T) {
 	t.Parallel()
 	for _, backend := range []string{"playbook", "sync", "local"} {
@@ -279,7 +280,9 @@ func TestNobodyLogsInThroughNoETLDirectly(t *testing.T) {
 		claims := strings.Split(stack.IDToken(t, p.Ready.Issuer, "admin@example.com"), ".")[1]
 		forged := "eyJhbGciOiJub25lIn0." + claims + "."
 		const playbook = "api_integration/auth0/auth0_login"
-		for _, path := range []string{"/noetl/auth/login", "/noetl/%61uth/login", "/noetl/AUTH/login", "/noetl/auth/session/validate"} {
+		for _, path := range []string{
+			"/noetl/auth/login", "/noetl/%61uth/login", "/noetl/AUTH/login", "/noetl/auth/session/validate",
+		} {
 			if answer := stack.Do(
 				t,
 				http.MethodPost,

@@ -18,15 +18,15 @@ func TestPagesOfOtherOriginsOpenStreams(t *testing.T) {
 	s := stack.StartSplit(t, "CORS_ALLOWED_ORIGINS="+listed)
 	session := stack.Login(t, s.Edge[0].Ready.Public, s.Sandbox.Ready.Issuer, "demo@example.com")
 	alone := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+listed)
-	for _, door := range []struct{ name, base, session string }{
+	for _, listener := range []struct{ name, base, session string }{
 		{"through edge-proxy", s.Edge[0].Ready.Public, session},
 		{"straight to event-fanout", s.Fanout[0].Ready.Public, session},
 		{"one process", alone.Ready.Public, stack.Login(t, alone.Ready.Public, alone.Ready.Issuer, "demo@example.com")},
 	} {
 		ticket := stack.Decode[struct {
 			Ticket string `json:"ticket"`
-		}](t, stack.Do(t, http.MethodPost, door.base+"/events/ticket", nil, bearer(door.session)...)).Ticket
-		by, cookie := bearer(door.session), []string{"Cookie", "session_token=" + door.session}
+		}](t, stack.Do(t, http.MethodPost, listener.base+"/events/ticket", nil, bearer(listener.session)...)).Ticket
+		by, cookie := bearer(listener.session), []string{"Cookie", "session_token=" + listener.session}
 		for _, c := range []struct {
 			what, method, path, from string
 			headers                  []string
@@ -37,15 +37,26 @@ func TestPagesOfOtherOriginsOpenStreams(t *testing.T) {
 			{"a stream without a session", http.MethodGet, "/events", listed, nil, 401},
 			{"a ticket", http.MethodPost, "/events/ticket", listed, by, 200},
 			{"a ticket by cookie", http.MethodPost, "/events/ticket", listed, cookie, 200},
-			{"a preflight", http.MethodOptions, "/events/ticket", listed, []string{"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization"}, 204},
+			{
+				"a preflight", http.MethodOptions, "/events/ticket", listed,
+				[]string{"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization"},
+				204,
+			},
 			{"a path that is none", http.MethodGet, "/events/none", listed, by, 404},
 			{"a foreign page with a token", http.MethodGet, "/events", foreign, by, 200},
 			{"a foreign page by cookie", http.MethodGet, "/events", foreign, cookie, 403},
-			{"a foreign page with a ticket, and the cookie", http.MethodGet, "/events?ticket=" + ticket, foreign, cookie, 200},
+			{
+				"a foreign page with a ticket, and the cookie", http.MethodGet, "/events?ticket=" + ticket, foreign,
+				cookie, 200,
+			},
 			{"a foreign page's ticket by cookie", http.MethodPost, "/events/ticket", foreign, cookie, 403},
-			{"a foreign preflight", http.MethodOptions, "/events/ticket", foreign, []string{"Access-Control-Request-Method", "POST"}, 204},
+			{
+				"a foreign preflight", http.MethodOptions, "/events/ticket", foreign,
+				[]string{"Access-Control-Request-Method", "POST"},
+				204,
+			},
 		} {
-			status, header := head(t, c.method, door.base+c.path, append(slices.Clone(c.headers), "Origin", c.from))
+			status, header := head(t, c.method, listener.base+c.path, append(slices.Clone(c.headers), "Origin", c.from))
 			var origins, credentials []string
 			if c.from == listed {
 				origins, credentials = []string{listed}, []string{"true"}
@@ -53,7 +64,7 @@ func TestPagesOfOtherOriginsOpenStreams(t *testing.T) {
 			if status != c.want || !slices.Equal(header.Values("Access-Control-Allow-Origin"), origins) ||
 				!slices.Equal(header.Values("Access-Control-Allow-Credentials"), credentials) ||
 				len(header.Values("Vary")) != 1 {
-				t.Errorf("%s, %s: %d %v", door.name, c.what, status, header)
+				t.Errorf("%s, %s: %d %v", listener.name, c.what, status, header)
 			}
 		}
 	}

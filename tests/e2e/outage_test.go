@@ -38,7 +38,10 @@ func TestNATSKilledAndStartedAgain(t *testing.T) {
 		t.Errorf("cached session during the outage: %d %s", answer.Code, answer.Body)
 	}
 	for what, answer := range map[string]stack.Answer{
-		"login":           stack.Do(t, http.MethodPost, a+"/api/auth/login", `{"auth0_token":"`+stack.IDToken(t, issuer, "admin@example.com")+`"}`),
+		"login": stack.Do(
+			t, http.MethodPost, a+"/api/auth/login",
+			`{"auth0_token":"`+stack.IDToken(t, issuer, "admin@example.com")+`"}`,
+		),
 		"unknown session": stack.Do(t, http.MethodGet, b+"/noetl/executions", nil, bearer("never-seen")...),
 		"stream":          stack.Do(t, http.MethodGet, a+"/events", nil, bearer(session)...),
 	} {

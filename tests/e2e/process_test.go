@@ -75,7 +75,9 @@ func TestASecondInstanceOnTheSameFolderRefuses(t *testing.T) {
 
 func TestABusyPortIsOneClearLine(t *testing.T) {
 	t.Parallel()
-	for _, setting := range []string{"ROUTER_PORT", "GATEWAY_INTERNAL_PORT", "GATEWAY_ADMIN_PORT", "SANDBOX_PORT", "GATEWAY_NATS_PORT"} {
+	for _, setting := range []string{
+		"ROUTER_PORT", "GATEWAY_INTERNAL_PORT", "GATEWAY_ADMIN_PORT", "SANDBOX_PORT", "GATEWAY_NATS_PORT",
+	} {
 		ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed with the test
 		if err != nil {
 			t.Fatal(err)
@@ -126,7 +128,7 @@ func TestEveryBinaryHasItsVerbs(t *testing.T) {
 		}
 	}
 	// The health verb says yes to a running process.
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed immediately
 	if err != nil {
 		t.Fatal(err)
 	}

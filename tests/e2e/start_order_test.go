@@ -186,7 +186,9 @@ func TestEveryStartOrder(t *testing.T) {
 // NoETL's stream has another name from one day to the next.
 func TestARenamedStream(t *testing.T) {
 	t.Parallel()
-	for _, subject := range []string{"noetl.events.step.exit", "noetl.events.t.o.%s.0", "playbooks.executions.%s.events"} {
+	for _, subject := range []string{
+		"noetl.events.step.exit", "noetl.events.t.o.%s.0", "playbooks.executions.%s.events",
+	} {
 		t.Run(subject, func(t *testing.T) {
 			t.Parallel()
 			p := newParts(t, "rust", "")

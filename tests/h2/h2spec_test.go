@@ -182,7 +182,7 @@ func goServer(t *testing.T, p pair) string {
 }
 
 // The gateway is not worse at HTTP/2 than the server it is made of. What that one fails is
-// pinned: UPDATE_GOLDEN=1 writes it anew.
+// pinned: UPDATE_GOLDEN=1 rewrites it.
 func TestH2SpecIsNotWorseThanGo(t *testing.T) {
 	t.Parallel()
 	p := issue(t)
@@ -218,7 +218,7 @@ func TestH2SpecIsNotWorseThanGo(t *testing.T) {
 		}
 	} else if !slices.Equal(failed["Go"], pinned) {
 		t.Errorf(
-			"what Go's own server fails has changed; UPDATE_GOLDEN=1 pins it anew.\nnow: %q\nbefore: %q",
+			"what Go's own server fails has changed; UPDATE_GOLDEN=1 pins it again.\nnow: %q\nbefore: %q",
 			failed["Go"], pinned,
 		)
 	}

@@ -122,13 +122,13 @@ type stream struct {
 func (c client) events(t *testing.T, public, session string, query url.Values, headers ...string) *stream {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	resp := c.open(
+	resp := c.open( //nolint:bodyclose // the reader below closes it
 		ctx,
 		t,
 		http.MethodGet,
 		public+"/events?"+query.Encode(),
 		"",
-		append(headers, "Authorization", "Bearer "+session)...) //nolint:bodyclose // the reader below closes it
+		append(headers, "Authorization", "Bearer "+session)...)
 	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
 		t.Fatalf("events: %d %v", resp.StatusCode, resp.Header)
 	}
@@ -200,7 +200,7 @@ func (s *stream) until(t *testing.T, n int) []testkit.Event {
 	}
 }
 
-// One connection carries everything at once; over HTTP/1.1 with TLS the same comes.
+// One connection carries everything concurrently; over HTTP/1.1 with TLS the same comes.
 func TestEverythingWorksOverTLS(t *testing.T) {
 	t.Parallel()
 	cert := issue(t)
@@ -307,10 +307,10 @@ func TestWebSocketsWorkOverTLS(t *testing.T) {
 	session := c.login(t, p)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	ws, _, err := websocket.Dial(
+	ws, _, err := websocket.Dial( //nolint:bodyclose // the library closes it
 		ctx,
 		strings.Replace(p.Ready.Public, "https://", "wss://", 1)+"/ws",
-		&websocket.DialOptions{ //nolint:bodyclose // the library closes it
+		&websocket.DialOptions{
 			HTTPClient: c.Client, HTTPHeader: http.Header{"Authorization": {"Bearer " + session}},
 		},
 	)
@@ -384,11 +384,11 @@ func TestARenewedCertificateIsServed(t *testing.T) {
 
 // serialOf makes a handshake and returns the serial number of the certificate.
 func serialOf(base string, roots *x509.CertPool) (*big.Int, error) {
-	c, err := tls.Dial(
+	c, err := tls.Dial( //nolint:noctx // loopback
 		"tcp",
 		strings.TrimPrefix(base, "https://"),
 		&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}},
-	) //nolint:noctx // loopback
+	)
 	if err != nil {
 		return nil, err
 	}

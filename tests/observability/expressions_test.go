@@ -89,7 +89,9 @@ func parse(text string) (selectors []selector, labels []string, err error) {
 			space()
 			call := strings.HasPrefix(rest, "(")
 			switch {
-			case call && slices.Contains([]string{"by", "without", "on", "ignoring", "group_left", "group_right"}, name):
+			case call && slices.Contains(
+				[]string{"by", "without", "on", "ignoring", "group_left", "group_right"}, name,
+			):
 				list := take(parens)
 				if list == "" {
 					return nil, nil, fmt.Errorf("a list of labels does not end: %s", rest)
@@ -141,7 +143,8 @@ var target = []string{"job", "instance"}
 
 // kinds are the outcomes of operations (ADR 0008). Not every failure can be had in a test.
 var kinds = strings.Fields(
-	"ok internal invalid unauthenticated denied not_found conflict too_large unsupported rate_limited bad_gateway unavailable timeout canceled",
+	"ok internal invalid unauthenticated denied not_found conflict too_large unsupported rate_limited " +
+		"bad_gateway unavailable timeout canceled",
 )
 
 // problems says what an expression asks for that all does not have.
@@ -236,7 +239,7 @@ func (s selector) takes(labels map[string]string) bool {
 }
 
 // alternatives takes a|b and x(a|b)y apart, so that none of them can be wrong unnoticed. The job
-// is not taken apart: nobody has split jobs and the one of the single process at once.
+// is not taken apart: nobody has split jobs and the one of the single process together.
 func alternatives(m matcher) []matcher {
 	if m.op != "=~" || m.label == "job" {
 		return []matcher{m}
@@ -420,19 +423,21 @@ noetl_gateway_operation_seconds_count{operation="a.one",outcome="ok"} 1
 		`label_replace(absent(calls_total), "service", "no_such_metric", "", "")`:                            "",
 		`rate(noetl_gateway_operation_seconds_count{outcome=~"timeout|internal"}[$__rate_interval])`:         "",
 		`histogram_quantile(0.9, sum by (operation, le) (rate(noetl_gateway_operation_seconds_bucket[5m])))`: "",
-		`sum(rate(call_total[5m]))`:                                  "there is no metric call_total",
-		`calls_total / on (job) missing`:                             "there is no metric missing",
-		`calls_total{kind="x"}`:                                      "calls_total has no label kind",
-		`calls_total{limit="z"}`:                                     "calls_total has no limit that is z",
-		`calls_total{limit!="z"}`:                                    "calls_total has no limit that is z",
-		`calls_total{limit!~"x|z"}`:                                  "calls_total has no limit that is z",
-		`calls_total{operation=~"a.(one|three)"}`:                    "calls_total has no operation that is a.three",
-		`calls_total{operation="a.one", limit="y"}`:                  "no series of calls_total passes all of its matchers",
-		`calls_total{job="ingress"}`:                                 "calls_total has no job that is ingress",
-		`noetl_gateway_operation_seconds_count{outcome="no_answer"}`: "noetl_gateway_operation_seconds_count has no outcome that is no_answer",
-		`sum by (service) (calls_total)`:                             "nothing in it has the label service",
-		`calls_total{limit="x"`:                                      `matchers do not end: {limit="x"`,
-		`{limit="x"}`:                                                `a selector without a name: {limit="x"}`,
+		`sum(rate(call_total[5m]))`:               "there is no metric call_total",
+		`calls_total / on (job) missing`:          "there is no metric missing",
+		`calls_total{kind="x"}`:                   "calls_total has no label kind",
+		`calls_total{limit="z"}`:                  "calls_total has no limit that is z",
+		`calls_total{limit!="z"}`:                 "calls_total has no limit that is z",
+		`calls_total{limit!~"x|z"}`:               "calls_total has no limit that is z",
+		`calls_total{operation=~"a.(one|three)"}`: "calls_total has no operation that is a.three",
+		`calls_total{operation="a.one", limit="y"}`: "no series of calls_total passes all of " +
+			"its matchers",
+		`calls_total{job="ingress"}`: "calls_total has no job that is ingress",
+		`noetl_gateway_operation_seconds_count{outcome="no_answer"}`: "noetl_gateway_operation_seconds_count has " +
+			"no outcome that is no_answer",
+		`sum by (service) (calls_total)`: "nothing in it has the label service",
+		`calls_total{limit="x"`:          `matchers do not end: {limit="x"`,
+		`{limit="x"}`:                    `a selector without a name: {limit="x"}`,
 		`histogram_quantile(0.9, rate(noetl_gateway_operation_seconds_bucket[5m]))`: "",
 	} {
 		if got := strings.Join(problems(text, all), "; "); got != want {
@@ -461,7 +466,8 @@ checks{check="two",critical="false"} 1
 		`calls_total{job="x",reason="refused"}`:                             "calls_total has no label reason",
 		`call_total{job="x"}`:                                               "there is no metric call_total",
 		`checks{check="two",critical="false"}`:                              "",
-		`checks{check="one",critical="false"}`:                              "no series of checks passes all of its matchers",
+		`checks{check="one",critical="false"}`: "no series of checks passes all of " +
+			"its matchers",
 	} {
 		if got := strings.Join(inventions(series, all), "; "); got != want {
 			t.Errorf("%s\n  got  %s\n  want %s", series, got, want)
@@ -476,7 +482,8 @@ func TestADashboardThatAsksForWhatIsNotThereIsTold(t *testing.T) {
 		t,
 		"made-up.json",
 		[]byte(
-			`{"uid":"made-up","panels":[{"title":"Good","targets":[{"expr":"up"}]},{"title":"Bad","targets":[{"expr":"sum(up) + invented_total"}]}],
+			`{"uid":"made-up","panels":[{"title":"Good","targets":[{"expr":"up"}]},
+			{"title":"Bad","targets":[{"expr":"sum(up) + invented_total"}]}],
 		"templating":{"list":[{"name":"service","type":"query","definition":"label_values(up, service)"}]}}`,
 		),
 	)

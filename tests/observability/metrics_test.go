@@ -33,7 +33,9 @@ func TestDashboardsAndAlertsAskForWhatIsExported(t *testing.T) {
 		}
 		holds(t, files, func() (all samples) {
 			for i := range stack.Replicas {
-				for job, p := range map[string]*stack.Proc{"auth": s.Auth[i], "edge-proxy": s.Edge[i], "event-fanout": s.Fanout[i], "ingress": s.Ingress[i]} {
+				for job, p := range map[string]*stack.Proc{
+					"auth": s.Auth[i], "edge-proxy": s.Edge[i], "event-fanout": s.Fanout[i], "ingress": s.Ingress[i],
+				} {
 					all = append(all, scrape(t, job, p)...)
 				}
 			}
@@ -190,11 +192,11 @@ func overWebSocket(t *testing.T, public, session string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	c, _, err := websocket.Dial(
+	c, _, err := websocket.Dial( //nolint:bodyclose // the library takes it over
 		ctx,
 		strings.Replace(public, "http://", "ws://", 1)+"/ws",
 		&websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + session}}},
-	) //nolint:bodyclose // the library takes it over
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +222,8 @@ func overWebSocket(t *testing.T, public, session string) {
 	say("91", "initialize", "{}")
 	run := stack.Decode[struct {
 		Result struct{ ExecutionID string } `json:"result"`
-	}](t, stack.Answer{Body: say("92", "playbook/execute", `{"name":"demo/slow","variables":{"seconds":30}}`)}).Result.ExecutionID
+	}](t, stack.Answer{Body: say("92", "playbook/execute",
+		`{"name":"demo/slow","variables":{"seconds":30}}`)}).Result.ExecutionID
 	if run == "" {
 		t.Fatal("nothing was executed over the WebSocket")
 	}

@@ -97,8 +97,10 @@ func allowed(t *testing.T, c *nats.Conn, do func()) bool {
 		t.Fatal(err)
 	}
 	after := c.LastError()
-	return after == before ||
-		!errors.Is(after, nats.ErrPermissionViolation) //nolint:errorlint // each violation is an error of its own
+	if after == before { //nolint:errorlint // each violation is an error of its own
+		return true
+	}
+	return !errors.Is(after, nats.ErrPermissionViolation)
 }
 
 func TestEachUserMayDoItsOwnAndNothingElse(t *testing.T) {
@@ -132,8 +134,13 @@ func TestEachUserMayDoItsOwnAndNothingElse(t *testing.T) {
 				publish := func(what, subject string, want bool) {
 					t.Helper()
 					check(
-						what+" "+stream, want,
-						func() { _ = c.PublishMsg(&nats.Msg{Subject: subject, Reply: "_INBOX_GATEWAY.gateway-" + user + ".x"}) },
+						what+" "+stream,
+						want,
+						func() {
+							_ = c.PublishMsg(
+								&nats.Msg{Subject: subject, Reply: "_INBOX_GATEWAY.gateway-" + user + ".x"},
+							)
+						},
 					)
 				}
 				if bucket, ok := strings.CutPrefix(stream, "KV_"); ok {
@@ -174,7 +181,9 @@ func TestIngressCannotReadSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	patience := map[bool]time.Duration{true: 10 * time.Second, false: 2 * time.Second} // a refusal is silence
-	for user, reads := range map[string]bool{"auth": true, "ingress": false, "edge-proxy": false, "event-fanout": false} {
+	for user, reads := range map[string]bool{
+		"auth": true, "ingress": false, "edge-proxy": false, "event-fanout": false,
+	} {
 		js, err := jetstream.New(n.Dial(t, user))
 		if err != nil {
 			t.Fatal(err)
@@ -214,7 +223,8 @@ func TestIngressCannotReadSessions(t *testing.T) {
 	if _, err := js.CreateStream(ctx, spy); err != nil {
 		t.Fatalf("ingress may make its stream, whatever it is for: %v", err)
 	}
-	consumer := `{"stream_name":"KV_sessions","config":{"name":"spy","deliver_subject":"_INBOX_GATEWAY.gateway-ingress.spy","deliver_policy":"all","ack_policy":"none"}}`
+	consumer := `{"stream_name":"KV_sessions","config":{"name":"spy",` +
+		`"deliver_subject":"_INBOX_GATEWAY.gateway-ingress.spy","deliver_policy":"all","ack_policy":"none"}}`
 	if _, err := js.Publish(ctx, "$KV.gateway_ingress_claims.x", []byte(consumer)); err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +301,7 @@ func TestNobodyComesInWithoutAPassword(t *testing.T) {
 }
 
 // A service that is told nothing of its rights says what is wrong and does not give up: the operator
-// mends the permissions, not the service.
+// fixes the permissions, not the service.
 func TestAServiceWithTheWrongUserSaysSo(t *testing.T) {
 	t.Parallel()
 	n := stack.StartGuardedNATS(t)

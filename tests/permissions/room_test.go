@@ -181,7 +181,8 @@ func TestSizesBeyondTheAccountAreNamedAtStart(t *testing.T) {
 	go func() { ended <- natskit.TellRoom(ctx, nc, js, 1<<40, "GATEWAY_STORE_MAX_BYTES", logger) }()
 	select {
 	case text := <-said:
-		if want := "account_bytes=805306368 configured_bytes=1099511627776 settings=GATEWAY_STORE_MAX_BYTES"; text != want {
+		if want := "account_bytes=805306368 configured_bytes=1099511627776 " +
+			"settings=GATEWAY_STORE_MAX_BYTES"; text != want {
 			t.Errorf("the log says %s, want %s", text, want)
 		}
 	case <-time.After(10 * time.Second):

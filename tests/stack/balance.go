@@ -22,7 +22,7 @@ func balance(tb testing.TB, targets ...string) string {
 	dial := func() net.Conn {
 		for range targets {
 			target := strings.TrimPrefix(targets[turn.Add(1)%uint64(len(targets))], "http://")
-			if c, err := net.Dial("tcp", target); err == nil { //nolint:noctx // loopback: at once or never
+			if c, err := net.Dial("tcp", target); err == nil { //nolint:noctx // loopback: immediately or never
 				return c
 			}
 		}

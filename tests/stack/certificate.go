@@ -44,7 +44,10 @@ func Certificate(tb testing.TB) (settings []string, roots *x509.CertPool) {
 	for _, f := range []struct {
 		setting, name, kind string
 		bytes               []byte
-	}{{"GATEWAY_TLS_CERT_FILE", "cert.pem", "CERTIFICATE", der}, {"GATEWAY_TLS_KEY_FILE", "key.pem", "PRIVATE KEY", pkcs8}} {
+	}{
+		{"GATEWAY_TLS_CERT_FILE", "cert.pem", "CERTIFICATE", der},
+		{"GATEWAY_TLS_KEY_FILE", "key.pem", "PRIVATE KEY", pkcs8},
+	} {
 		path := filepath.Join(dir, f.name)
 		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: f.kind, Bytes: f.bytes}), 0o600); err != nil {
 			tb.Fatal(err)

@@ -128,6 +128,7 @@ func ExecuteBody(client, name, variables string) string {
 	if client != "" {
 		id = `"` + client + `"`
 	}
-	return `{"query":"mutation Run($name:String!,$variables:JSON,$clientId:String){executePlaybook(name:$name,variables:$variables,clientId:$clientId){id executionId requestId name status textOutput}}",` +
+	return `{"query":"mutation Run($name:String!,$variables:JSON,$clientId:String){executePlaybook(name:$name,` +
+		`variables:$variables,clientId:$clientId){id executionId requestId name status textOutput}}",` +
 		`"variables":{"name":"` + name + `","variables":` + variables + `,"clientId":` + id + `}}`
 }

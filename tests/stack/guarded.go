@@ -26,7 +26,10 @@ func StartGuardedNATS(tb testing.TB) *NATS {
 	text := fmt.Sprintf(
 		"listen: 127.0.0.1:%d\njetstream { store_dir: %q }\ninclude accounts.conf\n", port, tb.TempDir(),
 	)
-	for name, content := range map[string]string{config: text, filepath.Join(filepath.Dir(config), "accounts.conf"): read(tb, "deployments/nats/accounts.conf")} {
+	for name, content := range map[string]string{
+		config: text,
+		filepath.Join(filepath.Dir(config), "accounts.conf"): read(tb, "deployments/nats/accounts.conf"),
+	} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			tb.Fatal(err)
 		}

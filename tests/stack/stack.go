@@ -132,7 +132,7 @@ func (p *Proc) FirstLine(tb testing.TB) []byte {
 	}
 }
 
-// Kill ends the process at once, as kill -9 does.
+// Kill ends the process immediately, as kill -9 does.
 func (p *Proc) Kill() {
 	_ = p.cmd.Process.Kill() // it may have ended
 	<-p.exited
@@ -238,7 +238,7 @@ func FreePort(tb testing.TB) string {
 // between, so two tests could in theory pick the same; the kernel hands them out in turn.
 func freePort(tb testing.TB) int {
 	tb.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed immediately
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -37,7 +37,9 @@ type chart struct {
 
 func (c *chart) run(args ...string) ([]byte, error) {
 	var stderr bytes.Buffer
-	cmd := exec.Command(c.helm, append([]string{"template", "gateway", c.path, "--namespace", "noetl", "--kube-version", "1.34.0"}, args...)...)
+	cmd := exec.Command(
+		c.helm,
+		append([]string{"template", "gateway", c.path, "--namespace", "noetl", "--kube-version", "1.34.0"}, args...)...)
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -102,7 +104,10 @@ func assert(args []string) error {
 			return err
 		}
 		c.say(set+": pods are confined, probed, and drained before they go", r.pods()...)
-		c.say(set+": each service has a ServiceAccount, PodDisruptionBudget, NetworkPolicy and, where wanted, HPA of its own", r.own()...)
+		c.say(
+			set+": each service has a ServiceAccount, PodDisruptionBudget, NetworkPolicy and, where wanted, HPA "+
+				"of its own",
+			r.own()...)
 		c.say(set+": Services, monitors and neighbours' URLs lead to ports of pods that exist", r.ports()...)
 		c.say(set+": secrets come by reference only", r.noSecrets()...)
 		c.say(set+": every setting is one that the service has", r.settings()...)
@@ -122,22 +127,32 @@ func assert(args []string) error {
 	return nil
 }
 
-// settings reads from the services' READMEs which settings each has (a test there keeps them equal to the code), and
-// from the code which are secrets.
+// settings reads from the services' READMEs and from the page of shared settings which settings each has (tests keep
+// them equal to the code), and from the code which are secrets.
 func (c *chart) settings() error {
 	c.known = map[string][]string{}
-	row := regexp.MustCompile("(?m)^\\| (`[A-Z0-9_]+`(?:, `[A-Z0-9_]+`)*) \\| `[a-z0-9_.]+`(?:, `[a-z0-9_.]+`)* \\|")
+	row := regexp.MustCompile("(?m)^\\| (`[A-Z0-9_]+`(?:, `[A-Z0-9_]+`)*) \\| `[a-z0-9_.]+`(?:, `[a-z0-9_.]+`)* \\|.*$")
 	name := regexp.MustCompile("[A-Z0-9_]+")
+	shared, err := os.ReadFile(filepath.Join(c.repo, "docs", "configuration.md"))
+	if err != nil {
+		return err
+	}
 	for _, service := range services {
-		raw, err := os.ReadFile(filepath.Join(c.repo, "services", service, "README.md"))
+		own, err := os.ReadFile(filepath.Join(c.repo, "services", service, "README.md"))
 		if err != nil {
 			return err
 		}
-		for _, m := range row.FindAllSubmatch(raw, -1) {
+		for _, m := range row.FindAllSubmatch(own, -1) {
 			c.known[service] = append(c.known[service], name.FindAllString(string(m[1]), -1)...)
 		}
+		for _, m := range row.FindAllSubmatch(shared, -1) {
+			cells := strings.Split(strings.TrimSuffix(string(m[0]), " |"), " | ")
+			if slices.Contains(strings.Split(cells[len(cells)-1], ", "), service) {
+				c.known[service] = append(c.known[service], name.FindAllString(string(m[1]), -1)...)
+			}
+		}
 		if len(c.known[service]) < 10 {
-			return fmt.Errorf("services/%s/README.md: the table of settings was not found", service)
+			return fmt.Errorf("services/%s/README.md and docs/configuration.md: no table of settings", service)
 		}
 	}
 	tag := regexp.MustCompile("env:\"([A-Z0-9_,]+)\"[^`]* secret:\"true\"")
@@ -177,7 +192,10 @@ func (c *chart) settings() error {
 	for _, secret := range c.secrets {
 		// NATS_URL may hold credentials; the chart takes it in clear and refuses those.
 		if secret != "NATS_URL" && !slices.Contains(listed, secret) {
-			problems = append(problems, secret+" is a secret in the code, and the chart would take it in clear: noetl-gateway.secretSettings")
+			problems = append(
+				problems,
+				secret+" is a secret in the code, and the chart would take it in clear: noetl-gateway.secretSettings",
+			)
 		}
 	}
 	c.secrets = listed

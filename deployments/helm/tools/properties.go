@@ -13,7 +13,15 @@ import (
 // config returns the settings that a service gets in clear.
 func (r *rendering) config(service string) map[string]string {
 	d, _ := r.deployment(service)
-	return labels(at(r.named("ConfigMap", text(d, "spec", "template", "spec", "containers", 0, "envFrom", 0, "configMapRef", "name")), "data"))
+	return labels(
+		at(
+			r.named(
+				"ConfigMap",
+				text(d, "spec", "template", "spec", "containers", 0, "envFrom", 0, "configMapRef", "name"),
+			),
+			"data",
+		),
+	)
 }
 
 func (r *rendering) pods() (problems []string) {
@@ -29,7 +37,10 @@ func (r *rendering) pods() (problems []string) {
 			continue
 		}
 		want(selects(at(d, "spec", "selector", "matchLabels"), pod), "the selector does not match the pod's labels")
-		want(text(d, "spec", "strategy", "rollingUpdate", "maxUnavailable") == "0", "a rolling update may take a pod before the next is ready")
+		want(
+			text(d, "spec", "strategy", "rollingUpdate", "maxUnavailable") == "0",
+			"a rolling update may take a pod before the next is ready",
+		)
 		spec := at(d, "spec", "template", "spec")
 		want(text(spec, "automountServiceAccountToken") == "false", "a token of the ServiceAccount is mounted")
 		want(text(spec, "enableServiceLinks") == "false", "Kubernetes puts Services into the environment")
@@ -40,11 +51,25 @@ func (r *rendering) pods() (problems []string) {
 		for _, c := range containers {
 			s := at(c, "securityContext")
 			want(text(s, "readOnlyRootFilesystem") == "true", "the root filesystem can be written")
-			want(text(s, "allowPrivilegeEscalation") == "false" && text(s, "runAsNonRoot") == "true", "privileges can be had")
-			want(text(s, "capabilities", "drop") == "[ALL]" && at(s, "capabilities", "add") == nil, "capabilities are kept")
-			want(text(c, "startupProbe", "httpGet", "path") == "/healthz" && text(c, "livenessProbe", "httpGet", "path") == "/healthz", "liveness is not /healthz")
+			want(
+				text(s, "allowPrivilegeEscalation") == "false" && text(s, "runAsNonRoot") == "true",
+				"privileges can be had",
+			)
+			want(
+				text(s, "capabilities", "drop") == "[ALL]" && at(s, "capabilities", "add") == nil,
+				"capabilities are kept",
+			)
+			want(
+				text(c, "startupProbe", "httpGet", "path") == "/healthz" &&
+					text(c, "livenessProbe", "httpGet", "path") == "/healthz",
+				"liveness is not /healthz",
+			)
 			want(text(c, "readinessProbe", "httpGet", "path") == "/readyz", "readiness is not /readyz")
-			want(text(c, "resources", "requests", "cpu") != "" && text(c, "resources", "requests", "memory") != "" && text(c, "resources", "limits", "memory") != "", "no requests or no limit of memory")
+			want(
+				text(c, "resources", "requests", "cpu") != "" && text(c, "resources", "requests", "memory") != "" &&
+					text(c, "resources", "limits", "memory") != "",
+				"no requests or no limit of memory",
+			)
 			want(text(c, "resources", "limits", "cpu") == "", "CPU is limited")
 		}
 		var delay int
@@ -64,16 +89,21 @@ func (r *rendering) own() (problems []string) {
 		for _, o := range r.objects {
 			switch kind := o["kind"]; kind {
 			case "ServiceAccount":
-				if text(o, "metadata", "name") == text(d, "spec", "template", "spec", "serviceAccountName") && text(o, "automountServiceAccountToken") == "false" {
+				if text(o, "metadata", "name") == text(d, "spec", "template", "spec", "serviceAccountName") &&
+					text(o, "automountServiceAccountToken") == "false" {
 					count["ServiceAccount"]++
 				}
 			case "HorizontalPodAutoscaler":
 				if text(o, "spec", "scaleTargetRef", "name") == name {
 					count["HorizontalPodAutoscaler"]++
-					if number(o, "spec", "minReplicas") < 2 || number(o, "spec", "maxReplicas") < number(o, "spec", "minReplicas") || at(o, "spec", "metrics", 0) == nil {
+					if number(o, "spec", "minReplicas") < 2 ||
+						number(o, "spec", "maxReplicas") < number(o, "spec", "minReplicas") ||
+						at(o, "spec", "metrics", 0) == nil {
 						problems = append(problems, service+": the HPA has wrong bounds or no metric")
 					}
-					if service == "event-fanout" && (number(o, "spec", "behavior", "scaleDown", "stabilizationWindowSeconds") < 900 || text(o, "spec", "behavior", "scaleDown", "policies", 0, "type") != "Pods") {
+					if service == "event-fanout" &&
+						(number(o, "spec", "behavior", "scaleDown", "stabilizationWindowSeconds") < 900 ||
+							text(o, "spec", "behavior", "scaleDown", "policies", 0, "type") != "Pods") {
 						problems = append(problems, "event-fanout is scaled down as fast as the others")
 					}
 				}
@@ -90,7 +120,9 @@ func (r *rendering) own() (problems []string) {
 				}
 			}
 		}
-		for _, kind := range []string{"ServiceAccount", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy"} {
+		for _, kind := range []string{
+			"ServiceAccount", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy",
+		} {
 			wanted := 1
 			if fixed && kind == "HorizontalPodAutoscaler" {
 				wanted = 0
@@ -122,11 +154,13 @@ func (r *rendering) noSecrets() (problems []string) {
 		identified := r.config(service)["NATS_CREDS"] != ""
 		for _, e := range list(at(d, "spec", "template", "spec", "containers", 0, "env")) {
 			name := text(e, "name")
-			byReference := text(e, "valueFrom", "secretKeyRef", "name") != "" && text(e, "valueFrom", "secretKeyRef", "key") != ""
+			byReference := text(e, "valueFrom", "secretKeyRef", "name") != "" &&
+				text(e, "valueFrom", "secretKeyRef", "key") != ""
 			if slices.Contains(r.chart.secrets, name) && (!byReference || at(e, "value") != nil) {
 				problems = append(problems, service+": "+name+" is not a reference to a Secret")
 			}
-			identified = identified || name == "NATS_PASSWORD" && byReference && r.config(service)["NATS_USERNAME"] != ""
+			identified = identified ||
+				name == "NATS_PASSWORD" && byReference && r.config(service)["NATS_USERNAME"] != ""
 		}
 		if !identified {
 			problems = append(problems, service+": it has no NATS user")
@@ -148,7 +182,8 @@ func (r *rendering) settings() (problems []string) {
 		own := labels(at(r.merged(), "settings")) // given to all, and taken by those that have them
 		for _, name := range names {
 			_, shared := own[name]
-			if !strings.HasPrefix(name, "OTEL_") && name != "SSL_CERT_FILE" && !shared && !slices.Contains(r.chart.known[service], name) {
+			if !strings.HasPrefix(name, "OTEL_") && name != "SSL_CERT_FILE" && !shared &&
+				!slices.Contains(r.chart.known[service], name) {
 				problems = append(problems, service+" has no setting "+name)
 			}
 		}

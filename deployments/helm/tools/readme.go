@@ -97,7 +97,13 @@ func rows(table *strings.Builder, node *yaml.Node, prefix string) error {
 		if len(preset) > longestDefault {
 			preset = "see `values.yaml`"
 		}
-		fmt.Fprintf(table, "| `%s` | %s | %s |\n", path, strings.ReplaceAll(preset, "|", `\|`), strings.ReplaceAll(text, "|", `\|`))
+		fmt.Fprintf(
+			table,
+			"| `%s` | %s | %s |\n",
+			path,
+			strings.ReplaceAll(preset, "|", `\|`),
+			strings.ReplaceAll(text, "|", `\|`),
+		)
 	}
 	return nil
 }

@@ -37,11 +37,17 @@ func (r *rendering) ports() (problems []string) {
 			}
 		}
 		if len(reached) != 1 || reached[0] != component(s) {
-			problems = append(problems, fmt.Sprintf("Service %s selects the pods of %v", text(s, "metadata", "name"), reached))
+			problems = append(
+				problems,
+				fmt.Sprintf("Service %s selects the pods of %v", text(s, "metadata", "name"), reached),
+			)
 		}
 		for _, p := range list(at(s, "spec", "ports")) {
 			if _, port := r.port(s, at(p, "port")); port == 0 {
-				problems = append(problems, fmt.Sprintf("Service %s: port %v leads nowhere", text(s, "metadata", "name"), at(p, "port")))
+				problems = append(
+					problems,
+					fmt.Sprintf("Service %s: port %v leads nowhere", text(s, "metadata", "name"), at(p, "port")),
+				)
 			}
 		}
 	}
@@ -77,7 +83,10 @@ func (r *rendering) ports() (problems []string) {
 		var number int
 		_, _ = fmt.Sscan(m[2], &number)
 		if name, port := r.port(r.named("Service", m[1]), number); name != u.leadsTo || port != u.port {
-			problems = append(problems, fmt.Sprintf("%s: %s=%s leads to port %d of %q", u.of, u.setting, m[0], port, name))
+			problems = append(
+				problems,
+				fmt.Sprintf("%s: %s=%s leads to port %d of %q", u.of, u.setting, m[0], port, name),
+			)
 		}
 	}
 	return problems
@@ -141,11 +150,11 @@ func (r *rendering) routes() (problems []string) {
 		"/api/auth/login": "edge-proxy", "/api/subscriptions/firestore": "edge-proxy",
 		"/api/internal/callback": "edge-proxy", "/wsx": "edge-proxy", "/ingressed": "edge-proxy",
 		"/metrics": "edge-proxy",
-		"/ws": direct("webSocket", "event-fanout"), "/events": direct("events", "event-fanout"),
+		"/ws":      direct("webSocket", "event-fanout"), "/events": direct("events", "event-fanout"),
 		"/events/ticket": direct("events", "event-fanout"), "/eventsx": "edge-proxy",
 		"/ingress/orders": direct("deliveries", "ingress"),
 	}
-	listeners := map[string]int{"edge-proxy": 8090, "event-fanout": 8092, "ingress": 8093}
+	ports := map[string]int{"edge-proxy": 8090, "event-fanout": 8092, "ingress": 8093}
 	tables := r.table()
 	for name, table := range tables {
 		for path, service := range expected {
@@ -154,8 +163,11 @@ func (r *rendering) routes() (problems []string) {
 				problems = append(problems, name+": "+path+" leads nowhere")
 				continue
 			}
-			if to, port := r.port(r.named("Service", t.service), t.port); to != service || port != listeners[service] {
-				problems = append(problems, fmt.Sprintf("%s: %s leads to port %d of %q, not to %s", name, path, port, to, service))
+			if to, port := r.port(r.named("Service", t.service), t.port); to != service || port != ports[service] {
+				problems = append(
+					problems,
+					fmt.Sprintf("%s: %s leads to port %d of %q, not to %s", name, path, port, to, service),
+				)
 			}
 		}
 	}
@@ -196,13 +208,19 @@ func (r *rendering) routes() (problems []string) {
 					problems = append(problems, service+": a rule opens every port")
 				}
 			}
-			if port, ok := listeners[service]; ok && !open[port] {
+			if port, ok := ports[service]; ok && !open[port] {
 				problems = append(problems, fmt.Sprintf("%s: nobody reaches port %d", service, port))
 			}
-			if workers := len(list(at(r.merged(), "networkPolicy", "workers", "from"))) > 0; service == "event-fanout" && open[8091] != workers {
+			if workers := len(
+				list(at(r.merged(), "networkPolicy", "workers", "from")),
+			) > 0; service == "event-fanout" &&
+				open[8091] != workers {
 				problems = append(problems, "the workers' port is open without workers, or closed to them")
 			}
-			if noetl := slices.ContainsFunc(list(at(o, "spec", "egress")), func(rule any) bool { return number(rule, "ports", 0, "port") == 8082 }); noetl == (service == "event-fanout") {
+			if noetl := slices.ContainsFunc(
+				list(at(o, "spec", "egress")),
+				func(rule any) bool { return number(rule, "ports", 0, "port") == 8082 },
+			); noetl == (service == "event-fanout") {
 				problems = append(problems, service+": it may call NoETL and never does, or the other way round")
 			}
 		}

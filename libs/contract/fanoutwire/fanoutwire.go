@@ -1,5 +1,5 @@
 // Package fanoutwire is what event-fanout says to the other services over NATS: the life of
-// a pending request (DESIGN D5).
+// a pending request (ADR 0005).
 package fanoutwire
 
 // Subjects of event-fanout's NATS operations.

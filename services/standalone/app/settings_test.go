@@ -8,6 +8,11 @@ import (
 
 	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/libs/testkit"
+	auth "github.com/noetl/gateway/services/auth/app"
+	edge "github.com/noetl/gateway/services/edge-proxy/app"
+	fanout "github.com/noetl/gateway/services/event-fanout/app"
+	ingress "github.com/noetl/gateway/services/ingress/app"
+	sandbox "github.com/noetl/gateway/services/sandbox/app"
 	"github.com/noetl/gateway/services/standalone/app"
 )
 
@@ -83,6 +88,15 @@ func TestEveryFileKeyIsKnown(t *testing.T) {
 func TestReadmeHoldsTheSettings(t *testing.T) {
 	t.Parallel()
 	testkit.ReadmeHolds(t, "../README.md", app.OwnSettings())
+}
+
+// What several services read is printed once.
+func TestConfigurationHoldsTheSharedSettings(t *testing.T) {
+	t.Parallel()
+	testkit.SharedSettings(t, "../../../docs/configuration.md", map[string]any{
+		"auth": &auth.Config{}, "edge-proxy": &edge.Config{}, "event-fanout": &fanout.Config{},
+		"ingress": &ingress.Config{}, "sandbox": &sandbox.Config{},
+	})
 }
 
 // The example file must stay one that every service takes.

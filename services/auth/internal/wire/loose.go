@@ -137,7 +137,7 @@ func stringArray(raw []byte) ([]string, bool) {
 
 var errArray = errors.New("not a one-dimensional Postgres array")
 
-// postgresArray reads {a,"b c",NULL} as PostgreSQL writes it (documentation, section 8.15.6).
+// postgresArray reads {a,"b c",NULL} as PostgreSQL writes it (PostgreSQL documentation, section 8.15.6).
 func postgresArray(s string) ([]string, error) {
 	if len(s) < 2 || s[0] != '{' || s[len(s)-1] != '}' {
 		return nil, errArray

@@ -41,7 +41,7 @@ type document struct {
 	NamesIssuer   bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207, section 3
 }
 
-// discover gets an issuer's metadata (section 4).
+// discover gets an issuer's metadata (OpenID Connect Discovery 1.0, section 4).
 func discover(ctx context.Context, client *http.Client, issuer string) (document, error) {
 	var doc document
 	if err := get(ctx, client, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration", &doc); err != nil {

@@ -142,7 +142,7 @@ func (t verified) hasLogoutEvent() bool {
 	return ok
 }
 
-// checkID holds the rules of an ID token (OpenID Connect Core, section 3.1.3.7, 3 to 5).
+// checkID holds the rules of an ID token (OpenID Connect Core, section 3.1.3.7, rules 3 to 5).
 func (t verified) checkID(accepted []string) error {
 	if t.typ() != "" && t.typ() != "jwt" {
 		return errKind
