@@ -110,7 +110,7 @@ func (c *Client) Do(ctx context.Context, service, subject string, data []byte) (
 	if err != nil {
 		f := fault.Of(err)
 		span.SetAttributes(attribute.String("error.type", f.Kind.String()))
-		if fault.Outage(err) {
+		if fault.IsOutage(err) {
 			span.SetStatus(codes.Error, f.Message)
 		}
 		return nil, err

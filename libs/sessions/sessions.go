@@ -311,60 +311,20 @@ func (c *Client) store(key authwire.TokenKey, s *authwire.Session) *entry {
 // Name returns the component's name.
 func (c *Client) Name() string { return "session client" }
 
-// Run follows the revocations until ctx ends. The watch is opened again after a reconnect and
-// then tells all of them, so that what was revoked meanwhile arrives too.
+// Run follows the revocations until ctx ends. What was revoked during an outage arrives after it.
 func (c *Client) Run(ctx context.Context) error {
-	for {
-		if err := c.watch(ctx); err != nil && ctx.Err() == nil {
-			c.tel.Logger.DebugContext(ctx, "revocation watch not running, trying again", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(watchRetry):
-		}
-	}
+	bucket := natskit.NewLazy(c.js.Conn(), func(ctx context.Context) (jetstream.KeyValue, error) {
+		return c.js.KeyValue(ctx, authwire.RevokedBucket)
+	})
+	return natskit.Watch{JS: c.js, Bucket: bucket, Logger: c.tel.Logger, Put: c.revoked}.Run(ctx)
 }
 
-// watchRetry is how long to wait before the watch is opened again; it bounds how late a
-// revocation may be noticed after an outage.
-const watchRetry = 200 * time.Millisecond
-
-func (c *Client) watch(ctx context.Context) error {
-	// The watch itself takes ten seconds and more to notice that the server was away.
-	reconnected := c.js.Conn().StatusChanged(nats.CONNECTED)
-	defer c.js.Conn().RemoveStatusListener(reconnected)
-	kv, err := c.js.KeyValue(ctx, authwire.RevokedBucket)
-	if err != nil {
-		return err
+func (c *Client) revoked(e jetstream.KeyValueEntry) {
+	if user, ok := authwire.ParseUserKey(e.Key()); ok {
+		c.clear(user, e.Created())
+		return
 	}
-	w, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes())
-	if err != nil {
-		return err
-	}
-	// Stopping asks the server to delete the watch's consumer, which takes 5 s when it is away;
-	// nobody need wait for that.
-	defer func() { go func() { _ = w.Stop() }() }()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-reconnected:
-			return nil
-		case e, open := <-w.Updates():
-			if !open {
-				return natskit.Outage(nats.ErrConnectionClosed)
-			}
-			if e == nil {
-				continue
-			}
-			if user, ok := authwire.ParseUserKey(e.Key()); ok {
-				c.clear(user, e.Created())
-				continue
-			}
-			c.revoke(e.Key())
-		}
-	}
+	c.revoke(e.Key())
 }
 
 // Forget refuses a token in this process from now on: whoever ended a session here need not

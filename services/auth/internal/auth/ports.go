@@ -136,7 +136,7 @@ type Opened struct {
 // Backend is the authority on users, sessions and access.
 //
 // Login MUST NOT return a session that it did not record. Validate MUST return ErrNoSession
-// for a token that it does not know and an outage (see fault.Outage) when it cannot tell.
+// for a token that it does not know and an outage (see fault.IsOutage) when it cannot tell.
 // Access MUST return a decision only if the backend gave one, and ErrMalformed for an answer
 // that is none. All MUST return when ctx ends.
 type Backend interface {

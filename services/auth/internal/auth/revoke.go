@@ -91,7 +91,7 @@ func (s *Service) revokeToken(ctx context.Context, t Token, own []authwire.UserK
 	switch {
 	case errors.Is(err, ErrNoSession):
 		return 0, nil
-	case err != nil && (!admin || !fault.Outage(err)): // the wish counts also while nobody can tell
+	case err != nil && (!admin || !fault.IsOutage(err)): // the wish counts also while nobody can tell
 		return 0, err
 	case !admin && !shares(own, session.User.keys()):
 		return 0, errRevokeDenied

@@ -246,10 +246,10 @@ func TestEverythingIsAskedFor(t *testing.T) {
 		}
 	}
 	w.auth.Fail(fault.New(fault.Unavailable, "auth_away", "try again"))
-	if _, err := w.pass(t, w.caller, "GET executions/1", ""); !fault.Outage(err) {
+	if _, err := w.pass(t, w.caller, "GET executions/1", ""); !fault.IsOutage(err) {
 		t.Errorf("an outage of auth: %v", err)
 	}
-	if _, err := list.Show("demo/c"); !fault.Outage(err) {
+	if _, err := list.Show("demo/c"); !fault.IsOutage(err) {
 		t.Errorf("an outage of auth, in a list: %v", err)
 	}
 }

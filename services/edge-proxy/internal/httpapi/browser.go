@@ -107,7 +107,7 @@ func (d *Doors) logout(w http.ResponseWriter, r *http.Request) {
 		_, also := d.Set.Logout.Call(r.Context(), authwire.LogoutRequest{SessionToken: other})
 		if kind, _ := fault.KindOf(
 			err,
-		); (fault.Outage(also) && err == nil) ||
+		); (fault.IsOutage(also) && err == nil) ||
 			(token == "" && kind == fault.Unauthenticated) {
 			err = also
 		}

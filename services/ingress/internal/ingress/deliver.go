@@ -90,7 +90,7 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 		)
 	}
 	if err := s.verify(ctx, listener.Verify, in); err != nil {
-		if !fault.Outage(err) {
+		if !fault.IsOutage(err) {
 			_ = s.Failures.Check(stranger(label, in.Client)) // counted; the next one is refused
 		}
 		return DeliverResponse{}, s.rejected(ctx, label, err)
@@ -213,7 +213,7 @@ const unknownLabel = "unknown"
 func (s *Service) rejected(ctx context.Context, listener string, err error) error {
 	reason := fault.Of(err).Code
 	s.Observer.Rejected(listener, Reason(reason))
-	if !fault.Outage(err) && s.Logger != nil {
+	if !fault.IsOutage(err) && s.Logger != nil {
 		s.Logger.InfoContext(ctx, "audit", "event", "delivery_refused", "account", listener, "reason", reason)
 	}
 	return err

@@ -41,7 +41,7 @@ func RunListenerSource(t *testing.T, newPort func(t *testing.T) (ingress.Listene
 			t.Errorf("absent: %v", err)
 		}
 		behind.Fail(fault.New(fault.Unavailable, "x", "x"))
-		if _, err := port.Listener(t.Context(), "orders"); !fault.Outage(err) {
+		if _, err := port.Listener(t.Context(), "orders"); !fault.IsOutage(err) {
 			t.Errorf("away: %v", err)
 		}
 		behind.Fail(nil)
@@ -87,7 +87,7 @@ func RunDispatcher(t *testing.T, newPort func(t *testing.T) (ingress.Dispatcher,
 		t.Error(diff)
 	}
 	behind.Fail(fault.New(fault.Invalid, "x", "x"))
-	if _, err := port.Execute(t.Context(), want); err == nil || fault.Outage(err) || len(behind.Started()) != 1 {
+	if _, err := port.Execute(t.Context(), want); err == nil || fault.IsOutage(err) || len(behind.Started()) != 1 {
 		t.Errorf("a refusal: %v, %d started", err, len(behind.Started()))
 	}
 }

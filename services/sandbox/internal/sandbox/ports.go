@@ -12,7 +12,7 @@ type EventPublisher interface {
 	// Publish MUST return nil only when the event is stored, or is one that servers of this
 	// generation leave out. It MUST store an event once however often it is published; the event's
 	// ID identifies it. Where a generation has no way to do so it may store an event twice whose
-	// first try failed. A failure that a later try may mend MUST be a fault for which fault.Outage
+	// first try failed. A failure that a later try may mend MUST be a fault for which fault.IsOutage
 	// holds.
 	Publish(ctx context.Context, e Event) error
 }

@@ -57,7 +57,7 @@ func (c *Callbacks) Expect(ctx context.Context, requestID string) (noetlauth.Exp
 		sub, err := c.nc.Subscribe(subject, receive)
 		if err != nil {
 			stop()
-			return noetlauth.Expectation{}, natskit.Outage(err)
+			return noetlauth.Expectation{}, natskit.AsFault(err)
 		}
 		subs = append(subs, sub)
 	}
@@ -65,7 +65,7 @@ func (c *Callbacks) Expect(ctx context.Context, requestID string) (noetlauth.Exp
 	defer cancel()
 	if err := c.nc.FlushWithContext(fctx); err != nil {
 		stop()
-		return noetlauth.Expectation{}, natskit.Outage(err)
+		return noetlauth.Expectation{}, natskit.AsFault(err)
 	}
 	return noetlauth.Expectation{Answers: answers, Stop: stop}, nil
 }

@@ -131,11 +131,11 @@ func (l *Logins) Find(ctx context.Context, q auth.LoginQuery) ([]auth.KnownSessi
 	for len(found) < maxFound {
 		select {
 		case <-ctx.Done():
-			return nil, natskit.Outage(ctx.Err())
+			return nil, natskit.AsFault(ctx.Err())
 		case e, open := <-w.Updates():
 			switch {
 			case !open:
-				return nil, natskit.Outage(errors.New("the watch ended"))
+				return nil, natskit.AsFault(errors.New("the watch ended"))
 			case e == nil: // all that there is
 				return found, nil
 			}

@@ -128,7 +128,7 @@ func TestUserRevocationsOutliveTheOutage(t *testing.T) {
 	if at, err := informed.UserRevoked(t.Context(), other); err != nil || !at.IsZero() {
 		t.Errorf("somebody else: %s, %v", at, err)
 	}
-	if at, err := ignorant.UserRevoked(t.Context(), user); !fault.Outage(err) {
+	if at, err := ignorant.UserRevoked(t.Context(), user); !fault.IsOutage(err) {
 		t.Errorf("who never saw the bucket guesses: %s, %v", at, err)
 	}
 }

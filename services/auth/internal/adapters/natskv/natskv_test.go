@@ -108,7 +108,7 @@ func TestRevocationsOutliveTheOutage(t *testing.T) {
 	if revoked, err := ignorant.Revoked(t.Context(), auth.Token("other").Key()); err == nil {
 		t.Errorf("who never saw the bucket guesses: %t", revoked)
 	}
-	if err := informed.Revoke(t.Context(), auth.Token("other").Key(), authtest.Until()); !fault.Outage(err) {
+	if err := informed.Revoke(t.Context(), auth.Token("other").Key(), authtest.Until()); !fault.IsOutage(err) {
 		t.Errorf("a revocation that is not stored was confirmed: %v", err)
 	}
 }

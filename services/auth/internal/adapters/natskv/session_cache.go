@@ -58,9 +58,7 @@ func (c *SessionCache) Fill(ctx context.Context, t auth.Token, s auth.Session) e
 		auth.Record{Session: s, Active: true},
 		func(ctx context.Context, kv jetstream.KeyValue, value []byte) error {
 			_, err := kv.Create(ctx, string(t), value)
-			if errors.Is(err, jetstream.ErrKeyExists) {
-				return nil
-			}
+			_, err = natskit.Won(err)
 			return err
 		},
 	)
@@ -86,9 +84,7 @@ func (c *SessionCache) Renew(ctx context.Context, t auth.Token, s auth.Session) 
 				}
 				_, err = kv.Update(ctx, string(t), value, entry.Revision())
 			}
-			if natskit.LostRace(err) {
-				return nil
-			}
+			_, err = natskit.Won(err)
 			return err
 		},
 	)

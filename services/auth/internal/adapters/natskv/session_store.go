@@ -72,7 +72,7 @@ func (s *SessionStore) Create(ctx context.Context, t auth.Token, l auth.LocalSes
 		_, err := kv.Create(ctx, key(t), value, jetstream.KeyTTL(lifetime(l.ExpiresAt)))
 		return err
 	})
-	if errors.Is(err, jetstream.ErrKeyExists) {
+	if natskit.LostRace(err) {
 		return fault.New(fault.Conflict, "session_exists", "the session exists already")
 	}
 	return err

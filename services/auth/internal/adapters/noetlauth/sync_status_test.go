@@ -55,7 +55,7 @@ func TestSyncStatusesAreVerdictsOrOutages(t *testing.T) {
 		}
 	}
 	away := noetlauth.NewSync(caller{err: fault.New(fault.NotFound, "noetl_404", "")}, "pg")
-	if _, err := away.Validate(t.Context(), "tok"); !fault.Outage(err) {
+	if _, err := away.Validate(t.Context(), "tok"); !fault.IsOutage(err) {
 		t.Errorf("a missing route answered %v", err)
 	}
 	if _, err := noetlauth.NewSync(caller{body: `{"status":"success"}`}, "pg").

@@ -252,7 +252,7 @@ func TestNoKeysAtAll(t *testing.T) {
 	v := g.verifier(t)
 	token := g.sign(t, "k1", claims())
 	for range 10 {
-		if _, err := v.Verify(t.Context(), token, audience); reason(err) != ingress.JWKSError || !fault.Outage(err) {
+		if _, err := v.Verify(t.Context(), token, audience); reason(err) != ingress.JWKSError || !fault.IsOutage(err) {
 			t.Fatal(err)
 		}
 	}

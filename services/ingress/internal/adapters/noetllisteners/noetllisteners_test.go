@@ -149,7 +149,7 @@ func TestManySendersAskOnce(t *testing.T) {
 func TestAQuestionIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, begin := source(t, &slow{}), time.Now()
-		if _, err := s.Listener(t.Context(), "orders"); !fault.Outage(err) {
+		if _, err := s.Listener(t.Context(), "orders"); !fault.IsOutage(err) {
 			t.Errorf("err = %v", err)
 		}
 		if took := time.Since(begin); took != 5*time.Second {
