@@ -12,12 +12,13 @@ import (
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/noetl"
+	"github.com/noetl/gateway/libs/oidc"
 	"github.com/noetl/gateway/libs/run"
 	libconfig "github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/auth/internal/adapters/natscallback"
 	"github.com/noetl/gateway/services/auth/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/auth/internal/adapters/noetlauth"
-	"github.com/noetl/gateway/services/auth/internal/adapters/oidc"
+	"github.com/noetl/gateway/services/auth/internal/adapters/oidcissuer"
 	"github.com/noetl/gateway/services/auth/internal/adapters/policyfile"
 	"github.com/noetl/gateway/services/auth/internal/adapters/prom"
 	"github.com/noetl/gateway/services/auth/internal/auth"
@@ -79,10 +80,9 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 		return nil, err
 	}
 	issuers := oidc.Client(connectTo)
-	verifier, err := oidc.New(
-		oidc.Config{Issuers: cfg.Issuers(), Audiences: cfg.Audiences(), TTL: cfg.JWKSTTL, Cooldown: cfg.JWKSCool},
-		issuers,
-	)
+	verifier, err := oidcissuer.New(oidcissuer.Config{
+		Issuers: cfg.Issuers(), Audiences: cfg.Audiences(), TTL: cfg.JWKSTTL, Cooldown: cfg.JWKSCool, Logger: tel.Logger,
+	}, issuers)
 	if err != nil {
 		return nil, fmt.Errorf("AUTH_ISSUERS: %w", err)
 	}
@@ -112,8 +112,8 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 		Logger: tel.Logger,
 	}
 	if client, issuer := cfg.BrowserClient(), cfg.SignInIssuer(); client != "" && issuer != "" {
-		deps.Provider, err = oidc.NewProvider(
-			oidc.ProviderConfig{Issuer: issuer, ClientID: client, Secret: cfg.ClientSecret, TTL: cfg.JWKSTTL},
+		deps.Provider, err = oidcissuer.NewProvider(
+			oidcissuer.ProviderConfig{Issuer: issuer, ClientID: client, Secret: cfg.ClientSecret, TTL: cfg.JWKSTTL},
 			issuers,
 		)
 		if err != nil {

@@ -10,10 +10,10 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/oidc/oidctest"
 	"github.com/noetl/gateway/libs/sessions"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/testkit"
-	"github.com/noetl/gateway/services/auth/internal/authtest"
 )
 
 // near starts a session client as edge-proxy and event-fanout have one, and returns what it says
@@ -321,7 +321,7 @@ func TestOneAccountCannotLogInWithoutEnd(t *testing.T) {
 	w := newWorld(t, "local")
 	r := w.start(t, "AUTH_LOGIN_RATE_ACCOUNT_PER_MIN=2")
 	for range 5 {
-		_, err := r.login(t, authwire.LoginRequest{Auth0Token: authtest.StartIssuer(t).Token(t, "viewer@example.com")})
+		_, err := r.login(t, authwire.LoginRequest{Auth0Token: oidctest.StartIssuer(t).Token(t, "viewer@example.com")})
 		wantKind(t, err, fault.Unauthenticated)
 	}
 	for range 2 {

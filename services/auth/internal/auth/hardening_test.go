@@ -14,7 +14,7 @@ import (
 
 // Fault 1 of the system that this replaces: the backend, which decodes claims and checks no
 // signature, was the only one to look at a token. The signatures themselves are checked in
-// adapters/oidc.
+// libs/oidc.
 func TestFault01TheBackendNeverSeesAnUnverifiedToken(t *testing.T) {
 	t.Parallel()
 	w := authtest.NewWorld()

@@ -14,6 +14,7 @@ import (
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/noetl"
+	"github.com/noetl/gateway/libs/oidc/oidctest"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/auth/internal/adapters/natscallback"
@@ -36,7 +37,7 @@ func playbookConfig() noetlauth.PlaybookConfig {
 // grantFor is a login whose token NoETL can decode.
 func grantFor(t *testing.T) auth.Grant {
 	t.Helper()
-	issuer := authtest.StartIssuer(t)
+	issuer := oidctest.StartIssuer(t)
 	return auth.Grant{
 		Identity:     auth.Identity{Issuer: issuer.URL},
 		Token:        issuer.Token(t, "a@example.com"),
