@@ -96,7 +96,7 @@ func TestFault02LogoutIsEffectiveOnEveryReplica(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := kv.Get(t.Context(), authwire.KeyOf(in.SessionToken).String()); err != nil {
+			if _, err := kv.Get(t.Context(), authwire.NewToken(in.SessionToken).Key().String()); err != nil {
 				t.Fatalf("the session clients cannot see the revocation: %v", err)
 			}
 		})

@@ -37,7 +37,7 @@ func (w *world) near(t *testing.T) func(token string) string {
 		}
 	})
 	return func(token string) string {
-		if _, err := client.Resolve(t.Context(), token); err != nil {
+		if _, err := client.Resolve(t.Context(), authwire.NewToken(token)); err != nil {
 			return fault.Of(err).Kind.String()
 		}
 		return "ok"
@@ -106,7 +106,7 @@ func TestAnAdministratorEndsAllSessionsOfAUser(t *testing.T) {
 		t,
 		authwire.RevokeRequest{
 			SessionToken:  admin.SessionToken,
-			TargetSession: authwire.KeyOf(again.SessionToken).String(),
+			TargetSession: authwire.NewToken(again.SessionToken).Key().String(),
 		},
 	); err != nil ||
 		n != 1 {

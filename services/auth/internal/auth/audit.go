@@ -57,7 +57,7 @@ const maxLogged = 256
 // token, is not repeated.
 func (in RevokeRequest) target() string {
 	switch {
-	case in.Target != "":
+	case !in.Target.IsZero():
 		return in.Target.String()
 	case in.Session != "":
 		if key, ok := authwire.ParseTokenKey(in.Session); ok {

@@ -42,27 +42,27 @@ func (s *Service) backchannelLogout(
 	}
 	claims, err := s.Verifier.VerifyLogout(ctx, in.Token)
 	if err != nil {
-		return RevokeResponse{}, late(err)
+		return RevokeResponse{}, timeoutAsUnavailable(err)
 	}
 	*who = Identity{Issuer: claims.Issuer, Subject: cmp.Or(claims.Subject, "sid")}
 	id := claims.Issuer + "\x00" + claims.ID
 	spent, err := s.Spent.IsSpent(ctx, id)
 	switch {
 	case err != nil:
-		return RevokeResponse{}, late(err)
+		return RevokeResponse{}, timeoutAsUnavailable(err)
 	case spent:
 		return RevokeResponse{}, errLogoutReplayed
 	}
 	known, err := s.meant(ctx, claims)
 	if err != nil {
-		return RevokeResponse{}, late(err)
+		return RevokeResponse{}, timeoutAsUnavailable(err)
 	}
 	n, err := s.revokeAll(ctx, known)
 	if err != nil {
 		return RevokeResponse{}, err
 	}
 	if err := s.Spent.Spend(ctx, id, claims.ExpiresAt); err != nil {
-		return RevokeResponse{}, late(err)
+		return RevokeResponse{}, timeoutAsUnavailable(err)
 	}
 	return RevokeResponse{Revoked: n}, nil
 }

@@ -76,9 +76,9 @@ func (s *Service) BrowserBegin(ctx context.Context, in BrowserBeginRequest) (Bro
 	}
 	binding := in.Binding
 	if !isSecret(binding) {
-		binding = string(newToken())
+		binding = newSecret()
 	}
-	state := string(newToken())
+	state := newSecret()
 	target, err := s.Provider.AuthorizeURL(ctx, Authorization{
 		State:       state,
 		Nonce:       derive("nonce", binding, state),
@@ -86,7 +86,7 @@ func (s *Service) BrowserBegin(ctx context.Context, in BrowserBeginRequest) (Bro
 		CallbackURL: callback,
 	})
 	if err != nil {
-		return BrowserBeginResponse{}, late(err)
+		return BrowserBeginResponse{}, timeoutAsUnavailable(err)
 	}
 	flow := Flow{
 		Issuer:      s.Provider.Issuer(),
@@ -95,7 +95,7 @@ func (s *Service) BrowserBegin(ctx context.Context, in BrowserBeginRequest) (Bro
 		ReturnTo:    localPath(in.ReturnTo),
 	}
 	if err := s.Flows.Begin(ctx, state, flow, flowLife); err != nil {
-		return BrowserBeginResponse{}, late(err)
+		return BrowserBeginResponse{}, timeoutAsUnavailable(err)
 	}
 	return BrowserBeginResponse{AuthorizeURL: target, Binding: binding, Life: flowLife}, nil
 }
@@ -132,7 +132,7 @@ func (s *Service) browserFinish(
 	// Before the state is spent: an issuer that is unavailable now may answer the second attempt.
 	named, err := s.Provider.NamesIssuer(ctx)
 	if err != nil {
-		return BrowserFinishResponse{}, late(err)
+		return BrowserFinishResponse{}, timeoutAsUnavailable(err)
 	}
 	flow, err := s.takeFlow(ctx, in)
 	if err != nil {
@@ -154,14 +154,14 @@ func (s *Service) browserFinish(
 	}
 	token, err := s.Provider.Exchange(ctx, in.Code, derive("verifier", in.Binding, in.State), flow.CallbackURL)
 	if err != nil {
-		return BrowserFinishResponse{}, late(err)
+		return BrowserFinishResponse{}, timeoutAsUnavailable(err)
 	}
 	identity, err := s.Verifier.VerifyID(
 		ctx, token,
 		IDClaims{Issuer: flow.Issuer, ClientID: s.Provider.ClientID(), Nonce: derive("nonce", in.Binding, in.State)},
 	)
 	if err != nil {
-		return BrowserFinishResponse{}, late(err)
+		return BrowserFinishResponse{}, timeoutAsUnavailable(err)
 	}
 	*who = identity
 	opened, err := s.open(ctx, Grant{
@@ -182,7 +182,7 @@ func (s *Service) takeFlow(ctx context.Context, in BrowserFinishRequest) (Flow, 
 	flow, found, err := s.Flows.Get(ctx, in.State)
 	switch {
 	case err != nil:
-		return Flow{}, late(err)
+		return Flow{}, timeoutAsUnavailable(err)
 	case !found:
 		return Flow{}, errFlowUnknown
 	}
@@ -191,7 +191,7 @@ func (s *Service) takeFlow(ctx context.Context, in BrowserFinishRequest) (Flow, 
 	}
 	taken, err := s.Flows.Take(ctx, in.State)
 	if err != nil {
-		return Flow{}, late(err)
+		return Flow{}, timeoutAsUnavailable(err)
 	}
 	if !taken {
 		return Flow{}, errFlowUnknown
@@ -211,7 +211,7 @@ func challenge(verifier string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// isSecret reports whether a text has the form of what newToken makes.
+// isSecret reports whether a text has the form of what newSecret makes.
 func isSecret(s string) bool {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	return err == nil && len(raw) == 32

@@ -68,7 +68,7 @@ func (s *Service) checkAccess(ctx context.Context, in CheckAccessRequest) (Check
 	case failed && (kind == fault.Unauthenticated || kind == fault.Denied):
 		return CheckAccessResponse{User: &session.User, Message: fault.Of(err).Message}, Denied, nil
 	case failed:
-		return CheckAccessResponse{}, Failed, late(err)
+		return CheckAccessResponse{}, Failed, timeoutAsUnavailable(err)
 	}
 	user := session.User
 	if decision.User != nil && decision.User.Known() {

@@ -49,7 +49,7 @@ func (s *Service) login(ctx context.Context, in LoginRequest, who *Identity) (Op
 	}
 	identity, err := s.Verifier.Verify(ctx, in.Token, in.Domain)
 	if err != nil {
-		return Opened{}, late(err)
+		return Opened{}, timeoutAsUnavailable(err)
 	}
 	*who = identity
 	return s.open(ctx, Grant{
@@ -67,9 +67,9 @@ func (s *Service) open(ctx context.Context, g Grant) (Opened, error) {
 	}
 	opened, err := s.Backend.Login(ctx, g)
 	if err != nil {
-		return Opened{}, late(err)
+		return Opened{}, timeoutAsUnavailable(err)
 	}
-	if !opened.Token.Legal() || !opened.Session.Live(time.Now()) {
+	if !LegalToken(opened.Token) || !opened.Session.Live(time.Now()) {
 		return Opened{}, ErrMalformed
 	}
 	record := LoginRecord{
@@ -77,7 +77,7 @@ func (s *Service) open(ctx context.Context, g Grant) (Opened, error) {
 		Users: opened.Session.User.keys(), ExpiresAt: opened.Session.ExpiresAt,
 	}
 	if err := s.Logins.Record(ctx, opened.Token.Key(), record); err != nil {
-		return Opened{}, late(err)
+		return Opened{}, timeoutAsUnavailable(err)
 	}
 	s.absent.remove(opened.Token)
 	if err := s.Cache.Fill(ctx, opened.Token, opened.Session); err != nil { // it costs a question later

@@ -24,7 +24,7 @@ func (s *Service) Logout(ctx context.Context, in LogoutRequest) (LogoutResponse,
 	switch kind, failed := fault.KindOf(err); {
 	case failed && !fault.IsOutage(err):
 		return LogoutResponse{}, err
-	case failed && kind != fault.Internal && in.Token.Legal():
+	case failed && kind != fault.Internal && LegalToken(in.Token):
 		// Nobody can tell now whether it is a session. The wish to end it counts all the same,
 		// or it would come back with the backend.
 		session = Session{}
@@ -67,7 +67,7 @@ func (s *Service) end(ctx context.Context, t Token, session Session) error {
 // revoke stores the revocation of a session.
 func (s *Service) revoke(ctx context.Context, k Key, until time.Time) error {
 	if err := s.Revocations.Revoke(ctx, k, until); err != nil {
-		return late(err)
+		return timeoutAsUnavailable(err)
 	}
 	s.decided.drop(k)
 	return nil

@@ -34,7 +34,7 @@ func (s *Service) lookUp(ctx context.Context, t Token, knownOnly bool) (Session,
 	if s.rules.Bypass != nil {
 		return Session{User: *s.rules.Bypass, ExpiresAt: time.Now().Add(s.rules.MaxSession)}, nil
 	}
-	if !t.Legal() || s.absent.has(t) {
+	if !LegalToken(t) || s.absent.has(t) {
 		return Session{}, ErrNoSession
 	}
 	if err := s.notRevoked(ctx, t); err != nil {
@@ -44,7 +44,7 @@ func (s *Service) lookUp(ctx context.Context, t Token, knownOnly bool) (Session,
 	if err != nil {
 		return Session{}, err
 	}
-	return s.notCleared(ctx, t, session)
+	return s.checkUserRevocation(ctx, t, session)
 }
 
 // find returns the cached session, or asks the backend: also when the cached one has run out, because
@@ -62,7 +62,7 @@ func (s *Service) find(ctx context.Context, t Token, knownOnly bool) (Session, e
 	}
 	if knownOnly && !found {
 		if _, began, err := s.Logins.Get(ctx, t.Key()); err != nil {
-			return Session{}, late(err)
+			return Session{}, timeoutAsUnavailable(err)
 		} else if !began {
 			return Session{}, errUnknownHere
 		}
@@ -72,13 +72,12 @@ func (s *Service) find(ctx context.Context, t Token, knownOnly bool) (Session, e
 
 // validate asks the backend, once for all who ask at the same time.
 func (s *Service) validate(ctx context.Context, t Token) (Session, error) {
-	session, err := s.validations.do(
-		ctx,
-		string(t),
-		func(ctx context.Context) (Session, error) { return s.ask(ctx, t) },
-	)
+	key := t.Key()
+	session, err := s.validations.do(ctx, string(key[:]), func(ctx context.Context) (Session, error) {
+		return s.ask(ctx, t)
+	})
 	if err != nil {
-		return Session{}, late(err)
+		return Session{}, timeoutAsUnavailable(err)
 	}
 	return session, nil
 }
@@ -117,7 +116,7 @@ func (s *Service) notRevoked(ctx context.Context, t Token) error {
 	revoked, err := s.Revocations.Revoked(ctx, t.Key())
 	switch {
 	case err != nil:
-		return late(err)
+		return timeoutAsUnavailable(err)
 	case revoked:
 		return ErrNoSession
 	default:
@@ -125,12 +124,12 @@ func (s *Service) notRevoked(ctx context.Context, t Token) error {
 	}
 }
 
-// notCleared refuses a session whose user's sessions were all ended, unless we saw it begin
+// checkUserRevocation refuses a session whose user's sessions were all ended, unless we saw it begin
 // later. A session that no login of ours opened, or whose record is lost, cannot show that.
-func (s *Service) notCleared(ctx context.Context, t Token, session Session) (Session, error) {
+func (s *Service) checkUserRevocation(ctx context.Context, t Token, session Session) (Session, error) {
 	at, err := s.Revocations.UserRevoked(ctx, session.User.keys())
 	if err != nil {
-		return Session{}, late(err)
+		return Session{}, timeoutAsUnavailable(err)
 	}
 	if at.IsZero() {
 		return session, nil
@@ -138,7 +137,7 @@ func (s *Service) notCleared(ctx context.Context, t Token, session Session) (Ses
 	login, found, err := s.Logins.Get(ctx, t.Key())
 	switch {
 	case err != nil:
-		return Session{}, late(err)
+		return Session{}, timeoutAsUnavailable(err)
 	case !found || !login.At.After(at):
 		return Session{}, ErrNoSession
 	}
@@ -152,7 +151,7 @@ func (s *Service) cacheFailed(ctx context.Context, stage Stage, err error) {
 }
 
 // late turns a deadline into the contract's 503.
-func late(err error) error {
+func timeoutAsUnavailable(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return ErrLate(err)
 	}
@@ -164,7 +163,7 @@ func (s *Service) checkOutcome(t Token, err error) Outcome {
 	switch {
 	case s.rules.Bypass != nil:
 		return Bypassed
-	case t == "":
+	case t.IsZero():
 		return Missing
 	case !failed:
 		return Valid

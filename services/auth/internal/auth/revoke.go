@@ -55,7 +55,7 @@ func (s *Service) Revoke(ctx context.Context, in RevokeRequest) (RevokeResponse,
 
 func (s *Service) revokeFor(ctx context.Context, asker Session, in RevokeRequest) (int, error) {
 	given := 0
-	for _, set := range []bool{in.Target != "", in.Session != "", in.UserID != 0, in.Email != ""} {
+	for _, set := range []bool{!in.Target.IsZero(), in.Session != "", in.UserID != 0, in.Email != ""} {
 		if set {
 			given++
 		}
@@ -68,7 +68,7 @@ func (s *Service) revokeFor(ctx context.Context, asker Session, in RevokeRequest
 	switch {
 	case given > 1:
 		return 0, errManyTargets
-	case in.Target != "":
+	case !in.Target.IsZero():
 		return s.revokeToken(ctx, in.Target, own, admin)
 	case in.Session != "":
 		return s.revokeKey(ctx, in.Session, own, admin)
@@ -110,7 +110,7 @@ func (s *Service) revokeKey(ctx context.Context, text string, own []authwire.Use
 	login, found, err := s.Logins.Get(ctx, key)
 	switch {
 	case err != nil && !admin:
-		return 0, late(err)
+		return 0, timeoutAsUnavailable(err)
 	case !admin && (!found || !shares(own, login.Users)):
 		return 0, errRevokeDenied
 	}
@@ -129,7 +129,7 @@ func (s *Service) revokeKey(ctx context.Context, text string, own []authwire.Use
 // streams are found by session.
 func (s *Service) revokeUser(ctx context.Context, user authwire.UserKey) (int, error) {
 	if err := s.Revocations.RevokeUser(ctx, user, time.Now().Add(s.tombstone())); err != nil {
-		return 0, late(err)
+		return 0, timeoutAsUnavailable(err)
 	}
 	known, err := s.Logins.Find(ctx, LoginQuery{User: user})
 	if err != nil {
@@ -149,7 +149,7 @@ func (s *Service) revokeAll(ctx context.Context, known []KnownSession) (int, err
 	for _, k := range known {
 		revoked, err := s.Revocations.Revoked(ctx, k.Key)
 		if err != nil {
-			return n, late(err)
+			return n, timeoutAsUnavailable(err)
 		}
 		if revoked {
 			continue

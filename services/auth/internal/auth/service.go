@@ -47,7 +47,7 @@ type Service struct {
 	ender       SessionEnder // nil if the backend has none
 	validations *flights[Session]
 	decisions   *flights[Decision]
-	absent      *absentees
+	absent      *negativeCache
 	decided     *accessCache
 }
 
@@ -61,7 +61,7 @@ func New(d Deps, r Rules) *Service {
 		d.Limiter = noLimit{}
 	}
 	return &Service{
-		Deps: d, rules: r, ender: ender, absent: newAbsentees(), decided: newAccessCache(r.AccessLife),
+		Deps: d, rules: r, ender: ender, absent: newNegativeCache(), decided: newAccessCache(r.AccessLife),
 		validations: newFlights[Session](r.Budget), decisions: newFlights[Decision](r.Budget),
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
@@ -57,7 +58,7 @@ func (b *Backend) Login(ctx context.Context, g auth.Grant) (auth.Opened, error) 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.grants = append(b.grants, g)
-	o := auth.Opened{Token: auth.Token(fmt.Sprintf("session-%d", len(b.grants))), Session: auth.Session{
+	o := auth.Opened{Token: authwire.NewToken(fmt.Sprintf("session-%d", len(b.grants))), Session: auth.Session{
 		User: auth.User{
 			ID:    7,
 			Email: g.Identity.Email,

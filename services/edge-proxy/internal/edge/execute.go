@@ -19,7 +19,7 @@ import (
 // Caller is who asks: a live session and its token.
 type Caller struct {
 	Session *authwire.Session
-	Token   string
+	Token   authwire.Token
 }
 
 // ExecuteRequest starts a playbook or an agent.
@@ -188,7 +188,7 @@ func (s *Service) start(ctx context.Context, caller Caller, track Tracking, name
 		RequestID:    id,
 		ClientID:     track.ClientID,
 		Owner:        caller.Session.Owner(),
-		SessionKey:   authwire.KeyOf(caller.Token).String(),
+		SessionKey:   caller.Token.Key().String(),
 		PlaybookPath: name,
 		Attempt:      s.NewID(),
 	})

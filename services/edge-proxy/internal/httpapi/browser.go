@@ -88,9 +88,9 @@ func (d *Doors) browserCallback(w http.ResponseWriter, r *http.Request) {
 // the cookie, must not stay in beside it. The login counts also if that fails.
 func (d *Doors) endEarlier(r *http.Request, now string) {
 	for _, token := range sessions.CookieTokens(r) {
-		if token != now {
+		if token.Reveal() != now {
 			// It logs what fails.
-			_, _ = d.Set.Logout.Call(r.Context(), authwire.LogoutRequest{SessionToken: token, Replaced: true})
+			_, _ = d.Set.Logout.Call(r.Context(), authwire.LogoutRequest{SessionToken: token.Reveal(), Replaced: true})
 		}
 	}
 }
@@ -99,16 +99,16 @@ func (d *Doors) endEarlier(r *http.Request, now string) {
 // ended before.
 func (d *Doors) logout(w http.ResponseWriter, r *http.Request) {
 	token := sessions.TokenOf(r)
-	_, err := d.Set.Logout.Call(r.Context(), authwire.LogoutRequest{SessionToken: token})
+	_, err := d.Set.Logout.Call(r.Context(), authwire.LogoutRequest{SessionToken: token.Reveal()})
 	for _, other := range sessions.CookieTokens(r) { // a cookie that goes takes its session with it
 		if other == token {
 			continue
 		}
-		_, also := d.Set.Logout.Call(r.Context(), authwire.LogoutRequest{SessionToken: other})
+		_, also := d.Set.Logout.Call(r.Context(), authwire.LogoutRequest{SessionToken: other.Reveal()})
 		if kind, _ := fault.KindOf(
 			err,
 		); (fault.IsOutage(also) && err == nil) ||
-			(token == "" && kind == fault.Unauthenticated) {
+			(token.IsZero() && kind == fault.Unauthenticated) {
 			err = also
 		}
 	}
@@ -134,7 +134,7 @@ func decodeRevoke(r *http.Request) (authwire.RevokeRequest, error) {
 	if err != nil {
 		return authwire.RevokeRequest{}, err
 	}
-	out := authwire.RevokeRequest{SessionToken: sessions.TokenOf(r)}
+	out := authwire.RevokeRequest{SessionToken: sessions.TokenOf(r).Reveal()}
 	into := map[string]any{
 		"session_token": &out.TargetToken,
 		"session":       &out.TargetSession,

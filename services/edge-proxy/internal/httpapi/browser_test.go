@@ -25,7 +25,7 @@ import (
 type near struct{ forgotten []string }
 
 // Forget implements edge.NearSessions.
-func (n *near) Forget(token string) { n.forgotten = append(n.forgotten, token) }
+func (n *near) Forget(token authwire.Token) { n.forgotten = append(n.forgotten, token.Reveal()) }
 
 // browserDoors are the routes on a fake auth service.
 func browserDoors(t *testing.T) (http.Handler, *edgetest.Auth, *near) {

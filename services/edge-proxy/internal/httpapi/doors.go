@@ -19,7 +19,7 @@ import (
 // SessionResolver answers whose session a token is.
 type SessionResolver interface {
 	// Resolve returns the session, or the fault Unauthenticated or Unavailable.
-	Resolve(ctx context.Context, token string) (*authwire.Session, error)
+	Resolve(ctx context.Context, token authwire.Token) (*authwire.Session, error)
 }
 
 type callerKey struct{}
@@ -32,7 +32,7 @@ func (d *Doors) CallerOf(ctx context.Context) (edge.Caller, error) {
 	if c, ok := ctx.Value(callerKey{}).(edge.Caller); ok {
 		return c, nil
 	}
-	token, _ := ctx.Value(tokenKey{}).(string)
+	token, _ := ctx.Value(tokenKey{}).(authwire.Token)
 	session, err := d.Sessions.Resolve(ctx, token)
 	if err != nil {
 		return edge.Caller{}, err
@@ -46,15 +46,16 @@ func (d *Doors) Count(ctx context.Context, caller edge.Caller, n int) error {
 	if _, counted := ctx.Value(callerKey{}).(edge.Caller); counted {
 		n--
 	}
-	key := authwire.KeyOf(caller.Token)
+	key := caller.Token.Key()
 	return d.PerSession.CheckN(string(key[:]), n)
 }
 
-// Authenticate lets a WebSocket begin: token is what its first message held, or "" if its
+// Authenticate lets a WebSocket begin: text is the token that its first message held, or "" if its
 // request held one.
-func (d *Doors) Authenticate(ctx context.Context, token string) (context.Context, error) {
-	if token == "" {
-		token, _ = ctx.Value(tokenKey{}).(string)
+func (d *Doors) Authenticate(ctx context.Context, text string) (context.Context, error) {
+	token := authwire.NewToken(text)
+	if token.IsZero() {
+		token, _ = ctx.Value(tokenKey{}).(authwire.Token)
 	}
 	if _, err := d.identify(ctx, token); err != nil {
 		return ctx, err
@@ -147,13 +148,13 @@ func (d *Doors) Identify(r *http.Request) (edge.Caller, error) {
 	return d.identify(r.Context(), sessions.TokenOf(r))
 }
 
-func (d *Doors) identify(ctx context.Context, token string) (edge.Caller, error) {
+func (d *Doors) identify(ctx context.Context, token authwire.Token) (edge.Caller, error) {
 	session, err := d.Sessions.Resolve(ctx, token)
 	if err != nil {
 		return edge.Caller{}, err
 	}
 	if d.PerSession != nil {
-		key := authwire.KeyOf(token)
+		key := token.Key()
 		if err := d.PerSession.Check(string(key[:])); err != nil {
 			return edge.Caller{}, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 )
 
@@ -13,7 +14,7 @@ const liveCheck = time.Second
 
 // whileLive returns when ctx ends, when closing does, or soon after the session of the token has
 // ended; that nobody can tell is no end. sessions may be nil, closing too.
-func whileLive(ctx context.Context, sessions SessionResolver, token string, closing <-chan struct{}) {
+func whileLive(ctx context.Context, sessions SessionResolver, token authwire.Token, closing <-chan struct{}) {
 	tick := time.NewTicker(liveCheck)
 	defer tick.Stop()
 	for {

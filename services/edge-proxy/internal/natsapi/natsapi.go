@@ -19,7 +19,7 @@ import (
 
 // SessionResolver answers whose session a token is.
 type SessionResolver interface {
-	Resolve(ctx context.Context, token string) (*authwire.Session, error)
+	Resolve(ctx context.Context, token authwire.Token) (*authwire.Session, error)
 }
 
 // calls bounds each operation in one replica.
@@ -41,7 +41,8 @@ type door struct {
 	sessions SessionResolver
 }
 
-func (d door) caller(ctx context.Context, token string) (edge.Caller, error) {
+func (d door) caller(ctx context.Context, text string) (edge.Caller, error) {
+	token := authwire.NewToken(text)
 	session, err := d.sessions.Resolve(ctx, token)
 	return edge.Caller{Session: session, Token: token}, err
 }

@@ -69,7 +69,7 @@ func TestOurBucketsHoldHashesOnly(t *testing.T) {
 		Users:     keys,
 		ExpiresAt: authtest.Until(),
 	}
-	if err := natskv.NewLogins(js, natskit.Room{}).Record(ctx, auth.Token("secret-token").Key(), record); err != nil {
+	if err := natskv.NewLogins(js, natskit.Room{}).Record(ctx, authwire.NewToken("secret-token").Key(), record); err != nil {
 		t.Fatal(err)
 	}
 	flows := natskv.NewFlows(js, natskit.Room{})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/noetl"
@@ -155,11 +156,11 @@ func TestWorkloads(t *testing.T) {
 			return runs(ctx)
 		}
 		p := f.playbook()
-		_, err := p.Validate(t.Context(), "tok")
+		_, err := p.Validate(t.Context(), authwire.NewToken("tok"))
 		if !errors.Is(err, auth.ErrNoSession) {
 			t.Fatal(err)
 		}
-		_, _ = p.Access(t.Context(), auth.AccessQuestion{Token: "tok", Path: "demo/echo", Permission: auth.Edit})
+		_, _ = p.Access(t.Context(), auth.AccessQuestion{Token: authwire.NewToken("tok"), Path: "demo/echo", Permission: auth.Edit})
 		_, _ = p.Login(
 			t.Context(),
 			auth.Grant{
@@ -236,7 +237,7 @@ func TestSilentPlaybookIsCanceled(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
 				defer cancel()
 				begin := time.Now()
-				_, err := f.playbook().Validate(ctx, "tok")
+				_, err := f.playbook().Validate(ctx, authwire.NewToken("tok"))
 				if kind, _ := fault.KindOf(
 					err,
 				); kind != fault.Unavailable || fault.Of(err).RetryAfter == 0 ||
@@ -277,7 +278,7 @@ func flags(completed, failed bool, step string) noetlwire.Execution {
 func TestAPlaybookThatEndsWithoutAnAnswerIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	backend := authtest.NewBackend()
-	backend.Add("known", authtest.Alice())
+	backend.Add(authwire.NewToken("known"), authtest.Alice())
 	for name, c := range map[string]struct {
 		said   []noetlwire.Execution
 		second auth.Backend
@@ -285,11 +286,11 @@ func TestAPlaybookThatEndsWithoutAnAnswerIsNotWaitedFor(t *testing.T) {
 		want   error
 		within time.Duration
 	}{
-		"python, unknown token":   {[]noetlwire.Execution{flags(true, false, "start")}, backend, "unknown", auth.ErrNoSession, 3 * time.Second},
-		"the route opens nothing": {[]noetlwire.Execution{flags(true, false, "start")}, backend, "known", auth.ErrBackendDown(nil), 3 * time.Second},
-		"nobody to ask":           {[]noetlwire.Execution{flags(false, true, "start")}, nil, "unknown", auth.ErrBackendDown(nil), 3 * time.Second},
-		"rust, failed":            {[]noetlwire.Execution{{Status: "FAILED"}}, backend, "unknown", auth.ErrNoSession, 3 * time.Second},
-		"said so between steps":   {[]noetlwire.Execution{flags(true, false, "a"), flags(false, false, "b"), flags(true, false, "b"), flags(true, false, "c")}, backend, "unknown", auth.ErrNoSession, 4 * time.Second},
+		"python, unknown token":   {[]noetlwire.Execution{flags(true, false, "start")}, backend, authwire.NewToken("unknown"), auth.ErrNoSession, 3 * time.Second},
+		"the route opens nothing": {[]noetlwire.Execution{flags(true, false, "start")}, backend, authwire.NewToken("known"), auth.ErrBackendDown(nil), 3 * time.Second},
+		"nobody to ask":           {[]noetlwire.Execution{flags(false, true, "start")}, nil, authwire.NewToken("unknown"), auth.ErrBackendDown(nil), 3 * time.Second},
+		"rust, failed":            {[]noetlwire.Execution{{Status: "FAILED"}}, backend, authwire.NewToken("unknown"), auth.ErrNoSession, 3 * time.Second},
+		"said so between steps":   {[]noetlwire.Execution{flags(true, false, "a"), flags(false, false, "b"), flags(true, false, "b"), flags(true, false, "c")}, backend, authwire.NewToken("unknown"), auth.ErrNoSession, 4 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -333,7 +334,7 @@ func TestAnAnswerAfterTheEndIsTaken(t *testing.T) {
 			1500*time.Millisecond,
 			func() { f.answers <- []byte(`{"status":"success","data":{"valid":false}}`) },
 		)
-		if _, err := f.playbook().Validate(t.Context(), "tok"); !errors.Is(err, auth.ErrNoSession) {
+		if _, err := f.playbook().Validate(t.Context(), authwire.NewToken("tok")); !errors.Is(err, auth.ErrNoSession) {
 			t.Fatal(err)
 		}
 	})
@@ -359,7 +360,7 @@ func TestCallerWhoLeavesCancels(t *testing.T) {
 		f := &fake{execute: runs}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		if _, err := f.playbook().Validate(ctx, "tok"); !errors.Is(err, context.Canceled) {
+		if _, err := f.playbook().Validate(ctx, authwire.NewToken("tok")); !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
 		synctest.Wait()

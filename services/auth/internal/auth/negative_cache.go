@@ -12,17 +12,17 @@ const (
 	absentMax = 10_000 // bounds the memory that made-up tokens can take, about 1 MB
 )
 
-// absentees remembers, for a moment, tokens that are no session.
-type absentees struct {
+// negativeCache remembers, for a moment, tokens that are no session.
+type negativeCache struct {
 	mu    sync.Mutex
 	until map[Key]time.Time
 }
 
-func newAbsentees() *absentees {
-	return &absentees{until: make(map[Key]time.Time)}
+func newNegativeCache() *negativeCache {
+	return &negativeCache{until: make(map[Key]time.Time)}
 }
 
-func (a *absentees) add(t Token) {
+func (a *negativeCache) add(t Token) {
 	now := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -39,7 +39,7 @@ func (a *absentees) add(t Token) {
 	a.until[t.Key()] = now.Add(absentFor)
 }
 
-func (a *absentees) has(t Token) bool {
+func (a *negativeCache) has(t Token) bool {
 	key := t.Key()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -52,7 +52,7 @@ func (a *absentees) has(t Token) bool {
 }
 
 // remove forgets a token that a login just made a session.
-func (a *absentees) remove(t Token) {
+func (a *negativeCache) remove(t Token) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.until, t.Key())
