@@ -4,14 +4,13 @@ package endpoints
 import (
 	"time"
 
-	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
 )
 
 // Set is every operation of the service.
 type Set struct {
-	Find    kit.Operation[ingress.FindRequest, noetlwire.Listener]
+	Find    kit.Operation[ingress.FindRequest, ingress.Listener]
 	Deliver kit.Operation[ingress.DeliverRequest, ingress.DeliverResponse]
 }
 

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/services/ingress/internal/endpoints"
@@ -25,7 +24,7 @@ func serve(
 ) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
-	found := func(ctx context.Context, _ ingress.FindRequest) (l noetlwire.Listener, err error) {
+	found := func(ctx context.Context, _ ingress.FindRequest) (l ingress.Listener, err error) {
 		return l, ctx.Err()
 	}
 	httpapi.Register(

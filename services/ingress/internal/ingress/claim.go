@@ -30,13 +30,13 @@ const (
 	leaseMargin = 5 * time.Second
 )
 
-// once dispatches a delivery unless one with the same id was dispatched before, and returns the
+// dispatchOnce dispatches a delivery unless one with the same id was dispatched before, and returns the
 // execution of whichever was. Without an id of the sender every delivery is a new one.
 //
 // When the claims cannot be read the delivery is dispatched all the same: to lose it would be
 // worse than to run it twice, and NoETL is given the same id to recognise it by. When there is no room for another
 // claim it is refused: it is not lost, its sender has it, and a flood must not switch the comparison off.
-func (s *Service) once(
+func (s *Service) dispatchOnce(
 	ctx context.Context, listener, id string, dispatch func() (noetlwire.ExecuteResponse, error),
 ) (executionID string, again bool, err error) {
 	if id == "" {

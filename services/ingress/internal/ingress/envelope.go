@@ -37,29 +37,27 @@ type Metadata struct {
 // directives may look at, and the id that its sender gave it, if any.
 type message struct {
 	Envelope
-	text    string
-	channel map[string]string
-	given   string
+	text            string
+	directiveSource map[string]string
+	senderID        string
 }
 
 // read reads a verified delivery. Headers that carry credentials or the signature stay behind:
 // playbooks and their logs have no use for them, and directives must not see them either.
-func read(l noetlwire.Listener, d DeliverRequest, newID func() string) message {
-	if l.Source == sourcePubSub {
+func read(l Listener, d DeliverRequest, newID func() string) message {
+	if l.source == sourcePubSub {
 		if m, ok := readPubSub(d.Body, newID); ok {
 			return m
 		}
 	}
 	headers := make(map[string]string, len(d.Headers))
 	for name, values := range d.Headers {
-		switch name {
-		case "authorization", "cookie", "proxy-authorization", strings.ToLower(l.Verify.Header), "x-signature":
-			continue
+		if !l.credentials[name] {
+			headers[name] = last(values)
 		}
-		headers[name] = last(values)
 	}
-	given := headers["x-message-id"]
-	id := given
+	senderID := headers["x-message-id"]
+	id := senderID
 	if id == "" {
 		id = newID()
 	}
@@ -69,11 +67,11 @@ func read(l noetlwire.Listener, d DeliverRequest, newID func() string) message {
 			Data:       decodeBody(d.Body),
 			Headers:    headers,
 			Attributes: map[string]string{},
-			Metadata:   Metadata{Source: l.Source, Mode: "push"},
+			Metadata:   Metadata{Source: l.source, Mode: "push"},
 		},
-		text:    string(d.Body),
-		channel: headers,
-		given:   given,
+		text:            string(d.Body),
+		directiveSource: headers,
+		senderID:        senderID,
 	}
 }
 
@@ -97,21 +95,21 @@ func readPubSub(body []byte, newID func() string) (message, bool) {
 		return message{}, false
 	}
 	data, err := base64.StdEncoding.DecodeString(in.Message.Data)
-	m := message{text: string(data), channel: map[string]string{}, given: in.Message.ID}
+	m := message{text: string(data), directiveSource: map[string]string{}, senderID: in.Message.ID}
 	if err != nil { // as it is: whoever reads it will see what came
 		m.text = in.Message.Data
 	}
-	if m.given == "" {
-		m.given = in.Message.OldID
+	if m.senderID == "" {
+		m.senderID = in.Message.OldID
 	}
 	attributes := make(map[string]string, len(in.Message.Attributes))
 	for _, name := range slices.Sorted(maps.Keys(in.Message.Attributes)) {
 		text := attribute(in.Message.Attributes[name])
-		attributes[name], m.channel[strings.ToLower(name)] = text, text
+		attributes[name], m.directiveSource[strings.ToLower(name)] = text, text
 	}
 	m.Envelope = Envelope{
-		ID:         m.given,
-		Headers:    m.channel,
+		ID:         m.senderID,
+		Headers:    m.directiveSource,
 		Attributes: attributes,
 		Metadata:   Metadata{Source: sourcePubSub, Mode: "push"},
 	}
@@ -158,9 +156,9 @@ func decodeBody(body []byte) any {
 
 // workload is what the playbook is started with: the message, and its data merged in as the
 // listener says. Members of the message never overwrite ours.
-func workload(l noetlwire.Listener, m message, p plan) map[string]any {
+func workload(l Listener, m message, p plan) map[string]any {
 	w := map[string]any{}
-	switch l.Dispatch.PayloadFrom {
+	switch l.payloadFrom {
 	case payloadBody:
 		w["body"] = m.text
 	case payloadAttributes:
@@ -177,7 +175,7 @@ func workload(l noetlwire.Listener, m message, p plan) map[string]any {
 	for _, name := range noetlwire.Addresses() { // a partner does not decide where a worker reports to
 		delete(w, name)
 	}
-	w["message"], w["subscription"], w["source"] = m.Envelope, l.CatalogPath, l.Source
+	w["message"], w["subscription"], w["source"] = m.Envelope, l.catalogPath, l.source
 	for name, value := range map[string]string{"idempotency_key": p.idempotency, "content_type": p.contentType} {
 		if value != "" {
 			w[name] = value

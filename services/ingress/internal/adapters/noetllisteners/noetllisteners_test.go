@@ -3,6 +3,7 @@ package noetllisteners_test
 import (
 	"context"
 	"net/http/httptest"
+	"reflect"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"github.com/noetl/gateway/services/ingress/internal/adapters/noetllisteners"
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
 	"github.com/noetl/gateway/services/ingress/internal/ingresstest"
+	"github.com/noetl/gateway/services/ingress/internal/wire"
 )
 
 const ttl = 30 * time.Second
@@ -51,7 +53,7 @@ func TestConformance(t *testing.T) {
 func TestAnswersAreUsedAgainForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := ingresstest.NewNoETL()
-		s := source(t, n)
+		s := source(t, ingresstest.Asker{NoETL: n})
 		ask := func(name string) { _, _ = s.Listener(t.Context(), name) }
 		ask("orders")
 		ask("none")
@@ -79,7 +81,7 @@ func TestAnswersAreUsedAgainForAWhile(t *testing.T) {
 func TestMadeUpNamesPushNoListenerOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := ingresstest.NewNoETL()
-		s := source(t, n)
+		s := source(t, ingresstest.Asker{NoETL: n})
 		if _, err := s.Listener(t.Context(), "orders"); err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +132,8 @@ func TestManySendersAskOnce(t *testing.T) {
 		synctest.Wait()
 		for range 50 {
 			wg.Go(func() {
-				if l, err := s.Listener(t.Context(), "orders"); err != nil || l.Listener != "orders" {
+				l, err := s.Listener(t.Context(), "orders")
+				if want := wire.Listener(noetlwire.Listener{Listener: "orders"}); err != nil || !reflect.DeepEqual(l, want) {
 					t.Errorf("%+v %v", l, err)
 				}
 			})
@@ -161,7 +164,7 @@ func TestAQuestionIsBounded(t *testing.T) {
 func TestAStaleAnswerServesWhileANewOneIsFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := ingresstest.NewNoETL()
-		s, err := noetllisteners.New(n, ttl, time.Minute)
+		s, err := noetllisteners.New(ingresstest.Asker{NoETL: n}, ttl, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
