@@ -65,7 +65,7 @@ func (c *Client) watched(ctx context.Context) (context.Context, context.CancelFu
 const defaultCall = 5 * time.Second
 
 // Call sends in to the operation at subject and returns its answer. The error is a fault:
-// the operation's own, or Unavailable when nobody serves the subject or NATS is away.
+// the operation's own, or Unavailable when nobody serves the subject or NATS is unavailable.
 // service names the callee in messages for people.
 func Call[In, Out any](ctx context.Context, c *Client, service, subject string, in In) (Out, error) {
 	var out Out

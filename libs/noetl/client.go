@@ -91,7 +91,7 @@ func newTransport(opts ...TransportOption) *http.Transport {
 // TransportOption changes a transport.
 type TransportOption func(*http.Transport)
 
-// WithHeaderTimeout bounds the wait for the head of an answer; the body may then take for ever.
+// WithHeaderTimeout bounds the wait for the head of an answer; the body may then take forever.
 func WithHeaderTimeout(d time.Duration) TransportOption {
 	return func(t *http.Transport) { t.ResponseHeaderTimeout = d }
 }

@@ -1,10 +1,10 @@
-// Package sessions is the client of the auth service that every door uses: it answers whose
-// session a token is, from memory when it may (DESIGN D3).
+// Package sessions is the client of the auth service that every listener uses: it answers whose
+// session a token is, from memory when it may (ADR 0003).
 //
 // A hit costs no network and no allocation. A miss is one NATS request for all who ask for
-// the same token at once. Revocations arrive through a watch and take effect at once. When
-// auth or NATS is away, what is cached and not expired is served for a bounded grace; after
-// that the answer is Unavailable, never "not logged in" and never an open door.
+// the same token concurrently. Revocations arrive through a watch and take effect immediately. When
+// auth or NATS is unavailable, what is cached and not expired is served for a bounded grace; after
+// that the answer is Unavailable, never "not logged in" and never access.
 package sessions
 
 import (

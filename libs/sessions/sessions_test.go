@@ -231,7 +231,7 @@ func TestAProlongedSessionGoesOn(t *testing.T) {
 	})
 }
 
-// An outage is never "not logged in", and never an open door.
+// An outage is never "not logged in", and never access.
 func TestGraceDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	for name, grace := range map[string]time.Duration{"unavailable": 0, "ok": time.Hour} {

@@ -70,7 +70,7 @@ func TestFault02CachedSessionPastItsEnd(t *testing.T) {
 }
 
 // TestFault02LogoutIsEffectiveOnEveryReplica has two replicas on one NATS; the one that did not see
-// the logout refuses at once.
+// the logout refuses immediately.
 func TestFault02LogoutIsEffectiveOnEveryReplica(t *testing.T) {
 	t.Parallel()
 	for _, backend := range []string{"playbook", "sync", "local"} {
@@ -171,7 +171,7 @@ func TestOutagesHealByThemselves(t *testing.T) {
 	_, err := r.resolve(t, "unknown-to-the-cache")
 	wantKind(t, err, fault.Unavailable)
 	if _, err := r.resolve(t, in.SessionToken); err != nil {
-		t.Fatalf("a cached session must serve while NoETL is away: %v", err)
+		t.Fatalf("a cached session must serve while NoETL is unavailable: %v", err)
 	}
 	w.noetl.Down(false)
 	w.nats.Stop()

@@ -57,7 +57,7 @@ func TestAnAdministratorEndsAllSessionsOfAUser(t *testing.T) {
 	w := newWorld(t, "local")
 	r := w.start(t)
 	w.start(t)
-	doors := []func(string) string{w.near(t), w.near(t)}
+	statuses := []func(string) string{w.near(t), w.near(t)}
 	admin, other := r.mustLogin(t, w.issuer.Token(t, "admin@example.com")), r.mustLogin(
 		t,
 		w.issuer.Token(t, "other@example.com"),
@@ -65,8 +65,8 @@ func TestAnAdministratorEndsAllSessionsOfAUser(t *testing.T) {
 	user := r.mustLogin(t, w.issuer.Token(t, "user@example.com"))
 	second := r.mustLogin(t, w.issuer.Token(t, "user@example.com"))
 	everywhere := func(token, want string) bool {
-		for _, door := range doors {
-			if door(token) != want {
+		for _, status := range statuses {
+			if status(token) != want {
 				return false
 			}
 		}
@@ -90,7 +90,7 @@ func TestAnAdministratorEndsAllSessionsOfAUser(t *testing.T) {
 		n != 2 {
 		t.Fatalf("%d, %v", n, err)
 	}
-	testkit.Eventually(t, "both sessions end at every door", func() bool {
+	testkit.Eventually(t, "both sessions end at every listener", func() bool {
 		return everywhere(user.SessionToken, "unauthenticated") && everywhere(second.SessionToken, "unauthenticated")
 	})
 	if took := time.Since(begin); took > time.Second {
@@ -113,7 +113,7 @@ func TestAnAdministratorEndsAllSessionsOfAUser(t *testing.T) {
 		t.Fatalf("%d, %v", n, err)
 	}
 	testkit.Eventually(
-		t, "the session ends at every door",
+		t, "the session ends at every listener",
 		func() bool { return everywhere(again.SessionToken, "unauthenticated") },
 	)
 	// Everybody may end all of their own.
@@ -134,7 +134,7 @@ func TestSessionsThatOnlyNoETLKnowsEndToo(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, backend)
 			r := w.start(t)
-			door := w.near(t)
+			status := w.near(t)
 			users := map[string]map[string]any{
 				"root": {"user_id": "1", "email": "root@example.com", "roles": "{admin}"},
 				"old": {
@@ -155,7 +155,7 @@ func TestSessionsThatOnlyNoETLKnowsEndToo(t *testing.T) {
 				}
 				return map[string]any{"valid": false}
 			})
-			if door("old") != "ok" {
+			if status("old") != "ok" {
 				t.Fatal("the control")
 			}
 			if n, err := r.revoke(
@@ -165,11 +165,11 @@ func TestSessionsThatOnlyNoETLKnowsEndToo(t *testing.T) {
 				n != 0 { // none that we know of
 				t.Fatalf("%d, %v", n, err)
 			}
-			testkit.Eventually(t, "the known one ends", func() bool { return door("old") == "unauthenticated" })
-			if got := door("older"); got != "unauthenticated" {
+			testkit.Eventually(t, "the known one ends", func() bool { return status("old") == "unauthenticated" })
+			if got := status("older"); got != "unauthenticated" {
 				t.Errorf("one that nobody here had seen: %s", got)
 			}
-			if got := door("root"); got != "ok" {
+			if got := status("root"); got != "ok" {
 				t.Errorf("somebody else: %s", got)
 			}
 		})
@@ -181,7 +181,7 @@ func TestAnIssuerEndsItsSessions(t *testing.T) {
 	w := newWorld(t, "sync")
 	r := w.start(t)
 	w.start(t)
-	door := w.near(t)
+	status := w.near(t)
 	login := func(sid string) string {
 		c := w.issuer.Claims("a@example.com", time.Now())
 		if sid != "" {
@@ -196,15 +196,15 @@ func TestAnIssuerEndsItsSessions(t *testing.T) {
 		)
 		return err
 	}
-	if door(first) != "ok" || door(second) != "ok" {
+	if status(first) != "ok" || status(second) != "ok" {
 		t.Fatal("the control")
 	}
 	token := w.issuer.LogoutToken(t, "logout+jwt", func(c jwt.MapClaims) { c["sid"] = "s-1" })
 	if err := end(token); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, "the session of that sid ends", func() bool { return door(first) == "unauthenticated" })
-	if door(second) != "ok" {
+	testkit.Eventually(t, "the session of that sid ends", func() bool { return status(first) == "unauthenticated" })
+	if status(second) != "ok" {
 		t.Error("another session of the same person ended")
 	}
 	for range 4 { // on either replica
@@ -213,7 +213,7 @@ func TestAnIssuerEndsItsSessions(t *testing.T) {
 	if err := end(w.issuer.LogoutToken(t, "", func(c jwt.MapClaims) { c["sub"] = "sub|a@example.com" })); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, "all of the subject end", func() bool { return door(second) == "unauthenticated" })
+	testkit.Eventually(t, "all of the subject end", func() bool { return status(second) == "unauthenticated" })
 	wantKind(t, end(w.issuer.Token(t, "a@example.com")), fault.Unauthenticated)
 }
 

@@ -45,7 +45,7 @@ func pairs(labels []*dto.LabelPair) string {
 	return strings.Join(out, ",")
 }
 
-// A metric's label must not be a stranger's to choose: each new one costs memory for ever.
+// A metric's label must not be for anybody to choose: each new one costs memory forever.
 func TestStrangersDoNotBecomeLabels(t *testing.T) {
 	t.Parallel()
 	w := boot(t)

@@ -71,7 +71,7 @@ func TestDecisionsAreRememberedForAMoment(t *testing.T) {
 
 func TestWhatIsNoDecisionIsNotRemembered(t *testing.T) {
 	t.Parallel()
-	for _, failure := range []error{authtest.Away(), auth.ErrMalformed, fault.New(fault.Denied, "x", "x")} {
+	for _, failure := range []error{authtest.Unavailable(), auth.ErrMalformed, fault.New(fault.Denied, "x", "x")} {
 		w, asked := counted(
 			time.Minute,
 			func(auth.AccessQuestion) (auth.Decision, error) { return auth.Decision{Allowed: true}, failure },

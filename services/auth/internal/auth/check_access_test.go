@@ -24,14 +24,14 @@ func TestCheckAccess(t *testing.T) {
 		outcome  string
 		kind     fault.Kind
 	}{
-		"yes":             {decision: auth.Decision{Allowed: true}, allowed: true, user: 7, outcome: "allowed"},
-		"no":              {decision: auth.Decision{}, user: 7, outcome: "denied"},
-		"another user":    {decision: auth.Decision{Allowed: true, User: &other}, allowed: true, user: 9, outcome: "allowed"},
-		"nobody":          {decision: auth.Decision{Allowed: true, User: &auth.User{}}, allowed: true, user: 7, outcome: "allowed"},
-		"malformed":       {err: auth.ErrMalformed, user: 7, outcome: "denied"},
-		"session unknown": {err: auth.ErrNoSession, user: 7, outcome: "denied"},
-		"backend away":    {err: authtest.Away(), outcome: "error", kind: fault.Unavailable},
-		"backend broken":  {err: errors.New("boom"), outcome: "error", kind: fault.Internal},
+		"yes":                 {decision: auth.Decision{Allowed: true}, allowed: true, user: 7, outcome: "allowed"},
+		"no":                  {decision: auth.Decision{}, user: 7, outcome: "denied"},
+		"another user":        {decision: auth.Decision{Allowed: true, User: &other}, allowed: true, user: 9, outcome: "allowed"},
+		"nobody":              {decision: auth.Decision{Allowed: true, User: &auth.User{}}, allowed: true, user: 7, outcome: "allowed"},
+		"malformed":           {err: auth.ErrMalformed, user: 7, outcome: "denied"},
+		"session unknown":     {err: auth.ErrNoSession, user: 7, outcome: "denied"},
+		"backend unavailable": {err: authtest.Unavailable(), outcome: "error", kind: fault.Unavailable},
+		"backend broken":      {err: errors.New("boom"), outcome: "error", kind: fault.Internal},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -53,7 +53,7 @@ func (l *Local) Login(ctx context.Context, g Grant) (Opened, error) {
 }
 
 // Validate looks the session up. Its roles are those of the policy in force now, so that a
-// person who was taken out of it is out at once.
+// person who was taken out of it is out immediately.
 func (l *Local) Validate(ctx context.Context, t Token) (Session, error) {
 	kept, found, err := l.store.Get(ctx, t)
 	if err != nil {

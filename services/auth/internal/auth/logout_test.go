@@ -91,7 +91,7 @@ func TestLogoutCountsWhileTheBackendIsAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := authtest.NewWorld()
-		w.Backend.Validating = func(context.Context) error { return authtest.Away() }
+		w.Backend.Validating = func(context.Context) error { return authtest.Unavailable() }
 		w.Cache.Down.Store(true)
 		if err := logout(t, w, authwire.NewToken("tok")); err != nil {
 			t.Fatal(err)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A browser with an old token asks many times at once and again on every retry; each would
+// A browser with an old token asks many times concurrently and again on every retry; each would
 // be an execution in NoETL. For this long a "no session" is believed without asking again.
 const (
 	absentFor = 2 * time.Second

@@ -63,7 +63,7 @@ func TestAProlongedSessionGoesOn(t *testing.T) {
 			t.Errorf("the backend was asked %d times", n)
 		}
 		// A backend that cannot answer ends no session.
-		w.Backend.Validating = func(context.Context) error { return authtest.Away() }
+		w.Backend.Validating = func(context.Context) error { return authtest.Unavailable() }
 		<-time.After(48 * time.Hour)
 		_, err := resolve(t, w, authwire.NewToken("tok"))
 		wantKind(t, err, fault.Unavailable)
@@ -168,7 +168,7 @@ func TestOutageIsNeverNoSession(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := authtest.NewWorld()
-		w.Backend.Validating = func(context.Context) error { return authtest.Away() }
+		w.Backend.Validating = func(context.Context) error { return authtest.Unavailable() }
 		_, err := resolve(t, w, authwire.NewToken("tok"))
 		wantKind(t, err, fault.Unavailable)
 		if _, err := w.Service.Validate(t.Context(), auth.ValidateRequest{Token: authwire.NewToken("tok")}); err == nil {
@@ -179,7 +179,7 @@ func TestOutageIsNeverNoSession(t *testing.T) {
 			auth.CheckAccessRequest{Token: authwire.NewToken("tok"), Path: "demo/echo", Permission: auth.Execute},
 		)
 		if err == nil || out.Allowed {
-			t.Fatal("an outage opened the door")
+			t.Fatal("an outage let somebody in")
 		}
 		if w.Meter.Count("check", "error") != 2 || w.Meter.Count("access", "error") != 1 {
 			t.Error("the outages were not counted")

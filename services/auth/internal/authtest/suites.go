@@ -87,7 +87,7 @@ func RunRevocations(t *testing.T, newPair func(*testing.T) (a, b auth.Revocation
 			t.Fatalf("got %t, %v", revoked, err)
 		}
 	})
-	t.Run("the other replica sees it at once", func(t *testing.T) {
+	t.Run("the other replica sees it immediately", func(t *testing.T) {
 		a, b := newPair(t)
 		must(t, a.Revoke(t.Context(), keyOf(authwire.NewToken("tok")), Until()))
 		for _, r := range []auth.Revocations{a, b} {

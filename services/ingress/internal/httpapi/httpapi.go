@@ -1,4 +1,4 @@
-// Package httpapi is the door for partners.
+// Package httpapi is the listener for partners.
 package httpapi
 
 import (

@@ -65,7 +65,7 @@ func follow(t *testing.T, r *natskv.Revocations) {
 	t.Cleanup(func() { cancel(); wg.Wait() })
 }
 
-// quickJetStream is on a connection that fails at once while the server is away, as the
+// quickJetStream is on a connection that fails immediately while the server is unavailable, as the
 // service's own does.
 func quickJetStream(t *testing.T, server *testkit.NATS) jetstream.JetStream {
 	t.Helper()

@@ -23,7 +23,7 @@ const maxKnown = 1_000_000
 var _ auth.Revocations = (*Revocations)(nil)
 
 // Revocations is the bucket [authwire.RevokedBucket] and what [Revocations.Run] has seen of
-// it. The bucket is asked each time; the memory answers when the bucket is away. It is safe
+// it. The bucket is asked each time; the memory answers when the bucket is unavailable. It is safe
 // for concurrent use.
 type Revocations struct {
 	js     jetstream.JetStream
@@ -94,7 +94,7 @@ func (r *Revocations) Revoked(ctx context.Context, k auth.Key) (bool, error) {
 		return true, nil
 	}
 	entry, err := r.entry(ctx, k.String())
-	// While the bucket is away nobody can revoke, so what was seen of it is all there is. A
+	// While the bucket is unavailable nobody can revoke, so what was seen of it is all there is. A
 	// process that never saw it must not guess.
 	if complete && fault.IsOutage(err) {
 		return false, nil

@@ -13,7 +13,7 @@ import (
 	"github.com/noetl/gateway/services/auth/internal/wire"
 )
 
-// opTimeout bounds one operation on a bucket. A store that is away must leave the caller
+// opTimeout bounds one operation on a bucket. A store that is unavailable must leave the caller
 // most of its budget for asking NoETL.
 const opTimeout = 2 * time.Second
 

@@ -215,7 +215,7 @@ func TestSilentPlaybookIsCanceled(t *testing.T) {
 		canceled int
 		failed   int
 	}{
-		"started at once": {runs, nil, 1, 0},
+		"started immediately": {runs, nil, 1, 0},
 		"started late": {func(ctx context.Context) (noetlwire.ExecuteResponse, error) {
 			select {
 			case <-time.After(15 * time.Second):

@@ -55,8 +55,8 @@ func TestSyncStatusesAreVerdictsOrOutages(t *testing.T) {
 			}
 		}
 	}
-	away := noetlauth.NewSync(caller{err: fault.New(fault.NotFound, "noetl_404", "")}, "pg")
-	if _, err := away.Validate(t.Context(), authwire.NewToken("tok")); !fault.IsOutage(err) {
+	unreachable := noetlauth.NewSync(caller{err: fault.New(fault.NotFound, "noetl_404", "")}, "pg")
+	if _, err := unreachable.Validate(t.Context(), authwire.NewToken("tok")); !fault.IsOutage(err) {
 		t.Errorf("a missing route answered %v", err)
 	}
 	if _, err := noetlauth.NewSync(caller{body: `{"status":"success"}`}, "pg").

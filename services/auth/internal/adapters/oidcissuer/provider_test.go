@@ -115,7 +115,7 @@ func TestTheIssuerIsAway(t *testing.T) {
 	_, err := p.AuthorizeURL(t.Context(), auth.Authorization{})
 	wantCode(t, err, fault.Unavailable, "issuer_unavailable")
 	issuer.Down.Store(false)
-	code := signIn(t, issuer, p) // and is not remembered as away
+	code := signIn(t, issuer, p) // and is not remembered as unavailable
 	issuer.Down.Store(true)
 	if _, err := p.AuthorizeURL(t.Context(), auth.Authorization{}); err != nil {
 		t.Errorf("its metadata are at hand: %v", err)

@@ -100,7 +100,7 @@ func (s *ListenerSource) Known(name string) bool {
 	return known
 }
 
-// ask asks NoETL, once for all who want to know the same at once.
+// ask asks NoETL, once for all who want to know the same concurrently.
 func (s *ListenerSource) ask(ctx context.Context, name string) <-chan singleflight.Result {
 	// The flight outlives the sender that started it: others wait for the same answer.
 	return s.flights.DoChan(name, func() (any, error) {

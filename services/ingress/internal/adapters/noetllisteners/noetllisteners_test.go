@@ -179,7 +179,7 @@ func TestAStaleAnswerServesWhileANewOneIsFetched(t *testing.T) {
 		<-time.After(ttl) // the clock of the synctest bubble
 		n.Fail(fault.New(fault.BadGateway, "x", "x"))
 		if err := ask(); err != nil {
-			t.Errorf("NoETL is away for a moment: %v", err)
+			t.Errorf("NoETL is unavailable for a moment: %v", err)
 		}
 		if got := len(n.Asked()); got != 2 {
 			t.Errorf("asked %d times", got)
