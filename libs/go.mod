@@ -1,10 +1,13 @@
 module github.com/noetl/gateway/libs
 
-go 1.26.0
+go 1.26.4
 
 require (
+	github.com/MicahParks/jwkset v0.11.3
+	github.com/c2sp/wycheproof v0.0.0-20260902155932-3fa63dd0344a
 	github.com/cespare/xxhash/v2 v2.3.0
 	github.com/go-kit/kit v0.13.0
+	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0
 	github.com/knadh/koanf/parsers/json v1.0.1

@@ -202,9 +202,9 @@ func KindOf(err error) (Kind, bool) {
 	return Of(err).Kind, true
 }
 
-// Outage reports whether err says that a dependency is unavailable, as against a refusal. Breakers,
-// retries and grace periods ask this, and nothing else.
-func Outage(err error) bool {
+// IsOutage reports whether err says that a dependency is unavailable, as opposed to a rejection.
+// Breakers, retries and grace periods ask this, and nothing else.
+func IsOutage(err error) bool {
 	kind, failed := KindOf(err)
 	return failed && (kind == Unavailable || kind == Timeout || kind == BadGateway || kind == Internal)
 }

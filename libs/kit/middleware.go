@@ -119,7 +119,7 @@ func tracing(tracer trace.Tracer) middleware {
 					attribute.String("error.type", f.Kind.String()),
 					attribute.String("noetl.fault.code", f.Code),
 				)
-				if fault.Outage(err) {
+				if fault.IsOutage(err) {
 					span.SetStatus(codes.Error, f.Message)
 				}
 			}
@@ -148,7 +148,7 @@ func logging(logger *slog.Logger) middleware {
 			switch f := fault.Of(err); {
 			case err == nil:
 				logger.DebugContext(ctx, "operation done", "op", op, "took", time.Since(begin))
-			case fault.Outage(err):
+			case fault.IsOutage(err):
 				logger.ErrorContext(
 					ctx, "operation failed", "op", op, "took", time.Since(begin), "kind", f.Kind.String(), "reason",
 					f.Code, "err", err,

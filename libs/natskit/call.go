@@ -65,7 +65,7 @@ func (c *Client) watched(ctx context.Context) (context.Context, context.CancelFu
 const defaultCall = 5 * time.Second
 
 // Call sends in to the operation at subject and returns its answer. The error is a fault:
-// the operation's own, or Unavailable when nobody serves the subject or NATS is away.
+// the operation's own, or Unavailable when nobody serves the subject or NATS is unavailable.
 // service names the callee in messages for people.
 func Call[In, Out any](ctx context.Context, c *Client, service, subject string, in In) (Out, error) {
 	var out Out
@@ -110,7 +110,7 @@ func (c *Client) Do(ctx context.Context, service, subject string, data []byte) (
 	if err != nil {
 		f := fault.Of(err)
 		span.SetAttributes(attribute.String("error.type", f.Kind.String()))
-		if fault.Outage(err) {
+		if fault.IsOutage(err) {
 			span.SetStatus(codes.Error, f.Message)
 		}
 		return nil, err

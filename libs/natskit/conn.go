@@ -148,9 +148,9 @@ func ProbeService(nc *nats.Conn, name string) func(context.Context) error {
 	}
 }
 
-// Outage turns an error of nats.go into a fault: whatever is not a fault yet is an outage of
-// the kind that goes away by itself.
-func Outage(err error) error {
+// AsFault turns an error of nats.go into a fault. What is not a fault yet becomes Unavailable:
+// an outage that ends by itself.
+func AsFault(err error) error {
 	var f *fault.Error
 	switch {
 	case err == nil:

@@ -30,7 +30,7 @@ func TestAWaiterKeepsItsOwnDeadline(t *testing.T) {
 		if _, err := l.Get(ctx); fault.Of(err) == nil || time.Since(begin) != time.Second {
 			t.Errorf("waited %v, %v", time.Since(begin), err)
 		}
-		if err := l.Failed(errors.New("x")); err == nil { // must not wait either
+		if err := l.AsFault(errors.New("x")); err == nil { // must not wait either
 			t.Error("no error")
 		}
 		close(release)
@@ -52,11 +52,11 @@ func TestWhatIsGoneIsOpenedAgain(t *testing.T) {
 		opened := 0
 		l := natskit.NewLazy(nil, func(context.Context) (int, error) { opened++; return opened, nil })
 		_, _ = l.Get(t.Context())
-		_ = l.Failed(errors.New("something else"))
+		_ = l.AsFault(errors.New("something else"))
 		if got, _ := l.Get(t.Context()); got != 1 {
 			t.Error("any error opens it again")
 		}
-		if err := l.Failed(gone); fault.Of(err).Kind != fault.Unavailable {
+		if err := l.AsFault(gone); fault.Of(err).Kind != fault.Unavailable {
 			t.Errorf("%v became %v", gone, err)
 		}
 		if got, _ := l.Get(t.Context()); got != 2 {

@@ -28,7 +28,7 @@ func NoneOf(ctx context.Context, js jetstream.JetStream, bucket string, keys ...
 		Subject: "$JS.API.DIRECT.GET.KV_" + bucket, Data: request,
 	})
 	if err != nil {
-		return false, Outage(err)
+		return false, AsFault(err)
 	}
 	switch status := answer.Header.Get("Status"); status {
 	case "404":
@@ -36,6 +36,6 @@ func NoneOf(ctx context.Context, js jetstream.JetStream, bucket string, keys ...
 	case "": // the first message that there is; what follows goes nowhere
 		return false, nil
 	default:
-		return false, Outage(fmt.Errorf("direct get of several subjects: %s %s", status, answer.Header.Get("Description")))
+		return false, AsFault(fmt.Errorf("direct get of several subjects: %s %s", status, answer.Header.Get("Description")))
 	}
 }

@@ -36,7 +36,7 @@ func TestNoneOf(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if none, err := natskit.NoneOf(ctx, js, "missing", "one"); none || !fault.Outage(err) {
+	if none, err := natskit.NoneOf(ctx, js, "missing", "one"); none || !fault.IsOutage(err) {
 		t.Errorf("a bucket that is not there: %t, %v", none, err)
 	}
 }

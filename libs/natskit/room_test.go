@@ -55,7 +55,7 @@ func TestFillingOneStopsNoOther(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = kv.Put(t.Context(), key, bytes.Repeat([]byte{'x'}, size))
-		return open[s].Failed(err)
+		return open[s].AsFault(err)
 	}
 	allTakeWrites := func(full natskit.Store) {
 		t.Helper()

@@ -109,7 +109,7 @@ func TestACallEndsSoonWhenNATSHangs(t *testing.T) {
 	freeze()
 	begin := time.Now()
 	_, err = natskit.Call[string, string](ctx, c, "svc", "op", "in")
-	if took := time.Since(begin); !fault.Outage(err) || took > 10*time.Second {
+	if took := time.Since(begin); !fault.IsOutage(err) || took > 10*time.Second {
 		t.Errorf("after %v: %v", took, err)
 	}
 	if f, ok := errors.AsType[*fault.Error](err); !ok || f.Code != "nats_unavailable" {

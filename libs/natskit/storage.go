@@ -65,7 +65,7 @@ func (s *Storage) write(ctx context.Context) error {
 	kv, err := s.bucket.Get(ctx)
 	if err == nil {
 		_, err = kv.Put(ctx, probeKey, bytes.Repeat([]byte{' '}, probeBytes))
-		_ = s.bucket.Failed(err)
+		s.bucket.forgetIfMissing(err)
 	}
 	if err == nil || Full(err) || !s.nc.IsConnected() {
 		return nil // stored; or refused by a server that could; or gone since

@@ -41,7 +41,7 @@ func (l *Lazy[T]) now() uint64 {
 	return l.conn.Stats().Reconnects
 }
 
-// Get returns the thing. The error is a fault (see [Outage]); the next call tries again.
+// Get returns the thing. The error is a fault (see [AsFault]); the next call tries again.
 func (l *Lazy[T]) Get(ctx context.Context) (T, error) {
 	if got, ok := l.opened(); ok {
 		return got, nil
@@ -50,7 +50,7 @@ func (l *Lazy[T]) Get(ctx context.Context) (T, error) {
 	select {
 	case l.opening <- struct{}{}:
 	case <-ctx.Done():
-		return none, Outage(ctx.Err())
+		return none, AsFault(ctx.Err())
 	}
 	defer func() { <-l.opening }()
 	if got, ok := l.opened(); ok {
@@ -59,7 +59,7 @@ func (l *Lazy[T]) Get(ctx context.Context) (T, error) {
 	era := l.now() // before it is opened: a connection that breaks now may lead to another server
 	got, err := l.open(ctx)
 	if err != nil {
-		return none, Outage(err)
+		return none, AsFault(err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -86,9 +86,9 @@ func Use[T, R any](ctx context.Context, l *Lazy[T], op func(T) (R, error)) (R, e
 		}
 		result, err := op(got)
 		if again || !missing(err) || ctx.Err() != nil {
-			return result, l.Failed(err)
+			return result, l.AsFault(err)
 		}
-		_ = l.Failed(err)
+		l.forgetIfMissing(err)
 	}
 }
 
@@ -103,15 +103,19 @@ func Entry(ctx context.Context, bucket *Lazy[jetstream.KeyValue], key string) (j
 	return Use(ctx, bucket, func(kv jetstream.KeyValue) (jetstream.KeyValueEntry, error) { return kv.Get(ctx, key) })
 }
 
-// Failed looks at an error of an operation on the thing: when the thing itself is gone it is
-// forgotten, so that the next Get makes it again. It returns the error as a fault.
-func (l *Lazy[T]) Failed(err error) error {
+// AsFault is the package's [AsFault] for an error of an operation on the thing. When the error says
+// that the thing itself is gone, the next Get makes it again.
+func (l *Lazy[T]) AsFault(err error) error {
+	l.forgetIfMissing(err)
+	return AsFault(err)
+}
+
+func (l *Lazy[T]) forgetIfMissing(err error) {
 	if missing(err) {
 		l.mu.Lock()
 		l.ok = false
 		l.mu.Unlock()
 	}
-	return Outage(err)
 }
 
 // missing reports errors that say that the stream is gone. KV watches return the older errors
@@ -128,13 +132,6 @@ func missing(err error) bool {
 		}
 	}
 	return false
-}
-
-// LostRace reports whether a compare-and-set lost: somebody else wrote first.
-func LostRace(err error) bool {
-	var api *jetstream.APIError
-	return errors.Is(err, jetstream.ErrKeyExists) ||
-		(errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence)
 }
 
 // Bucket opens a key-value bucket that exists as it is, whoever made it, and else makes it. A bucket of the

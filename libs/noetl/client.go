@@ -91,7 +91,7 @@ func newTransport(opts ...TransportOption) *http.Transport {
 // TransportOption changes a transport.
 type TransportOption func(*http.Transport)
 
-// WithHeaderTimeout bounds the wait for the head of an answer; the body may then take for ever.
+// WithHeaderTimeout bounds the wait for the head of an answer; the body may then take forever.
 func WithHeaderTimeout(d time.Duration) TransportOption {
 	return func(t *http.Transport) { t.ResponseHeaderTimeout = d }
 }
@@ -120,7 +120,7 @@ func (c *Client) Execute(ctx context.Context, in noetlwire.ExecuteRequest) (noet
 // Cancel ends an execution and, with cascade, what it started. To cancel what has ended is no error: it was
 // to stop, and it did. The Rust server refuses that.
 func (c *Client) Cancel(ctx context.Context, executionID, reason string, cascade bool) error {
-	if !noetlwire.Token(executionID) {
+	if !noetlwire.ValidID(executionID) {
 		return errExecutionID()
 	}
 	in := noetlwire.CancelRequest{Reason: reason, Cascade: cascade}
@@ -273,7 +273,7 @@ func (c *Client) Status(ctx context.Context, executionID string) (noetlwire.Exec
 
 func (c *Client) execution(ctx context.Context, executionID, rest string) (noetlwire.Execution, error) {
 	var out noetlwire.Execution
-	if !noetlwire.Token(executionID) {
+	if !noetlwire.ValidID(executionID) {
 		return out, errExecutionID()
 	}
 	return out, c.Do(ctx, http.MethodGet, "/api/executions/"+url.PathEscape(executionID)+rest, nil, &out)
@@ -298,7 +298,7 @@ func (c *Client) PathOf(ctx context.Context, catalogID string) (string, error) {
 }
 
 func errExecutionID() error {
-	return fault.New(fault.Invalid, "bad_execution_id", "an execution id is 1 to 64 letters, digits, - or _")
+	return fault.New(fault.Invalid, "bad_execution_id", "execution_id must be "+noetlwire.IDRule)
 }
 
 func checkID(out noetlwire.ExecuteResponse) error {

@@ -93,15 +93,15 @@ func TestOutages(t *testing.T) {
 	if err := slow.Cancel(ctx, "1", "r", true); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	away := noetl.New(noetl.Config{BaseURL: "http://127.0.0.1:1", Timeout: time.Minute}, telemetry.Nop("t"))
-	err = away.Cancel(t.Context(), "1", "r", true)
+	unreachable := noetl.New(noetl.Config{BaseURL: "http://127.0.0.1:1", Timeout: time.Minute}, telemetry.Nop("t"))
+	err = unreachable.Cancel(t.Context(), "1", "r", true)
 	if f := fault.Of(
 		err,
 	); f == nil || f.Kind != fault.BadGateway || strings.Contains(f.Message, "127.0.0.1") ||
 		!noetl.NotSent(err) {
 		t.Error(err)
 	}
-	if _, err := away.Listener(t.Context(), "x"); fault.Of(err).Code != "internal_token_unset" {
+	if _, err := unreachable.Listener(t.Context(), "x"); fault.Of(err).Code != "internal_token_unset" {
 		t.Error(err)
 	}
 }

@@ -23,7 +23,7 @@ type Origin struct {
 // the events of the execution with their results, however large: they are not read. An answer without a
 // path is a fault of code [noetlwire.CodeNoPath].
 func (c *Client) Origin(ctx context.Context, executionID string) (Origin, error) {
-	if !noetlwire.Token(executionID) {
+	if !noetlwire.ValidID(executionID) {
 		return Origin{}, errExecutionID()
 	}
 	path := "/api/executions/" + url.PathEscape(executionID)
@@ -94,7 +94,7 @@ func (c *Client) Rerun(
 	ctx context.Context, executionID string, workload map[string]any,
 ) (noetlwire.ExecuteResponse, error) {
 	var out noetlwire.ExecuteResponse
-	if !noetlwire.Token(executionID) { // PathEscape leaves dot segments alone
+	if !noetlwire.ValidID(executionID) { // PathEscape leaves dot segments alone
 		return out, errExecutionID()
 	}
 	in := noetlwire.RerunRequest{Workload: workload, ResourceKind: noetlwire.KindPlaybook}

@@ -27,11 +27,11 @@ func TestAQuestionAboutAnOpenStreamCountsAgainstNobody(t *testing.T) {
 		return authwire.Session{}, fault.New(fault.Unauthenticated, "invalid_session", "no")
 	})
 	for i := range 50 {
-		if _, err := client.Recheck(t.Context(), fmt.Sprint("ended", i)); fault.Of(err).Kind != fault.Unauthenticated {
+		if _, err := client.Recheck(t.Context(), authwire.NewToken(fmt.Sprint("ended", i))); fault.Of(err).Kind != fault.Unauthenticated {
 			t.Fatalf("question %d: %v", i, err)
 		}
 	}
-	if _, err := client.Resolve(t.Context(), "first"); fault.Of(err).Kind != fault.Unauthenticated {
+	if _, err := client.Resolve(t.Context(), authwire.NewToken("first")); fault.Of(err).Kind != fault.Unauthenticated {
 		t.Errorf("a stranger without an address: %v", err)
 	}
 }
@@ -46,7 +46,7 @@ func TestWhoInventsTokensIsStoppedAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	stranger := httpkit.WithClient(t.Context(), netip.MustParseAddr("198.51.100.1"))
-	if _, err := client.Resolve(stranger, "known"); err != nil {
+	if _, err := client.Resolve(stranger, authwire.NewToken("known")); err != nil {
 		t.Fatal(err)
 	}
 	w.set(func() (authwire.Session, error) {
@@ -55,20 +55,20 @@ func TestWhoInventsTokensIsStoppedAlone(t *testing.T) {
 	before := w.asked.Load()
 	kinds := map[fault.Kind]int{}
 	for i := range 50 {
-		_, err := client.Resolve(stranger, fmt.Sprint("invented", i))
+		_, err := client.Resolve(stranger, authwire.NewToken(fmt.Sprint("invented", i)))
 		kind, _ := fault.KindOf(err)
 		kinds[kind]++
 	}
 	if n := w.asked.Load() - before; n > 8 || kinds[fault.RateLimited] < 40 || kinds[fault.Unauthenticated] == 0 {
 		t.Errorf("asked %d times; %v", n, kinds)
 	}
-	if _, err := client.Resolve(stranger, "known"); err != nil {
+	if _, err := client.Resolve(stranger, authwire.NewToken("known")); err != nil {
 		t.Errorf("a session that is known, from the same address: %v", err)
 	}
 	w.set(func() (authwire.Session, error) { return live(time.Hour), nil })
 	if _, err := client.Resolve(
 		httpkit.WithClient(t.Context(), netip.MustParseAddr("198.51.100.2")),
-		"other",
+		authwire.NewToken("other"),
 	); err != nil {
 		t.Errorf("another address: %v", err)
 	}

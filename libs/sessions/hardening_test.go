@@ -39,19 +39,17 @@ func TestWhichCookieIsTheSession(t *testing.T) {
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		r.Header.Set("Cookie", header)
-		if got := sessions.TokenOf(
-			r,
-		); got != want || (sessions.Ambiguous(r) != "") != (want == "") ||
+		if got := sessions.TokenOf(r).Reveal(); got != want || (sessions.Ambiguous(r) != "") != (want == "") ||
 			sessions.CookieOf(r) == "" {
 			t.Errorf("%s: %q, cookie %q, ambiguous %q", header, got, sessions.CookieOf(r), sessions.Ambiguous(r))
 		}
 		lines := strings.ReplaceAll(header, "; ", "\n")
 		r.Header["Cookie"] = strings.Split(lines, "\n")
-		if got := sessions.TokenOf(r); got != want {
+		if got := sessions.TokenOf(r).Reveal(); got != want {
 			t.Errorf("%q: %q", lines, got)
 		}
 		r.Header.Set("X-Session-Token", "x")
-		if got := sessions.TokenOf(r); got != "x" || sessions.Ambiguous(r) != "" {
+		if got := sessions.TokenOf(r).Reveal(); got != "x" || sessions.Ambiguous(r) != "" {
 			t.Errorf("%s beside a header: %q", header, got)
 		}
 	}
@@ -92,18 +90,18 @@ func TestBadTokensLockNobodyElseOut(t *testing.T) {
 	}
 	testkit.Eventually(t, "auth answers", func() bool { return natskit.ProbeService(cnc, "auth")(t.Context()) == nil })
 	ctx := httpkit.WithClient(t.Context(), netip.MustParseAddr("198.51.100.1"))
-	if _, err := client.Resolve(ctx, "bad"); err == nil {
+	if _, err := client.Resolve(ctx, authwire.NewToken("bad")); err == nil {
 		t.Fatal("a bad token")
 	}
-	if _, err := client.Resolve(ctx, "noetl"); err != nil {
+	if _, err := client.Resolve(ctx, authwire.NewToken("noetl")); err != nil {
 		t.Errorf("a session of NoETL's, within the reserve: %v", err)
 	}
 	refused := 0
 	for i := range 200 {
-		if _, err := client.Resolve(ctx, fmt.Sprint("invented", i)); fault.Of(err).Kind == fault.RateLimited {
+		if _, err := client.Resolve(ctx, authwire.NewToken(fmt.Sprint("invented", i))); fault.Of(err).Kind == fault.RateLimited {
 			refused++
 		}
-		if _, err := client.Resolve(ctx, fmt.Sprint("seen", i)); err != nil {
+		if _, err := client.Resolve(ctx, authwire.NewToken(fmt.Sprint("seen", i))); err != nil {
 			t.Fatalf("a session that the gateway saw begin: %v", err)
 		}
 	}

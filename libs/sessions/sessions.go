@@ -1,10 +1,10 @@
-// Package sessions is the client of the auth service that every door uses: it answers whose
+// Package sessions is the client of the auth service that every listener uses: it answers whose
 // session a token is, from memory when it may (ADR 0003).
 //
 // A hit costs no network and no allocation. A miss is one NATS request for all who ask for
-// the same token at once. Revocations arrive through a watch and take effect at once. When
-// auth or NATS is away, what is cached and not expired is served for a bounded grace; after
-// that the answer is Unavailable, never "not logged in" and never an open door.
+// the same token concurrently. Revocations arrive through a watch and take effect immediately. When
+// auth or NATS is unavailable, what is cached and not expired is served for a bounded grace; after
+// that the answer is Unavailable, never "not logged in" and never access.
 package sessions
 
 import (
@@ -129,25 +129,25 @@ func (c *Client) OnRevoked(f func(authwire.TokenKey)) {
 
 // Resolve returns the session of a token. The result is shared: do not change it. The error
 // is Unauthenticated for what is no session, Unavailable when nobody can tell.
-func (c *Client) Resolve(ctx context.Context, token string) (*authwire.Session, error) {
+func (c *Client) Resolve(ctx context.Context, token authwire.Token) (*authwire.Session, error) {
 	return c.resolve(ctx, token, true)
 }
 
 // Recheck is [Client.Resolve] for a session that was accepted before, such as that of an open stream. It is asked
 // about by the gateway and not by a stranger, so it neither counts against an address nor is refused for one.
-func (c *Client) Recheck(ctx context.Context, token string) (*authwire.Session, error) {
+func (c *Client) Recheck(ctx context.Context, token authwire.Token) (*authwire.Session, error) {
 	return c.resolve(ctx, token, false)
 }
 
-func (c *Client) resolve(ctx context.Context, token string, stranger bool) (*authwire.Session, error) {
-	if token == "" {
+func (c *Client) resolve(ctx context.Context, token authwire.Token, stranger bool) (*authwire.Session, error) {
+	if token.IsZero() {
 		c.missing.Inc()
 		return nil, errMissing
 	}
-	if len(token) > maxToken {
+	if len(token.Reveal()) > maxToken {
 		return nil, errInvalid
 	}
-	key := authwire.KeyOf(token)
+	key := token.Key()
 	now := time.Now().UnixNano()
 	cached, ok := c.cache.GetIfPresent(key)
 	if ok {
@@ -160,7 +160,7 @@ func (c *Client) resolve(ctx context.Context, token string, stranger bool) (*aut
 	}
 	if cached != nil || !stranger {
 		// Also past the end that is known: sessions are prolonged, and only the authority knows.
-		return c.ask(ctx, key, token, cached, false)
+		return c.ask(ctx, token, cached, false)
 	}
 	// A token that nobody knows here may cost NoETL an execution: who invents them by the hundred is not asked for.
 	// But many people share an address, and the sessions of the others must pass. So what the gateway's own records
@@ -168,7 +168,7 @@ func (c *Client) resolve(ctx context.Context, token string, stranger bool) (*aut
 	// login playbook wrote a record. Of the rest, which only NoETL could know, a few a minute are still asked for.
 	address := httpkit.AddressKey(httpkit.ClientOf(ctx))
 	if limited := c.bad.Exhausted(address); limited != nil {
-		session, err := c.ask(ctx, key, token, nil, true)
+		session, err := c.ask(ctx, token, nil, true)
 		if kind, _ := fault.KindOf(err); kind != fault.RateLimited {
 			return session, err
 		}
@@ -176,7 +176,7 @@ func (c *Client) resolve(ctx context.Context, token string, stranger bool) (*aut
 			return nil, limited
 		}
 	}
-	session, err := c.ask(ctx, key, token, nil, false)
+	session, err := c.ask(ctx, token, nil, false)
 	if errors.Is(err, errInvalid) {
 		_ = c.bad.Check(address) // counted; the answer to this one is known
 	}
@@ -191,9 +191,10 @@ const (
 
 // ask asks auth; with known, only what the gateway's own records say.
 func (c *Client) ask(
-	ctx context.Context, key authwire.TokenKey, token string, cached *entry, known bool,
+	ctx context.Context, token authwire.Token, cached *entry, known bool,
 ) (*authwire.Session, error) {
-	flight, in := string(key[:]), authwire.ResolveRequest{SessionToken: token, KnownOnly: known}
+	key := token.Key()
+	flight, in := string(key[:]), authwire.ResolveRequest{SessionToken: token.Reveal(), KnownOnly: known}
 	if known {
 		flight += "known"
 	}
@@ -311,71 +312,29 @@ func (c *Client) store(key authwire.TokenKey, s *authwire.Session) *entry {
 // Name returns the component's name.
 func (c *Client) Name() string { return "session client" }
 
-// Run follows the revocations until ctx ends. The watch is opened again after a reconnect and
-// then tells all of them, so that what was revoked meanwhile arrives too.
+// Run follows the revocations until ctx ends. What was revoked during an outage arrives after it.
 func (c *Client) Run(ctx context.Context) error {
-	for {
-		if err := c.watch(ctx); err != nil && ctx.Err() == nil {
-			c.tel.Logger.DebugContext(ctx, "revocation watch not running, trying again", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(watchRetry):
-		}
-	}
+	bucket := natskit.NewLazy(c.js.Conn(), func(ctx context.Context) (jetstream.KeyValue, error) {
+		return c.js.KeyValue(ctx, authwire.RevokedBucket)
+	})
+	return natskit.Watch{JS: c.js, Bucket: bucket, Logger: c.tel.Logger, Put: c.revoked}.Run(ctx)
 }
 
-// watchRetry is how long to wait before the watch is opened again; it bounds how late a
-// revocation may be noticed after an outage.
-const watchRetry = 200 * time.Millisecond
-
-func (c *Client) watch(ctx context.Context) error {
-	// The watch itself takes ten seconds and more to notice that the server was away.
-	reconnected := c.js.Conn().StatusChanged(nats.CONNECTED)
-	defer c.js.Conn().RemoveStatusListener(reconnected)
-	kv, err := c.js.KeyValue(ctx, authwire.RevokedBucket)
-	if err != nil {
-		return err
+func (c *Client) revoked(e jetstream.KeyValueEntry) {
+	if user, ok := authwire.ParseUserKey(e.Key()); ok {
+		c.clear(user, e.Created())
+		return
 	}
-	w, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes())
-	if err != nil {
-		return err
-	}
-	// Stopping asks the server to delete the watch's consumer, which takes 5 s when it is away;
-	// nobody need wait for that.
-	defer func() { go func() { _ = w.Stop() }() }()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-reconnected:
-			return nil
-		case e, open := <-w.Updates():
-			if !open {
-				return natskit.Outage(nats.ErrConnectionClosed)
-			}
-			if e == nil {
-				continue
-			}
-			if user, ok := authwire.ParseUserKey(e.Key()); ok {
-				c.clear(user, e.Created())
-				continue
-			}
-			c.revoke(e.Key())
-		}
+	if key, ok := authwire.ParseTokenKey(e.Key()); ok {
+		c.revoke(key)
 	}
 }
 
 // Forget refuses a token in this process from now on: whoever ended a session here need not
 // wait for the revocation to come back through the watch.
-func (c *Client) Forget(token string) { c.revoke(authwire.KeyOf(token).String()) }
+func (c *Client) Forget(token authwire.Token) { c.revoke(token.Key()) }
 
-func (c *Client) revoke(name string) {
-	key, ok := authwire.ParseTokenKey(name)
-	if !ok {
-		return
-	}
+func (c *Client) revoke(key authwire.TokenKey) {
 	c.cache.Set(key, &entry{})
 	c.tell(key)
 }

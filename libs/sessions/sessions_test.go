@@ -86,7 +86,7 @@ func (w *world) kind(tb testing.TB, token string) string {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	s, err := w.client.Resolve(ctx, token)
+	s, err := w.client.Resolve(ctx, authwire.NewToken(token))
 	if err == nil && s.UserID == 7 {
 		return "ok"
 	}
@@ -95,7 +95,7 @@ func (w *world) kind(tb testing.TB, token string) string {
 
 func (w *world) revoke(tb testing.TB, token string) {
 	tb.Helper()
-	if _, err := w.kv.PutString(context.Background(), authwire.KeyOf(token).String(), "{}"); err != nil {
+	if _, err := w.kv.PutString(context.Background(), authwire.NewToken(token).Key().String(), "{}"); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -106,7 +106,7 @@ func TestAHitAllocatesNothing(t *testing.T) { // not parallel: it counts allocat
 		t.Fatal(k)
 	}
 	ctx := t.Context()
-	if n := testing.AllocsPerRun(1000, func() { _, _ = w.client.Resolve(ctx, "tok") }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { _, _ = w.client.Resolve(ctx, authwire.NewToken("tok")) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 	if n := w.asked.Load(); n != 1 {
@@ -121,7 +121,7 @@ func BenchmarkResolveHit(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		_, _ = w.client.Resolve(b.Context(), "tok")
+		_, _ = w.client.Resolve(b.Context(), authwire.NewToken("tok"))
 	}
 }
 
@@ -140,7 +140,7 @@ func TestAllWhoAskAtOnceAskOnce(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := w.client.Resolve(gone, "tok"); fault.Of(err).Kind != fault.Canceled { // and takes nobody else down
+	if _, err := w.client.Resolve(gone, authwire.NewToken("tok")); fault.Of(err).Kind != fault.Canceled { // and takes nobody else down
 		t.Error(err)
 	}
 	testkit.Eventually(t, "auth is asked", func() bool { return w.asked.Load() == 1 })
@@ -221,7 +221,7 @@ func TestAProlongedSessionGoesOn(t *testing.T) {
 	})
 }
 
-// An outage is never "not logged in", and never an open door.
+// An outage is never "not logged in", and never access.
 func TestGraceDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	for name, grace := range map[string]time.Duration{"unavailable": 0, "ok": time.Hour} {
@@ -280,7 +280,7 @@ func TestARevocationBeatsAnAnswerUnderWay(t *testing.T) {
 	go func() { result <- w.kind(t, "tok") }()
 	testkit.Eventually(t, "auth is asked", func() bool { return w.asked.Load() == 1 })
 	w.revoke(t, "tok")
-	if k := <-revoked; k != authwire.KeyOf("tok") {
+	if k := <-revoked; k != authwire.NewToken("tok").Key() {
 		t.Error(k)
 	}
 	close(release)
@@ -290,7 +290,7 @@ func TestARevocationBeatsAnAnswerUnderWay(t *testing.T) {
 	if k := w.kind(t, "tok"); k != "unauthenticated" {
 		t.Errorf("later: %s", k)
 	}
-	w.client.Forget("other")
+	w.client.Forget(authwire.NewToken("other"))
 	if k := w.kind(t, "other"); k != "unauthenticated" {
 		t.Errorf("a forgotten token: %s", k)
 	}
@@ -309,7 +309,7 @@ func TestTheWatchOutlivesARestartOfNATS(t *testing.T) {
 	w.nats.Stop()
 	w.nats.Start(t)
 	testkit.Eventually(t, "b can be revoked", func() bool {
-		_, err := w.kv.PutString(t.Context(), authwire.KeyOf("b").String(), "{}")
+		_, err := w.kv.PutString(t.Context(), authwire.NewToken("b").Key().String(), "{}")
 		return err == nil
 	})
 	testkit.Eventually(t, "b is revoked", func() bool { return w.kind(t, "b") == "unauthenticated" })

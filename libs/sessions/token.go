@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
 )
 
 // The cookies that hold a session token. Only the browser login sets [HostCookie]: its prefix
@@ -16,9 +18,9 @@ const (
 // TokenOf returns the session token of a request, in the contract's order: Authorization:
 // Bearer, X-Session-Token, then [HostCookie] and [Cookie]. Empty when there is none, and when two cookies of one name
 // say different things: one of them was set by a page of another host, to have the user act as somebody else.
-func TokenOf(r *http.Request) string {
+func TokenOf(r *http.Request) authwire.Token {
 	token, _ := find(r)
-	return token
+	return authwire.NewToken(token)
 }
 
 // CookieOf returns the name of the cookie that [TokenOf] reads the token from, empty if it reads
@@ -38,12 +40,13 @@ func Ambiguous(r *http.Request) string {
 }
 
 // CookieTokens returns the tokens of all session cookies of a request, each once.
-func CookieTokens(r *http.Request) []string {
-	var all []string
+func CookieTokens(r *http.Request) []authwire.Token {
+	var all []authwire.Token
 	for _, name := range []string{HostCookie, Cookie} {
 		for _, c := range r.CookiesNamed(name) {
-			if c.Value != "" && !slices.Contains(all, c.Value) && len(all) < maxCookies {
-				all = append(all, c.Value)
+			token := authwire.NewToken(c.Value)
+			if !token.IsZero() && !slices.Contains(all, token) && len(all) < maxCookies {
+				all = append(all, token)
 			}
 		}
 	}

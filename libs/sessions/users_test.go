@@ -52,7 +52,7 @@ func TestAllSessionsOfAUserEnd(t *testing.T) {
 			told := map[authwire.TokenKey]int{}
 			w.client.OnRevoked(func(k authwire.TokenKey) { mu.Lock(); defer mu.Unlock(); told[k]++ })
 			resolve := func(token string) error {
-				_, err := w.client.Resolve(t.Context(), token)
+				_, err := w.client.Resolve(t.Context(), authwire.NewToken(token))
 				return err
 			}
 			w.set(of(7, "a@example.com", time.Time{}))
@@ -87,10 +87,10 @@ func TestAllSessionsOfAUserEnd(t *testing.T) {
 			testkit.Eventually(t, "the watch is back", func() bool {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
-				_, _ = w.kv.PutString(ctx, authwire.KeyOf("probe").String(), "{}") // NATS may not be back yet
+				_, _ = w.kv.PutString(ctx, authwire.NewToken("probe").Key().String(), "{}") // NATS may not be back yet
 				mu.Lock()
 				defer mu.Unlock()
-				return told[authwire.KeyOf("probe")] > 0
+				return told[authwire.NewToken("probe").Key()] > 0
 			})
 			w.set(gone)
 			if err := resolve("three"); err != nil {
@@ -98,9 +98,9 @@ func TestAllSessionsOfAUserEnd(t *testing.T) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if told[authwire.KeyOf("one")] == 0 || told[authwire.KeyOf("two")] == 0 ||
-				told[authwire.KeyOf("other")] != 0 ||
-				told[authwire.KeyOf("three")] != 0 {
+			if told[authwire.NewToken("one").Key()] == 0 || told[authwire.NewToken("two").Key()] == 0 ||
+				told[authwire.NewToken("other").Key()] != 0 ||
+				told[authwire.NewToken("three").Key()] != 0 {
 				t.Errorf("told %v", told)
 			}
 		})
@@ -119,14 +119,14 @@ func TestAnAnswerUnderWayDoesNotOutliveTheEnd(t *testing.T) {
 		return of(7, "a@example.com", time.Time{})()
 	})
 	answer := make(chan error, 1)
-	go func() { _, err := w.client.Resolve(context.Background(), "tok"); answer <- err }()
+	go func() { _, err := w.client.Resolve(context.Background(), authwire.NewToken("tok")); answer <- err }()
 	<-inside
 	w.clearUser(t, authwire.NameOfID(7))
 	w.revoke(t, "probe") // comes after it
 	testkit.Eventually(t, "the watch has it", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		_, err := w.client.Resolve(ctx, "probe")
+		_, err := w.client.Resolve(ctx, authwire.NewToken("probe"))
 		return err != nil && fault.Of(err).Kind == fault.Unauthenticated
 	})
 	close(release)
@@ -178,7 +178,7 @@ func TestNoGraceForWhatEndedDuringTheQuestion(t *testing.T) {
 	testkit.Eventually(t, "the watch has it", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		_, err := w.client.Resolve(ctx, "probe")
+		_, err := w.client.Resolve(ctx, authwire.NewToken("probe"))
 		return err != nil && fault.Of(err).Kind == fault.Unauthenticated
 	})
 	close(release)
@@ -203,7 +203,7 @@ func TestWhereATokenIsRead(t *testing.T) {
 		for i := 0; i < len(headers); i += 2 {
 			r.Header.Set(headers[i], headers[i+1])
 		}
-		if got := sessions.TokenOf(r); got != want {
+		if got := sessions.TokenOf(r).Reveal(); got != want {
 			t.Errorf("%v: %q", headers, got)
 		}
 		if got := sessions.CookieOf(r); got != map[string]string{"c": sessions.Cookie, "d": sessions.HostCookie}[want] {
@@ -217,7 +217,7 @@ func BenchmarkClear(b *testing.B) {
 	w := newWorld(b, time.Hour, time.Hour)
 	w.set(of(9, "z@example.com", time.Time{}))
 	for i := range 500 {
-		if _, err := w.client.Resolve(b.Context(), time.Duration(i).String()); err != nil {
+		if _, err := w.client.Resolve(b.Context(), authwire.NewToken(time.Duration(i).String())); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 
 	"go.opentelemetry.io/otel/propagation"
+
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 )
 
 // RequestIDHeader carries the id of a request, over HTTP and over NATS: whoever reads the logs finds all lines of one
@@ -15,19 +17,7 @@ const RequestIDHeader = "X-Request-Id"
 const maxRequestID = 128
 
 // PlainID accepts an id that is safe to log and to put in a header as it is.
-func PlainID(id string) bool {
-	if id == "" || len(id) > maxRequestID {
-		return false
-	}
-	for i := range len(id) {
-		c := id[i]
-		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-		if !letter && c != '-' && c != '_' && c != '.' && c != ':' {
-			return false
-		}
-	}
-	return true
-}
+func PlainID(id string) bool { return noetlwire.Plain(id, maxRequestID, "-_.:") }
 
 type requestIDKey struct{}
 

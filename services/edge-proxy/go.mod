@@ -1,6 +1,6 @@
 module github.com/noetl/gateway/services/edge-proxy
 
-go 1.26.0
+go 1.26.4
 
 require (
 	github.com/99designs/gqlgen v0.17.90

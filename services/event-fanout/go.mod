@@ -1,6 +1,6 @@
 module github.com/noetl/gateway/services/event-fanout
 
-go 1.26.0
+go 1.26.4
 
 require (
 	github.com/cenkalti/backoff/v5 v5.0.3

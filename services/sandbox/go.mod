@@ -1,6 +1,6 @@
 module github.com/noetl/gateway/services/sandbox
 
-go 1.26.0
+go 1.26.4
 
 require (
 	github.com/golang-jwt/jwt/v5 v5.3.1

@@ -3,8 +3,6 @@
 package authwire
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"strconv"
 	"time"
 )
@@ -125,30 +123,6 @@ type Session struct {
 	User
 	ExpiresAt time.Time `json:"expires_at"`
 	ClearedAt time.Time `json:"cleared_at,omitzero"`
-}
-
-// TokenKey stands for a session token wherever the token itself must not be: logs, metrics,
-// buckets and caches of ours. It is the SHA-256 of the token; tokens are unguessable, so a
-// plain hash does not give them away.
-type TokenKey [sha256.Size]byte
-
-// KeyOf returns the key of a token. It does not allocate for tokens of up to 256 bytes.
-func KeyOf(token string) TokenKey {
-	var buf [256]byte
-	return sha256.Sum256(append(buf[:0], token...))
-}
-
-// String returns the key in hexadecimal, a legal KV key.
-func (k TokenKey) String() string { return hex.EncodeToString(k[:]) }
-
-// ParseTokenKey is the inverse of [TokenKey.String].
-func ParseTokenKey(s string) (TokenKey, bool) {
-	var k TokenKey
-	if hex.DecodedLen(len(s)) != len(k) {
-		return k, false
-	}
-	_, err := hex.Decode(k[:], []byte(s))
-	return k, err == nil
 }
 
 // Callback is what a worker sends to POST /api/internal/callback, and what legacy workers

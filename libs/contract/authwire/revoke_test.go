@@ -14,7 +14,7 @@ func TestUserKeys(t *testing.T) {
 	if got, ok := authwire.ParseUserKey(key.String()); !ok || got != key {
 		t.Errorf("%s is not read back", key)
 	}
-	for _, s := range []string{"", "user.", "user.x", authwire.KeyOf("t").String(), "user." + strings.Repeat("g", 64), key.String() + "0"} {
+	for _, s := range []string{"", "user.", "user.x", authwire.NewToken("t").Key().String(), "user." + strings.Repeat("g", 64), key.String() + "0"} {
 		if _, ok := authwire.ParseUserKey(s); ok {
 			t.Errorf("%q is a user's key", s)
 		}

@@ -24,10 +24,10 @@ func TestIDsKeepAll64Bits(t *testing.T) {
 	}
 }
 
-func TestTokens(t *testing.T) {
+func TestValidIDs(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[string]bool{"a-_Z9": true, "": false, "a.b": false, "*": false, ">": false, "é": false, "a b": false, "a/b": false, "..": false, strings.Repeat("a", 64): true, strings.Repeat("a", 65): false} {
-		if noetlwire.Token(s) != want || noetlwire.ID(s).Valid() != want {
+		if noetlwire.ValidID(s) != want || noetlwire.ID(s).Valid() != want {
 			t.Errorf("%q: want %t", s, want)
 		}
 	}

@@ -36,19 +36,24 @@ func (id *ID) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Valid reports whether the id is safe in a path, a subject and a key: letters, digits, - and _,
-// at most 64 of them.
-func (id ID) Valid() bool { return Token(string(id)) }
+// IDRule is what an id must be, for messages: "execution_id must be " + IDRule.
+const IDRule = "1 to 64 letters, digits, - or _"
 
-// Token reports whether s is 1 to 64 letters, digits, - or _: safe as one token of a NATS
+// Valid is [ValidID].
+func (id ID) Valid() bool { return ValidID(string(id)) }
+
+// ValidID reports whether s is 1 to 64 letters, digits, - or _: safe as one token of a NATS
 // subject, as a KV key and as a path segment.
-func Token(s string) bool {
-	if s == "" || len(s) > 64 {
+func ValidID(s string) bool { return Plain(s, 64, "-_") }
+
+// Plain reports whether s is 1 to limit letters and digits of ASCII, and characters of others.
+func Plain(s string, limit int, others string) bool {
+	if s == "" || len(s) > limit {
 		return false
 	}
 	for i := range len(s) {
 		c := s[i]
-		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && strings.IndexByte(others, c) < 0 {
 			return false
 		}
 	}

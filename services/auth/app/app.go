@@ -12,12 +12,13 @@ import (
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/noetl"
+	"github.com/noetl/gateway/libs/oidc"
 	"github.com/noetl/gateway/libs/run"
 	libconfig "github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/auth/internal/adapters/natscallback"
 	"github.com/noetl/gateway/services/auth/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/auth/internal/adapters/noetlauth"
-	"github.com/noetl/gateway/services/auth/internal/adapters/oidc"
+	"github.com/noetl/gateway/services/auth/internal/adapters/oidcissuer"
 	"github.com/noetl/gateway/services/auth/internal/adapters/policyfile"
 	"github.com/noetl/gateway/services/auth/internal/adapters/prom"
 	"github.com/noetl/gateway/services/auth/internal/auth"
@@ -102,10 +103,10 @@ func issuers(cfg Config, host run.Host, deps *auth.Deps) error {
 		return err
 	}
 	client := oidc.Client(connectTo)
-	verifier, err := oidc.New(
-		oidc.Config{Issuers: cfg.Issuers(), Audiences: cfg.Audiences(), TTL: cfg.JWKSTTL, Cooldown: cfg.JWKSCool},
-		client,
-	)
+	verifier, err := oidcissuer.New(oidcissuer.Config{
+		Issuers: cfg.Issuers(), Audiences: cfg.Audiences(), TTL: cfg.JWKSTTL, Cooldown: cfg.JWKSCool,
+		Logger: host.Telemetry.Logger,
+	}, client)
 	if err != nil {
 		return fmt.Errorf("AUTH_ISSUERS: %w", err)
 	}
@@ -115,8 +116,8 @@ func issuers(cfg Config, host run.Host, deps *auth.Deps) error {
 	if clientID == "" || issuer == "" {
 		return nil
 	}
-	deps.Provider, err = oidc.NewProvider(
-		oidc.ProviderConfig{Issuer: issuer, ClientID: clientID, Secret: cfg.ClientSecret, TTL: cfg.JWKSTTL}, client,
+	deps.Provider, err = oidcissuer.NewProvider(
+		oidcissuer.ProviderConfig{Issuer: issuer, ClientID: clientID, Secret: cfg.ClientSecret, TTL: cfg.JWKSTTL}, client,
 	)
 	if err != nil {
 		return fmt.Errorf("AUTH_BROWSER_ISSUER: %w", err)

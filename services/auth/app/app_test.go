@@ -18,6 +18,7 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/oidc/oidctest"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/testkit"
@@ -40,21 +41,21 @@ roles:
 // world is everything around the service, on real sockets.
 type world struct {
 	nats   *testkit.NATS
-	issuer *authtest.Issuer
+	issuer *oidctest.Issuer
 	noetl  *authtest.NoETL
 	env    []string
 }
 
 func newWorld(t *testing.T, backend string) *world {
 	t.Helper()
-	w := &world{nats: testkit.StartNATS(t), issuer: authtest.StartIssuer(t)}
+	w := &world{nats: testkit.StartNATS(t), issuer: oidctest.StartIssuer(t)}
 	w.noetl = authtest.StartNoETL(t, w.nats.Connect(t))
 	file := filepath.Join(t.TempDir(), "policy.yaml")
 	if err := os.WriteFile(file, []byte(policy), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	w.env = []string{
-		"AUTH_BACKEND=" + backend, "AUTH_ISSUERS=" + w.issuer.URL, "AUTH_AUDIENCES=" + authtest.Audience,
+		"AUTH_BACKEND=" + backend, "AUTH_ISSUERS=" + w.issuer.URL, "AUTH_AUDIENCES=" + oidctest.Audience,
 		"AUTH_POLICY_FILE=" + file, "NOETL_BASE_URL=" + w.noetl.URL, "NATS_URL=" + w.nats.URL(),
 		"GATEWAY_ADMIN_PORT=0",
 	}

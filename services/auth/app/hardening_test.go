@@ -12,9 +12,9 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/oidc/oidctest"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/auth/app"
-	"github.com/noetl/gateway/services/auth/internal/authtest"
 )
 
 // TestFault01UnsignedTokenDoesNotReachNoETL is fault 1 of the system that this replaces.
@@ -27,7 +27,7 @@ func TestFault01UnsignedTokenDoesNotReachNoETL(t *testing.T) {
 			r := w.start(t)
 			asked := len(w.noetl.Asked())
 			parts := strings.Split(w.issuer.Token(t, "admin@example.com"), ".")
-			for _, forged := range []string{parts[0] + "." + parts[1] + ".", "eyJhbGciOiJub25lIn0." + parts[1] + ".", authtest.StartIssuer(t).Token(t, "admin@example.com")} {
+			for _, forged := range []string{parts[0] + "." + parts[1] + ".", "eyJhbGciOiJub25lIn0." + parts[1] + ".", oidctest.StartIssuer(t).Token(t, "admin@example.com")} {
 				_, err := r.login(t, authwire.LoginRequest{Auth0Token: forged})
 				wantKind(t, err, fault.Unauthenticated)
 			}
@@ -96,7 +96,7 @@ func TestFault02LogoutIsEffectiveOnEveryReplica(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := kv.Get(t.Context(), authwire.KeyOf(in.SessionToken).String()); err != nil {
+			if _, err := kv.Get(t.Context(), authwire.NewToken(in.SessionToken).Key().String()); err != nil {
 				t.Fatalf("the session clients cannot see the revocation: %v", err)
 			}
 		})

@@ -10,10 +10,10 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/oidc/oidctest"
 	"github.com/noetl/gateway/libs/sessions"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/testkit"
-	"github.com/noetl/gateway/services/auth/internal/authtest"
 )
 
 // near starts a session client as edge-proxy and event-fanout have one, and returns what it says
@@ -37,7 +37,7 @@ func (w *world) near(t *testing.T) func(token string) string {
 		}
 	})
 	return func(token string) string {
-		if _, err := client.Resolve(t.Context(), token); err != nil {
+		if _, err := client.Resolve(t.Context(), authwire.NewToken(token)); err != nil {
 			return fault.Of(err).Kind.String()
 		}
 		return "ok"
@@ -106,7 +106,7 @@ func TestAnAdministratorEndsAllSessionsOfAUser(t *testing.T) {
 		t,
 		authwire.RevokeRequest{
 			SessionToken:  admin.SessionToken,
-			TargetSession: authwire.KeyOf(again.SessionToken).String(),
+			TargetSession: authwire.NewToken(again.SessionToken).Key().String(),
 		},
 	); err != nil ||
 		n != 1 {
@@ -321,7 +321,7 @@ func TestOneAccountCannotLogInWithoutEnd(t *testing.T) {
 	w := newWorld(t, "local")
 	r := w.start(t, "AUTH_LOGIN_RATE_ACCOUNT_PER_MIN=2")
 	for range 5 {
-		_, err := r.login(t, authwire.LoginRequest{Auth0Token: authtest.StartIssuer(t).Token(t, "viewer@example.com")})
+		_, err := r.login(t, authwire.LoginRequest{Auth0Token: oidctest.StartIssuer(t).Token(t, "viewer@example.com")})
 		wantKind(t, err, fault.Unauthenticated)
 	}
 	for range 2 {

@@ -254,7 +254,7 @@ func TestFromLoginToLogout(t *testing.T) {
 		t.Error(diff)
 	}
 	if got := w.pending.Expected()[id]; got.Owner != "id:9007199254740993" || got.ClientID != "c1" ||
-		got.SessionKey != authwire.KeyOf(login.SessionToken).String() {
+		got.SessionKey != authwire.NewToken(login.SessionToken).Key().String() {
 		t.Errorf("expected %+v", got)
 	}
 
@@ -301,7 +301,7 @@ func TestFromLoginToLogout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := kv.PutString(t.Context(), authwire.KeyOf(login.SessionToken).String(), "{}"); err != nil {
+	if _, err := kv.PutString(t.Context(), authwire.NewToken(login.SessionToken).Key().String(), "{}"); err != nil {
 		t.Fatal(err)
 	}
 	testkit.Eventually(

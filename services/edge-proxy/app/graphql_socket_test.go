@@ -56,7 +56,7 @@ func TestAGraphQLSocketEndsWithItsSession(t *testing.T) {
 	if got := w.send("POST", "/api/auth/logout", "", "Authorization", "Bearer "+token); got.status != 204 {
 		t.Fatal(got)
 	}
-	if _, err := kv.PutString(t.Context(), authwire.KeyOf(token).String(), "{}"); err != nil { // as auth does
+	if _, err := kv.PutString(t.Context(), authwire.NewToken(token).Key().String(), "{}"); err != nil { // as auth does
 		t.Fatal(err)
 	}
 	if _, text, err := conn.ReadMessage(); !websocket.IsCloseError(err, 4403) {

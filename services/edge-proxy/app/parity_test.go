@@ -42,7 +42,7 @@ func TestCommandsOverNATS(t *testing.T) {
 	testkit.Eventually(t, "the last of the subjects answers", func() bool { // NATS is no part of serving HTTP
 		_, err := natskit.Call[edgewire.CancelRequest, edgewire.CancelResponse](
 			ctx, calls, "edge-proxy", edgewire.SubjectCancel, edgewire.CancelRequest{})
-		return !fault.Outage(err)
+		return !fault.IsOutage(err)
 	})
 	in := edgewire.ExecuteRequest{
 		SessionToken: token,
@@ -87,7 +87,7 @@ func TestCommandsOverNATS(t *testing.T) {
 		_, err := natskit.Call[edgewire.ExecuteRequest, edgewire.ExecuteResponse](
 			ctx, calls, "edge-proxy", edgewire.SubjectExecute, bad,
 		)
-		if err == nil || fault.Outage(err) {
+		if err == nil || fault.IsOutage(err) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -385,7 +385,7 @@ func TestARevokedOrExpiredSessionEndsItsStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	if _, err := kv.Put(t.Context(), authwire.KeyOf(token).String(), []byte("{}")); err != nil {
+	if _, err := kv.Put(t.Context(), authwire.NewToken(token).Key().String(), []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
 	if e := stream.Next(t); e.Name != "session/expired" || !strings.Contains(e.Data, `"reason":"revoked"`) {

@@ -206,7 +206,7 @@ func TestARevokedSessionClosesItsWebSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := kv.Put(t.Context(), authwire.KeyOf(token).String(), []byte("{}")); err != nil {
+	if _, err := kv.Put(t.Context(), authwire.NewToken(token).Key().String(), []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
 	w.wsUntil(c, "session/expired", `"reason":"revoked"`)

@@ -13,6 +13,7 @@ import (
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/noetl"
+	"github.com/noetl/gateway/libs/oidc"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/googleoidc"
@@ -110,7 +111,12 @@ func (a *App) service(ctx context.Context, cfg Config, host run.Host) (*ingress.
 	if err != nil {
 		return nil, err
 	}
-	keysCtx, endKeys := context.WithCancel(context.WithoutCancel(ctx))
+	tokens, err := googleoidc.New(
+		googleoidc.Config{KeysURL: cfg.GoogleKeys, Issuer: cfg.Google, Logger: tel.Logger}, oidc.Client(nil),
+	)
+	if err != nil {
+		return nil, err
+	}
 	auditor := noetlaudit.New(server, tel.Logger)
 	claims := natskv.NewClaimStore(js, cfg.ClaimTTL, room)
 	host.Health.Add(
@@ -121,8 +127,7 @@ func (a *App) service(ctx context.Context, cfg Config, host run.Host) (*ingress.
 		return natskit.TellRoom(ctx, host.NATS, js, int64(room.Replicas)*room.Of(natskit.Claims),
 			"GATEWAY_STORE_MAX_BYTES", tel.Logger)
 	})
-	keys := run.Func("Google's keys", func(ctx context.Context) error { <-ctx.Done(); endKeys(); return nil })
-	a.components = append(a.components, keys, auditor, tell)
+	a.components = append(a.components, auditor, tell)
 	return ingress.New(ingress.Deps{
 		Reserved:    cfg.Playbooks.Reserved(),
 		Listeners:   listeners,
@@ -131,7 +136,7 @@ func (a *App) service(ctx context.Context, cfg Config, host run.Host) (*ingress.
 		Logger:      tel.Logger,
 		NewID:       uuid.NewString,
 		Auditor:     auditor,
-		Tokens:      googleoidc.New(keysCtx, cfg.GoogleKeys, cfg.Google, noetl.Transport(tel), tel.Logger),
+		Tokens:      tokens,
 		Claims:      claims,
 		ClaimTTL:    cfg.ClaimTTL,
 		PerListener: kit.NewRates(cfg.RatePerMin, cfg.RatePerMin/10).Count(refusals, "listener"),

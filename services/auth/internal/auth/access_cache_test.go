@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/authtest"
@@ -19,7 +20,7 @@ func counted(
 	decide func(auth.AccessQuestion) (auth.Decision, error),
 ) (*authtest.World, *atomic.Int32) {
 	w, asked := authtest.NewWorld(func(r *auth.Rules) { r.AccessLife = life }), &atomic.Int32{}
-	for _, token := range []auth.Token{"tok", "tok2"} {
+	for _, token := range []auth.Token{authwire.NewToken("tok"), authwire.NewToken("tok2")} {
 		w.Backend.Add(token, auth.Session{User: auth.User{ID: 7}, ExpiresAt: time.Now().Add(24 * time.Hour)})
 	}
 	w.Backend.Decide = func(q auth.AccessQuestion) (auth.Decision, error) {
@@ -43,26 +44,26 @@ func TestDecisionsAreRememberedForAMoment(t *testing.T) {
 			func(q auth.AccessQuestion) (auth.Decision, error) { return auth.Decision{Allowed: q.Path == "a"}, nil },
 		)
 		for range 3 {
-			if !may(t, w, "tok", "a", auth.Execute) || may(t, w, "tok", "b", auth.Execute) {
+			if !may(t, w, authwire.NewToken("tok"), "a", auth.Execute) || may(t, w, authwire.NewToken("tok"), "b", auth.Execute) {
 				t.Fatal("a wrong decision")
 			}
 		}
 		if asked.Load() != 2 {
 			t.Fatalf("%d questions", asked.Load())
 		}
-		may(t, w, "tok2", "a", auth.Execute) // nobody's decision is another's, no permission another
-		may(t, w, "tok", "a", auth.View)
+		may(t, w, authwire.NewToken("tok2"), "a", auth.Execute) // nobody's decision is another's, no permission another
+		may(t, w, authwire.NewToken("tok"), "a", auth.View)
 		if asked.Load() != 4 {
 			t.Fatalf("%d questions", asked.Load())
 		}
 		<-time.After(5 * time.Second)
-		if may(t, w, "tok", "a", auth.Execute); asked.Load() != 5 {
+		if may(t, w, authwire.NewToken("tok"), "a", auth.Execute); asked.Load() != 5 {
 			t.Fatalf("%d questions", asked.Load())
 		}
-		if err := logout(t, w, "tok"); err != nil {
+		if err := logout(t, w, authwire.NewToken("tok")); err != nil {
 			t.Fatal(err)
 		}
-		if may(t, w, "tok", "a", auth.Execute) {
+		if may(t, w, authwire.NewToken("tok"), "a", auth.Execute) {
 			t.Fatal("a decision outlived its session")
 		}
 	})
@@ -70,13 +71,13 @@ func TestDecisionsAreRememberedForAMoment(t *testing.T) {
 
 func TestWhatIsNoDecisionIsNotRemembered(t *testing.T) {
 	t.Parallel()
-	for _, failure := range []error{authtest.Away(), auth.ErrMalformed, fault.New(fault.Denied, "x", "x")} {
+	for _, failure := range []error{authtest.Unavailable(), auth.ErrMalformed, fault.New(fault.Denied, "x", "x")} {
 		w, asked := counted(
 			time.Minute,
 			func(auth.AccessQuestion) (auth.Decision, error) { return auth.Decision{Allowed: true}, failure },
 		)
 		for range 2 {
-			if may(t, w, "tok", "a", auth.Execute) {
+			if may(t, w, authwire.NewToken("tok"), "a", auth.Execute) {
 				t.Errorf("%v allowed", failure)
 			}
 		}
@@ -88,7 +89,7 @@ func TestWhatIsNoDecisionIsNotRemembered(t *testing.T) {
 		0,
 		func(auth.AccessQuestion) (auth.Decision, error) { return auth.Decision{Allowed: true}, nil },
 	)
-	if may(t, w, "tok", "a", auth.View); !may(t, w, "tok", "a", auth.View) || asked.Load() != 2 {
+	if may(t, w, authwire.NewToken("tok"), "a", auth.View); !may(t, w, authwire.NewToken("tok"), "a", auth.View) || asked.Load() != 2 {
 		t.Errorf("0 remembers: %d questions", asked.Load())
 	}
 }
@@ -101,13 +102,13 @@ func TestAllWhoAskTheSameAskOnce(t *testing.T) {
 			0,
 			func(auth.AccessQuestion) (auth.Decision, error) { <-release; return auth.Decision{Allowed: true}, nil },
 		)
-		if _, err := resolve(t, w, "tok"); err != nil {
+		if _, err := resolve(t, w, authwire.NewToken("tok")); err != nil {
 			t.Fatal(err)
 		}
 		var wg sync.WaitGroup
 		for range 30 {
 			wg.Go(func() {
-				if !may(t, w, "tok", "a", auth.Execute) {
+				if !may(t, w, authwire.NewToken("tok"), "a", auth.Execute) {
 					t.Error("denied")
 				}
 			})
@@ -127,7 +128,7 @@ func TestAQuestionEndsWithTheLastWhoAsks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := authtest.NewWorld()
-		w.Backend.Add("tok", authtest.Alice())
+		w.Backend.Add(authwire.NewToken("tok"), authtest.Alice())
 		var ended atomic.Bool
 		release := make(chan struct{})
 		w.Backend.Validating = func(ctx context.Context) error {
@@ -142,7 +143,7 @@ func TestAQuestionEndsWithTheLastWhoAsks(t *testing.T) {
 		first, leaveFirst := context.WithCancel(t.Context())
 		second, leaveSecond := context.WithCancel(t.Context())
 		for _, ctx := range []context.Context{first, second} {
-			go func() { _, _ = w.Service.Resolve(ctx, auth.ResolveRequest{Token: "tok"}) }()
+			go func() { _, _ = w.Service.Resolve(ctx, auth.ResolveRequest{Token: authwire.NewToken("tok")}) }()
 		}
 		synctest.Wait()
 		leaveFirst()
@@ -156,7 +157,7 @@ func TestAQuestionEndsWithTheLastWhoAsks(t *testing.T) {
 			t.Fatal("nobody waits, and it goes on")
 		}
 		close(release)
-		if _, err := resolve(t, w, "tok"); err != nil || w.Backend.Asked.Load() != 2 {
+		if _, err := resolve(t, w, authwire.NewToken("tok")); err != nil || w.Backend.Asked.Load() != 2 {
 			t.Fatalf("the next: %v after %d questions", err, w.Backend.Asked.Load())
 		}
 	})

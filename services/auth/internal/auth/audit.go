@@ -19,7 +19,7 @@ func (s *Service) auditLogin(ctx context.Context, who Identity, opened Opened, e
 	case err == nil:
 		s.audit(ctx, "login", opened.Session.User.account(), "verified",
 			"session", opened.Token, "subject", who.account())
-	case !fault.Outage(err) && ctx.Err() == nil:
+	case !fault.IsOutage(err) && ctx.Err() == nil:
 		s.audit(ctx, "login_refused", who.account(), fault.Of(err).Code)
 	}
 }
@@ -29,7 +29,7 @@ func (s *Service) auditRevocation(ctx context.Context, asker Session, target str
 	switch {
 	case err == nil:
 		s.audit(ctx, "revocation", asker.User.account(), "asked", "target", target, "revoked", n)
-	case !fault.Outage(err) && ctx.Err() == nil:
+	case !fault.IsOutage(err) && ctx.Err() == nil:
 		s.audit(ctx, "revocation_refused", asker.User.account(), fault.Of(err).Code, "target", target)
 	}
 }
@@ -57,7 +57,7 @@ const maxLogged = 256
 // token, is not repeated.
 func (in RevokeRequest) target() string {
 	switch {
-	case in.Target != "":
+	case !in.Target.IsZero():
 		return in.Target.String()
 	case in.Session != "":
 		if key, ok := authwire.ParseTokenKey(in.Session); ok {

@@ -25,7 +25,7 @@ func (s *Service) BackchannelLogout(ctx context.Context, in BackchannelLogoutReq
 	switch {
 	case err == nil:
 		s.audit(ctx, "revocation", who.account(), "backchannel", "revoked", out.Revoked)
-	case !fault.Outage(err) && ctx.Err() == nil:
+	case !fault.IsOutage(err) && ctx.Err() == nil:
 		s.audit(ctx, "revocation_refused", who.account(), fault.Of(err).Code)
 	}
 	return out, err

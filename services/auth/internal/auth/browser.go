@@ -76,9 +76,9 @@ func (s *Service) BrowserBegin(ctx context.Context, in BrowserBeginRequest) (Bro
 	}
 	binding := in.Binding
 	if !isSecret(binding) {
-		binding = string(newToken())
+		binding = newSecret()
 	}
-	state := string(newToken())
+	state := newSecret()
 	target, err := s.Provider.AuthorizeURL(ctx, Authorization{
 		State:       state,
 		Nonce:       derive("nonce", binding, state),
@@ -211,7 +211,7 @@ func challenge(verifier string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// isSecret reports whether a text has the form of what newToken makes.
+// isSecret reports whether a text has the form of what newSecret makes.
 func isSecret(s string) bool {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	return err == nil && len(raw) == 32

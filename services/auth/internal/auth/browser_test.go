@@ -157,7 +157,7 @@ func TestBrowserLoginDuringOutages(t *testing.T) {
 	_, err = w.Service.BrowserBegin(t.Context(), auth.BrowserBeginRequest{CallbackURL: "https://g/cb"})
 	wantKind(t, err, fault.Unavailable)
 	w.Flows.Down.Store(false)
-	w.Provider.Fail(authtest.Away())
+	w.Provider.Fail(authtest.Unavailable())
 	_, err = w.Service.BrowserBegin(t.Context(), auth.BrowserBeginRequest{CallbackURL: "https://g/cb"})
 	wantKind(t, err, fault.Unavailable)
 	_, err = w.Service.BrowserFinish(t.Context(), back)

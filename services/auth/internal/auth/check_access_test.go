@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/authtest"
@@ -23,23 +24,23 @@ func TestCheckAccess(t *testing.T) {
 		outcome  string
 		kind     fault.Kind
 	}{
-		"yes":             {decision: auth.Decision{Allowed: true}, allowed: true, user: 7, outcome: "allowed"},
-		"no":              {decision: auth.Decision{}, user: 7, outcome: "denied"},
-		"another user":    {decision: auth.Decision{Allowed: true, User: &other}, allowed: true, user: 9, outcome: "allowed"},
-		"nobody":          {decision: auth.Decision{Allowed: true, User: &auth.User{}}, allowed: true, user: 7, outcome: "allowed"},
-		"malformed":       {err: auth.ErrMalformed, user: 7, outcome: "denied"},
-		"session unknown": {err: auth.ErrNoSession, user: 7, outcome: "denied"},
-		"backend away":    {err: authtest.Away(), outcome: "error", kind: fault.Unavailable},
-		"backend broken":  {err: errors.New("boom"), outcome: "error", kind: fault.Internal},
+		"yes":                 {decision: auth.Decision{Allowed: true}, allowed: true, user: 7, outcome: "allowed"},
+		"no":                  {decision: auth.Decision{}, user: 7, outcome: "denied"},
+		"another user":        {decision: auth.Decision{Allowed: true, User: &other}, allowed: true, user: 9, outcome: "allowed"},
+		"nobody":              {decision: auth.Decision{Allowed: true, User: &auth.User{}}, allowed: true, user: 7, outcome: "allowed"},
+		"malformed":           {err: auth.ErrMalformed, user: 7, outcome: "denied"},
+		"session unknown":     {err: auth.ErrNoSession, user: 7, outcome: "denied"},
+		"backend unavailable": {err: authtest.Unavailable(), outcome: "error", kind: fault.Unavailable},
+		"backend broken":      {err: errors.New("boom"), outcome: "error", kind: fault.Internal},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := authtest.NewWorld()
-			w.Backend.Add("tok", authtest.Alice())
+			w.Backend.Add(authwire.NewToken("tok"), authtest.Alice())
 			w.Backend.Decide = func(auth.AccessQuestion) (auth.Decision, error) { return tc.decision, tc.err }
 			out, err := w.Service.CheckAccess(
 				t.Context(),
-				auth.CheckAccessRequest{Token: "tok", Path: "demo/echo", Permission: auth.View},
+				auth.CheckAccessRequest{Token: authwire.NewToken("tok"), Path: "demo/echo", Permission: auth.View},
 			)
 			if out.Allowed != tc.allowed || w.Meter.Count("access", tc.outcome) != 1 {
 				t.Fatalf("got %+v, %v", out, err)
@@ -58,13 +59,13 @@ func TestADecisionThatNamesNoRoles(t *testing.T) {
 	t.Parallel()
 	w := authtest.NewWorld()
 	alice := authtest.Alice().User
-	w.Backend.Add("tok", authtest.Alice())
+	w.Backend.Add(authwire.NewToken("tok"), authtest.Alice())
 	bare := auth.User{ID: alice.ID, Email: alice.Email}
 	for _, who := range []auth.User{bare, {ID: 9}} {
 		w.Backend.Decide = func(auth.AccessQuestion) (auth.Decision, error) {
 			return auth.Decision{Allowed: true, User: &who}, nil
 		}
-		in := auth.CheckAccessRequest{Token: "tok", Path: fmt.Sprint("demo/", who.ID), Permission: auth.View}
+		in := auth.CheckAccessRequest{Token: authwire.NewToken("tok"), Path: fmt.Sprint("demo/", who.ID), Permission: auth.View}
 		out, err := w.Service.CheckAccess(t.Context(), in)
 		if err != nil || out.User == nil || slices.Equal(out.User.Roles, alice.Roles) != (who.ID == alice.ID) {
 			t.Errorf("%d: %+v, %v", who.ID, out.User, err)
@@ -77,7 +78,7 @@ func TestCheckAccessWithoutASessionIsADenial(t *testing.T) {
 	w := authtest.NewWorld()
 	out, err := w.Service.CheckAccess(
 		t.Context(),
-		auth.CheckAccessRequest{Token: "made-up", Path: "demo/echo", Permission: auth.View},
+		auth.CheckAccessRequest{Token: authwire.NewToken("made-up"), Path: "demo/echo", Permission: auth.View},
 	)
 	if err != nil || out.Allowed || out.User != nil || w.Meter.Count("access", "invalid") != 1 {
 		t.Fatalf("got %+v, %v", out, err)
@@ -88,12 +89,12 @@ func TestCheckAccessRefusesBadInput(t *testing.T) {
 	t.Parallel()
 	w := authtest.NewWorld()
 	for _, in := range []auth.CheckAccessRequest{
-		{Token: "tok", Permission: auth.View},
-		{Token: "tok", Path: "p"},
-		{Token: "tok", Path: "p", Permission: "Execute"},
-		{Token: "tok", Path: "p", Permission: "delete"},
-		{Token: "tok", Path: strings.Repeat("x", 513), Permission: auth.View},
-		{Token: "tok", Path: "a\x00b", Permission: auth.View},
+		{Token: authwire.NewToken("tok"), Permission: auth.View},
+		{Token: authwire.NewToken("tok"), Path: "p"},
+		{Token: authwire.NewToken("tok"), Path: "p", Permission: "Execute"},
+		{Token: authwire.NewToken("tok"), Path: "p", Permission: "delete"},
+		{Token: authwire.NewToken("tok"), Path: strings.Repeat("x", 513), Permission: auth.View},
+		{Token: authwire.NewToken("tok"), Path: "a\x00b", Permission: auth.View},
 	} {
 		_, err := w.Service.CheckAccess(t.Context(), in)
 		wantKind(t, err, fault.Invalid)

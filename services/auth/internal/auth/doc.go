@@ -7,7 +7,7 @@
 //   - a session exists only for an identity that a [TokenVerifier] vouched for;
 //   - a revoked, expired or ended session is never resolved again, whatever a cache says;
 //   - "nobody can tell" is an outage (Unavailable), never "not logged in", and
-//     never an open door;
+//     never access;
 //   - anything but a clear yes is a denial.
 //
 // A [Service] is safe for concurrent use.

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/authtest"
@@ -14,7 +15,7 @@ import (
 
 // Fault 1 of the system that this replaces: the backend, which decodes claims and checks no
 // signature, was the only one to look at a token. The signatures themselves are checked in
-// adapters/oidc.
+// libs/oidc.
 func TestFault01TheBackendNeverSeesAnUnverifiedToken(t *testing.T) {
 	t.Parallel()
 	w := authtest.NewWorld()
@@ -33,13 +34,13 @@ func TestFault02AnEndedSessionIsRefusedWhateverTheCacheSays(t *testing.T) {
 		"its time": func(*testing.T, *authtest.World) { <-time.After(time.Hour) },
 		"logout": func(t *testing.T, w *authtest.World) {
 			t.Helper()
-			if err := logout(t, w, "tok"); err != nil {
+			if err := logout(t, w, authwire.NewToken("tok")); err != nil {
 				t.Error(err)
 			}
 		},
 		"all of the user's": func(t *testing.T, w *authtest.World) {
 			t.Helper()
-			if _, err := revoke(t, w, auth.RevokeRequest{Asker: "tok"}); err != nil {
+			if _, err := revoke(t, w, auth.RevokeRequest{Asker: authwire.NewToken("tok")}); err != nil {
 				t.Error(err)
 			}
 		},
@@ -49,13 +50,13 @@ func TestFault02AnEndedSessionIsRefusedWhateverTheCacheSays(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := authtest.NewWorld()
 				alice := authtest.Alice()
-				w.Backend.Add("tok", alice)
-				if _, err := resolve(t, w, "tok"); err != nil {
+				w.Backend.Add(authwire.NewToken("tok"), alice)
+				if _, err := resolve(t, w, authwire.NewToken("tok")); err != nil {
 					t.Fatal(err)
 				}
 				end(t, w)
-				w.Cache.Put("tok", auth.Record{Session: alice, Active: true}) // a cache that did not hear of it
-				if _, err := resolve(t, w, "tok"); !errors.Is(err, auth.ErrNoSession) {
+				w.Cache.Put(authwire.NewToken("tok"), auth.Record{Session: alice, Active: true}) // a cache that did not hear of it
+				if _, err := resolve(t, w, authwire.NewToken("tok")); !errors.Is(err, auth.ErrNoSession) {
 					t.Errorf("got %v", err)
 				}
 			})
@@ -68,18 +69,18 @@ func TestFault12ASlowBackendDelaysNobodyWhoIsKnown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := authtest.NewWorld(func(r *auth.Rules) { r.Budget = 12 * time.Second })
-		w.Cache.Put("known", auth.Record{Session: authtest.Alice(), Active: true})
+		w.Cache.Put(authwire.NewToken("known"), auth.Record{Session: authtest.Alice(), Active: true})
 		w.Backend.Validating = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 		late := make(chan error, 100)
 		begin := time.Now()
 		for i := range cap(late) {
 			go func() {
-				_, err := resolve(t, w, auth.Token("unknown-"+string(rune('a'+i%26))))
+				_, err := resolve(t, w, authwire.NewToken("unknown-"+string(rune('a'+i%26))))
 				late <- err
 			}()
 		}
 		synctest.Wait()
-		if _, err := resolve(t, w, "known"); err != nil || time.Since(begin) != 0 {
+		if _, err := resolve(t, w, authwire.NewToken("known")); err != nil || time.Since(begin) != 0 {
 			t.Errorf("who is known waited %s: %v", time.Since(begin), err)
 		}
 		for range cap(late) {
@@ -128,16 +129,16 @@ func TestWhatOnlyTheRecordsKnowIsToldWithoutTheBackend(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Backend.Add("elsewhere", authtest.Alice())
-	w.Backend.Add("recorded", authtest.Alice())
-	w.Cache.Put("recorded", auth.Record{Session: authtest.Alice(), Active: true})
-	for token, kind := range map[auth.Token]fault.Kind{opened.Token: 0, "recorded": 0, "elsewhere": fault.RateLimited, "invented": fault.RateLimited} {
+	w.Backend.Add(authwire.NewToken("elsewhere"), authtest.Alice())
+	w.Backend.Add(authwire.NewToken("recorded"), authtest.Alice())
+	w.Cache.Put(authwire.NewToken("recorded"), auth.Record{Session: authtest.Alice(), Active: true})
+	for token, kind := range map[auth.Token]fault.Kind{opened.Token: 0, authwire.NewToken("recorded"): 0, authwire.NewToken("elsewhere"): fault.RateLimited, authwire.NewToken("invented"): fault.RateLimited} {
 		_, err := w.Service.Resolve(t.Context(), auth.ResolveRequest{Token: token, KnownOnly: true})
 		if got, failed := fault.KindOf(err); failed != (kind != 0) || (failed && got != kind) {
 			t.Errorf("%s: %v", token, err)
 		}
 	}
-	if _, err := w.Service.Resolve(t.Context(), auth.ResolveRequest{Token: "elsewhere"}); err != nil {
+	if _, err := w.Service.Resolve(t.Context(), auth.ResolveRequest{Token: authwire.NewToken("elsewhere")}); err != nil {
 		t.Errorf("when the backend may be asked: %v", err)
 	}
 	if _, err := w.Service.Logout(t.Context(), auth.LogoutRequest{Token: opened.Token}); err != nil {

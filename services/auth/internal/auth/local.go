@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 )
 
@@ -39,7 +40,7 @@ func (l *Local) Login(ctx context.Context, g Grant) (Opened, error) {
 	if len(roles) == 0 {
 		return Opened{}, errNotInPolicy
 	}
-	token := newToken()
+	token := authwire.NewToken(newSecret())
 	kept := LocalSession{
 		Identity:  g.Identity,
 		UserID:    userID(g.Identity),
@@ -52,7 +53,7 @@ func (l *Local) Login(ctx context.Context, g Grant) (Opened, error) {
 }
 
 // Validate looks the session up. Its roles are those of the policy in force now, so that a
-// person who was taken out of it is out at once.
+// person who was taken out of it is out immediately.
 func (l *Local) Validate(ctx context.Context, t Token) (Session, error) {
 	kept, found, err := l.store.Get(ctx, t)
 	if err != nil {
@@ -90,11 +91,11 @@ func (s LocalSession) session(roles []string) Session {
 	}
 }
 
-// newToken makes 256 random bits.
-func newToken() Token {
+// newSecret makes 256 random bits.
+func newSecret() string {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails since Go 1.24
-	return Token(base64.RawURLEncoding.EncodeToString(b[:]))
+	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 // userID is stable for an issuer and subject, positive, and at most 2^53-1 so that

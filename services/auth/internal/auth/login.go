@@ -69,7 +69,7 @@ func (s *Service) open(ctx context.Context, g Grant) (Opened, error) {
 	if err != nil {
 		return Opened{}, timeoutAsUnavailable(err)
 	}
-	if !opened.Token.Legal() || !opened.Session.Live(time.Now()) {
+	if !LegalToken(opened.Token) || !opened.Session.Live(time.Now()) {
 		return Opened{}, ErrMalformed
 	}
 	record := LoginRecord{

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/authtest"
@@ -80,10 +81,10 @@ func TestLoginPassesOnOnlyWhatIsClean(t *testing.T) {
 func TestMalformedLoginAnswerIsNoSession(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(auth.Opened) auth.Opened{
-		"no token":        func(o auth.Opened) auth.Opened { o.Token = ""; return o },
-		"token no key":    func(o auth.Opened) auth.Opened { o.Token = "a b"; return o },
-		"token wildcard":  func(o auth.Opened) auth.Opened { o.Token = "a.>"; return o },
-		"token too long":  func(o auth.Opened) auth.Opened { o.Token = auth.Token(strings.Repeat("x", 2000)); return o },
+		"no token":        func(o auth.Opened) auth.Opened { o.Token = authwire.NewToken(""); return o },
+		"token no key":    func(o auth.Opened) auth.Opened { o.Token = authwire.NewToken("a b"); return o },
+		"token wildcard":  func(o auth.Opened) auth.Opened { o.Token = authwire.NewToken("a.>"); return o },
+		"token too long":  func(o auth.Opened) auth.Opened { o.Token = authwire.NewToken(strings.Repeat("x", 2000)); return o },
 		"no user":         func(o auth.Opened) auth.Opened { o.Session.User = auth.User{}; return o },
 		"already expired": func(o auth.Opened) auth.Opened { o.Session.ExpiresAt = time.Now(); return o },
 		"no end":          func(o auth.Opened) auth.Opened { o.Session.ExpiresAt = time.Time{}; return o },
@@ -94,7 +95,7 @@ func TestMalformedLoginAnswerIsNoSession(t *testing.T) {
 			w.Backend.Open = change
 			_, err := w.Service.Login(t.Context(), auth.LoginRequest{Token: "alice-token"})
 			wantKind(t, err, fault.Unavailable)
-			if _, found, _ := w.Cache.Get(t.Context(), "session-1"); found {
+			if _, found, _ := w.Cache.Get(t.Context(), authwire.NewToken("session-1")); found {
 				t.Fatal("half a session was cached")
 			}
 		})

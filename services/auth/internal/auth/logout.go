@@ -22,9 +22,9 @@ type LogoutResponse struct{}
 func (s *Service) Logout(ctx context.Context, in LogoutRequest) (LogoutResponse, error) {
 	session, err := s.resolve(ctx, in.Token)
 	switch kind, failed := fault.KindOf(err); {
-	case failed && !fault.Outage(err):
+	case failed && !fault.IsOutage(err):
 		return LogoutResponse{}, err
-	case failed && kind != fault.Internal && in.Token.Legal():
+	case failed && kind != fault.Internal && LegalToken(in.Token):
 		// Nobody can tell now whether it is a session. The wish to end it counts all the same,
 		// or it would come back with the backend.
 		session = Session{}

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/authtest"
@@ -23,31 +24,31 @@ func TestLogoutEndsTheSessionEverywhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := authtest.NewWorld()
 		alice := authtest.Alice()
-		w.Backend.Add("tok", alice)
-		if _, err := resolve(t, w, "tok"); err != nil {
+		w.Backend.Add(authwire.NewToken("tok"), alice)
+		if _, err := resolve(t, w, authwire.NewToken("tok")); err != nil {
 			t.Fatal(err)
 		}
-		if err := logout(t, w, "tok"); err != nil {
+		if err := logout(t, w, authwire.NewToken("tok")); err != nil {
 			t.Fatal(err)
 		}
-		if until, ok := w.Revocations.Until("tok"); !ok || !until.Equal(alice.ExpiresAt) {
+		if until, ok := w.Revocations.Until(authwire.NewToken("tok")); !ok || !until.Equal(alice.ExpiresAt) {
 			t.Errorf("revoked until %s, the session ends %s", until, alice.ExpiresAt)
 		}
-		if r, found, err := w.Cache.Get(t.Context(), "tok"); err != nil || !found || r.Active {
+		if r, found, err := w.Cache.Get(t.Context(), authwire.NewToken("tok")); err != nil || !found || r.Active {
 			t.Errorf("the cached record is %+v, %v", r, err)
 		}
-		w.Backend.Add("tok", alice) // a backend that cannot forget
-		w.Cache.Put("tok", auth.Record{Session: alice, Active: true})
-		if _, err := resolve(t, w, "tok"); !errors.Is(err, auth.ErrNoSession) {
+		w.Backend.Add(authwire.NewToken("tok"), alice) // a backend that cannot forget
+		w.Cache.Put(authwire.NewToken("tok"), auth.Record{Session: alice, Active: true})
+		if _, err := resolve(t, w, authwire.NewToken("tok")); !errors.Is(err, auth.ErrNoSession) {
 			t.Fatalf("a revoked session answered %v", err)
 		}
-		if err := logout(t, w, "tok"); !errors.Is(err, auth.ErrNoSession) {
+		if err := logout(t, w, authwire.NewToken("tok")); !errors.Is(err, auth.ErrNoSession) {
 			t.Fatalf("the second logout answered %v", err)
 		}
-		if err := logout(t, w, "made-up"); !errors.Is(err, auth.ErrNoSession) {
+		if err := logout(t, w, authwire.NewToken("made-up")); !errors.Is(err, auth.ErrNoSession) {
 			t.Fatalf("logging out a made-up token answered %v", err)
 		}
-		if _, ok := w.Revocations.Until("made-up"); ok {
+		if _, ok := w.Revocations.Until(authwire.NewToken("made-up")); ok {
 			t.Fatal("anybody can fill the revocations")
 		}
 	})
@@ -58,13 +59,13 @@ func TestLogoutDuringAQuestion(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := authtest.NewWorld()
-		w.Backend.Add("tok", authtest.Alice())
+		w.Backend.Add(authwire.NewToken("tok"), authtest.Alice())
 		inside, release := make(chan struct{}), make(chan struct{})
 		w.Backend.Validating = func(context.Context) error { close(inside); <-release; return nil }
 		answer := make(chan error, 1)
-		go func() { _, err := resolve(t, w, "tok"); answer <- err }()
+		go func() { _, err := resolve(t, w, authwire.NewToken("tok")); answer <- err }()
 		<-inside
-		if err := w.Revocations.Revoke(t.Context(), auth.Token("tok").Key(), authtest.Until()); err != nil {
+		if err := w.Revocations.Revoke(t.Context(), authwire.NewToken("tok").Key(), authtest.Until()); err != nil {
 			t.Fatal(err)
 		}
 		close(release)
@@ -77,11 +78,11 @@ func TestLogoutDuringAQuestion(t *testing.T) {
 func TestLogoutFailsWhileItCannotBeStored(t *testing.T) {
 	t.Parallel()
 	w := authtest.NewWorld()
-	w.Backend.Add("tok", authtest.Alice())
+	w.Backend.Add(authwire.NewToken("tok"), authtest.Alice())
 	w.Revocations.Down.Store(true)
-	wantKind(t, logout(t, w, "tok"), fault.Unavailable)
+	wantKind(t, logout(t, w, authwire.NewToken("tok")), fault.Unavailable)
 	w.Revocations.Down.Store(false)
-	if _, err := resolve(t, w, "tok"); err != nil {
+	if _, err := resolve(t, w, authwire.NewToken("tok")); err != nil {
 		t.Fatalf("half a logout: %v", err)
 	}
 }
@@ -90,12 +91,12 @@ func TestLogoutCountsWhileTheBackendIsAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := authtest.NewWorld()
-		w.Backend.Validating = func(context.Context) error { return authtest.Away() }
+		w.Backend.Validating = func(context.Context) error { return authtest.Unavailable() }
 		w.Cache.Down.Store(true)
-		if err := logout(t, w, "tok"); err != nil {
+		if err := logout(t, w, authwire.NewToken("tok")); err != nil {
 			t.Fatal(err)
 		}
-		if until, ok := w.Revocations.Until("tok"); !ok || time.Until(until) != 24*time.Hour {
+		if until, ok := w.Revocations.Until(authwire.NewToken("tok")); !ok || time.Until(until) != 24*time.Hour {
 			t.Fatalf("revoked until %s", until)
 		}
 		if w.Meter.Count("cache", "revoke") != 1 {

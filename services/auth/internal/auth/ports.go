@@ -136,7 +136,7 @@ type Opened struct {
 // Backend is the authority on users, sessions and access.
 //
 // Login MUST NOT return a session that it did not record. Validate MUST return ErrNoSession
-// for a token that it does not know and an outage (see fault.Outage) when it cannot tell.
+// for a token that it does not know and an outage (see fault.IsOutage) when it cannot tell.
 // Access MUST return a decision only if the backend gave one, and ErrMalformed for an answer
 // that is none. All MUST return when ctx ends.
 type Backend interface {
@@ -183,7 +183,7 @@ type SessionCache interface {
 //
 // Revoke MUST have stored the revocation when it returns nil, MUST keep it until the moment
 // given and MUST NOT fail for a token that is revoked already. Revoked MUST see what any
-// replica has stored; when the store is away it may answer from what it followed until then,
+// replica has stored; when the store is unavailable it may answer from what it followed until then,
 // and MUST fail if it never saw the store's content. RevokeUser and UserRevoked are the same for
 // all sessions of a user: UserRevoked returns when that was stored last for any of the keys,
 // zero if never. Its clock MUST be that of [Logins]. None reports whether there is nothing of either, and MUST see

@@ -34,7 +34,7 @@ func (s *Service) lookUp(ctx context.Context, t Token, knownOnly bool) (Session,
 	if s.rules.Bypass != nil {
 		return Session{User: *s.rules.Bypass, ExpiresAt: time.Now().Add(s.rules.MaxSession)}, nil
 	}
-	if !t.Legal() || s.absent.has(t) {
+	if !LegalToken(t) || s.absent.has(t) {
 		return Session{}, ErrNoSession
 	}
 	session, err := s.find(ctx, t, knownOnly)
@@ -74,11 +74,10 @@ func (s *Service) find(ctx context.Context, t Token, knownOnly bool) (Session, e
 
 // validate asks the backend, once for all who ask at the same time.
 func (s *Service) validate(ctx context.Context, t Token) (Session, error) {
-	session, err := s.validations.do(
-		ctx,
-		string(t),
-		func(ctx context.Context) (Session, error) { return s.ask(ctx, t) },
-	)
+	key := t.Key()
+	session, err := s.validations.do(ctx, string(key[:]), func(ctx context.Context) (Session, error) {
+		return s.ask(ctx, t)
+	})
 	if err != nil {
 		return Session{}, timeoutAsUnavailable(err)
 	}
@@ -177,7 +176,7 @@ func (s *Service) checkOutcome(t Token, err error) Outcome {
 	switch {
 	case s.rules.Bypass != nil:
 		return Bypassed
-	case t == "":
+	case t.IsZero():
 		return Missing
 	case !failed:
 		return Valid

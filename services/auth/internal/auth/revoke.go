@@ -55,7 +55,7 @@ func (s *Service) Revoke(ctx context.Context, in RevokeRequest) (RevokeResponse,
 
 func (s *Service) revokeFor(ctx context.Context, asker Session, in RevokeRequest) (int, error) {
 	given := 0
-	for _, set := range []bool{in.Target != "", in.Session != "", in.UserID != 0, in.Email != ""} {
+	for _, set := range []bool{!in.Target.IsZero(), in.Session != "", in.UserID != 0, in.Email != ""} {
 		if set {
 			given++
 		}
@@ -68,7 +68,7 @@ func (s *Service) revokeFor(ctx context.Context, asker Session, in RevokeRequest
 	switch {
 	case given > 1:
 		return 0, errManyTargets
-	case in.Target != "":
+	case !in.Target.IsZero():
 		return s.revokeToken(ctx, in.Target, own, admin)
 	case in.Session != "":
 		return s.revokeKey(ctx, in.Session, own, admin)
@@ -91,7 +91,7 @@ func (s *Service) revokeToken(ctx context.Context, t Token, own []authwire.UserK
 	switch {
 	case errors.Is(err, ErrNoSession):
 		return 0, nil
-	case err != nil && (!admin || !fault.Outage(err)): // the wish counts also while nobody can tell
+	case err != nil && (!admin || !fault.IsOutage(err)): // the wish counts also while nobody can tell
 		return 0, err
 	case !admin && !shares(own, session.User.keys()):
 		return 0, errRevokeDenied

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/authtest"
@@ -16,14 +17,14 @@ import (
 func staff() *authtest.World {
 	w := authtest.NewWorld()
 	until := time.Now().Add(time.Hour)
-	w.Backend.Add("admin", auth.Session{User: auth.User{ID: 1, Roles: []string{"viewer", "admin"}}, ExpiresAt: until})
+	w.Backend.Add(authwire.NewToken("admin"), auth.Session{User: auth.User{ID: 1, Roles: []string{"viewer", "admin"}}, ExpiresAt: until})
 	w.Backend.Add(
-		"alice-1",
+		authwire.NewToken("alice-1"),
 		auth.Session{User: auth.User{ID: 7, Email: "Alice@example.com", Roles: []string{"viewer"}}, ExpiresAt: until},
 	)
-	w.Backend.Add("alice-2", auth.Session{User: auth.User{ID: 7, Email: "alice@example.com"}, ExpiresAt: until})
+	w.Backend.Add(authwire.NewToken("alice-2"), auth.Session{User: auth.User{ID: 7, Email: "alice@example.com"}, ExpiresAt: until})
 	w.Backend.Add(
-		"bob",
+		authwire.NewToken("bob"),
 		auth.Session{
 			User:      auth.User{ID: 8, Email: "bob@example.com", Roles: []string{"Admin", "admin "}},
 			ExpiresAt: until,
@@ -56,24 +57,24 @@ func TestWhoMayRevokeWhat(t *testing.T) {
 		want int
 		gone []auth.Token
 	}{
-		"an administrator ends a session":                 {in: auth.RevokeRequest{Asker: "admin", Target: "alice-1"}, want: 1, gone: []auth.Token{"alice-1"}},
-		"an administrator ends a session by its hash":     {in: auth.RevokeRequest{Asker: "admin", Session: key("alice-2")}, want: 1, gone: []auth.Token{"alice-2"}},
-		"an administrator ends all of a user by id":       {in: auth.RevokeRequest{Asker: "admin", UserID: 7}, gone: []auth.Token{"alice-1", "alice-2"}},
-		"an administrator ends all of a user by address":  {in: auth.RevokeRequest{Asker: "admin", Email: "ALICE@example.com"}, gone: []auth.Token{"alice-1", "alice-2"}},
-		"a user ends all of their own":                    {in: auth.RevokeRequest{Asker: "alice-1"}, gone: []auth.Token{"alice-1", "alice-2"}},
-		"a user ends all of their own by id":              {in: auth.RevokeRequest{Asker: "alice-1", UserID: 7}, gone: []auth.Token{"alice-1", "alice-2"}},
-		"a user ends one of their own":                    {in: auth.RevokeRequest{Asker: "alice-1", Target: "alice-2"}, want: 1, gone: []auth.Token{"alice-2"}},
-		"what is no session":                              {in: auth.RevokeRequest{Asker: "alice-1", Target: "made-up"}},
-		"what can be no session":                          {in: auth.RevokeRequest{Asker: "alice-1", Target: "a b"}},
-		"a user may not end another's":                    {in: auth.RevokeRequest{Asker: "alice-1", Target: "bob"}, kind: fault.Denied},
-		"nor all of another's":                            {in: auth.RevokeRequest{Asker: "alice-1", UserID: 8}, kind: fault.Denied},
-		"nor by address":                                  {in: auth.RevokeRequest{Asker: "alice-1", Email: "bob@example.com"}, kind: fault.Denied},
-		"nor by a hash of which nobody knows whose it is": {in: auth.RevokeRequest{Asker: "alice-1", Session: key("bob")}, kind: fault.Denied},
-		"a role that only looks like an administrator's":  {in: auth.RevokeRequest{Asker: "bob", UserID: 7}, kind: fault.Denied},
-		"nobody":      {in: auth.RevokeRequest{Asker: "made-up", UserID: 7}, kind: fault.Unauthenticated},
-		"no hash":     {in: auth.RevokeRequest{Asker: "admin", Session: "xyz"}, kind: fault.Invalid},
-		"two targets": {in: auth.RevokeRequest{Asker: "admin", UserID: 7, Email: "a@b"}, kind: fault.Invalid},
-		"an administrator ends all of somebody without email": {in: auth.RevokeRequest{Asker: "admin", UserID: 1}, gone: []auth.Token{"admin"}},
+		"an administrator ends a session":                 {in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), Target: authwire.NewToken("alice-1")}, want: 1, gone: []auth.Token{authwire.NewToken("alice-1")}},
+		"an administrator ends a session by its hash":     {in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), Session: key(authwire.NewToken("alice-2"))}, want: 1, gone: []auth.Token{authwire.NewToken("alice-2")}},
+		"an administrator ends all of a user by id":       {in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 7}, gone: []auth.Token{authwire.NewToken("alice-1"), authwire.NewToken("alice-2")}},
+		"an administrator ends all of a user by address":  {in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), Email: "ALICE@example.com"}, gone: []auth.Token{authwire.NewToken("alice-1"), authwire.NewToken("alice-2")}},
+		"a user ends all of their own":                    {in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1")}, gone: []auth.Token{authwire.NewToken("alice-1"), authwire.NewToken("alice-2")}},
+		"a user ends all of their own by id":              {in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), UserID: 7}, gone: []auth.Token{authwire.NewToken("alice-1"), authwire.NewToken("alice-2")}},
+		"a user ends one of their own":                    {in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Target: authwire.NewToken("alice-2")}, want: 1, gone: []auth.Token{authwire.NewToken("alice-2")}},
+		"what is no session":                              {in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Target: authwire.NewToken("made-up")}},
+		"what can be no session":                          {in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Target: authwire.NewToken("a b")}},
+		"a user may not end another's":                    {in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Target: authwire.NewToken("bob")}, kind: fault.Denied},
+		"nor all of another's":                            {in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), UserID: 8}, kind: fault.Denied},
+		"nor by address":                                  {in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Email: "bob@example.com"}, kind: fault.Denied},
+		"nor by a hash of which nobody knows whose it is": {in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Session: key(authwire.NewToken("bob"))}, kind: fault.Denied},
+		"a role that only looks like an administrator's":  {in: auth.RevokeRequest{Asker: authwire.NewToken("bob"), UserID: 7}, kind: fault.Denied},
+		"nobody":      {in: auth.RevokeRequest{Asker: authwire.NewToken("made-up"), UserID: 7}, kind: fault.Unauthenticated},
+		"no hash":     {in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), Session: "xyz"}, kind: fault.Invalid},
+		"two targets": {in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 7, Email: "a@b"}, kind: fault.Invalid},
+		"an administrator ends all of somebody without email": {in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 1}, gone: []auth.Token{authwire.NewToken("admin")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -85,7 +86,7 @@ func TestWhoMayRevokeWhat(t *testing.T) {
 				n != tc.want {
 				t.Fatalf("%d, %v", n, err)
 			}
-			want := map[auth.Token]bool{"admin": true, "alice-1": true, "alice-2": true, "bob": true}
+			want := map[auth.Token]bool{authwire.NewToken("admin"): true, authwire.NewToken("alice-1"): true, authwire.NewToken("alice-2"): true, authwire.NewToken("bob"): true}
 			for _, token := range tc.gone {
 				want[token] = false
 			}
@@ -104,12 +105,12 @@ func TestALoginAfterTheEndWorksAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-time.After(time.Millisecond)
-		if n, err := revoke(t, w, auth.RevokeRequest{Asker: "admin", UserID: 7}); err != nil || n != 1 { // one is known
+		if n, err := revoke(t, w, auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 7}); err != nil || n != 1 { // one is known
 			t.Fatalf("%d, %v", n, err)
 		}
-		alive(t, w, map[auth.Token]bool{in.Token: false, "alice-1": false, "alice-2": false, "bob": true})
-		w.Cache.Put("alice-1", auth.Record{Session: authtest.Alice(), Active: true}) // a playbook's doing
-		alive(t, w, map[auth.Token]bool{"alice-1": false})
+		alive(t, w, map[auth.Token]bool{in.Token: false, authwire.NewToken("alice-1"): false, authwire.NewToken("alice-2"): false, authwire.NewToken("bob"): true})
+		w.Cache.Put(authwire.NewToken("alice-1"), auth.Record{Session: authtest.Alice(), Active: true}) // a playbook's doing
+		alive(t, w, map[auth.Token]bool{authwire.NewToken("alice-1"): false})
 		<-time.After(time.Millisecond)
 		again, err := w.Service.Login(t.Context(), auth.LoginRequest{Token: "alice-token"})
 		if err != nil {
@@ -122,7 +123,7 @@ func TestALoginAfterTheEndWorksAtOnce(t *testing.T) {
 		w.Logins.Down.Store(true) // who cannot tell must not say yes
 		_, err = resolve(t, w, again.Token)
 		wantKind(t, err, fault.Unavailable)
-		if _, err := resolve(t, w, "bob"); err != nil {
+		if _, err := resolve(t, w, authwire.NewToken("bob")); err != nil {
 			t.Errorf("somebody else needs no record: %v", err)
 		}
 	})
@@ -139,14 +140,14 @@ func TestASessionThatCannotBeRecordedIsNotHandedOut(t *testing.T) {
 func TestRevokeFailsWhileItCannotBeStored(t *testing.T) {
 	t.Parallel()
 	w := staff()
-	if _, err := resolve(t, w, "admin"); err != nil {
+	if _, err := resolve(t, w, authwire.NewToken("admin")); err != nil {
 		t.Fatal(err)
 	}
 	w.Revocations.Down.Store(true)
-	_, err := revoke(t, w, auth.RevokeRequest{Asker: "admin", UserID: 7})
+	_, err := revoke(t, w, auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 7})
 	wantKind(t, err, fault.Unavailable)
 	w.Revocations.Down.Store(false)
-	alive(t, w, map[auth.Token]bool{"alice-1": true})
+	alive(t, w, map[auth.Token]bool{authwire.NewToken("alice-1"): true})
 }
 
 func TestLoginsOfOneAccountAreLimited(t *testing.T) {
@@ -184,7 +185,7 @@ func TestTheMarkDecidesWhenSessionsCannotBeFound(t *testing.T) {
 		}
 		<-time.After(time.Millisecond)
 		w.Logins.Down.Store(true)
-		if n, err := revoke(t, w, auth.RevokeRequest{Asker: "admin", UserID: 7}); err != nil || n != 0 {
+		if n, err := revoke(t, w, auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 7}); err != nil || n != 0 {
 			t.Fatalf("%d, %v", n, err)
 		}
 		w.Logins.Down.Store(false)

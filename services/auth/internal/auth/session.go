@@ -1,13 +1,12 @@
 package auth
 
 import (
-	"encoding/hex"
-	"log/slog"
 	"math"
 	"strings"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 )
 
@@ -15,33 +14,15 @@ import (
 // 4096-byte control line a longer one would end the whole connection.
 const maxToken = 1024
 
-// Token is a session token: a secret. It prints as the start of its hash.
-type Token string
+// Token is a session token: a secret, see [authwire.Token].
+type Token = authwire.Token
 
-// Legal reports whether the token can be the token of any session: 1 to 1024 characters of a
+// LegalToken reports whether a token can be the token of any session: 1 to 1024 characters of a
 // NATS key (letters, digits, - / _ = and inner single dots). Backends keep sessions under
 // the token itself, so what is no key is no session.
-func (t Token) Legal() bool {
-	if t == "" || len(t) > maxToken || t[0] == '.' || t[len(t)-1] == '.' || strings.Contains(string(t), "..") {
-		return false
-	}
-	for i := range len(t) {
-		c := t[i]
-		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') &&
-			!strings.ContainsRune("-/_=.", rune(c)) {
-			return false
-		}
-	}
-	return true
-}
-
-// LogValue shows enough of the hash to follow one session through the logs.
-func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
-
-// String never returns the token.
-func (t Token) String() string {
-	key := t.Key()
-	return "session:" + hex.EncodeToString(key[:6])
+func LegalToken(token Token) bool {
+	t := token.Reveal()
+	return noetlwire.Plain(t, maxToken, "-/_=.") && t[0] != '.' && t[len(t)-1] != '.' && !strings.Contains(t, "..")
 }
 
 // User is a person as the backend knows them. ID is 0 where a backend gives none.
@@ -57,9 +38,6 @@ func (u User) Known() bool { return u.ID != 0 || u.Email != "" }
 
 // Key stands for a session token where the token itself must not be; see [authwire.TokenKey].
 type Key = authwire.TokenKey
-
-// Key returns the token's key.
-func (t Token) Key() Key { return authwire.KeyOf(string(t)) }
 
 // keys returns everything by which all sessions of the user can be ended.
 func (u User) keys() []authwire.UserKey {

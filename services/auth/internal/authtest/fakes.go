@@ -7,12 +7,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
 
-// Away is what fakes answer while they are down.
-func Away() error { return fault.New(fault.Unavailable, "down", "down for a test") }
+// Unavailable is what fakes answer while they are down.
+func Unavailable() error { return fault.New(fault.Unavailable, "down", "down for a test") }
 
 var (
 	_ auth.Backend      = (*Backend)(nil)
@@ -57,7 +58,7 @@ func (b *Backend) Login(ctx context.Context, g auth.Grant) (auth.Opened, error) 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.grants = append(b.grants, g)
-	o := auth.Opened{Token: auth.Token(fmt.Sprintf("session-%d", len(b.grants))), Session: auth.Session{
+	o := auth.Opened{Token: authwire.NewToken(fmt.Sprintf("session-%d", len(b.grants))), Session: auth.Session{
 		User: auth.User{
 			ID:    7,
 			Email: g.Identity.Email,
@@ -128,7 +129,7 @@ func (c *SessionCache) Put(t auth.Token, r auth.Record) {
 // Get reads a record.
 func (c *SessionCache) Get(_ context.Context, t auth.Token) (auth.Record, bool, error) {
 	if c.Down.Load() {
-		return auth.Record{}, false, Away()
+		return auth.Record{}, false, Unavailable()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -139,7 +140,7 @@ func (c *SessionCache) Get(_ context.Context, t auth.Token) (auth.Record, bool, 
 // Renew writes a live record over a live one.
 func (c *SessionCache) Renew(_ context.Context, t auth.Token, s auth.Session) error {
 	if c.Down.Load() {
-		return Away()
+		return Unavailable()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -153,7 +154,7 @@ func (c *SessionCache) Renew(_ context.Context, t auth.Token, s auth.Session) er
 // Fill writes a live record unless there is one.
 func (c *SessionCache) Fill(_ context.Context, t auth.Token, s auth.Session) error {
 	if c.Down.Load() {
-		return Away()
+		return Unavailable()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -166,7 +167,7 @@ func (c *SessionCache) Fill(_ context.Context, t auth.Token, s auth.Session) err
 // Deactivate writes an ended record.
 func (c *SessionCache) Deactivate(_ context.Context, t auth.Token, s auth.Session) error {
 	if c.Down.Load() {
-		return Away()
+		return Unavailable()
 	}
 	c.Put(t, auth.Record{Session: s})
 	return nil

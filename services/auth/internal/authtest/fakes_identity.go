@@ -176,7 +176,7 @@ func NewRevocations() *Revocations {
 // Revoke stores a revocation.
 func (r *Revocations) Revoke(_ context.Context, k auth.Key, until time.Time) error {
 	if r.Down.Load() {
-		return Away()
+		return Unavailable()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -189,7 +189,7 @@ func (r *Revocations) Revoke(_ context.Context, k auth.Key, until time.Time) err
 // Revoked looks a revocation up.
 func (r *Revocations) Revoked(_ context.Context, k auth.Key) (bool, error) {
 	if r.Down.Load() {
-		return false, Away()
+		return false, Unavailable()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -200,7 +200,7 @@ func (r *Revocations) Revoked(_ context.Context, k auth.Key) (bool, error) {
 // RevokeUser stores the end of all sessions of a user.
 func (r *Revocations) RevokeUser(_ context.Context, u authwire.UserKey, _ time.Time) error {
 	if r.Down.Load() {
-		return Away()
+		return Unavailable()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -211,7 +211,7 @@ func (r *Revocations) RevokeUser(_ context.Context, u authwire.UserKey, _ time.T
 // UserRevoked looks the last end up.
 func (r *Revocations) UserRevoked(_ context.Context, users []authwire.UserKey) (time.Time, error) {
 	if r.Down.Load() {
-		return time.Time{}, Away()
+		return time.Time{}, Unavailable()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

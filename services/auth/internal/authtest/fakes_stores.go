@@ -28,7 +28,7 @@ func NewLogins() *Logins { return &Logins{records: map[auth.Key]auth.LoginRecord
 // Record stores a login.
 func (l *Logins) Record(_ context.Context, k auth.Key, r auth.LoginRecord) error {
 	if l.Down.Load() {
-		return Away()
+		return Unavailable()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -40,7 +40,7 @@ func (l *Logins) Record(_ context.Context, k auth.Key, r auth.LoginRecord) error
 // Get reads a login.
 func (l *Logins) Get(_ context.Context, k auth.Key) (auth.LoginRecord, bool, error) {
 	if l.Down.Load() {
-		return auth.LoginRecord{}, false, Away()
+		return auth.LoginRecord{}, false, Unavailable()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -51,7 +51,7 @@ func (l *Logins) Get(_ context.Context, k auth.Key) (auth.LoginRecord, bool, err
 // Find looks at every login.
 func (l *Logins) Find(_ context.Context, q auth.LoginQuery) ([]auth.KnownSession, error) {
 	if l.Down.Load() {
-		return nil, Away()
+		return nil, Unavailable()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -98,7 +98,7 @@ func NewFlows() *Flows { return &Flows{flows: map[string]keptFlow{}, spent: map[
 // Begin stores a flow.
 func (f *Flows) Begin(_ context.Context, state string, in auth.Flow, life time.Duration) error {
 	if f.Down.Load() {
-		return Away()
+		return Unavailable()
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -109,7 +109,7 @@ func (f *Flows) Begin(_ context.Context, state string, in auth.Flow, life time.D
 // Get reads a flow.
 func (f *Flows) Get(_ context.Context, state string) (auth.Flow, bool, error) {
 	if f.Down.Load() {
-		return auth.Flow{}, false, Away()
+		return auth.Flow{}, false, Unavailable()
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -123,7 +123,7 @@ func (f *Flows) Get(_ context.Context, state string) (auth.Flow, bool, error) {
 // Take deletes a flow.
 func (f *Flows) Take(_ context.Context, state string) (bool, error) {
 	if f.Down.Load() {
-		return false, Away()
+		return false, Unavailable()
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -135,7 +135,7 @@ func (f *Flows) Take(_ context.Context, state string) (bool, error) {
 // IsSpent looks an id up.
 func (f *Flows) IsSpent(_ context.Context, id string) (bool, error) {
 	if f.Down.Load() {
-		return false, Away()
+		return false, Unavailable()
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -146,7 +146,7 @@ func (f *Flows) IsSpent(_ context.Context, id string) (bool, error) {
 // Spend stores an id.
 func (f *Flows) Spend(_ context.Context, id string, until time.Time) error {
 	if f.Down.Load() {
-		return Away()
+		return Unavailable()
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -28,23 +28,23 @@ func Alice() auth.Session {
 func RunSessionCache(t *testing.T, newCache func(*testing.T) auth.SessionCache) {
 	t.Helper()
 	t.Run("an absent record is not found", func(t *testing.T) {
-		if r, found, err := newCache(t).Get(t.Context(), "nobody"); found || err != nil {
+		if r, found, err := newCache(t).Get(t.Context(), authwire.NewToken("nobody")); found || err != nil {
 			t.Fatalf("got %+v, %t, %v", r, found, err)
 		}
 	})
 	t.Run("a filled session is read as it was", func(t *testing.T) {
 		c, want := newCache(t), Alice()
-		must(t, c.Fill(t.Context(), "tok", want))
-		got, found, err := c.Get(t.Context(), "tok")
+		must(t, c.Fill(t.Context(), authwire.NewToken("tok"), want))
+		got, found, err := c.Get(t.Context(), authwire.NewToken("tok"))
 		if diff := cmp.Diff(auth.Record{Session: want, Active: true}, got); diff != "" || !found || err != nil {
 			t.Fatalf("%t %v %s", found, err, diff)
 		}
 	})
 	t.Run("filling does not replace what is there", func(t *testing.T) {
 		c := newCache(t)
-		must(t, c.Deactivate(t.Context(), "tok", Alice()))
-		must(t, c.Fill(t.Context(), "tok", Alice()))
-		if got, found, err := c.Get(t.Context(), "tok"); !found || err != nil || got.Active {
+		must(t, c.Deactivate(t.Context(), authwire.NewToken("tok"), Alice()))
+		must(t, c.Fill(t.Context(), authwire.NewToken("tok"), Alice()))
+		if got, found, err := c.Get(t.Context(), authwire.NewToken("tok")); !found || err != nil || got.Active {
 			t.Fatalf("an ended session came back: %+v %t %v", got, found, err)
 		}
 	})
@@ -52,26 +52,26 @@ func RunSessionCache(t *testing.T, newCache func(*testing.T) auth.SessionCache) 
 		c := newCache(t)
 		later := Alice()
 		later.ExpiresAt = later.ExpiresAt.Add(time.Hour)
-		must(t, c.Renew(t.Context(), "new", later))
-		must(t, c.Fill(t.Context(), "tok", Alice()))
-		must(t, c.Renew(t.Context(), "tok", later))
-		for _, token := range []auth.Token{"new", "tok"} {
+		must(t, c.Renew(t.Context(), authwire.NewToken("new"), later))
+		must(t, c.Fill(t.Context(), authwire.NewToken("tok"), Alice()))
+		must(t, c.Renew(t.Context(), authwire.NewToken("tok"), later))
+		for _, token := range []auth.Token{authwire.NewToken("new"), authwire.NewToken("tok")} {
 			if got, found, err := c.Get(t.Context(), token); !found || err != nil || !got.Active ||
 				!got.Session.ExpiresAt.Equal(later.ExpiresAt) {
 				t.Fatalf("%s: %+v %t %v", token, got, found, err)
 			}
 		}
-		must(t, c.Deactivate(t.Context(), "tok", later))
-		must(t, c.Renew(t.Context(), "tok", later))
-		if got, found, err := c.Get(t.Context(), "tok"); !found || err != nil || got.Active {
+		must(t, c.Deactivate(t.Context(), authwire.NewToken("tok"), later))
+		must(t, c.Renew(t.Context(), authwire.NewToken("tok"), later))
+		if got, found, err := c.Get(t.Context(), authwire.NewToken("tok")); !found || err != nil || got.Active {
 			t.Fatalf("an ended session came back: %+v %t %v", got, found, err)
 		}
 	})
 	t.Run("deactivating replaces what is there", func(t *testing.T) {
 		c := newCache(t)
-		must(t, c.Fill(t.Context(), "tok", Alice()))
-		must(t, c.Deactivate(t.Context(), "tok", Alice()))
-		if got, found, err := c.Get(t.Context(), "tok"); !found || err != nil || got.Active {
+		must(t, c.Fill(t.Context(), authwire.NewToken("tok"), Alice()))
+		must(t, c.Deactivate(t.Context(), authwire.NewToken("tok"), Alice()))
+		if got, found, err := c.Get(t.Context(), authwire.NewToken("tok")); !found || err != nil || got.Active {
 			t.Fatalf("got %+v %t %v", got, found, err)
 		}
 	})
@@ -83,24 +83,24 @@ func RunRevocations(t *testing.T, newPair func(*testing.T) (a, b auth.Revocation
 	t.Helper()
 	t.Run("an unknown token is not revoked", func(t *testing.T) {
 		a, _ := newPair(t)
-		if revoked, err := a.Revoked(t.Context(), keyOf("tok")); revoked || err != nil {
+		if revoked, err := a.Revoked(t.Context(), keyOf(authwire.NewToken("tok"))); revoked || err != nil {
 			t.Fatalf("got %t, %v", revoked, err)
 		}
 	})
-	t.Run("the other replica sees it at once", func(t *testing.T) {
+	t.Run("the other replica sees it immediately", func(t *testing.T) {
 		a, b := newPair(t)
-		must(t, a.Revoke(t.Context(), keyOf("tok"), Until()))
+		must(t, a.Revoke(t.Context(), keyOf(authwire.NewToken("tok")), Until()))
 		for _, r := range []auth.Revocations{a, b} {
-			if revoked, err := r.Revoked(t.Context(), keyOf("tok")); !revoked || err != nil {
+			if revoked, err := r.Revoked(t.Context(), keyOf(authwire.NewToken("tok"))); !revoked || err != nil {
 				t.Fatalf("got %t, %v", revoked, err)
 			}
 		}
 	})
 	t.Run("twice is fine, and an end in the past too", func(t *testing.T) {
 		a, b := newPair(t)
-		must(t, a.Revoke(t.Context(), keyOf("tok"), Until()))
-		must(t, b.Revoke(t.Context(), keyOf("tok"), Until()))
-		must(t, a.Revoke(t.Context(), keyOf("old"), time.Now().Add(-time.Hour)))
+		must(t, a.Revoke(t.Context(), keyOf(authwire.NewToken("tok")), Until()))
+		must(t, b.Revoke(t.Context(), keyOf(authwire.NewToken("tok")), Until()))
+		must(t, a.Revoke(t.Context(), keyOf(authwire.NewToken("old")), time.Now().Add(-time.Hour)))
 	})
 	t.Run("all sessions of a user end at a moment of the store", func(t *testing.T) {
 		a, b := newPair(t)
@@ -138,14 +138,14 @@ func RunRevocations(t *testing.T, newPair func(*testing.T) (a, b auth.Revocation
 				}
 			}
 		}
-		none(true, "tok", users)
-		none(true, "tok", nil)
-		must(t, a.Revoke(t.Context(), keyOf("tok"), Until()))
-		none(false, "tok", users)
-		none(true, "other", users)
+		none(true, authwire.NewToken("tok"), users)
+		none(true, authwire.NewToken("tok"), nil)
+		must(t, a.Revoke(t.Context(), keyOf(authwire.NewToken("tok")), Until()))
+		none(false, authwire.NewToken("tok"), users)
+		none(true, authwire.NewToken("other"), users)
 		must(t, b.RevokeUser(t.Context(), users[1], Until()))
-		none(false, "other", users)
-		none(true, "other", users[:1])
+		none(false, authwire.NewToken("other"), users)
+		none(true, authwire.NewToken("other"), users[:1])
 	})
 }
 
@@ -161,34 +161,34 @@ func RunSessionStore(t *testing.T, newStore func(*testing.T) auth.SessionStore) 
 	}
 	t.Run("what was created is read as it was", func(t *testing.T) {
 		s := newStore(t)
-		must(t, s.Create(t.Context(), "tok", kept))
-		got, found, err := s.Get(t.Context(), "tok")
+		must(t, s.Create(t.Context(), authwire.NewToken("tok"), kept))
+		got, found, err := s.Get(t.Context(), authwire.NewToken("tok"))
 		if diff := cmp.Diff(kept, got); diff != "" || !found || err != nil {
 			t.Fatalf("%t %v %s", found, err, diff)
 		}
 	})
 	t.Run("a token is created once", func(t *testing.T) {
 		s := newStore(t)
-		must(t, s.Create(t.Context(), "tok", kept))
-		if err := s.Create(t.Context(), "tok", kept); err == nil {
+		must(t, s.Create(t.Context(), authwire.NewToken("tok"), kept))
+		if err := s.Create(t.Context(), authwire.NewToken("tok"), kept); err == nil {
 			t.Fatal("the second session replaced the first")
 		}
 	})
 	t.Run("an expired session is not found", func(t *testing.T) {
 		s, old := newStore(t), kept
 		old.ExpiresAt = time.Now().Add(-time.Millisecond)
-		must(t, s.Create(t.Context(), "tok", old))
-		if _, found, err := s.Get(t.Context(), "tok"); found || err != nil {
+		must(t, s.Create(t.Context(), authwire.NewToken("tok"), old))
+		if _, found, err := s.Get(t.Context(), authwire.NewToken("tok")); found || err != nil {
 			t.Fatalf("got %t, %v", found, err)
 		}
 	})
 	t.Run("a deleted session is not found, deleting is repeatable", func(t *testing.T) {
 		s := newStore(t)
-		must(t, s.Create(t.Context(), "tok", kept))
-		must(t, s.Delete(t.Context(), "tok"))
-		must(t, s.Delete(t.Context(), "tok"))
-		must(t, s.Delete(t.Context(), "never"))
-		if _, found, err := s.Get(t.Context(), "tok"); found || err != nil {
+		must(t, s.Create(t.Context(), authwire.NewToken("tok"), kept))
+		must(t, s.Delete(t.Context(), authwire.NewToken("tok")))
+		must(t, s.Delete(t.Context(), authwire.NewToken("tok")))
+		must(t, s.Delete(t.Context(), authwire.NewToken("never")))
+		if _, found, err := s.Get(t.Context(), authwire.NewToken("tok")); found || err != nil {
 			t.Fatalf("got %t, %v", found, err)
 		}
 	})
@@ -202,7 +202,7 @@ func RunBackend(t *testing.T, newBackend func(*testing.T) (b auth.Backend, alice
 		b, alice := newBackend(t)
 		opened, err := b.Login(t.Context(), alice)
 		must(t, err)
-		if !opened.Token.Legal() || !opened.Session.Live(time.Now()) {
+		if !auth.LegalToken(opened.Token) || !opened.Session.Live(time.Now()) {
 			t.Fatalf("opened %+v", opened.Session)
 		}
 		got, err := b.Validate(t.Context(), opened.Token)
@@ -229,7 +229,7 @@ func RunBackend(t *testing.T, newBackend func(*testing.T) (b auth.Backend, alice
 	})
 	t.Run("an unknown token is no session", func(t *testing.T) {
 		b, _ := newBackend(t)
-		if _, err := b.Validate(t.Context(), "made-up"); !errors.Is(err, auth.ErrNoSession) {
+		if _, err := b.Validate(t.Context(), authwire.NewToken("made-up")); !errors.Is(err, auth.ErrNoSession) {
 			t.Fatalf("got %v", err)
 		}
 	})

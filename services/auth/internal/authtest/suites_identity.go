@@ -54,7 +54,7 @@ func RunIdentityProvider(
 	}
 }
 
-// RunLoginLimiter is the conformance suite of [auth.LoginLimiter]: the limiter allows two at once.
+// RunLoginLimiter is the conformance suite of [auth.LoginLimiter]: the limiter allows two concurrently.
 func RunLoginLimiter(t *testing.T, newLimiter func(*testing.T) auth.LoginLimiter) {
 	t.Helper()
 	l := newLimiter(t)

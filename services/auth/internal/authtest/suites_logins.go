@@ -26,24 +26,24 @@ func RunLogins(t *testing.T, newPair func(*testing.T) (a, b auth.Logins, mark fu
 	}
 	t.Run("a login is read by the other replica", func(t *testing.T) {
 		a, b, _ := newPair(t)
-		must(t, a.Record(t.Context(), keyOf("tok"), record))
-		got, found, err := b.Get(t.Context(), keyOf("tok"))
+		must(t, a.Record(t.Context(), keyOf(authwire.NewToken("tok")), record))
+		got, found, err := b.Get(t.Context(), keyOf(authwire.NewToken("tok")))
 		if err != nil || !found || time.Since(got.At).Abs() > time.Minute || !got.ExpiresAt.Equal(record.ExpiresAt) ||
 			!cmp.Equal(got.Users, record.Users) {
 			t.Fatalf("got %+v, %t, %v", got, found, err)
 		}
-		if _, found, err := b.Get(t.Context(), keyOf("other")); found || err != nil {
+		if _, found, err := b.Get(t.Context(), keyOf(authwire.NewToken("other"))); found || err != nil {
 			t.Fatalf("got %t, %v", found, err)
 		}
 	})
 	t.Run("logins and ends of users are in one order", func(t *testing.T) {
 		a, b, mark := newPair(t)
-		must(t, a.Record(t.Context(), keyOf("tok"), record))
-		before, _, err := b.Get(t.Context(), keyOf("tok"))
+		must(t, a.Record(t.Context(), keyOf(authwire.NewToken("tok")), record))
+		before, _, err := b.Get(t.Context(), keyOf(authwire.NewToken("tok")))
 		must(t, err)
 		at := mark()
-		must(t, b.Record(t.Context(), keyOf("tok"), record)) // again, the same session
-		after, _, err := a.Get(t.Context(), keyOf("tok"))
+		must(t, b.Record(t.Context(), keyOf(authwire.NewToken("tok")), record)) // again, the same session
+		after, _, err := a.Get(t.Context(), keyOf(authwire.NewToken("tok")))
 		if must(t, err); !before.At.Before(at) || !after.At.After(at) {
 			t.Fatalf("login %s, end %s, login %s", before.At, at, after.At)
 		}
@@ -52,9 +52,9 @@ func RunLogins(t *testing.T, newPair func(*testing.T) (a, b auth.Logins, mark fu
 		a, b, _ := newPair(t)
 		second := record
 		second.SessionID, second.Users = "", []authwire.UserKey{email}
-		must(t, a.Record(t.Context(), keyOf("one"), record))
-		must(t, a.Record(t.Context(), keyOf("two"), second))
-		must(t, a.Record(t.Context(), keyOf("none"), auth.LoginRecord{ExpiresAt: Until()}))
+		must(t, a.Record(t.Context(), keyOf(authwire.NewToken("one")), record))
+		must(t, a.Record(t.Context(), keyOf(authwire.NewToken("two")), second))
+		must(t, a.Record(t.Context(), keyOf(authwire.NewToken("none")), auth.LoginRecord{ExpiresAt: Until()}))
 		for name, tc := range map[string]struct {
 			query auth.LoginQuery
 			want  int
@@ -74,8 +74,8 @@ func RunLogins(t *testing.T, newPair func(*testing.T) (a, b auth.Logins, mark fu
 				t.Errorf("%s: %+v, %v", name, got, err)
 			}
 			for _, k := range got {
-				if !k.ExpiresAt.Equal(record.ExpiresAt) || k.HasSessionID != (k.Key == keyOf("one")) ||
-					k.Key == keyOf("none") {
+				if !k.ExpiresAt.Equal(record.ExpiresAt) || k.HasSessionID != (k.Key == keyOf(authwire.NewToken("one"))) ||
+					k.Key == keyOf(authwire.NewToken("none")) {
 					t.Errorf("%s: %+v", name, k)
 				}
 			}

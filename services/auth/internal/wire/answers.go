@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/auth/internal/auth"
@@ -123,7 +124,7 @@ func (a Answer) Opened(byPlaybook bool) (auth.Opened, error) {
 	if session.ExpiresAt.IsZero() {
 		return auth.Opened{}, malformed("login without expires_at")
 	}
-	return auth.Opened{Token: auth.Token(token), Session: session}, nil
+	return auth.Opened{Token: authwire.NewToken(token), Session: session}, nil
 }
 
 // Session reads the answer to a validation: a session, ErrNoSession, an outage of NoETL's, or
@@ -205,7 +206,7 @@ func Record(t auth.Token, value []byte) (auth.Record, error) {
 	if !ok {
 		return auth.Record{}, malformed("session record is no object")
 	}
-	if own := m.text("session_token"); own != "" && own != string(t) {
+	if own := m.text("session_token"); own != "" && own != t.Reveal() {
 		return auth.Record{}, malformed("session record of another token")
 	}
 	// A record without the member is as old as the first playbooks, which wrote live ones only.
@@ -244,7 +245,7 @@ type record struct {
 func EncodeRecord(t auth.Token, r auth.Record) ([]byte, error) {
 	u := UserOut(r.Session.User)
 	return json.Marshal(record{
-		SessionToken: string(t), UserID: u.UserID, Email: u.Email, DisplayName: u.DisplayName,
+		SessionToken: t.Reveal(), UserID: u.UserID, Email: u.Email, DisplayName: u.DisplayName,
 		ExpiresAt: r.Session.ExpiresAt.UTC().Format(time.RFC3339Nano), IsActive: r.Active, Roles: u.Roles,
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/wire"
@@ -31,12 +32,12 @@ func record(members string) []byte {
 func TestRecordTakesEveryShapeOfAnID(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]int64{`7`: 7, `"7"`: 7, `9223372036854775807`: 9223372036854775807, `"9007199254740993"`: 9007199254740993, `null`: 0, `""`: 0} {
-		if r, err := wire.Record("tok", record(`"user_id":`+raw)); err != nil || r.Session.User.ID != want {
+		if r, err := wire.Record(authwire.NewToken("tok"), record(`"user_id":`+raw)); err != nil || r.Session.User.ID != want {
 			t.Errorf("%s: %d, %v", raw, r.Session.User.ID, err)
 		}
 	}
 	for _, raw := range []string{`1.5`, `"abc"`, `true`, `{}`, `9223372036854775808`, `1e3`} {
-		if _, err := wire.Record("tok", record(`"user_id":`+raw)); !errors.Is(err, auth.ErrMalformed) {
+		if _, err := wire.Record(authwire.NewToken("tok"), record(`"user_id":`+raw)); !errors.Is(err, auth.ErrMalformed) {
 			t.Errorf("%s was taken for an id: %v", raw, err)
 		}
 	}
@@ -51,7 +52,7 @@ func TestRecordTakesEveryShapeOfRoles(t *testing.T) {
 		`"{}"`: nil, `[]`: nil, `null`: nil, `""`: nil, `"[broken"`: nil, `"{{a},{b}}"`: nil, `"{\"open}"`: nil,
 		`[1,null,"x"]`: {"x"}, `7`: nil, `{"a":1}`: nil,
 	} {
-		r, err := wire.Record("tok", record(`"roles":`+raw))
+		r, err := wire.Record(authwire.NewToken("tok"), record(`"roles":`+raw))
 		if diff := cmp.Diff(want, r.Session.User.Roles); err != nil || diff != "" {
 			t.Errorf("%s: %v %s", raw, err, diff)
 		}
@@ -68,13 +69,13 @@ func TestRecordTakesEveryShapeOfATime(t *testing.T) {
 		"2026-01-28 22:11:41-0330":      "2026-01-29T01:41:41Z", "2026-01-28 22:11:41.5+05:30": "2026-01-28T16:41:41.5Z",
 		"2026-01-28T22:11:41": "2026-01-28T22:11:41Z", "2026-01-28 22:11:41.335589": "2026-01-28T22:11:41.335589Z",
 	} {
-		r, err := wire.Record("tok", []byte(`{"user_id":1,"is_active":true,"expires_at":"`+raw+`"}`))
+		r, err := wire.Record(authwire.NewToken("tok"), []byte(`{"user_id":1,"is_active":true,"expires_at":"`+raw+`"}`))
 		if err != nil || !r.Session.ExpiresAt.Equal(at(want)) {
 			t.Errorf("%s: %s, %v", raw, r.Session.ExpiresAt, err)
 		}
 	}
 	for _, raw := range []string{`"soon"`, `17`, `"2026-13-01T00:00:00Z"`, `null`, `""`, `"infinity"`} {
-		if _, err := wire.Record("tok", []byte(`{"user_id":1,"is_active":true,"expires_at":`+raw+`}`)); !errors.Is(
+		if _, err := wire.Record(authwire.NewToken("tok"), []byte(`{"user_id":1,"is_active":true,"expires_at":`+raw+`}`)); !errors.Is(
 			err,
 			auth.ErrMalformed,
 		) {
@@ -86,20 +87,20 @@ func TestRecordTakesEveryShapeOfATime(t *testing.T) {
 func TestRecordIsEndedOnlyByAClearNo(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]bool{`true`: true, `"True"`: true, `"true"`: true, `false`: false, `"False"`: false, `" false "`: false} {
-		r, err := wire.Record("tok", []byte(`{"user_id":1,"expires_at":"2099-01-01T00:00:00Z","is_active":`+raw+`}`))
+		r, err := wire.Record(authwire.NewToken("tok"), []byte(`{"user_id":1,"expires_at":"2099-01-01T00:00:00Z","is_active":`+raw+`}`))
 		if err != nil || r.Active != want {
 			t.Errorf("%s: %t, %v", raw, r.Active, err)
 		}
 	}
 	for _, raw := range []string{`1`, `"yes"`, `{}`} {
 		if _, err := wire.Record(
-			"tok",
+			authwire.NewToken("tok"),
 			[]byte(`{"user_id":1,"expires_at":"2099-01-01T00:00:00Z","is_active":`+raw+`}`),
 		); err == nil {
 			t.Errorf("is_active %s was taken", raw)
 		}
 	}
-	if _, err := wire.Record("other", record(`"user_id":1`)); err == nil {
+	if _, err := wire.Record(authwire.NewToken("other"), record(`"user_id":1`)); err == nil {
 		t.Error("another token's record was taken")
 	}
 }
@@ -113,7 +114,7 @@ func TestRecordRoundTrip(t *testing.T) {
 			ExpiresAt: at("2026-01-28T22:11:41.335589Z"),
 		},
 	}
-	value, err := wire.EncodeRecord("tok", want)
+	value, err := wire.EncodeRecord(authwire.NewToken("tok"), want)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +122,7 @@ func TestRecordRoundTrip(t *testing.T) {
 	if string(value) != golden {
 		t.Errorf("the record is written as %s", value)
 	}
-	got, err := wire.Record("tok", value)
+	got, err := wire.Record(authwire.NewToken("tok"), value)
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Fatalf("%v %s", err, diff)
 	}
@@ -163,7 +164,7 @@ func TestLoginAnswers(t *testing.T) {
 			if failed == tc.ok || failed && kind != tc.kind {
 				t.Fatalf("got %+v, %v", opened.Session, err)
 			}
-			if tc.ok && (opened.Token != "t" || opened.Session.User.Email != "a@b") {
+			if tc.ok && (opened.Token.Reveal() != "t" || opened.Session.User.Email != "a@b") {
 				t.Fatalf("got %+v", opened.Session)
 			}
 		})
@@ -299,7 +300,7 @@ func FuzzAnswer(f *testing.F) {
 			if o, err := a.Opened(
 				true,
 			); err == nil &&
-				(o.Token == "" || !o.Session.User.Known() || o.Session.ExpiresAt.IsZero()) {
+				(o.Token.IsZero() || !o.Session.User.Known() || o.Session.ExpiresAt.IsZero()) {
 				t.Fatalf("half a session was opened: %+v", o)
 			}
 			if s, err := a.Session(); err == nil && !s.User.Known() {
@@ -320,18 +321,18 @@ func FuzzRecord(f *testing.F) {
 	)
 	f.Add(record(`"roles":"{a,NULL}"`))
 	f.Fuzz(func(t *testing.T, value []byte) {
-		r, err := wire.Record("tok", value)
+		r, err := wire.Record(authwire.NewToken("tok"), value)
 		if err != nil || !r.Active {
 			return
 		}
 		if !r.Session.User.Known() || r.Session.ExpiresAt.IsZero() {
 			t.Fatalf("half a record is live: %+v", r)
 		}
-		again, err := wire.EncodeRecord("tok", r)
+		again, err := wire.EncodeRecord(authwire.NewToken("tok"), r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := wire.Record("tok", again); err != nil || back.Session.User.ID != r.Session.User.ID ||
+		if back, err := wire.Record(authwire.NewToken("tok"), again); err != nil || back.Session.User.ID != r.Session.User.ID ||
 			!back.Session.ExpiresAt.Equal(r.Session.ExpiresAt) {
 			t.Fatalf("%+v came back as %+v, %v", r, back, err)
 		}

@@ -18,14 +18,14 @@ func LoginIn(in authwire.LoginRequest) auth.LoginRequest {
 // LoginOut turns its answer.
 func LoginOut(out auth.Opened) authwire.LoginResponse {
 	return authwire.LoginResponse{
-		Status: "authenticated", SessionToken: string(out.Token), User: UserOut(out.Session.User),
+		Status: "authenticated", SessionToken: out.Token.Reveal(), User: UserOut(out.Session.User),
 		ExpiresAt: out.Session.ExpiresAt.UTC(), Message: "logged in",
 	}
 }
 
 // ValidateIn turns the request of a validation.
 func ValidateIn(in authwire.ValidateRequest) auth.ValidateRequest {
-	return auth.ValidateRequest{Token: auth.Token(in.SessionToken)}
+	return auth.ValidateRequest{Token: authwire.NewToken(in.SessionToken)}
 }
 
 // ValidateOut turns its answer.
@@ -40,7 +40,7 @@ func ValidateOut(out auth.ValidateResponse) authwire.ValidateResponse {
 // CheckAccessIn turns an access question. playbook_name is the older name of playbook_path.
 func CheckAccessIn(in authwire.CheckAccessRequest) auth.CheckAccessRequest {
 	return auth.CheckAccessRequest{
-		Token:      auth.Token(in.SessionToken),
+		Token:      authwire.NewToken(in.SessionToken),
 		Path:       pathOf(in),
 		Permission: auth.Permission(in.PermissionType),
 	}
@@ -73,7 +73,7 @@ func pathOf(in authwire.CheckAccessRequest) string {
 
 // LogoutIn turns the request of a logout.
 func LogoutIn(in authwire.LogoutRequest) auth.LogoutRequest {
-	return auth.LogoutRequest{Token: auth.Token(in.SessionToken), Replaced: in.Replaced}
+	return auth.LogoutRequest{Token: authwire.NewToken(in.SessionToken), Replaced: in.Replaced}
 }
 
 // LogoutOut turns its answer, which is empty.
@@ -81,7 +81,7 @@ func LogoutOut(auth.LogoutResponse) authwire.LogoutResponse { return authwire.Lo
 
 // ResolveIn turns the question whose session a token is.
 func ResolveIn(in authwire.ResolveRequest) auth.ResolveRequest {
-	return auth.ResolveRequest{Token: auth.Token(in.SessionToken), KnownOnly: in.KnownOnly}
+	return auth.ResolveRequest{Token: authwire.NewToken(in.SessionToken), KnownOnly: in.KnownOnly}
 }
 
 // SessionOut turns a session.
@@ -92,8 +92,8 @@ func SessionOut(s auth.Session) authwire.Session {
 // RevokeIn turns the request of a revocation.
 func RevokeIn(in authwire.RevokeRequest) auth.RevokeRequest {
 	return auth.RevokeRequest{
-		Asker:   auth.Token(in.SessionToken),
-		Target:  auth.Token(in.TargetToken),
+		Asker:   authwire.NewToken(in.SessionToken),
+		Target:  authwire.NewToken(in.TargetToken),
 		Session: in.TargetSession,
 		UserID:  int64(in.UserID),
 		Email:   in.Email,
@@ -140,7 +140,7 @@ func BrowserFinishIn(in authwire.BrowserFinishRequest) auth.BrowserFinishRequest
 // BrowserFinishOut turns its answer.
 func BrowserFinishOut(out auth.BrowserFinishResponse) authwire.BrowserFinishResponse {
 	return authwire.BrowserFinishResponse{
-		SessionToken: string(out.Opened.Token),
+		SessionToken: out.Opened.Token.Reveal(),
 		ExpiresAt:    out.Opened.Session.ExpiresAt.UTC(),
 		ReturnTo:     out.ReturnTo,
 	}

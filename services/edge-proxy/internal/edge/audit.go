@@ -16,7 +16,7 @@ const (
 // refused logs a rejection and returns it. An outage is not a rejection. What is named comes from the table
 // and not from the caller: a path may hold anything, a token too.
 func (s *Service) refused(ctx context.Context, caller Caller, event, route string, err error) error {
-	if err == nil || fault.Outage(err) || ctx.Err() != nil || s.Logger == nil {
+	if err == nil || fault.IsOutage(err) || ctx.Err() != nil || s.Logger == nil {
 		return err
 	}
 	account := ""

@@ -39,7 +39,7 @@ func (s *Service) Logout(ctx context.Context, in authwire.LogoutRequest) (authwi
 	}
 	out, err := s.Auth.Logout(ctx, in)
 	if err == nil {
-		s.Near.Forget(in.SessionToken)
+		s.Near.Forget(authwire.NewToken(in.SessionToken))
 	}
 	return out, err
 }
@@ -54,7 +54,7 @@ func (s *Service) Revoke(ctx context.Context, in authwire.RevokeRequest) (authwi
 	}
 	out, err := s.Auth.Revoke(ctx, in)
 	if err == nil && in.TargetToken != "" && out.Revoked > 0 {
-		s.Near.Forget(in.TargetToken)
+		s.Near.Forget(authwire.NewToken(in.TargetToken))
 	}
 	return out, err
 }

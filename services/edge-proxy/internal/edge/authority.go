@@ -262,7 +262,7 @@ func (s *Service) judgeExecution(ctx context.Context, caller Caller, class Class
 	switch {
 	case err == nil:
 	case fault.Of(err).Code == noetlwire.CodeNoPath: // a NoETL that tells nobody what an execution runs
-	case class != Start && !fault.Outage(err):
+	case class != Start && !fault.IsOutage(err):
 		return nil // it refuses this id, and may say so itself
 	default:
 		return err
@@ -334,7 +334,7 @@ func (s *Service) ask(ctx context.Context, caller Caller, class Class, path stri
 	for _, permission := range permissions {
 		decision, err := s.Auth.CheckAccess(
 			ctx,
-			authwire.CheckAccessRequest{SessionToken: caller.Token, PlaybookPath: path, PermissionType: permission},
+			authwire.CheckAccessRequest{SessionToken: caller.Token.Reveal(), PlaybookPath: path, PermissionType: permission},
 		)
 		if err != nil {
 			return err

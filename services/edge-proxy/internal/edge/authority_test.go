@@ -228,7 +228,7 @@ func TestRoutesThatAreOnlyLogged(t *testing.T) {
 			lines,
 			"",
 		); code(err) != c.code || !strings.Contains(got, c.logged) || c.logged == "" && got != "" ||
-			strings.Contains(got, w.caller.Token) {
+			strings.Contains(got, w.caller.Token.Reveal()) {
 			t.Errorf("%s: %v\n%s", call, err, got)
 		}
 	}
@@ -275,10 +275,10 @@ func TestEverythingIsAskedFor(t *testing.T) {
 		}
 	}
 	w.auth.Fail(fault.New(fault.Unavailable, "auth_unavailable", "try again"))
-	if _, err := w.pass(t, w.caller, "GET executions/1", ""); !fault.Outage(err) {
+	if _, err := w.pass(t, w.caller, "GET executions/1", ""); !fault.IsOutage(err) {
 		t.Errorf("an outage of auth: %v", err)
 	}
-	if _, err := list.Show("demo/c"); !fault.Outage(err) {
+	if _, err := list.Show("demo/c"); !fault.IsOutage(err) {
 		t.Errorf("an outage of auth, in a list: %v", err)
 	}
 }

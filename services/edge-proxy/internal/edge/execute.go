@@ -19,7 +19,7 @@ import (
 // Caller is who asks: a live session and its token.
 type Caller struct {
 	Session *authwire.Session
-	Token   string
+	Token   authwire.Token
 }
 
 // ExecuteRequest starts a playbook or an agent.
@@ -188,7 +188,7 @@ func (s *Service) start(ctx context.Context, caller Caller, track Tracking, name
 		RequestID:    id,
 		ClientID:     track.ClientID,
 		Owner:        caller.Session.Owner(),
-		SessionKey:   authwire.KeyOf(caller.Token).String(),
+		SessionKey:   caller.Token.Key().String(),
 		PlaybookPath: name,
 		Attempt:      s.NewID(),
 	})
@@ -211,7 +211,7 @@ func (s *Service) start(ctx context.Context, caller Caller, track Tracking, name
 // connection and a server error leave it open whether the execution runs.
 func surelyNotStarted(err error) bool {
 	f := fault.Of(err)
-	return !fault.Outage(err) || f.Code == noetlwire.CodeUnreachable
+	return !fault.IsOutage(err) || f.Code == noetlwire.CodeUnreachable
 }
 
 // pendingTimeout bounds each talk with event-fanout. It is a budget of its own: an execution
@@ -241,7 +241,7 @@ func (s *Service) bind(ctx context.Context, id, executionID string) {
 			}
 		}
 		if err = s.Pending.Bind(ctx, fanoutwire.BindRequest{RequestID: id, ExecutionID: executionID}); err == nil ||
-			!fault.Outage(err) {
+			!fault.IsOutage(err) {
 			break
 		}
 	}

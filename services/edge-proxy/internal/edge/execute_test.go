@@ -62,7 +62,7 @@ func newWorld(change ...func(*edge.Deps)) *world {
 	}
 	w.Service = edge.New(deps)
 	user := authwire.User{UserID: 7, Email: "u@example.com"}
-	w.caller = edge.Caller{Token: w.auth.Add(user), Session: &authwire.Session{User: user}}
+	w.caller = edge.Caller{Token: authwire.NewToken(w.auth.Add(user)), Session: &authwire.Session{User: user}}
 	return w
 }
 
@@ -101,7 +101,7 @@ func TestAStartIsExpectedThenMadeThenBound(t *testing.T) {
 	}
 	w.happened(t, "expect r1", "execute demo/echo", "bind r1 "+first)
 	got := w.pending.Expected()["r1"]
-	if got.SessionKey != authwire.KeyOf(w.caller.Token).String() || got.Owner != "id:7" ||
+	if got.SessionKey != w.caller.Token.Key().String() || got.Owner != "id:7" ||
 		got.PlaybookPath != "demo/echo" {
 		t.Errorf("expected %+v", got)
 	}

@@ -33,7 +33,7 @@ type BrowserLogin interface {
 // NearSessions is this process's memory of sessions.
 type NearSessions interface {
 	// Forget makes the process reject a token immediately.
-	Forget(token string)
+	Forget(token authwire.Token)
 }
 
 // Pending is the register of pending requests in event-fanout.

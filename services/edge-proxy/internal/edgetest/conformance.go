@@ -196,7 +196,7 @@ func RunPending(t *testing.T, newPort func(t *testing.T) (edge.Pending, *Pending
 			wantFault(t, port.Bind(t.Context(), fanoutwire.BindRequest{RequestID: "r1"}), want)
 			wantFault(t, port.Abandon(t.Context(), fanoutwire.AbandonRequest{RequestID: "r1"}), want)
 		}
-		if err := port.Expect(t.Context(), fanoutwire.ExpectRequest{ClientID: "foreign"}); fault.Outage(err) ||
+		if err := port.Expect(t.Context(), fanoutwire.ExpectRequest{ClientID: "foreign"}); fault.IsOutage(err) ||
 			fault.Of(err).Kind != fault.Denied {
 			t.Errorf("somebody else's client: %v", err)
 		}
@@ -250,7 +250,7 @@ func RunNoETL(t *testing.T, newPort func(t *testing.T) (edge.NoETL, *NoETL)) {
 		} {
 			behind.Fail(fault.New(kind, "x", "said by NoETL"))
 			if _, err := port.Execute(t.Context(), noetlwire.ExecuteRequest{Path: "x"}); err == nil ||
-				fault.Outage(err) != outage {
+				fault.IsOutage(err) != outage {
 				t.Errorf("%v became %v", kind, err)
 			}
 		}

@@ -298,10 +298,10 @@ type Near struct {
 var _ edge.NearSessions = (*Near)(nil)
 
 // Forget implements edge.NearSessions.
-func (n *Near) Forget(token string) {
+func (n *Near) Forget(token authwire.Token) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.forgotten = append(n.forgotten, token)
+	n.forgotten = append(n.forgotten, token.Reveal())
 }
 
 // Forgotten returns the tokens, in order.

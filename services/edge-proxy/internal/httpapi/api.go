@@ -18,7 +18,7 @@ import (
 // SessionResolver answers whose session a token is.
 type SessionResolver interface {
 	// Resolve returns the session, or the fault Unauthenticated or Unavailable.
-	Resolve(ctx context.Context, token string) (*authwire.Session, error)
+	Resolve(ctx context.Context, token authwire.Token) (*authwire.Session, error)
 }
 
 // Config is what the routes need.
@@ -69,7 +69,7 @@ func (a *API) CallerOf(ctx context.Context) (edge.Caller, error) {
 	if c, ok := ctx.Value(callerKey{}).(edge.Caller); ok {
 		return c, nil
 	}
-	token, _ := ctx.Value(tokenKey{}).(string)
+	token, _ := ctx.Value(tokenKey{}).(authwire.Token)
 	session, err := a.Sessions.Resolve(ctx, token)
 	if err != nil {
 		return edge.Caller{}, err
@@ -83,7 +83,7 @@ func (a *API) Count(ctx context.Context, caller edge.Caller, n int) error {
 	if _, counted := ctx.Value(callerKey{}).(edge.Caller); counted {
 		n--
 	}
-	key := authwire.KeyOf(caller.Token)
+	key := caller.Token.Key()
 	return a.PerSession.CheckN(string(key[:]), n)
 }
 
@@ -92,11 +92,12 @@ func WithToken(r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), tokenKey{}, sessions.TokenOf(r)))
 }
 
-// Authenticate lets a WebSocket begin: token is what its first message held, or "" if its
+// Authenticate lets a WebSocket begin: text is the token that its first message held, or "" if its
 // request held one.
-func (a *API) Authenticate(ctx context.Context, token string) (context.Context, error) {
-	if token == "" {
-		token, _ = ctx.Value(tokenKey{}).(string)
+func (a *API) Authenticate(ctx context.Context, text string) (context.Context, error) {
+	token := authwire.NewToken(text)
+	if token.IsZero() {
+		token, _ = ctx.Value(tokenKey{}).(authwire.Token)
 	}
 	if _, err := a.identify(ctx, token); err != nil {
 		return ctx, err
@@ -114,13 +115,13 @@ func (a *API) Identify(r *http.Request) (edge.Caller, error) {
 	return a.identify(r.Context(), sessions.TokenOf(r))
 }
 
-func (a *API) identify(ctx context.Context, token string) (edge.Caller, error) {
+func (a *API) identify(ctx context.Context, token authwire.Token) (edge.Caller, error) {
 	session, err := a.Sessions.Resolve(ctx, token)
 	if err != nil {
 		return edge.Caller{}, err
 	}
 	if a.PerSession != nil {
-		key := authwire.KeyOf(token)
+		key := token.Key()
 		if err := a.PerSession.Check(string(key[:])); err != nil {
 			return edge.Caller{}, err
 		}

@@ -104,7 +104,7 @@ func FuzzLogin(f *testing.F) {
 type ending struct{ over atomic.Bool }
 
 // Resolve implements httpapi.SessionResolver.
-func (e *ending) Resolve(context.Context, string) (*authwire.Session, error) {
+func (e *ending) Resolve(context.Context, authwire.Token) (*authwire.Session, error) {
 	if e.over.Load() {
 		return nil, fault.New(fault.Unauthenticated, "invalid_session", "over")
 	}

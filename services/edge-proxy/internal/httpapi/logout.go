@@ -15,13 +15,12 @@ import (
 )
 
 // EndEarlierSessions ends the sessions that a browser had until it logged in: whoever knew their tokens, such as who
-// planted
-// the cookie, must not stay in beside it. The login counts also if that fails.
+// planted the cookie, must not stay in beside it. The login counts also if that fails.
 func (a *API) EndEarlierSessions(r *http.Request, now string) {
 	for _, token := range sessions.CookieTokens(r) {
-		if token != now {
+		if token.Reveal() != now {
 			// It logs what fails.
-			_, _ = a.logout(r.Context(), authwire.LogoutRequest{SessionToken: token, Replaced: true})
+			_, _ = a.logout(r.Context(), authwire.LogoutRequest{SessionToken: token.Reveal(), Replaced: true})
 		}
 	}
 }
@@ -30,14 +29,14 @@ func (a *API) EndEarlierSessions(r *http.Request, now string) {
 // ended before.
 func (a *API) serveLogout(w http.ResponseWriter, r *http.Request) {
 	token := sessions.TokenOf(r)
-	_, err := a.logout(r.Context(), authwire.LogoutRequest{SessionToken: token})
+	_, err := a.logout(r.Context(), authwire.LogoutRequest{SessionToken: token.Reveal()})
 	for _, other := range sessions.CookieTokens(r) { // a cookie that goes takes its session with it
 		if other == token {
 			continue
 		}
-		_, also := a.logout(r.Context(), authwire.LogoutRequest{SessionToken: other})
+		_, also := a.logout(r.Context(), authwire.LogoutRequest{SessionToken: other.Reveal()})
 		kind, _ := fault.KindOf(err)
-		if (fault.Outage(also) && err == nil) || (token == "" && kind == fault.Unauthenticated) {
+		if (fault.IsOutage(also) && err == nil) || (token.IsZero() && kind == fault.Unauthenticated) {
 			err = also
 		}
 	}
@@ -64,7 +63,7 @@ func decodeRevoke(r *http.Request) (authwire.RevokeRequest, error) {
 	if err != nil {
 		return authwire.RevokeRequest{}, err
 	}
-	out := authwire.RevokeRequest{SessionToken: sessions.TokenOf(r)}
+	out := authwire.RevokeRequest{SessionToken: sessions.TokenOf(r).Reveal()}
 	into := map[string]any{
 		"session_token": &out.TargetToken,
 		"session":       &out.TargetSession,

@@ -23,8 +23,8 @@ const token = "session-token+1/2"
 type sessions struct{}
 
 // Resolve implements httpapi.SessionResolver.
-func (sessions) Resolve(_ context.Context, t string) (*authwire.Session, error) {
-	if t != token {
+func (sessions) Resolve(_ context.Context, got authwire.Token) (*authwire.Session, error) {
+	if got.Reveal() != token {
 		return nil, fault.New(fault.Unauthenticated, "invalid_session", "no such session")
 	}
 	return &authwire.Session{User: authwire.User{UserID: 7}}, nil

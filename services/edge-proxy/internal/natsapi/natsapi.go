@@ -19,7 +19,7 @@ import (
 
 // SessionResolver answers whose session a token is.
 type SessionResolver interface {
-	Resolve(ctx context.Context, token string) (*authwire.Session, error)
+	Resolve(ctx context.Context, token authwire.Token) (*authwire.Session, error)
 }
 
 // maxCalls bounds each operation in one replica.
@@ -43,7 +43,8 @@ type commands struct {
 	sessions SessionResolver
 }
 
-func (c commands) caller(ctx context.Context, token string) (edge.Caller, error) {
+func (c commands) caller(ctx context.Context, text string) (edge.Caller, error) {
+	token := authwire.NewToken(text)
 	session, err := c.sessions.Resolve(ctx, token)
 	return edge.Caller{Session: session, Token: token}, err
 }

@@ -135,7 +135,7 @@ func (c Config) Validate() error {
 // plainType reports whether an event type can be a part of a NATS subject: it becomes a filter.
 func plainType(name string) bool {
 	for token := range strings.SplitSeq(name, ".") {
-		if !noetlwire.Token(token) {
+		if !noetlwire.ValidID(token) {
 			return false
 		}
 	}

@@ -51,7 +51,7 @@ func (s *Service) Attach(ctx context.Context, in AttachRequest) (Attachment, err
 		Client:  Client{ID: strings.Clone(in.ClientID), Owner: in.Session.Owner()},
 		Session: in.Session, SessionKey: in.SessionKey, Token: strings.Clone(in.Token), Address: in.Address,
 	}
-	if in.ClientID != "" && !noetlwire.Token(in.ClientID) {
+	if in.ClientID != "" && !noetlwire.ValidID(in.ClientID) {
 		return a, errBadClientID()
 	}
 	window, err := s.Frames.Window(ctx)

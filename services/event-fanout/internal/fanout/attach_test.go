@@ -26,7 +26,7 @@ func attachAs(t *testing.T, w *world, user int64, client, last string, returns b
 	t.Helper()
 	return w.service().Attach(t.Context(), fanout.AttachRequest{
 		Session:    &authwire.Session{User: authwire.User{UserID: user}, ExpiresAt: time.Now().Add(time.Hour)},
-		SessionKey: authwire.KeyOf("t"), ClientID: client, LastEventID: last, Returns: returns,
+		SessionKey: authwire.NewToken("t").Key(), ClientID: client, LastEventID: last, Returns: returns,
 	})
 }
 

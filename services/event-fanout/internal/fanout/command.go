@@ -30,7 +30,7 @@ func (s *Service) Execute(ctx context.Context, in edgewire.ExecuteRequest) (edge
 
 // Rerun runs an execution once more.
 func (s *Service) Rerun(ctx context.Context, in edgewire.RerunRequest) (edgewire.ExecuteResponse, error) {
-	if !noetlwire.Token(in.ExecutionID) {
+	if !noetlwire.ValidID(in.ExecutionID) {
 		return edgewire.ExecuteResponse{}, errBadExecution()
 	}
 	if err := checkVariables(in.Variables); err != nil {
@@ -41,7 +41,7 @@ func (s *Service) Rerun(ctx context.Context, in edgewire.RerunRequest) (edgewire
 
 // Cancel cancels an execution and what it started.
 func (s *Service) Cancel(ctx context.Context, in edgewire.CancelRequest) (edgewire.CancelResponse, error) {
-	if !noetlwire.Token(in.ExecutionID) {
+	if !noetlwire.ValidID(in.ExecutionID) {
 		return edgewire.CancelResponse{}, errBadExecution()
 	}
 	return s.Commands.Cancel(ctx, in)

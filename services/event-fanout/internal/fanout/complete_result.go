@@ -42,7 +42,7 @@ const MaxCallback = 1 << 30
 
 // Describe is what traces show of it, if it is an id at all.
 func (r Result) Describe() []string {
-	if !noetlwire.Token(r.ExecutionID) {
+	if !noetlwire.ValidID(r.ExecutionID) {
 		return nil
 	}
 	return []string{"noetl.execution.id", r.ExecutionID}
@@ -90,10 +90,10 @@ type completed struct {
 }
 
 func (s *Service) complete(ctx context.Context, in Result) (out completed, err error) {
-	if !noetlwire.Token(in.RequestID) {
+	if !noetlwire.ValidID(in.RequestID) {
 		return out, errBadRequestID()
 	}
-	if in.ExecutionID != "" && !noetlwire.Token(in.ExecutionID) {
+	if in.ExecutionID != "" && !noetlwire.ValidID(in.ExecutionID) {
 		return out, errBadExecutionID()
 	}
 	r, err := s.Requests.Get(ctx, in.RequestID)
@@ -202,7 +202,7 @@ func resultError(in Result) *frame.Error {
 // body is the callback as it came, for the one who waits.
 func (s *Service) Callback(ctx context.Context, in Result, body []byte) (delivered bool, err error) {
 	in.take()
-	if !noetlwire.Token(in.RequestID) {
+	if !noetlwire.ValidID(in.RequestID) {
 		if in.Kept != "" {
 			s.discard(ctx, in.Kept)
 		}
@@ -230,7 +230,7 @@ func (s *Service) Callback(ctx context.Context, in Result, body []byte) (deliver
 // CompleteIfPending is [Service.Complete] for callers that cannot know whether the id is a
 // pending request of ours; it reports whether it was.
 func (s *Service) CompleteIfPending(ctx context.Context, in Result) (bool, error) {
-	if !noetlwire.Token(in.RequestID) {
+	if !noetlwire.ValidID(in.RequestID) {
 		return false, nil
 	}
 	if in.Status == "" || strings.EqualFold(in.Status, "success") ||

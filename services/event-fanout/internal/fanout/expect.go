@@ -15,10 +15,10 @@ import (
 func (s *Service) Expect(ctx context.Context, in fanoutwire.ExpectRequest) (fanoutwire.ExpectResponse, error) {
 	var none fanoutwire.ExpectResponse
 	in.RequestID = noetlwire.RequestID(in.RequestID)
-	if !noetlwire.Token(in.RequestID) {
+	if !noetlwire.ValidID(in.RequestID) {
 		return none, errBadRequestID()
 	}
-	if !noetlwire.Token(in.ClientID) {
+	if !noetlwire.ValidID(in.ClientID) {
 		return none, errBadClientID()
 	}
 	owner, err := s.Clients.Owner(ctx, in.ClientID)
@@ -61,10 +61,10 @@ func (s *Service) same(ctx context.Context, r Request, err error) bool {
 func (s *Service) Bind(ctx context.Context, in fanoutwire.BindRequest) (fanoutwire.BindResponse, error) {
 	var none fanoutwire.BindResponse
 	in.RequestID = noetlwire.RequestID(in.RequestID)
-	if !noetlwire.Token(in.RequestID) {
+	if !noetlwire.ValidID(in.RequestID) {
 		return none, errBadRequestID()
 	}
-	if !noetlwire.Token(in.ExecutionID) {
+	if !noetlwire.ValidID(in.ExecutionID) {
 		return none, errBadExecutionID()
 	}
 	_, err := s.bind(ctx, in.RequestID, in.ExecutionID)

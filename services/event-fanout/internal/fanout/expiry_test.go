@@ -28,7 +28,7 @@ func TestEachStreamEndsWithItsOwnSession(t *testing.T) {
 					User:      authwire.User{UserID: int64(i + 1)},
 					ExpiresAt: begin.Add(life),
 				},
-				SessionKey: authwire.KeyOf(string(rune('a' + i))),
+				SessionKey: authwire.NewToken(string(rune('a' + i))).Key(),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -74,7 +74,7 @@ func opened(t *testing.T, w *world, h *fanout.Hub, token string, end time.Time) 
 			User:      authwire.User{UserID: 7},
 			ExpiresAt: end,
 		},
-		SessionKey: authwire.KeyOf(token),
+		SessionKey: authwire.NewToken(token).Key(),
 		Token:      token,
 	})
 	if err != nil {

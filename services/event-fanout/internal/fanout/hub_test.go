@@ -81,7 +81,7 @@ func TestASessionsEndEndsItsStreamsOnly(t *testing.T) {
 		one, _ := w.stream(t, h, 7, "", "")
 		two, _ := w.stream(t, h, 7, "", "")
 		other, _ := w.stream(t, h, 8, "", "")
-		h.EndSession(authwire.KeyOf("token-7"))
+		h.EndSession(authwire.NewToken("token-7").Key())
 		synctest.Wait()
 		for _, c := range []*fanouttest.Conn{one, two} {
 			if s := c.Sent(
@@ -117,7 +117,7 @@ func TestARevokedSessionGetsNoMoreOfItsBacklog(t *testing.T) {
 		}
 		synctest.Wait()
 		w.frames.Page(10)
-		h.EndSession(authwire.KeyOf("token-7"))
+		h.EndSession(authwire.NewToken("token-7").Key())
 		synctest.Wait()
 		first := "e1-1"
 		att, err := w.service().Attach(t.Context(), fanout.AttachRequest{
@@ -125,7 +125,7 @@ func TestARevokedSessionGetsNoMoreOfItsBacklog(t *testing.T) {
 				User:      authwire.User{UserID: 7},
 				ExpiresAt: time.Now().Add(time.Hour),
 			},
-			SessionKey:  authwire.KeyOf("token-7"),
+			SessionKey:  authwire.NewToken("token-7").Key(),
 			ClientID:    a.Client.ID,
 			LastEventID: first,
 		})
@@ -138,7 +138,7 @@ func TestARevokedSessionGetsNoMoreOfItsBacklog(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-time.After(time.Second) // the bubble's clock
-		h.EndSession(authwire.KeyOf("token-7"))
+		h.EndSession(authwire.NewToken("token-7").Key())
 		<-time.After(15 * time.Second) // the bubble's clock
 		synctest.Wait()
 		if n := len(conn.Sent("f")); !conn.Closed() || n > 20 {
@@ -159,7 +159,7 @@ func TestOpenRacesEndSessionAndDrain(t *testing.T) {
 					User:      authwire.User{UserID: 7},
 					ExpiresAt: time.Now().Add(time.Hour),
 				},
-				SessionKey: authwire.KeyOf("token-7"),
+				SessionKey: authwire.NewToken("token-7").Key(),
 			})
 			if err != nil {
 				t.Error(err)
@@ -168,7 +168,7 @@ func TestOpenRacesEndSessionAndDrain(t *testing.T) {
 				h.End(s)
 			}
 		})
-		wg.Go(func() { h.EndSession(authwire.KeyOf("token-7")) })
+		wg.Go(func() { h.EndSession(authwire.NewToken("token-7").Key()) })
 		if i == 25 {
 			wg.Go(func() { h.Drain(context.Background()) })
 		}

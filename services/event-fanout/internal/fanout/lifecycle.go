@@ -49,7 +49,7 @@ func (s *Service) Ingest(ctx context.Context, batch []SourceEvent) error {
 	var events []LifecycleEvent
 	for _, e := range batch {
 		state, id, err := ParseState(e.Payload, e.ExecutionID)
-		if err != nil || !s.wants(state.EventType) || !noetlwire.Token(state.ExecutionID) {
+		if err != nil || !s.wants(state.EventType) || !noetlwire.ValidID(state.ExecutionID) {
 			continue // not for clients: other producers write to these streams too
 		}
 		if e.Again && s.forgotten(state.At) {

@@ -45,7 +45,7 @@ func ParsePosition(id string) (Position, bool) {
 	p := Position{Epoch: epoch, Client: client}
 	number, p.Start = strings.CutPrefix(number, "s")
 	seq, err := strconv.ParseUint(number, 10, 64)
-	if err != nil || !noetlwire.Token(epoch) || (named && !noetlwire.Token(client)) {
+	if err != nil || !noetlwire.ValidID(epoch) || (named && !noetlwire.ValidID(client)) {
 		return Position{}, false
 	}
 	p.Seq = seq

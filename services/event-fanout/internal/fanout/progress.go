@@ -22,7 +22,7 @@ type Progress struct {
 
 // Progress stores a progress frame for the client of a pending request.
 func (s *Service) Progress(ctx context.Context, in Progress) error {
-	if !noetlwire.Token(in.RequestID) {
+	if !noetlwire.ValidID(in.RequestID) {
 		return errBadRequestID()
 	}
 	// Workers send percents, and templates nonsense: the nearest that a client can show.
@@ -52,7 +52,7 @@ func (s *Service) Progress(ctx context.Context, in Progress) error {
 		Message:     in.Message,
 		Progress:    in.Progress,
 	}
-	if p.ExecutionID == "" && noetlwire.Token(in.ExecutionID) {
+	if p.ExecutionID == "" && noetlwire.ValidID(in.ExecutionID) {
 		p.ExecutionID = in.ExecutionID
 	}
 	// Workers repeat a call whose answer they did not get. The same words twice in a row say

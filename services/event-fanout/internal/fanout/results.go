@@ -106,7 +106,7 @@ type FetchRequest struct {
 // Fetch returns the name of a kept callback in the [ResultStore]. Only the owner of the request's client
 // gets it; to anybody else there is none.
 func (s *Service) Fetch(ctx context.Context, in FetchRequest) (name string, err error) {
-	if !noetlwire.Token(in.RequestID) {
+	if !noetlwire.ValidID(in.RequestID) {
 		return "", errBadRequestID()
 	}
 	r, err := s.Requests.Get(ctx, in.RequestID)

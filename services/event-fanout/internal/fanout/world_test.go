@@ -100,7 +100,7 @@ func (w *world) stream(
 			User:      authwire.User{UserID: user},
 			ExpiresAt: time.Now().Add(time.Hour),
 		},
-		SessionKey:  authwire.KeyOf(token),
+		SessionKey:  authwire.NewToken(token).Key(),
 		ClientID:    client,
 		LastEventID: lastID,
 	})

@@ -114,7 +114,7 @@ func (e *Events) attach(ctx context.Context, r *http.Request) (a fanout.Attachme
 	if err != nil {
 		return a, "", err
 	}
-	key := authwire.KeyOf(token)
+	key := authwire.NewToken(token).Key()
 	if err := e.Hub.Admit(fanout.Opening{Owner: session.Owner(), SessionKey: key, Address: address}); err != nil {
 		return a, "", err
 	}
@@ -135,7 +135,7 @@ func (e *Events) token(ctx context.Context, r *http.Request, ticket string) (str
 	if ticket != "" {
 		return e.Set.RedeemTicket(ctx, ticket)
 	}
-	if token := sessions.TokenOf(r); token != "" {
+	if token := sessions.TokenOf(r).Reveal(); token != "" {
 		return token, nil
 	}
 	return r.URL.Query().Get("session_token"), nil // a browser's EventSource can set no header

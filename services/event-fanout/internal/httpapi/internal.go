@@ -92,7 +92,7 @@ func authorized(token string, next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if subtle.ConstantTimeCompare([]byte(sessions.TokenOf(r)), []byte(token)) != 1 {
+		if subtle.ConstantTimeCompare([]byte(sessions.TokenOf(r).Reveal()), []byte(token)) != 1 {
 			httpkit.WriteError(
 				r.Context(),
 				w,

@@ -22,13 +22,13 @@ type Tickets struct {
 // defeat the purpose.
 func (t *Tickets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
-	token := sessions.TokenOf(r)
+	token := sessions.TokenOf(r).Reveal()
 	err := t.Doors.knock(r)
 	if err == nil {
 		_, err = t.Sessions.Resolve(ctx, token)
 	}
 	if err == nil {
-		err = t.Rate.Check(authwire.KeyOf(token).String())
+		err = t.Rate.Check(authwire.NewToken(token).Key().String())
 	}
 	if err != nil {
 		httpkit.WriteError(ctx, w, err)

@@ -51,7 +51,7 @@ func TestARevokedSessionIsToldAndClosed(t *testing.T) {
 	t.Parallel()
 	s := newSockets(t, nil)
 	c := s.open("")
-	s.hub.EndSession(authwire.KeyOf("t"))
+	s.hub.EndSession(authwire.NewToken("t").Key())
 	if got := s.read(c); got != `{"jsonrpc":"2.0","method":"session/expired","params":{"reason":"revoked"}}` {
 		t.Error(got)
 	}

@@ -134,10 +134,10 @@ func (f *finder) bare() {
 
 // result returns the failed result of the request that was found, or why there is none.
 func (f *finder) result(why error) (fanout.Result, error) {
-	if !noetlwire.Token(f.request) {
+	if !noetlwire.ValidID(f.request) {
 		return fanout.Result{}, why
 	}
-	if !noetlwire.Token(f.execution) {
+	if !noetlwire.ValidID(f.execution) {
 		f.execution = ""
 	}
 	data, err := json.Marshal(map[string]string{"code": unreadable})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
 )
 
@@ -13,7 +12,7 @@ func RegisterDeliver(
 	mux *http.ServeMux, deliver func(context.Context, ingress.DeliverRequest) (ingress.DeliverResponse, error),
 	maxBody int64,
 ) {
-	found := func(ctx context.Context, _ ingress.FindRequest) (l noetlwire.Listener, err error) {
+	found := func(ctx context.Context, _ ingress.FindRequest) (l ingress.Listener, err error) {
 		return l, ctx.Err()
 	}
 	operations{find: found, deliver: deliver}.register(mux, maxBody)

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
@@ -24,7 +23,7 @@ func Register(mux *http.ServeMux, svc *ingress.Service, o kit.Observer, l kit.Li
 
 // operations of one route: a delivery is read only if its listener was found.
 type operations struct {
-	find    func(context.Context, ingress.FindRequest) (noetlwire.Listener, error)
+	find    func(context.Context, ingress.FindRequest) (ingress.Listener, error)
 	deliver func(context.Context, ingress.DeliverRequest) (ingress.DeliverResponse, error)
 }
 

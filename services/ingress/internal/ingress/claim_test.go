@@ -53,7 +53,7 @@ func TestARepetitionGetsTheFirstOnesAnswer(t *testing.T) {
 
 func TestWhatFailedIsTriedAgain(t *testing.T) {
 	w := newWorld()
-	w.noetl.FailExecute(fault.New(fault.BadGateway, "noetl_unreachable", "away"))
+	w.noetl.FailExecute(fault.New(fault.BadGateway, "noetl_unreachable", "unavailable"))
 	if got := w.reason(t, hook("m1")); got != ingress.DispatchError {
 		t.Fatalf("%q", got)
 	}
@@ -65,7 +65,7 @@ func TestWhatFailedIsTriedAgain(t *testing.T) {
 
 func TestWithoutClaimsADeliveryIsNotLost(t *testing.T) {
 	w := newWorld()
-	w.claims.Fail(errors.New("NATS is away"))
+	w.claims.Fail(errors.New("NATS is unavailable"))
 	if _, err := w.Deliver(t.Context(), hook("m1")); err != nil || len(w.noetl.Started()) != 1 {
 		t.Errorf("%v, %d started", err, len(w.noetl.Started()))
 	}

@@ -3,7 +3,6 @@ package ingress
 import (
 	"context"
 	"log/slog"
-	"strconv"
 	"strings"
 	"time"
 
@@ -53,11 +52,11 @@ func (unlimited) Exhausted(string) error { return nil }
 // DeliverRequest is a delivery as it came, to a listener that [Service.Find] found. Header names are in lower case.
 type DeliverRequest struct {
 	Listener string // as the sender wrote it
-	Found    noetlwire.Listener
+	Found    Listener
 	Headers  map[string][]string
 	Body     []byte
 	Client   string // address of the sender, for limits
-	// TooLarge says that the body exceeded the limit of the door; Body is then empty.
+	// TooLarge says that the body exceeded the limit of the handler; Body is then empty.
 	TooLarge bool
 }
 
@@ -89,8 +88,8 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 			ctx, label, reject(TooLarge, "the delivery is larger than this gateway accepts", nil),
 		)
 	}
-	if err := s.verify(ctx, listener.Verify, in); err != nil {
-		if !fault.Outage(err) {
+	if err := listener.verify(ctx, s.Tokens, in); err != nil {
+		if !fault.IsOutage(err) {
 			_ = s.Failures.Check(failureKey(label, in.Client)) // counted; the next one is refused
 		}
 		return DeliverResponse{}, s.rejected(ctx, label, err)
@@ -98,15 +97,12 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 	if err := limited(s.PerListener.Check(label)); err != nil {
 		return DeliverResponse{}, s.rejected(ctx, label, err)
 	}
-	rules, err := parseBlock(listener.Directives)
-	if err != nil {
-		s.Logger.ErrorContext(
-			ctx, "the listener's directives are malformed; none is applied", "listener", label, "reason",
-			"bad_directives", "err", err,
-		)
+	if listener.badDirectives != nil {
+		s.Logger.ErrorContext(ctx, "the listener's directives are malformed; none is applied", "listener", label,
+			"reason", "bad_directives", "err", listener.badDirectives)
 	}
 	message := read(listener, in, s.NewID)
-	plan := rules.resolve(message.directiveSource)
+	plan := listener.rules.resolve(message.directiveSource)
 	request, err := s.request(listener, label, message, plan)
 	if err != nil {
 		return DeliverResponse{}, s.rejected(ctx, label, err)
@@ -148,13 +144,15 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 }
 
 // request is what NoETL is asked.
-func (s *Service) request(l noetlwire.Listener, label string, m message, p plan) (noetlwire.ExecuteRequest, error) {
+func (s *Service) request(l Listener, label string, m message, p plan) (noetlwire.ExecuteRequest, error) {
 	out := noetlwire.ExecuteRequest{
-		Path:          l.Dispatch.Playbook,
+		Path:          l.playbook,
 		Workload:      workload(l, m, p),
 		ResourceKind:  noetlwire.KindPlaybook,
-		ExecutionPool: l.Dispatch.ExecutionPool,
+		ExecutionPool: l.pool,
 		Trace:         p.trace,
+
+		ParentExecutionID: l.parent,
 	}
 	if p.playbook != "" {
 		out.Path = p.playbook
@@ -169,9 +167,6 @@ func (s *Service) request(l noetlwire.Listener, label string, m message, p plan)
 		return out, reject(
 			Misconfigured, "this listener names a playbook that only the gateway's auth service starts", nil,
 		)
-	}
-	if parent, err := strconv.ParseInt(string(l.SubscriptionID), 10, 64); err == nil {
-		out.ParentExecutionID = &parent
 	}
 	if id := explicitID(m, p); id != "" {
 		key := label + ":" + id
@@ -213,7 +208,7 @@ const unknownLabel = "unknown"
 func (s *Service) rejected(ctx context.Context, listener string, err error) error {
 	reason := fault.Of(err).Code
 	s.Observer.Rejected(listener, Reason(reason))
-	if !fault.Outage(err) && s.Logger != nil {
+	if !fault.IsOutage(err) && s.Logger != nil {
 		s.Logger.InfoContext(ctx, "audit", "event", "delivery_refused", "account", listener, "reason", reason)
 	}
 	return err

@@ -44,19 +44,17 @@ type message struct {
 
 // read reads a verified delivery. Headers that carry credentials or the signature stay behind:
 // playbooks and their logs have no use for them, and directives must not see them either.
-func read(l noetlwire.Listener, d DeliverRequest, newID func() string) message {
-	if l.Source == sourcePubSub {
+func read(l Listener, d DeliverRequest, newID func() string) message {
+	if l.source == sourcePubSub {
 		if m, ok := readPubSub(d.Body, newID); ok {
 			return m
 		}
 	}
 	headers := make(map[string]string, len(d.Headers))
 	for name, values := range d.Headers {
-		switch name {
-		case "authorization", "cookie", "proxy-authorization", strings.ToLower(l.Verify.Header), "x-signature":
-			continue
+		if !l.credentials[name] {
+			headers[name] = last(values)
 		}
-		headers[name] = last(values)
 	}
 	senderID := headers["x-message-id"]
 	id := senderID
@@ -69,7 +67,7 @@ func read(l noetlwire.Listener, d DeliverRequest, newID func() string) message {
 			Data:       decodeBody(d.Body),
 			Headers:    headers,
 			Attributes: map[string]string{},
-			Metadata:   Metadata{Source: l.Source, Mode: "push"},
+			Metadata:   Metadata{Source: l.source, Mode: "push"},
 		},
 		text:            string(d.Body),
 		directiveSource: headers,
@@ -158,9 +156,9 @@ func decodeBody(body []byte) any {
 
 // workload is what the playbook is started with: the message, and its data merged in as the
 // listener says. Members of the message never overwrite ours.
-func workload(l noetlwire.Listener, m message, p plan) map[string]any {
+func workload(l Listener, m message, p plan) map[string]any {
 	w := map[string]any{}
-	switch l.Dispatch.PayloadFrom {
+	switch l.payloadFrom {
 	case payloadBody:
 		w["body"] = m.text
 	case payloadAttributes:
@@ -177,7 +175,7 @@ func workload(l noetlwire.Listener, m message, p plan) map[string]any {
 	for _, name := range noetlwire.Addresses() { // a partner does not decide where a worker reports to
 		delete(w, name)
 	}
-	w["message"], w["subscription"], w["source"] = m.Envelope, l.CatalogPath, l.Source
+	w["message"], w["subscription"], w["source"] = m.Envelope, l.catalogPath, l.source
 	for name, value := range map[string]string{"idempotency_key": p.idempotency, "content_type": p.contentType} {
 		if value != "" {
 			w[name] = value

@@ -17,10 +17,12 @@ import (
 )
 
 // folding is a source that knows one listener by every name.
-type folding struct{ l noetlwire.Listener }
+type folding struct{ l ingress.Listener }
 
 // Listener implements the port.
-func (f folding) Listener(context.Context, string) (noetlwire.Listener, error) { return f.l, nil }
+func (f folding) Listener(context.Context, string) (ingress.Listener, error) {
+	return f.l, nil
+}
 
 // delivery is the request of a golden file.
 type delivery struct {

@@ -14,11 +14,11 @@ type FindRequest struct {
 	Client   string // address of the sender, for limits
 }
 
-// Find returns the listener of a delivery, or says why its body need not be read: a stranger must not make the
+// Find returns the listener of a delivery, or says why its body need not be read: nobody unknown may make the
 // gateway hold one. What is found is counted as received.
-func (s *Service) Find(ctx context.Context, in FindRequest) (noetlwire.Listener, error) {
+func (s *Service) Find(ctx context.Context, in FindRequest) (Listener, error) {
 	if !validName(in.Listener) {
-		return noetlwire.Listener{}, s.rejected(
+		return Listener{}, s.rejected(
 			ctx, unknownLabel, reject(UnknownListener, "there is no such listener", nil),
 		)
 	}
@@ -26,7 +26,7 @@ func (s *Service) Find(ctx context.Context, in FindRequest) (noetlwire.Listener,
 	made := failureKey("", in.Client)
 	if memory, ok := s.Listeners.(ListenerMemory); !ok || !memory.Known(in.Listener) {
 		if err := limited(s.Failures.Exhausted(made)); err != nil {
-			return noetlwire.Listener{}, s.rejected(ctx, unknownLabel, err)
+			return Listener{}, s.rejected(ctx, unknownLabel, err)
 		}
 	}
 	listener, err := s.Listeners.Listener(ctx, in.Listener)
@@ -34,13 +34,13 @@ func (s *Service) Find(ctx context.Context, in FindRequest) (noetlwire.Listener,
 		if kind, _ := fault.KindOf(err); kind == fault.NotFound {
 			_ = s.Failures.Check(made) // counted; the next one is refused
 		}
-		return noetlwire.Listener{}, s.rejected(ctx, unknownLabel, lookupFault(err))
+		return Listener{}, s.rejected(ctx, unknownLabel, lookupFault(err))
 	}
 	label := labelOf(in.Listener, listener)
 	s.Observer.Received(label)
 	// Who sends rubbish to a listener is stopped alone; its partner is not.
 	if err := limited(s.Failures.Exhausted(failureKey(label, in.Client))); err != nil {
-		return noetlwire.Listener{}, s.rejected(ctx, label, err)
+		return Listener{}, s.rejected(ctx, label, err)
 	}
 	return listener, nil
 }
@@ -49,9 +49,9 @@ func (s *Service) Find(ctx context.Context, in FindRequest) (noetlwire.Listener,
 func failureKey(label, client string) string { return label + " " + client }
 
 // labelOf returns one label for a listener, however many spellings NoETL may accept.
-func labelOf(name string, found noetlwire.Listener) string {
-	if validName(found.Listener) {
-		return found.Listener
+func labelOf(name string, found Listener) string {
+	if validName(found.name) {
+		return found.name
 	}
 	return name
 }
@@ -70,10 +70,5 @@ func lookupFault(err error) error {
 
 // validName accepts what a listener may be called, so that no name can mean another path at NoETL.
 func validName(name string) bool {
-	if name == "" || len(name) > 128 || strings.Trim(name, ".") == "" {
-		return false
-	}
-	return !strings.ContainsFunc(name, func(c rune) bool {
-		return (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' && c != '.'
-	})
+	return noetlwire.Plain(name, 128, "-_.") && strings.Trim(name, ".") != ""
 }

@@ -3,9 +3,6 @@ package ingress
 import (
 	"context"
 	"crypto/subtle"
-	"strings"
-
-	"github.com/noetl/gateway/libs/contract/noetlwire"
 )
 
 const verifyPubSub = "pubsub_oidc"
@@ -13,28 +10,31 @@ const verifyPubSub = "pubsub_oidc"
 // maxOIDCToken bounds a token, in bytes; Google's have about 900.
 const maxOIDCToken = 8 << 10
 
-// verifyPubSubOIDC checks the token that Pub/Sub pushes with (cloud.google.com/pubsub, "Authenticate
+// pubSubVerifier checks the token that Pub/Sub pushes with (cloud.google.com/pubsub, "Authenticate
 // push subscriptions"): signed by Google for this audience, and for the service account that the
 // subscription was given.
-func (s *Service) verifyPubSubOIDC(ctx context.Context, v noetlwire.Verify, d DeliverRequest) error {
-	if v.Audience == "" || v.ServiceAccount == "" {
-		return reject(Misconfigured, "this listener has no audience or no service account to verify with", nil)
+type pubSubVerifier struct{ audience, account string }
+
+func newPubSubVerifier(c VerifyConfig) verifier {
+	if c.Audience == "" || c.ServiceAccount == "" {
+		return rejecting{Misconfigured, "this listener has no audience or no service account to verify with"}
 	}
-	token := d.header("authorization")
-	if scheme, rest, ok := strings.Cut(token, " "); ok && strings.EqualFold(scheme, "bearer") {
-		token = strings.TrimSpace(rest)
-	}
+	return pubSubVerifier{c.Audience, c.ServiceAccount}
+}
+
+func (v pubSubVerifier) verify(ctx context.Context, tokens TokenVerifier, d DeliverRequest) error {
+	token := bearerOf(d.header("authorization"))
 	if token == "" {
 		return reject(MissingToken, "the header authorization must hold an OpenID Connect token of Google", nil)
 	}
 	if len(token) > maxOIDCToken {
 		return reject(OIDCMalformed, "the token is too large", nil)
 	}
-	claims, err := s.Tokens.Verify(ctx, token, v.Audience)
+	claims, err := tokens.Verify(ctx, token, v.audience)
 	if err != nil {
 		return err
 	}
-	if subtle.ConstantTimeCompare([]byte(claims.Email), []byte(v.ServiceAccount)) != 1 {
+	if subtle.ConstantTimeCompare([]byte(claims.Email), []byte(v.account)) != 1 {
 		if claims.Email == "" {
 			return reject(OIDCUnverified, "the token names no account", nil)
 		}

@@ -9,9 +9,9 @@ import (
 
 // ListenerSource finds listeners.
 type ListenerSource interface {
-	// Listener returns the configuration of a listener: the fault NotFound when there is none,
+	// Listener returns a listener as it is configured: the fault NotFound when there is none,
 	// Unavailable when the gateway is not set up to ask, any other when it cannot be told now.
-	Listener(ctx context.Context, name string) (noetlwire.Listener, error)
+	Listener(ctx context.Context, name string) (Listener, error)
 }
 
 // ListenerMemory is what a [ListenerSource] may be as well.
@@ -49,7 +49,7 @@ type Claims struct {
 
 // ClaimStore remembers which deliveries were dispatched. All replicas share it.
 type ClaimStore interface {
-	// Claim takes a delivery for a while. Of all who claim the same at once exactly one gets
+	// Claim takes a delivery for a while. Of all who claim the same concurrently exactly one gets
 	// ClaimTaken; a claim that is neither settled nor released by its lease may be taken again. Without
 	// room for another one it MUST return the fault of [ClaimsFull], and one that was taken MUST have room
 	// to be settled.

@@ -1,14 +1,13 @@
 package ingress
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
 	"strings"
-
-	"github.com/noetl/gateway/libs/contract/noetlwire"
 )
 
 // Verification types of the contract.
@@ -17,66 +16,88 @@ const (
 	verifyBearer = "bearer"
 )
 
-// verify decides whether the delivery comes from who knows the listener's secret.
-func (s *Service) verify(ctx context.Context, v noetlwire.Verify, d DeliverRequest) error {
-	switch v.Type {
+// verifier decides whether a delivery comes from who knows the listener's secret.
+type verifier interface {
+	verify(ctx context.Context, tokens TokenVerifier, d DeliverRequest) error
+}
+
+func newVerifier(c VerifyConfig) verifier {
+	switch c.Type {
 	case verifyPubSub:
-		return s.verifyPubSubOIDC(ctx, v, d)
+		return newPubSubVerifier(c)
 	case verifyHMAC:
-		return verifyHMACSHA256(v, d)
+		if c.Secret == "" {
+			return rejecting{Misconfigured, "this listener has no secret to verify with"}
+		}
+		return hmacVerifier{header: cmp.Or(c.Header, "x-signature"), key: []byte(c.Secret)}
 	case verifyBearer:
-		return verifyBearerToken(v, d)
+		if c.Secret == "" {
+			return rejecting{Misconfigured, "this listener has no token to verify with"}
+		}
+		return bearerVerifier{header: cmp.Or(c.Header, "authorization"), sum: sha256.Sum256([]byte(c.Secret))}
 	default:
-		return reject(Unsupported, "this listener's verification type is not supported", nil)
+		return rejecting{Unsupported, "this listener's verification type is not supported"}
 	}
 }
 
-// verifyHMACSHA256 checks a hexadecimal HMAC-SHA256 of the raw body (RFC 2104), with or
+// rejecting is the verifier of a configuration that nothing can be verified with.
+type rejecting struct {
+	reason  Reason
+	message string
+}
+
+func (r rejecting) verify(context.Context, TokenVerifier, DeliverRequest) error {
+	return reject(r.reason, r.message, nil)
+}
+
+// hmacVerifier checks a hexadecimal HMAC-SHA256 of the raw body (RFC 2104), with or
 // without the prefix "sha256=".
-func verifyHMACSHA256(v noetlwire.Verify, d DeliverRequest) error {
-	if v.Secret == "" {
-		return reject(Misconfigured, "this listener has no secret to verify with", nil)
-	}
-	name := v.Header
-	if name == "" {
-		name = "x-signature"
-	}
-	given := d.header(name)
+type hmacVerifier struct {
+	header string
+	key    []byte
+}
+
+func (v hmacVerifier) verify(_ context.Context, _ TokenVerifier, d DeliverRequest) error {
+	given := d.header(v.header)
 	if given == "" {
-		return reject(MissingSignature, "the header "+name+" must hold the HMAC-SHA256 of the body in hexadecimal", nil)
+		return reject(MissingSignature,
+			"the header "+v.header+" must hold the HMAC-SHA256 of the body in hexadecimal", nil)
 	}
 	sum, err := hex.DecodeString(strings.TrimPrefix(given, "sha256="))
 	if err != nil {
-		return reject(BadSignature, "the signature in "+name+" is not hexadecimal", nil)
+		return reject(BadSignature, "the signature in "+v.header+" is not hexadecimal", nil)
 	}
-	mac := hmac.New(sha256.New, []byte(v.Secret))
+	mac := hmac.New(sha256.New, v.key)
 	mac.Write(d.Body)
 	if !hmac.Equal(sum, mac.Sum(nil)) {
-		return reject(BadSignature, "the signature in "+name+" does not match the body", nil)
+		return reject(BadSignature, "the signature in "+v.header+" does not match the body", nil)
 	}
 	return nil
 }
 
-// verifyBearerToken compares a shared token; the scheme before it is optional.
-func verifyBearerToken(v noetlwire.Verify, d DeliverRequest) error {
-	if v.Secret == "" {
-		return reject(Misconfigured, "this listener has no token to verify with", nil)
-	}
-	name := v.Header
-	if name == "" {
-		name = "authorization"
-	}
-	given := d.header(name)
-	if scheme, rest, ok := strings.Cut(given, " "); ok && strings.EqualFold(scheme, "bearer") {
-		given = strings.TrimSpace(rest)
-	}
+// bearerVerifier compares a shared token by its hash, which makes the comparison independent of the token's
+// length too. The scheme before the token is optional.
+type bearerVerifier struct {
+	header string
+	sum    [sha256.Size]byte
+}
+
+func (v bearerVerifier) verify(_ context.Context, _ TokenVerifier, d DeliverRequest) error {
+	given := bearerOf(d.header(v.header))
 	if given == "" {
-		return reject(MissingToken, "the header "+name+" must hold the listener's token", nil)
+		return reject(MissingToken, "the header "+v.header+" must hold the listener's token", nil)
 	}
-	// Hashing first makes the comparison independent of the token's length too.
-	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(v.Secret))
-	if subtle.ConstantTimeCompare(a[:], b[:]) != 1 {
-		return reject(BadToken, "the token in "+name+" is wrong", nil)
+	sum := sha256.Sum256([]byte(given))
+	if subtle.ConstantTimeCompare(sum[:], v.sum[:]) != 1 {
+		return reject(BadToken, "the token in "+v.header+" is wrong", nil)
 	}
 	return nil
+}
+
+// bearerOf cuts off the scheme, if there is one.
+func bearerOf(value string) string {
+	if scheme, rest, ok := strings.Cut(value, " "); ok && strings.EqualFold(scheme, "bearer") {
+		return strings.TrimSpace(rest)
+	}
+	return value
 }

@@ -124,7 +124,7 @@ func TestVerification(t *testing.T) {
 		"oidc without an account":           {pubsub, headers{"authorization": {"Bearer good:"}}, ingress.OIDCUnverified},
 		"oidc not verified":                 {pubsub, headers{"authorization": {"Bearer unverified:sa@x"}}, ingress.OIDCUnverified},
 		"oidc expired":                      {pubsub, headers{"authorization": {"Bearer oidc_expired:"}}, ingress.OIDCExpired},
-		"oidc keys away":                    {pubsub, headers{"authorization": {"Bearer jwks_error:"}}, ingress.JWKSError},
+		"oidc keys unavailable":             {pubsub, headers{"authorization": {"Bearer jwks_error:"}}, ingress.JWKSError},
 		"oidc for another audience":         {noetlwire.Verify{Type: "pubsub_oidc", Audience: "x", ServiceAccount: "sa@x"}, headers{"authorization": {"good:sa@x"}}, ingress.OIDCAudience},
 		"oidc too large":                    {pubsub, headers{"authorization": {"Bearer good:" + strings.Repeat("x", 9<<10)}}, ingress.OIDCMalformed},
 		"oidc with no audience":             {noetlwire.Verify{Type: "pubsub_oidc", ServiceAccount: "sa@x"}, headers{"authorization": {"good:sa@x"}}, ingress.Misconfigured},
@@ -155,17 +155,17 @@ func TestRejectionsBeforeVerification(t *testing.T) {
 		fail error
 		want ingress.Reason
 	}{
-		"unknown":       {ingress.DeliverRequest{Listener: "none"}, nil, ingress.UnknownListener},
-		"empty":         {ingress.DeliverRequest{}, nil, ingress.UnknownListener},
-		"dots":          {ingress.DeliverRequest{Listener: "..."}, nil, ingress.UnknownListener},
-		"slash":         {ingress.DeliverRequest{Listener: "a/b"}, nil, ingress.UnknownListener},
-		"not ASCII":     {ingress.DeliverRequest{Listener: "örders"}, nil, ingress.UnknownListener},
-		"long":          {ingress.DeliverRequest{Listener: strings.Repeat("x", 129)}, nil, ingress.UnknownListener},
-		"NoETL away":    {ingress.DeliverRequest{Listener: "orders", Headers: good, Body: []byte(body)}, fault.New(fault.BadGateway, "noetl_unreachable", "x"), ingress.ConfigError},
-		"not allowed":   {ingress.DeliverRequest{Listener: "orders", Headers: good, Body: []byte(body)}, fault.New(fault.Denied, "noetl_403", "x"), ingress.ConfigError},
-		"not set up":    {ingress.DeliverRequest{Listener: "orders", Headers: good, Body: []byte(body)}, fault.New(fault.Unavailable, "internal_token_unset", "x"), ingress.NotConfigured},
-		"too large":     {ingress.DeliverRequest{Listener: "orders", Headers: good, TooLarge: true}, nil, ingress.TooLarge},
-		"large unknown": {ingress.DeliverRequest{Listener: "none", TooLarge: true}, nil, ingress.UnknownListener},
+		"unknown":           {ingress.DeliverRequest{Listener: "none"}, nil, ingress.UnknownListener},
+		"empty":             {ingress.DeliverRequest{}, nil, ingress.UnknownListener},
+		"dots":              {ingress.DeliverRequest{Listener: "..."}, nil, ingress.UnknownListener},
+		"slash":             {ingress.DeliverRequest{Listener: "a/b"}, nil, ingress.UnknownListener},
+		"not ASCII":         {ingress.DeliverRequest{Listener: "örders"}, nil, ingress.UnknownListener},
+		"long":              {ingress.DeliverRequest{Listener: strings.Repeat("x", 129)}, nil, ingress.UnknownListener},
+		"NoETL unavailable": {ingress.DeliverRequest{Listener: "orders", Headers: good, Body: []byte(body)}, fault.New(fault.BadGateway, "noetl_unreachable", "x"), ingress.ConfigError},
+		"not allowed":       {ingress.DeliverRequest{Listener: "orders", Headers: good, Body: []byte(body)}, fault.New(fault.Denied, "noetl_403", "x"), ingress.ConfigError},
+		"not set up":        {ingress.DeliverRequest{Listener: "orders", Headers: good, Body: []byte(body)}, fault.New(fault.Unavailable, "internal_token_unset", "x"), ingress.NotConfigured},
+		"too large":         {ingress.DeliverRequest{Listener: "orders", Headers: good, TooLarge: true}, nil, ingress.TooLarge},
+		"large unknown":     {ingress.DeliverRequest{Listener: "none", TooLarge: true}, nil, ingress.UnknownListener},
 	} {
 		w := newWorld()
 		w.noetl.Fail(c.fail)

@@ -182,7 +182,7 @@ func RunClaimStore(t *testing.T, newStore func(t *testing.T) ingress.ClaimStore)
 			t.Errorf("the old holder released the new one's: %+v", c)
 		}
 	})
-	t.Run("of many at once one takes it", func(t *testing.T) {
+	t.Run("of many concurrent callers one takes it", func(t *testing.T) {
 		s := newStore(t)
 		var wg sync.WaitGroup
 		states := make(chan ingress.ClaimState, 20)

@@ -1,6 +1,7 @@
 package ingresstest
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -8,6 +9,7 @@ import (
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
+	"github.com/noetl/gateway/services/ingress/internal/wire"
 )
 
 // RunListenerSource is the conformance suite of [ingress.ListenerSource]. newPort returns the
@@ -27,12 +29,12 @@ func RunListenerSource(t *testing.T, newPort func(t *testing.T) (ingress.Listene
 				PayloadFrom:   "message.body",
 				ExecutionPool: "e",
 			},
-			Directives: []byte(`{"a":1}`),
+			Directives: []byte(`{"directives":[{"header":"x","controls":"idempotency_key"}]}`),
 		}
 		behind.Put(want)
 		got, err := port.Listener(t.Context(), "full")
-		if diff := cmp.Diff(want, got); diff != "" || err != nil {
-			t.Error(diff, err)
+		if !reflect.DeepEqual(got, wire.Listener(want)) || err != nil {
+			t.Errorf("%+v, %v", got, err)
 		}
 	})
 	t.Run("tells what is absent from what cannot be told", func(t *testing.T) {
@@ -41,11 +43,11 @@ func RunListenerSource(t *testing.T, newPort func(t *testing.T) (ingress.Listene
 			t.Errorf("absent: %v", err)
 		}
 		behind.Fail(fault.New(fault.Unavailable, "x", "x"))
-		if _, err := port.Listener(t.Context(), "orders"); !fault.Outage(err) {
-			t.Errorf("away: %v", err)
+		if _, err := port.Listener(t.Context(), "orders"); !fault.IsOutage(err) {
+			t.Errorf("unavailable: %v", err)
 		}
 		behind.Fail(nil)
-		if l, err := port.Listener(t.Context(), "orders"); err != nil || l.Verify.Secret != Secret {
+		if _, err := port.Listener(t.Context(), "orders"); err != nil {
 			t.Errorf("an outage must not be remembered: %v", err)
 		}
 	})
@@ -87,7 +89,7 @@ func RunDispatcher(t *testing.T, newPort func(t *testing.T) (ingress.Dispatcher,
 		t.Error(diff)
 	}
 	behind.Fail(fault.New(fault.Invalid, "x", "x"))
-	if _, err := port.Execute(t.Context(), want); err == nil || fault.Outage(err) || len(behind.Started()) != 1 {
+	if _, err := port.Execute(t.Context(), want); err == nil || fault.IsOutage(err) || len(behind.Started()) != 1 {
 		t.Errorf("a refusal: %v, %d started", err, len(behind.Started()))
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
+	"github.com/noetl/gateway/services/ingress/internal/wire"
 )
 
 // Secret of the listeners that [NewNoETL] knows.
@@ -130,7 +131,19 @@ func (n *NoETL) Asked() []string {
 }
 
 // Listener implements the port.
-func (n *NoETL) Listener(_ context.Context, name string) (noetlwire.Listener, error) {
+func (n *NoETL) Listener(ctx context.Context, name string) (ingress.Listener, error) {
+	l, err := Asker{n}.Listener(ctx, name)
+	if err != nil {
+		return ingress.Listener{}, err
+	}
+	return wire.Listener(l), nil
+}
+
+// Asker is a [NoETL] as the client sees it.
+type Asker struct{ *NoETL }
+
+// Listener returns a configuration as NoETL sends it.
+func (n Asker) Listener(_ context.Context, name string) (noetlwire.Listener, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.asked = append(n.asked, name)
@@ -185,7 +198,7 @@ func (n *NoETL) Handler() http.Handler {
 			answer(w, r, nil, fault.New(fault.Unauthenticated, "bad_token", "no"))
 			return
 		}
-		l, err := n.Listener(r.Context(), r.PathValue("listener"))
+		l, err := Asker{n}.Listener(r.Context(), r.PathValue("listener"))
 		answer(w, r, l, err)
 	})
 	mux.HandleFunc("POST /api/events", func(w http.ResponseWriter, r *http.Request) {

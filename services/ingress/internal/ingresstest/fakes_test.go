@@ -22,18 +22,9 @@ func client(t *testing.T, behind *ingresstest.NoETL) *noetl.Client {
 }
 
 func TestListenerSource(t *testing.T) {
-	t.Run("fake", func(t *testing.T) {
-		ingresstest.RunListenerSource(t, func(*testing.T) (ingress.ListenerSource, *ingresstest.NoETL) {
-			n := ingresstest.NewNoETL()
-			return n, n
-		})
-	})
-	t.Run("client", func(t *testing.T) {
-		ingresstest.RunListenerSource(t, func(t *testing.T) (ingress.ListenerSource, *ingresstest.NoETL) {
-			t.Helper()
-			n := ingresstest.NewNoETL()
-			return client(t, n), n
-		})
+	ingresstest.RunListenerSource(t, func(*testing.T) (ingress.ListenerSource, *ingresstest.NoETL) {
+		n := ingresstest.NewNoETL()
+		return n, n
 	})
 }
 

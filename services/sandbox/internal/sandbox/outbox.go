@@ -230,7 +230,7 @@ func persist(ctx context.Context, patience, patience404 time.Duration, try func(
 			return nil
 		case kind == fault.NotFound:
 			limit = patience404
-		case !fault.Outage(err) && kind != fault.RateLimited:
+		case !fault.IsOutage(err) && kind != fault.RateLimited:
 			return err
 		}
 		left := limit - time.Since(begin)

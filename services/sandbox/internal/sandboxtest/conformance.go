@@ -69,7 +69,7 @@ func repairs(t *testing.T, log EventLog) {
 		t.Fatal(err)
 	}
 	log.Break(t)
-	if err := log.Publish(t.Context(), Event(2, "step.enter", "a")); !fault.Outage(err) {
+	if err := log.Publish(t.Context(), Event(2, "step.enter", "a")); !fault.IsOutage(err) {
 		t.Errorf("err = %v, want an outage", err)
 	}
 	log.Repair(t)

@@ -56,7 +56,7 @@ func (c *Callbacks) Expect(
 		sub, err := c.nc.Subscribe(subject, receive)
 		if err != nil {
 			stop()
-			return nil, nil, natskit.Outage(err)
+			return nil, nil, natskit.AsFault(err)
 		}
 		subs = append(subs, sub)
 	}
@@ -64,7 +64,7 @@ func (c *Callbacks) Expect(
 	defer cancel()
 	if err := c.nc.FlushWithContext(fctx); err != nil {
 		stop()
-		return nil, nil, natskit.Outage(err)
+		return nil, nil, natskit.AsFault(err)
 	}
 	return answers, stop, nil
 }

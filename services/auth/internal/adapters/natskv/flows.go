@@ -98,10 +98,7 @@ func (f *Flows) Take(ctx context.Context, state string) (bool, error) {
 			return ignore(err, jetstream.ErrKeyNotFound)
 		}
 		err = kv.Purge(ctx, hashed("f", state), jetstream.LastRevision(entry.Revision()), jetstream.PurgeTTL(markerTTL))
-		taken = err == nil
-		if natskit.LostRace(err) {
-			return nil // somebody else was first
-		}
+		taken, err = natskit.Won(err)
 		return err
 	})
 	return taken && err == nil, err
@@ -122,7 +119,8 @@ func (f *Flows) IsSpent(ctx context.Context, id string) (bool, error) {
 func (f *Flows) Spend(ctx context.Context, id string, until time.Time) error {
 	return f.do(ctx, func(ctx context.Context, kv jetstream.KeyValue) error {
 		_, err := kv.Create(ctx, hashed("j", id), nil, jetstream.KeyTTL(lifetime(until)))
-		return ignore(err, jetstream.ErrKeyExists)
+		_, err = natskit.Won(err)
+		return err
 	})
 }
 

@@ -151,11 +151,11 @@ func (l *Logins) find(ctx context.Context, keys []string, found []auth.KnownSess
 	for len(found) < maxFound {
 		select {
 		case <-ctx.Done():
-			return nil, natskit.Outage(ctx.Err())
+			return nil, natskit.AsFault(ctx.Err())
 		case e, open := <-w.Updates():
 			switch {
 			case !open:
-				return nil, natskit.Outage(errors.New("the watch ended"))
+				return nil, natskit.AsFault(errors.New("the watch ended"))
 			case e == nil: // all that there is
 				return found, nil
 			}

@@ -65,7 +65,7 @@ func TestLoginsOfAnOlderReleaseAreFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	session := auth.Token("tok").Key()
+	session := authwire.NewToken("tok").Key()
 	hash := func(text string) string {
 		sum := sha256.Sum256([]byte("https://i/\x00" + text))
 		return hex.EncodeToString(sum[:16])
@@ -105,7 +105,7 @@ func TestOurBucketsHoldHashesOnly(t *testing.T) {
 		Users:     keys,
 		ExpiresAt: authtest.Until(),
 	}
-	if err := natskv.NewLogins(js, natskit.Room{}).Record(ctx, auth.Token("secret-token").Key(), record); err != nil {
+	if err := natskv.NewLogins(js, natskit.Room{}).Record(ctx, authwire.NewToken("secret-token").Key(), record); err != nil {
 		t.Fatal(err)
 	}
 	flows := natskv.NewFlows(js, natskit.Room{})
@@ -164,7 +164,7 @@ func TestUserRevocationsOutliveTheOutage(t *testing.T) {
 	if at, err := informed.UserRevoked(t.Context(), other); err != nil || !at.IsZero() {
 		t.Errorf("somebody else: %s, %v", at, err)
 	}
-	if at, err := ignorant.UserRevoked(t.Context(), user); !fault.Outage(err) {
+	if at, err := ignorant.UserRevoked(t.Context(), user); !fault.IsOutage(err) {
 		t.Errorf("who never saw the bucket guesses: %s, %v", at, err)
 	}
 }

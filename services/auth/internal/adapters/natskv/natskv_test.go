@@ -65,7 +65,7 @@ func follow(t *testing.T, r *natskv.Revocations) {
 	t.Cleanup(func() { cancel(); wg.Wait() })
 }
 
-// quickJetStream is on a connection that fails at once while the server is away, as the
+// quickJetStream is on a connection that fails immediately while the server is unavailable, as the
 // service's own does.
 func quickJetStream(t *testing.T, server *testkit.NATS) jetstream.JetStream {
 	t.Helper()
@@ -88,7 +88,7 @@ func TestRevocationsOutliveTheOutage(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartNATS(t)
 	first := newRevocations(server.JetStream(t))
-	if err := first.Revoke(t.Context(), auth.Token("gone").Key(), authtest.Until()); err != nil {
+	if err := first.Revoke(t.Context(), authwire.NewToken("gone").Key(), authtest.Until()); err != nil {
 		t.Fatal(err)
 	}
 	informed, ignorant := newRevocations(quickJetStream(t, server)), newRevocations(quickJetStream(t, server))
@@ -99,25 +99,25 @@ func TestRevocationsOutliveTheOutage(t *testing.T) {
 	if ignorant.Probe(t.Context()) == nil {
 		t.Error("the probe passes without a watch")
 	}
-	if revoked, err := informed.Revoked(t.Context(), auth.Token("gone").Key()); !revoked || err != nil {
+	if revoked, err := informed.Revoked(t.Context(), authwire.NewToken("gone").Key()); !revoked || err != nil {
 		t.Errorf("a known revocation is forgotten in an outage: %t, %v", revoked, err)
 	}
-	if revoked, err := informed.Revoked(t.Context(), auth.Token("other").Key()); revoked || err != nil {
+	if revoked, err := informed.Revoked(t.Context(), authwire.NewToken("other").Key()); revoked || err != nil {
 		t.Errorf("who saw the bucket must go on in an outage: %t, %v", revoked, err)
 	}
-	if none, err := informed.None(t.Context(), auth.Token("gone").Key(), nil); none || err != nil {
+	if none, err := informed.None(t.Context(), authwire.NewToken("gone").Key(), nil); none || err != nil {
 		t.Errorf("one question about the revoked token: %t, %v", none, err)
 	}
-	if none, err := informed.None(t.Context(), auth.Token("other").Key(), nil); !none || err != nil {
+	if none, err := informed.None(t.Context(), authwire.NewToken("other").Key(), nil); !none || err != nil {
 		t.Errorf("one question about another token: %t, %v", none, err)
 	}
-	if none, err := ignorant.None(t.Context(), auth.Token("other").Key(), nil); none || err == nil {
+	if none, err := ignorant.None(t.Context(), authwire.NewToken("other").Key(), nil); none || err == nil {
 		t.Errorf("one question to who never saw the bucket: %t, %v", none, err)
 	}
-	if revoked, err := ignorant.Revoked(t.Context(), auth.Token("other").Key()); err == nil {
+	if revoked, err := ignorant.Revoked(t.Context(), authwire.NewToken("other").Key()); err == nil {
 		t.Errorf("who never saw the bucket guesses: %t", revoked)
 	}
-	if err := informed.Revoke(t.Context(), auth.Token("other").Key(), authtest.Until()); !fault.Outage(err) {
+	if err := informed.Revoke(t.Context(), authwire.NewToken("other").Key(), authtest.Until()); !fault.IsOutage(err) {
 		t.Errorf("a revocation that is not stored was confirmed: %v", err)
 	}
 }
@@ -145,10 +145,10 @@ func TestNoTokenIsStoredInOurBuckets(t *testing.T) {
 	server := testkit.StartNATS(t)
 	js := server.JetStream(t)
 	const token = "a-secret-token"
-	if err := newRevocations(js).Revoke(t.Context(), auth.Token(token).Key(), authtest.Until()); err != nil {
+	if err := newRevocations(js).Revoke(t.Context(), authwire.NewToken(token).Key(), authtest.Until()); err != nil {
 		t.Fatal(err)
 	}
-	if err := natskv.NewSessionStore(js, natskit.Room{}).Create(t.Context(), token,
+	if err := natskv.NewSessionStore(js, natskit.Room{}).Create(t.Context(), authwire.NewToken(token),
 		auth.LocalSession{ExpiresAt: authtest.Until()}); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestNoTokenIsStoredInOurBuckets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		entry, err := kv.Get(t.Context(), authwire.KeyOf(token).String())
+		entry, err := kv.Get(t.Context(), authwire.NewToken(token).Key().String())
 		if err != nil {
 			t.Fatalf("%s: %v", bucket, err)
 		}
@@ -187,7 +187,7 @@ func TestKeysExpireByThemselves(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartNATS(t)
 	js := server.JetStream(t)
-	if err := newRevocations(js).Revoke(t.Context(), auth.Token("tok").Key(), time.Now().Add(-time.Hour)); err != nil {
+	if err := newRevocations(js).Revoke(t.Context(), authwire.NewToken("tok").Key(), time.Now().Add(-time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	kv, err := js.KeyValue(t.Context(), authwire.RevokedBucket)
@@ -195,7 +195,7 @@ func TestKeysExpireByThemselves(t *testing.T) {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, "the revocation of an old session is gone", func() bool {
-		_, err := kv.Get(t.Context(), authwire.KeyOf("tok").String())
+		_, err := kv.Get(t.Context(), authwire.NewToken("tok").Key().String())
 		return err != nil
 	})
 }
@@ -219,7 +219,7 @@ func TestUnreadableRecordIsNotFoundAndSaysSo(t *testing.T) {
 		if _, err := kv.Put(t.Context(), "tok", []byte(value)); err != nil {
 			t.Fatal(err)
 		}
-		r, found, err := cache.Get(t.Context(), "tok")
+		r, found, err := cache.Get(t.Context(), authwire.NewToken("tok"))
 		if found != want || (err == nil) != want || found && r.Session.User.ID != 7 {
 			t.Errorf("%s: %t, %v", value, found, err)
 		}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/testkit"
-	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/authtest"
 )
 
@@ -23,7 +22,8 @@ func TestManyQuestionsAtOneTime(t *testing.T) {
 	for i := range 64 {
 		all.Go(func() {
 			for j := range 8 {
-				key, others := auth.Token(fmt.Sprintf("tok%d-%d", i, j)).Key(), []authwire.UserKey{authwire.UserKeyOf("id:8")}
+				key := authwire.NewToken(fmt.Sprintf("tok%d-%d", i, j)).Key()
+				others := []authwire.UserKey{authwire.UserKeyOf("id:8")}
 				if none, err := r.None(t.Context(), key, others); !none || err != nil {
 					t.Errorf("before: %t, %v", none, err)
 				}

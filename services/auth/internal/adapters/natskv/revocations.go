@@ -17,21 +17,14 @@ import (
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
 
-const (
-	// maxKnown bounds the revocations held in memory, about 80 MB. Beyond it the bucket alone
-	// knows, and an outage of the bucket is then an outage of session checks.
-	maxKnown = 1_000_000
-	// watchRetry is how long to wait before the watch is opened again.
-	watchRetry = 250 * time.Millisecond
-	// watchCheck is how often the bucket is looked after: others follow it, so it must come
-	// back when NATS came back without it.
-	watchCheck = 5 * time.Second
-)
+// maxKnown bounds the revocations held in memory, about 80 MB. Beyond it the bucket alone
+// knows, and an outage of the bucket is then an outage of session checks.
+const maxKnown = 1_000_000
 
 var _ auth.Revocations = (*Revocations)(nil)
 
 // Revocations is the bucket [authwire.RevokedBucket] and what [Revocations.Run] has seen of
-// it. The bucket is asked each time; the memory answers when the bucket is away. It is safe
+// it. The bucket is asked each time; the memory answers when the bucket is unavailable. It is safe
 // for concurrent use.
 type Revocations struct {
 	js     jetstream.JetStream
@@ -95,7 +88,8 @@ func (r *Revocations) store(ctx context.Context, name string, until time.Time, a
 			return put(ctx, r.js, kv.Bucket(), name, value, until)
 		}
 		_, err := kv.Create(ctx, name, value, jetstream.KeyTTL(lifetime(until)))
-		return ignore(err, jetstream.ErrKeyExists)
+		_, err = natskit.Won(err)
+		return err
 	})
 }
 
@@ -106,9 +100,9 @@ func (r *Revocations) Revoked(ctx context.Context, k auth.Key) (bool, error) {
 		return true, nil
 	}
 	entry, err := r.entry(ctx, k.String())
-	// While the bucket is away nobody can revoke, so what was seen of it is all there is. A
+	// While the bucket is unavailable nobody can revoke, so what was seen of it is all there is. A
 	// process that never saw it must not guess.
-	if complete && fault.Outage(err) {
+	if complete && fault.IsOutage(err) {
 		return false, nil
 	}
 	return entry != nil, err
@@ -121,7 +115,7 @@ func (r *Revocations) UserRevoked(ctx context.Context, users []authwire.UserKey)
 		at, complete := r.marked(key)
 		entry, err := r.entry(ctx, key.String())
 		switch {
-		case err != nil && (!complete || !fault.Outage(err)):
+		case err != nil && (!complete || !fault.IsOutage(err)):
 			return time.Time{}, err
 		case err == nil && entry == nil: // it ran out
 			at = time.Time{}
@@ -162,76 +156,15 @@ func (r *Revocations) Probe(context.Context) error {
 // Name returns the component's name.
 func (r *Revocations) Name() string { return "revocations" }
 
-// Run makes the bucket as soon as NATS is there and follows it until ctx ends.
+// Run makes the bucket as soon as NATS is there and follows it until ctx ends: others follow it too, so it must
+// come back when NATS came back without it.
 func (r *Revocations) Run(ctx context.Context) error {
-	for {
-		if err := r.follow(ctx); err != nil && ctx.Err() == nil {
-			r.logger.DebugContext(ctx, "revocation watch not running, trying again", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(watchRetry):
-		}
-	}
-}
-
-func (r *Revocations) follow(ctx context.Context) error {
-	octx, cancel := context.WithTimeout(ctx, opTimeout)
-	defer cancel()
-	kv, err := r.bucket.Get(octx)
-	if err != nil {
-		return err
-	}
-	// A watch on a bucket that is gone fails with an error that does not say so.
-	if err := r.check(ctx, kv); err != nil {
-		return err
-	}
-	w, err := kv.WatchAll(ctx)
-	if err != nil {
-		return r.bucket.Failed(err)
-	}
-	// It asks the server to delete the consumer, which takes 5 s when the server is away.
-	defer func() { go func() { _ = w.Stop() }() }()
-	check := time.NewTicker(watchCheck)
-	defer check.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-check.C:
-			if err := r.check(ctx, kv); err != nil {
-				return err
-			}
-		case e, open := <-w.Updates():
-			switch {
-			case !open:
-				return errors.New("the watch ended")
-			case e == nil:
-				r.caughtUp()
-			default:
-				r.note(e)
-			}
-		}
-	}
-}
-
-// check forgets what ran out and ends the watch when the bucket is gone.
-func (r *Revocations) check(ctx context.Context, kv jetstream.KeyValue) error {
-	r.forgetExpired()
-	ctx, cancel := context.WithTimeout(ctx, opTimeout)
-	defer cancel()
-	_, err := kv.Status(ctx)
-	if errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
-		return r.bucket.Failed(err)
-	}
-	return nil // an outage: the watch resumes by itself
+	return natskit.Watch{
+		JS: r.js, Bucket: r.bucket, Logger: r.logger, Put: r.note, CaughtUp: r.caughtUp, Tick: r.forgetExpired,
+	}.Run(ctx)
 }
 
 func (r *Revocations) note(e jetstream.KeyValueEntry) {
-	if e.Operation() != jetstream.KeyValuePut {
-		return
-	}
 	var v revocation
 	if err := json.Unmarshal(e.Value(), &v); err != nil || v.Until.IsZero() {
 		v.Until = e.Created().Add(24 * time.Hour) // unreadable, but somebody revoked it

@@ -13,7 +13,7 @@ import (
 	"github.com/noetl/gateway/services/auth/internal/wire"
 )
 
-// opTimeout bounds one operation on a bucket. A store that is away must leave the caller
+// opTimeout bounds one operation on a bucket. A store that is unavailable must leave the caller
 // most of its budget for asking NoETL.
 const opTimeout = 2 * time.Second
 
@@ -36,7 +36,7 @@ func NewSessionCache(js jetstream.JetStream, bucket string, ttl time.Duration, r
 func (c *SessionCache) Get(ctx context.Context, t auth.Token) (auth.Record, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	entry, err := natskit.Entry(ctx, c.bucket, string(t))
+	entry, err := natskit.Entry(ctx, c.bucket, t.Reveal())
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return auth.Record{}, false, nil
@@ -57,10 +57,8 @@ func (c *SessionCache) Fill(ctx context.Context, t auth.Token, s auth.Session) e
 		t,
 		auth.Record{Session: s, Active: true},
 		func(ctx context.Context, kv jetstream.KeyValue, value []byte) error {
-			_, err := kv.Create(ctx, string(t), value)
-			if errors.Is(err, jetstream.ErrKeyExists) {
-				return nil
-			}
+			_, err := kv.Create(ctx, t.Reveal(), value)
+			_, err = natskit.Won(err)
 			return err
 		},
 	)
@@ -74,21 +72,19 @@ func (c *SessionCache) Renew(ctx context.Context, t auth.Token, s auth.Session) 
 		t,
 		auth.Record{Session: s, Active: true},
 		func(ctx context.Context, kv jetstream.KeyValue, value []byte) error {
-			entry, err := kv.Get(ctx, string(t))
+			entry, err := kv.Get(ctx, t.Reveal())
 			switch {
 			case errors.Is(err, jetstream.ErrKeyNotFound):
-				_, err = kv.Create(ctx, string(t), value)
+				_, err = kv.Create(ctx, t.Reveal(), value)
 			case err != nil:
 				return err
 			default:
 				if old, rerr := wire.Record(t, entry.Value()); rerr == nil && !old.Active {
 					return nil
 				}
-				_, err = kv.Update(ctx, string(t), value, entry.Revision())
+				_, err = kv.Update(ctx, t.Reveal(), value, entry.Revision())
 			}
-			if natskit.LostRace(err) {
-				return nil
-			}
+			_, err = natskit.Won(err)
 			return err
 		},
 	)
@@ -101,7 +97,7 @@ func (c *SessionCache) Deactivate(ctx context.Context, t auth.Token, s auth.Sess
 		t,
 		auth.Record{Session: s},
 		func(ctx context.Context, kv jetstream.KeyValue, value []byte) error {
-			_, err := kv.Put(ctx, string(t), value)
+			_, err := kv.Put(ctx, t.Reveal(), value)
 			return err
 		},
 	)

@@ -72,7 +72,7 @@ func (s *SessionStore) Create(ctx context.Context, t auth.Token, l auth.LocalSes
 		_, err := kv.Create(ctx, key(t), value, jetstream.KeyTTL(lifetime(l.ExpiresAt)))
 		return err
 	})
-	if errors.Is(err, jetstream.ErrKeyExists) {
+	if natskit.LostRace(err) {
 		return fault.New(fault.Conflict, "session_exists", "the session exists already")
 	}
 	return err
@@ -130,7 +130,7 @@ func lifetime(until time.Time) time.Duration {
 }
 
 // put writes a key that lives until a moment over whatever is there, in one step: package
-// jetstream gives a time to live to new keys only, and a key that is deleted first would be away
+// jetstream gives a time to live to new keys only, and a key that is deleted first would be missing
 // for a moment. A bucket's keys are the subjects of its stream (NATS ADR-8).
 func put(ctx context.Context, js jetstream.JetStream, bucket, name string, value []byte, until time.Time) error {
 	_, err := js.PublishMsg(

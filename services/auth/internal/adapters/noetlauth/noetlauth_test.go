@@ -11,9 +11,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/noetl"
+	"github.com/noetl/gateway/libs/oidc/oidctest"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/auth/internal/adapters/natscallback"
@@ -36,7 +38,7 @@ func playbookConfig() noetlauth.PlaybookConfig {
 // grantFor is a login whose token NoETL can decode.
 func grantFor(t *testing.T) auth.Grant {
 	t.Helper()
-	issuer := authtest.StartIssuer(t)
+	issuer := oidctest.StartIssuer(t)
 	return auth.Grant{
 		Identity:     auth.Identity{Issuer: issuer.URL},
 		Token:        issuer.Token(t, "a@example.com"),
@@ -151,11 +153,11 @@ func TestWorkloads(t *testing.T) {
 			return runs(ctx)
 		}
 		p := f.playbook()
-		_, err := p.Validate(t.Context(), "tok")
+		_, err := p.Validate(t.Context(), authwire.NewToken("tok"))
 		if !errors.Is(err, auth.ErrNoSession) {
 			t.Fatal(err)
 		}
-		_, _ = p.Access(t.Context(), auth.AccessQuestion{Token: "tok", Path: "demo/echo", Permission: auth.Edit})
+		_, _ = p.Access(t.Context(), auth.AccessQuestion{Token: authwire.NewToken("tok"), Path: "demo/echo", Permission: auth.Edit})
 		_, _ = p.Login(
 			t.Context(),
 			auth.Grant{
@@ -210,7 +212,7 @@ func TestSilentPlaybookIsCanceled(t *testing.T) {
 		canceled int
 		failed   int
 	}{
-		"started at once": {runs, nil, 1, 0},
+		"started immediately": {runs, nil, 1, 0},
 		"started late": {func(ctx context.Context) (noetlwire.ExecuteResponse, error) {
 			select {
 			case <-time.After(15 * time.Second):
@@ -232,7 +234,7 @@ func TestSilentPlaybookIsCanceled(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
 				defer cancel()
 				begin := time.Now()
-				_, err := f.playbook().Validate(ctx, "tok")
+				_, err := f.playbook().Validate(ctx, authwire.NewToken("tok"))
 				if kind, _ := fault.KindOf(
 					err,
 				); kind != fault.Unavailable || fault.Of(err).RetryAfter == 0 ||
@@ -273,7 +275,7 @@ func flags(completed, failed bool, step string) noetlwire.Execution {
 func TestAPlaybookThatEndsWithoutAnAnswerIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	backend := authtest.NewBackend()
-	backend.Add("known", authtest.Alice())
+	backend.Add(authwire.NewToken("known"), authtest.Alice())
 	for name, c := range map[string]struct {
 		said   []noetlwire.Execution
 		second auth.Backend
@@ -281,11 +283,11 @@ func TestAPlaybookThatEndsWithoutAnAnswerIsNotWaitedFor(t *testing.T) {
 		want   error
 		within time.Duration
 	}{
-		"python, unknown token":   {[]noetlwire.Execution{flags(true, false, "start")}, backend, "unknown", auth.ErrNoSession, 3 * time.Second},
-		"the route opens nothing": {[]noetlwire.Execution{flags(true, false, "start")}, backend, "known", auth.ErrBackendDown(nil), 3 * time.Second},
-		"nobody to ask":           {[]noetlwire.Execution{flags(false, true, "start")}, nil, "unknown", auth.ErrBackendDown(nil), 3 * time.Second},
-		"rust, failed":            {[]noetlwire.Execution{{Status: "FAILED"}}, backend, "unknown", auth.ErrNoSession, 3 * time.Second},
-		"said so between steps":   {[]noetlwire.Execution{flags(true, false, "a"), flags(false, false, "b"), flags(true, false, "b"), flags(true, false, "c")}, backend, "unknown", auth.ErrNoSession, 4 * time.Second},
+		"python, unknown token":   {[]noetlwire.Execution{flags(true, false, "start")}, backend, authwire.NewToken("unknown"), auth.ErrNoSession, 3 * time.Second},
+		"the route opens nothing": {[]noetlwire.Execution{flags(true, false, "start")}, backend, authwire.NewToken("known"), auth.ErrBackendDown(nil), 3 * time.Second},
+		"nobody to ask":           {[]noetlwire.Execution{flags(false, true, "start")}, nil, authwire.NewToken("unknown"), auth.ErrBackendDown(nil), 3 * time.Second},
+		"rust, failed":            {[]noetlwire.Execution{{Status: "FAILED"}}, backend, authwire.NewToken("unknown"), auth.ErrNoSession, 3 * time.Second},
+		"said so between steps":   {[]noetlwire.Execution{flags(true, false, "a"), flags(false, false, "b"), flags(true, false, "b"), flags(true, false, "c")}, backend, authwire.NewToken("unknown"), auth.ErrNoSession, 4 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -329,7 +331,7 @@ func TestAnAnswerAfterTheEndIsTaken(t *testing.T) {
 			1500*time.Millisecond,
 			func() { f.answers <- []byte(`{"status":"success","data":{"valid":false}}`) },
 		)
-		if _, err := f.playbook().Validate(t.Context(), "tok"); !errors.Is(err, auth.ErrNoSession) {
+		if _, err := f.playbook().Validate(t.Context(), authwire.NewToken("tok")); !errors.Is(err, auth.ErrNoSession) {
 			t.Fatal(err)
 		}
 	})
@@ -355,7 +357,7 @@ func TestCallerWhoLeavesCancels(t *testing.T) {
 		f := &fake{execute: runs}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		if _, err := f.playbook().Validate(ctx, "tok"); !errors.Is(err, context.Canceled) {
+		if _, err := f.playbook().Validate(ctx, authwire.NewToken("tok")); !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
 		synctest.Wait()

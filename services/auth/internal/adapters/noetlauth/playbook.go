@@ -107,7 +107,7 @@ const unknownIP = "0.0.0.0"
 // opens nothing: who is in is the playbook's to say.
 func (p *Playbook) Validate(ctx context.Context, t auth.Token) (auth.Session, error) {
 	a, err := p.ask(
-		ctx, p.cfg.Validate, map[string]any{"session_token": string(t), "db_credential": p.cfg.DBCredential},
+		ctx, p.cfg.Validate, map[string]any{"session_token": t.Reveal(), "db_credential": p.cfg.DBCredential},
 	)
 	if errors.Is(err, errUnanswered) && p.second != nil {
 		if _, second := p.second.Validate(ctx, t); errors.Is(second, auth.ErrNoSession) {
@@ -124,7 +124,7 @@ func (p *Playbook) Validate(ctx context.Context, t auth.Token) (auth.Session, er
 func (p *Playbook) Access(ctx context.Context, q auth.AccessQuestion) (auth.Decision, error) {
 	a, err := p.ask(
 		ctx, p.cfg.Access,
-		map[string]any{"session_token": string(q.Token), "playbook_path": q.Path, "action": string(q.Permission)},
+		map[string]any{"session_token": q.Token.Reveal(), "playbook_path": q.Path, "action": string(q.Permission)},
 	)
 	if err != nil {
 		return auth.Decision{}, unanswered(err)

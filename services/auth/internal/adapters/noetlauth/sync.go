@@ -61,7 +61,7 @@ func (s *Sync) Login(ctx context.Context, g auth.Grant) (auth.Opened, error) {
 
 // Validate asks the session route.
 func (s *Sync) Validate(ctx context.Context, t auth.Token) (auth.Session, error) {
-	body, err := s.call(ctx, routeValidate, map[string]any{"session_token": string(t)})
+	body, err := s.call(ctx, routeValidate, map[string]any{"session_token": t.Reveal()})
 	if refused(err) {
 		return auth.Session{}, auth.ErrNoSession
 	}
@@ -79,7 +79,7 @@ func (s *Sync) Validate(ctx context.Context, t auth.Token) (auth.Session, error)
 func (s *Sync) Access(ctx context.Context, q auth.AccessQuestion) (auth.Decision, error) {
 	body, err := s.call(
 		ctx, routeAccess,
-		map[string]any{"session_token": string(q.Token), "playbook_path": q.Path, "action": string(q.Permission)},
+		map[string]any{"session_token": q.Token.Reveal(), "playbook_path": q.Path, "action": string(q.Permission)},
 	)
 	if refused(err) {
 		return auth.Decision{Message: "access denied"}, nil

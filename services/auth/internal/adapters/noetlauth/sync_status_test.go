@@ -6,6 +6,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/auth/internal/adapters/noetlauth"
 	"github.com/noetl/gateway/services/auth/internal/auth"
@@ -31,7 +32,7 @@ func TestSyncStatusesAreVerdictsOrOutages(t *testing.T) {
 	if _, err := s.Login(t.Context(), auth.Grant{}); fault.Of(err).Kind != fault.Unauthenticated {
 		t.Errorf("a refused login answered %v", err)
 	}
-	if _, err := s.Validate(t.Context(), "tok"); !errors.Is(err, auth.ErrNoSession) {
+	if _, err := s.Validate(t.Context(), authwire.NewToken("tok")); !errors.Is(err, auth.ErrNoSession) {
 		t.Errorf("a refused session answered %v", err)
 	}
 	if d, err := s.Access(t.Context(), auth.AccessQuestion{}); err != nil || d.Allowed {
@@ -43,7 +44,7 @@ func TestSyncStatusesAreVerdictsOrOutages(t *testing.T) {
 	} {
 		s := noetlauth.NewSync(caller{err: err}, "pg")
 		_, login := s.Login(t.Context(), auth.Grant{})
-		_, validate := s.Validate(t.Context(), "tok")
+		_, validate := s.Validate(t.Context(), authwire.NewToken("tok"))
 		_, access := s.Access(t.Context(), auth.AccessQuestion{})
 		for op, got := range map[string]error{"login": login, "validate": validate, "access": access} {
 			if f := fault.Of(
@@ -54,8 +55,8 @@ func TestSyncStatusesAreVerdictsOrOutages(t *testing.T) {
 			}
 		}
 	}
-	away := noetlauth.NewSync(caller{err: fault.New(fault.NotFound, "noetl_404", "")}, "pg")
-	if _, err := away.Validate(t.Context(), "tok"); !fault.Outage(err) {
+	unreachable := noetlauth.NewSync(caller{err: fault.New(fault.NotFound, "noetl_404", "")}, "pg")
+	if _, err := unreachable.Validate(t.Context(), authwire.NewToken("tok")); !fault.IsOutage(err) {
 		t.Errorf("a missing route answered %v", err)
 	}
 	if _, err := noetlauth.NewSync(caller{body: `{"status":"success"}`}, "pg").

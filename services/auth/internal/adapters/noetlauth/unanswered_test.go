@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/services/auth/internal/adapters/noetlauth"
 	"github.com/noetl/gateway/services/auth/internal/auth"
@@ -24,7 +25,7 @@ func TestAnAnswerCountsBeforeAnythingElse(t *testing.T) {
 			f.answers <- []byte(`{"status":"success","data":{"valid":false}}`)
 			return noetlwire.ExecuteResponse{}, errors.New("the answer of execute was lost")
 		}
-		if _, err := f.playbook().Validate(t.Context(), "tok"); !errors.Is(err, auth.ErrNoSession) {
+		if _, err := f.playbook().Validate(t.Context(), authwire.NewToken("tok")); !errors.Is(err, auth.ErrNoSession) {
 			t.Fatal(err)
 		}
 	}
@@ -41,7 +42,7 @@ func TestPlaybooksWithoutAnAnswerAreSaidOnceAMinute(t *testing.T) {
 			slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		)
 		for range 10 {
-			_, _ = p.Validate(t.Context(), "unknown")
+			_, _ = p.Validate(t.Context(), authwire.NewToken("unknown"))
 		}
 		if warned, said := strings.Count(log.String(), "level=WARN"), strings.Count(
 			log.String(),
@@ -51,7 +52,7 @@ func TestPlaybooksWithoutAnAnswerAreSaidOnceAMinute(t *testing.T) {
 			t.Errorf("%d warnings, said %d times: %s", warned, said, log.String())
 		}
 		<-time.After(time.Minute)
-		_, _ = p.Validate(t.Context(), "unknown")
+		_, _ = p.Validate(t.Context(), authwire.NewToken("unknown"))
 		if warned := strings.Count(log.String(), "level=WARN"); warned != 2 ||
 			!strings.Contains(log.String(), "AUTH_BACKEND_VALIDATE=sync") {
 			t.Errorf("%d warnings: %s", warned, log.String())

@@ -49,7 +49,7 @@ func (f *Frames) Open(ctx context.Context, in edge.FramesRequest) (<-chan edge.F
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+in.Caller.Token)
+	req.Header.Set("Authorization", "Bearer "+in.Caller.Token.Reveal())
 	if client := httpkit.ClientOf(ctx); client.IsValid() {
 		req.Header.Set("X-Forwarded-For", client.String())
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/fanoutevents"
@@ -82,7 +83,7 @@ func TestFramesOfAStream(t *testing.T) {
 		ctx := httpkit.WithClient(t.Context(), netip.MustParseAddr("198.51.100.7"))
 		frames, err := port.Open(
 			ctx,
-			edge.FramesRequest{Caller: edge.Caller{Token: "tok"}, ClientID: "c1", LastEventID: "e-6"},
+			edge.FramesRequest{Caller: edge.Caller{Token: authwire.NewToken("tok")}, ClientID: "c1", LastEventID: "e-6"},
 		)
 		if err != nil {
 			t.Fatal(err)
@@ -117,7 +118,7 @@ func TestTheStreamEndsWithItsReader(t *testing.T) {
 	both(t, func(t *testing.T, port edge.Frames, _ *http.Request) {
 		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
-		frames, err := port.Open(ctx, edge.FramesRequest{Caller: edge.Caller{Token: "tok"}, ClientID: "long"})
+		frames, err := port.Open(ctx, edge.FramesRequest{Caller: edge.Caller{Token: authwire.NewToken("tok")}, ClientID: "long"})
 		if err != nil {
 			t.Fatal(err)
 		}

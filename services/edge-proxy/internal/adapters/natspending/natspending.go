@@ -32,7 +32,7 @@ func again(ctx context.Context, call func(context.Context) error) error {
 	begin := time.Now()
 	err := call(first)
 	// The replica has the deadline too, and may say that it ran out before it does here.
-	late := first.Err() != nil || fault.Outage(err) && time.Since(begin) > firstTry/2
+	late := first.Err() != nil || fault.IsOutage(err) && time.Since(begin) > firstTry/2
 	if err == nil || !late || ctx.Err() != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func TestConformance(t *testing.T) {
 
 func TestNobodyServesIsAnOutage(t *testing.T) {
 	port := natspending.New(natskit.NewClient(testkit.StartNATS(t).Connect(t), telemetry.Nop("test")))
-	if err := port.Expect(t.Context(), fanoutwire.ExpectRequest{RequestID: "r1"}); !fault.Outage(err) ||
+	if err := port.Expect(t.Context(), fanoutwire.ExpectRequest{RequestID: "r1"}); !fault.IsOutage(err) ||
 		fault.Of(err).Code != "event-fanout_unavailable" {
 		t.Errorf("err = %v", err)
 	}

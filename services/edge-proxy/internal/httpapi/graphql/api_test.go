@@ -60,7 +60,7 @@ func newAPI(change ...func(*graphql.Deps)) *api {
 			if !a.session {
 				return edge.Caller{}, fault.New(fault.Unauthenticated, "missing_session", "a session is required")
 			}
-			return edge.Caller{Session: &authwire.Session{User: authwire.User{UserID: 7}}, Token: "secret-token"}, nil
+			return edge.Caller{Session: &authwire.Session{User: authwire.User{UserID: 7}}, Token: authwire.NewToken("secret-token")}, nil
 		},
 		WebSocket: graphql.WebSocket{
 			AllowOrigin: func(r *http.Request) bool { return r.Header.Get("Origin") == "https://app.example.com" },

@@ -278,7 +278,9 @@ func decided(t *testing.T, call, role string, enforce edge.Enforcement) string {
 	session := &authwire.Session{User: authwire.User{UserID: 7, Roles: []string{role}}}
 	p := proxy.New(proxy.Config{
 		Base: parse(t, "http://noetl.example"), MaxBody: maxBody, Logger: quiet(), Transport: up, Authority: a,
-		Identify: func(*http.Request) (edge.Caller, error) { return edge.Caller{Session: session, Token: token}, nil },
+		Identify: func(*http.Request) (edge.Caller, error) {
+			return edge.Caller{Session: session, Token: authwire.NewToken(token)}, nil
+		},
 	})
 	method, rest, _ := strings.Cut(call, " ")
 	path, body, _ := strings.Cut(rest, " ")

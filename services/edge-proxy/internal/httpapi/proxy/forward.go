@@ -23,7 +23,7 @@ func hideToken(pr *httputil.ProxyRequest) {
 		return
 	}
 	stream := pr.In.Method == http.MethodGet && (pr.In.URL.Path == "/events" || pr.In.URL.Path == "/ws")
-	if stream && sessions.TokenOf(pr.In) == "" {
+	if stream && sessions.TokenOf(pr.In).IsZero() {
 		pr.Out.Header.Set("Authorization", "Bearer "+token)
 	}
 	pr.Out.URL.RawQuery = withoutToken(pr.Out.URL.RawQuery, token)

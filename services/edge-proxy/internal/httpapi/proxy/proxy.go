@@ -178,7 +178,7 @@ func (p *Proxy) authorizeAndRoute(r *http.Request, t *proxyCall) error {
 		Body:   func() ([]byte, error) { return p.take(r) },
 	})
 	if err != nil {
-		if f := fault.Of(err); fault.Outage(err) {
+		if f := fault.Of(err); fault.IsOutage(err) {
 			return fault.Wrap(err, f.Kind, f.Code, "Proxy request failed: "+f.Message)
 		}
 		return err

@@ -19,7 +19,7 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	if plain, err := url.PathUnescape(out.URL.RawPath); err == nil {
 		out.URL.Path = plain
 	}
-	out.URL.RawQuery = withoutToken(pr.In.URL.RawQuery, t.caller.Token)
+	out.URL.RawQuery = withoutToken(pr.In.URL.RawQuery, t.caller.Token.Reveal())
 	out.Host = t.base.Host
 	header := out.Header // a copy that is ours to change
 	upgrade := header.Get("Upgrade") != ""
@@ -29,7 +29,7 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 			continue
 		}
 		for _, v := range values {
-			if holdsToken(v, t.caller.Token) {
+			if holdsToken(v, t.caller.Token.Reveal()) {
 				delete(header, name)
 				break
 			}

@@ -38,8 +38,8 @@ const (
 type sessions struct{}
 
 // Resolve implements httpapi.SessionResolver.
-func (sessions) Resolve(_ context.Context, t string) (*authwire.Session, error) {
-	if t != token {
+func (sessions) Resolve(_ context.Context, got authwire.Token) (*authwire.Session, error) {
+	if got.Reveal() != token {
 		return nil, fault.New(fault.Unauthenticated, "invalid_session", "no such session")
 	}
 	return &authwire.Session{
@@ -51,7 +51,7 @@ func (sessions) Resolve(_ context.Context, t string) (*authwire.Session, error) 
 type ending struct{ over atomic.Bool }
 
 // Resolve implements httpapi.SessionResolver.
-func (e *ending) Resolve(context.Context, string) (*authwire.Session, error) {
+func (e *ending) Resolve(context.Context, authwire.Token) (*authwire.Session, error) {
 	if e.over.Load() {
 		return nil, fault.New(fault.Unauthenticated, "invalid_session", "over")
 	}

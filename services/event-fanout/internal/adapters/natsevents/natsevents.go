@@ -187,7 +187,7 @@ func (s *Source) find(ctx context.Context) ([]*jetstream.StreamInfo, error) {
 	defer cancel()
 	names, err := s.names(ctx)
 	if err != nil {
-		return nil, natskit.Outage(err)
+		return nil, natskit.AsFault(err)
 	}
 	var streams []*jetstream.StreamInfo
 	for _, name := range names {
@@ -196,7 +196,7 @@ func (s *Source) find(ctx context.Context) ([]*jetstream.StreamInfo, error) {
 			continue
 		}
 		if err != nil {
-			return nil, natskit.Outage(err)
+			return nil, natskit.AsFault(err)
 		}
 		if info := stream.CachedInfo(); len(s.filters(info)) > 0 {
 			streams = append(streams, info)

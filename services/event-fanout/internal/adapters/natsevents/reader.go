@@ -90,11 +90,11 @@ func (s *Source) open(ctx context.Context, info *jetstream.StreamInfo, position 
 	start(&cfg, info, position, s.cfg.FirstLook)
 	stream, err := s.js.Stream(octx, info.Config.Name)
 	if err != nil {
-		return nil, natskit.Outage(err)
+		return nil, natskit.AsFault(err)
 	}
 	consumer, err := stream.CreateConsumer(octx, cfg)
 	if err != nil {
-		return nil, natskit.Outage(fmt.Errorf("reading stream %s: %w", info.Config.Name, err))
+		return nil, natskit.AsFault(fmt.Errorf("reading stream %s: %w", info.Config.Name, err))
 	}
 	rctx, stop := context.WithCancel(ctx)
 	r := &reader{
@@ -145,7 +145,7 @@ func (r *reader) run(take func(context.Context, fanout.SourceBatch) error) error
 	it, err := r.consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(pullMessages, pullBytes),
 		jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
-		return natskit.Outage(err)
+		return natskit.AsFault(err)
 	}
 	messages, broken := make(chan message, queueSize), make(chan error, 1)
 	go func() {
@@ -185,7 +185,7 @@ func (r *reader) run(take func(context.Context, fanout.SourceBatch) error) error
 				if r.ctx.Err() != nil {
 					return nil
 				}
-				return natskit.Outage(<-broken)
+				return natskit.AsFault(<-broken)
 			}
 			if err := r.batch(m, messages, take); err != nil {
 				return err
@@ -260,7 +260,7 @@ const (
 func (r *reader) settle(ctx context.Context) error {
 	info, err := r.stream.Info(ctx)
 	if err != nil {
-		return natskit.Outage(err)
+		return natskit.AsFault(err)
 	}
 	last := info.State.LastSeq
 	r.mu.Lock()
@@ -269,7 +269,7 @@ func (r *reader) settle(ctx context.Context) error {
 	for wait := firstWait; last > settled; wait = min(2*wait, longestWait) {
 		info, err := r.consumer.Info(ctx)
 		if err != nil {
-			return natskit.Outage(err)
+			return natskit.AsFault(err)
 		}
 		r.mu.Lock()
 		handled, progress := r.handled, r.progress
@@ -278,7 +278,7 @@ func (r *reader) settle(ctx context.Context) error {
 			unread := false
 			if at := info.Delivered.Stream; at < last {
 				if unread, err = r.unread(ctx, at, last); err != nil {
-					return natskit.Outage(err)
+					return natskit.AsFault(err)
 				}
 			}
 			if !unread {

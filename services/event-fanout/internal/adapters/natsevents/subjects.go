@@ -69,7 +69,7 @@ func (s Subjects) ExecutionID(subject string) string {
 	case len(tokens) >= 4:
 		id = tokens[2]
 	}
-	if !noetlwire.Token(id) {
+	if !noetlwire.ValidID(id) {
 		return ""
 	}
 	return id

@@ -165,7 +165,7 @@ func (l *FrameLog) Full(ctx context.Context, client string) (bool, error) {
 		ctx, l.js, StreamName, 1, jetstreamext.GetBatchSubject(subjectPrefix+client), jetstreamext.GetBatchSeq(1),
 	)
 	if err != nil {
-		return false, l.stream.Failed(err)
+		return false, l.stream.AsFault(err)
 	}
 	answered, following := false, int64(0)
 	for m, err := range messages {
@@ -173,7 +173,7 @@ func (l *FrameLog) Full(ctx context.Context, client string) (bool, error) {
 		case errors.Is(err, jetstreamext.ErrNoMessages):
 			return false, nil
 		case err != nil:
-			return false, l.stream.Failed(err)
+			return false, l.stream.AsFault(err)
 		}
 		answered = true
 		if following, err = strconv.ParseInt(m.Header.Get("Nats-Num-Pending"), 10, 64); err != nil {

@@ -183,7 +183,7 @@ func (x *Routes) under(ctx context.Context, prefix string) iter.Seq2[*jetstream.
 			ctx, x.js, "KV_"+routesBucket, []string{"$KV." + routesBucket + "." + prefix + ".*"},
 		)
 		if err != nil {
-			yield(nil, x.bucket.Failed(err))
+			yield(nil, x.bucket.AsFault(err))
 			return
 		}
 		rest := ""
@@ -195,7 +195,7 @@ func (x *Routes) under(ctx context.Context, prefix string) iter.Seq2[*jetstream.
 				x.page(ctx, prefix, yield)
 				return
 			case err != nil:
-				yield(nil, x.bucket.Failed(err))
+				yield(nil, x.bucket.AsFault(err))
 				return
 			}
 			rest = m.Header.Get("Nats-Num-Pending")
@@ -221,7 +221,7 @@ func (x *Routes) page(ctx context.Context, prefix string, yield func(*jetstream.
 		messages, err := jetstreamext.GetBatch(ctx, x.js, "KV_"+routesBucket, pageSize,
 			jetstreamext.GetBatchSubject("$KV."+routesBucket+"."+prefix+".*"), jetstreamext.GetBatchSeq(after+1))
 		if err != nil {
-			yield(nil, x.bucket.Failed(err))
+			yield(nil, x.bucket.AsFault(err))
 			return
 		}
 		seen := after
@@ -230,7 +230,7 @@ func (x *Routes) page(ctx context.Context, prefix string, yield func(*jetstream.
 			case errors.Is(err, jetstreamext.ErrNoMessages):
 				return
 			case err != nil:
-				yield(nil, x.bucket.Failed(err))
+				yield(nil, x.bucket.AsFault(err))
 				return
 			}
 			after, rest = m.Sequence, m.Header.Get("Nats-Num-Pending")

@@ -120,7 +120,7 @@ func (l *Log) publish(ctx context.Context, messages []*nats.Msg) error {
 	for _, msg := range messages {
 		ack, err := l.js.PublishMsgAsync(msg)
 		if err != nil {
-			return l.stream.Failed(err)
+			return l.stream.AsFault(err)
 		}
 		acks = append(acks, ack)
 	}
@@ -128,9 +128,9 @@ func (l *Log) publish(ctx context.Context, messages []*nats.Msg) error {
 		select {
 		case <-ack.Ok():
 		case err := <-ack.Err():
-			return l.stream.Failed(err)
+			return l.stream.AsFault(err)
 		case <-ctx.Done():
-			return natskit.Outage(ctx.Err())
+			return natskit.AsFault(ctx.Err())
 		}
 	}
 	return nil
@@ -167,7 +167,7 @@ const maxRead = 1 << 20
 func (l *Log) Stream(ctx context.Context) (jetstream.Stream, error) { return l.stream.Get(ctx) }
 
 // Failed tells the log of an error met by the consumer.
-func (l *Log) Failed(err error) error { return l.stream.Failed(err) }
+func (l *Log) Failed(err error) error { return l.stream.AsFault(err) }
 
 // maxHeader is what NATS takes of headers, in bytes.
 const maxHeader = 1<<16 - 1

@@ -72,7 +72,7 @@ func (s *ResultStore) Put(ctx context.Context, body io.Reader) (string, int64, e
 	case natskit.Full(err):
 		return "", 0, noRoom(err)
 	case err != nil:
-		return "", 0, s.bucket.Failed(err)
+		return "", 0, s.bucket.AsFault(err)
 	}
 	return info.Name, int64(info.Size), nil //nolint:gosec // bounded by the store
 }
@@ -94,7 +94,7 @@ func (s *ResultStore) Get(ctx context.Context, name string) (io.ReadCloser, int6
 	}
 	info, err := object.Info()
 	if err != nil {
-		return nil, 0, errors.Join(s.bucket.Failed(err), object.Close())
+		return nil, 0, errors.Join(s.bucket.AsFault(err), object.Close())
 	}
 	return object, int64(info.Size), nil //nolint:gosec // bounded by the store
 }

@@ -46,5 +46,5 @@ func (r *CallbackRelay) Deliver(ctx context.Context, requestID string, body []by
 			"the callback is too large: store the data and send a reference to it",
 		)
 	}
-	return err == nil, natskit.Outage(err)
+	return err == nil, natskit.AsFault(err)
 }

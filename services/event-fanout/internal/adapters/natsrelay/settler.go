@@ -135,7 +135,7 @@ func (s *Settler) askOne(ctx context.Context, intake Intake) error {
 		case err == nil && string(reply.Data) == answerNothing:
 			return fanout.ErrNoSource()
 		case err != nil && !errors.Is(err, nats.ErrNoResponders):
-			return natskit.Outage(err)
+			return natskit.AsFault(err)
 		}
 		// Nobody reads it at this moment. If somebody did, another replica will soon.
 		record, err := intake.Record(ctx)
@@ -149,7 +149,7 @@ func (s *Settler) askOne(ctx context.Context, intake Intake) error {
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return natskit.Outage(ctx.Err())
+			return natskit.AsFault(ctx.Err())
 		case <-timer.C:
 		}
 	}

@@ -3,103 +3,37 @@ package googleoidc_test
 import (
 	"crypto/rand"
 	"crypto/rsa"
-	"encoding/base64"
-	"encoding/json"
-	"log/slog"
-	"math/big"
 	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/oidc/oidctest"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/googleoidc"
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
 )
 
 const audience = "https://gw.example.com/ingress/billing"
 
-// google serves keys and signs with them.
-type google struct {
-	mu    sync.Mutex
-	keys  map[string]*rsa.PrivateKey
-	down  bool
-	asked int
-	*httptest.Server
-}
+const issuer = "https://accounts.google.com"
 
-func newGoogle(t *testing.T, kids ...string) *google {
-	t.Helper()
-	g := &google{keys: map[string]*rsa.PrivateKey{}}
-	for _, kid := range kids {
-		g.add(t, kid)
-	}
-	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.asked++
-		if g.down {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
-		}
-		type jwk map[string]string
-		var set struct {
-			Keys []jwk `json:"keys"`
-		}
-		for kid, key := range g.keys {
-			set.Keys = append(set.Keys, jwk{
-				"kty": "RSA",
-				"alg": "RS256",
-				"use": "sig",
-				"kid": kid,
-				"n": base64.RawURLEncoding.EncodeToString(
-					key.N.Bytes(),
-				),
-				"e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
-			})
-		}
-		_ = json.NewEncoder(w).Encode(set)
-	}))
-	t.Cleanup(g.Close)
-	return g
-}
-
-func (g *google) add(t *testing.T, kid string) {
-	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+// newVerifier trusts the keys of an issuer as Google's. now moves its clock; nil is the real one.
+func newVerifier(tb testing.TB, g *oidctest.Issuer, now func() time.Time) *googleoidc.Verifier {
+	tb.Helper()
+	v, err := googleoidc.New(googleoidc.Config{KeysURL: g.URL + "jwks", Issuer: issuer, Now: now}, &http.Client{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.keys[kid] = key
-}
-
-func (g *google) outage(down bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.down = down
-}
-
-func (g *google) verifier(t *testing.T) *googleoidc.Verifier {
-	t.Helper()
-	return googleoidc.New(
-		t.Context(),
-		g.URL,
-		"https://accounts.google.com",
-		http.DefaultTransport,
-		slog.New(slog.DiscardHandler),
-	)
+	return v
 }
 
 func claims(change ...func(jwt.MapClaims)) jwt.MapClaims {
 	now := time.Now()
 	c := jwt.MapClaims{
-		"iss":            "https://accounts.google.com",
+		"iss":            issuer,
 		"aud":            audience,
 		"email":          "push@acme.iam.gserviceaccount.com",
 		"email_verified": true,
@@ -113,20 +47,6 @@ func claims(change ...func(jwt.MapClaims)) jwt.MapClaims {
 	return c
 }
 
-func (g *google) sign(t *testing.T, kid string, c jwt.MapClaims) string {
-	t.Helper()
-	token := jwt.NewWithClaims(jwt.SigningMethodRS256, c)
-	token.Header["kid"] = kid
-	g.mu.Lock()
-	key := g.keys[kid]
-	g.mu.Unlock()
-	text, err := token.SignedString(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
 func reason(err error) ingress.Reason {
 	if err == nil {
 		return ""
@@ -136,74 +56,49 @@ func reason(err error) ingress.Reason {
 
 func TestTokens(t *testing.T) {
 	t.Parallel()
-	g := newGoogle(t, "k1", "stranger")
-	v := g.verifier(t)
-	g.mu.Lock()
-	strange := g.keys["stranger"]
-	delete(g.keys, "stranger")
-	g.mu.Unlock()
+	g := oidctest.StartIssuer(t)
+	v := newVerifier(t, g, nil)
+	strange, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, ok := g.Key("rsa").(*rsa.PrivateKey)
+	if !ok {
+		t.Fatal("no RSA key")
+	}
 	set := func(name string, value any) func(jwt.MapClaims) { return func(c jwt.MapClaims) { c[name] = value } }
 	drop := func(name string) func(jwt.MapClaims) { return func(c jwt.MapClaims) { delete(c, name) } }
-	good := g.sign(t, "k1", claims())
-	forged := func() string {
-		token := jwt.NewWithClaims(jwt.SigningMethodRS256, claims())
-		token.Header["kid"] = "k1"
-		text, err := token.SignedString(strange)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return text
-	}()
-	hmac := func() string {
-		token := jwt.NewWithClaims(jwt.SigningMethodHS256, claims())
-		token.Header["kid"] = "k1"
-		text, err := token.SignedString(g.keys["k1"].N.Bytes())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return text
-	}()
-	none := func() string {
-		token := jwt.NewWithClaims(jwt.SigningMethodNone, claims())
-		token.Header["kid"] = "k1"
-		text, err := token.SignedString(jwt.UnsafeAllowNoneSignatureType)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return text
-	}()
-	crit := func() string {
-		token := jwt.NewWithClaims(jwt.SigningMethodRS256, claims())
-		token.Header["kid"], token.Header["crit"] = "k1", []string{"x"}
-		text, err := token.SignedString(g.keys["k1"])
-		if err != nil {
-			t.Fatal(err)
-		}
-		return text
-	}()
-	parts := strings.Split(good, ".")
-	other := strings.Split(g.sign(t, "k1", claims(set("email", "evil@x"))), ".")
+	sign := func(change ...func(jwt.MapClaims)) string { return g.Sign(t, "rsa", claims(change...)) }
+	in := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
+	with := func(method jwt.SigningMethod, key any) string {
+		return oidctest.SignWith(t, method, key, map[string]any{"kid": "rsa"}, claims())
+	}
+	parts := strings.Split(sign(), ".")
+	other := strings.Split(sign(set("email", "evil@x")), ".")
+	crit := map[string]any{"kid": "rsa", "crit": []string{"x"}}
 	for name, c := range map[string]struct {
 		token string
 		want  ingress.Reason
 	}{
-		"good":                          {good, ""},
-		"issuer without a scheme":       {g.sign(t, "k1", claims(set("iss", "accounts.google.com"))), ""},
-		"expired less than leeway":      {g.sign(t, "k1", claims(set("exp", time.Now().Add(-30*time.Second).Unix()))), ""},
-		"several audiences":             {g.sign(t, "k1", claims(set("aud", []string{"x", audience}))), ""},
-		"expired":                       {g.sign(t, "k1", claims(set("exp", time.Now().Add(-2*time.Minute).Unix()))), ingress.OIDCExpired},
-		"no expiry":                     {g.sign(t, "k1", claims(drop("exp"))), ingress.OIDCInvalid},
-		"not yet":                       {g.sign(t, "k1", claims(set("nbf", time.Now().Add(time.Hour).Unix()))), ingress.OIDCInvalid},
-		"issued in the future":          {g.sign(t, "k1", claims(set("iat", time.Now().Add(time.Hour).Unix()))), ingress.OIDCInvalid},
-		"another audience":              {g.sign(t, "k1", claims(set("aud", "https://evil"))), ingress.OIDCAudience},
-		"no audience":                   {g.sign(t, "k1", claims(drop("aud"))), ingress.OIDCInvalid},
-		"another issuer":                {g.sign(t, "k1", claims(set("iss", "https://evil"))), ingress.OIDCInvalid},
-		"another key's signature":       {forged, ingress.OIDCBadSignature},
+		"good":                          {sign(), ""},
+		"issuer without a scheme":       {sign(set("iss", "accounts.google.com")), ""},
+		"expired less than leeway":      {sign(set("exp", in(-30*time.Second))), ""},
+		"several audiences":             {sign(set("aud", []string{"x", audience})), ""},
+		"expired":                       {sign(set("exp", in(-2*time.Minute))), ingress.OIDCExpired},
+		"no expiry":                     {sign(drop("exp")), ingress.OIDCInvalid},
+		"not yet":                       {sign(set("nbf", in(time.Hour))), ingress.OIDCInvalid},
+		"issued in the future":          {sign(set("iat", in(time.Hour))), ingress.OIDCInvalid},
+		"another audience":              {sign(set("aud", "https://evil")), ingress.OIDCAudience},
+		"no audience":                   {sign(drop("aud")), ingress.OIDCInvalid},
+		"another issuer":                {sign(set("iss", "https://evil")), ingress.OIDCInvalid},
+		"another key's signature":       {with(jwt.SigningMethodRS256, strange), ingress.OIDCBadSignature},
 		"another token's signature":     {parts[0] + "." + other[1] + "." + parts[2], ingress.OIDCBadSignature},
 		"no signature":                  {parts[0] + "." + parts[1] + ".", ingress.OIDCBadSignature},
-		"the public key as HMAC secret": {hmac, ingress.OIDCInvalid},
-		"none":                          {none, ingress.OIDCInvalid},
-		"crit":                          {crit, ingress.OIDCInvalid},
+		"the public key as HMAC secret": {with(jwt.SigningMethodHS256, ours.N.Bytes()), ingress.OIDCInvalid},
+		"none":                          {with(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType), ingress.OIDCInvalid},
+		"ES256":                         {g.Sign(t, "ec", claims()), ingress.OIDCInvalid},
+		"crit":                          {oidctest.SignWith(t, jwt.SigningMethodRS256, ours, crit, claims()), ingress.OIDCInvalid},
+		"no key id":                     {oidctest.SignWith(t, jwt.SigningMethodRS256, ours, nil, claims()), ingress.OIDCMalformed},
 		"no token":                      {"x.y", ingress.OIDCMalformed},
 		"no JSON":                       {"x.y.z", ingress.OIDCMalformed},
 	} {
@@ -219,64 +114,65 @@ func TestTokens(t *testing.T) {
 
 func TestKeysThatChange(t *testing.T) {
 	t.Parallel()
-	g := newGoogle(t, "k1")
-	v := g.verifier(t)
-	if _, err := v.Verify(t.Context(), g.sign(t, "k1", claims()), audience); err != nil {
-		t.Fatal(err)
+	g, clock := oidctest.StartIssuer(t), oidctest.NewClock()
+	v := newVerifier(t, g, clock.Now)
+	verify := func(kid string) ingress.Reason {
+		_, err := v.Verify(t.Context(), g.Sign(t, kid, claims()), audience)
+		return reason(err)
 	}
-	g.add(t, "k2")
-	if _, err := v.Verify(t.Context(), g.sign(t, "k2", claims()), audience); err != nil {
-		t.Errorf("a new key is looked for: %v", err)
+	if got := verify("rsa"); got != "" {
+		t.Fatal(got)
 	}
-	before := g.asked
-	g.add(t, "k3")
-	token := g.sign(t, "k3", claims())
+	g.AddRSA(t, "k2", 2048)
+	clock.Advance(31 * time.Second)
+	if got := verify("k2"); got != "" {
+		t.Errorf("a new key is looked for: %v", got)
+	}
+	before := g.Fetches.Load()
+	g.AddRSA(t, "k3", 2048)
 	for range 50 {
-		if _, err := v.Verify(t.Context(), token, audience); reason(err) != ingress.OIDCUnknownKid {
-			t.Fatal(err)
+		if got := verify("k3"); got != ingress.OIDCUnknownKid {
+			t.Fatal(got)
 		}
 	}
-	if g.asked != before {
-		t.Errorf("strangers' key ids made %d requests", g.asked-before)
+	if n := g.Fetches.Load(); n != before {
+		t.Errorf("strangers' key ids made %d requests", n-before)
 	}
-	g.outage(true)
-	if _, err := v.Verify(t.Context(), g.sign(t, "k1", claims()), audience); err != nil {
-		t.Errorf("an outage of the key server is none for known keys: %v", err)
+	g.Down.Store(true)
+	if got := verify("rsa"); got != "" {
+		t.Errorf("an outage of the key server is none for known keys: %v", got)
 	}
 }
 
 func TestNoKeysAtAll(t *testing.T) {
 	t.Parallel()
-	g := newGoogle(t, "k1")
-	g.outage(true)
-	v := g.verifier(t)
-	token := g.sign(t, "k1", claims())
+	g, clock := oidctest.StartIssuer(t), oidctest.NewClock()
+	g.Down.Store(true)
+	v := newVerifier(t, g, clock.Now)
+	token := g.Sign(t, "rsa", claims())
 	for range 10 {
-		if _, err := v.Verify(t.Context(), token, audience); reason(err) != ingress.JWKSError || !fault.Outage(err) {
+		if _, err := v.Verify(t.Context(), token, audience); reason(err) != ingress.JWKSError || !fault.IsOutage(err) {
 			t.Fatal(err)
 		}
 	}
-	if g.asked != 1 {
-		t.Errorf("asked %d times in a moment", g.asked)
+	if n := g.Fetches.Load(); n != 1 {
+		t.Errorf("asked %d times in a moment", n)
 	}
-	g.outage(false)
-	deadline := time.After(10 * time.Second)
-	for {
-		if _, err := v.Verify(t.Context(), token, audience); err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatal("the keys are back, and yet not used")
-		case <-time.After(100 * time.Millisecond):
-		}
+	g.Down.Store(false)
+	clock.Advance(5 * time.Second)
+	if _, err := v.Verify(t.Context(), token, audience); err != nil {
+		t.Errorf("the keys are back, and yet not used: %v", err)
 	}
 }
 
 func FuzzVerify(f *testing.F) {
 	f.Add("a.b.c")
 	f.Add("eyJhbGciOiJub25lIiwia2lkIjoiayJ9.e30.")
-	v := googleoidc.New(f.Context(), "http://127.0.0.1:1", "x", http.DefaultTransport, slog.New(slog.DiscardHandler))
+	cfg := googleoidc.Config{KeysURL: "http://127.0.0.1:1", Issuer: "x"}
+	v, err := googleoidc.New(cfg, &http.Client{})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, token string) {
 		if c, err := v.Verify(t.Context(), token, audience); err == nil {
 			t.Fatalf("%q is %+v", token, c)

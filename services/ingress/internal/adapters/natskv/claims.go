@@ -58,15 +58,15 @@ func (s *ClaimStore) Claim(ctx context.Context, key string, lease time.Duration)
 		return kv.Create(ctx,
 			key, padded)
 	})
-	if err == nil {
+	won, err := natskit.Won(err)
+	switch {
+	case natskit.Full(err):
+		return claim, ingress.ClaimsFull(err)
+	case err != nil:
+		return claim, err
+	case won:
 		claim.State, claim.Revision = ingress.ClaimTaken, revision
 		return claim, nil
-	}
-	if natskit.Full(err) {
-		return claim, ingress.ClaimsFull(err)
-	}
-	if !errors.Is(err, jetstream.ErrKeyExists) {
-		return claim, err
 	}
 	entry, err := natskit.Entry(ctx, s.bucket, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
@@ -91,14 +91,11 @@ func (s *ClaimStore) Claim(ctx context.Context, key string, lease time.Duration)
 	revision, err = natskit.Use(ctx, s.bucket, func(kv jetstream.KeyValue) (uint64, error) {
 		return kv.Update(ctx, key, padded, entry.Revision())
 	})
-	if err != nil {
-		if natskit.LostRace(err) {
-			return claim, nil
-		}
-		return claim, err
+	won, err = natskit.Won(err)
+	if won {
+		claim.State, claim.Revision = ingress.ClaimTaken, revision
 	}
-	claim.State, claim.Revision = ingress.ClaimTaken, revision
-	return claim, nil
+	return claim, err
 }
 
 // Settle implements the port.
@@ -119,8 +116,6 @@ func (s *ClaimStore) Release(ctx context.Context, c ingress.Claim) error {
 	err := s.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
 		return kv.Delete(ctx, c.Key, jetstream.LastRevision(c.Revision))
 	})
-	if natskit.LostRace(err) {
-		return nil
-	}
+	_, err = natskit.Won(err)
 	return err
 }

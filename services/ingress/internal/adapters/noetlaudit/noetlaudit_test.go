@@ -37,7 +37,7 @@ func (s *sender) Event(_ context.Context, executionID string, in any) error {
 func TestTheEvent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &sender{err: errors.New("NoETL is away")} // best effort: an error changes nothing
+		s := &sender{err: errors.New("NoETL is unavailable")} // best effort: an error changes nothing
 		a := noetlaudit.New(s, slog.New(slog.DiscardHandler))
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)

@@ -1,4 +1,4 @@
-// Package noetllisteners asks NoETL for the configuration of listeners and keeps the answers
+// Package noetllisteners asks NoETL for the configuration of listeners, and keeps the compiled listeners
 // for a while.
 package noetllisteners
 
@@ -12,6 +12,7 @@ import (
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
+	"github.com/noetl/gateway/services/ingress/internal/wire"
 )
 
 // Asker is the part of the NoETL client that this adapter uses.
@@ -45,7 +46,7 @@ type ListenerSource struct {
 }
 
 type answer struct {
-	listener noetlwire.Listener
+	listener ingress.Listener
 	err      error
 	until    time.Time // fresh until then
 	stale    time.Time // and used until then while a new answer is fetched
@@ -68,7 +69,7 @@ func New(asker Asker, ttl, stale time.Duration) (*ListenerSource, error) {
 }
 
 // Listener implements the port.
-func (s *ListenerSource) Listener(ctx context.Context, name string) (noetlwire.Listener, error) {
+func (s *ListenerSource) Listener(ctx context.Context, name string) (ingress.Listener, error) {
 	now := time.Now()
 	a, known := s.cache.GetIfPresent(name)
 	none, gone := s.absent.GetIfPresent(name)
@@ -79,15 +80,15 @@ func (s *ListenerSource) Listener(ctx context.Context, name string) (noetlwire.L
 		s.ask(ctx, name)
 		return a.listener, nil
 	case gone && now.Before(none.until):
-		return noetlwire.Listener{}, none.err
+		return ingress.Listener{}, none.err
 	}
 	select {
 	case <-ctx.Done():
-		return noetlwire.Listener{}, ctx.Err()
+		return ingress.Listener{}, ctx.Err()
 	case r := <-s.ask(ctx, name):
 		a, _ := r.Val.(answer)
 		if r.Err != nil {
-			return noetlwire.Listener{}, r.Err
+			return ingress.Listener{}, r.Err
 		}
 		return a.listener, a.err
 	}
@@ -99,7 +100,7 @@ func (s *ListenerSource) Known(name string) bool {
 	return known
 }
 
-// ask asks NoETL, once for all who want to know the same at once.
+// ask asks NoETL, once for all who want to know the same concurrently.
 func (s *ListenerSource) ask(ctx context.Context, name string) <-chan singleflight.Result {
 	// The flight outlives the sender that started it: others wait for the same answer.
 	return s.flights.DoChan(name, func() (any, error) {
@@ -107,7 +108,7 @@ func (s *ListenerSource) ask(ctx context.Context, name string) <-chan singleflig
 		defer cancel()
 		l, err := s.asker.Listener(fctx, name)
 		now := time.Now()
-		a := answer{listener: l, err: err, until: now.Add(s.ttl), stale: now.Add(s.ttl + s.stale)}
+		a := answer{err: err, until: now.Add(s.ttl), stale: now.Add(s.ttl + s.stale)}
 		if kind, failed := fault.KindOf(err); failed {
 			if kind != fault.NotFound {
 				return a, err
@@ -117,6 +118,7 @@ func (s *ListenerSource) ask(ctx context.Context, name string) <-chan singleflig
 			s.cache.Invalidate(name)
 			return a, nil
 		}
+		a.listener = wire.Listener(l)
 		s.cache.Set(name, a)
 		return a, nil
 	})

@@ -3,6 +3,7 @@ package noetllisteners_test
 import (
 	"context"
 	"net/http/httptest"
+	"reflect"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"github.com/noetl/gateway/services/ingress/internal/adapters/noetllisteners"
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
 	"github.com/noetl/gateway/services/ingress/internal/ingresstest"
+	"github.com/noetl/gateway/services/ingress/internal/wire"
 )
 
 const ttl = 30 * time.Second
@@ -51,7 +53,7 @@ func TestConformance(t *testing.T) {
 func TestAnswersAreUsedAgainForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := ingresstest.NewNoETL()
-		s := source(t, n)
+		s := source(t, ingresstest.Asker{NoETL: n})
 		ask := func(name string) { _, _ = s.Listener(t.Context(), name) }
 		ask("orders")
 		ask("none")
@@ -79,7 +81,7 @@ func TestAnswersAreUsedAgainForAWhile(t *testing.T) {
 func TestMadeUpNamesPushNoListenerOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := ingresstest.NewNoETL()
-		s := source(t, n)
+		s := source(t, ingresstest.Asker{NoETL: n})
 		if _, err := s.Listener(t.Context(), "orders"); err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +132,8 @@ func TestManySendersAskOnce(t *testing.T) {
 		synctest.Wait()
 		for range 50 {
 			wg.Go(func() {
-				if l, err := s.Listener(t.Context(), "orders"); err != nil || l.Listener != "orders" {
+				l, err := s.Listener(t.Context(), "orders")
+				if want := wire.Listener(noetlwire.Listener{Listener: "orders"}); err != nil || !reflect.DeepEqual(l, want) {
 					t.Errorf("%+v %v", l, err)
 				}
 			})
@@ -149,7 +152,7 @@ func TestManySendersAskOnce(t *testing.T) {
 func TestAQuestionIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, begin := source(t, &slow{}), time.Now()
-		if _, err := s.Listener(t.Context(), "orders"); !fault.Outage(err) {
+		if _, err := s.Listener(t.Context(), "orders"); !fault.IsOutage(err) {
 			t.Errorf("err = %v", err)
 		}
 		if took := time.Since(begin); took != 5*time.Second {
@@ -161,7 +164,7 @@ func TestAQuestionIsBounded(t *testing.T) {
 func TestAStaleAnswerServesWhileANewOneIsFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := ingresstest.NewNoETL()
-		s, err := noetllisteners.New(n, ttl, time.Minute)
+		s, err := noetllisteners.New(ingresstest.Asker{NoETL: n}, ttl, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,7 +179,7 @@ func TestAStaleAnswerServesWhileANewOneIsFetched(t *testing.T) {
 		<-time.After(ttl) // the clock of the synctest bubble
 		n.Fail(fault.New(fault.BadGateway, "x", "x"))
 		if err := ask(); err != nil {
-			t.Errorf("NoETL is away for a moment: %v", err)
+			t.Errorf("NoETL is unavailable for a moment: %v", err)
 		}
 		if got := len(n.Asked()); got != 2 {
 			t.Errorf("asked %d times", got)

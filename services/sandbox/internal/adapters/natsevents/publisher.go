@@ -137,7 +137,7 @@ func (p *Publisher) Publish(ctx context.Context, e sandbox.Event) error {
 		return err
 	}
 	if _, err = p.js.PublishMsg(ctx, msg, append(opts, jetstream.WithRetryAttempts(0))...); err != nil {
-		return p.stream.Failed(err)
+		return p.stream.AsFault(err)
 	}
 	p.stored.add(e.ID)
 	return nil

@@ -1,44 +1,24 @@
-package oidc_test
+package oidcissuer_test
 
 import (
 	"net/http"
 	"net/url"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/noetl/gateway/libs/fault"
-	"github.com/noetl/gateway/services/auth/internal/adapters/oidc"
+	"github.com/noetl/gateway/libs/oidc/oidctest"
+	"github.com/noetl/gateway/services/auth/internal/adapters/oidcissuer"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/authtest"
 )
 
-// clock is a clock that tests move. It is safe for concurrent use.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Now()} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-func newVerifier(t *testing.T, now func() time.Time, issuers ...*authtest.Issuer) *oidc.Verifier {
+func newVerifier(t *testing.T, now func() time.Time, issuers ...*oidctest.Issuer) *oidcissuer.Verifier {
 	t.Helper()
-	cfg := oidc.Config{
-		Audiences: []string{authtest.Audience, "other-app"},
+	cfg := oidcissuer.Config{
+		Audiences: []string{oidctest.Audience, "other-app"},
 		TTL:       time.Hour,
 		Cooldown:  30 * time.Second,
 		Now:       now,
@@ -46,7 +26,7 @@ func newVerifier(t *testing.T, now func() time.Time, issuers ...*authtest.Issuer
 	for _, i := range issuers {
 		cfg.Issuers = append(cfg.Issuers, i.URL)
 	}
-	v, err := oidc.New(cfg, &http.Client{})
+	v, err := oidcissuer.New(cfg, &http.Client{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +51,7 @@ func wantCode(t *testing.T, err error, kind fault.Kind, code string) {
 
 func TestVerifierConforms(t *testing.T) {
 	t.Parallel()
-	issuer := authtest.StartIssuer(t)
+	issuer := oidctest.StartIssuer(t)
 	now := time.Now()
 	claims := func(change func(jwt.MapClaims)) jwt.MapClaims {
 		c := issuer.Claims("a@example.com", now)
@@ -119,7 +99,7 @@ func TestVerifierConforms(t *testing.T) {
 
 func TestVerifierToleratesClockDifference(t *testing.T) {
 	t.Parallel()
-	issuer := authtest.StartIssuer(t)
+	issuer := oidctest.StartIssuer(t)
 	c := issuer.Claims("a@example.com", time.Now().Add(50*time.Second))
 	if _, err := newVerifier(t, nil, issuer).Verify(t.Context(), issuer.Sign(t, "rsa", c), ""); err != nil {
 		t.Fatalf("a token of a clock 50 s ahead was refused: %v", err)
@@ -128,9 +108,9 @@ func TestVerifierToleratesClockDifference(t *testing.T) {
 
 func TestVerifierTakesOneOfManyAudiences(t *testing.T) {
 	t.Parallel()
-	issuer := authtest.StartIssuer(t)
+	issuer := oidctest.StartIssuer(t)
 	c := issuer.Claims("a@example.com", time.Now())
-	c["aud"], c["azp"] = []string{"elsewhere", "other-app"}, authtest.Audience
+	c["aud"], c["azp"] = []string{"elsewhere", "other-app"}, oidctest.Audience
 	if _, err := newVerifier(t, nil, issuer).Verify(t.Context(), issuer.Sign(t, "rsa", c), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +118,7 @@ func TestVerifierTakesOneOfManyAudiences(t *testing.T) {
 
 func TestUnprovenAddressIsSaid(t *testing.T) {
 	t.Parallel()
-	issuer := authtest.StartIssuer(t)
+	issuer := oidctest.StartIssuer(t)
 	v := newVerifier(t, nil, issuer)
 	for name, tc := range map[string]struct {
 		value any
@@ -159,16 +139,16 @@ func TestUnprovenAddressIsSaid(t *testing.T) {
 }
 
 func FuzzVerify(f *testing.F) {
-	issuer := authtest.StartIssuer(f)
+	issuer := oidctest.StartIssuer(f)
 	good := issuer.Token(f, "a@example.com")
 	f.Add(good)
 	f.Add(good[:len(good)-4])
 	f.Add("eyJhbGciOiJub25lIn0.e30.")
 	f.Add("..")
-	v, err := oidc.New(
-		oidc.Config{
+	v, err := oidcissuer.New(
+		oidcissuer.Config{
 			Issuers:   []string{issuer.URL},
-			Audiences: []string{authtest.Audience},
+			Audiences: []string{oidctest.Audience},
 			TTL:       time.Hour,
 			Cooldown:  time.Hour,
 		},

@@ -7,7 +7,7 @@ import (
 
 	"github.com/c2sp/wycheproof"
 
-	"github.com/noetl/gateway/services/auth/internal/adapters/oidc"
+	"github.com/noetl/gateway/libs/oidc"
 )
 
 type vectors struct {

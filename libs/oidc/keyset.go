@@ -3,26 +3,31 @@ package oidc
 import (
 	"context"
 	"crypto"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
-
-	"github.com/noetl/gateway/libs/fault"
 )
 
-// maxStale bounds how long keys are served that could not be fetched again: an issuer that
-// is away for longer may have lost a key to somebody.
-const maxStale = 24 * time.Hour
+// MaxStale bounds how long keys and metadata are used that could not be fetched again: an issuer that
+// is unavailable for longer may have lost a key to somebody.
+const MaxStale = 24 * time.Hour
 
-// retryAfter is what callers are told while there are no keys.
-const retryAfter = 5 * time.Second
+// staleWait bounds how long a caller waits for a fetch when a key at hand would do: an issuer that hangs
+// must not hold up its tokens.
+const staleWait = time.Second
+
+// RetryAfter is when to try again while there are no keys.
+const RetryAfter = 5 * time.Second
 
 // keySet holds the keys of one issuer. It is safe for concurrent use.
 type keySet struct {
 	issuer        string
+	address       string // of the keys; empty: the issuer's metadata says
 	client        *http.Client
+	logger        *slog.Logger
 	ttl, cooldown time.Duration
 	now           func() time.Time
 	flights       singleflight.Group
@@ -34,34 +39,35 @@ type keySet struct {
 	failed  error     // of the last fetch
 }
 
-// publicKey is a key that may verify one algorithm.
-type publicKey struct {
-	kid string
-	alg string
-	key crypto.PublicKey
-}
-
 // key returns the key of an id for an algorithm. A key that is unknown, or older than the
 // time to live, is looked for at the issuer first, at most once per cool-down: otherwise
-// made-up key ids would turn us into a load on the issuer. While the issuer is away the keys
-// at hand go on counting.
+// made-up key ids would turn us into a load on the issuer. While the issuer is unavailable the
+// keys at hand remain valid.
 func (s *keySet) key(ctx context.Context, kid, alg string) (crypto.PublicKey, error) {
 	k, fresh := s.find(kid, alg)
 	if k != nil && fresh {
 		return k, nil
 	}
-	failed := s.refresh(ctx)
+	wait := ctx
+	if k != nil {
+		var cancel context.CancelFunc
+		wait, cancel = context.WithTimeout(ctx, staleWait)
+		defer cancel()
+	}
+	failed := s.refresh(wait)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
+	}
+	if k != nil && wait.Err() != nil {
+		return k, nil
 	}
 	if k, _ = s.find(kid, alg); k != nil {
 		return k, nil
 	}
 	if failed != nil {
-		return nil, fault.Wrap(failed, fault.Unavailable, "issuer_unavailable", "the identity provider's keys cannot be fetched; try again").
-			After(retryAfter)
+		return nil, &Error{Reason: KeysUnavailable, Err: failed}
 	}
-	return nil, refuse("unknown_key", "the token is signed with a key that its issuer does not publish", nil)
+	return nil, &Error{Reason: UnknownKey}
 }
 
 // find returns a usable key at hand, and whether the set is within its time to live.
@@ -69,7 +75,7 @@ func (s *keySet) find(kid, alg string) (key crypto.PublicKey, fresh bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	age := s.now().Sub(s.fetched)
-	if age > maxStale {
+	if age > MaxStale {
 		return nil, false
 	}
 	matches := 0
@@ -94,7 +100,7 @@ func (s *keySet) refresh(ctx context.Context) error {
 		now := s.now()
 		cooldown := s.cooldown
 		if s.fetched.IsZero() { // nobody can log in: ask as often as those who wait are told to
-			cooldown = min(cooldown, retryAfter)
+			cooldown = min(cooldown, RetryAfter)
 		}
 		if !s.tried.IsZero() && now.Sub(s.tried) < cooldown {
 			defer s.mu.Unlock()
@@ -103,14 +109,17 @@ func (s *keySet) refresh(ctx context.Context) error {
 		s.tried = now
 		s.mu.Unlock()
 
-		fctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+		fctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), FetchTimeout)
 		defer cancel()
-		keys, err := fetch(fctx, s.client, s.issuer)
+		keys, err := fetch(fctx, s.client, s.issuer, s.address)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.failed = err
 		if err == nil {
 			s.keys, s.fetched = keys, s.now() // the whole set: a removed key is gone
+		} else if len(s.keys) > 0 {
+			s.logger.WarnContext(fctx, "an issuer's keys cannot be fetched; using those that are known",
+				"issuer", s.issuer, "err", err)
 		}
 		return nil, err
 	})
@@ -131,8 +140,8 @@ func (s *keySet) ready(ctx context.Context) error {
 		return nil
 	}
 	err := s.refresh(ctx)
-	if err != nil && age < maxStale {
-		return nil // cached keys serve
+	if err != nil && age < MaxStale {
+		return nil // cached keys are enough
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package oidc_test
+package oidcissuer_test
 
 import (
 	"crypto/sha256"
@@ -11,7 +11,8 @@ import (
 	"time"
 
 	"github.com/noetl/gateway/libs/fault"
-	"github.com/noetl/gateway/services/auth/internal/adapters/oidc"
+	"github.com/noetl/gateway/libs/oidc/oidctest"
+	"github.com/noetl/gateway/services/auth/internal/adapters/oidcissuer"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/authtest"
 )
@@ -21,10 +22,10 @@ const (
 	callback = "https://gw.example.com/api/auth/browser/callback"
 )
 
-func newProvider(t *testing.T, issuer *authtest.Issuer, secret string) *oidc.Provider {
+func newProvider(t *testing.T, issuer *oidctest.Issuer, secret string) *oidcissuer.Provider {
 	t.Helper()
-	p, err := oidc.NewProvider(
-		oidc.ProviderConfig{Issuer: issuer.URL, ClientID: "my client", Secret: secret, TTL: time.Hour},
+	p, err := oidcissuer.NewProvider(
+		oidcissuer.ProviderConfig{Issuer: issuer.URL, ClientID: "my client", Secret: secret, TTL: time.Hour},
 		&http.Client{},
 	)
 	if err != nil {
@@ -34,7 +35,7 @@ func newProvider(t *testing.T, issuer *authtest.Issuer, secret string) *oidc.Pro
 }
 
 // signIn returns a code that the issuer gave.
-func signIn(t *testing.T, issuer *authtest.Issuer, p *oidc.Provider) string {
+func signIn(t *testing.T, issuer *oidctest.Issuer, p *oidcissuer.Provider) string {
 	t.Helper()
 	sum := sha256.Sum256([]byte(verifier))
 	target, err := p.AuthorizeURL(t.Context(), auth.Authorization{
@@ -53,7 +54,7 @@ func TestProviderConforms(t *testing.T) {
 	t.Parallel()
 	authtest.RunIdentityProvider(t, func(t *testing.T) (auth.IdentityProvider, func(string) string) {
 		t.Helper()
-		issuer := authtest.StartIssuer(t)
+		issuer := oidctest.StartIssuer(t)
 		return newProvider(
 			t, issuer, "",
 		), func(target string) string { return issuer.SignIn(t, target, "a@example.com").Query().Get("code") }
@@ -73,7 +74,7 @@ func TestACodeBecomesAnIDToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			issuer := authtest.StartIssuer(t)
+			issuer := oidctest.StartIssuer(t)
 			issuer.Client(tc.secret, tc.methods...)
 			p := newProvider(t, issuer, tc.secret)
 			if p.Issuer() != issuer.URL || p.ClientID() != "my client" {
@@ -96,7 +97,7 @@ func TestACodeBecomesAnIDToken(t *testing.T) {
 
 func TestOurSecretIsRefused(t *testing.T) {
 	t.Parallel()
-	issuer := authtest.StartIssuer(t)
+	issuer := oidctest.StartIssuer(t)
 	issuer.Client("secret")
 	p := newProvider(t, issuer, "old-secret")
 	_, err := p.Exchange(t.Context(), signIn(t, issuer, p), verifier, callback)
@@ -108,13 +109,13 @@ func TestOurSecretIsRefused(t *testing.T) {
 
 func TestTheIssuerIsAway(t *testing.T) {
 	t.Parallel()
-	issuer := authtest.StartIssuer(t)
+	issuer := oidctest.StartIssuer(t)
 	p := newProvider(t, issuer, "")
 	issuer.Down.Store(true)
 	_, err := p.AuthorizeURL(t.Context(), auth.Authorization{})
 	wantCode(t, err, fault.Unavailable, "issuer_unavailable")
 	issuer.Down.Store(false)
-	code := signIn(t, issuer, p) // and is not remembered as away
+	code := signIn(t, issuer, p) // and is not remembered as unavailable
 	issuer.Down.Store(true)
 	if _, err := p.AuthorizeURL(t.Context(), auth.Authorization{}); err != nil {
 		t.Errorf("its metadata are at hand: %v", err)
@@ -152,7 +153,7 @@ func TestTokenEndpointsAnswersAreNotTrustedBlindly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			issuer := authtest.StartIssuer(t)
+			issuer := oidctest.StartIssuer(t)
 			p := newProvider(t, issuer, "")
 			code := signIn(t, issuer, p)
 			issuer.Handler.Store(&tc.answer)
@@ -176,7 +177,7 @@ func TestEndpointsMustBeTrustworthy(t *testing.T) {
 		"none":                              `{"issuer":"%"}`,
 		"another issuer's":                  `{"issuer":"https://login.example.org/","authorization_endpoint":"%authorize","token_endpoint":"%token"}`,
 	} {
-		issuer := authtest.StartIssuer(t)
+		issuer := oidctest.StartIssuer(t)
 		handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(strings.ReplaceAll(doc, "%", issuer.URL)))
 		})
@@ -185,13 +186,17 @@ func TestEndpointsMustBeTrustworthy(t *testing.T) {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
-	if _, err := oidc.NewProvider(
-		oidc.ProviderConfig{Issuer: "http://login.example.org/"},
+	if _, err := oidcissuer.NewProvider(
+		oidcissuer.ProviderConfig{Issuer: "http://login.example.org/"},
 		&http.Client{},
 	); err == nil {
 		t.Error("an issuer over http")
 	}
 }
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // FuzzTokenEndpoint feeds answers of a token endpoint.
 func FuzzTokenEndpoint(f *testing.F) {
@@ -214,8 +219,8 @@ func FuzzTokenEndpoint(f *testing.F) {
 			}
 			return rec.Result(), nil
 		}
-		p, err := oidc.NewProvider(
-			oidc.ProviderConfig{Issuer: "https://i.example/", ClientID: "c", TTL: time.Hour},
+		p, err := oidcissuer.NewProvider(
+			oidcissuer.ProviderConfig{Issuer: "https://i.example/", ClientID: "c", TTL: time.Hour},
 			&http.Client{Transport: roundTripper(rt)},
 		)
 		if err != nil {
@@ -231,7 +236,7 @@ func FuzzTokenEndpoint(f *testing.F) {
 // What is asked for keeps what the endpoint has in its own query.
 func TestTheAuthorizationEndpointsOwnQueryStays(t *testing.T) {
 	t.Parallel()
-	issuer := authtest.StartIssuer(t)
+	issuer := oidctest.StartIssuer(t)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(
 			[]byte(

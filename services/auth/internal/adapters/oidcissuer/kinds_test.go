@@ -1,4 +1,4 @@
-package oidc_test
+package oidcissuer_test
 
 import (
 	"net/http"
@@ -9,13 +9,13 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/noetl/gateway/libs/fault"
-	"github.com/noetl/gateway/services/auth/internal/adapters/oidc"
+	"github.com/noetl/gateway/libs/oidc/oidctest"
+	"github.com/noetl/gateway/services/auth/internal/adapters/oidcissuer"
 	"github.com/noetl/gateway/services/auth/internal/auth"
-	"github.com/noetl/gateway/services/auth/internal/authtest"
 )
 
 // typed signs claims with a header's typ.
-func typed(t *testing.T, i *authtest.Issuer, typ string, change func(jwt.MapClaims)) string {
+func typed(t *testing.T, i *oidctest.Issuer, typ string, change func(jwt.MapClaims)) string {
 	t.Helper()
 	c := i.Claims("a@example.com", time.Now())
 	change(c)
@@ -34,7 +34,7 @@ func typed(t *testing.T, i *authtest.Issuer, typ string, change func(jwt.MapClai
 // What each kind of token must hold; see kinds.go.
 func TestKindsOfTokens(t *testing.T) {
 	t.Parallel()
-	issuer := authtest.StartIssuer(t)
+	issuer := oidctest.StartIssuer(t)
 	v := newVerifier(t, nil, issuer)
 	events := map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}
 	for name, tc := range map[string]struct {
@@ -45,23 +45,23 @@ func TestKindsOfTokens(t *testing.T) {
 		"ID token":                             {"JWT", func(jwt.MapClaims) {}, ""},
 		"ID token without typ":                 {"", func(jwt.MapClaims) {}, ""},
 		"ID token, our azp":                    {"JWT", func(c jwt.MapClaims) { c["azp"] = "other-app" }, ""},
-		"ID token, several audiences":          {"JWT", func(c jwt.MapClaims) { c["aud"] = []string{authtest.Audience, "x"} }, "wrong_party"},
-		"ID token, several audiences, our azp": {"JWT", func(c jwt.MapClaims) { c["aud"], c["azp"] = []string{authtest.Audience, "x"}, authtest.Audience }, ""},
+		"ID token, several audiences":          {"JWT", func(c jwt.MapClaims) { c["aud"] = []string{oidctest.Audience, "x"} }, "wrong_party"},
+		"ID token, several audiences, our azp": {"JWT", func(c jwt.MapClaims) { c["aud"], c["azp"] = []string{oidctest.Audience, "x"}, oidctest.Audience }, ""},
 		"ID token of another application":      {"JWT", func(c jwt.MapClaims) { c["azp"] = "x" }, "wrong_party"},
-		"ID token, azp of a wrong type":        {"JWT", func(c jwt.MapClaims) { c["azp"] = []string{authtest.Audience} }, "wrong_party"},
-		"ID token, audiences of a wrong type":  {"JWT", func(c jwt.MapClaims) { c["aud"] = []any{authtest.Audience, 1} }, "*"},
+		"ID token, azp of a wrong type":        {"JWT", func(c jwt.MapClaims) { c["azp"] = []string{oidctest.Audience} }, "wrong_party"},
+		"ID token, audiences of a wrong type":  {"JWT", func(c jwt.MapClaims) { c["aud"] = []any{oidctest.Audience, 1} }, "*"},
 		"access token":                         {"at+jwt", func(jwt.MapClaims) {}, ""},
 		"access token, long form":              {"application/at+jwt", func(jwt.MapClaims) {}, ""},
 		"access token of any application":      {"AT+JWT", func(c jwt.MapClaims) { c["azp"] = "x" }, ""},
 		"access token of Auth0": {"JWT", func(c jwt.MapClaims) {
-			c["aud"], c["azp"], c["scope"] = []string{authtest.Audience, "x/userinfo"}, "x", "openid"
+			c["aud"], c["azp"], c["scope"] = []string{oidctest.Audience, "x/userinfo"}, "x", "openid"
 		}, ""},
 		"access token for another API": {"at+jwt", func(c jwt.MapClaims) { c["aud"] = "x" }, "wrong_audience"},
 		"logout token":                 {"logout+jwt", func(jwt.MapClaims) {}, "wrong_kind"},
 		"logout token without typ":     {"", func(c jwt.MapClaims) { c["events"] = events }, "wrong_kind"},
 		"logout token with a scope":    {"at+jwt", func(c jwt.MapClaims) { c["events"], c["scope"] = events, "openid" }, "wrong_kind"},
 		"another kind":                 {"dpop+jwt", func(c jwt.MapClaims) { c["scope"] = "openid" }, "wrong_kind"},
-		"audience of another case":     {"JWT", func(c jwt.MapClaims) { c["aud"] = strings.ToUpper(authtest.Audience) }, "wrong_audience"},
+		"audience of another case":     {"JWT", func(c jwt.MapClaims) { c["aud"] = strings.ToUpper(oidctest.Audience) }, "wrong_audience"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -83,7 +83,7 @@ func TestKindsOfTokens(t *testing.T) {
 
 func TestIDTokenOfABrowserLogin(t *testing.T) {
 	t.Parallel()
-	issuer, other := authtest.StartIssuer(t), authtest.StartIssuer(t)
+	issuer, other := oidctest.StartIssuer(t), oidctest.StartIssuer(t)
 	v := newVerifier(t, nil, issuer, other)
 	want := auth.IDClaims{Issuer: issuer.URL, ClientID: "client", Nonce: "n-1"}
 	good := func(c jwt.MapClaims) { c["aud"], c["nonce"], c["sid"] = "client", "n-1", "s-1" }
@@ -95,8 +95,8 @@ func TestIDTokenOfABrowserLogin(t *testing.T) {
 		"no nonce":            typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); delete(c, "nonce") }),
 		"another nonce":       typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); c["nonce"] = "n-2" }),
 		"nonce of a type":     typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); c["nonce"] = []string{"n-1"} }),
-		"another client":      typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); c["aud"] = authtest.Audience }),
-		"other party":         typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); c["azp"] = authtest.Audience }),
+		"another client":      typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); c["aud"] = oidctest.Audience }),
+		"other party":         typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); c["azp"] = oidctest.Audience }),
 		"another issuer":      typed(t, other, "JWT", good),
 		"access token":        typed(t, issuer, "at+jwt", good),
 		"logout token":        typed(t, issuer, "logout+jwt", good),
@@ -119,7 +119,7 @@ func TestIDTokenOfABrowserLogin(t *testing.T) {
 
 func TestLogoutTokens(t *testing.T) {
 	t.Parallel()
-	issuer := authtest.StartIssuer(t)
+	issuer := oidctest.StartIssuer(t)
 	v := newVerifier(t, nil, issuer)
 	sub := func(c jwt.MapClaims) { c["sub"] = "s" }
 	for _, typ := range []string{"", "JWT", "logout+jwt", "application/logout+JWT"} {
@@ -165,7 +165,7 @@ func TestLogoutTokens(t *testing.T) {
 		"ID token": issuer.Token(t, "a@example.com"), "empty": "",
 		"typ of access tokens": issuer.LogoutToken(t, "at+jwt", sub),
 		"unsigned":             "eyJhbGciOiJub25lIn0." + strings.Split(issuer.LogoutToken(t, "", sub), ".")[1] + ".",
-		"forged":               authtest.StartIssuer(t).LogoutToken(t, "", sub, func(c jwt.MapClaims) { c["iss"] = issuer.URL }),
+		"forged":               oidctest.StartIssuer(t).LogoutToken(t, "", sub, func(c jwt.MapClaims) { c["iss"] = issuer.URL }),
 	} {
 		if _, err := v.VerifyLogout(t.Context(), token); err == nil {
 			t.Errorf("%s is a logout token", name)
@@ -176,7 +176,7 @@ func TestLogoutTokens(t *testing.T) {
 // A key that the token brings along, or says where to find, does not count.
 func TestKeysInTheHeaderDoNotCount(t *testing.T) {
 	t.Parallel()
-	issuer, evil := authtest.StartIssuer(t), authtest.StartIssuer(t)
+	issuer, evil := oidctest.StartIssuer(t), oidctest.StartIssuer(t)
 	v := newVerifier(t, nil, issuer)
 	for _, name := range []string{"jku", "x5u"} {
 		c := issuer.Claims("a@example.com", time.Now())
@@ -197,7 +197,7 @@ func TestKeysInTheHeaderDoNotCount(t *testing.T) {
 // The leeway is for clocks that differ, and not for tokens that have run out.
 func TestLeeway(t *testing.T) {
 	t.Parallel()
-	issuer, clock := authtest.StartIssuer(t), newClock()
+	issuer, clock := oidctest.StartIssuer(t), oidctest.NewClock()
 	v := newVerifier(t, clock.Now, issuer)
 	for name, tc := range map[string]struct {
 		change func(jwt.MapClaims)
@@ -218,13 +218,13 @@ func TestLeeway(t *testing.T) {
 }
 
 func FuzzVerifyLogout(f *testing.F) {
-	issuer := authtest.StartIssuer(f)
+	issuer := oidctest.StartIssuer(f)
 	f.Add(issuer.LogoutToken(f, "logout+jwt", func(c jwt.MapClaims) { c["sub"] = "s" }))
 	f.Add("eyJhbGciOiJub25lIn0.e30.")
-	v, err := oidc.New(
-		oidc.Config{
+	v, err := oidcissuer.New(
+		oidcissuer.Config{
 			Issuers:   []string{issuer.URL},
-			Audiences: []string{authtest.Audience},
+			Audiences: []string{oidctest.Audience},
 			TTL:       time.Hour,
 			Cooldown:  time.Hour,
 		},

@@ -19,10 +19,12 @@ var algorithms = map[string]jwt.SigningMethod{"RS256": jwt.SigningMethodRS256, "
 // signs must not choose the key that is checked.
 type header struct{ alg, kid, typ string }
 
-// verifySignature reads the compact form of a signed token (RFC 7515, section 7.1), asks for the
-// key, and returns the header if the signature is that key's. The payload that key is asked with
-// is proven only then.
-func verifySignature(token string, key func(h header, payload []byte) (crypto.PublicKey, error)) (header, error) {
+// verifySignature reads the compact form of a signed token (RFC 7515, section 7.1), asks whether the
+// header is accepted and for the key, and returns the header if the signature is that key's. The payload
+// that key is asked with is proven only then.
+func verifySignature(
+	token string, accept func(header) error, key func(h header, payload []byte) (crypto.PublicKey, error),
+) (header, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
 		return header{}, jwt.ErrTokenMalformed
@@ -39,16 +41,19 @@ func verifySignature(token string, key func(h header, payload []byte) (crypto.Pu
 	if err != nil {
 		return header{}, err
 	}
-	method, ok := algorithms[h.alg]
-	if !ok {
-		return header{}, jwt.ErrTokenSignatureInvalid
+	if err := accept(h); err != nil {
+		return header{}, err
+	}
+	method, known := algorithms[h.alg]
+	if !known {
+		return header{}, &Error{Reason: BadAlgorithm}
 	}
 	k, err := key(h, decoded[1])
 	if err != nil {
 		return header{}, err
 	}
 	if err := method.Verify(parts[0]+"."+parts[1], decoded[2], k); err != nil {
-		return header{}, jwt.ErrTokenSignatureInvalid
+		return header{}, &Error{Reason: BadSignature, Err: err}
 	}
 	return h, nil
 }
@@ -61,7 +66,7 @@ func readHeader(raw []byte) (header, error) {
 	}
 	// RFC 7515 section 4.1.11: what is critical must be understood, and we understand none.
 	if _, critical := m["crit"]; critical {
-		return header{}, refuse("critical_header", "the token has a critical header that is not understood here", nil)
+		return header{}, &Error{Reason: CriticalHeader}
 	}
 	var h header
 	for name, into := range map[string]*string{"alg": &h.alg, "kid": &h.kid, "typ": &h.typ} {

@@ -1,4 +1,4 @@
-package oidc
+package oidcissuer
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/oidc"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
 
@@ -32,18 +33,18 @@ type Provider struct {
 	client *http.Client
 
 	mu      sync.Mutex
-	doc     document
+	doc     oidc.Metadata
 	fetched time.Time
 }
 
-// NewProvider makes the adapter; client as in [New], but it follows no redirect: the code would
+// NewProvider makes the adapter; client as in [oidc.New], but it follows no redirect: the code would
 // go along.
 func NewProvider(cfg ProviderConfig, client *http.Client) (*Provider, error) {
-	if err := checkIssuer(cfg.Issuer); err != nil {
+	if err := oidc.CheckIssuer(cfg.Issuer); err != nil {
 		return nil, err
 	}
 	own := *client
-	own.Timeout = fetchTimeout
+	own.Timeout = oidc.FetchTimeout
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return errors.New("the issuer redirects") }
 	return &Provider{cfg: cfg, client: &own}, nil
 }
@@ -62,7 +63,7 @@ func (p *Provider) AuthorizeURL(ctx context.Context, a auth.Authorization) (stri
 	}
 	u, err := url.Parse(doc.Authorization)
 	if err != nil {
-		return "", away(err)
+		return "", unavailable(err)
 	}
 	q := u.Query()
 	for name, value := range map[string]string{
@@ -101,7 +102,7 @@ func (p *Provider) Exchange(ctx context.Context, code, verifier, callbackURL str
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, doc.Token, strings.NewReader(form.Encode()))
 	if err != nil {
-		return "", away(err)
+		return "", unavailable(err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
@@ -110,14 +111,14 @@ func (p *Provider) Exchange(ctx context.Context, code, verifier, callbackURL str
 	}
 	resp, err := p.client.Do(req)
 	if err != nil {
-		return "", away(
+		return "", unavailable(
 			errors.New("the token endpoint did not answer"),
 		) // the cause may quote the URL and nothing secret, but says no more
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, oidc.MaxDocument))
 	if err != nil {
-		return "", away(errors.New("the token endpoint's answer broke off"))
+		return "", unavailable(errors.New("the token endpoint's answer broke off"))
 	}
 	return idToken(resp.StatusCode, body)
 }
@@ -139,7 +140,7 @@ func idToken(status int, body []byte) (string, error) {
 	case status == http.StatusOK && answer.IDToken != "" && answer.Error == "":
 		return answer.IDToken, nil
 	case status >= http.StatusInternalServerError || status == http.StatusTooManyRequests:
-		return "", away(fmt.Errorf("token endpoint: status %d", status))
+		return "", unavailable(fmt.Errorf("token endpoint: status %d", status))
 	case answer.Error == "invalid_grant":
 		return "", refuse("code_refused", "the identity provider refused the code: start again", nil)
 	default:
@@ -160,25 +161,25 @@ func idToken(status int, body []byte) (string, error) {
 	}
 }
 
-// metadata returns the issuer's metadata; what is at hand serves while the issuer is away.
-func (p *Provider) metadata(ctx context.Context) (document, error) {
+// metadata returns the issuer's metadata; what is at hand serves while the issuer is unavailable.
+func (p *Provider) metadata(ctx context.Context) (oidc.Metadata, error) {
 	p.mu.Lock()
 	doc, age := p.doc, time.Since(p.fetched)
 	p.mu.Unlock()
 	if doc.Token != "" && age < p.cfg.TTL {
 		return doc, nil
 	}
-	fresh, err := discover(ctx, p.client, p.cfg.Issuer)
+	fresh, err := oidc.Discover(ctx, p.client, p.cfg.Issuer)
 	for _, endpoint := range []string{fresh.Authorization, fresh.Token} {
 		if err == nil {
-			err = trustworthy(endpoint, p.cfg.Issuer)
+			err = oidc.CheckEndpoint(endpoint, p.cfg.Issuer)
 		}
 	}
 	if err != nil {
-		if doc.Token != "" && age < maxStale {
+		if doc.Token != "" && age < oidc.MaxStale {
 			return doc, nil
 		}
-		return document{}, away(err)
+		return oidc.Metadata{}, unavailable(err)
 	}
 	p.mu.Lock()
 	p.doc, p.fetched = fresh, time.Now()
@@ -186,7 +187,7 @@ func (p *Provider) metadata(ctx context.Context) (document, error) {
 	return fresh, nil
 }
 
-func away(cause error) error {
+func unavailable(cause error) error {
 	return fault.Wrap(cause, fault.Unavailable, "issuer_unavailable", "the identity provider cannot be asked; try again").
-		After(5 * time.Second)
+		After(oidc.RetryAfter)
 }

@@ -1,4 +1,4 @@
-package authtest
+package oidctest
 
 import (
 	"crypto/sha256"

@@ -1,6 +1,5 @@
-// Package authtest holds what the tests of the auth service share: memory fakes of its
-// ports, the conformance suite of each port, an OIDC issuer and a NoETL on real sockets.
-package authtest
+// Package oidctest is an OpenID Connect issuer for tests, on a real socket.
+package oidctest
 
 import (
 	"crypto/ecdsa"
@@ -26,8 +25,8 @@ const Audience = "noetl-console"
 
 // Issuer is an OIDC issuer on a real socket. It is safe for concurrent use.
 type Issuer struct {
-	URL     string // the issuer, exactly as in its tokens
-	Fetches atomic.Int32
+	URL     string       // the issuer, exactly as in its tokens
+	Fetches atomic.Int32 // of its keys
 	// Down makes it answer 503; Handler, if set, replaces its answers.
 	Down    atomic.Bool
 	Handler atomic.Pointer[http.HandlerFunc]
@@ -74,6 +73,9 @@ func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 		(*h)(w, r)
 		return
 	}
+	if r.URL.Path == "/jwks" {
+		i.Fetches.Add(1)
+	}
 	if i.Down.Load() {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
@@ -93,7 +95,6 @@ func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 	case "/token":
 		i.token(w, r)
 	case "/jwks":
-		i.Fetches.Add(1)
 		_ = json.NewEncoder(w).Encode(map[string]any{"keys": i.jwks})
 	default:
 		w.WriteHeader(http.StatusNotFound)
@@ -179,3 +180,55 @@ func (i *Issuer) Token(tb testing.TB, email string) string {
 }
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+// KeySet returns the document that the issuer publishes.
+func KeySet(i *Issuer) []byte {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	body, _ := json.Marshal(map[string]any{"keys": i.jwks})
+	return body
+}
+
+// Answer is a good answer of a round tripper.
+func Answer(r *http.Request, body []byte) *http.Response {
+	rec := httptest.NewRecorder()
+	_, _ = rec.Write(body)
+	resp := rec.Result()
+	resp.Request = r
+	return resp
+}
+
+// Clock is a clock that tests move. It is safe for concurrent use.
+type Clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+// NewClock makes a clock that shows the present.
+func NewClock() *Clock { return &Clock{now: time.Now()} }
+
+// Now reads the clock.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Advance moves the clock.
+func (c *Clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// SignWith signs claims by any method, with these header members.
+func SignWith(tb testing.TB, method jwt.SigningMethod, key any, header map[string]any, claims jwt.MapClaims) string {
+	tb.Helper()
+	token := jwt.NewWithClaims(method, claims)
+	maps.Copy(token.Header, header)
+	text, err := token.SignedString(key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return text
+}

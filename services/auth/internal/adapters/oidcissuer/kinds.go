@@ -1,4 +1,4 @@
-package oidc
+package oidcissuer
 
 import (
 	"context"
@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/auth/internal/auth"
@@ -22,7 +20,7 @@ import (
 //	              azp is the application that asked for it, and any may
 //	logout token  typ absent, JWT or logout+jwt; the event, iat and jti; no nonce
 //
-// Anything else that is signed is refused.
+// Anything else that is signed is rejected.
 
 // logoutEvent is the member of events that makes a logout token.
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
@@ -30,7 +28,7 @@ const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 // Verify checks an ID or access token and returns whose it is. domain, if not empty, must be the
 // host of the token's issuer.
 func (v *Verifier) Verify(ctx context.Context, token, domain string) (auth.Identity, error) {
-	if domain != "" && !v.knowsDomain(domain) {
+	if domain != "" && !v.tokens.KnowsHost(domain) {
 		return auth.Identity{}, refuse(
 			"unknown_domain", "auth0_domain is not one of the identity providers accepted here", nil,
 		)
@@ -47,7 +45,7 @@ func (v *Verifier) Verify(ctx context.Context, token, domain string) (auth.Ident
 			return auth.Identity{}, err
 		}
 	}
-	return identity(t.claims)
+	return identity(t.Claims)
 }
 
 // VerifyID checks the ID token of a browser login.
@@ -57,8 +55,8 @@ func (v *Verifier) VerifyID(ctx context.Context, token string, want auth.IDClaim
 	if err != nil {
 		return auth.Identity{}, err
 	}
-	issuer, _ := t.claims["iss"].(string)
-	nonce, _ := t.claims["nonce"].(string)
+	issuer, _ := t.Claims["iss"].(string)
+	nonce, _ := t.Claims["nonce"].(string)
 	switch {
 	case issuer != want.Issuer:
 		return auth.Identity{}, refuse(
@@ -72,7 +70,7 @@ func (v *Verifier) VerifyID(ctx context.Context, token string, want auth.IDClaim
 	if err := t.checkID(client); err != nil {
 		return auth.Identity{}, err
 	}
-	return identity(t.claims)
+	return identity(t.Claims)
 }
 
 // VerifyLogout checks a logout token (Back-Channel Logout 1.0, section 2.6).
@@ -82,15 +80,15 @@ func (v *Verifier) VerifyLogout(ctx context.Context, token string) (auth.LogoutC
 		return auth.LogoutClaims{}, err
 	}
 	text := func(name string) (string, bool) {
-		value, there := t.claims[name]
+		value, there := t.Claims[name]
 		s, ok := value.(string)
 		return s, !there || ok && len(s) <= maxClaim
 	}
 	subject, okSubject := text("sub")
 	session, okSession := text("sid")
 	id, okID := text("jti")
-	_, nonce := t.claims["nonce"]
-	_, issued := t.claims["iat"]
+	_, nonce := t.Claims["nonce"]
+	_, issued := t.Claims["iat"]
 	switch {
 	case !slices.Contains([]string{"", "jwt", "logout+jwt"}, t.typ()), !t.hasLogoutEvent():
 		return auth.LogoutClaims{}, refuse("no_logout_token", "this is no logout token", nil)
@@ -103,10 +101,10 @@ func (v *Verifier) VerifyLogout(ctx context.Context, token string) (auth.LogoutC
 	case subject == "" && session == "":
 		return auth.LogoutClaims{}, refuse("bad_claims", "a logout token must have sub or sid", nil)
 	}
-	issuer, _ := t.claims["iss"].(string)
-	expires, err := t.claims.GetExpirationTime()
+	issuer, _ := t.Claims["iss"].(string)
+	expires, err := t.Claims.GetExpirationTime()
 	if err != nil || expires == nil {
-		return auth.LogoutClaims{}, explain(jwt.ErrTokenExpired)
+		return auth.LogoutClaims{}, refuse("token_expired", "the token has expired: sign in again", err)
 	}
 	// A token that counts for years would have to be remembered for years.
 	if expires.After(v.now().Add(maxLogoutLife)) {
@@ -122,22 +120,22 @@ var errKind = fault.New(fault.Unauthenticated, "wrong_kind", "the token is neith
 
 // typ is the media type of the header, in short form (RFC 7515, section 4.1.9).
 func (t verified) typ() string {
-	return strings.TrimPrefix(strings.ToLower(t.header.typ), "application/")
+	return strings.TrimPrefix(strings.ToLower(t.Type), "application/")
 }
 
 func (t verified) isAccess() bool {
-	_, scope := t.claims["scope"]
-	_, scp := t.claims["scp"]
+	_, scope := t.Claims["scope"]
+	_, scp := t.Claims["scp"]
 	return t.typ() == "at+jwt" || (scope || scp) && (t.typ() == "" || t.typ() == "jwt")
 }
 
 func (t verified) isLogout() bool {
-	_, events := t.claims["events"]
+	_, events := t.Claims["events"]
 	return events || t.typ() == "logout+jwt"
 }
 
 func (t verified) hasLogoutEvent() bool {
-	events, _ := t.claims["events"].(map[string]any)
+	events, _ := t.Claims["events"].(map[string]any)
 	_, ok := events[logoutEvent].(map[string]any)
 	return ok
 }
@@ -147,11 +145,11 @@ func (t verified) checkID(accepted []string) error {
 	if t.typ() != "" && t.typ() != "jwt" {
 		return errKind
 	}
-	audiences, err := t.claims.GetAudience()
+	audiences, err := t.Claims.GetAudience()
 	if err != nil {
-		return explain(jwt.ErrTokenInvalidAudience)
+		return refuse("wrong_audience", "the token was issued for another application", err)
 	}
-	party, there := t.claims["azp"]
+	party, there := t.Claims["azp"]
 	name, _ := party.(string)
 	switch {
 	case there && !slices.Contains(accepted, name):

@@ -1,0 +1,25 @@
+// Package wire turns what NoETL says into values of the domain.
+package wire
+
+import (
+	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/services/ingress/internal/ingress"
+)
+
+// Listener compiles a listener's configuration (wire contract, section 9).
+func Listener(l noetlwire.Listener) ingress.Listener {
+	return ingress.NewListener(ingress.ListenerConfig{
+		Name:           l.Listener,
+		CatalogPath:    l.CatalogPath,
+		Source:         l.Source,
+		SubscriptionID: string(l.SubscriptionID),
+		Playbook:       l.Dispatch.Playbook,
+		PayloadFrom:    l.Dispatch.PayloadFrom,
+		ExecutionPool:  l.Dispatch.ExecutionPool,
+		Directives:     l.Directives,
+		Verify: ingress.VerifyConfig{
+			Type: l.Verify.Type, Header: l.Verify.Header, Secret: l.Verify.Secret,
+			Audience: l.Verify.Audience, ServiceAccount: l.Verify.ServiceAccount,
+		},
+	})
+}
