@@ -257,6 +257,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		dctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), streamDrain)
 		defer cancel()
 		hub.Drain(dctx)
+		clients.Flush()
 	}
 	a.components = []run.Component{
 		session,
@@ -276,7 +277,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		run.Func("memory", func(ctx context.Context) error { return giveBack(ctx, hub.Streams, debug.FreeOSMemory) }),
 		consumer,
 		run.Func("finished requests", svc.Retire),
-		natsapi.NewCallbacks(nc, cfg.CallbackPrefix, svc, tel),
+		natsapi.NewCallbacks(nc, cfg.CallbackPrefix, set, tel),
 		natskit.NewService(nc, tel, "event-fanout", run.Version(), natsapi.Endpoints(set)...),
 		httpkit.NewServer("internal listener", internal, a.internal, tel.Logger, nil).Within(host.Bounds, proxies),
 		run.Func("streams", func(ctx context.Context) error { <-ctx.Done(); drain(); return nil }),

@@ -85,14 +85,14 @@ func (c *Consumer) Probe(context.Context) error {
 func (c *Consumer) Run(ctx context.Context) error {
 	told := ""
 	for ctx.Err() == nil {
-		told = c.once(ctx, told)
+		told = c.consumeOnce(ctx, told)
 	}
 	return nil
 }
 
-// once consumes until ctx ends or the consumer is lost; then it waits a little. It returns what the log was
+// consumeOnce consumes until ctx ends or the consumer is lost; then it waits a little. It returns what the log was
 // told: an outage takes many attempts, and their one cause must not drown what else the log says.
-func (c *Consumer) once(ctx context.Context, told string) string {
+func (c *Consumer) consumeOnce(ctx context.Context, told string) string {
 	reason, err := c.consume(ctx)
 	if ctx.Err() != nil {
 		return told
@@ -197,7 +197,10 @@ func (c *Consumer) handle(ctx context.Context, m jetstream.Msg) {
 
 // gone reports errors after which a consumer must be opened again.
 func gone(err error) bool {
-	for _, e := range []error{jetstream.ErrConsumerDeleted, jetstream.ErrConsumerNotFound, jetstream.ErrStreamNotFound, jetstream.ErrNoHeartbeat, nats.ErrNoResponders} {
+	for _, e := range []error{
+		jetstream.ErrConsumerDeleted, jetstream.ErrConsumerNotFound, jetstream.ErrStreamNotFound,
+		jetstream.ErrNoHeartbeat, nats.ErrNoResponders,
+	} {
 		if errors.Is(err, e) {
 			return true
 		}

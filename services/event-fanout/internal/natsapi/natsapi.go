@@ -9,6 +9,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/services/event-fanout/internal/endpoints"
@@ -18,6 +19,9 @@ import (
 
 // calls bounds each operation in one replica.
 const calls = 512
+
+// callbackTimeout bounds a callback, with the waiting for its turn.
+const callbackTimeout = 15 * time.Second
 
 // Endpoints is the subject table.
 func Endpoints(set endpoints.Set) []natskit.Endpoint {
@@ -33,13 +37,13 @@ func Endpoints(set endpoints.Set) []natskit.Endpoint {
 type Callbacks struct {
 	nc     *nats.Conn
 	prefix string
-	svc    *fanout.Service
+	set    endpoints.Set
 	tel    *telemetry.Telemetry
 }
 
 // NewCallbacks makes the component; prefix is with or without a trailing dot.
-func NewCallbacks(nc *nats.Conn, prefix string, svc *fanout.Service, tel *telemetry.Telemetry) *Callbacks {
-	return &Callbacks{nc: nc, prefix: strings.TrimRight(prefix, ".") + ".", svc: svc, tel: tel}
+func NewCallbacks(nc *nats.Conn, prefix string, set endpoints.Set, tel *telemetry.Telemetry) *Callbacks {
+	return &Callbacks{nc: nc, prefix: strings.TrimRight(prefix, ".") + ".", set: set, tel: tel}
 }
 
 // Name returns the component's name.
@@ -68,8 +72,13 @@ func (c *Callbacks) Run(ctx context.Context) error {
 	return nil
 }
 
+// busyRetry is how soon a callback is tried again that found all calls of the operation taken: NATS does not bring it
+// a second time.
+const busyRetry = 50 * time.Millisecond
+
+// handle runs the operation that workers call over HTTP, with its recover and its bounds.
 func (c *Callbacks) handle(ctx context.Context, m *nats.Msg) {
-	ctx, cancel := context.WithTimeout(natskit.Extract(ctx, c.tel.Propagator(), m.Header), 5*time.Second)
+	ctx, cancel := context.WithTimeout(natskit.Extract(ctx, c.tel.Propagator(), m.Header), callbackTimeout)
 	defer cancel()
 	result, err := wire.DecodeCallback(m.Data)
 	if err != nil {
@@ -79,11 +88,32 @@ func (c *Callbacks) handle(ctx context.Context, m *nats.Msg) {
 	if result.RequestID == "" {
 		result.RequestID = noetlwire.RequestID(strings.TrimPrefix(m.Subject, c.prefix))
 	}
-	if _, err := c.svc.CompleteIfPending(ctx, result); err != nil {
-		c.tel.Logger.ErrorContext(ctx, "callback failed", "err", err)
+	if noetlwire.Token(result.RequestID) && !c.complete(ctx, result.FirstForm()) {
 		return
 	}
 	if m.Reply != "" {
 		_ = m.Respond(nil) // the publisher has its own deadline
+	}
+}
+
+// complete reports whether the result is stored, or is not for a pending request of ours: auth hears this subject too.
+// What went wrong otherwise the operation has logged.
+func (c *Callbacks) complete(ctx context.Context, result fanout.Result) bool {
+	for {
+		_, err := c.set.Complete.Call(ctx, result)
+		kind, failed := fault.KindOf(err)
+		if !failed || kind == fault.NotFound {
+			return true
+		}
+		if kind != fault.RateLimited {
+			return false
+		}
+		timer := time.NewTimer(busyRetry)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		case <-timer.C:
+		}
 	}
 }

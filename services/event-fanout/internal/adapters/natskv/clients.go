@@ -7,12 +7,14 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+	"github.com/noetl/gateway/services/event-fanout/internal/recent"
 )
 
 // clientsBucket holds, per client id, its owner and the position it was served to.
@@ -29,7 +31,27 @@ var _ fanout.ClientStore = (*ClientStore)(nil)
 type ClientStore struct {
 	js     jetstream.JetStream
 	bucket *natskit.Lazy[jetstream.KeyValue]
+	owners *recent.Cache[string, string]
+
+	mu        sync.Mutex
+	positions map[string]position // to be saved
 }
+
+// position is how far a client was served.
+type position struct {
+	epoch string
+	seq   uint64
+}
+
+// ownerFor is how long an owner that was read is relied on. Whose a client is changes only when nobody has attached
+// it for clientTTL.
+const (
+	ownerFor  = time.Minute
+	maxOwners = 20_000
+)
+
+// saveEvery is how long a position waits for a later one of the same client, so that a burst of frames saves one.
+const saveEvery = 3 * time.Millisecond
 
 type ownerRecord struct {
 	Owner string `json:"owner"`
@@ -37,12 +59,13 @@ type ownerRecord struct {
 
 // NewClientStore makes the store.
 func NewClientStore(js jetstream.JetStream, room natskit.Room) *ClientStore {
-	return &ClientStore{js: js, bucket: room.Bucket(js, natskit.Clients, jetstream.KeyValueConfig{
-		Bucket:      clientsBucket,
-		Description: "Owners and positions of the gateway's stream clients.",
-		TTL:         clientTTL,
-		Storage:     jetstream.FileStorage,
-	})}
+	cfg := jetstream.KeyValueConfig{
+		Bucket: clientsBucket, Description: "Owners and positions of the gateway's stream clients.",
+		TTL: clientTTL, Storage: jetstream.FileStorage,
+	}
+	return &ClientStore{
+		js: js, bucket: room.Bucket(js, natskit.Clients, cfg), owners: recent.New[string, string](ownerFor, maxOwners),
+	}
 }
 
 // Storage returns a check that NATS stores, for readiness.
@@ -89,6 +112,9 @@ func (s *ClientStore) Claim(ctx context.Context, c fanout.Client) (string, error
 
 // Owner implements the port.
 func (s *ClientStore) Owner(ctx context.Context, id string) (string, error) {
+	if owner, known := s.owners.Get(id, time.Now()); known {
+		return owner, nil
+	}
 	entry, err := natskit.Entry(ctx, s.bucket, "owner."+id)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return "", nil
@@ -97,18 +123,45 @@ func (s *ClientStore) Owner(ctx context.Context, id string) (string, error) {
 		return "", err
 	}
 	var r ownerRecord
-	return r.Owner, json.Unmarshal(entry.Value(), &r)
+	if err := json.Unmarshal(entry.Value(), &r); err != nil {
+		return "", err
+	}
+	s.owners.Put(id, r.Owner, time.Now())
+	return r.Owner, nil
 }
 
-// SavePosition implements the port: it publishes and does not wait, also not for the
+// SavePosition implements the port: it publishes a little later and does not wait, also not for the
 // acknowledgements of earlier ones, which PublishAsync of JetStream does. What is lost is a position
 // that is a little old, so a reattach without a last id would repeat a frame.
 func (s *ClientStore) SavePosition(id, epoch string, seq uint64) {
-	_ = s.js.Conn().Publish("$KV."+clientsBucket+".pos."+id, []byte(epoch+" "+strconv.FormatUint(seq, 10)))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.positions == nil {
+		s.positions = make(map[string]position)
+		time.AfterFunc(saveEvery, s.Flush)
+	}
+	s.positions[id] = position{epoch, seq}
+}
+
+// Flush publishes the positions that wait.
+func (s *ClientStore) Flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, p := range s.positions {
+		value := []byte(p.epoch + " " + strconv.FormatUint(p.seq, 10))
+		_ = s.js.Conn().Publish("$KV."+clientsBucket+".pos."+id, value)
+	}
+	s.positions = nil
 }
 
 // Position implements the port.
 func (s *ClientStore) Position(ctx context.Context, id string) (string, uint64, error) {
+	s.mu.Lock()
+	waiting, ok := s.positions[id]
+	s.mu.Unlock()
+	if ok {
+		return waiting.epoch, waiting.seq, nil
+	}
 	entry, err := natskit.Entry(ctx, s.bucket, "pos."+id)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return "", 0, nil

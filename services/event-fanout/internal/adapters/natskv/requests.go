@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,6 +13,7 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+	"github.com/noetl/gateway/services/event-fanout/internal/recent"
 )
 
 var _ fanout.RequestStore = (*RequestStore)(nil)
@@ -19,7 +21,10 @@ var _ fanout.RequestStore = (*RequestStore)(nil)
 // RequestStore keeps pending requests in the bucket that NoETL knows (wire contract, section
 // 11). It is safe for concurrent use.
 type RequestStore struct {
+	js     jetstream.JetStream
+	name   string
 	bucket *natskit.Lazy[jetstream.KeyValue]
+	fresh  *recent.Cache[string, fanout.Request]
 }
 
 // requestRecord is the value of a request. The first five members are the contract's; where
@@ -39,9 +44,13 @@ type requestRecord struct {
 
 // NewRequestStore makes the store on the bucket of that name.
 func NewRequestStore(js jetstream.JetStream, bucket string, ttl time.Duration, room natskit.Room) *RequestStore {
-	return &RequestStore{bucket: room.Bucket(js, natskit.Requests, jetstream.KeyValueConfig{
+	cfg := jetstream.KeyValueConfig{
 		Bucket: bucket, Description: "Pending requests of the NoETL gateway.", TTL: ttl, Storage: jetstream.FileStorage,
-	})}
+	}
+	return &RequestStore{
+		js: js, name: bucket, bucket: room.Bucket(js, natskit.Requests, cfg),
+		fresh: recent.New[string, fanout.Request](freshFor, maxFresh),
+	}
 }
 
 // Add implements the port.
@@ -50,34 +59,165 @@ func (s *RequestStore) Add(ctx context.Context, r fanout.Request) error {
 	if err != nil {
 		return err
 	}
-	err = s.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
-		_, err := kv.Create(ctx, r.ID, value)
-		return err
+	r.Revision, err = natskit.Use(ctx, s.bucket, func(kv jetstream.KeyValue) (uint64, error) {
+		return kv.Create(ctx, r.ID, value)
 	})
 	if errors.Is(err, jetstream.ErrKeyExists) {
 		return fault.Wrap(err, fault.Conflict, "request_exists", "this request_id is taken")
 	}
+	if err == nil {
+		s.fresh.Put(r.ID, r, time.Now())
+	}
 	return err
 }
 
+// What this process has added is remembered until it is bound, so that binding it does not read it. What somebody
+// else changed meanwhile has another revision.
+const (
+	freshFor = time.Minute
+	maxFresh = 8192
+)
+
 // Get implements the port.
 func (s *RequestStore) Get(ctx context.Context, id string) (fanout.Request, error) {
-	r, _, err := s.get(ctx, id)
-	return r, err
-}
-
-func (s *RequestStore) get(ctx context.Context, id string) (fanout.Request, uint64, error) {
 	entry, err := natskit.Entry(ctx, s.bucket, id)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return fanout.Request{}, 0, fault.Wrap(err, fault.NotFound, "request_not_found", "Request not found")
+		return fanout.Request{}, errRequestNotFound(err)
 	}
 	if err != nil {
-		return fanout.Request{}, 0, err
+		return fanout.Request{}, err
 	}
+	r, err := decodeRequest(id, entry.Value(), entry.Revision())
+	if err != nil {
+		return fanout.Request{}, errRequestNotFound(err)
+	}
+	return r, nil
+}
+
+func errRequestNotFound(err error) error {
+	return fault.Wrap(err, fault.NotFound, "request_not_found", "Request not found")
+}
+
+// Several implements the port.
+func (s *RequestStore) Several(ctx context.Context, ids []string) ([]fanout.Request, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	if _, err := s.bucket.Get(ctx); err != nil {
+		return nil, err
+	}
+	var requests []fanout.Request
+	for some := range slices.Chunk(ids, pageSize) {
+		subjects := make([]string, 0, len(some))
+		for _, id := range some {
+			subjects = append(subjects, "$KV."+s.name+"."+id)
+		}
+		messages, err := lastOf(ctx, s.js, "KV_"+s.name, subjects)
+		if err != nil {
+			return nil, s.bucket.Failed(err)
+		}
+		for _, m := range messages {
+			if r, err := decodeRequest(lastToken(m.Subject), m.Data, m.Sequence); err == nil {
+				requests = append(requests, r)
+			}
+		}
+	}
+	return requests, nil
+}
+
+// Bind implements the port.
+func (s *RequestStore) Bind(ctx context.Context, r fanout.Request, executionID string) (fanout.Request, error) {
+	if added, fresh := s.fresh.Get(r.ID, time.Now()); fresh {
+		s.fresh.Delete(r.ID)
+		if r.Revision == 0 {
+			r = added
+		}
+	}
+	return s.change(ctx, r, func(r *fanout.Request) bool {
+		if r.ExecutionID != "" {
+			return false
+		}
+		r.ExecutionID = executionID
+		return true
+	})
+}
+
+// Keep implements the port.
+func (s *RequestStore) Keep(ctx context.Context, r fanout.Request, result string) (fanout.Request, error) {
+	return s.change(ctx, r, func(r *fanout.Request) bool {
+		if r.Result != "" {
+			return false
+		}
+		r.Result = result
+		return true
+	})
+}
+
+// Finish implements the port.
+func (s *RequestStore) Finish(ctx context.Context, r fanout.Request) (fanout.Request, error) {
+	return s.change(ctx, r, func(r *fanout.Request) bool {
+		changed := !r.Done
+		r.Done = true
+		return changed
+	})
+}
+
+// End implements the port.
+func (s *RequestStore) End(ctx context.Context, r fanout.Request, eventType string) (fanout.Request, error) {
+	return s.change(ctx, r, func(r *fanout.Request) bool {
+		if !r.Pending() {
+			return false
+		}
+		r.Ended = eventType
+		return true
+	})
+}
+
+// change applies an edit with optimistic locking, at first to what the caller has read. edit returns false for
+// nothing to do.
+func (s *RequestStore) change(
+	ctx context.Context, r fanout.Request, edit func(*fanout.Request) bool,
+) (fanout.Request, error) {
+	for {
+		var err error
+		if r.Revision == 0 {
+			if r, err = s.Get(ctx, r.ID); err != nil {
+				return r, err
+			}
+		}
+		before := r
+		if !edit(&r) {
+			return r, nil
+		}
+		value, err := encodeRequest(r, r.Revision)
+		if err != nil {
+			return before, err
+		}
+		revision, err := natskit.Use(ctx, s.bucket, func(kv jetstream.KeyValue) (uint64, error) {
+			return kv.Update(ctx, r.ID, value, r.Revision)
+		})
+		if err == nil {
+			r.Revision = revision
+			return r, nil
+		}
+		if !natskit.LostRace(err) {
+			return before, err
+		}
+		r.Revision = 0
+	}
+}
+
+// Remove implements the port.
+func (s *RequestStore) Remove(ctx context.Context, id string) error {
+	return s.bucket.Do(ctx, func(kv jetstream.KeyValue) error { return kv.Purge(ctx, id) })
+}
+
+// recordSize is what a pending request takes from the beginning: the ids, the path and the rest of an ordinary one.
+const recordSize = 640
+
+func decodeRequest(id string, value []byte, revision uint64) (fanout.Request, error) {
 	var rec requestRecord
-	if err := json.Unmarshal(entry.Value(), &rec); err != nil {
-		return fanout.Request{}, 0, fault.Wrap(err, fault.NotFound, "request_not_found", "Request not found")
-	}
+	err := json.Unmarshal(value, &rec)
 	return fanout.Request{
 		ID:           id,
 		ClientID:     rec.ClientID,
@@ -89,79 +229,9 @@ func (s *RequestStore) get(ctx context.Context, id string) (fanout.Request, uint
 		Ended:        rec.Ended,
 		Done:         rec.Done,
 		Result:       rec.Result,
-	}, entry.Revision(), nil
+		Revision:     revision,
+	}, err
 }
-
-// Bind implements the port.
-func (s *RequestStore) Bind(ctx context.Context, id, executionID string) (fanout.Request, error) {
-	return s.change(ctx, id, func(r *fanout.Request) bool {
-		if r.ExecutionID != "" {
-			return false
-		}
-		r.ExecutionID = executionID
-		return true
-	})
-}
-
-// Keep implements the port.
-func (s *RequestStore) Keep(ctx context.Context, id, result string) (fanout.Request, error) {
-	return s.change(ctx, id, func(r *fanout.Request) bool {
-		if r.Result != "" {
-			return false
-		}
-		r.Result = result
-		return true
-	})
-}
-
-// Finish implements the port.
-func (s *RequestStore) Finish(ctx context.Context, id string) (fanout.Request, error) {
-	return s.change(ctx, id, func(r *fanout.Request) bool {
-		changed := !r.Done
-		r.Done = true
-		return changed
-	})
-}
-
-// End implements the port.
-func (s *RequestStore) End(ctx context.Context, id, eventType string) (fanout.Request, error) {
-	return s.change(ctx, id, func(r *fanout.Request) bool {
-		if r.Done || r.Ended != "" {
-			return false
-		}
-		r.Ended = eventType
-		return true
-	})
-}
-
-// change applies an edit with optimistic locking. edit returns false for nothing to do.
-func (s *RequestStore) change(ctx context.Context, id string, edit func(*fanout.Request) bool) (fanout.Request, error) {
-	for {
-		r, revision, err := s.get(ctx, id)
-		if err != nil || !edit(&r) {
-			return r, err
-		}
-		value, err := encodeRequest(r, revision)
-		if err != nil {
-			return r, err
-		}
-		err = s.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
-			_, err := kv.Update(ctx, id, value, revision)
-			return err
-		})
-		if !natskit.LostRace(err) {
-			return r, err
-		}
-	}
-}
-
-// Remove implements the port.
-func (s *RequestStore) Remove(ctx context.Context, id string) error {
-	return s.bucket.Do(ctx, func(kv jetstream.KeyValue) error { return kv.Purge(ctx, id) })
-}
-
-// recordSize is what a pending request takes from the beginning: the ids, the path and the rest of an ordinary one.
-const recordSize = 640
 
 func encodeRequest(r fanout.Request, revision uint64) ([]byte, error) {
 	value, err := json.Marshal(requestRecord{ //nolint:gosec // the member holds a hash; see requestRecord

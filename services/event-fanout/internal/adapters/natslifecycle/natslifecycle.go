@@ -5,6 +5,7 @@ package natslifecycle
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -134,6 +135,17 @@ func (l *Log) publish(ctx context.Context, messages []*nats.Msg) error {
 		}
 	}
 	return nil
+}
+
+// Any implements the port, with a direct get of the next event.
+func (l *Log) Any(ctx context.Context, executionID string, seq uint64) (bool, error) {
+	_, err := natskit.Use(ctx, l.stream, func(s jetstream.Stream) (*jetstream.RawStreamMsg, error) {
+		return s.GetMsg(ctx, seq+1, jetstream.WithGetMsgSubject(subjectPrefix+executionID))
+	})
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // After implements the port.
