@@ -141,6 +141,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	if err != nil {
 		return nil, err
 	}
+	lifecycle.Alone(func() (time.Time, bool) { return heldAll(intakes) })
 	hub := fanout.NewHub(ctx, fanout.HubConfig{
 		Heartbeat:         cfg.Heartbeat,
 		QueueFrames:       cfg.QueueFrames,
@@ -324,6 +325,20 @@ func intakes(
 		list = append(list, intake)
 	}
 	return list, nil
+}
+
+// heldAll reports whether this process reads every source, and since when.
+func heldAll(intakes []*fanout.Intake) (since time.Time, all bool) {
+	for _, intake := range intakes {
+		held, holding := intake.Held()
+		if !holding {
+			return time.Time{}, false
+		}
+		if held.After(since) {
+			since = held
+		}
+	}
+	return since, len(intakes) > 0
 }
 
 // Tickets that one session may ask for: a page needs one for each stream that it opens.
