@@ -64,7 +64,7 @@ type options struct{ embedded bool }
 // Embedded leaves the stream listener out: the composition mounts [App.Public] itself.
 func Embedded() Option { return func(o *options) { o.embedded = true } }
 
-// New builds the service on a host and opens its listeners. NATS may be away.
+// New builds the service on a host and opens its listeners. NATS may be unavailable.
 func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, error) {
 	var o options
 	for _, opt := range opts {
@@ -197,7 +197,10 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	}
 	sockets := httpapi.NewWebSockets(
 		ctx, streams,
-		httpapi.WebSocketLimits{MaxMessage: cfg.WSMaxMessage, PerMinute: cfg.WSRate, Silence: cfg.Silence()},
+		httpapi.WebSocketLimits{
+			MaxMessage: cfg.WSMaxMessage, PerMinute: cfg.WSRate, Silence: cfg.Silence(),
+			Quiet: cfg.Silence()/2 - cfg.Heartbeat, // so that two pings are not answered before the peer counts as gone
+		},
 	)
 	if cfg.WebSocket {
 		publicMux.Handle("/ws", sockets)
