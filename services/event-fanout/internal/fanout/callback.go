@@ -95,9 +95,11 @@ func (s *Service) complete(ctx context.Context, in Result) (out completed, err e
 	if in.ExecutionID != "" && !noetlwire.Token(in.ExecutionID) {
 		return out, errBadExecutionID()
 	}
-	r, err := s.Requests.Get(ctx, in.RequestID)
-	if err != nil {
-		return out, err
+	r, found := s.Requests.Recent(in.RequestID)
+	if !found {
+		if r, err = s.Requests.Get(ctx, in.RequestID); err != nil {
+			return out, err
+		}
 	}
 	if r.ExecutionID != "" && in.ExecutionID != "" && in.ExecutionID != r.ExecutionID {
 		return out, errBoundElsewhere()

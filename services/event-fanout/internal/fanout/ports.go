@@ -131,6 +131,9 @@ type RequestStore interface {
 	Add(ctx context.Context, r Request) error
 	// Get returns a request, or the fault NotFound.
 	Get(ctx context.Context, id string) (Request, error)
+	// Recent returns a request that this process has bound within the last half minute, as it was then. Another replica
+	// may have changed it since: a change of it notices that.
+	Recent(id string) (r Request, found bool)
 	// Several returns those of the requests that are known, in any order. Its cost MUST be that of one lookup for
 	// some hundreds.
 	Several(ctx context.Context, ids []string) ([]Request, error)

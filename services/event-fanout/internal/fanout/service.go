@@ -57,7 +57,7 @@ type served struct{ executionID, requestID string }
 
 // servedFor is how long this process relies on that. Another replica may have served the route since then; what is
 // stored once more is dropped as long as the frame log knows its id, and that is longer.
-const servedFor = time.Minute
+const servedFor = 30 * time.Second
 
 // maxServed bounds how many routes are remembered.
 const maxServed = 20_000

@@ -86,6 +86,9 @@ func (s *Requests) Get(_ context.Context, id string) (fanout.Request, error) {
 	return s.change(fanout.Request{ID: id}, func(*fanout.Request) {})
 }
 
+// Recent implements the port: this process remembers nothing.
+func (s *Requests) Recent(string) (fanout.Request, bool) { return fanout.Request{}, false }
+
 // Several implements the port.
 func (s *Requests) Several(_ context.Context, ids []string) ([]fanout.Request, error) {
 	s.mu.Lock()

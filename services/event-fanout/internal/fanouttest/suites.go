@@ -342,7 +342,8 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 			}
 			for range 2 {
 				for _, name := range []string{"kept", "later"} {
-					if got, err := s.Keep(t.Context(), fanout.Request{ID: "r"}, name); err != nil || got.Result != "kept" {
+					got, err := s.Keep(t.Context(), fanout.Request{ID: "r"}, name)
+					if err != nil || got.Result != "kept" {
 						t.Error(got, err)
 					}
 				}
@@ -361,7 +362,8 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		must(t, s.Add(t.Context(), r))
 		for range 2 {
 			for _, end := range []string{fanout.EventCancelled, fanout.EventCompleted} {
-				if got, err := s.End(t.Context(), fanout.Request{ID: "r"}, end); err != nil || got.Ended != fanout.EventCancelled {
+				got, err := s.End(t.Context(), fanout.Request{ID: "r"}, end)
+				if err != nil || got.Ended != fanout.EventCancelled {
 					t.Fatalf("%+v %v", got, err)
 				}
 			}
@@ -372,7 +374,8 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		if _, err := s.Finish(t.Context(), fanout.Request{ID: "done"}); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := s.End(t.Context(), fanout.Request{ID: "done"}, fanout.EventCompleted); err != nil || got.Ended != "" {
+		got, err := s.End(t.Context(), fanout.Request{ID: "done"}, fanout.EventCompleted)
+		if err != nil || got.Ended != "" {
 			t.Fatalf("%+v %v", got, err)
 		}
 		if _, err := s.End(t.Context(), fanout.Request{ID: "x"}, fanout.EventCompleted); !isKind(err, fault.NotFound) {

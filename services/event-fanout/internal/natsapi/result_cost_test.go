@@ -172,3 +172,34 @@ func TestMessagesOfAResult(t *testing.T) {
 		})
 	}
 }
+
+// One event for many requests is one lookup, one read of the log, one frame for each and one mark.
+func TestMessagesOfAnEventForManyRequests(t *testing.T) {
+	t.Parallel()
+	const requests = 200
+	r := newReplica(t, true)
+	for i := range requests {
+		r.register(t, fmt.Sprint("r", i), "5")
+	}
+	before := r.nc.Stats().OutMsgs
+	e := fanout.SourceEvent{ID: "1", Payload: []byte(`{"event_type":"step.exit","execution_id":"5","step":"s"}`)}
+	if err := r.svc.Ingest(t.Context(), []fanout.SourceEvent{e}); err != nil {
+		t.Fatal(err)
+	}
+	stored := fanout.LifecycleEvent{Seq: 1, State: fanout.State{ExecutionID: "5", EventType: "step.exit"}}
+	if err := r.svc.Route(t.Context(), stored); err != nil {
+		t.Fatal(err)
+	}
+	const appended, beside = 1, 8 // the event itself; the lease, and the position of the client
+	if sent := r.nc.Stats().OutMsgs - before; sent > requests+3+appended+beside {
+		t.Errorf("%d messages for %d requests", sent, requests)
+	}
+	testkit.Eventually(t, "every request is told", func() bool { return len(r.conn.Sent()) >= requests })
+	before = r.nc.Stats().OutMsgs
+	if err := r.svc.Route(t.Context(), stored); err != nil { // NATS brings it again
+		t.Fatal(err)
+	}
+	if sent := r.nc.Stats().OutMsgs - before; sent > 1+beside {
+		t.Errorf("%d messages for an event that was routed", sent)
+	}
+}

@@ -173,7 +173,7 @@ func (l *FrameLog) message(ctx context.Context, client string, f fanout.NewFrame
 // headerRoom is what the headers of a frame may take of the largest payload, in bytes.
 const headerRoom = 2048
 
-// maxRead bounds one read, in bytes: many streams read at once after an outage, and each batch
+// maxRead bounds one read, in bytes: many streams read concurrently after an outage, and each batch
 // must be written to its client within one write deadline.
 const maxRead = 1 << 20
 

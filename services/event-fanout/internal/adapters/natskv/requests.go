@@ -71,12 +71,18 @@ func (s *RequestStore) Add(ctx context.Context, r fanout.Request) error {
 	return err
 }
 
-// What this process has added is remembered until it is bound, so that binding it does not read it. What somebody
-// else changed meanwhile has another revision.
+// What this process has added or bound is remembered for a while, so that what comes next does not read it. What
+// somebody else changed meanwhile has another revision.
 const (
-	freshFor = time.Minute
+	freshFor = 30 * time.Second
 	maxFresh = 8192
 )
+
+// Recent implements the port.
+func (s *RequestStore) Recent(id string) (fanout.Request, bool) {
+	r, found := s.fresh.Get(id, time.Now())
+	return r, found && r.ExecutionID != ""
+}
 
 // Get implements the port.
 func (s *RequestStore) Get(ctx context.Context, id string) (fanout.Request, error) {
@@ -127,19 +133,21 @@ func (s *RequestStore) Several(ctx context.Context, ids []string) ([]fanout.Requ
 
 // Bind implements the port.
 func (s *RequestStore) Bind(ctx context.Context, r fanout.Request, executionID string) (fanout.Request, error) {
-	if added, fresh := s.fresh.Get(r.ID, time.Now()); fresh {
-		s.fresh.Delete(r.ID)
-		if r.Revision == 0 {
-			r = added
-		}
+	if added, fresh := s.fresh.Get(r.ID, time.Now()); fresh && r.Revision == 0 {
+		r = added
 	}
-	return s.change(ctx, r, func(r *fanout.Request) bool {
+	s.fresh.Delete(r.ID)
+	r, err := s.change(ctx, r, func(r *fanout.Request) bool {
 		if r.ExecutionID != "" {
 			return false
 		}
 		r.ExecutionID = executionID
 		return true
 	})
+	if err == nil && r.Pending() {
+		s.fresh.Put(r.ID, r, time.Now())
+	}
+	return r, err
 }
 
 // Keep implements the port.
@@ -189,6 +197,7 @@ func (s *RequestStore) change(
 		if !edit(&r) {
 			return r, nil
 		}
+		s.fresh.Delete(r.ID)
 		value, err := encodeRequest(r, r.Revision)
 		if err != nil {
 			return before, err
@@ -209,6 +218,7 @@ func (s *RequestStore) change(
 
 // Remove implements the port.
 func (s *RequestStore) Remove(ctx context.Context, id string) error {
+	s.fresh.Delete(id)
 	return s.bucket.Do(ctx, func(kv jetstream.KeyValue) error { return kv.Purge(ctx, id) })
 }
 

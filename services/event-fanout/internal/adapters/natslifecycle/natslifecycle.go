@@ -58,7 +58,8 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*Log, error) {
 		return nil, err
 	}
 	alone := func() (time.Time, bool) { return time.Time{}, false }
-	return &Log{js: js, logger: tel.Logger, sole: alone, loading: make(chan struct{}, 1), stream: natskit.Stream(js, jetstream.StreamConfig{
+	log := &Log{js: js, logger: tel.Logger, sole: alone, loading: make(chan struct{}, 1)}
+	log.stream = natskit.Stream(js, jetstream.StreamConfig{
 		Name:              StreamName,
 		Description:       "Lifecycle events of NoETL's executions, for the gateway's clients.",
 		Subjects:          []string{subjectPrefix + "*"},
@@ -71,7 +72,8 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*Log, error) {
 		Duplicates:        min(dedupWindow, cfg.TTL),
 		AllowDirect:       true,
 		Replicas:          cfg.Replicas,
-	}, tel.Logger)}, nil
+	}, tel.Logger)
+	return log, nil
 }
 
 // Alone lets the log answer [Log.Any] by itself while sole says so. It MUST be called before the log is used.
