@@ -170,7 +170,7 @@ func (s *Service) markEnded(ctx context.Context, executionID string, all, ended 
 		}
 		s.served.Delete(served{executionID, a.route.RequestID})
 		if !r.Done { // else it was noted with its result
-			s.ended.note(a.route.ClientID)
+			s.ended.note(a.route.ClientID, a.route.RequestID)
 		}
 		return nil
 	})

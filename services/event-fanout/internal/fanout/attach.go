@@ -202,12 +202,22 @@ func (s *Service) place(
 const maxListed = 100
 
 func (s *Service) pending(ctx context.Context, client string) ([]frame.Pending, error) {
-	entries, err := s.entries(ctx, client)
+	entries, err := s.Pending.List(ctx, client)
 	if err != nil {
 		return nil, err
 	}
-	waiting := entries.waiting()
-	if len(entries.list)-len(waiting) >= sweepAfter {
+	var waiting []Request
+	looked := 0
+	for looked < len(entries) && len(waiting) < maxListed {
+		some := entries[max(0, len(entries)-looked-maxListed) : len(entries)-looked]
+		looked += len(some)
+		newest, err := s.read(ctx, client, some, nil)
+		if err != nil {
+			return nil, err
+		}
+		waiting = append(newest.waiting(), waiting...)
+	}
+	if looked-len(waiting) >= sweepAfter {
 		s.ended.sweepSoon(client)
 	}
 	var list []frame.Pending

@@ -118,7 +118,7 @@ func (s *Service) complete(ctx context.Context, in Result) (out completed, err e
 	if r, err = s.Requests.Finish(ctx, r); err != nil {
 		return out, err
 	}
-	s.ended.note(r.ClientID)
+	s.ended.note(r.ClientID, r.ID)
 	if err := s.leave(ctx, r, settled); err != nil {
 		return out, err
 	}

@@ -10,26 +10,28 @@ import (
 const (
 	// sweepAfter is how many requests of a client end in this process before its entries are swept.
 	sweepAfter = 64
-	// maxEnding bounds for how many clients that is counted. The entries of the others age out.
-	maxEnding = 20_000
+	// maxEnding bounds how many of them are remembered in all. The entries of the others age out.
+	maxEnding = 100_000
 )
 
-// ended counts the requests that have ended, by client. It is safe for concurrent use.
+// ended remembers the requests that have ended in this process, by client. It is safe for concurrent use.
 type ended struct {
-	mu     sync.Mutex
-	counts map[string]int
-	due    map[string]bool // clients to sweep
+	mu       sync.Mutex
+	count    int
+	byClient map[string][]string
+	due      map[string][]string // those of the clients to sweep
 }
 
-// note counts a request that has ended.
-func (e *ended) note(client string) {
+// note remembers a request that has ended.
+func (e *ended) note(client, request string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.counts == nil || len(e.counts) >= maxEnding {
-		e.counts = make(map[string]int)
+	if e.byClient == nil || e.count >= maxEnding {
+		e.count, e.byClient = 0, make(map[string][]string)
 	}
-	if e.counts[client]++; e.counts[client] >= sweepAfter {
-		delete(e.counts, client)
+	e.count++
+	e.byClient[client] = append(e.byClient[client], request)
+	if len(e.byClient[client]) >= sweepAfter {
 		e.sweep(client)
 	}
 }
@@ -43,15 +45,15 @@ func (e *ended) sweepSoon(client string) {
 
 func (e *ended) sweep(client string) {
 	if e.due == nil {
-		e.due = make(map[string]bool)
+		e.due = make(map[string][]string)
 	}
-	if len(e.due) < maxEnding {
-		e.due[client] = true
-	}
+	e.due[client] = append(e.due[client], e.byClient[client]...)
+	e.count -= len(e.byClient[client])
+	delete(e.byClient, client)
 }
 
-// take returns the clients to sweep.
-func (e *ended) take() map[string]bool {
+// take returns the clients to sweep, and which of their requests have ended in this process.
+func (e *ended) take() map[string][]string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	due := e.due
@@ -65,17 +67,20 @@ type entries struct {
 	// known are the requests of the client among them. One that is not known may be too new for the copy that
 	// answered, so nothing is concluded from that.
 	known map[string]Request
+	ended map[string]bool // requests that have ended for sure
 }
 
-// entries reads the index of a client, and the requests that it lists.
-func (s *Service) entries(ctx context.Context, client string) (entries, error) {
-	list, err := s.Pending.List(ctx, client)
-	if err != nil {
-		return entries{}, err
+// read reads the requests that are listed for a client, but for those that have ended for sure.
+func (s *Service) read(ctx context.Context, client string, list []PendingRequest, sure []string) (entries, error) {
+	ended := make(map[string]bool, len(sure))
+	for _, id := range sure {
+		ended[id] = true
 	}
-	ids := make([]string, len(list))
-	for i, e := range list {
-		ids[i] = e.RequestID
+	var ids []string
+	for _, e := range list {
+		if !ended[e.RequestID] {
+			ids = append(ids, e.RequestID)
+		}
 	}
 	requests, err := s.Requests.Several(ctx, ids)
 	if err != nil {
@@ -87,7 +92,7 @@ func (s *Service) entries(ctx context.Context, client string) (entries, error) {
 			known[r.ID] = r
 		}
 	}
-	return entries{list, known}, nil
+	return entries{list, known, ended}, nil
 }
 
 // waiting returns the requests that wait, oldest first.
@@ -104,13 +109,17 @@ func (e entries) waiting() []Request {
 // over reports whether an entry is of a request that has ended.
 func (e entries) over(p PendingRequest) bool {
 	r, known := e.known[p.RequestID]
-	return known && !r.Pending()
+	return e.ended[p.RequestID] || known && !r.Pending()
 }
 
 // sweep removes the entries of ended requests from the index of a client: the oldest in one write, those behind one
 // that waits each for itself.
-func (s *Service) sweep(ctx context.Context, client string) error {
-	e, err := s.entries(ctx, client)
+func (s *Service) sweep(ctx context.Context, client string, ended []string) error {
+	list, err := s.Pending.List(ctx, client)
+	if err != nil {
+		return err
+	}
+	e, err := s.read(ctx, client, list, ended)
 	if err != nil {
 		return err
 	}

@@ -134,8 +134,7 @@ type RequestStore interface {
 	// Recent returns a request that this process has bound within the last half minute, as it was then. Another replica
 	// may have changed it since: a change of it notices that.
 	Recent(id string) (r Request, found bool)
-	// Several returns those of the requests that are known, in any order. Its cost MUST be that of one lookup for
-	// some hundreds.
+	// Several returns those of the requests that are known, in any order.
 	Several(ctx context.Context, ids []string) ([]Request, error)
 
 	// The changes take a request as it was read, or one of which only the ID is known, and return it as it is then.

@@ -72,8 +72,8 @@ func (s *Service) retire(ctx context.Context) {
 			s.Logger.DebugContext(ctx, "a finished request stays in the index until it ages out", "err", err)
 		}
 	}
-	for client := range s.ended.take() {
-		if err := s.sweep(ctx, client); err != nil {
+	for client, ended := range s.ended.take() {
+		if err := s.sweep(ctx, client, ended); err != nil {
 			s.Logger.DebugContext(ctx, "finished requests stay in the index until they age out", "err", err)
 		}
 	}

@@ -68,7 +68,7 @@ func (s *socket) release() error {
 }
 
 var (
-	_ fanout.Conn  = (*wsConn)(nil)
+	_ fanout.Conn         = (*wsConn)(nil)
 	_ fanout.ReasonCloser = (*wsConn)(nil)
 )
 
@@ -164,10 +164,14 @@ func (c *wsConn) drop() {
 }
 
 // silentFor returns how long nothing was heard of the peer.
-func (c *wsConn) silentFor() time.Duration { return time.Duration(time.Now().UnixNano() - c.heard.Load()) }
+func (c *wsConn) silentFor() time.Duration {
+	return time.Duration(time.Now().UnixNano() - c.heard.Load())
+}
 
 // Alive reports whether the peer has not closed and has been heard of lately.
-func (c *wsConn) Alive() bool { return c.silentFor() < c.owner.limits.Silence && !peerGone(c.socket.Conn) }
+func (c *wsConn) Alive() bool {
+	return c.silentFor() < c.owner.limits.Silence && !peerGone(c.socket.Conn)
+}
 
 // linger lets the peer read our close frame: closing with its bytes unread would reset the
 // connection and take the frame away.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,8 +21,6 @@ var _ fanout.RequestStore = (*RequestStore)(nil)
 // RequestStore keeps pending requests in the bucket that NoETL knows (wire contract, section
 // 11). It is safe for concurrent use.
 type RequestStore struct {
-	js     jetstream.JetStream
-	name   string
 	bucket *natskit.Lazy[jetstream.KeyValue]
 	fresh  *recent.Cache[string, fanout.Request]
 }
@@ -48,8 +46,8 @@ func NewRequestStore(js jetstream.JetStream, bucket string, ttl time.Duration, r
 		Bucket: bucket, Description: "Pending requests of the NoETL gateway.", TTL: ttl, Storage: jetstream.FileStorage,
 	}
 	return &RequestStore{
-		js: js, name: bucket, bucket: room.Bucket(js, natskit.Requests, cfg),
-		fresh: recent.New[string, fanout.Request](freshFor, maxFresh),
+		bucket: room.Bucket(js, natskit.Requests, cfg),
+		fresh:  recent.New[string, fanout.Request](freshFor, maxFresh),
 	}
 }
 
@@ -104,31 +102,33 @@ func errRequestNotFound(err error) error {
 	return fault.Wrap(err, fault.NotFound, "request_not_found", "Request not found")
 }
 
-// Several implements the port.
+// maxReading bounds how many requests one call reads concurrently.
+const maxReading = 16
+
+// Several implements the port. One batched get would do, but NATS users of earlier builds may not ask for one here.
 func (s *RequestStore) Several(ctx context.Context, ids []string) ([]fanout.Request, error) {
-	if len(ids) == 0 {
-		return nil, nil
+	requests, errs := make([]fanout.Request, len(ids)), make([]error, len(ids))
+	var reading sync.WaitGroup
+	slots := make(chan struct{}, maxReading)
+	for i, id := range ids {
+		slots <- struct{}{}
+		reading.Go(func() {
+			defer func() { <-slots }()
+			requests[i], errs[i] = s.Get(ctx, id)
+		})
 	}
-	if _, err := s.bucket.Get(ctx); err != nil {
-		return nil, err
-	}
-	var requests []fanout.Request
-	for some := range slices.Chunk(ids, pageSize) {
-		subjects := make([]string, 0, len(some))
-		for _, id := range some {
-			subjects = append(subjects, "$KV."+s.name+"."+id)
+	reading.Wait()
+	known := make([]fanout.Request, 0, len(ids))
+	for i, err := range errs {
+		kind, failed := fault.KindOf(err)
+		if failed && kind != fault.NotFound {
+			return nil, err
 		}
-		messages, err := lastOf(ctx, s.js, "KV_"+s.name, subjects)
-		if err != nil {
-			return nil, s.bucket.Failed(err)
-		}
-		for _, m := range messages {
-			if r, err := decodeRequest(lastToken(m.Subject), m.Data, m.Sequence); err == nil {
-				requests = append(requests, r)
-			}
+		if !failed {
+			known = append(known, requests[i])
 		}
 	}
-	return requests, nil
+	return known, nil
 }
 
 // Bind implements the port.
