@@ -261,7 +261,6 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		dctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), streamDrain)
 		defer cancel()
 		hub.Drain(dctx)
-		clients.Flush()
 	}
 	a.components = []run.Component{
 		session,

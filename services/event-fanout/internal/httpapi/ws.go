@@ -105,9 +105,8 @@ func (s *WebSockets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // it was answered, or the peer is gone
 	}
 	conn.start(ws)
-	stream := s.streams.open(
-		attachment, conn, firstMessages(attachment),
-	) //nolint:contextcheck // it outlives the request
+	//nolint:contextcheck // it outlives the request
+	stream := s.streams.open(attachment, conn, firstMessages(attachment))
 	if stream == nil {
 		conn.linger()
 		return

@@ -95,7 +95,7 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*FrameLog, error)
 // Append implements the port. The trace context goes along, so that the frame's way to the
 // client belongs to the trace of what caused it.
 func (l *FrameLog) Append(ctx context.Context, client string, f fanout.NewFrame) error {
-	ctx, span := l.span(ctx, f.Event)
+	ctx, span := l.tel.Tracer().Start(ctx, "store frame", spanOf(f.Event)...)
 	defer span.End()
 	if err := l.tooLarge(f); err != nil {
 		return err
@@ -115,7 +115,7 @@ func (l *FrameLog) AppendEach(ctx context.Context, frames []fanout.ClientFrame) 
 	if len(frames) == 1 {
 		return append(errs, l.Append(ctx, frames[0].Client, frames[0].NewFrame))
 	}
-	ctx, span := l.span(ctx, frames[0].Event)
+	ctx, span := l.tel.Tracer().Start(ctx, "store frame", spanOf(frames[0].Event)...)
 	defer span.End()
 	for some := range slices.Chunk(frames, maxStoring) {
 		errs = append(errs, l.appendSome(ctx, some)...)
@@ -148,11 +148,11 @@ func (l *FrameLog) appendSome(ctx context.Context, frames []fanout.ClientFrame) 
 	return errs
 }
 
-func (l *FrameLog) span(ctx context.Context, event string) (context.Context, trace.Span) {
-	return l.tel.Tracer().Start(ctx, "store frame", trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
+func spanOf(event string) []trace.SpanStartOption {
+	return []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
 		attribute.String("messaging.system", "nats"), attribute.String("messaging.destination.name", StreamName),
 		attribute.String("noetl.frame.event", event),
-	))
+	)}
 }
 
 func (l *FrameLog) tooLarge(f fanout.NewFrame) error {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -32,15 +31,6 @@ type ClientStore struct {
 	js     jetstream.JetStream
 	bucket *natskit.Lazy[jetstream.KeyValue]
 	owners *recent.Cache[string, string]
-
-	mu        sync.Mutex
-	positions map[string]position // to be saved
-}
-
-// position is how far a client was served.
-type position struct {
-	epoch string
-	seq   uint64
 }
 
 // ownerFor is how long an owner that was read is relied on. Whose a client is changes only when nobody has attached
@@ -49,9 +39,6 @@ const (
 	ownerFor  = time.Minute
 	maxOwners = 20_000
 )
-
-// saveEvery is how long a position waits for a later one of the same client, so that a burst of frames saves one.
-const saveEvery = 3 * time.Millisecond
 
 type ownerRecord struct {
 	Owner string `json:"owner"`
@@ -130,38 +117,15 @@ func (s *ClientStore) Owner(ctx context.Context, id string) (string, error) {
 	return r.Owner, nil
 }
 
-// SavePosition implements the port: it publishes a little later and does not wait, also not for the
+// SavePosition implements the port: it publishes and does not wait, also not for the
 // acknowledgements of earlier ones, which PublishAsync of JetStream does. What is lost is a position
 // that is a little old, so a reattach without a last id would repeat a frame.
 func (s *ClientStore) SavePosition(id, epoch string, seq uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.positions == nil {
-		s.positions = make(map[string]position)
-		time.AfterFunc(saveEvery, s.Flush)
-	}
-	s.positions[id] = position{epoch, seq}
-}
-
-// Flush publishes the positions that wait.
-func (s *ClientStore) Flush() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for id, p := range s.positions {
-		value := []byte(p.epoch + " " + strconv.FormatUint(p.seq, 10))
-		_ = s.js.Conn().Publish("$KV."+clientsBucket+".pos."+id, value)
-	}
-	s.positions = nil
+	_ = s.js.Conn().Publish("$KV."+clientsBucket+".pos."+id, []byte(epoch+" "+strconv.FormatUint(seq, 10)))
 }
 
 // Position implements the port.
 func (s *ClientStore) Position(ctx context.Context, id string) (string, uint64, error) {
-	s.mu.Lock()
-	waiting, ok := s.positions[id]
-	s.mu.Unlock()
-	if ok {
-		return waiting.epoch, waiting.seq, nil
-	}
 	entry, err := natskit.Entry(ctx, s.bucket, "pos."+id)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return "", 0, nil
