@@ -63,7 +63,7 @@ type options struct{ embedded bool }
 // Embedded leaves the stream listener out: the composition mounts [App.Public] itself.
 func Embedded() Option { return func(o *options) { o.embedded = true } }
 
-// New builds the service on a host and opens its listeners. NATS may be away.
+// New builds the service on a host and opens its listeners. NATS may be unavailable.
 func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, error) {
 	var o options
 	for _, opt := range opts {
@@ -140,6 +140,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	if err != nil {
 		return nil, err
 	}
+	lifecycle.Alone(func() (time.Time, bool) { return heldAll(intakes) })
 	hub := fanout.NewHub(ctx, fanout.HubConfig{
 		Heartbeat:         cfg.Heartbeat,
 		QueueFrames:       cfg.QueueFrames,
@@ -193,7 +194,10 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	}
 	sockets := httpapi.NewWebSockets(
 		ctx, streams,
-		httpapi.WebSocketLimits{MaxMessage: cfg.WSMaxMessage, PerMinute: cfg.WSRate, Silence: cfg.Silence()},
+		httpapi.WebSocketLimits{
+			MaxMessage: cfg.WSMaxMessage, PerMinute: cfg.WSRate, Silence: cfg.Silence(),
+			Quiet: cfg.Silence()/2 - cfg.Heartbeat, // so that two pings are not answered before the peer counts as gone
+		},
 	)
 	if cfg.WebSocket {
 		publicMux.Handle("/ws", sockets)
@@ -273,7 +277,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		run.Func("memory", func(ctx context.Context) error { return giveBack(ctx, hub.Streams, debug.FreeOSMemory) }),
 		consumer,
 		run.Func("finished requests", svc.Retire),
-		natsapi.NewCallbacks(nc, cfg.CallbackPrefix, svc, tel),
+		natsapi.NewCallbacks(nc, cfg.CallbackPrefix, svc, observer, tel),
 		natskit.NewService(nc, tel, "event-fanout", run.Version(), natsapi.Table(svc, observer)...),
 		httpkit.NewServer("internal listener", internal, a.internal, tel.Logger, nil).Within(host.Bounds, proxies),
 		run.Func("streams", func(ctx context.Context) error { <-ctx.Done(); drain(); return nil }),
@@ -320,6 +324,20 @@ func intakes(
 		list = append(list, intake)
 	}
 	return list, nil
+}
+
+// heldAll reports whether this process reads every source, and since when.
+func heldAll(intakes []*fanout.Intake) (since time.Time, all bool) {
+	for _, intake := range intakes {
+		held, holding := intake.Held()
+		if !holding {
+			return time.Time{}, false
+		}
+		if held.After(since) {
+			since = held
+		}
+	}
+	return since, len(intakes) > 0
 }
 
 // Tickets that one session may ask for: a page needs one for each stream that it opens.

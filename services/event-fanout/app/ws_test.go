@@ -227,3 +227,35 @@ func TestTransportsCanBeSwitchedOff(t *testing.T) {
 		t.Error(status)
 	}
 }
+
+// A heartbeat is one message: a client that was heard of lately is not asked for a pong as well.
+func TestAHeartbeatOfAWebSocketIsOneMessage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.replica("GATEWAY_HEARTBEAT_INTERVAL_SECS=1")
+	for name, quiet := range map[string]bool{"heard of lately": false, "quiet for long": true} {
+		b := a
+		if quiet { // the shortest time that a peer may be silent is that of two heartbeats
+			b = w.replica("GATEWAY_HEARTBEAT_INTERVAL_SECS=1", "GATEWAY_CONNECTION_TIMEOUT_SECS=2")
+		}
+		conn, code := w.wsDial(b.public, "session_token="+w.login(7, time.Hour), "")
+		if conn == nil {
+			t.Fatal(code)
+		}
+		asked := 0
+		answer := conn.PingHandler()
+		conn.SetPingHandler(func(data string) error { asked++; return answer(data) })
+		for heartbeats := 0; heartbeats < 3; { // the first of them comes with the opening
+			_, body, err := conn.ReadMessage()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(body), `"method":"ping"`) {
+				heartbeats++
+			}
+		}
+		if (asked > 0) != quiet {
+			t.Errorf("%s: asked %d times", name, asked)
+		}
+	}
+}

@@ -202,16 +202,26 @@ func (s *Service) place(
 const maxListed = 100
 
 func (s *Service) pending(ctx context.Context, client string) ([]frame.Pending, error) {
-	ids, err := s.Pending.List(ctx, client)
+	entries, err := s.Pending.List(ctx, client)
 	if err != nil {
 		return nil, err
 	}
-	var list []frame.Pending
-	for _, id := range ids[max(0, len(ids)-maxListed):] {
-		r, err := s.Requests.Get(ctx, id)
-		if err != nil || r.Done {
-			continue // it ended or aged out between the two lookups
+	var waiting []Request
+	looked := 0
+	for looked < len(entries) && len(waiting) < maxListed {
+		some := entries[max(0, len(entries)-looked-maxListed) : len(entries)-looked]
+		looked += len(some)
+		newest, err := s.read(ctx, client, some, nil)
+		if err != nil {
+			return nil, err
 		}
+		waiting = append(newest.waiting(), waiting...)
+	}
+	if looked-len(waiting) >= sweepAfter {
+		s.ended.sweepSoon(client)
+	}
+	var list []frame.Pending
+	for _, r := range waiting[max(0, len(waiting)-maxListed):] {
 		list = append(list, frame.Pending{RequestID: r.ID, ExecutionID: r.ExecutionID, PlaybookPath: r.PlaybookPath})
 	}
 	return list, nil

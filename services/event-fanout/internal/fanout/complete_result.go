@@ -1,7 +1,6 @@
 package fanout
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -96,9 +95,11 @@ func (s *Service) complete(ctx context.Context, in Result) (out completed, err e
 	if in.ExecutionID != "" && !noetlwire.ValidID(in.ExecutionID) {
 		return out, errBadExecutionID()
 	}
-	r, err := s.Requests.Get(ctx, in.RequestID)
-	if err != nil {
-		return out, err
+	r, found := s.Requests.Recent(in.RequestID)
+	if !found {
+		if r, err = s.Requests.Get(ctx, in.RequestID); err != nil {
+			return out, err
+		}
 	}
 	if r.ExecutionID != "" && in.ExecutionID != "" && in.ExecutionID != r.ExecutionID {
 		return out, errBoundElsewhere()
@@ -107,23 +108,17 @@ func (s *Service) complete(ctx context.Context, in Result) (out completed, err e
 		return completed{Delivery: Delivery{Connected: true, Repeated: true}, counts: r.Result}, nil
 	}
 	settled := s.settle(ctx)
-	// A worker may be faster than the answer of execute: then it says which execution it is. It is
-	// bound again because the one who binds it on another replica may not have come to its route yet.
-	if execution := cmp.Or(r.ExecutionID, in.ExecutionID); execution != "" {
-		if r, err = s.bind(ctx, r.ID, execution); err != nil {
-			return out, err
-		}
+	if r, err = s.eventsBefore(ctx, r, in.ExecutionID); err != nil {
+		return out, err
 	}
-	if err := s.storeResult(ctx, r, in, &out); err != nil {
+	if r, err = s.storeResult(ctx, r, in, &out); err != nil {
 		return out, err
 	}
 	// As it is at its end: it may have been bound since it was read.
-	if r, err = s.Requests.Finish(ctx, r.ID); err != nil {
+	if r, err = s.Requests.Finish(ctx, r); err != nil {
 		return out, err
 	}
-	if err := s.Pending.Delete(ctx, r.ClientID, r.ID); err != nil {
-		return out, err
-	}
+	s.ended.note(r.ClientID, r.ID)
 	if err := s.leave(ctx, r, settled); err != nil {
 		return out, err
 	}
@@ -134,9 +129,28 @@ func (s *Service) complete(ctx context.Context, in Result) (out completed, err e
 	return out, nil
 }
 
+// eventsBefore delivers the events from before a report, and binds the request if only the worker has said so far
+// which execution it is: it may be faster than the answer of execute.
+func (s *Service) eventsBefore(ctx context.Context, r Request, executionID string) (Request, error) {
+	switch {
+	case r.ExecutionID == "" && executionID == "", r.ExecutionID != "" && !r.Pending():
+		return r, nil
+	case r.ExecutionID == "":
+		return s.bind(ctx, r, executionID)
+	}
+	route, found, err := s.route(ctx, r)
+	switch {
+	case err != nil:
+		return r, err
+	case !found: // the one who binds it on another replica may not have come to its route yet
+		return s.bind(ctx, r, r.ExecutionID)
+	}
+	return r, s.catchUp(ctx, r.ExecutionID, route)
+}
+
 // storeResult stores the frames of a result. When no frame holds it, it notes in out where its callback is
-// kept, or how many bytes of it are lost.
-func (s *Service) storeResult(ctx context.Context, r Request, in Result, out *completed) error {
+// kept, or how many bytes of it are lost. It returns the request as it is then.
+func (s *Service) storeResult(ctx context.Context, r Request, in Result, out *completed) (Request, error) {
 	final := State{ExecutionID: r.ExecutionID, EventType: EventCompleted, Status: "completed"}
 	params := frame.ResultParams{RequestID: r.ID, ExecutionID: r.ExecutionID, Status: in.Status, Data: in.Data}
 	if in.failed() {
@@ -144,40 +158,45 @@ func (s *Service) storeResult(ctx context.Context, r Request, in Result, out *co
 		params.Status, params.Data, params.Error = frame.StatusFailed, nil, resultError(in)
 	}
 	if r.Ended != final.EventType { // else the frame came with the lifecycle event
-		if err := s.storeState(ctx, Route{RequestID: r.ID, ClientID: r.ClientID}, final, ""); err != nil {
-			return err
+		if err := s.storeState(ctx, r, final); err != nil {
+			return r, err
 		}
 	}
 	if in.Size == 0 {
 		err := s.store(ctx, r.ClientID, frame.MethodResult, "result:"+r.ID, params)
 		if kind, failed := fault.KindOf(err); !failed || kind != fault.TooLarge {
-			return err
+			return r, err
 		}
 	}
 	kept, size, err := s.keep(ctx, r, in)
 	if err != nil {
-		return err
+		return r, err
 	}
 	if out.kept = kept; kept == "" {
 		out.lost = size
 	} else {
 		// Before the frame, whose reader asks for it. It may have been noted although the answer did not come.
 		out.counts = kept
-		if r, err = s.Requests.Keep(ctx, r.ID, kept); err != nil {
-			return err
+		if r, err = s.Requests.Keep(ctx, r, kept); err != nil {
+			return r, err
 		}
 		out.counts = r.Result
 	}
 	s.Logger.WarnContext(ctx, "result too large to push",
 		"callback_request_id", r.ID, "execution_id", r.ExecutionID, "bytes", size, "kept", kept != "")
 	params.Data, params.Error = nil, elsewhere(r.ID, params, size, kept != "")
-	return s.store(ctx, r.ClientID, frame.MethodResult, "result:"+r.ID, params)
+	return r, s.store(ctx, r.ClientID, frame.MethodResult, "result:"+r.ID, params)
 }
 
-// store appends a frame for a client. Every frame goes through here: what workers wrote becomes valid text.
+// store appends a frame for a client.
 func (s *Service) store(ctx context.Context, client, method, dedup string, params any) error {
+	return s.Frames.Append(ctx, client, newFrame(method, dedup, params))
+}
+
+// newFrame makes a frame. Every frame is made here: what workers wrote becomes valid text.
+func newFrame(method, dedup string, params any) NewFrame {
 	body := noetlwire.ValidText(frame.Notify(method, params))
-	return s.Frames.Append(ctx, client, NewFrame{Event: method, DedupID: dedup, Body: body})
+	return NewFrame{Event: method, DedupID: dedup, Body: body}
 }
 
 func resultError(in Result) *frame.Error {
@@ -220,26 +239,27 @@ func (s *Service) Callback(ctx context.Context, in Result, body []byte) (deliver
 		return delivered, err
 	}
 	// A pending request of ours has an answer also for what is too large; nobody else has.
-	known, pendingErr := s.CompleteIfPending(ctx, in)
+	known, pendingErr := s.completeIfPending(ctx, in)
 	if known || pendingErr != nil {
 		return known, pendingErr
 	}
 	return false, err
 }
 
-// CompleteIfPending is [Service.Complete] for callers that cannot know whether the id is a
-// pending request of ours; it reports whether it was.
-func (s *Service) CompleteIfPending(ctx context.Context, in Result) (bool, error) {
-	if !noetlwire.ValidID(in.RequestID) {
-		return false, nil
-	}
-	if in.Status == "" || strings.EqualFold(in.Status, "success") ||
-		strings.EqualFold(in.Status, frame.StatusCompleted) {
-		in.Status = frame.StatusCompleted
+// FirstForm returns a result that came as the first form of a callback, in the words of a frame.
+func (r Result) FirstForm() Result {
+	if r.Status == "" || strings.EqualFold(r.Status, "success") || strings.EqualFold(r.Status, frame.StatusCompleted) {
+		r.Status = frame.StatusCompleted
 	} else {
-		in.Status = frame.StatusFailed
+		r.Status = frame.StatusFailed
 	}
-	_, err := s.Complete(ctx, in)
+	return r
+}
+
+// completeIfPending is [Service.Complete] for callers that cannot know whether the id is a
+// pending request of ours; it reports whether it was.
+func (s *Service) completeIfPending(ctx context.Context, in Result) (bool, error) {
+	_, err := s.Complete(ctx, in.FirstForm())
 	if kind, failed := fault.KindOf(err); failed && kind == fault.NotFound {
 		return false, nil
 	}

@@ -67,7 +67,7 @@ func TestResultsBecomeFrames(t *testing.T) {
 				!strings.Contains(string(frames[1].Body), c.want) {
 				t.Errorf("%+v", frames)
 			}
-			if ids, _ := w.pending.List(t.Context(), "c"); len(ids) != 0 {
+			if waiting := pending(t, s, "c"); len(waiting) != 0 {
 				t.Error("the request is still pending")
 			}
 		})

@@ -64,7 +64,8 @@ func errTooLargeToRelay() error {
 }
 
 func errTooManyStreams(what string) error {
-	return fault.New(fault.RateLimited, "too_many_streams", "too many open event streams for this "+what+": close some").
+	return fault.New(fault.RateLimited, "too_many_streams",
+		"too many open event streams for this "+what+": close some").
 		After(5 * time.Second)
 }
 

@@ -51,9 +51,7 @@ func (s *Service) same(ctx context.Context, r Request, err error) bool {
 	}
 	there, err := s.Requests.Get(ctx, r.ID)
 	return err == nil && there.ClientID == r.ClientID && there.SessionKey == r.SessionKey &&
-		there.Attempt == r.Attempt &&
-		there.ExecutionID == "" &&
-		!there.Done
+		there.Attempt == r.Attempt && there.ExecutionID == "" && !there.Done
 }
 
 // Bind says which execution a request became, and delivers the events of that execution that
@@ -67,33 +65,27 @@ func (s *Service) Bind(ctx context.Context, in fanoutwire.BindRequest) (fanoutwi
 	if !noetlwire.ValidID(in.ExecutionID) {
 		return none, errBadExecutionID()
 	}
-	_, err := s.bind(ctx, in.RequestID, in.ExecutionID)
+	_, err := s.bind(ctx, Request{ID: in.RequestID}, in.ExecutionID)
 	return none, err
 }
 
 // bind binds, puts the request where events find it, and delivers what the log has.
-func (s *Service) bind(ctx context.Context, requestID, executionID string) (Request, error) {
-	r, err := s.Requests.Bind(ctx, requestID, executionID)
+func (s *Service) bind(ctx context.Context, r Request, executionID string) (Request, error) {
+	r, err := s.Requests.Bind(ctx, r, executionID)
 	switch {
 	case err != nil:
 		return r, err
 	case r.ExecutionID != executionID:
 		return r, errBoundElsewhere()
-	case r.Done || r.Ended != "":
+	case !r.Pending():
 		return r, nil
 	}
-	if err := s.Routes.Put(ctx, executionID, Route{RequestID: r.ID, ClientID: r.ClientID}); err != nil {
+	route, err := s.Routes.Put(ctx, executionID, Route{RequestID: r.ID, ClientID: r.ClientID})
+	if err != nil {
 		return r, err
 	}
-	if err := s.catchUp(ctx, executionID, requestID); err != nil {
-		return r, err
-	}
-	// The result may have come meanwhile, on another replica, and its clean-up before our Put.
-	now, err := s.Requests.Get(ctx, requestID)
-	if err != nil || !now.Done {
-		return now, err
-	}
-	return now, s.leave(ctx, now, s.settle(ctx))
+	s.served.Put(served{executionID, r.ID}, route, s.Now())
+	return r, s.catchUp(ctx, executionID, route)
 }
 
 // leave takes a finished request out of the index of its execution. Where events come, it stays until

@@ -235,8 +235,8 @@ func (h *Hub) Resync() {
 	}
 }
 
-// watchLog ends the streams whose log is gone: a log that was made anew counts from the beginning,
-// so they would wait for ever, and nobody knows their clients any more. The clients come back and
+// watchLog ends the streams whose log is gone: a log that was recreated counts from the beginning,
+// so they would wait forever, and nobody knows their clients any more. The clients come back and
 // are told what they may have missed. It looks after an interruption, and once in a heartbeat for a
 // log that somebody deleted without one.
 func (h *Hub) watchLog(ctx context.Context) {
@@ -278,7 +278,7 @@ func (h *Hub) endOthers(ctx context.Context, epoch string) {
 	}
 	if ended > 0 {
 		h.logger.WarnContext(
-			ctx, "the store of frames was made anew: its streams were ended, for their clients to come back",
+			ctx, "the store of frames was recreated: its streams were ended, for their clients to come back",
 			"streams", ended,
 		)
 	}

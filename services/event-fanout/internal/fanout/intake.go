@@ -20,6 +20,7 @@ type Intake struct {
 
 	mu      sync.Mutex
 	holding bool
+	held    time.Time    // since when it holds the lease
 	record  SourceRecord // as this process knows it while it holds the lease
 	broken  time.Time    // since when reading fails, zero while it does not
 	reading bool         // the source has reported that it reads
@@ -107,7 +108,7 @@ func pause(ctx context.Context, d time.Duration) {
 func (i *Intake) hold(ctx context.Context, lease Lease) {
 	i.mu.Lock()
 	before := lease.Record() // its state stands until the source reports another
-	i.holding, i.record = true, SourceRecord{Cursor: maps.Clone(before.Cursor), State: before.State}
+	i.holding, i.held, i.record = true, time.Now(), SourceRecord{Cursor: maps.Clone(before.Cursor), State: before.State}
 	i.broken, i.reading = time.Time{}, false // of an earlier time in which this process read it
 	if i.record.Cursor == nil {
 		i.record.Cursor = Cursor{}
@@ -258,6 +259,13 @@ func (i *Intake) report(state SourceState) {
 		return
 	}
 	i.Logger.Info("lifecycle source", "reading", state.Reading)
+}
+
+// Held reports whether this process reads the source, and since when.
+func (i *Intake) Held() (since time.Time, holding bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.held, i.holding
 }
 
 // Settle waits until what the source held has gone to the log. It is for the process that reads it.

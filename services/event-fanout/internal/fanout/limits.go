@@ -17,17 +17,17 @@ type Opening struct {
 // AdmitAddress reports whether another stream from an address may open. It asks nobody, so it
 // comes before the session is looked up: a flood costs auth nothing.
 func (h *Hub) AdmitAddress(address string) error {
-	return h.patiently(func() error { return h.admitPlace(address) })
+	return h.admitAfterReap(func() error { return h.admitPlace(address) })
 }
 
 // Admit reports whether another stream may open, before anything is written.
 func (h *Hub) Admit(o Opening) error {
-	return h.patiently(func() error { return h.admit(o) })
+	return h.admitAfterReap(func() error { return h.admit(o) })
 }
 
-// patiently asks again when the limit may be full of streams whose peers have gone: who reloads
+// admitAfterReap asks again when the limit may be full of streams whose peers have gone: who reloads
 // a page often must not be locked out by them.
-func (h *Hub) patiently(admit func() error) error {
+func (h *Hub) admitAfterReap(admit func() error) error {
 	try := func() error {
 		h.mu.Lock()
 		defer h.mu.Unlock()

@@ -97,7 +97,7 @@ func BenchmarkRoute(b *testing.B) {
 			w := newWorld()
 			s := w.service()
 			for i := range elsewhere {
-				if err := w.routes.Put(
+				if _, err := w.routes.Put(
 					b.Context(), strconv.Itoa(1000+i), fanout.Route{RequestID: fmt.Sprint("r", i), ClientID: "c"},
 				); err != nil {
 					b.Fatal(err)

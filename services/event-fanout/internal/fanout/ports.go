@@ -23,6 +23,12 @@ type NewFrame struct {
 	Body    []byte
 }
 
+// ClientFrame is a frame for a client.
+type ClientFrame struct {
+	Client string
+	NewFrame
+}
+
 // Window is what a log can still replay.
 type Window struct {
 	// Epoch names the log's incarnation: after its data was lost it has another.
@@ -39,6 +45,9 @@ type FrameLog interface {
 	// when a frame of the same DedupID was stored within the last ten minutes and is still kept.
 	// A body that the log cannot hold is the fault TooLarge.
 	Append(ctx context.Context, client string, f NewFrame) error
+	// AppendEach is Append for many frames that need no order among themselves: none waits for another. It returns
+	// an error for each frame, nil for those that are stored.
+	AppendEach(ctx context.Context, frames []ClientFrame) []error
 	// Since returns up to limit frames of the client after a sequence, in order, and fewer when
 	// they are large. more MUST be true when there were others when it was asked; an answer
 	// that was cut short on its way is an error or has more set, never the end.
@@ -57,8 +66,8 @@ type FrameLog interface {
 type LiveFeed interface {
 	// Follow calls deliver for each frame of the client until stop is called. previous is the
 	// sequence of the client's frame before it, 0 for none. A frame MUST be delivered unless
-	// FrameLog.Since, asked after Follow returned, finds it. deliver MUST NOT be called at once for the same client,
-	// and must not block.
+	// FrameLog.Since, asked after Follow returned, finds it. deliver MUST NOT be called concurrently for the same
+	// client, and must not block.
 	// alive says whether anybody is still there to deliver to; a follower for whom it says no
 	// does not count as present.
 	Follow(client string, deliver func(f Frame, previous uint64), alive func() bool) (stop func(), err error)
@@ -68,8 +77,8 @@ type LiveFeed interface {
 
 // Sessions is the authority on sessions.
 type Sessions interface {
-	// Recheck returns the session of a stream's token as it is now: the fault Unauthenticated when it is none
-	// any more, an outage when nobody can tell. It MUST NOT count as an attempt of a stranger.
+	// Recheck returns the session of a stream's token as it is now: the fault Unauthenticated when it has ended,
+	// an outage when nobody can tell. It MUST NOT count as a failed attempt.
 	Recheck(ctx context.Context, token string) (*authwire.Session, error)
 }
 
@@ -109,7 +118,12 @@ type Request struct {
 	Done bool
 	// Result names its callback in the ResultStore when no frame could hold it.
 	Result string
+	// Revision is set by the store: a change of what was read costs one write as long as nobody else made one.
+	Revision uint64
 }
+
+// Pending reports whether its client still waits.
+func (r Request) Pending() bool { return !r.Done && r.Ended == "" }
 
 // RequestStore keeps pending requests for a limited time.
 type RequestStore interface {
@@ -117,16 +131,24 @@ type RequestStore interface {
 	Add(ctx context.Context, r Request) error
 	// Get returns a request, or the fault NotFound.
 	Get(ctx context.Context, id string) (Request, error)
-	// Bind sets the execution id unless the request has one, and returns the request as it is then.
-	Bind(ctx context.Context, id, executionID string) (Request, error)
-	// Keep notes the name of its kept result, unless one is noted. It returns the request as it is then.
-	Keep(ctx context.Context, id, result string) (Request, error)
+	// Recent returns a request that this process has bound within the last half minute, as it was then. Another replica
+	// may have changed it since: a change of it notices that.
+	Recent(id string) (r Request, found bool)
+	// Several returns those of the requests that are known, in any order.
+	Several(ctx context.Context, ids []string) ([]Request, error)
+
+	// The changes take a request as it was read, or one of which only the ID is known, and return it as it is then.
+
+	// Bind sets the execution id unless the request has one.
+	Bind(ctx context.Context, r Request, executionID string) (Request, error)
+	// Keep notes the name of its kept result, unless one is noted.
+	Keep(ctx context.Context, r Request, result string) (Request, error)
 	// Finish marks the request done; it stays known until it ages out, so that a repeated
-	// callback can be told from an unknown one. It returns the request as it is then.
-	Finish(ctx context.Context, id string) (Request, error)
+	// callback can be told from an unknown one.
+	Finish(ctx context.Context, r Request) (Request, error)
 	// End notes that its execution has ended, unless that is noted already or the request is done.
-	// It returns the request as it is then.
-	End(ctx context.Context, id, eventType string) (Request, error)
+	End(ctx context.Context, r Request, eventType string) (Request, error)
+
 	// Remove forgets a request.
 	Remove(ctx context.Context, id string) error
 }
@@ -152,19 +174,31 @@ type Route struct {
 	Revision  uint64 // set by the index
 }
 
-// RouteIndex finds pending requests by execution and by client, each in one look-up whose
+// RouteIndex finds pending requests by execution and by client, each in one lookup whose
 // cost does not depend on how many are pending elsewhere.
 type RouteIndex interface {
-	// Put adds the route of a bound request; an existing one is kept.
-	Put(ctx context.Context, executionID string, r Route) error
+	// Put adds the route of a bound request; an existing one is kept. It returns the route as it is then.
+	Put(ctx context.Context, executionID string, r Route) (Route, error)
 	// Get returns one route; found is false when there is none.
 	Get(ctx context.Context, executionID, requestID string) (r Route, found bool, err error)
 	// ByExecution returns the routes of an execution.
 	ByExecution(ctx context.Context, executionID string) ([]Route, error)
 	// Advance stores r.Through if the route is still as it was read; otherwise it does nothing.
 	Advance(ctx context.Context, executionID string, r Route) error
+	// AdvanceAll is Advance to one place for all the routes that ByExecution returned, in one write. A route that was
+	// put or changed since then MUST keep its own place.
+	AdvanceAll(ctx context.Context, executionID string, routes []Route, through uint64) error
 	// Delete removes the route.
 	Delete(ctx context.Context, executionID, requestID string) error
+	// DeleteAll removes all the routes that ByExecution returned, in one write. A route that was put or changed since
+	// then MUST stay.
+	DeleteAll(ctx context.Context, executionID string, routes []Route) error
+}
+
+// PendingRequest is an entry of the [PendingIndex].
+type PendingRequest struct {
+	RequestID string
+	Revision  uint64 // set by the index; larger than those of the entries before it
 }
 
 // PendingIndex lists the pending requests of a client, for the first frame of a reattach.
@@ -172,9 +206,11 @@ type PendingIndex interface {
 	// Add adds a request; it MUST NOT matter how many others of the client ended before.
 	Add(ctx context.Context, clientID, requestID string) error
 	// List returns the requests of a client, oldest first.
-	List(ctx context.Context, clientID string) (requestIDs []string, err error)
+	List(ctx context.Context, clientID string) ([]PendingRequest, error)
 	// Delete removes a request; it is repeatable.
 	Delete(ctx context.Context, clientID, requestID string) error
+	// DeleteThrough removes the requests of a client up to a revision, in one write.
+	DeleteThrough(ctx context.Context, clientID string, revision uint64) error
 }
 
 // LifecycleLog is the gateway's own log of lifecycle events, by execution. It is all that routing
@@ -185,6 +221,8 @@ type LifecycleLog interface {
 	// error MUST be a beginning of its events, so that the batch can be given again. An event that it can never hold
 	// MUST be left out, and the others be stored: else nothing would come after it.
 	Append(ctx context.Context, events []LifecycleEvent) error
+	// Any reports whether the log has events of an execution after a sequence.
+	Any(ctx context.Context, executionID string, seq uint64) (bool, error)
 	// After returns up to limit events of an execution after a sequence, in order; more as in
 	// [FrameLog].Since.
 	After(
@@ -276,7 +314,7 @@ type TicketStore interface {
 
 // Commands hands what a user wants of NoETL to the service that owns that direction. An adapter
 // MUST NOT repeat a call by itself: each may start an execution. The faults of the other side
-// come through as they are; when it is away the fault is Unavailable.
+// come through as they are; when it is unavailable the fault is Unavailable.
 type Commands interface {
 	Execute(ctx context.Context, in edgewire.ExecuteRequest) (edgewire.ExecuteResponse, error)
 	Rerun(ctx context.Context, in edgewire.RerunRequest) (edgewire.ExecuteResponse, error)

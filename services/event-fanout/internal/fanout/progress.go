@@ -41,7 +41,11 @@ func (s *Service) Progress(ctx context.Context, in Progress) error {
 	}
 	if r.ExecutionID != "" { // what happened before the report comes before it
 		_ = s.settle(ctx) // the report goes on either way
-		if err := s.catchUp(ctx, r.ExecutionID, r.ID); err != nil {
+		route, found, err := s.route(ctx, r)
+		if err == nil && found {
+			err = s.catchUp(ctx, r.ExecutionID, route)
+		}
+		if err != nil {
 			return err
 		}
 	}

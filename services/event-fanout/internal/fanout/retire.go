@@ -52,8 +52,7 @@ func (q *retiring) due(now time.Time) []retired {
 	return due
 }
 
-// Retire takes finished requests out of the index of their execution, some time after their result. It
-// runs until ctx ends.
+// Retire takes finished requests out of the indexes, some time after their result. It runs until ctx ends.
 func (s *Service) Retire(ctx context.Context) error {
 	tick := time.NewTicker(retireEvery)
 	defer tick.Stop()
@@ -63,10 +62,19 @@ func (s *Service) Retire(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		for _, r := range s.retiring.due(s.Now()) {
-			if err := s.Routes.Delete(ctx, r.execution, r.request); err != nil {
-				s.Logger.DebugContext(ctx, "a finished request stays in the index until it ages out", "err", err)
-			}
+		s.retire(ctx)
+	}
+}
+
+func (s *Service) retire(ctx context.Context) {
+	for _, r := range s.retiring.due(s.Now()) {
+		if err := s.Routes.Delete(ctx, r.execution, r.request); err != nil {
+			s.Logger.DebugContext(ctx, "a finished request stays in the index until it ages out", "err", err)
+		}
+	}
+	for client, ended := range s.ended.take() {
+		if err := s.sweep(ctx, client, ended); err != nil {
+			s.Logger.DebugContext(ctx, "finished requests stay in the index until they age out", "err", err)
 		}
 	}
 }

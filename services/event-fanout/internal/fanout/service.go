@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/noetl/gateway/services/event-fanout/internal/recent"
 )
 
 // Deps are the ports of the service.
@@ -39,12 +41,26 @@ type Service struct {
 	locks   [256]sync.Mutex
 	seed    maphash.Seed
 	reports reports
+	served  *recent.Cache[served, Route]
+	ended   ended
 	// retiring are finished requests that no event will take out of the index.
 	retiring retiring
 }
 
 // New makes the service.
-func New(d Deps) *Service { return &Service{Deps: d, seed: maphash.MakeSeed()} }
+func New(d Deps) *Service {
+	return &Service{Deps: d, seed: maphash.MakeSeed(), served: recent.New[served, Route](servedFor, maxServed)}
+}
+
+// served names a route of which this process knows how far it is, so that a report does not look it up.
+type served struct{ executionID, requestID string }
+
+// servedFor is how long this process relies on that. Another replica may have served the route since then; what is
+// stored once more is dropped as long as the frame log knows its id, and that is longer.
+const servedFor = 30 * time.Second
+
+// maxServed bounds how many routes are remembered.
+const maxServed = 20_000
 
 // lock serialises work on one execution within this process. It saves work only; order does
 // not depend on it, because other replicas do not share it.

@@ -18,7 +18,7 @@ type Outgoing struct {
 	Body  []byte
 }
 
-// Conn is the transport of a stream. Send is never called at once with itself; Close may come
+// Conn is the transport of a stream. Send is never called concurrently with itself; Close may come
 // at any time.
 type Conn interface {
 	// Send writes messages in order, all or an error. It MUST fail when the peer is known to
@@ -39,9 +39,9 @@ const (
 	EndRevoked        // the session was ended
 )
 
-// Ender is a Conn whose protocol can say why it ends. End is called at most once, before Close,
-// never at once with Send.
-type Ender interface {
+// ReasonCloser is a Conn whose protocol can say why it ends. End is called at most once, before Close,
+// never concurrently with Send.
+type ReasonCloser interface {
 	End(why Ending)
 }
 
@@ -207,7 +207,7 @@ func (s *Stream) sayGoodbye(why Ending) {
 		body := frame.Notify(frame.MethodSessionExpired, frame.SessionExpiredParams{Reason: reason})
 		_ = s.conn.Send([]Outgoing{{Event: frame.MethodSessionExpired, Body: body}})
 	}
-	if c, ok := s.conn.(Ender); ok {
+	if c, ok := s.conn.(ReasonCloser); ok {
 		c.End(why)
 	}
 }
@@ -320,7 +320,7 @@ func (s *Stream) close() {
 	s.hub.remove(s)
 }
 
-// read reads the log with a bound on how many streams do so at once: after an outage of NATS
+// read reads the log with a bound on how many streams do so concurrently: after an outage of NATS
 // all of them want to.
 func (h *Hub) read(client string, after uint64) ([]Frame, bool, error) {
 	h.readers <- struct{}{}

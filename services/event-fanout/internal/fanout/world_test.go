@@ -11,6 +11,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanouttest"
 )
@@ -183,4 +184,14 @@ func (w *world) told(t *testing.T, client string) []string {
 		}
 	}
 	return words
+}
+
+// pending is what the first frame of a client would list.
+func pending(t *testing.T, s *fanout.Service, client string) []frame.Pending {
+	t.Helper()
+	hello, err := s.Hello(t.Context(), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hello.PendingRequests
 }

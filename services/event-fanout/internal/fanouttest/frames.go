@@ -138,6 +138,15 @@ func (f *Frames) Append(ctx context.Context, client string, n fanout.NewFrame) e
 	return nil
 }
 
+// AppendEach implements the port.
+func (f *Frames) AppendEach(ctx context.Context, frames []fanout.ClientFrame) []error {
+	errs := make([]error, len(frames))
+	for i, frame := range frames {
+		errs[i] = f.Append(ctx, frame.Client, frame.NewFrame)
+	}
+	return errs
+}
+
 // Since implements the port.
 func (f *Frames) Since(ctx context.Context, client string, after uint64, limit int) ([]fanout.Frame, bool, error) {
 	f.mu.Lock()

@@ -113,6 +113,18 @@ func (l *Lifecycle) Append(_ context.Context, events []fanout.LifecycleEvent) er
 	return nil
 }
 
+// Any implements the port.
+func (l *Lifecycle) Any(_ context.Context, executionID string, seq uint64) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.log[min(seq, uint64(len(l.log))):] {
+		if e.State.ExecutionID == executionID {
+			return true, l.err
+		}
+	}
+	return false, l.err
+}
+
 // After implements the port.
 func (l *Lifecycle) After(
 	_ context.Context, executionID string, seq uint64, limit int,

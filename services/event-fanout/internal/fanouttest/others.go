@@ -16,23 +16,25 @@ var _ fanout.PendingIndex = (*Pending)(nil)
 
 // Pending is a pending index in memory.
 type Pending struct {
-	mu sync.Mutex
-	m  map[string][]string
+	mu       sync.Mutex
+	revision uint64
+	m        map[string][]fanout.PendingRequest
 }
 
 // NewPending makes an empty index.
-func NewPending() *Pending { return &Pending{m: map[string][]string{}} }
+func NewPending() *Pending { return &Pending{m: map[string][]fanout.PendingRequest{}} }
 
 // Add implements the port.
 func (x *Pending) Add(_ context.Context, clientID, requestID string) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.m[clientID] = append(x.m[clientID], requestID)
+	x.revision++
+	x.m[clientID] = append(x.m[clientID], fanout.PendingRequest{RequestID: requestID, Revision: x.revision})
 	return nil
 }
 
 // List implements the port.
-func (x *Pending) List(_ context.Context, clientID string) ([]string, error) {
+func (x *Pending) List(_ context.Context, clientID string) ([]fanout.PendingRequest, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return slices.Clone(x.m[clientID]), nil
@@ -40,9 +42,18 @@ func (x *Pending) List(_ context.Context, clientID string) ([]string, error) {
 
 // Delete implements the port.
 func (x *Pending) Delete(_ context.Context, clientID, requestID string) error {
+	return x.remove(clientID, func(p fanout.PendingRequest) bool { return p.RequestID == requestID })
+}
+
+// DeleteThrough implements the port.
+func (x *Pending) DeleteThrough(_ context.Context, clientID string, revision uint64) error {
+	return x.remove(clientID, func(p fanout.PendingRequest) bool { return p.Revision <= revision })
+}
+
+func (x *Pending) remove(clientID string, drop func(fanout.PendingRequest) bool) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.m[clientID] = slices.DeleteFunc(slices.Clone(x.m[clientID]), func(id string) bool { return id == requestID })
+	x.m[clientID] = slices.DeleteFunc(slices.Clone(x.m[clientID]), drop)
 	return nil
 }
 

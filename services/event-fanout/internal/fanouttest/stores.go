@@ -83,24 +83,41 @@ func (s *Requests) Add(_ context.Context, r fanout.Request) error {
 
 // Get implements the port.
 func (s *Requests) Get(_ context.Context, id string) (fanout.Request, error) {
-	return s.change(id, func(*fanout.Request) {})
+	return s.change(fanout.Request{ID: id}, func(*fanout.Request) {})
 }
 
-func (s *Requests) change(id string, edit func(*fanout.Request)) (fanout.Request, error) {
+// Recent implements the port: this process remembers nothing.
+func (s *Requests) Recent(string) (fanout.Request, bool) { return fanout.Request{}, false }
+
+// Several implements the port.
+func (s *Requests) Several(_ context.Context, ids []string) ([]fanout.Request, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, known := s.m[id]
+	var known []fanout.Request
+	for _, id := range ids {
+		if r, ok := s.m[id]; ok {
+			known = append(known, r)
+		}
+	}
+	return known, nil
+}
+
+func (s *Requests) change(r fanout.Request, edit func(*fanout.Request)) (fanout.Request, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, known := s.m[r.ID]
 	if !known {
 		return r, fault.New(fault.NotFound, "request_not_found", "Request not found")
 	}
 	edit(&r)
-	s.m[id] = r
+	r.Revision++
+	s.m[r.ID] = r
 	return r, nil
 }
 
 // Bind implements the port.
-func (s *Requests) Bind(_ context.Context, id, executionID string) (fanout.Request, error) {
-	return s.change(id, func(r *fanout.Request) {
+func (s *Requests) Bind(_ context.Context, r fanout.Request, executionID string) (fanout.Request, error) {
+	return s.change(r, func(r *fanout.Request) {
 		if r.ExecutionID == "" {
 			r.ExecutionID = executionID
 		}
@@ -108,13 +125,13 @@ func (s *Requests) Bind(_ context.Context, id, executionID string) (fanout.Reque
 }
 
 // Finish implements the port.
-func (s *Requests) Finish(_ context.Context, id string) (fanout.Request, error) {
-	return s.change(id, func(r *fanout.Request) { r.Done = true })
+func (s *Requests) Finish(_ context.Context, r fanout.Request) (fanout.Request, error) {
+	return s.change(r, func(r *fanout.Request) { r.Done = true })
 }
 
 // Keep implements the port.
-func (s *Requests) Keep(_ context.Context, id, result string) (fanout.Request, error) {
-	return s.change(id, func(r *fanout.Request) {
+func (s *Requests) Keep(_ context.Context, r fanout.Request, result string) (fanout.Request, error) {
+	return s.change(r, func(r *fanout.Request) {
 		if r.Result == "" {
 			r.Result = result
 		}
@@ -122,9 +139,9 @@ func (s *Requests) Keep(_ context.Context, id, result string) (fanout.Request, e
 }
 
 // End implements the port.
-func (s *Requests) End(_ context.Context, id, eventType string) (fanout.Request, error) {
-	return s.change(id, func(r *fanout.Request) {
-		if !r.Done && r.Ended == "" {
+func (s *Requests) End(_ context.Context, r fanout.Request, eventType string) (fanout.Request, error) {
+	return s.change(r, func(r *fanout.Request) {
+		if r.Pending() {
 			r.Ended = eventType
 		}
 	})
@@ -151,7 +168,7 @@ type Routes struct {
 func NewRoutes() *Routes { return &Routes{m: map[string]map[string]fanout.Route{}} }
 
 // Put implements the port.
-func (x *Routes) Put(_ context.Context, executionID string, r fanout.Route) error {
+func (x *Routes) Put(_ context.Context, executionID string, r fanout.Route) (fanout.Route, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.m[executionID] == nil {
@@ -160,7 +177,7 @@ func (x *Routes) Put(_ context.Context, executionID string, r fanout.Route) erro
 	if _, known := x.m[executionID][r.RequestID]; !known {
 		x.set(executionID, r)
 	}
-	return nil
+	return x.m[executionID][r.RequestID], nil
 }
 
 func (x *Routes) set(executionID string, r fanout.Route) {
@@ -203,5 +220,28 @@ func (x *Routes) Delete(_ context.Context, executionID, requestID string) error 
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	delete(x.m[executionID], requestID)
+	return nil
+}
+
+// AdvanceAll implements the port.
+func (x *Routes) AdvanceAll(ctx context.Context, executionID string, routes []fanout.Route, through uint64) error {
+	for _, r := range routes {
+		r.Through = through
+		if err := x.Advance(ctx, executionID, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DeleteAll implements the port.
+func (x *Routes) DeleteAll(_ context.Context, executionID string, routes []fanout.Route) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, r := range routes {
+		if x.m[executionID][r.RequestID].Revision == r.Revision {
+			delete(x.m[executionID], r.RequestID)
+		}
+	}
 	return nil
 }

@@ -301,7 +301,8 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		if err := s.Add(t.Context(), r); !isKind(err, fault.Conflict) {
 			t.Fatalf("second add: %v", err)
 		}
-		if got, err := s.Get(t.Context(), "r"); err != nil || got != r {
+		got, err := s.Get(t.Context(), "r")
+		if got.Revision = 0; err != nil || got != r {
 			t.Fatalf("%+v %v", got, err)
 		}
 	})
@@ -309,8 +310,8 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		t.Parallel()
 		s := newStore(t)
 		_, getErr := s.Get(t.Context(), "x")
-		_, bindErr := s.Bind(t.Context(), "x", "1")
-		_, finishErr := s.Finish(t.Context(), "x")
+		_, bindErr := s.Bind(t.Context(), fanout.Request{ID: "x"}, "1")
+		_, finishErr := s.Finish(t.Context(), fanout.Request{ID: "x"})
 		for _, err := range []error{getErr, bindErr, finishErr} {
 			if !isKind(err, fault.NotFound) {
 				t.Fatal(err)
@@ -326,7 +327,7 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		var wg sync.WaitGroup
 		for i := range 20 {
 			wg.Go(func() {
-				got, err := s.Bind(t.Context(), "r", strconv.Itoa(i+1))
+				got, err := s.Bind(t.Context(), fanout.Request{ID: "r"}, strconv.Itoa(i+1))
 				if err != nil {
 					t.Error(err)
 				}
@@ -336,12 +337,13 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 			})
 		}
 		wg.Go(func() {
-			if got, err := s.Finish(t.Context(), "r"); err != nil || !got.Done {
+			if got, err := s.Finish(t.Context(), fanout.Request{ID: "r"}); err != nil || !got.Done {
 				t.Error(got, err)
 			}
 			for range 2 {
 				for _, name := range []string{"kept", "later"} {
-					if got, err := s.Keep(t.Context(), "r", name); err != nil || got.Result != "kept" {
+					got, err := s.Keep(t.Context(), fanout.Request{ID: "r"}, name)
+					if err != nil || got.Result != "kept" {
 						t.Error(got, err)
 					}
 				}
@@ -360,7 +362,8 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		must(t, s.Add(t.Context(), r))
 		for range 2 {
 			for _, end := range []string{fanout.EventCancelled, fanout.EventCompleted} {
-				if got, err := s.End(t.Context(), "r", end); err != nil || got.Ended != fanout.EventCancelled {
+				got, err := s.End(t.Context(), fanout.Request{ID: "r"}, end)
+				if err != nil || got.Ended != fanout.EventCancelled {
 					t.Fatalf("%+v %v", got, err)
 				}
 			}
@@ -368,13 +371,14 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		other := r
 		other.ID = "done"
 		must(t, s.Add(t.Context(), other))
-		if _, err := s.Finish(t.Context(), "done"); err != nil {
+		if _, err := s.Finish(t.Context(), fanout.Request{ID: "done"}); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := s.End(t.Context(), "done", fanout.EventCompleted); err != nil || got.Ended != "" {
+		got, err := s.End(t.Context(), fanout.Request{ID: "done"}, fanout.EventCompleted)
+		if err != nil || got.Ended != "" {
 			t.Fatalf("%+v %v", got, err)
 		}
-		if _, err := s.End(t.Context(), "x", fanout.EventCompleted); !isKind(err, fault.NotFound) {
+		if _, err := s.End(t.Context(), fanout.Request{ID: "x"}, fanout.EventCompleted); !isKind(err, fault.NotFound) {
 			t.Fatal(err)
 		}
 	})

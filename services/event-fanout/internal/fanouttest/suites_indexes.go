@@ -20,12 +20,20 @@ func RunRouteIndex(t *testing.T, newIndex func(*testing.T) fanout.RouteIndex) {
 		}
 		return routes[0]
 	}
+	put := func(t *testing.T, x fanout.RouteIndex, execution string, r fanout.Route) fanout.Route {
+		t.Helper()
+		r, err := x.Put(t.Context(), execution, r)
+		must(t, err)
+		return r
+	}
 	t.Run("routes are found by execution, and an existing one is kept", func(t *testing.T) {
 		t.Parallel()
 		x := newIndex(t)
-		must(t, x.Put(t.Context(), "1", fanout.Route{RequestID: "r", ClientID: "c", Through: 5}))
-		must(t, x.Put(t.Context(), "1", fanout.Route{RequestID: "r", ClientID: "c", Through: 1}))
-		must(t, x.Put(t.Context(), "11", fanout.Route{RequestID: "r", ClientID: "d"}))
+		put(t, x, "1", fanout.Route{RequestID: "r", ClientID: "c", Through: 5})
+		if same := put(t, x, "1", fanout.Route{RequestID: "r", ClientID: "c", Through: 1}); same != one(t, x, "1") {
+			t.Fatalf("%+v", same)
+		}
+		put(t, x, "11", fanout.Route{RequestID: "r", ClientID: "d"})
 		r := one(t, x, "1")
 		if r.RequestID != "r" || r.ClientID != "c" || r.Through != 5 {
 			t.Fatalf("%+v", r)
@@ -43,7 +51,7 @@ func RunRouteIndex(t *testing.T, newIndex func(*testing.T) fanout.RouteIndex) {
 	t.Run("advance does nothing to what was changed or deleted meanwhile", func(t *testing.T) {
 		t.Parallel()
 		x := newIndex(t)
-		must(t, x.Put(t.Context(), "1", fanout.Route{RequestID: "r", ClientID: "c"}))
+		put(t, x, "1", fanout.Route{RequestID: "r", ClientID: "c"})
 		stale := one(t, x, "1")
 		fresh := stale
 		fresh.Through = 9
@@ -61,10 +69,37 @@ func RunRouteIndex(t *testing.T, newIndex func(*testing.T) fanout.RouteIndex) {
 			t.Fatal(routes, err)
 		}
 	})
+	t.Run("all routes move and go in one write, but for those that came meanwhile", func(t *testing.T) {
+		t.Parallel()
+		x := newIndex(t)
+		put(t, x, "1", fanout.Route{RequestID: "a", ClientID: "c"})
+		put(t, x, "1", fanout.Route{RequestID: "b", ClientID: "d", Through: 2})
+		put(t, x, "2", fanout.Route{RequestID: "other", ClientID: "c"})
+		read, err := x.ByExecution(t.Context(), "1")
+		must(t, err)
+		put(t, x, "1", fanout.Route{RequestID: "late", ClientID: "c", Through: 1})
+		must(t, x.AdvanceAll(t.Context(), "1", read, 7))
+		want := map[string]uint64{"a": 7, "b": 7, "late": 1}
+		routes, err := x.ByExecution(t.Context(), "1")
+		must(t, err)
+		for _, r := range routes {
+			same, found, err := x.Get(t.Context(), "1", r.RequestID)
+			if r.Through != want[r.RequestID] || same != r || !found || err != nil {
+				t.Errorf("%+v %+v %v", r, same, err)
+			}
+		}
+		must(t, x.DeleteAll(t.Context(), "1", slices.DeleteFunc(routes, func(r fanout.Route) bool {
+			return r.RequestID == "late"
+		})))
+		if r := one(t, x, "1"); r.RequestID != "late" {
+			t.Fatalf("%+v", r)
+		}
+		one(t, x, "2")
+	})
 	t.Run("an answer that does not come is no empty one", func(t *testing.T) {
 		t.Parallel()
 		x := newIndex(t)
-		must(t, x.Put(t.Context(), "1", fanout.Route{RequestID: "r", ClientID: "c"}))
+		put(t, x, "1", fanout.Route{RequestID: "r", ClientID: "c"})
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if routes, err := x.ByExecution(ctx, "1"); err == nil && len(routes) == 0 {
@@ -76,6 +111,16 @@ func RunRouteIndex(t *testing.T, newIndex func(*testing.T) fanout.RouteIndex) {
 // RunPendingIndex is the conformance suite of [fanout.PendingIndex].
 func RunPendingIndex(t *testing.T, newIndex func(*testing.T) fanout.PendingIndex) {
 	t.Helper()
+	list := func(t *testing.T, x fanout.PendingIndex, client string) []string {
+		t.Helper()
+		entries, err := x.List(t.Context(), client)
+		must(t, err)
+		var ids []string
+		for _, e := range entries {
+			ids = append(ids, e.RequestID)
+		}
+		return ids
+	}
 	t.Run("requests are listed by client, oldest first", func(t *testing.T) {
 		t.Parallel()
 		x := newIndex(t)
@@ -85,8 +130,22 @@ func RunPendingIndex(t *testing.T, newIndex func(*testing.T) fanout.PendingIndex
 		}
 		must(t, x.Delete(t.Context(), "c", "a"))
 		must(t, x.Delete(t.Context(), "c", "a"))
-		if got, err := x.List(t.Context(), "c"); err != nil || !slices.Equal(got, []string{"z", "m"}) {
-			t.Fatal(got, err)
+		if got := list(t, x, "c"); !slices.Equal(got, []string{"z", "m"}) {
+			t.Fatal(got)
+		}
+	})
+	t.Run("the oldest go in one write", func(t *testing.T) {
+		t.Parallel()
+		x := newIndex(t)
+		for _, id := range []string{"z", "a", "m"} {
+			must(t, x.Add(t.Context(), "c", id))
+			must(t, x.Add(t.Context(), "d", id))
+		}
+		entries, err := x.List(t.Context(), "c")
+		must(t, err)
+		must(t, x.DeleteThrough(t.Context(), "c", entries[1].Revision))
+		if got, others := list(t, x, "c"), list(t, x, "d"); !slices.Equal(got, []string{"m"}) || len(others) != 3 {
+			t.Fatal(got, others)
 		}
 	})
 	t.Run("more than a thousand, ended or not, do not lock the client out", func(t *testing.T) {
@@ -95,16 +154,15 @@ func RunPendingIndex(t *testing.T, newIndex func(*testing.T) fanout.PendingIndex
 		for i := range 1100 {
 			must(t, x.Add(t.Context(), "c", "r"+strconv.Itoa(i)))
 		}
-		if got, err := x.List(t.Context(), "c"); err != nil || len(got) != 1100 || got[0] != "r0" ||
-			got[1099] != "r1099" {
-			t.Fatal(len(got), err)
+		if got := list(t, x, "c"); len(got) != 1100 || got[0] != "r0" || got[1099] != "r1099" {
+			t.Fatal(len(got))
 		}
 		for i := range 1100 {
 			must(t, x.Delete(t.Context(), "c", "r"+strconv.Itoa(i)))
 		}
 		must(t, x.Add(t.Context(), "c", "last"))
-		if got, err := x.List(t.Context(), "c"); err != nil || !slices.Equal(got, []string{"last"}) {
-			t.Fatal(got, err)
+		if got := list(t, x, "c"); !slices.Equal(got, []string{"last"}) {
+			t.Fatal(got)
 		}
 	})
 }

@@ -119,7 +119,8 @@ func errTooLarge(most int64) error {
 }
 
 func errBusyKeeping(err error) error {
-	return fault.Wrap(err, fault.Unavailable, "too_many_large_results", "too many large results are being stored; try again").
+	return fault.Wrap(err, fault.Unavailable, "too_many_large_results",
+		"too many large results are being stored; try again").
 		After(time.Second)
 }
 

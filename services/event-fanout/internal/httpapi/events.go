@@ -99,7 +99,7 @@ func firstMessages(a fanout.Attachment) []fanout.Outgoing {
 
 // attach decides whether a stream may open, cheapest question first.
 func (e *Events) attach(ctx context.Context, r *http.Request) (a fanout.Attachment, token string, err error) {
-	if err := e.Doors.knock(r); err != nil {
+	if err := e.Doors.allowOpen(r); err != nil {
 		return a, "", err
 	}
 	address := addressOf(r)
@@ -159,7 +159,7 @@ func (e *Events) open(a fanout.Attachment, conn fanout.Conn, first []fanout.Outg
 	}
 	stream, err := e.Hub.Open(a, conn)
 	if err != nil { // a limit was reached between Admit and now, or NATS is away: the client retries
-		if c, ok := conn.(fanout.Ender); ok {
+		if c, ok := conn.(fanout.ReasonCloser); ok {
 			c.End(fanout.EndGone)
 		}
 		conn.Close()

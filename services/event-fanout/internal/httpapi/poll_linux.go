@@ -16,7 +16,7 @@ type poller struct {
 
 	mu    sync.Mutex
 	last  uint64
-	conns map[uint64]*wsConn // by a number of ours: the kernel's are used again at once
+	conns map[uint64]*wsConn // by a number of ours: the kernel's are used again immediately
 }
 
 // newPoller opens a poller.

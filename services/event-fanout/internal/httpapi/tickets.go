@@ -23,7 +23,7 @@ type Tickets struct {
 func (t *Tickets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	token := sessions.TokenOf(r).Reveal()
-	err := t.Doors.knock(r)
+	err := t.Doors.allowOpen(r)
 	if err == nil {
 		_, err = t.Sessions.Resolve(ctx, token)
 	}
@@ -47,14 +47,15 @@ type Doors struct {
 	Opening *kit.Rates // streams and tickets per client address
 }
 
-func (d *Doors) knock(r *http.Request) error {
+func (d *Doors) allowOpen(r *http.Request) error {
 	if d == nil {
 		return nil
 	}
 	err := d.Opening.Check(addressOf(r))
 	if f := fault.Of(err); err != nil {
 		limited := *f
-		limited.Code, limited.Message = "too_many_openings", "too many event streams were opened from this address; try again later"
+		limited.Code = "too_many_openings"
+		limited.Message = "too many event streams were opened from this address; try again later"
 		return &limited
 	}
 	return nil

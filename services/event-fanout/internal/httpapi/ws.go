@@ -35,6 +35,7 @@ type WebSocketLimits struct {
 	MaxMessage int64         // bytes of one message from a client
 	PerMinute  int           // messages from a client, control frames included
 	Silence    time.Duration // a peer that says nothing for so long, pongs included, has gone
+	Quiet      time.Duration // a peer that says nothing for so long is asked for a pong with each heartbeat
 	Message    time.Duration // for a message that has begun to arrive to be whole; 0 is 30 s
 }
 
@@ -104,9 +105,8 @@ func (s *WebSockets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // it was answered, or the peer is gone
 	}
 	conn.start(ws)
-	stream := s.streams.open(
-		attachment, conn, firstMessages(attachment),
-	) //nolint:contextcheck // it outlives the request
+	//nolint:contextcheck // it outlives the request
+	stream := s.streams.open(attachment, conn, firstMessages(attachment))
 	if stream == nil {
 		conn.linger()
 		return

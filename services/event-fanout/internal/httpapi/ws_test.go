@@ -297,14 +297,11 @@ func TestWhatIsNoHandshakeIsRefusedWithAStatus(t *testing.T) {
 func TestTheGoClientOfCoderWebsocket(t *testing.T) {
 	t.Parallel()
 	s := newSockets(t, nil)
-	c, resp, err := coder.Dial(
-		t.Context(),
-		s.url+"/ws",
-		&coder.DialOptions{
-			HTTPHeader:      http.Header{"Authorization": {"Bearer t"}},
-			CompressionMode: coder.CompressionContextTakeover,
-		},
-	) //nolint:bodyclose // it is the connection
+	options := &coder.DialOptions{
+		HTTPHeader:      http.Header{"Authorization": {"Bearer t"}},
+		CompressionMode: coder.CompressionContextTakeover,
+	}
+	c, resp, err := coder.Dial(t.Context(), s.url+"/ws", options) //nolint:bodyclose // it is the connection
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,8 +68,8 @@ func (s *socket) release() error {
 }
 
 var (
-	_ fanout.Conn  = (*wsConn)(nil)
-	_ fanout.Ender = (*wsConn)(nil)
+	_ fanout.Conn         = (*wsConn)(nil)
+	_ fanout.ReasonCloser = (*wsConn)(nil)
 )
 
 // wsConn is a WebSocket connection. An idle one has no goroutine, and no buffer but readBuffer.
@@ -105,8 +105,8 @@ func (c *wsConn) start(ws *websocket.Conn) {
 	})
 }
 
-// Send implements the port. A heartbeat takes a ping of the protocol along, which every client
-// answers by itself.
+// Send implements the port. A heartbeat is one message, unless the peer was quiet for long: then a ping of the protocol
+// goes along, which every client answers by itself.
 func (c *wsConn) Send(messages []fanout.Outgoing) error {
 	if peerGone(c.socket.Conn) {
 		return errPeerGone
@@ -124,7 +124,7 @@ func (c *wsConn) gather(messages []fanout.Outgoing) error {
 		if err := c.ws.WriteMessage(websocket.TextMessage, wire.AppendMessage(nil, m.ID, m.Body)); err != nil {
 			return err
 		}
-		if m.Event == frame.MethodPing {
+		if m.Event == frame.MethodPing && c.silentFor() >= c.owner.limits.Quiet {
 			if err := c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(c.socket.timeout)); err != nil {
 				return err
 			}
@@ -133,7 +133,7 @@ func (c *wsConn) gather(messages []fanout.Outgoing) error {
 	return nil
 }
 
-// End implements fanout.Ender: it begins the closing handshake and gives the peer a while for
+// End implements fanout.ReasonCloser: it begins the closing handshake and gives the peer a while for
 // its part.
 func (c *wsConn) End(why fanout.Ending) {
 	code, text := closeCode(why)
@@ -163,9 +163,14 @@ func (c *wsConn) drop() {
 	_ = c.socket.Close()
 }
 
+// silentFor returns how long nothing was heard of the peer.
+func (c *wsConn) silentFor() time.Duration {
+	return time.Duration(time.Now().UnixNano() - c.heard.Load())
+}
+
 // Alive reports whether the peer has not closed and has been heard of lately.
 func (c *wsConn) Alive() bool {
-	return time.Now().UnixNano()-c.heard.Load() < int64(c.owner.limits.Silence) && !peerGone(c.socket.Conn)
+	return c.silentFor() < c.owner.limits.Silence && !peerGone(c.socket.Conn)
 }
 
 // linger lets the peer read our close frame: closing with its bytes unread would reset the

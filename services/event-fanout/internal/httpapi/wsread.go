@@ -19,7 +19,7 @@ import (
 const (
 	maxRunning = 8   // commands of one connection under way
 	maxRefused = 100 // messages beyond the rate in a row before the connection is closed
-	minBurst   = 20  // messages at once, whatever the rate
+	minBurst   = 20  // messages in a burst, whatever the rate
 )
 
 var errFlood = errors.New("too many messages")

@@ -35,8 +35,8 @@ const (
 type Log interface {
 	// Stream returns the stream of the log.
 	Stream(ctx context.Context) (jetstream.Stream, error)
-	// Failed tells the log of an error met with it, and returns it as a fault.
-	Failed(err error) error
+	// AsFault tells the log of an error met with it, and returns it as a fault.
+	AsFault(err error) error
 }
 
 // Decode reads an event of the log.
@@ -93,14 +93,14 @@ func (c *Consumer) Probe(context.Context) error {
 func (c *Consumer) Run(ctx context.Context) error {
 	told := ""
 	for ctx.Err() == nil {
-		told = c.once(ctx, told)
+		told = c.consumeOnce(ctx, told)
 	}
 	return nil
 }
 
-// once consumes until ctx ends or the consumer is lost; then it waits a little. It returns what the log was
+// consumeOnce consumes until ctx ends or the consumer is lost; then it waits a little. It returns what the log was
 // told: an outage takes many attempts, and their one cause must not drown what else the log says.
-func (c *Consumer) once(ctx context.Context, told string) string {
+func (c *Consumer) consumeOnce(ctx context.Context, told string) string {
 	reason, err := c.consume(ctx)
 	if ctx.Err() != nil {
 		return told
@@ -135,7 +135,7 @@ func (c *Consumer) consume(ctx context.Context) (reason string, err error) {
 		DeliverPolicy: jetstream.DeliverAllPolicy,
 	})
 	if err != nil {
-		return "open_failed", c.log.Failed(err)
+		return "open_failed", c.log.AsFault(err)
 	}
 	slots := make(chan struct{}, routers)
 	lost := make(chan error, 1)
@@ -155,7 +155,7 @@ func (c *Consumer) consume(ctx context.Context) (reason string, err error) {
 		}
 	}))
 	if err != nil {
-		return "open_failed", c.log.Failed(err)
+		return "open_failed", c.log.AsFault(err)
 	}
 	c.running <- struct{}{}
 	defer func() { <-c.running }()
@@ -173,7 +173,7 @@ func (c *Consumer) consume(ctx context.Context) (reason string, err error) {
 		return "", nil
 	case err := <-lost:
 		feed.Stop()
-		return "consumer_lost", c.log.Failed(err)
+		return "consumer_lost", c.log.AsFault(err)
 	}
 }
 
@@ -205,7 +205,10 @@ func (c *Consumer) handle(ctx context.Context, m jetstream.Msg) {
 
 // gone reports errors after which a consumer must be opened again.
 func gone(err error) bool {
-	for _, e := range []error{jetstream.ErrConsumerDeleted, jetstream.ErrConsumerNotFound, jetstream.ErrStreamNotFound, jetstream.ErrNoHeartbeat, nats.ErrNoResponders} {
+	for _, e := range []error{
+		jetstream.ErrConsumerDeleted, jetstream.ErrConsumerNotFound, jetstream.ErrStreamNotFound,
+		jetstream.ErrNoHeartbeat, nats.ErrNoResponders,
+	} {
 		if errors.Is(err, e) {
 			return true
 		}

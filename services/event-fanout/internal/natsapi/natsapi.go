@@ -9,6 +9,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/telemetry"
@@ -20,10 +21,12 @@ import (
 const calls = 512
 
 // Deadlines: each operation is a few round trips to NATS; bind may have to wait until another replica goes on reading
-// the events from before it.
+// the events from before it, and so may a callback.
 const (
 	deadline     = 5 * time.Second
 	bindDeadline = 15 * time.Second
+	// callbackTimeout bounds a callback, with the waiting for its turn.
+	callbackTimeout = 15 * time.Second
 )
 
 // Table is the subject table.
@@ -40,15 +43,21 @@ func Table(svc *fanout.Service, o kit.Observer) []natskit.Endpoint {
 // Callbacks takes results that workers publish on noetl.callbacks.<request_id> instead of
 // posting them. The queue group gives each to one replica. It is a run.Component.
 type Callbacks struct {
-	nc     *nats.Conn
-	prefix string
-	svc    *fanout.Service
-	tel    *telemetry.Telemetry
+	nc       *nats.Conn
+	prefix   string
+	complete func(context.Context, fanout.Result) (fanout.Delivery, error)
+	tel      *telemetry.Telemetry
 }
 
 // NewCallbacks makes the component; prefix is with or without a trailing dot.
-func NewCallbacks(nc *nats.Conn, prefix string, svc *fanout.Service, tel *telemetry.Telemetry) *Callbacks {
-	return &Callbacks{nc: nc, prefix: strings.TrimRight(prefix, ".") + ".", svc: svc, tel: tel}
+func NewCallbacks(
+	nc *nats.Conn, prefix string, svc *fanout.Service, o kit.Observer, tel *telemetry.Telemetry,
+) *Callbacks {
+	limits := kit.Limits{Deadline: callbackTimeout, Concurrency: calls}
+	return &Callbacks{
+		nc: nc, prefix: strings.TrimRight(prefix, ".") + ".", tel: tel,
+		complete: kit.Bind(o, "fanout.complete", limits, svc.Complete),
+	}
 }
 
 // Name returns the component's name.
@@ -77,8 +86,13 @@ func (c *Callbacks) Run(ctx context.Context) error {
 	return nil
 }
 
+// busyRetry is how soon a callback is tried again that found all calls of the operation taken: NATS does not bring it
+// a second time.
+const busyRetry = 50 * time.Millisecond
+
+// handle runs the operation that workers call over HTTP, with its recover and its bounds.
 func (c *Callbacks) handle(ctx context.Context, m *nats.Msg) {
-	ctx, cancel := context.WithTimeout(natskit.Extract(ctx, c.tel.Propagator(), m.Header), 5*time.Second)
+	ctx, cancel := context.WithTimeout(natskit.Extract(ctx, c.tel.Propagator(), m.Header), callbackTimeout)
 	defer cancel()
 	result, err := wire.DecodeCallback(m.Data)
 	if err != nil {
@@ -88,11 +102,32 @@ func (c *Callbacks) handle(ctx context.Context, m *nats.Msg) {
 	if result.RequestID == "" {
 		result.RequestID = noetlwire.RequestID(strings.TrimPrefix(m.Subject, c.prefix))
 	}
-	if _, err := c.svc.CompleteIfPending(ctx, result); err != nil {
-		c.tel.Logger.ErrorContext(ctx, "callback failed", "err", err)
+	if noetlwire.ValidID(result.RequestID) && !c.settle(ctx, result.FirstForm()) {
 		return
 	}
 	if m.Reply != "" {
 		_ = m.Respond(nil) // the publisher has its own deadline
+	}
+}
+
+// settle reports whether the result is stored, or is not for a pending request of ours: auth hears this subject too.
+// What went wrong otherwise the operation has logged.
+func (c *Callbacks) settle(ctx context.Context, result fanout.Result) bool {
+	for {
+		_, err := c.complete(ctx, result)
+		kind, failed := fault.KindOf(err)
+		if !failed || kind == fault.NotFound {
+			return true
+		}
+		if kind != fault.RateLimited {
+			return false
+		}
+		timer := time.NewTimer(busyRetry)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		case <-timer.C:
+		}
 	}
 }

@@ -27,7 +27,7 @@ func (a away) Stream(context.Context) (jetstream.Stream, error) {
 	return nil, errors.New("no stream")
 }
 
-func (away) Failed(err error) error { return err }
+func (away) AsFault(err error) error { return err }
 
 // Two lines a second for as long as NATS is unavailable drown the line that says why it is.
 func TestAnOutageIsLoggedOncePerCause(t *testing.T) {

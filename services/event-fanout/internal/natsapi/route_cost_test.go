@@ -93,7 +93,7 @@ func (r *router) pend(tb testing.TB, n int) {
 	for worker := range 64 {
 		wg.Go(func() {
 			for i := worker; i < n; i += 64 {
-				if err := r.routes.Put(
+				if _, err := r.routes.Put(
 					tb.Context(), strconv.Itoa(1000+i),
 					fanout.Route{RequestID: "r" + strconv.Itoa(i), ClientID: "c"},
 				); err != nil {

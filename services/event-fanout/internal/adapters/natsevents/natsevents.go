@@ -81,6 +81,9 @@ const (
 	listAgain = 5 * time.Second
 	// silentLists is how many lists in a row must go unanswered until it counts as forbidden.
 	silentLists = 2
+	// noneFor is how long it is believed that there is no stream: a look asks NATS for each prefix, and each report
+	// waits for one. A stream is made once in the life of a NoETL, and what it tells in that time is not lost.
+	noneFor = 100 * time.Millisecond
 )
 
 // Optional implements the port.
@@ -353,7 +356,7 @@ func (s *Source) reading(ctx context.Context) ([]*reader, error) {
 		readers := slices.Collect(maps.Values(s.readers))
 		last, looked := s.last, s.looked
 		s.mu.Unlock()
-		if !last.IsZero() && (len(readers) > 0 || !last.Before(asked)) {
+		if !last.IsZero() && (len(readers) > 0 || !last.Before(asked.Add(-noneFor))) {
 			return readers, nil
 		}
 		select {

@@ -3,9 +3,11 @@
 package natsframes
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +35,9 @@ const (
 // dedupWindow is how long a DedupID is remembered; the port asks for ten minutes.
 const dedupWindow = 10 * time.Minute
 
+// publishTimeout bounds the acknowledgement of one of many frames.
+const publishTimeout = 5 * time.Second
+
 // Config bounds the log.
 type Config struct {
 	TTL          time.Duration // how long a frame is kept
@@ -55,7 +60,7 @@ type FrameLog struct {
 
 // New makes the log; the stream is created when it is first needed.
 func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*FrameLog, error) {
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(publishTimeout))
 	if err != nil {
 		return nil, err
 	}
@@ -90,34 +95,85 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*FrameLog, error)
 // Append implements the port. The trace context goes along, so that the frame's way to the
 // client belongs to the trace of what caused it.
 func (l *FrameLog) Append(ctx context.Context, client string, f fanout.NewFrame) error {
-	ctx, span := l.tel.Tracer().
-		Start(ctx, "store frame", trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
-			attribute.String("messaging.system", "nats"),
-			attribute.String("messaging.destination.name", StreamName), attribute.String("noetl.frame.event", f.Event)),
-		)
+	ctx, span := l.tel.Tracer().Start(ctx, "store frame", spanOf(f.Event)...)
 	defer span.End()
-	if int64(len(f.Body))+headerRoom > l.nc.MaxPayload() && l.nc.IsConnected() {
-		return fault.New(
-			fault.TooLarge, "frame_too_large",
-			fmt.Sprintf("a frame may have at most %d bytes", l.nc.MaxPayload()-headerRoom),
-		)
+	if err := l.tooLarge(f); err != nil {
+		return err
 	}
-	msg := &nats.Msg{
-		Subject: subjectPrefix + client,
-		Data:    f.Body,
-		Header:  natskit.Inject(ctx, l.tel.Propagator(), nats.Header{}),
-	}
-	msg.Header.Set(EventHeader, f.Event)
 	return l.stream.Do(ctx, func(jetstream.Stream) error {
-		_, err := l.js.PublishMsg(ctx, msg, jetstream.WithMsgID(f.DedupID), jetstream.WithExpectStream(StreamName))
+		_, err := l.js.PublishMsg(ctx, l.message(ctx, client, f))
 		return err
 	})
+}
+
+// maxStoring bounds how many frames one call stores concurrently.
+const maxStoring = 256
+
+// AppendEach implements the port.
+func (l *FrameLog) AppendEach(ctx context.Context, frames []fanout.ClientFrame) []error {
+	errs := make([]error, 0, len(frames))
+	if len(frames) == 1 {
+		return append(errs, l.Append(ctx, frames[0].Client, frames[0].NewFrame))
+	}
+	ctx, span := l.tel.Tracer().Start(ctx, "store frame", spanOf(frames[0].Event)...)
+	defer span.End()
+	for some := range slices.Chunk(frames, maxStoring) {
+		errs = append(errs, l.appendSome(ctx, some)...)
+	}
+	return errs
+}
+
+func (l *FrameLog) appendSome(ctx context.Context, frames []fanout.ClientFrame) []error {
+	errs := make([]error, len(frames))
+	acks := make([]jetstream.PubAckFuture, len(frames))
+	_, missing := l.stream.Get(ctx)
+	for i, f := range frames {
+		if errs[i] = cmp.Or(missing, l.tooLarge(f.NewFrame)); errs[i] == nil {
+			acks[i], errs[i] = l.js.PublishMsgAsync(l.message(ctx, f.Client, f.NewFrame))
+			errs[i] = l.stream.AsFault(errs[i])
+		}
+	}
+	for i, ack := range acks {
+		if errs[i] != nil {
+			continue
+		}
+		select {
+		case <-ack.Ok():
+		case err := <-ack.Err():
+			errs[i] = l.stream.AsFault(err)
+		case <-ctx.Done():
+			errs[i] = natskit.AsFault(ctx.Err())
+		}
+	}
+	return errs
+}
+
+func spanOf(event string) []trace.SpanStartOption {
+	return []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
+		attribute.String("messaging.system", "nats"), attribute.String("messaging.destination.name", StreamName),
+		attribute.String("noetl.frame.event", event),
+	)}
+}
+
+func (l *FrameLog) tooLarge(f fanout.NewFrame) error {
+	if int64(len(f.Body))+headerRoom <= l.nc.MaxPayload() || !l.nc.IsConnected() {
+		return nil
+	}
+	return fault.New(fault.TooLarge, "frame_too_large",
+		fmt.Sprintf("a frame may have at most %d bytes", l.nc.MaxPayload()-headerRoom))
+}
+
+func (l *FrameLog) message(ctx context.Context, client string, f fanout.NewFrame) *nats.Msg {
+	header := natskit.Inject(ctx, l.tel.Propagator(), nats.Header{
+		EventHeader: {f.Event}, jetstream.MsgIDHeader: {f.DedupID}, jetstream.ExpectedStreamHeader: {StreamName},
+	})
+	return &nats.Msg{Subject: subjectPrefix + client, Data: f.Body, Header: header}
 }
 
 // headerRoom is what the headers of a frame may take of the largest payload, in bytes.
 const headerRoom = 2048
 
-// maxRead bounds one read, in bytes: many streams read at once after an outage, and each batch
+// maxRead bounds one read, in bytes: many streams read concurrently after an outage, and each batch
 // must be written to its client within one write deadline.
 const maxRead = 1 << 20
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+	"github.com/noetl/gateway/services/event-fanout/internal/recent"
 )
 
 // clientsBucket holds, per client id, its owner and the position it was served to.
@@ -29,7 +30,15 @@ var _ fanout.ClientStore = (*ClientStore)(nil)
 type ClientStore struct {
 	js     jetstream.JetStream
 	bucket *natskit.Lazy[jetstream.KeyValue]
+	owners *recent.Cache[string, string]
 }
+
+// ownerFor is how long an owner that was read is relied on. Whose a client is changes only when nobody has attached
+// it for clientTTL.
+const (
+	ownerFor  = time.Minute
+	maxOwners = 20_000
+)
 
 type ownerRecord struct {
 	Owner string `json:"owner"`
@@ -37,12 +46,13 @@ type ownerRecord struct {
 
 // NewClientStore makes the store.
 func NewClientStore(js jetstream.JetStream, room natskit.Room) *ClientStore {
-	return &ClientStore{js: js, bucket: room.Bucket(js, natskit.Clients, jetstream.KeyValueConfig{
-		Bucket:      clientsBucket,
-		Description: "Owners and positions of the gateway's stream clients.",
-		TTL:         clientTTL,
-		Storage:     jetstream.FileStorage,
-	})}
+	cfg := jetstream.KeyValueConfig{
+		Bucket: clientsBucket, Description: "Owners and positions of the gateway's stream clients.",
+		TTL: clientTTL, Storage: jetstream.FileStorage,
+	}
+	return &ClientStore{
+		js: js, bucket: room.Bucket(js, natskit.Clients, cfg), owners: recent.New[string, string](ownerFor, maxOwners),
+	}
 }
 
 // Storage returns a check that NATS stores, for readiness.
@@ -89,6 +99,9 @@ func (s *ClientStore) Claim(ctx context.Context, c fanout.Client) (string, error
 
 // Owner implements the port.
 func (s *ClientStore) Owner(ctx context.Context, id string) (string, error) {
+	if owner, known := s.owners.Get(id, time.Now()); known {
+		return owner, nil
+	}
 	entry, err := natskit.Entry(ctx, s.bucket, "owner."+id)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return "", nil
@@ -97,7 +110,11 @@ func (s *ClientStore) Owner(ctx context.Context, id string) (string, error) {
 		return "", err
 	}
 	var r ownerRecord
-	return r.Owner, json.Unmarshal(entry.Value(), &r)
+	if err := json.Unmarshal(entry.Value(), &r); err != nil {
+		return "", err
+	}
+	s.owners.Put(id, r.Owner, time.Now())
+	return r.Owner, nil
 }
 
 // SavePosition implements the port: it publishes and does not wait, also not for the

@@ -84,7 +84,7 @@ func BenchmarkByExecution(b *testing.B) {
 			x := natskv.RouteIndex{Routes: natskv.NewRoutes(testkit.StartNATS(b).JetStream(b), time.Hour,
 				natskit.Room{})}
 			for i := range elsewhere {
-				if err := x.Put(
+				if _, err := x.Put(
 					b.Context(), strconv.Itoa(1000+i),
 					fanout.Route{RequestID: "r" + strconv.Itoa(i), ClientID: "c"},
 				); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,6 +13,7 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+	"github.com/noetl/gateway/services/event-fanout/internal/recent"
 )
 
 var _ fanout.RequestStore = (*RequestStore)(nil)
@@ -20,6 +22,7 @@ var _ fanout.RequestStore = (*RequestStore)(nil)
 // 11). It is safe for concurrent use.
 type RequestStore struct {
 	bucket *natskit.Lazy[jetstream.KeyValue]
+	fresh  *recent.Cache[string, fanout.Request]
 }
 
 // requestRecord is the value of a request. The first five members are the contract's; where
@@ -39,9 +42,13 @@ type requestRecord struct {
 
 // NewRequestStore makes the store on the bucket of that name.
 func NewRequestStore(js jetstream.JetStream, bucket string, ttl time.Duration, room natskit.Room) *RequestStore {
-	return &RequestStore{bucket: room.Bucket(js, natskit.Requests, jetstream.KeyValueConfig{
+	cfg := jetstream.KeyValueConfig{
 		Bucket: bucket, Description: "Pending requests of the NoETL gateway.", TTL: ttl, Storage: jetstream.FileStorage,
-	})}
+	}
+	return &RequestStore{
+		bucket: room.Bucket(js, natskit.Requests, cfg),
+		fresh:  recent.New[string, fanout.Request](freshFor, maxFresh),
+	}
 }
 
 // Add implements the port.
@@ -50,34 +57,177 @@ func (s *RequestStore) Add(ctx context.Context, r fanout.Request) error {
 	if err != nil {
 		return err
 	}
-	err = s.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
-		_, err := kv.Create(ctx, r.ID, value)
-		return err
+	r.Revision, err = natskit.Use(ctx, s.bucket, func(kv jetstream.KeyValue) (uint64, error) {
+		return kv.Create(ctx, r.ID, value)
 	})
 	if errors.Is(err, jetstream.ErrKeyExists) {
 		return fault.Wrap(err, fault.Conflict, "request_exists", "this request_id is taken")
 	}
+	if err == nil {
+		s.fresh.Put(r.ID, r, time.Now())
+	}
 	return err
+}
+
+// What this process has added or bound is remembered for a while, so that what comes next does not read it. What
+// somebody else changed meanwhile has another revision.
+const (
+	freshFor = 30 * time.Second
+	maxFresh = 8192
+)
+
+// Recent implements the port.
+func (s *RequestStore) Recent(id string) (fanout.Request, bool) {
+	r, found := s.fresh.Get(id, time.Now())
+	return r, found && r.ExecutionID != ""
 }
 
 // Get implements the port.
 func (s *RequestStore) Get(ctx context.Context, id string) (fanout.Request, error) {
-	r, _, err := s.get(ctx, id)
+	entry, err := natskit.Entry(ctx, s.bucket, id)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return fanout.Request{}, errRequestNotFound(err)
+	}
+	if err != nil {
+		return fanout.Request{}, err
+	}
+	r, err := decodeRequest(id, entry.Value(), entry.Revision())
+	if err != nil {
+		return fanout.Request{}, errRequestNotFound(err)
+	}
+	return r, nil
+}
+
+func errRequestNotFound(err error) error {
+	return fault.Wrap(err, fault.NotFound, "request_not_found", "Request not found")
+}
+
+// maxReading bounds how many requests one call reads concurrently.
+const maxReading = 16
+
+// Several implements the port. One batched get would do, but NATS users of earlier builds may not ask for one here.
+func (s *RequestStore) Several(ctx context.Context, ids []string) ([]fanout.Request, error) {
+	requests, errs := make([]fanout.Request, len(ids)), make([]error, len(ids))
+	var reading sync.WaitGroup
+	slots := make(chan struct{}, maxReading)
+	for i, id := range ids {
+		slots <- struct{}{}
+		reading.Go(func() {
+			defer func() { <-slots }()
+			requests[i], errs[i] = s.Get(ctx, id)
+		})
+	}
+	reading.Wait()
+	known := make([]fanout.Request, 0, len(ids))
+	for i, err := range errs {
+		kind, failed := fault.KindOf(err)
+		if failed && kind != fault.NotFound {
+			return nil, err
+		}
+		if !failed {
+			known = append(known, requests[i])
+		}
+	}
+	return known, nil
+}
+
+// Bind implements the port.
+func (s *RequestStore) Bind(ctx context.Context, r fanout.Request, executionID string) (fanout.Request, error) {
+	if added, fresh := s.fresh.Get(r.ID, time.Now()); fresh && r.Revision == 0 {
+		r = added
+	}
+	s.fresh.Delete(r.ID)
+	r, err := s.change(ctx, r, func(r *fanout.Request) bool {
+		if r.ExecutionID != "" {
+			return false
+		}
+		r.ExecutionID = executionID
+		return true
+	})
+	if err == nil && r.Pending() {
+		s.fresh.Put(r.ID, r, time.Now())
+	}
 	return r, err
 }
 
-func (s *RequestStore) get(ctx context.Context, id string) (fanout.Request, uint64, error) {
-	entry, err := natskit.Entry(ctx, s.bucket, id)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return fanout.Request{}, 0, fault.Wrap(err, fault.NotFound, "request_not_found", "Request not found")
+// Keep implements the port.
+func (s *RequestStore) Keep(ctx context.Context, r fanout.Request, result string) (fanout.Request, error) {
+	return s.change(ctx, r, func(r *fanout.Request) bool {
+		if r.Result != "" {
+			return false
+		}
+		r.Result = result
+		return true
+	})
+}
+
+// Finish implements the port.
+func (s *RequestStore) Finish(ctx context.Context, r fanout.Request) (fanout.Request, error) {
+	return s.change(ctx, r, func(r *fanout.Request) bool {
+		changed := !r.Done
+		r.Done = true
+		return changed
+	})
+}
+
+// End implements the port.
+func (s *RequestStore) End(ctx context.Context, r fanout.Request, eventType string) (fanout.Request, error) {
+	return s.change(ctx, r, func(r *fanout.Request) bool {
+		if !r.Pending() {
+			return false
+		}
+		r.Ended = eventType
+		return true
+	})
+}
+
+// change applies an edit with optimistic locking, at first to what the caller has read. edit returns false for
+// nothing to do.
+func (s *RequestStore) change(
+	ctx context.Context, r fanout.Request, edit func(*fanout.Request) bool,
+) (fanout.Request, error) {
+	for {
+		var err error
+		if r.Revision == 0 {
+			if r, err = s.Get(ctx, r.ID); err != nil {
+				return r, err
+			}
+		}
+		before := r
+		if !edit(&r) {
+			return r, nil
+		}
+		s.fresh.Delete(r.ID)
+		value, err := encodeRequest(r, r.Revision)
+		if err != nil {
+			return before, err
+		}
+		revision, err := natskit.Use(ctx, s.bucket, func(kv jetstream.KeyValue) (uint64, error) {
+			return kv.Update(ctx, r.ID, value, r.Revision)
+		})
+		if err == nil {
+			r.Revision = revision
+			return r, nil
+		}
+		if !natskit.LostRace(err) {
+			return before, err
+		}
+		r.Revision = 0
 	}
-	if err != nil {
-		return fanout.Request{}, 0, err
-	}
+}
+
+// Remove implements the port.
+func (s *RequestStore) Remove(ctx context.Context, id string) error {
+	s.fresh.Delete(id)
+	return s.bucket.Do(ctx, func(kv jetstream.KeyValue) error { return kv.Purge(ctx, id) })
+}
+
+// recordSize is what a pending request takes from the beginning: the ids, the path and the rest of an ordinary one.
+const recordSize = 640
+
+func decodeRequest(id string, value []byte, revision uint64) (fanout.Request, error) {
 	var rec requestRecord
-	if err := json.Unmarshal(entry.Value(), &rec); err != nil {
-		return fanout.Request{}, 0, fault.Wrap(err, fault.NotFound, "request_not_found", "Request not found")
-	}
+	err := json.Unmarshal(value, &rec)
 	return fanout.Request{
 		ID:           id,
 		ClientID:     rec.ClientID,
@@ -89,79 +239,9 @@ func (s *RequestStore) get(ctx context.Context, id string) (fanout.Request, uint
 		Ended:        rec.Ended,
 		Done:         rec.Done,
 		Result:       rec.Result,
-	}, entry.Revision(), nil
+		Revision:     revision,
+	}, err
 }
-
-// Bind implements the port.
-func (s *RequestStore) Bind(ctx context.Context, id, executionID string) (fanout.Request, error) {
-	return s.change(ctx, id, func(r *fanout.Request) bool {
-		if r.ExecutionID != "" {
-			return false
-		}
-		r.ExecutionID = executionID
-		return true
-	})
-}
-
-// Keep implements the port.
-func (s *RequestStore) Keep(ctx context.Context, id, result string) (fanout.Request, error) {
-	return s.change(ctx, id, func(r *fanout.Request) bool {
-		if r.Result != "" {
-			return false
-		}
-		r.Result = result
-		return true
-	})
-}
-
-// Finish implements the port.
-func (s *RequestStore) Finish(ctx context.Context, id string) (fanout.Request, error) {
-	return s.change(ctx, id, func(r *fanout.Request) bool {
-		changed := !r.Done
-		r.Done = true
-		return changed
-	})
-}
-
-// End implements the port.
-func (s *RequestStore) End(ctx context.Context, id, eventType string) (fanout.Request, error) {
-	return s.change(ctx, id, func(r *fanout.Request) bool {
-		if r.Done || r.Ended != "" {
-			return false
-		}
-		r.Ended = eventType
-		return true
-	})
-}
-
-// change applies an edit with optimistic locking. edit returns false for nothing to do.
-func (s *RequestStore) change(ctx context.Context, id string, edit func(*fanout.Request) bool) (fanout.Request, error) {
-	for {
-		r, revision, err := s.get(ctx, id)
-		if err != nil || !edit(&r) {
-			return r, err
-		}
-		value, err := encodeRequest(r, revision)
-		if err != nil {
-			return r, err
-		}
-		err = s.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
-			_, err := kv.Update(ctx, id, value, revision)
-			return err
-		})
-		if !natskit.LostRace(err) {
-			return r, err
-		}
-	}
-}
-
-// Remove implements the port.
-func (s *RequestStore) Remove(ctx context.Context, id string) error {
-	return s.bucket.Do(ctx, func(kv jetstream.KeyValue) error { return kv.Purge(ctx, id) })
-}
-
-// recordSize is what a pending request takes from the beginning: the ids, the path and the rest of an ordinary one.
-const recordSize = 640
 
 func encodeRequest(r fanout.Request, revision uint64) ([]byte, error) {
 	value, err := json.Marshal(requestRecord{ //nolint:gosec // the member holds a hash; see requestRecord

@@ -3,11 +3,14 @@
 package natslifecycle
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -42,6 +45,10 @@ type Log struct {
 	js     jetstream.JetStream
 	stream *natskit.Lazy[jetstream.Stream]
 	logger *slog.Logger
+
+	sole     Sole
+	appended appended
+	loading  chan struct{} // holds a token while what the log has is loaded
 }
 
 // New makes the log; the stream is created when it is first needed.
@@ -50,7 +57,9 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Log{js: js, logger: tel.Logger, stream: natskit.Stream(js, jetstream.StreamConfig{
+	alone := func() (time.Time, bool) { return time.Time{}, false }
+	log := &Log{js: js, logger: tel.Logger, sole: alone, loading: make(chan struct{}, 1)}
+	log.stream = natskit.Stream(js, jetstream.StreamConfig{
 		Name:              StreamName,
 		Description:       "Lifecycle events of NoETL's executions, for the gateway's clients.",
 		Subjects:          []string{subjectPrefix + "*"},
@@ -63,8 +72,12 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*Log, error) {
 		Duplicates:        min(dedupWindow, cfg.TTL),
 		AllowDirect:       true,
 		Replicas:          cfg.Replicas,
-	}, tel.Logger)}, nil
+	}, tel.Logger)
+	return log, nil
 }
+
+// Alone lets the log answer [Log.Any] by itself while sole says so. It MUST be called before the log is used.
+func (l *Log) Alone(sole Sole) { l.sole = sole }
 
 // publishTimeout bounds the acknowledgement of one event.
 const publishTimeout = 5 * time.Second
@@ -116,24 +129,83 @@ func (l *Log) rounds(ctx context.Context, events []fanout.LifecycleEvent) ([][]*
 
 // publish sends messages one behind the other and waits for all of them.
 func (l *Log) publish(ctx context.Context, messages []*nats.Msg) error {
-	acks := make([]jetstream.PubAckFuture, 0, len(messages))
-	for _, msg := range messages {
-		ack, err := l.js.PublishMsgAsync(msg)
-		if err != nil {
-			return l.stream.AsFault(err)
+	acks := make([]jetstream.PubAckFuture, len(messages))
+	var problem error
+	for i, msg := range messages {
+		l.appended.begin(executionOf(msg))
+		var err error
+		if acks[i], err = l.js.PublishMsgAsync(msg); err != nil {
+			problem = cmp.Or(problem, l.stream.AsFault(err))
 		}
-		acks = append(acks, ack)
 	}
-	for _, ack := range acks {
+	for i, ack := range acks {
+		seq := uint64(unknown)
+		if ack != nil {
+			select {
+			case stored := <-ack.Ok():
+				seq = stored.Sequence
+			case err := <-ack.Err():
+				problem = cmp.Or(problem, l.stream.AsFault(err))
+			case <-ctx.Done():
+				problem = cmp.Or(problem, natskit.AsFault(ctx.Err()))
+			}
+		}
+		l.appended.end(executionOf(messages[i]), seq)
+	}
+	return problem
+}
+
+func executionOf(msg *nats.Msg) string { return strings.TrimPrefix(msg.Subject, subjectPrefix) }
+
+// known returns what this process knows without asking NATS.
+func (l *Log) known(ctx context.Context, executionID string, seq uint64) (anyNew, known bool) {
+	tenure, sole := l.sole()
+	if !sole || time.Since(tenure) < soleAfter {
+		return false, false
+	}
+	era := l.js.Conn().Stats().Reconnects
+	anyNew, known, missing := l.appended.after(executionID, seq, tenure, era)
+	if missing {
 		select {
-		case <-ack.Ok():
-		case err := <-ack.Err():
-			return l.stream.AsFault(err)
-		case <-ctx.Done():
-			return natskit.AsFault(ctx.Err())
+		case l.loading <- struct{}{}:
+			go l.load(context.WithoutCancel(ctx), tenure, era)
+		default:
 		}
 	}
-	return nil
+	return anyNew, known
+}
+
+// load reads which executions have events in the log.
+func (l *Log) load(ctx context.Context, tenure time.Time, era uint64) {
+	defer func() { <-l.loading }()
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	info, err := natskit.Use(ctx, l.stream, func(s jetstream.Stream) (*jetstream.StreamInfo, error) {
+		return s.Info(ctx, jetstream.WithSubjectFilter(subjectPrefix+"*"))
+	})
+	if err != nil {
+		l.logger.DebugContext(ctx, "which executions have events is not known, asking for each", "err", err)
+		return
+	}
+	executions := make([]string, 0, len(info.State.Subjects))
+	for subject := range info.State.Subjects {
+		executions = append(executions, strings.TrimPrefix(subject, subjectPrefix))
+	}
+	l.appended.load(executions, tenure, era)
+}
+
+// Any implements the port, with a direct get of the next event unless this process knows it.
+func (l *Log) Any(ctx context.Context, executionID string, seq uint64) (bool, error) {
+	if anyNew, known := l.known(ctx, executionID, seq); known {
+		return anyNew, nil
+	}
+	_, err := natskit.Use(ctx, l.stream, func(s jetstream.Stream) (*jetstream.RawStreamMsg, error) {
+		return s.GetMsg(ctx, seq+1, jetstream.WithGetMsgSubject(subjectPrefix+executionID))
+	})
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // After implements the port.
@@ -167,7 +239,7 @@ const maxRead = 1 << 20
 func (l *Log) Stream(ctx context.Context) (jetstream.Stream, error) { return l.stream.Get(ctx) }
 
 // Failed tells the log of an error met by the consumer.
-func (l *Log) Failed(err error) error { return l.stream.AsFault(err) }
+func (l *Log) AsFault(err error) error { return l.stream.AsFault(err) }
 
 // maxHeader is what NATS takes of headers, in bytes.
 const maxHeader = 1<<16 - 1

@@ -80,9 +80,12 @@ func (l *lane) forget(client string) {
 	delete(l.followers, client)
 }
 
-// Present implements the port: a request to the live subject is answered at once, by the
-// server when nobody follows it, else by a follower.
+// Present implements the port. Who follows the client here is asked first; only if nobody is there, a request to the
+// live subject finds a follower elsewhere. It is answered immediately, by the server when nobody follows the client.
 func (f *LiveFeed) Present(ctx context.Context, client string) (bool, error) {
+	if f.lanes[maphash.String(f.seed, client)%lanes].present(client) {
+		return true, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
 	for range presenceTries {
@@ -152,13 +155,18 @@ func (l *lane) run(ctx context.Context, onBreak func()) {
 	}
 }
 
-// answer tells an asker whether the client's streams here have somebody at their other end.
-func (l *lane) answer(m *nats.Msg) {
+// present reports whether the client's streams here have somebody at their other end.
+func (l *lane) present(client string) bool {
 	l.mu.Lock()
-	follower, ok := l.followers[natsframes.Client(m.Subject)]
+	follower, ok := l.followers[client]
 	l.mu.Unlock()
+	return ok && follower.alive()
+}
+
+// answer tells an asker whether the client is present here.
+func (l *lane) answer(m *nats.Msg) {
 	reply := answerGone
-	if ok && follower.alive() {
+	if l.present(natsframes.Client(m.Subject)) {
 		reply = answerHere
 	}
 	_ = m.Respond([]byte(reply)) // the asker has its own deadline

@@ -59,9 +59,8 @@ func (s *Settler) Settle(ctx context.Context) error {
 	case s.current == nil:
 		q = &question{done: make(chan struct{})}
 		s.current = q
-		go s.rounds(
-			context.Background(),
-		) //nolint:contextcheck,gosec // the rounds are for all who ask, not for the first
+		//nolint:contextcheck,gosec // the rounds are for all who ask, not for the first
+		go s.rounds(context.Background())
 	case q == nil:
 		q = &question{done: make(chan struct{})}
 		s.next = q
