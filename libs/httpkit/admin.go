@@ -252,7 +252,9 @@ func ProbeURL(url, service string) func(context.Context) error {
 		}
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
-			return fault.Wrap(err, fault.Unavailable, service+"_unavailable", "the "+service+" service cannot be reached")
+			return fault.Wrap(
+				err, fault.Unavailable, service+"_unavailable", "the "+service+" service cannot be reached",
+			)
 		}
 		_ = resp.Body.Close()
 		if resp.StatusCode != http.StatusOK {

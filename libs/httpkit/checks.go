@@ -21,7 +21,8 @@ func newChecks(h *Health) *checks {
 		health: h,
 		check: prometheus.NewDesc(
 			"noetl_gateway_check",
-			"1 if a dependency is there, 0 if it failed its check; without a critical one the process takes no traffic.",
+			"1 if a dependency is there, 0 if it failed its check; without a critical one the process takes no "+
+				"traffic.",
 			[]string{"check", "critical"}, nil,
 		),
 		ready: prometheus.NewDesc(
@@ -42,9 +43,12 @@ func (c *checks) Collect(out chan<- prometheus.Metric) {
 		if critical[name] {
 			label = "true"
 		}
-		out <- prometheus.MustNewConstMetric(c.check, prometheus.GaugeValue, one(status.Checks[name].Status == "ok"), name, label)
+		out <- prometheus.MustNewConstMetric(
+			c.check, prometheus.GaugeValue, one(status.Checks[name].Status == "ok"), name, label,
+		)
 	}
-	out <- prometheus.MustNewConstMetric(c.ready, prometheus.GaugeValue, one(status.Status == "ready" || status.Status == "degraded"))
+	out <- prometheus.MustNewConstMetric(c.ready, prometheus.GaugeValue, one(status.Status == "ready" ||
+		status.Status == "degraded"))
 }
 
 func (h *Health) critical() map[string]bool {

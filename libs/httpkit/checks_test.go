@@ -30,7 +30,10 @@ func TestChecksAreMetrics(t *testing.T) {
 		admin.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
 		return w.Body.String()
 	}
-	for _, want := range []string{`noetl_gateway_check{check="nats",critical="true"} 1`, `noetl_gateway_check{check="noetl",critical="false"} 0`, "noetl_gateway_ready 1"} {
+	for _, want := range []string{
+		`noetl_gateway_check{check="nats",critical="true"} 1`,
+		`noetl_gateway_check{check="noetl",critical="false"} 0`, "noetl_gateway_ready 1",
+	} {
 		if got := metrics(); !strings.Contains(got, want+"\n") {
 			t.Errorf("%s is not in\n%s", want, got)
 		}
@@ -55,7 +58,10 @@ func TestACheckThatBeginsToFailIsInTheLog(t *testing.T) {
 		want   string
 	}{
 		{"at first", nil, ""},
-		{"broken", cause, `level=WARN msg="a check fails" check=frame_store critical=true err="unavailable nats_unavailable: try again: ` + cause.Error()},
+		{
+			"broken", cause,
+			`level=WARN msg="a check fails" check=frame_store critical=true err="unavailable nats_unavailable: try again: ` + cause.Error(),
+		},
 		{"still broken", cause, ""},
 		{"mended", nil, `level=INFO msg="a check passes again" check=frame_store`},
 	} {

@@ -14,9 +14,15 @@ func TestTheClientsAddress(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, trust, peer, header, want string }{
 		{"nobody is trusted by default", "", "203.0.113.9:1", "198.51.100.1", "203.0.113.9"},
-		{"a peer that is no proxy may not speak for others", "10.0.0.0/8", "203.0.113.9:1", "198.51.100.1", "203.0.113.9"},
+		{
+			"a peer that is no proxy may not speak for others", "10.0.0.0/8", "203.0.113.9:1", "198.51.100.1",
+			"203.0.113.9",
+		},
 		{"one proxy", "10.0.0.0/8", "10.1.2.3:1", "198.51.100.1", "198.51.100.1"},
-		{"what a client wrote before the proxies' part is not believed", "10.0.0.0/8", "10.1.2.3:1", "1.1.1.1, 198.51.100.1, 10.9.9.9", "198.51.100.1"},
+		{
+			"what a client wrote before the proxies' part is not believed", "10.0.0.0/8", "10.1.2.3:1",
+			"1.1.1.1, 198.51.100.1, 10.9.9.9", "198.51.100.1",
+		},
 		{"only proxies in the list: the first of them", "private", "10.1.2.3:1", "10.0.0.1, 10.0.0.2", "10.0.0.1"},
 		{"no header", "private", "10.1.2.3:1", "", "10.1.2.3"},
 		{"rubbish ends the search", "private,loopback", "127.0.0.1:1", "8.8.8.8, not-an-address", "127.0.0.1"},
@@ -24,7 +30,10 @@ func TestTheClientsAddress(t *testing.T) {
 		{"IPv6 in brackets", "::1", "[::1]:1", "[2001:db8::1]", "2001:db8::1"},
 		{"IPv4 in IPv6", "127.0.0.0/8", "[::ffff:127.0.0.1]:1", "198.51.100.1", "198.51.100.1"},
 		{"no address at all", "private", "@", "198.51.100.1", "invalid IP"},
-		{"a very long chain is not followed to its end", "private", "10.1.2.3:1", "8.8.8.8" + strings.Repeat(", 10.0.0.1", 100), "10.0.0.1"},
+		{
+			"a very long chain is not followed to its end", "private", "10.1.2.3:1",
+			"8.8.8.8" + strings.Repeat(", 10.0.0.1", 100), "10.0.0.1",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -55,7 +64,9 @@ func TestProxiesThatAreNone(t *testing.T) {
 
 func TestWhatALimitPerAddressCountsBy(t *testing.T) {
 	t.Parallel()
-	for in, want := range map[string]string{"198.51.100.7": "198.51.100.7", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64"} {
+	for in, want := range map[string]string{
+		"198.51.100.7": "198.51.100.7", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64",
+	} {
 		if got := httpkit.AddressKey(netip.MustParseAddr(in)); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
 		}

@@ -45,7 +45,10 @@ func TestEventStreamsAreRead(t *testing.T) {
 		"no data is no event":  {"id: 1\n\nevent: x\n\ndata: y\n\n", []string{"||y"}},
 		"unknown fields":       {"retry: 5\nnonsense\ndata: x\n\n", []string{"||x"}},
 		"one that is too long": {"id: 1\ndata: " + long + "\n\nid: 2\ndata: y\n\n", []string{"1||(oversized)", "2||y"}},
-		"too long in lines":    {"id: 1\n" + strings.Repeat("data: 0123456789\n", 300) + "\nid: 2\ndata: y\n\n", []string{"1||(oversized)", "2||y"}},
+		"too long in lines": {
+			"id: 1\n" + strings.Repeat("data: 0123456789\n", 300) + "\nid: 2\ndata: y\n\n",
+			[]string{"1||(oversized)", "2||y"},
+		},
 		"an unknown long line": {long + "\ndata: x\n\n", []string{"||x"}},
 		"broken off":           {"data: x\n\ndata: half", []string{"||x"}},
 	} {

@@ -50,9 +50,7 @@ func TestDecodeJSONSaysWhatIsWrong(t *testing.T) {
 		"large":        {`{"name":"` + strings.Repeat("x", 64) + `"}`, "", fault.TooLarge, "64 bytes"},
 	} {
 		_, err := decode(post(c.body, c.contentType))
-		if f := fault.Of(
-			err,
-		); (c.says == "") != (f == nil) ||
+		if f := fault.Of(err); (c.says == "") != (f == nil) ||
 			(f != nil && (f.Kind != c.kind || !strings.Contains(f.Message, c.says))) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -156,7 +154,13 @@ func TestReadinessStates(t *testing.T) {
 		drain              bool
 		want               string
 		status             int
-	}{{good, good, false, "ready", 200}, {good, bad, false, "degraded", 200}, {bad, good, false, "unready", 503}, {bad, bad, false, "unready", 503}, {good, good, true, "draining", 503}} {
+	}{
+		{good, good, false, "ready", 200},
+		{good, bad, false, "degraded", 200},
+		{bad, good, false, "unready", 503},
+		{bad, bad, false, "unready", 503},
+		{good, good, true, "draining", 503},
+	} {
 		h := &httpkit.Health{}
 		h.Add(
 			httpkit.Check{Name: "c", Critical: true, Probe: c.critical},
@@ -169,9 +173,7 @@ func TestReadinessStates(t *testing.T) {
 		h.Register(mux)
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil))
-		if s := h.Readiness(
-			t.Context(),
-		); s.Status != c.want || w.Code != c.status ||
+		if s := h.Readiness(t.Context()); s.Status != c.want || w.Code != c.status ||
 			strings.Contains(w.Body.String(), "10.0.0.1") {
 			t.Errorf("%+v %d %s, want %s", s, w.Code, w.Body, c.want)
 		}

@@ -30,12 +30,10 @@ func writePair(t *testing.T, c httpkit.TLSConfig, name string, stamp time.Time) 
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(
-			stamp.UnixNano(),
-		),
-		Subject:     pkix.Name{CommonName: name},
-		DNSNames:    []string{"localhost"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(stamp.UnixNano()),
+		Subject:      pkix.Name{CommonName: name},
+		DNSNames:     []string{"localhost"},
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
 		NotBefore: time.Now().
 			Add(-time.Hour),
 		NotAfter:              time.Now().Add(time.Hour),
@@ -50,7 +48,9 @@ func writePair(t *testing.T, c httpkit.TLSConfig, name string, stamp time.Time) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	for file, block := range map[string]*pem.Block{c.CertFile: {Type: "CERTIFICATE", Bytes: der}, c.KeyFile: {Type: "PRIVATE KEY", Bytes: pkcs8}} {
+	for file, block := range map[string]*pem.Block{c.CertFile: {Type: "CERTIFICATE", Bytes: der}, c.KeyFile: {
+		Type: "PRIVATE KEY", Bytes: pkcs8,
+	}} {
 		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}

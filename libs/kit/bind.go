@@ -15,7 +15,8 @@ import (
 func Bind[In, Out any](
 	o Observer, name string, l Limits, use func(context.Context, In) (Out, error),
 ) func(context.Context, In) (Out, error) {
-	var ep endpoint.Endpoint = func(ctx context.Context, request any) (any, error) { // the one place where types are hidden
+	// The one place where types are hidden.
+	var ep endpoint.Endpoint = func(ctx context.Context, request any) (any, error) {
 		in, _ := request.(In) // it is what the function below was given; a nil interface stays nil
 		return use(ctx, in)
 	}

@@ -73,7 +73,9 @@ func TestWithoutAnObserverAnOperationRuns(t *testing.T) {
 // What an operation takes and gives may be an interface, and nil.
 func TestNilValuesPass(t *testing.T) {
 	t.Parallel()
-	call := kit.Bind(kit.Observer{}, "o", kit.Limits{}, func(_ context.Context, in error) (error, error) { return in, nil })
+	call := kit.Bind(
+		kit.Observer{}, "o", kit.Limits{}, func(_ context.Context, in error) (error, error) { return in, nil },
+	)
 	if out, err := call(t.Context(), nil); out != nil || err != nil {
 		t.Error(out, err)
 	}
@@ -109,7 +111,9 @@ func TestDeadlineAndOutcome(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var s setup
-		call := kit.Bind(s.observer(), "o", kit.Limits{Deadline: time.Minute}, func(ctx context.Context, in string) (int, error) {
+		call := kit.Bind(s.observer(), "o", kit.Limits{Deadline: time.Minute}, func(
+			ctx context.Context, in string,
+		) (int, error) {
 			switch in {
 			case "slow":
 				<-ctx.Done()

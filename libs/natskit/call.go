@@ -91,7 +91,9 @@ func (c *Client) Do(ctx context.Context, service, subject string, data []byte) (
 		defer cancel()
 	}
 	ctx, span := c.tel.Tracer().Start(ctx, "call "+subject, trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(attribute.String("messaging.system", "nats"), attribute.String("messaging.destination.name", subject)),
+		trace.WithAttributes(
+			attribute.String("messaging.system", "nats"), attribute.String("messaging.destination.name", subject),
+		),
 	)
 	defer span.End()
 	msg := &nats.Msg{Subject: subject, Data: data, Header: Inject(ctx, c.tel.Propagator(), nats.Header{})}

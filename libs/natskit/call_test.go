@@ -28,7 +28,9 @@ func serve(
 	tel := telemetry.Nop("test")
 	tel.Tracers = sdktrace.NewTracerProvider()
 	nc := n.Connect(t)
-	svc := natskit.NewService(nc, tel, "svc", "v", natskit.Handle(kit.Observer{}, "op", "svc.op", kit.Limits{Concurrency: 2}, use))
+	svc := natskit.NewService(
+		nc, tel, "svc", "v", natskit.Handle(kit.Observer{}, "op", "svc.op", kit.Limits{Concurrency: 2}, use),
+	)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- svc.Run(ctx) }()
@@ -105,7 +107,9 @@ func TestFaultsCrossAsTheyAre(t *testing.T) {
 		t.Fatal(out, err)
 	}
 	for in, want := range map[string]fault.Error{
-		"limited": {Kind: fault.RateLimited, Code: "slow_down", Message: "too many", RetryAfter: 1500 * time.Millisecond},
+		"limited": {
+			Kind: fault.RateLimited, Code: "slow_down", Message: "too many", RetryAfter: 1500 * time.Millisecond,
+		},
 		"foreign": {Kind: fault.Internal, Code: "internal", Message: "internal error"},
 		"panic":   {Kind: fault.Internal, Code: "panic", Message: "internal error"},
 		"large":   {Kind: fault.TooLarge, Code: "answer_too_large", Message: "the answer is too large to be sent"},

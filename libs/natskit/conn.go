@@ -69,9 +69,7 @@ const syncQueue = 1024
 func Connect(cfg Config, name string, logger *slog.Logger, extra ...nats.Option) (*nats.Conn, error) {
 	refusals := &refusal{logger: logger, servers: Address(cfg.URL)}
 	opts := []nats.Option{
-		nats.Name(
-			name,
-		),
+		nats.Name(name),
 		nats.CustomInboxPrefix(inboxPrefix + name),
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),

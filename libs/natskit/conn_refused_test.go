@@ -66,9 +66,7 @@ func refusedAgain(t *testing.T, nc *nats.Conn) {
 	before := nc.Stats().Reconnects
 	testkit.Eventually(t, "it keeps trying", func() bool { return nc.Stats().Reconnects >= before+3 })
 	err := probe(t, nc)
-	if f := fault.Of(
-		err,
-	); f == nil || f.Kind != fault.Unavailable || f.Code != "nats_refused" ||
+	if f := fault.Of(err); f == nil || f.Kind != fault.Unavailable || f.Code != "nats_refused" ||
 		f.Message != "NATS refuses this user" {
 		t.Errorf("readiness says %v", err)
 	}

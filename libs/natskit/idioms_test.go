@@ -116,7 +116,9 @@ func TestEntries(t *testing.T) {
 			if n > 0 {
 				put(t, kv, "x.deleted")
 				put(t, kv, "x.purged")
-				if err := errors.Join(kv.Delete(t.Context(), "x.deleted"), kv.Purge(t.Context(), "x.purged")); err != nil {
+				if err := errors.Join(
+					kv.Delete(t.Context(), "x.deleted"), kv.Purge(t.Context(), "x.purged"),
+				); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -238,7 +240,10 @@ func TestWatchMakesALostBucketAgain(t *testing.T) {
 	js := server.JetStream(t)
 	lazy := natskit.Bucket(js, jetstream.KeyValueConfig{Bucket: "b", MaxBytes: 1 << 20})
 	w := watch(t, js, lazy)
-	testkit.Eventually(t, "the bucket is made", func() bool { _, err := js.KeyValue(t.Context(), "b"); return err == nil })
+	testkit.Eventually(t, "the bucket is made", func() bool {
+		_, err := js.KeyValue(t.Context(), "b")
+		return err == nil
+	})
 	server.Lose(t)
 	other := server.JetStream(t)
 	testkit.Eventually(t, "the bucket is made again", func() bool {

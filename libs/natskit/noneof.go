@@ -36,6 +36,8 @@ func NoneOf(ctx context.Context, js jetstream.JetStream, bucket string, keys ...
 	case "": // the first message that there is; what follows goes nowhere
 		return false, nil
 	default:
-		return false, AsFault(fmt.Errorf("direct get of several subjects: %s %s", status, answer.Header.Get("Description")))
+		return false, AsFault(
+			fmt.Errorf("direct get of several subjects: %s %s", status, answer.Header.Get("Description")),
+		)
 	}
 }

@@ -76,7 +76,8 @@ func (s *Storage) write(ctx context.Context) error {
 	}
 	return fault.Wrap(
 		err, fault.Unavailable, "jetstream_not_storing",
-		"NATS does not acknowledge what it is to store: JetStream is disabled on NATS, or its disk was full. Make room and restart it",
+		"NATS does not acknowledge what it is to store: JetStream is disabled on NATS, or its disk was full. Make "+
+			"room and restart it",
 	)
 }
 

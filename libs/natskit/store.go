@@ -189,7 +189,8 @@ func current(have, want jetstream.StreamConfig) bool {
 		}
 		return *c.RePublish
 	}
-	return slices.Equal(have.Subjects, want.Subjects) && have.AllowDirect == want.AllowDirect && republish(have) == republish(want) &&
+	return slices.Equal(have.Subjects, want.Subjects) && have.AllowDirect == want.AllowDirect &&
+		republish(have) == republish(want) &&
 		have.MaxAge == want.MaxAge && have.MaxBytes == want.MaxBytes &&
 		have.MaxMsgsPerSubject == want.MaxMsgsPerSubject &&
 		have.Duplicates == want.Duplicates &&

@@ -82,9 +82,7 @@ func TestOutages(t *testing.T) {
 	slow, base := client(t, func(http.ResponseWriter, *http.Request) { <-release }, 100*time.Millisecond)
 	defer close(release)
 	err := slow.Cancel(t.Context(), "1", "r", true)
-	if f := fault.Of(
-		err,
-	); f == nil || f.Kind != fault.Timeout || strings.Contains(f.Message, base) ||
+	if f := fault.Of(err); f == nil || f.Kind != fault.Timeout || strings.Contains(f.Message, base) ||
 		noetl.NotSent(err) {
 		t.Error(err)
 	}
@@ -95,9 +93,7 @@ func TestOutages(t *testing.T) {
 	}
 	unreachable := noetl.New(noetl.Config{BaseURL: "http://127.0.0.1:1", Timeout: time.Minute}, telemetry.Nop("t"))
 	err = unreachable.Cancel(t.Context(), "1", "r", true)
-	if f := fault.Of(
-		err,
-	); f == nil || f.Kind != fault.BadGateway || strings.Contains(f.Message, "127.0.0.1") ||
+	if f := fault.Of(err); f == nil || f.Kind != fault.BadGateway || strings.Contains(f.Message, "127.0.0.1") ||
 		!noetl.NotSent(err) {
 		t.Error(err)
 	}

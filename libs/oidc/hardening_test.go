@@ -62,9 +62,11 @@ func TestForgedTokens(t *testing.T) {
 		token string
 		want  oidc.Reason
 	}{
-		"alg none":                       {sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, kid), oidc.BadAlgorithm},
-		"signature cut off":              {parts[0] + "." + parts[1] + ".", oidc.BadSignature},
-		"claims changed":                 {parts[0] + "." + base64.RawURLEncoding.EncodeToString(swapped) + "." + parts[2], oidc.BadSignature},
+		"alg none":          {sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, kid), oidc.BadAlgorithm},
+		"signature cut off": {parts[0] + "." + parts[1] + ".", oidc.BadSignature},
+		"claims changed": {
+			parts[0] + "." + base64.RawURLEncoding.EncodeToString(swapped) + "." + parts[2], oidc.BadSignature,
+		},
 		"HS256 with the public key":      {sign(jwt.SigningMethodHS256, public, kid), oidc.BadAlgorithm},
 		"HS256 with the public key, DER": {sign(jwt.SigningMethodHS256, der, kid), oidc.BadAlgorithm},
 		"RS512":                          {sign(jwt.SigningMethodRS512, rsaKey, kid), oidc.BadAlgorithm},
@@ -73,14 +75,23 @@ func TestForgedTokens(t *testing.T) {
 		"a stranger's key, our kid":      {sign(rs256, stranger, kid), oidc.BadSignature},
 		"a stranger's key, its own kid":  {sign(rs256, stranger, map[string]any{"kid": "new"}), oidc.UnknownKey},
 		"key in the header": {
-			sign(rs256, stranger, map[string]any{"kid": "rsa", "jwk": oidctest.RSAMembers(&stranger.PublicKey)}), oidc.BadSignature,
+			sign(
+				rs256, stranger, map[string]any{"kid": "rsa", "jwk": oidctest.RSAMembers(&stranger.PublicKey)},
+			), oidc.BadSignature,
 		},
-		"URL of keys in the header":         {sign(rs256, evil.Key("rsa"), map[string]any{"kid": "rsa", "jku": evil.URL + "jwks"}), oidc.BadSignature},
-		"URL of certificates in the header": {sign(rs256, evil.Key("rsa"), map[string]any{"kid": "rsa", "x5u": evil.URL + "jwks"}), oidc.BadSignature},
-		"key of another accepted issuer":    {other.Sign(t, "rsa", claims), oidc.BadSignature},
-		"RS256 header, EC key id":           {sign(rs256, rsaKey, map[string]any{"kid": "ec"}), oidc.UnknownKey},
-		"unknown critical header":           {sign(rs256, rsaKey, map[string]any{"kid": "rsa", "crit": []string{"b64"}, "b64": false}), oidc.CriticalHeader},
-		"kid of a wrong type":               {sign(rs256, stranger, map[string]any{"kid": 1}), oidc.Malformed},
+		"URL of keys in the header": {
+			sign(rs256, evil.Key("rsa"), map[string]any{"kid": "rsa", "jku": evil.URL + "jwks"}), oidc.BadSignature,
+		},
+		"URL of certificates in the header": {
+			sign(rs256, evil.Key("rsa"), map[string]any{"kid": "rsa", "x5u": evil.URL + "jwks"}), oidc.BadSignature,
+		},
+		"key of another accepted issuer": {other.Sign(t, "rsa", claims), oidc.BadSignature},
+		"RS256 header, EC key id":        {sign(rs256, rsaKey, map[string]any{"kid": "ec"}), oidc.UnknownKey},
+		"unknown critical header": {
+			sign(rs256, rsaKey, map[string]any{"kid": "rsa", "crit": []string{"b64"}, "b64": false}),
+			oidc.CriticalHeader,
+		},
+		"kid of a wrong type": {sign(rs256, stranger, map[string]any{"kid": 1}), oidc.Malformed},
 	}
 	forBoth(t, func(t *testing.T, u user) {
 		verify := u.verify(t, nil, issuer, other)
@@ -102,7 +113,9 @@ func TestAlgorithmsAndKeyIDsThatAUserDoesNotAccept(t *testing.T) {
 	claims := issuer.Claims("a@example.com", time.Now())
 	es256 := issuer.Sign(t, "ec", claims)
 	nameless := oidctest.SignWith(t, jwt.SigningMethodRS256, issuer.Key("rsa"), nil, claims)
-	for name, expected := range map[string][2]oidc.Reason{"auth": {"", ""}, "ingress": {oidc.BadAlgorithm, oidc.NoKeyID}} {
+	for name, expected := range map[string][2]oidc.Reason{"auth": {"", ""}, "ingress": {
+		oidc.BadAlgorithm, oidc.NoKeyID,
+	}} {
 		for _, u := range users() {
 			if u.name == name {
 				verify := u.verify(t, nil, issuer)
@@ -183,13 +196,15 @@ func TestUnfitKeysAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	changes := map[string]func(map[string]any){
-		"for encryption":     func(m map[string]any) { m["use"] = "enc" },
-		"not for verifying":  func(m map[string]any) { m["key_ops"] = []string{"encrypt"} },
-		"for another alg":    func(m map[string]any) { m["alg"] = "PS256" },
-		"symmetric":          func(m map[string]any) { m["kty"], m["k"] = "oct", m["n"] },
-		"even exponent":      func(m map[string]any) { m["e"] = "AQAC" },
-		"exponent one":       func(m map[string]any) { m["e"] = "AQ" },
-		"short modulus":      func(m map[string]any) { m["n"] = base64.RawURLEncoding.EncodeToString(key.N.Bytes()[:128]) },
+		"for encryption":    func(m map[string]any) { m["use"] = "enc" },
+		"not for verifying": func(m map[string]any) { m["key_ops"] = []string{"encrypt"} },
+		"for another alg":   func(m map[string]any) { m["alg"] = "PS256" },
+		"symmetric":         func(m map[string]any) { m["kty"], m["k"] = "oct", m["n"] },
+		"even exponent":     func(m map[string]any) { m["e"] = "AQAC" },
+		"exponent one":      func(m map[string]any) { m["e"] = "AQ" },
+		"short modulus": func(m map[string]any) {
+			m["n"] = base64.RawURLEncoding.EncodeToString(key.N.Bytes()[:128])
+		},
 		"modulus is no text": func(m map[string]any) { m["n"] = 5 },
 		"endless exponent":   func(m map[string]any) { m["e"] = "AQABAQAB" },
 		"modulus not base64": func(m map[string]any) { m["n"] = "!" },
@@ -256,9 +271,13 @@ func TestIssuerAnswersAreNotTrustedBlindly(t *testing.T) {
 			_ = json.NewEncoder(w).Encode(map[string]any{"issuer": i.URL, "jwks_uri": "file:///etc/keys"})
 		},
 		"endless document": func(i *oidctest.Issuer, w http.ResponseWriter, _ *http.Request) {
-			_ = json.NewEncoder(w).Encode(map[string]any{"issuer": i.URL, "jwks_uri": i.URL + "jwks", "x": strings.Repeat("x", 300<<10)})
+			_ = json.NewEncoder(w).Encode(
+				map[string]any{"issuer": i.URL, "jwks_uri": i.URL + "jwks", "x": strings.Repeat("x", 300<<10)},
+			)
 		},
-		"no JSON": func(_ *oidctest.Issuer, w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
+		"no JSON": func(_ *oidctest.Issuer, w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("<html>"))
+		},
 		"no usable key": func(i *oidctest.Issuer, w http.ResponseWriter, _ *http.Request) {
 			_ = json.NewEncoder(w).Encode(map[string]any{"issuer": i.URL, "jwks_uri": i.URL + "jwks", "keys": []any{}})
 		},
@@ -268,7 +287,9 @@ func TestIssuerAnswersAreNotTrustedBlindly(t *testing.T) {
 			issuer := oidctest.StartIssuer(t)
 			handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(issuer, w, r) })
 			issuer.Handler.Store(&handler)
-			if got := reason(t, u.verify(t, nil, issuer)(t, issuer.Token(t, "a@example.com"))); got != oidc.KeysUnavailable {
+			if got := reason(
+				t, u.verify(t, nil, issuer)(t, issuer.Token(t, "a@example.com")),
+			); got != oidc.KeysUnavailable {
 				t.Errorf("%s: got %q", name, got)
 			}
 		}

@@ -31,7 +31,7 @@ type Metadata struct {
 	NamesIssuer   bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207, section 3
 }
 
-// Discover gets an issuer's metadata (section 4).
+// Discover gets an issuer's metadata (OpenID Connect Discovery 1.0, section 4).
 func Discover(ctx context.Context, client *http.Client, issuer string) (Metadata, error) {
 	var doc Metadata
 	if err := get(ctx, client, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration", &doc); err != nil {

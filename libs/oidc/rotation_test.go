@@ -133,7 +133,9 @@ func TestAHangingIssuerDoesNotHoldUpKnownKeys(t *testing.T) {
 			return oidctest.Answer(r, body), nil
 		}
 		v, err := oidc.New(oidc.Config{
-			Issuers: []oidc.Issuer{{URL: issuer.URL, KeysURL: issuer.URL + "jwks"}}, TTL: time.Hour, Cooldown: time.Minute,
+			Issuers: []oidc.Issuer{
+				{URL: issuer.URL, KeysURL: issuer.URL + "jwks"},
+			}, TTL: time.Hour, Cooldown: time.Minute,
 		}, &http.Client{Transport: roundTripper(rt)})
 		if err != nil {
 			t.Fatal(err)

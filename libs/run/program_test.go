@@ -62,7 +62,10 @@ func TestVerbs(t *testing.T) {
 
 func TestAdminURL(t *testing.T) {
 	t.Parallel()
-	for bind, want := range map[string]string{"": "http://127.0.0.1:9", "0.0.0.0": "http://127.0.0.1:9", "::": "http://127.0.0.1:9", "::1": "http://[::1]:9", "h": "http://h:9"} {
+	for bind, want := range map[string]string{
+		"": "http://127.0.0.1:9", "0.0.0.0": "http://127.0.0.1:9", "::": "http://127.0.0.1:9",
+		"::1": "http://[::1]:9", "h": "http://h:9",
+	} {
 		if got, err := (run.ProcessConfig{Admin: run.AdminConfig{Port: 9, Bind: bind}}).AdminURL(); got != want ||
 			err != nil {
 			t.Errorf("%s: %s %v", bind, got, err)

@@ -27,7 +27,9 @@ func TestAQuestionAboutAnOpenStreamCountsAgainstNobody(t *testing.T) {
 		return authwire.Session{}, fault.New(fault.Unauthenticated, "invalid_session", "no")
 	})
 	for i := range 50 {
-		if _, err := client.Recheck(t.Context(), authwire.NewToken(fmt.Sprint("ended", i))); fault.Of(err).Kind != fault.Unauthenticated {
+		if _, err := client.Recheck(
+			t.Context(), authwire.NewToken(fmt.Sprint("ended", i)),
+		); fault.Of(err).Kind != fault.Unauthenticated {
 			t.Fatalf("question %d: %v", i, err)
 		}
 	}

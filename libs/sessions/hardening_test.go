@@ -98,7 +98,9 @@ func TestBadTokensLockNobodyElseOut(t *testing.T) {
 	}
 	refused := 0
 	for i := range 200 {
-		if _, err := client.Resolve(ctx, authwire.NewToken(fmt.Sprint("invented", i))); fault.Of(err).Kind == fault.RateLimited {
+		if _, err := client.Resolve(
+			ctx, authwire.NewToken(fmt.Sprint("invented", i)),
+		); fault.Of(err).Kind == fault.RateLimited {
 			refused++
 		}
 		if _, err := client.Resolve(ctx, authwire.NewToken(fmt.Sprint("seen", i))); err != nil {

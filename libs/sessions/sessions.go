@@ -190,9 +190,7 @@ const (
 )
 
 // ask asks auth; with known, only what the gateway's own records say.
-func (c *Client) ask(
-	ctx context.Context, token authwire.Token, cached *entry, known bool,
-) (*authwire.Session, error) {
+func (c *Client) ask(ctx context.Context, token authwire.Token, cached *entry, known bool) (*authwire.Session, error) {
 	key := token.Key()
 	flight, in := string(key[:]), authwire.ResolveRequest{SessionToken: token.Reveal(), KnownOnly: known}
 	if known {

@@ -140,7 +140,8 @@ func TestAllWhoAskAtOnceAskOnce(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := w.client.Resolve(gone, authwire.NewToken("tok")); fault.Of(err).Kind != fault.Canceled { // and takes nobody else down
+	// And takes nobody else down.
+	if _, err := w.client.Resolve(gone, authwire.NewToken("tok")); fault.Of(err).Kind != fault.Canceled {
 		t.Error(err)
 	}
 	testkit.Eventually(t, "auth is asked", func() bool { return w.asked.Load() == 1 })
@@ -231,7 +232,9 @@ func TestGraceDuringAnOutage(t *testing.T) {
 			if k := w.kind(t, "known"); k != "ok" {
 				t.Fatal(k)
 			}
-			for _, err := range []error{fault.New(fault.Unavailable, "x", "x"), fault.New(fault.Internal, "x", "x"), fault.New(fault.Timeout, "x", "x")} {
+			for _, err := range []error{fault.New(
+				fault.Unavailable, "x", "x",
+			), fault.New(fault.Internal, "x", "x"), fault.New(fault.Timeout, "x", "x")} {
 				w.set(func() (authwire.Session, error) { return authwire.Session{}, err })
 				if k := w.kind(t, "known"); (name == "ok") != (k == "ok") || k == "unauthenticated" {
 					t.Errorf("%v: a known session is %s", err, k)
@@ -241,7 +244,9 @@ func TestGraceDuringAnOutage(t *testing.T) {
 				}
 			}
 			w.set(
-				func() (authwire.Session, error) { return authwire.Session{}, fault.New(fault.RateLimited, "busy", "x") },
+				func() (authwire.Session, error) {
+					return authwire.Session{}, fault.New(fault.RateLimited, "busy", "x")
+				},
 			)
 			if k := w.kind(t, "known"); name == "ok" && k != "ok" {
 				t.Errorf("a flood on auth locks a known session out: %s", k)

@@ -44,7 +44,9 @@ func gone() (authwire.Session, error) {
 // All sessions of one user end within a second, those of others and later logins do not.
 func TestAllSessionsOfAUserEnd(t *testing.T) {
 	t.Parallel()
-	for name, target := range map[string]string{"by id": authwire.NameOfID(7), "by address": authwire.NameOfEmail("A@example.com")} {
+	for name, target := range map[string]string{"by id": authwire.NameOfID(7), "by address": authwire.NameOfEmail(
+		"A@example.com",
+	)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, time.Hour, time.Hour)

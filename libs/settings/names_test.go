@@ -8,7 +8,10 @@ import (
 
 func TestNearest(t *testing.T) {
 	t.Parallel()
-	for in, want := range map[string]string{"GATEWAY_PRT": "GATEWAY_PORT", "AUTH_BAKCEND": "AUTH_BACKEND", "GATEWAY_STREAM_MAX": "GATEWAY_STREAMS_MAX", "GATEWAY_NOTHING_LIKE_IT": "", "": ""} {
+	for in, want := range map[string]string{
+		"GATEWAY_PRT": "GATEWAY_PORT", "AUTH_BAKCEND": "AUTH_BACKEND", "GATEWAY_STREAM_MAX": "GATEWAY_STREAMS_MAX",
+		"GATEWAY_NOTHING_LIKE_IT": "", "": "",
+	} {
 		if got := settings.Nearest(in); got != want {
 			t.Errorf("%s: %q, want %q", in, got, want)
 		}
@@ -40,7 +43,8 @@ func TestNearMissesOfSharedPrefixes(t *testing.T) {
 		"LOGLEVEL": "", "CORSALLOWED_ORIGINS": "CORS_ALLOWED_ORIGINS", "ATUH_ISSUERS": "AUTH_ISSUERS",
 		"UTH_ISSUERS": "AUTH_ISSUERS", "GATWAY_PORT": "GATEWAY_PORT",
 		"NATS_BOX": "", "BATS_URL": "NATS_URL", "HOME": "", "PORT": "", "HOSTNAME": "", "LANG": "", "GOPATH": "",
-		"DATABASE_URL": "", "REDIS_URL": "", "KAFKA_URL": "", "NTAS_URL": "NATS_URL", "TZ": "", "USER": "", "NODE_ENV": "",
+		"DATABASE_URL": "", "REDIS_URL": "", "KAFKA_URL": "", "NTAS_URL": "NATS_URL", "TZ": "", "USER": "",
+		"NODE_ENV": "",
 	} {
 		if got, ok := settings.NearMiss(name); got != want || ok != (want != "") {
 			t.Errorf("%s: %q %t, want %q", name, got, ok, want)

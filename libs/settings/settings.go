@@ -120,13 +120,11 @@ func describe(v reflect.Value) ([]Setting, error) {
 				Names:   strings.Split(env, ","),
 				Keys:    split(field.Tag.Get("file")),
 				Default: field.Tag.Get("default"),
-				Unit: field.Tag.Get(
-					"unit",
-				),
-				Secret: field.Tag.Get("secret") == "true",
-				Doc:    meaning(field.Tag.Get("doc"), strings.Split(env, ",")[0]),
-				table:  field.Tag.Get("table"),
-				value:  value,
+				Unit:    field.Tag.Get("unit"),
+				Secret:  field.Tag.Get("secret") == "true",
+				Doc:     meaning(field.Tag.Get("doc"), strings.Split(env, ",")[0]),
+				table:   field.Tag.Get("table"),
+				value:   value,
 			})
 		case field.Type.Kind() == reflect.Struct:
 			inner, err := describe(value)

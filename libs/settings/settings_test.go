@@ -29,8 +29,10 @@ type sample struct {
 func TestPrecedenceInEveryFormat(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"c.toml": "[server]\nport = 1\n[transport]\non = false\n[noetl]\nwait = \"90s\"\n[auth]\nissuers = [\"x\", \"y\"]\n[nats]\nmax = 9007199254740993\n",
-		"c.yaml": "server:\n  port: 1\ntransport:\n  on: false\nnoetl:\n  wait: 90\nauth:\n  issuers: [x, y]\nnats:\n  max: 9007199254740993\n",
+		"c.toml": "[server]\nport = 1\n[transport]\non = false\n[noetl]\nwait = \"90s\"\n[auth]\nissuers = [\"x\", " +
+			"\"y\"]\n[nats]\nmax = 9007199254740993\n",
+		"c.yaml": "server:\n  port: 1\ntransport:\n  on: false\nnoetl:\n  wait: 90\nauth:\n  issuers: [x, " +
+			"y]\nnats:\n  max: 9007199254740993\n",
 		"c.json": `{"server":{"port":1},"transport":{"on":false},"noetl":{"wait":90},"auth":{"issuers":["x","y"]},"nats":{"max":1048576}}`,
 	} {
 		path := filepath.Join(t.TempDir(), name)
@@ -87,7 +89,8 @@ func TestProblemsAreNamedAndSecretsAreNot(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"unknown setting GATEWAY_PROT; did you mean GATEWAY_PORT?", `ROUTER_PORT="x": must be a whole number`, "NOETL_TIMEOUT_SECS", "GATEWAY_SSE_ENABLED", `unknown key "typo.port"`, "GATEWAY_INTERNAL_PORT=(secret)"} {
+	for _, want := range []string{"unknown setting GATEWAY_PROT; did you mean " +
+		"GATEWAY_PORT?", `ROUTER_PORT="x": must be a whole number`, "NOETL_TIMEOUT_SECS", "GATEWAY_SSE_ENABLED", `unknown key "typo.port"`, "GATEWAY_INTERNAL_PORT=(secret)"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in:\n%v", want, err)
 		}
@@ -171,8 +174,10 @@ func TestAListOfTables(t *testing.T) {
 	t.Parallel()
 	want := []string{"0=http://a:1", "1=http://b:2"}
 	for name, text := range map[string]string{
-		"c.toml": "[noetl]\n[[noetl.shards]]\nshard_index = 0\nbase_url = \"http://a:1\"\n[[noetl.shards]]\nshard_index = 1\nbase_url = \"http://b:2\"\n",
-		"c.yaml": "noetl:\n  shards:\n    - {shard_index: 0, base_url: 'http://a:1'}\n    - {shard_index: 1, base_url: 'http://b:2'}\n",
+		"c.toml": "[noetl]\n[[noetl.shards]]\nshard_index = 0\nbase_url = " +
+			"\"http://a:1\"\n[[noetl.shards]]\nshard_index = 1\nbase_url = \"http://b:2\"\n",
+		"c.yaml": "noetl:\n  shards:\n    - {shard_index: 0, base_url: 'http://a:1'}\n    - {shard_index: 1, " +
+			"base_url: 'http://b:2'}\n",
 		"c.json": `{"noetl":{"shards":[{"shard_index":0,"base_url":"http://a:1"},{"shard_index":1,"base_url":"http://b:2"}]}}`,
 	} {
 		path := filepath.Join(t.TempDir(), name)

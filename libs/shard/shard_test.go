@@ -104,9 +104,7 @@ func TestMaps(t *testing.T) {
 		"-1=http://a":           "shard index and a base URL",
 		"0=http://":             "http or https",
 	} {
-		if _, err := shard.ParseMap(
-			strings.Split(entries, ","),
-		); err == nil ||
+		if _, err := shard.ParseMap(strings.Split(entries, ",")); err == nil ||
 			!strings.Contains(err.Error(), problem) {
 			t.Errorf("%s: %v", entries, err)
 		}

@@ -22,18 +22,22 @@ func TestNoSpanHoldsTheToken(t *testing.T) {
 		path    string
 		headers map[string]string
 	}{
-		"path, bearer":          {"/noetl/" + token, map[string]string{"Authorization": "Bearer " + token}},
-		"path, header":          {"/events/" + token + "/x", map[string]string{"X-Session-Token": token}},
-		"path, cookie":          {"/x/a" + token + "b", map[string]string{"Cookie": "session_token=" + token}},
-		"path, host cookie":     {"/x/" + token, map[string]string{"Cookie": "a=b; __Host-session=" + token}},
-		"path, query":           {"/events/" + token + "?session_token=" + token, nil},
-		"path, ticket":          {"/events/" + token + "?ticket=" + token, nil},
-		"path, no credential":   {"/noetl/" + token, nil},
-		"encoded":               {"/noetl/0aB%2Dsecret%5FSession%2etoken~9", map[string]string{"X-Session-Token": token}},
-		"encoded twice":         {"/noetl/0aB%252Dsecret_Session.token~9", map[string]string{"X-Session-Token": token}},
-		"after a separator":     {"/noetl/x;y=" + token + ";z", nil},
-		"user agent":            {"/x", map[string]string{"X-Session-Token": token, "User-Agent": "ua " + token}},
-		"trace state":           {"/x", map[string]string{"X-Session-Token": token, "Traceparent": parent, "Tracestate": "v=" + token}},
+		"path, bearer":        {"/noetl/" + token, map[string]string{"Authorization": "Bearer " + token}},
+		"path, header":        {"/events/" + token + "/x", map[string]string{"X-Session-Token": token}},
+		"path, cookie":        {"/x/a" + token + "b", map[string]string{"Cookie": "session_token=" + token}},
+		"path, host cookie":   {"/x/" + token, map[string]string{"Cookie": "a=b; __Host-session=" + token}},
+		"path, query":         {"/events/" + token + "?session_token=" + token, nil},
+		"path, ticket":        {"/events/" + token + "?ticket=" + token, nil},
+		"path, no credential": {"/noetl/" + token, nil},
+		"encoded": {
+			"/noetl/0aB%2Dsecret%5FSession%2etoken~9", map[string]string{"X-Session-Token": token},
+		},
+		"encoded twice":     {"/noetl/0aB%252Dsecret_Session.token~9", map[string]string{"X-Session-Token": token}},
+		"after a separator": {"/noetl/x;y=" + token + ";z", nil},
+		"user agent":        {"/x", map[string]string{"X-Session-Token": token, "User-Agent": "ua " + token}},
+		"trace state": {
+			"/x", map[string]string{"X-Session-Token": token, "Traceparent": parent, "Tracestate": "v=" + token},
+		},
 		"host":                  {"/x", map[string]string{"X-Session-Token": token, "Host": token}},
 		"name of a playbook":    {"/noetl/execute", map[string]string{"X-Session-Token": token}},
 		"query is never looked": {"/noetl/x?a=" + token, nil},
@@ -120,7 +124,9 @@ func TestTheRequestIDIsInEachLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for id, plain := range map[string]bool{"req-1:a_b.c": true, "": false, "a b": false, "a\nlevel=ERROR": false, strings.Repeat("x", 129): false} {
+	for id, plain := range map[string]bool{
+		"req-1:a_b.c": true, "": false, "a b": false, "a\nlevel=ERROR": false, strings.Repeat("x", 129): false,
+	} {
 		b.Reset()
 		there := headers{}
 		tel.Propagator().Inject(telemetry.WithRequestID(t.Context(), id), there)

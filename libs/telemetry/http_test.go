@@ -143,9 +143,8 @@ func TestAClientsSpan(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := recorder.Ended()[0]
-	if a := attributes(
-		s,
-	); strings.Contains(a["url.full"], "secret") || !strings.HasSuffix(a["url.full"], "/x") || a["http.response.status_code"] != "200" ||
+	if a := attributes(s); strings.Contains(a["url.full"], "secret") || !strings.HasSuffix(a["url.full"], "/x") ||
+		a["http.response.status_code"] != "200" ||
 		s.Status().Code == codes.Error {
 		t.Errorf("%v", a)
 	}
@@ -176,7 +175,9 @@ func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, 
 
 func TestKindsOfFailedCalls(t *testing.T) {
 	t.Parallel()
-	for want, err := range map[string]error{"canceled": context.Canceled, "timeout": &net.DNSError{IsTimeout: true, Name: "10.0.0.1"}, "connection": errors.New("10.0.0.1 refused")} {
+	for want, err := range map[string]error{"canceled": context.Canceled, "timeout": &net.DNSError{
+		IsTimeout: true, Name: "10.0.0.1",
+	}, "connection": errors.New("10.0.0.1 refused")} {
 		tel, recorder := recorded()
 		req, rerr := http.NewRequestWithContext(t.Context(), "STRANGE", "http://x/", nil)
 		if rerr != nil {

@@ -64,7 +64,9 @@ func ReadmeHolds(tb testing.TB, readme string, structs ...any) {
 			tb.Errorf("docs/configuration.md says that %s reads this, and it does not:\n%s", service, row)
 		}
 	}
-	compareTable(tb, readme, append([]string{"| Setting | File key | Default | Meaning |", "|---|---|---|---|"}, own...))
+	compareTable(
+		tb, readme, append([]string{"| Setting | File key | Default | Meaning |", "|---|---|---|---|"}, own...),
+	)
 }
 
 // tableRows returns the rows that the config verb prints for these structs.

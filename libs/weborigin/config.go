@@ -32,14 +32,16 @@ func (c Config) Validate() error {
 			problems = append(
 				problems,
 				errors.New(
-					"CORS_ALLOWED_ORIGINS=* with CORS_ALLOW_CREDENTIALS would let any web page act for a logged-in user: list the origins",
+					"CORS_ALLOWED_ORIGINS=* with CORS_ALLOW_CREDENTIALS would let any web page act for a logged-in "+
+						"user: list the origins",
 				),
 			)
 		case origin != everybody && !isOrigin(strings.Replace(origin, "://*.", "://any.", 1)):
 			problems = append(
 				problems,
 				fmt.Errorf(
-					"CORS_ALLOWED_ORIGINS: %q must be an origin such as https://app.example.com, without a path or a slash at the end; https://*.example.com stands for all below",
+					"CORS_ALLOWED_ORIGINS: %q must be an origin such as https://app.example.com, without a path or "+
+						"a slash at the end; https://*.example.com stands for all below",
 					origin,
 				),
 			)

@@ -31,11 +31,26 @@ func TestWhoMayUseTheCookie(t *testing.T) {
 		{name: "sandboxed page", method: "POST", cookie: "__Host-session", origin: "null", site: "cross-site"},
 		{name: "lying Origin", method: "POST", cookie: "__Host-session", origin: evil, site: "same-origin"},
 		{name: "a value of tomorrow", method: "POST", cookie: "__Host-session", site: "cross-planet"},
-		{name: "foreign WebSocket", method: "GET", cookie: "__Host-session", origin: evil, site: "cross-site", upgrade: true},
-		{name: "own WebSocket", method: "GET", cookie: "__Host-session", origin: own, site: "same-origin", upgrade: true, ok: true},
-		{name: "foreign page reads", method: "GET", cookie: "__Host-session", origin: evil, site: "cross-site", ok: true},
-		{name: "token in a header", method: "POST", cookie: "__Host-session", origin: evil, site: "cross-site", other: "Bearer x", ok: true},
-		{name: "a header that is no token", method: "POST", cookie: "__Host-session", origin: evil, site: "cross-site", other: "Basic eDp5"},
+		{
+			name: "foreign WebSocket", method: "GET", cookie: "__Host-session", origin: evil, site: "cross-site",
+			upgrade: true,
+		},
+		{
+			name: "own WebSocket", method: "GET", cookie: "__Host-session", origin: own, site: "same-origin",
+			upgrade: true, ok: true,
+		},
+		{
+			name: "foreign page reads", method: "GET", cookie: "__Host-session", origin: evil, site: "cross-site",
+			ok: true,
+		},
+		{
+			name: "token in a header", method: "POST", cookie: "__Host-session", origin: evil, site: "cross-site",
+			other: "Bearer x", ok: true,
+		},
+		{
+			name: "a header that is no token", method: "POST", cookie: "__Host-session", origin: evil,
+			site: "cross-site", other: "Basic eDp5",
+		},
 		{name: "no cookie", method: "POST", cookie: "other", origin: evil, site: "cross-site", ok: true},
 	} {
 		for _, origins := range [][]string{{origin}, {origin, "*"}} {
@@ -44,7 +59,9 @@ func TestWhoMayUseTheCookie(t *testing.T) {
 			).Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 			req := httptest.NewRequestWithContext(t.Context(), c.method, "http://example.com/noetl/x", nil)
 			req.Header.Set("Cookie", c.cookie+"=tok")
-			for name, value := range map[string]string{"Origin": c.origin, "Sec-Fetch-Site": c.site, "Authorization": c.other} {
+			for name, value := range map[string]string{
+				"Origin": c.origin, "Sec-Fetch-Site": c.site, "Authorization": c.other,
+			} {
 				if value != "" {
 					req.Header.Set(name, value)
 				}
@@ -80,13 +97,18 @@ func TestWhoMayOpenAStreamWithTheCookie(t *testing.T) {
 		{name: "an image of a foreign page", cookie: "session_token", site: "cross-site"},
 		{name: "another host of the domain", cookie: "session_token", site: "same-site"},
 		{name: "sandboxed page", cookie: "session_token", origin: "null", site: "cross-site"},
-		{name: "token in a header", cookie: "session_token", origin: evil, site: "cross-site", other: "Bearer x", ok: true},
+		{
+			name: "token in a header", cookie: "session_token", origin: evil, site: "cross-site", other: "Bearer x",
+			ok: true,
+		},
 		{name: "no cookie", cookie: "other", origin: evil, site: "cross-site", ok: true},
 	} {
 		for _, origins := range [][]string{{origin}, {origin, "*"}} {
 			req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.com/events", nil)
 			req.Header.Set("Cookie", c.cookie+"=tok")
-			for name, value := range map[string]string{"Origin": c.origin, "Sec-Fetch-Site": c.site, "Authorization": c.other} {
+			for name, value := range map[string]string{
+				"Origin": c.origin, "Sec-Fetch-Site": c.site, "Authorization": c.other,
+			} {
 				if value != "" {
 					req.Header.Set(name, value)
 				}

@@ -136,7 +136,13 @@ func TestSettingsThatCannotBeMeant(t *testing.T) {
 		config weborigin.Config
 		want   string
 	}{
-		{weborigin.Config{Origins: []string{origin, "https://*.example.com"}, Credentials: true, PublicURL: "https://gw.example/"}, ""},
+		{
+			weborigin.Config{
+				Origins: []string{origin, "https://*.example.com"}, Credentials: true,
+				PublicURL: "https://gw.example/",
+			},
+			"",
+		},
 		{weborigin.Config{Origins: []string{"*"}}, ""},
 		{weborigin.Config{Origins: []string{"*"}, Credentials: true}, "any web page"},
 		{weborigin.Config{Origins: []string{"https://app.example.com/"}}, "CORS_ALLOWED_ORIGINS"},

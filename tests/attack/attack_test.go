@@ -241,9 +241,7 @@ func attackers(name string) error {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM([]byte(os.Getenv("ROOTS")))
 	t := &target{
-		host: os.Getenv(
-			"HOST",
-		),
+		host:     os.Getenv("HOST"),
 		internal: os.Getenv("INTERNAL"),
 		session:  os.Getenv("SESSION"),
 		public:   os.Getenv("PUBLIC"),

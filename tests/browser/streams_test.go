@@ -146,11 +146,7 @@ func TestABrowserReadsEveryHostileFrame(t *testing.T) {
 		"all are read",
 		chromedp.Poll(
 			`window.events.size === `+strconv.Itoa(callbacks)+` && window.messages.size === `+strconv.Itoa(callbacks),
-			nil,
-			chromedp.WithPollingInterval(
-				pollEvery,
-			),
-			chromedp.WithPollingTimeout(15*time.Second),
+			nil, chromedp.WithPollingInterval(pollEvery), chromedp.WithPollingTimeout(15*time.Second),
 		),
 		chromedp.Evaluate(`window.closes`, &closed),
 	)

@@ -135,7 +135,9 @@ func eventOf(t *testing.T, line said) said {
 
 func TestCoderWebSocketPingsAndCloses(t *testing.T) {
 	t.Parallel()
-	p := stack.Standalone(t, "GATEWAY_WS_MAX_MESSAGE_BYTES=4096", "GATEWAY_HEARTBEAT_INTERVAL_SECS=1")
+	p := stack.Standalone(
+		t, "GATEWAY_WS_MAX_MESSAGE_BYTES=4096", "GATEWAY_HEARTBEAT_INTERVAL_SECS=1",
+		"GATEWAY_CONNECTION_TIMEOUT_SECS=4") // a peer that was quiet for a second is pinged
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

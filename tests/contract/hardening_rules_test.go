@@ -33,9 +33,7 @@ func TestEveryAnswerHasTheHeadersOfAPage(t *testing.T) {
 			if !strings.Contains(policy, "frame-ancestors 'none'") {
 				t.Errorf("%s %s: policy %q", method, target, policy)
 			}
-			if kept := a.Header.Values(
-				"Cache-Control",
-			); private &&
+			if kept := a.Header.Values("Cache-Control"); private &&
 				(len(kept) != 1 || !strings.Contains(kept[0], "no-store")) {
 				t.Errorf("%s %s: %d Cache-Control %q", method, target, a.Code, kept)
 			}

@@ -72,9 +72,7 @@ func Run(tb testing.TB, w *World, docs *Docs, c Case) {
 func (r *runner) begin() {
 	until := time.Now().Add(2 * time.Hour).UTC().Truncate(time.Second)
 	b := r.vars.Bound
-	b["future"], b["future_pg"], b["future_bare"] = until.Format(
-		time.RFC3339,
-	), until.Format(
+	b["future"], b["future_pg"], b["future_bare"] = until.Format(time.RFC3339), until.Format(
 		"2006-01-02 15:04:05",
 	)+".5+00", until.Format(
 		"2006-01-02T15:04:05",

@@ -98,15 +98,9 @@ func StartWorld(tb testing.TB, split bool, settings ...string) *World {
 	} else {
 		p := stack.Standalone(tb, env...)
 		w.observe(p)
-		w.Public, w.Internal, w.Admin, w.Fanout = []string{
-			p.Ready.Public,
-		}, []string{
+		w.Public, w.Internal, w.Admin, w.Fanout = []string{p.Ready.Public}, []string{
 			p.Ready.Internal,
-		}, []string{
-			p.Ready.Admin,
-		}, []string{
-			p.Ready.Admin,
-		}
+		}, []string{p.Ready.Admin}, []string{p.Ready.Admin}
 		w.Issuer, address = p.Ready.Issuer, p.Ready.NATS
 	}
 	w.NoETL.Sandbox(tb, strings.TrimSuffix(w.Issuer, "/oidc"))

@@ -104,13 +104,7 @@ func report(out io.Writer, group *spec.TestGroup) {
 func run(t *testing.T, target string, pinned []string) (failed []string, passed int) {
 	t.Helper()
 	results := attempt(t, target, nil)
-	if n := len(
-		results["passed"],
-	) + len(
-		results["failed"],
-	) + len(
-		results["skipped"],
-	); n < cases ||
+	if n := len(results["passed"]) + len(results["failed"]) + len(results["skipped"]); n < cases ||
 		len(results["not run"]) > 0 {
 		t.Errorf("h2spec ran %d cases, want %d; left out: %q", n, cases, results["not run"])
 	}

@@ -110,9 +110,7 @@ func parse(text string) (selectors []selector, labels []string, err error) {
 					for _, m := range match.FindAllStringSubmatch(inside, -1) {
 						s.matchers = append(s.matchers, matcher{m[1], m[2], strings.ReplaceAll(m[3], `\\`, `\`)})
 					}
-					if len(
-						s.matchers,
-					) != strings.Count(quoted.ReplaceAllString(inside, ""), "=")+strings.Count(
+					if len(s.matchers) != strings.Count(quoted.ReplaceAllString(inside, ""), "=")+strings.Count(
 						quoted.ReplaceAllString(inside, ""),
 						"!~",
 					) {

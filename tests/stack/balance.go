@@ -3,8 +3,8 @@ package stack
 import (
 	"io"
 	"net"
-	"sync"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 )

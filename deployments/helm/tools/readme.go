@@ -98,10 +98,7 @@ func rows(table *strings.Builder, node *yaml.Node, prefix string) error {
 			preset = "see `values.yaml`"
 		}
 		fmt.Fprintf(
-			table,
-			"| `%s` | %s | %s |\n",
-			path,
-			strings.ReplaceAll(preset, "|", `\|`),
+			table, "| `%s` | %s | %s |\n", path, strings.ReplaceAll(preset, "|", `\|`),
 			strings.ReplaceAll(text, "|", `\|`),
 		)
 	}

@@ -14,7 +14,9 @@ func TestUserKeys(t *testing.T) {
 	if got, ok := authwire.ParseUserKey(key.String()); !ok || got != key {
 		t.Errorf("%s is not read back", key)
 	}
-	for _, s := range []string{"", "user.", "user.x", authwire.NewToken("t").Key().String(), "user." + strings.Repeat("g", 64), key.String() + "0"} {
+	for _, s := range []string{"", "user.", "user.x", authwire.NewToken("t").Key().String(), "user." + strings.Repeat(
+		"g", 64,
+	), key.String() + "0"} {
 		if _, ok := authwire.ParseUserKey(s); ok {
 			t.Errorf("%q is a user's key", s)
 		}
@@ -37,7 +39,10 @@ func TestUserKeys(t *testing.T) {
 
 func TestIDs(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]int64{"7": 7, `"7"`: 7, `" 9223372036854775807 "`: 9223372036854775807, "9223372036854775807": 9223372036854775807, "-1": -1, "null": 0} {
+	for text, want := range map[string]int64{
+		"7": 7, `"7"`: 7, `" 9223372036854775807 "`: 9223372036854775807, "9223372036854775807": 9223372036854775807,
+		"-1": -1, "null": 0,
+	} {
 		var in authwire.RevokeRequest
 		if err := json.Unmarshal([]byte(`{"user_id":`+text+`}`), &in); err != nil || int64(in.UserID) != want {
 			t.Errorf("%s: %d, %v", text, in.UserID, err)

@@ -10,7 +10,10 @@ import (
 
 func TestIDsKeepAll64Bits(t *testing.T) {
 	t.Parallel()
-	for in, want := range map[string]noetlwire.ID{`"582940187123449857"`: "582940187123449857", `582940187123449857`: "582940187123449857", `18446744073709551615`: "18446744073709551615", `-5`: "-5", `null`: "", `""`: ""} {
+	for in, want := range map[string]noetlwire.ID{
+		`"582940187123449857"`: "582940187123449857", `582940187123449857`: "582940187123449857",
+		`18446744073709551615`: "18446744073709551615", `-5`: "-5", `null`: "", `""`: "",
+	} {
 		var id noetlwire.ID
 		if err := json.Unmarshal([]byte(in), &id); err != nil || id != want {
 			t.Errorf("%s: %q %v", in, id, err)
@@ -26,7 +29,10 @@ func TestIDsKeepAll64Bits(t *testing.T) {
 
 func TestValidIDs(t *testing.T) {
 	t.Parallel()
-	for s, want := range map[string]bool{"a-_Z9": true, "": false, "a.b": false, "*": false, ">": false, "é": false, "a b": false, "a/b": false, "..": false, strings.Repeat("a", 64): true, strings.Repeat("a", 65): false} {
+	for s, want := range map[string]bool{
+		"a-_Z9": true, "": false, "a.b": false, "*": false, ">": false, "é": false, "a b": false, "a/b": false,
+		"..": false, strings.Repeat("a", 64): true, strings.Repeat("a", 65): false,
+	} {
 		if noetlwire.ValidID(s) != want || noetlwire.ID(s).Valid() != want {
 			t.Errorf("%q: want %t", s, want)
 		}

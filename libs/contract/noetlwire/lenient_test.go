@@ -34,7 +34,9 @@ func TestLenientTextBecomesJSON(t *testing.T) {
 		if got := string(noetlwire.Lenient([]byte(text))); got != want {
 			t.Errorf("%.60q became %.60q", text, got)
 		}
-		for _, from := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text)), iotest.DataErrReader(strings.NewReader(text))} {
+		for _, from := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(
+			strings.NewReader(text),
+		), iotest.DataErrReader(strings.NewReader(text))} {
 			if got, err := io.ReadAll(noetlwire.NewLenientReader(from)); string(got) != want || err != nil {
 				t.Errorf("read %.60q as %.60q, %v", text, got, err)
 			}

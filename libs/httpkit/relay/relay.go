@@ -119,7 +119,8 @@ func (r *Relay) register(p *pair) bool {
 
 // watch asks for one report of a side.
 func (r *Relay) watch(p *pair, side, op int) bool {
-	return r.poll.watch(p.ends[side].raw, op, p.number<<1|uint64(side), side == upstream || p.duplex) //nolint:gosec // 0 or 1
+	mark := p.number<<1 | uint64(side) //nolint:gosec // 0 or 1
+	return r.poll.watch(p.ends[side].raw, op, mark, side == upstream || p.duplex)
 }
 
 // end ends a pair. Who comes first closes it.

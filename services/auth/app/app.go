@@ -117,7 +117,9 @@ func issuers(cfg Config, host run.Host, deps *auth.Deps) error {
 		return nil
 	}
 	deps.Provider, err = oidcissuer.NewProvider(
-		oidcissuer.ProviderConfig{Issuer: issuer, ClientID: clientID, Secret: cfg.ClientSecret, TTL: cfg.JWKSTTL}, client,
+		oidcissuer.ProviderConfig{
+			Issuer: issuer, ClientID: clientID, Secret: cfg.ClientSecret, TTL: cfg.JWKSTTL,
+		}, client,
 	)
 	if err != nil {
 		return fmt.Errorf("AUTH_BROWSER_ISSUER: %w", err)
@@ -153,9 +155,7 @@ func (a *App) stores(cfg Config, host run.Host, js jetstream.JetStream, deps *au
 }
 
 // backends has each operation answered by the backend that is configured for it.
-func (a *App) backends(
-	cfg Config, host run.Host, js jetstream.JetStream, meter *prom.Meter,
-) (*auth.Backends, error) {
+func (a *App) backends(cfg Config, host run.Host, js jetstream.JetStream, meter *prom.Meter) (*auth.Backends, error) {
 	who, err := cfg.Backends()
 	if err != nil {
 		return nil, err

@@ -27,7 +27,10 @@ func TestFault01UnsignedTokenDoesNotReachNoETL(t *testing.T) {
 			r := w.start(t)
 			asked := len(w.noetl.Asked())
 			parts := strings.Split(w.issuer.Token(t, "admin@example.com"), ".")
-			for _, forged := range []string{parts[0] + "." + parts[1] + ".", "eyJhbGciOiJub25lIn0." + parts[1] + ".", oidctest.StartIssuer(t).Token(t, "admin@example.com")} {
+			for _, forged := range []string{
+				parts[0] + "." + parts[1] + ".", "eyJhbGciOiJub25lIn0." + parts[1] + ".",
+				oidctest.StartIssuer(t).Token(t, "admin@example.com"),
+			} {
 				_, err := r.login(t, authwire.LoginRequest{Auth0Token: forged})
 				wantKind(t, err, fault.Unauthenticated)
 			}
@@ -106,7 +109,9 @@ func TestFault02LogoutIsEffectiveOnEveryReplica(t *testing.T) {
 func TestTokenThatIsNoKeyIsNoSession(t *testing.T) {
 	t.Parallel()
 	r := newWorld(t, "playbook").start(t)
-	for _, token := range []string{"", ">", "a.*", "a b", "a..b", ".", "ü", strings.Repeat("x", 5000), "\r\nPUB x 0\r\n"} {
+	for _, token := range []string{"", ">", "a.*", "a b", "a..b", ".", "ü", strings.Repeat(
+		"x", 5000,
+	), "\r\nPUB x 0\r\n"} {
 		_, err := r.resolve(t, token)
 		wantKind(t, err, fault.Unauthenticated)
 		v, err := call[authwire.ValidateRequest, authwire.ValidateResponse](
@@ -126,7 +131,9 @@ func TestMalformedAnswersOpenNothing(t *testing.T) {
 			w := newWorld(t, backend)
 			r := w.start(t)
 			in := r.mustLogin(t, w.issuer.Token(t, "a@example.com"))
-			for _, data := range []any{nil, "yes", []any{}, map[string]any{}, map[string]any{"allowed": "perhaps", "session_token": "x"}, map[string]any{"allowed": 1, "status": "authenticated"}} {
+			for _, data := range []any{nil, "yes", []any{}, map[string]any{}, map[string]any{
+				"allowed": "perhaps", "session_token": "x",
+			}, map[string]any{"allowed": 1, "status": "authenticated"}} {
 				w.noetl.Answer(func(string, map[string]any) any { return data })
 				got, err := r.access(
 					t,
@@ -193,7 +200,9 @@ func TestOutagesHealByThemselves(t *testing.T) {
 func TestBadRequestsSayWhatToFix(t *testing.T) {
 	t.Parallel()
 	r := newWorld(t, "local").start(t)
-	for _, in := range []authwire.CheckAccessRequest{{SessionToken: "x", PermissionType: "execute"}, {SessionToken: "x", PlaybookPath: "p", PermissionType: "own"}, {SessionToken: "x", PlaybookPath: "p"}} {
+	for _, in := range []authwire.CheckAccessRequest{{SessionToken: "x", PermissionType: "execute"}, {
+		SessionToken: "x", PlaybookPath: "p", PermissionType: "own",
+	}, {SessionToken: "x", PlaybookPath: "p"}} {
 		_, err := r.access(t, in)
 		wantKind(t, err, fault.Invalid)
 	}

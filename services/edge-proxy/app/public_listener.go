@@ -191,7 +191,8 @@ func (p public) graphQL(
 func (p public) forwardToNeighbours(
 	closing context.Context, mux *http.ServeMux, cfg Config, host run.Host, near Neighbours,
 ) error {
-	events, err := neighbour(near.Events, cfg.EventsURL, "event-fanout", cfg, host, p.streams) //nolint:contextcheck // see above
+	//nolint:contextcheck // see above
+	events, err := neighbour(near.Events, cfg.EventsURL, "event-fanout", cfg, host, p.streams)
 	if err != nil {
 		return err
 	}
@@ -199,7 +200,8 @@ func (p public) forwardToNeighbours(
 	for _, route := range []string{"/events", "POST /events/ticket", "/ws", "GET /api/results/{request_id}"} {
 		mux.Handle(route, events)
 	}
-	ingress, err := neighbour(near.Ingress, cfg.IngressURL, "ingress", cfg, host, nil) //nolint:contextcheck // see above
+	//nolint:contextcheck // see above
+	ingress, err := neighbour(near.Ingress, cfg.IngressURL, "ingress", cfg, host, nil)
 	if err != nil {
 		return err
 	}

@@ -267,7 +267,8 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 			) * (cfg.Process.NATS.StoreBytes + cfg.FrameMaxBytes + cfg.LifecycleBytes + cfg.ResultsBytes)
 			return natskit.TellRoom(
 				ctx, nc, js, wanted,
-				"GATEWAY_STORE_MAX_BYTES, GATEWAY_FRAME_MAX_BYTES, GATEWAY_LIFECYCLE_MAX_BYTES, GATEWAY_RESULT_STORE_MAX_BYTES",
+				"GATEWAY_STORE_MAX_BYTES, GATEWAY_FRAME_MAX_BYTES, GATEWAY_LIFECYCLE_MAX_BYTES, "+
+					"GATEWAY_RESULT_STORE_MAX_BYTES",
 				tel.Logger,
 			)
 		}),

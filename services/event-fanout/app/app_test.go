@@ -259,7 +259,8 @@ func TestProgressStateAndResultArriveInOrderEachOnce(t *testing.T) {
 		t.Errorf("failed callback: %d", code)
 	}
 	got := append(stream.Until(t, "playbook/result"), stream.Until(t, "playbook/result")...)
-	want := "[playbook/state playbook/progress playbook/state playbook/state playbook/result playbook/state playbook/result]"
+	want := "[playbook/state playbook/progress playbook/state playbook/state playbook/result playbook/state " +
+		"playbook/result]"
 	if names := testkit.Names(got); names != want {
 		t.Fatalf("frames\n got %s\nwant %s", names, want)
 	}
@@ -453,17 +454,24 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		path, body string
 		want       int
 	}{
-		"unknown request":    {"/api/internal/callback/async", `{"request_id":"nobody"}`, 404},
-		"unknown progress":   {"/api/internal/progress", `{"request_id":"nobody"}`, 404},
-		"no JSON":            {"/api/internal/callback/async", `{`, 400},
-		"wrong type":         {"/api/internal/progress", `{"request_id":5}`, 400},
-		"wildcard id":        {"/api/internal/callback", `{"request_id":"*"}`, 400},
-		"progress of none":   {"/api/internal/progress", `{"request_id":"r","progress":2}`, 404},
-		"float execution":    {"/api/internal/callback/async", `{"request_id":"r","execution_id":1.5}`, 400},
-		"a large id":         {"/api/internal/callback/async", `{"request_id":"` + strings.Repeat("x", 3<<20) + `"}`, 413},
-		"large, unknown":     {"/api/internal/callback/async", `{"data":"` + strings.Repeat("x", 3<<20) + `","request_id":"nobody"}`, 404},
-		"large, no JSON":     {"/api/internal/callback/async", `{"data":"` + strings.Repeat("x", 3<<20) + `"`, 400},
-		"large, nobody":      {"/api/internal/callback", `{"data":"` + strings.Repeat("x", 3<<20) + `","request_id":"nobody"}`, 413},
+		"unknown request":  {"/api/internal/callback/async", `{"request_id":"nobody"}`, 404},
+		"unknown progress": {"/api/internal/progress", `{"request_id":"nobody"}`, 404},
+		"no JSON":          {"/api/internal/callback/async", `{`, 400},
+		"wrong type":       {"/api/internal/progress", `{"request_id":5}`, 400},
+		"wildcard id":      {"/api/internal/callback", `{"request_id":"*"}`, 400},
+		"progress of none": {"/api/internal/progress", `{"request_id":"r","progress":2}`, 404},
+		"float execution":  {"/api/internal/callback/async", `{"request_id":"r","execution_id":1.5}`, 400},
+		"a large id": {
+			"/api/internal/callback/async", `{"request_id":"` + strings.Repeat("x", 3<<20) + `"}`, 413,
+		},
+		"large, unknown": {
+			"/api/internal/callback/async", `{"data":"` + strings.Repeat("x", 3<<20) + `","request_id":"nobody"}`,
+			404,
+		},
+		"large, no JSON": {"/api/internal/callback/async", `{"data":"` + strings.Repeat("x", 3<<20) + `"`, 400},
+		"large, nobody": {
+			"/api/internal/callback", `{"data":"` + strings.Repeat("x", 3<<20) + `","request_id":"nobody"}`, 413,
+		},
 		"a slash at its end": {"/api/internal/progress/", `{"request_id":"nobody"}`, 404},
 		"nobody waits":       {"/api/internal/callback", `{"request_id":"nobody"}`, 200},
 		"no route":           {"/api/internal/else", `{}`, 404},

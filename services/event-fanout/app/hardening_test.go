@@ -81,7 +81,9 @@ func TestCallbacksOverNATS(t *testing.T) {
 	s := testkit.OpenEvents(t, a.public, w.login(7, time.Hour), nil)
 	w.expect("r1", s.ClientID(t))
 	w.bind("r1", "5")
-	for _, body := range []string{"", "{", `{"request_id":"*"}`, `{"request_id":"nobody"}`, `{"status":"success","data":{"n":1}}`} {
+	for _, body := range []string{
+		"", "{", `{"request_id":"*"}`, `{"request_id":"nobody"}`, `{"status":"success","data":{"n":1}}`,
+	} {
 		if err := w.nc.PublishMsg(&nats.Msg{Subject: "noetl.callbacks.r1", Data: []byte(body)}); err != nil {
 			t.Fatal(err)
 		}

@@ -73,7 +73,8 @@ func TestALargeResultIsReportedAndFetched(t *testing.T) {
 			t.Fatalf("%s: %d %s", name, status, body)
 		}
 		f := resultOf(t, s)
-		if f.Params.RequestID != request || f.Params.Status != "COMPLETED" || f.Params.Data != nil || f.Params.Error == nil ||
+		if f.Params.RequestID != request || f.Params.Status != "COMPLETED" || f.Params.Data != nil ||
+			f.Params.Error == nil ||
 			f.Params.Error.Data.Code != "result_too_large" ||
 			f.Params.Error.Data.Bytes < int64(c.size) ||
 			!strings.Contains(f.Params.Error.Message, "too large") {
@@ -110,7 +111,9 @@ func TestALargeResultIsReportedAndFetched(t *testing.T) {
 				t.Errorf("%s: what was sent is not what is fetched", name)
 			}
 		}
-		for who, header := range map[string]http.Header{"another user": bearer(w.login(8, time.Hour)), "nobody": {}, "a token in the URL": {}} {
+		for who, header := range map[string]http.Header{"another user": bearer(
+			w.login(8, time.Hour),
+		), "nobody": {}, "a token in the URL": {}} {
 			query := ""
 			if who == "a token in the URL" {
 				query = "?session_token=" + token

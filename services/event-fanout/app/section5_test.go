@@ -86,8 +86,13 @@ func TestWhereTheTokenAndTheLastIDMayBe(t *testing.T) {
 		"x-session-token, query": {url.Values{"last_event_id": {last}}, http.Header{"X-Session-Token": {token}}},
 		"cookie":                 {url.Values{"last_event_id": {last}}, http.Header{"Cookie": {"session_token=" + token}}},
 		"query":                  {url.Values{"last_event_id": {last}, "session_token": {token}}, http.Header{}},
-		"the header's id counts": {url.Values{"last_event_id": {"x-999"}, "session_token": {token}}, http.Header{"Last-Event-Id": {last}}},
-		"bearer before cookie":   {url.Values{"last_event_id": {last}}, http.Header{"Authorization": {"bearer " + token}, "Cookie": {"session_token=nobody"}}},
+		"the header's id counts": {
+			url.Values{"last_event_id": {"x-999"}, "session_token": {token}}, http.Header{"Last-Event-Id": {last}},
+		},
+		"bearer before cookie": {
+			url.Values{"last_event_id": {last}},
+			http.Header{"Authorization": {"bearer " + token}, "Cookie": {"session_token=nobody"}},
+		},
 	} {
 		if c.query == nil {
 			c.query = url.Values{}

@@ -27,12 +27,23 @@ func TestACallbackThatIsNotQuiteJSONReachesItsClient(t *testing.T) {
 		data   string // of a result that is taken
 		large  bool
 	}{
-		"NaN":            {body: `{` + id + `,"data":{"a":NaN,"b":[-Infinity,Infinity],"c":"NaN"}}`, status: 200, data: `{"a":null,"b":[null,null],"c":"NaN"}`},
-		"a mark":         {body: "\uFEFF{" + id + `,"data":1}`, status: 200, data: `1`},
-		"a large NaN":    {body: "\uFEFF{" + id + `,` + large + `"data":NaN}`, status: 200, large: true},
-		"deep":           {body: `{` + id + `,"data":` + strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001) + `}`, status: 400},
-		"deep, then id":  {body: `{"data":` + strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001) + `,` + id + `}`, status: 400},
-		"large and deep": {body: `{"data":` + strings.Repeat("[", 2<<20) + strings.Repeat("]", 2<<20) + `,` + id + `}`, status: 400},
+		"NaN": {
+			body: `{` + id + `,"data":{"a":NaN,"b":[-Infinity,Infinity],"c":"NaN"}}`, status: 200,
+			data: `{"a":null,"b":[null,null],"c":"NaN"}`,
+		},
+		"a mark":      {body: "\uFEFF{" + id + `,"data":1}`, status: 200, data: `1`},
+		"a large NaN": {body: "\uFEFF{" + id + `,` + large + `"data":NaN}`, status: 200, large: true},
+		"deep": {
+			body:   `{` + id + `,"data":` + strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001) + `}`,
+			status: 400,
+		},
+		"deep, then id": {
+			body:   `{"data":` + strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001) + `,` + id + `}`,
+			status: 400,
+		},
+		"large and deep": {
+			body: `{"data":` + strings.Repeat("[", 2<<20) + strings.Repeat("]", 2<<20) + `,` + id + `}`, status: 400,
+		},
 		"cut off":        {body: `{` + id + `,"data":{"request_id":"other","a":`, status: 400},
 		"more behind it": {body: `{` + id + `,"data":1} {"request_id":"other"}`, status: 400},
 		"a wrong type":   {body: `{"status":5,` + id + `,"data":1}`, status: 400},
@@ -56,7 +67,8 @@ func TestACallbackThatIsNotQuiteJSONReachesItsClient(t *testing.T) {
 			if string(got.Params.Data) != c.data || got.Params.Error != nil {
 				t.Errorf("%s: the client got %s, %+v", name, got.Params.Data, got.Params.Error)
 			}
-		case got.Params.Status != "FAILED" || got.Params.Error == nil || got.Params.Error.Data.Code != "result_unreadable":
+		case got.Params.Status != "FAILED" || got.Params.Error == nil ||
+			got.Params.Error.Data.Code != "result_unreadable":
 			t.Errorf("%s: the client got %+v", name, got.Params)
 		}
 	}

@@ -192,7 +192,10 @@ func TestTheREADMEHoldsTheSettings(t *testing.T) {
 }
 
 func TestSettingsAreChecked(t *testing.T) {
-	for _, bad := range []string{"GATEWAY_PORT=-1", "INGRESS_MAX_BODY_BYTES=0", "INGRESS_DISPATCH_TIMEOUT_SECS=0", "INGRESS_LISTENER_TTL_SECS=-1", "INGRESS_MAX_BODY=1", "NOETL_BASE_URL=x"} {
+	for _, bad := range []string{
+		"GATEWAY_PORT=-1", "INGRESS_MAX_BODY_BYTES=0", "INGRESS_DISPATCH_TIMEOUT_SECS=0",
+		"INGRESS_LISTENER_TTL_SECS=-1", "INGRESS_MAX_BODY=1", "NOETL_BASE_URL=x",
+	} {
 		name, _, _ := strings.Cut(bad, "=")
 		if _, err := app.Load([]string{bad}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", bad, err)

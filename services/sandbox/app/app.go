@@ -82,16 +82,12 @@ func (a *App) events(cfg Config, host run.Host, deps *sandbox.Deps) (httpapi.Fee
 	publisher := natsevents.New(js, eventStream(cfg), host.Telemetry)
 	a.components = append(a.components, publisher)
 	deps.Events = publisher
-	deps.Sessions = natskv.New(
-		js, cfg.SessionBucket, cfg.SessionTTL, cfg.Process.NATS.Room(host.Telemetry.Logger),
-	)
+	deps.Sessions = natskv.New(js, cfg.SessionBucket, cfg.SessionTTL, cfg.Process.NATS.Room(host.Telemetry.Logger))
 	return nil, nil // this generation has no feed
 }
 
 // listen opens the one listener, with NoETL's API and the issuer.
-func (a *App) listen(
-	ctx context.Context, cfg Config, host run.Host, api httpapi.Deps, accounts issuer.Accounts,
-) error {
+func (a *App) listen(ctx context.Context, cfg Config, host run.Host, api httpapi.Deps, accounts issuer.Accounts) error {
 	ln, err := httpkit.Listen(ctx, cfg.Bind, cfg.Port, "SANDBOX_PORT")
 	if err != nil {
 		return err

@@ -19,7 +19,17 @@ func start(t *testing.T, mode app.Mode, environ ...string) run.Ready {
 	stdout, w := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		done <- app.Run(ctx, mode, append([]string{"ROUTER_PORT=0", "GATEWAY_INTERNAL_PORT=0", "GATEWAY_ADMIN_PORT=0", "SANDBOX_PORT=0", "LOG_LEVEL=error"}, environ...), w, io.Discard)
+		done <- app.Run(
+			ctx, mode,
+			append(
+				[]string{
+					"ROUTER_PORT=0", "GATEWAY_INTERNAL_PORT=0", "GATEWAY_ADMIN_PORT=0", "SANDBOX_PORT=0",
+					"LOG_LEVEL=error",
+				},
+				environ...,
+			),
+			w, io.Discard,
+		)
 		_ = w.Close()
 	}()
 	t.Cleanup(func() {

@@ -44,7 +44,8 @@ func TestDecisionsAreRememberedForAMoment(t *testing.T) {
 			func(q auth.AccessQuestion) (auth.Decision, error) { return auth.Decision{Allowed: q.Path == "a"}, nil },
 		)
 		for range 3 {
-			if !may(t, w, authwire.NewToken("tok"), "a", auth.Execute) || may(t, w, authwire.NewToken("tok"), "b", auth.Execute) {
+			if !may(t, w, authwire.NewToken("tok"), "a", auth.Execute) ||
+				may(t, w, authwire.NewToken("tok"), "b", auth.Execute) {
 				t.Fatal("a wrong decision")
 			}
 		}
@@ -89,7 +90,8 @@ func TestWhatIsNoDecisionIsNotRemembered(t *testing.T) {
 		0,
 		func(auth.AccessQuestion) (auth.Decision, error) { return auth.Decision{Allowed: true}, nil },
 	)
-	if may(t, w, authwire.NewToken("tok"), "a", auth.View); !may(t, w, authwire.NewToken("tok"), "a", auth.View) || asked.Load() != 2 {
+	if may(t, w, authwire.NewToken("tok"), "a", auth.View); !may(t, w, authwire.NewToken("tok"), "a", auth.View) ||
+		asked.Load() != 2 {
 		t.Errorf("0 remembers: %d questions", asked.Load())
 	}
 }

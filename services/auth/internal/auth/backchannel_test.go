@@ -36,11 +36,13 @@ func TestAnIssuersLogout(t *testing.T) {
 		claims auth.LogoutClaims
 		gone   []string
 	}{
-		"session":             {auth.LogoutClaims{Issuer: "issuer", SessionID: "s1"}, []string{"s1"}},
-		"subject":             {auth.LogoutClaims{Issuer: "issuer", Subject: "alice"}, []string{"s1", "s2", "none"}},
-		"session and subject": {auth.LogoutClaims{Issuer: "issuer", Subject: "alice", SessionID: "s2"}, []string{"s2", "none"}},
-		"unknown session":     {auth.LogoutClaims{Issuer: "issuer", SessionID: "s3"}, nil},
-		"other issuer":        {auth.LogoutClaims{Issuer: "other", Subject: "alice"}, []string{"other"}},
+		"session": {auth.LogoutClaims{Issuer: "issuer", SessionID: "s1"}, []string{"s1"}},
+		"subject": {auth.LogoutClaims{Issuer: "issuer", Subject: "alice"}, []string{"s1", "s2", "none"}},
+		"session and subject": {
+			auth.LogoutClaims{Issuer: "issuer", Subject: "alice", SessionID: "s2"}, []string{"s2", "none"},
+		},
+		"unknown session": {auth.LogoutClaims{Issuer: "issuer", SessionID: "s3"}, nil},
+		"other issuer":    {auth.LogoutClaims{Issuer: "other", Subject: "alice"}, []string{"other"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -84,7 +86,9 @@ func TestALogoutThatFailedMayBeSentAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	alive(t, w, map[auth.Token]bool{tokens["s1"]: false, tokens["none"]: false, tokens["other"]: true})
-	for in, want := range map[string]fault.Kind{"": fault.Invalid, "forged": fault.Unauthenticated, string(make([]byte, 17<<10)): fault.TooLarge} {
+	for in, want := range map[string]fault.Kind{"": fault.Invalid, "forged": fault.Unauthenticated, string(
+		make([]byte, 17<<10),
+	): fault.TooLarge} {
 		_, err := w.Service.BackchannelLogout(t.Context(), auth.BackchannelLogoutRequest{Token: in})
 		wantKind(t, err, want)
 	}

@@ -80,15 +80,27 @@ func TestWhatDoesNotFinishABrowserLogin(t *testing.T) {
 		kind   fault.Kind
 		spent  bool // the login is over
 	}{
-		"another browser":        {func(in *auth.BrowserFinishRequest) { in.Binding = strings.Repeat("A", 43) }, fault.Denied, false},
-		"no cookie":              {func(in *auth.BrowserFinishRequest) { in.Binding = "" }, fault.Denied, false},
-		"unknown state":          {func(in *auth.BrowserFinishRequest) { in.State = strings.Repeat("A", 43) }, fault.Invalid, false},
-		"no state":               {func(in *auth.BrowserFinishRequest) { in.State = "" }, fault.Invalid, false},
-		"answer of another":      {func(in *auth.BrowserFinishRequest) { in.Issuer = "other" }, fault.Unauthenticated, true},
-		"the person refused":     {func(in *auth.BrowserFinishRequest) { in.Error = "access_denied" }, fault.Unauthenticated, true},
-		"the issuer refused":     {func(in *auth.BrowserFinishRequest) { in.Error = "x\r\ny" }, fault.Unauthenticated, true},
+		"another browser": {
+			func(in *auth.BrowserFinishRequest) { in.Binding = strings.Repeat("A", 43) }, fault.Denied, false,
+		},
+		"no cookie": {func(in *auth.BrowserFinishRequest) { in.Binding = "" }, fault.Denied, false},
+		"unknown state": {
+			func(in *auth.BrowserFinishRequest) { in.State = strings.Repeat("A", 43) }, fault.Invalid, false,
+		},
+		"no state": {func(in *auth.BrowserFinishRequest) { in.State = "" }, fault.Invalid, false},
+		"answer of another": {
+			func(in *auth.BrowserFinishRequest) { in.Issuer = "other" }, fault.Unauthenticated, true,
+		},
+		"the person refused": {
+			func(in *auth.BrowserFinishRequest) { in.Error = "access_denied" }, fault.Unauthenticated, true,
+		},
+		"the issuer refused": {
+			func(in *auth.BrowserFinishRequest) { in.Error = "x\r\ny" }, fault.Unauthenticated, true,
+		},
 		"neither code nor error": {func(in *auth.BrowserFinishRequest) { in.Code = "" }, fault.Invalid, true},
-		"code of another login":  {func(in *auth.BrowserFinishRequest) { in.Code = "code:x" }, fault.Unauthenticated, true},
+		"code of another login": {
+			func(in *auth.BrowserFinishRequest) { in.Code = "code:x" }, fault.Unauthenticated, true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -105,7 +105,10 @@ func wellAsked(in CheckAccessRequest) error {
 	switch {
 	case in.Path == "":
 		return errPathMissing
-	case len(in.Path) > maxPath || strings.ContainsFunc(in.Path, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }):
+	case len(in.Path) > maxPath || strings.ContainsFunc(in.Path, func(r rune) bool {
+		return r < ' ' || r == 0x7f ||
+			r == '\uFFFD'
+	}):
 		return errPathBad
 	case !in.Permission.Valid():
 		return errPermissionUnknown

@@ -24,10 +24,14 @@ func TestCheckAccess(t *testing.T) {
 		outcome  string
 		kind     fault.Kind
 	}{
-		"yes":                 {decision: auth.Decision{Allowed: true}, allowed: true, user: 7, outcome: "allowed"},
-		"no":                  {decision: auth.Decision{}, user: 7, outcome: "denied"},
-		"another user":        {decision: auth.Decision{Allowed: true, User: &other}, allowed: true, user: 9, outcome: "allowed"},
-		"nobody":              {decision: auth.Decision{Allowed: true, User: &auth.User{}}, allowed: true, user: 7, outcome: "allowed"},
+		"yes": {decision: auth.Decision{Allowed: true}, allowed: true, user: 7, outcome: "allowed"},
+		"no":  {decision: auth.Decision{}, user: 7, outcome: "denied"},
+		"another user": {
+			decision: auth.Decision{Allowed: true, User: &other}, allowed: true, user: 9, outcome: "allowed",
+		},
+		"nobody": {
+			decision: auth.Decision{Allowed: true, User: &auth.User{}}, allowed: true, user: 7, outcome: "allowed",
+		},
 		"malformed":           {err: auth.ErrMalformed, user: 7, outcome: "denied"},
 		"session unknown":     {err: auth.ErrNoSession, user: 7, outcome: "denied"},
 		"backend unavailable": {err: authtest.Unavailable(), outcome: "error", kind: fault.Unavailable},
@@ -65,7 +69,9 @@ func TestADecisionThatNamesNoRoles(t *testing.T) {
 		w.Backend.Decide = func(auth.AccessQuestion) (auth.Decision, error) {
 			return auth.Decision{Allowed: true, User: &who}, nil
 		}
-		in := auth.CheckAccessRequest{Token: authwire.NewToken("tok"), Path: fmt.Sprint("demo/", who.ID), Permission: auth.View}
+		in := auth.CheckAccessRequest{
+			Token: authwire.NewToken("tok"), Path: fmt.Sprint("demo/", who.ID), Permission: auth.View,
+		}
 		out, err := w.Service.CheckAccess(t.Context(), in)
 		if err != nil || out.User == nil || slices.Equal(out.User.Roles, alice.Roles) != (who.ID == alice.ID) {
 			t.Errorf("%d: %+v, %v", who.ID, out.User, err)

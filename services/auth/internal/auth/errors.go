@@ -13,8 +13,10 @@ var (
 		fault.Unauthenticated, "invalid_session", "the session is invalid or expired: log in again",
 	)
 	// ErrMalformed says that a backend sent an answer which cannot be understood.
-	ErrMalformed = fault.New(fault.Unavailable, "bad_auth_answer", "the login backend sent an answer that could not be understood").
-			After(BackendPause)
+	ErrMalformed = fault.New(
+		fault.Unavailable, "bad_auth_answer", "the login backend sent an answer that could not be understood",
+	).
+		After(BackendPause)
 
 	// errUnknownHere says that only the backend could know a token, and that it was not to be asked.
 	errUnknownHere = fault.New(fault.RateLimited, "too_many", "too many requests; try again later").After(time.Second)
@@ -46,6 +48,8 @@ func ErrBackendDown(cause error) error {
 
 // ErrLate returns the fault for a backend that missed the deadline.
 func ErrLate(cause error) error {
-	return fault.Wrap(cause, fault.Unavailable, "auth_backend_slow", "the login backend did not answer in time; try again").
+	return fault.Wrap(
+		cause, fault.Unavailable, "auth_backend_slow", "the login backend did not answer in time; try again",
+	).
 		After(2 * time.Second)
 }

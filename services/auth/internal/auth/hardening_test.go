@@ -55,7 +55,8 @@ func TestFault02AnEndedSessionIsRefusedWhateverTheCacheSays(t *testing.T) {
 					t.Fatal(err)
 				}
 				end(t, w)
-				w.Cache.Put(authwire.NewToken("tok"), auth.Record{Session: alice, Active: true}) // a cache that did not hear of it
+				// A cache that did not hear of it.
+				w.Cache.Put(authwire.NewToken("tok"), auth.Record{Session: alice, Active: true})
 				if _, err := resolve(t, w, authwire.NewToken("tok")); !errors.Is(err, auth.ErrNoSession) {
 					t.Errorf("got %v", err)
 				}
@@ -132,13 +133,17 @@ func TestWhatOnlyTheRecordsKnowIsToldWithoutTheBackend(t *testing.T) {
 	w.Backend.Add(authwire.NewToken("elsewhere"), authtest.Alice())
 	w.Backend.Add(authwire.NewToken("recorded"), authtest.Alice())
 	w.Cache.Put(authwire.NewToken("recorded"), auth.Record{Session: authtest.Alice(), Active: true})
-	for token, kind := range map[auth.Token]fault.Kind{opened.Token: 0, authwire.NewToken("recorded"): 0, authwire.NewToken("elsewhere"): fault.RateLimited, authwire.NewToken("invented"): fault.RateLimited} {
+	for token, kind := range map[auth.Token]fault.Kind{opened.Token: 0, authwire.NewToken(
+		"recorded",
+	): 0, authwire.NewToken("elsewhere"): fault.RateLimited, authwire.NewToken("invented"): fault.RateLimited} {
 		_, err := w.Service.Resolve(t.Context(), auth.ResolveRequest{Token: token, KnownOnly: true})
 		if got, failed := fault.KindOf(err); failed != (kind != 0) || (failed && got != kind) {
 			t.Errorf("%s: %v", token, err)
 		}
 	}
-	if _, err := w.Service.Resolve(t.Context(), auth.ResolveRequest{Token: authwire.NewToken("elsewhere")}); err != nil {
+	if _, err := w.Service.Resolve(
+		t.Context(), auth.ResolveRequest{Token: authwire.NewToken("elsewhere")},
+	); err != nil {
 		t.Errorf("when the backend may be asked: %v", err)
 	}
 	if _, err := w.Service.Logout(t.Context(), auth.LogoutRequest{Token: opened.Token}); err != nil {

@@ -84,7 +84,12 @@ func TestLocalUsersAreStableAndDistinct(t *testing.T) {
 	t.Parallel()
 	l, _ := newLocal(t)
 	ids := map[int64]string{}
-	for _, g := range []auth.Grant{grant("a@example.com"), grant("b@example.com"), {Identity: auth.Identity{Issuer: "https://j/", Subject: "a@example.com", Email: "a@example.com", EmailVerified: true}, Duration: time.Hour}} {
+	for _, g := range []auth.Grant{grant("a@example.com"), grant("b@example.com"), {
+		Identity: auth.Identity{
+			Issuer: "https://j/", Subject: "a@example.com", Email: "a@example.com", EmailVerified: true,
+		},
+		Duration: time.Hour,
+	}} {
 		first, err := l.Login(t.Context(), g)
 		if err != nil {
 			t.Fatal(err)
@@ -160,15 +165,21 @@ func TestPolicyMistakesAreSaid(t *testing.T) {
 		"bad user":     func() error { _, err := auth.NewPolicy(map[string][]string{"a*@b": {}}, nil); return err },
 		"bad domain":   func() error { _, err := auth.NewPolicy(map[string][]string{"*@*": {}}, nil); return err },
 		"permission": func() error {
-			_, err := auth.NewPolicy(nil, map[string]auth.Role{"r": {Deny: map[auth.Permission][]string{"exec": {"x"}}}})
+			_, err := auth.NewPolicy(
+				nil, map[string]auth.Role{"r": {Deny: map[auth.Permission][]string{"exec": {"x"}}}},
+			)
 			return err
 		},
 		"pattern": func() error {
-			_, err := auth.NewPolicy(nil, map[string]auth.Role{"r": {Allow: map[auth.Permission][]string{auth.View: {"a/[b"}}}})
+			_, err := auth.NewPolicy(
+				nil, map[string]auth.Role{"r": {Allow: map[auth.Permission][]string{auth.View: {"a/[b"}}}},
+			)
 			return err
 		},
 		"leading slash": func() error {
-			_, err := auth.NewPolicy(nil, map[string]auth.Role{"r": {Deny: map[auth.Permission][]string{auth.View: {"/demo"}}}})
+			_, err := auth.NewPolicy(
+				nil, map[string]auth.Role{"r": {Deny: map[auth.Permission][]string{auth.View: {"/demo"}}}},
+			)
 			return err
 		},
 	} {

@@ -21,7 +21,10 @@ func wantKind(t *testing.T, err error, want fault.Kind) {
 
 func TestLoginDuration(t *testing.T) {
 	t.Parallel()
-	for hours, want := range map[float64]time.Duration{0: 8 * time.Hour, 1: time.Hour, 0.5: 30 * time.Minute, 24: 24 * time.Hour, 25: 24 * time.Hour, 1e300: 24 * time.Hour, math.Inf(1): 24 * time.Hour} {
+	for hours, want := range map[float64]time.Duration{
+		0: 8 * time.Hour, 1: time.Hour, 0.5: 30 * time.Minute, 24: 24 * time.Hour, 25: 24 * time.Hour,
+		1e300: 24 * time.Hour, math.Inf(1): 24 * time.Hour,
+	} {
 		w := authtest.NewWorld()
 		if _, err := w.Service.Login(t.Context(), auth.LoginRequest{Token: "alice-token", Hours: hours}); err != nil {
 			t.Fatalf("%v: %v", hours, err)
@@ -81,10 +84,13 @@ func TestLoginPassesOnOnlyWhatIsClean(t *testing.T) {
 func TestMalformedLoginAnswerIsNoSession(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(auth.Opened) auth.Opened{
-		"no token":        func(o auth.Opened) auth.Opened { o.Token = authwire.NewToken(""); return o },
-		"token no key":    func(o auth.Opened) auth.Opened { o.Token = authwire.NewToken("a b"); return o },
-		"token wildcard":  func(o auth.Opened) auth.Opened { o.Token = authwire.NewToken("a.>"); return o },
-		"token too long":  func(o auth.Opened) auth.Opened { o.Token = authwire.NewToken(strings.Repeat("x", 2000)); return o },
+		"no token":       func(o auth.Opened) auth.Opened { o.Token = authwire.NewToken(""); return o },
+		"token no key":   func(o auth.Opened) auth.Opened { o.Token = authwire.NewToken("a b"); return o },
+		"token wildcard": func(o auth.Opened) auth.Opened { o.Token = authwire.NewToken("a.>"); return o },
+		"token too long": func(o auth.Opened) auth.Opened {
+			o.Token = authwire.NewToken(strings.Repeat("x", 2000))
+			return o
+		},
 		"no user":         func(o auth.Opened) auth.Opened { o.Session.User = auth.User{}; return o },
 		"already expired": func(o auth.Opened) auth.Opened { o.Session.ExpiresAt = time.Now(); return o },
 		"no end":          func(o auth.Opened) auth.Opened { o.Session.ExpiresAt = time.Time{}; return o },

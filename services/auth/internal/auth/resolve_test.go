@@ -85,7 +85,9 @@ func TestIllegalTokenIsNoSessionAndAsksNobody(t *testing.T) {
 	w := authtest.NewWorld()
 	w.Cache.Down.Store(true)
 	w.Revocations.Down.Store(true)
-	for _, token := range []string{"", " ", "a b", "a.*", ">", ".a", "a.", "a..b", "a\nb", "ü", strings.Repeat("x", 1025), "\x00", "a$b", "'; DROP TABLE"} {
+	for _, token := range []string{"", " ", "a b", "a.*", ">", ".a", "a.", "a..b", "a\nb", "ü", strings.Repeat(
+		"x", 1025,
+	), "\x00", "a$b", "'; DROP TABLE"} {
 		if _, err := resolve(t, w, authwire.NewToken(token)); !errors.Is(err, auth.ErrNoSession) {
 			t.Errorf("%.20q: %v", token, err)
 		}
@@ -157,7 +159,9 @@ func TestNoIsBelievedForTwoSecondsOnly(t *testing.T) {
 			t.Fatalf("after two seconds: %v", err)
 		}
 		for i := range 30_000 { // bounded: the memory of made-up tokens is dropped, never the answer
-			if _, err := resolve(t, w, authwire.NewToken(fmt.Sprintf("made-up-%d", i))); !errors.Is(err, auth.ErrNoSession) {
+			if _, err := resolve(
+				t, w, authwire.NewToken(fmt.Sprintf("made-up-%d", i)),
+			); !errors.Is(err, auth.ErrNoSession) {
 				t.Fatal(err)
 			}
 		}
@@ -171,7 +175,9 @@ func TestOutageIsNeverNoSession(t *testing.T) {
 		w.Backend.Validating = func(context.Context) error { return authtest.Unavailable() }
 		_, err := resolve(t, w, authwire.NewToken("tok"))
 		wantKind(t, err, fault.Unavailable)
-		if _, err := w.Service.Validate(t.Context(), auth.ValidateRequest{Token: authwire.NewToken("tok")}); err == nil {
+		if _, err := w.Service.Validate(
+			t.Context(), auth.ValidateRequest{Token: authwire.NewToken("tok")},
+		); err == nil {
 			t.Fatal("an outage was answered as invalid")
 		}
 		out, err := w.Service.CheckAccess(

@@ -17,12 +17,18 @@ import (
 func staff() *authtest.World {
 	w := authtest.NewWorld()
 	until := time.Now().Add(time.Hour)
-	w.Backend.Add(authwire.NewToken("admin"), auth.Session{User: auth.User{ID: 1, Roles: []string{"viewer", "admin"}}, ExpiresAt: until})
+	w.Backend.Add(
+		authwire.NewToken("admin"),
+		auth.Session{User: auth.User{ID: 1, Roles: []string{"viewer", "admin"}}, ExpiresAt: until},
+	)
 	w.Backend.Add(
 		authwire.NewToken("alice-1"),
 		auth.Session{User: auth.User{ID: 7, Email: "Alice@example.com", Roles: []string{"viewer"}}, ExpiresAt: until},
 	)
-	w.Backend.Add(authwire.NewToken("alice-2"), auth.Session{User: auth.User{ID: 7, Email: "alice@example.com"}, ExpiresAt: until})
+	w.Backend.Add(
+		authwire.NewToken("alice-2"),
+		auth.Session{User: auth.User{ID: 7, Email: "alice@example.com"}, ExpiresAt: until},
+	)
 	w.Backend.Add(
 		authwire.NewToken("bob"),
 		auth.Session{
@@ -57,36 +63,81 @@ func TestWhoMayRevokeWhat(t *testing.T) {
 		want int
 		gone []auth.Token
 	}{
-		"an administrator ends a session":                 {in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), Target: authwire.NewToken("alice-1")}, want: 1, gone: []auth.Token{authwire.NewToken("alice-1")}},
-		"an administrator ends a session by its hash":     {in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), Session: key(authwire.NewToken("alice-2"))}, want: 1, gone: []auth.Token{authwire.NewToken("alice-2")}},
-		"an administrator ends all of a user by id":       {in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 7}, gone: []auth.Token{authwire.NewToken("alice-1"), authwire.NewToken("alice-2")}},
-		"an administrator ends all of a user by address":  {in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), Email: "ALICE@example.com"}, gone: []auth.Token{authwire.NewToken("alice-1"), authwire.NewToken("alice-2")}},
-		"a user ends all of their own":                    {in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1")}, gone: []auth.Token{authwire.NewToken("alice-1"), authwire.NewToken("alice-2")}},
-		"a user ends all of their own by id":              {in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), UserID: 7}, gone: []auth.Token{authwire.NewToken("alice-1"), authwire.NewToken("alice-2")}},
-		"a user ends one of their own":                    {in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Target: authwire.NewToken("alice-2")}, want: 1, gone: []auth.Token{authwire.NewToken("alice-2")}},
-		"what is no session":                              {in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Target: authwire.NewToken("made-up")}},
-		"what can be no session":                          {in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Target: authwire.NewToken("a b")}},
-		"a user may not end another's":                    {in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Target: authwire.NewToken("bob")}, kind: fault.Denied},
-		"nor all of another's":                            {in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), UserID: 8}, kind: fault.Denied},
-		"nor by address":                                  {in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Email: "bob@example.com"}, kind: fault.Denied},
-		"nor by a hash of which nobody knows whose it is": {in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Session: key(authwire.NewToken("bob"))}, kind: fault.Denied},
-		"a role that only looks like an administrator's":  {in: auth.RevokeRequest{Asker: authwire.NewToken("bob"), UserID: 7}, kind: fault.Denied},
-		"nobody":      {in: auth.RevokeRequest{Asker: authwire.NewToken("made-up"), UserID: 7}, kind: fault.Unauthenticated},
-		"no hash":     {in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), Session: "xyz"}, kind: fault.Invalid},
-		"two targets": {in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 7, Email: "a@b"}, kind: fault.Invalid},
-		"an administrator ends all of somebody without email": {in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 1}, gone: []auth.Token{authwire.NewToken("admin")}},
+		"an administrator ends a session": {
+			in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), Target: authwire.NewToken("alice-1")}, want: 1,
+			gone: []auth.Token{authwire.NewToken("alice-1")},
+		},
+		"an administrator ends a session by its hash": {
+			in:   auth.RevokeRequest{Asker: authwire.NewToken("admin"), Session: key(authwire.NewToken("alice-2"))},
+			want: 1, gone: []auth.Token{authwire.NewToken("alice-2")},
+		},
+		"an administrator ends all of a user by id": {
+			in:   auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 7},
+			gone: []auth.Token{authwire.NewToken("alice-1"), authwire.NewToken("alice-2")},
+		},
+		"an administrator ends all of a user by address": {
+			in:   auth.RevokeRequest{Asker: authwire.NewToken("admin"), Email: "ALICE@example.com"},
+			gone: []auth.Token{authwire.NewToken("alice-1"), authwire.NewToken("alice-2")},
+		},
+		"a user ends all of their own": {
+			in:   auth.RevokeRequest{Asker: authwire.NewToken("alice-1")},
+			gone: []auth.Token{authwire.NewToken("alice-1"), authwire.NewToken("alice-2")},
+		},
+		"a user ends all of their own by id": {
+			in:   auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), UserID: 7},
+			gone: []auth.Token{authwire.NewToken("alice-1"), authwire.NewToken("alice-2")},
+		},
+		"a user ends one of their own": {
+			in:   auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Target: authwire.NewToken("alice-2")},
+			want: 1, gone: []auth.Token{authwire.NewToken("alice-2")},
+		},
+		"what is no session": {
+			in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Target: authwire.NewToken("made-up")},
+		},
+		"what can be no session": {
+			in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Target: authwire.NewToken("a b")},
+		},
+		"a user may not end another's": {
+			in:   auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Target: authwire.NewToken("bob")},
+			kind: fault.Denied,
+		},
+		"nor all of another's": {
+			in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), UserID: 8}, kind: fault.Denied,
+		},
+		"nor by address": {
+			in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Email: "bob@example.com"}, kind: fault.Denied,
+		},
+		"nor by a hash of which nobody knows whose it is": {
+			in:   auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Session: key(authwire.NewToken("bob"))},
+			kind: fault.Denied,
+		},
+		"a role that only looks like an administrator's": {
+			in: auth.RevokeRequest{Asker: authwire.NewToken("bob"), UserID: 7}, kind: fault.Denied,
+		},
+		"nobody": {
+			in: auth.RevokeRequest{Asker: authwire.NewToken("made-up"), UserID: 7}, kind: fault.Unauthenticated,
+		},
+		"no hash": {in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), Session: "xyz"}, kind: fault.Invalid},
+		"two targets": {
+			in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 7, Email: "a@b"}, kind: fault.Invalid,
+		},
+		"an administrator ends all of somebody without email": {
+			in:   auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 1},
+			gone: []auth.Token{authwire.NewToken("admin")},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := staff()
 			n, err := revoke(t, w, tc.in)
-			if kind, failed := fault.KindOf(
-				err,
-			); failed != (tc.kind != fault.Internal) || failed && kind != tc.kind ||
+			if kind, failed := fault.KindOf(err); failed != (tc.kind != fault.Internal) || failed && kind != tc.kind ||
 				n != tc.want {
 				t.Fatalf("%d, %v", n, err)
 			}
-			want := map[auth.Token]bool{authwire.NewToken("admin"): true, authwire.NewToken("alice-1"): true, authwire.NewToken("alice-2"): true, authwire.NewToken("bob"): true}
+			want := map[auth.Token]bool{
+				authwire.NewToken("admin"): true, authwire.NewToken("alice-1"): true,
+				authwire.NewToken("alice-2"): true, authwire.NewToken("bob"): true,
+			}
 			for _, token := range tc.gone {
 				want[token] = false
 			}
@@ -105,11 +156,20 @@ func TestALoginAfterTheEndWorksAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-time.After(time.Millisecond)
-		if n, err := revoke(t, w, auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 7}); err != nil || n != 1 { // one is known
+		// One is known.
+		n, err := revoke(t, w, auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 7})
+		if err != nil || n != 1 {
 			t.Fatalf("%d, %v", n, err)
 		}
-		alive(t, w, map[auth.Token]bool{in.Token: false, authwire.NewToken("alice-1"): false, authwire.NewToken("alice-2"): false, authwire.NewToken("bob"): true})
-		w.Cache.Put(authwire.NewToken("alice-1"), auth.Record{Session: authtest.Alice(), Active: true}) // a playbook's doing
+		alive(
+			t, w,
+			map[auth.Token]bool{
+				in.Token: false, authwire.NewToken("alice-1"): false, authwire.NewToken("alice-2"): false,
+				authwire.NewToken("bob"): true,
+			},
+		)
+		// A playbook's doing.
+		w.Cache.Put(authwire.NewToken("alice-1"), auth.Record{Session: authtest.Alice(), Active: true})
 		alive(t, w, map[auth.Token]bool{authwire.NewToken("alice-1"): false})
 		<-time.After(time.Millisecond)
 		again, err := w.Service.Login(t.Context(), auth.LoginRequest{Token: "alice-token"})
@@ -185,7 +245,8 @@ func TestTheMarkDecidesWhenSessionsCannotBeFound(t *testing.T) {
 		}
 		<-time.After(time.Millisecond)
 		w.Logins.Down.Store(true)
-		if n, err := revoke(t, w, auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 7}); err != nil || n != 0 {
+		if n, err := revoke(t, w, auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 7}); err != nil ||
+			n != 0 {
 			t.Fatalf("%d, %v", n, err)
 		}
 		w.Logins.Down.Store(false)

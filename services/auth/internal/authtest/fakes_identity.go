@@ -106,9 +106,7 @@ func (p *Provider) AuthorizeURL(_ context.Context, a auth.Authorization) (string
 	}
 	p.asked = append(p.asked, a)
 	q := url.Values{
-		"response_type": {
-			"code",
-		},
+		"response_type":         {"code"},
 		"client_id":             {"client"},
 		"scope":                 {"openid profile email"},
 		"state":                 {a.State},

@@ -38,7 +38,9 @@ func StartNoETL(tb testing.TB, nc *nats.Conn) *NoETL {
 	mux.HandleFunc("GET /api/health", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("POST /api/execute", n.execute)
 	mux.HandleFunc("POST /api/executions/{id}/cancel", n.cancel)
-	for route, kind := range map[string]string{"login": "login", "session/validate": "validate", "check-playbook-access": "access"} {
+	for route, kind := range map[string]string{
+		"login": "login", "session/validate": "validate", "check-playbook-access": "access",
+	} {
 		mux.HandleFunc("POST /api/auth/"+route, func(w http.ResponseWriter, r *http.Request) { n.route(w, r, kind) })
 	}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

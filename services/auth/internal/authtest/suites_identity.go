@@ -47,7 +47,9 @@ func RunIdentityProvider(
 	if token, err := p.Exchange(t.Context(), signIn(target), verifier, callback); err != nil || token == "" {
 		t.Errorf("a good code: %q, %v", token, err)
 	}
-	for name, bad := range map[string][2]string{"another verifier": {signIn(target), verifier + "x"}, "a made-up code": {"made-up", verifier}, "no code": {"", verifier}} {
+	for name, bad := range map[string][2]string{"another verifier": {
+		signIn(target), verifier + "x",
+	}, "a made-up code": {"made-up", verifier}, "no code": {"", verifier}} {
 		if token, err := p.Exchange(t.Context(), bad[0], bad[1], callback); !isKind(err, fault.Unauthenticated) {
 			t.Errorf("%s: %q, %v", name, token, err)
 		}

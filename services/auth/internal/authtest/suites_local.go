@@ -24,9 +24,7 @@ func RunPolicySource(t *testing.T, newSource func(*testing.T) auth.PolicySource)
 			if len(admin) != 1 || admin[0] != "admin" || !p.Allows(admin, auth.Execute, "any/path") {
 				t.Errorf("roles of the administrator: %v", admin)
 			}
-			if other := p.RolesOf(
-				auth.Identity{Email: "other@example.com", EmailVerified: true},
-			); len(other) != 0 ||
+			if other := p.RolesOf(auth.Identity{Email: "other@example.com", EmailVerified: true}); len(other) != 0 ||
 				p.Allows(other, auth.Execute, "any/path") {
 				t.Errorf("roles of somebody else: %v", other)
 			}

@@ -74,7 +74,8 @@ func RunLogins(t *testing.T, newPair func(*testing.T) (a, b auth.Logins, mark fu
 				t.Errorf("%s: %+v, %v", name, got, err)
 			}
 			for _, k := range got {
-				if !k.ExpiresAt.Equal(record.ExpiresAt) || k.HasSessionID != (k.Key == keyOf(authwire.NewToken("one"))) ||
+				if !k.ExpiresAt.Equal(record.ExpiresAt) ||
+					k.HasSessionID != (k.Key == keyOf(authwire.NewToken("one"))) ||
 					k.Key == keyOf(authwire.NewToken("none")) {
 					t.Errorf("%s: %+v", name, k)
 				}

@@ -48,7 +48,8 @@ func (c Config) Backends() (Backends, error) {
 		problems = append(
 			problems,
 			fmt.Errorf("logins by %s and session checks by %s: local sessions are known to local only "+
-				"(AUTH_BACKEND_LOGIN, AUTH_BACKEND_VALIDATE, NOETL_AUTH_SYNC, GATEWAY_SESSION_VALIDATE_VIA_PLAYBOOK)", b.Login, b.Validate),
+				"(AUTH_BACKEND_LOGIN, AUTH_BACKEND_VALIDATE, NOETL_AUTH_SYNC, "+
+				"GATEWAY_SESSION_VALIDATE_VIA_PLAYBOOK)", b.Login, b.Validate),
 		)
 	}
 	if b.Login == BackendLocal && b.Access != BackendLocal {

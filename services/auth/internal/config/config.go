@@ -160,7 +160,8 @@ func (c Config) IssuerConnectTo() (map[string]string, error) {
 	for _, issuer := range c.Issuers() {
 		if len(out) > 0 && strings.HasPrefix(issuer, "http:") && c.Env != "development" {
 			return nil, fmt.Errorf(
-				"AUTH_ISSUER_CONNECT_TO with the issuer %s, which has no TLS: that is refused unless GATEWAY_ENV=development",
+				"AUTH_ISSUER_CONNECT_TO with the issuer %s, which has no TLS: that is refused unless "+
+					"GATEWAY_ENV=development",
 				issuer,
 			)
 		}

@@ -31,13 +31,19 @@ func record(members string) []byte {
 
 func TestRecordTakesEveryShapeOfAnID(t *testing.T) {
 	t.Parallel()
-	for raw, want := range map[string]int64{`7`: 7, `"7"`: 7, `9223372036854775807`: 9223372036854775807, `"9007199254740993"`: 9007199254740993, `null`: 0, `""`: 0} {
-		if r, err := wire.Record(authwire.NewToken("tok"), record(`"user_id":`+raw)); err != nil || r.Session.User.ID != want {
+	for raw, want := range map[string]int64{
+		`7`: 7, `"7"`: 7, `9223372036854775807`: 9223372036854775807, `"9007199254740993"`: 9007199254740993,
+		`null`: 0, `""`: 0,
+	} {
+		if r, err := wire.Record(authwire.NewToken("tok"), record(`"user_id":`+raw)); err != nil ||
+			r.Session.User.ID != want {
 			t.Errorf("%s: %d, %v", raw, r.Session.User.ID, err)
 		}
 	}
 	for _, raw := range []string{`1.5`, `"abc"`, `true`, `{}`, `9223372036854775808`, `1e3`} {
-		if _, err := wire.Record(authwire.NewToken("tok"), record(`"user_id":`+raw)); !errors.Is(err, auth.ErrMalformed) {
+		if _, err := wire.Record(
+			authwire.NewToken("tok"), record(`"user_id":`+raw),
+		); !errors.Is(err, auth.ErrMalformed) {
 			t.Errorf("%s was taken for an id: %v", raw, err)
 		}
 	}
@@ -66,8 +72,10 @@ func TestRecordTakesEveryShapeOfATime(t *testing.T) {
 		"2026-01-28T22:11:41+02:00":     "2026-01-28T20:11:41Z",
 		"2026-01-28 22:11:41.335589+00": "2026-01-28T22:11:41.335589Z",
 		"2026-01-28 22:11:41+02":        "2026-01-28T20:11:41Z",
-		"2026-01-28 22:11:41-0330":      "2026-01-29T01:41:41Z", "2026-01-28 22:11:41.5+05:30": "2026-01-28T16:41:41.5Z",
-		"2026-01-28T22:11:41": "2026-01-28T22:11:41Z", "2026-01-28 22:11:41.335589": "2026-01-28T22:11:41.335589Z",
+		"2026-01-28 22:11:41-0330":      "2026-01-29T01:41:41Z",
+		"2026-01-28 22:11:41.5+05:30":   "2026-01-28T16:41:41.5Z",
+		"2026-01-28T22:11:41":           "2026-01-28T22:11:41Z",
+		"2026-01-28 22:11:41.335589":    "2026-01-28T22:11:41.335589Z",
 	} {
 		r, err := wire.Record(authwire.NewToken("tok"), []byte(`{"user_id":1,"is_active":true,"expires_at":"`+raw+`"}`))
 		if err != nil || !r.Session.ExpiresAt.Equal(at(want)) {
@@ -75,10 +83,9 @@ func TestRecordTakesEveryShapeOfATime(t *testing.T) {
 		}
 	}
 	for _, raw := range []string{`"soon"`, `17`, `"2026-13-01T00:00:00Z"`, `null`, `""`, `"infinity"`} {
-		if _, err := wire.Record(authwire.NewToken("tok"), []byte(`{"user_id":1,"is_active":true,"expires_at":`+raw+`}`)); !errors.Is(
-			err,
-			auth.ErrMalformed,
-		) {
+		if _, err := wire.Record(
+			authwire.NewToken("tok"), []byte(`{"user_id":1,"is_active":true,"expires_at":`+raw+`}`),
+		); !errors.Is(err, auth.ErrMalformed) {
 			t.Errorf("a live record that ends at %s was taken: %v", raw, err)
 		}
 	}
@@ -86,8 +93,12 @@ func TestRecordTakesEveryShapeOfATime(t *testing.T) {
 
 func TestRecordIsEndedOnlyByAClearNo(t *testing.T) {
 	t.Parallel()
-	for raw, want := range map[string]bool{`true`: true, `"True"`: true, `"true"`: true, `false`: false, `"False"`: false, `" false "`: false} {
-		r, err := wire.Record(authwire.NewToken("tok"), []byte(`{"user_id":1,"expires_at":"2099-01-01T00:00:00Z","is_active":`+raw+`}`))
+	for raw, want := range map[string]bool{
+		`true`: true, `"True"`: true, `"true"`: true, `false`: false, `"False"`: false, `" false "`: false,
+	} {
+		r, err := wire.Record(
+			authwire.NewToken("tok"), []byte(`{"user_id":1,"expires_at":"2099-01-01T00:00:00Z","is_active":`+raw+`}`),
+		)
 		if err != nil || r.Active != want {
 			t.Errorf("%s: %t, %v", raw, r.Active, err)
 		}
@@ -136,22 +147,50 @@ func TestLoginAnswers(t *testing.T) {
 		kind fault.Kind
 		ok   bool
 	}{
-		"plain":              {`{"status":"success","data":{"status":"authenticated","session_token":"t",` + user + `,"expires_at":"2099-01-01T00:00:00Z"}}`, 0, true},
-		"no callback status": {`{"data":{"status":"authenticated","session_token":"t",` + user + `,"expires_at":"2099-01-01T00:00:00Z"}}`, 0, true},
-		"data in a string":   {`{"status":"success","data":"{\"status\":\"authenticated\",\"session_token\":\"t\",\"user\":{\"email\":\"a@b\"},\"expires_at\":\"2099-01-01 00:00:00\"}"}`, 0, true},
-		"refused":            {`{"status":"error","data":{"error":"user is locked"}}`, fault.Unauthenticated, false},
-		"refused inside":     {`{"status":"success","data":{"status":"error","message":"user is locked"}}`, fault.Unauthenticated, false},
-		"status of no text":  {`{"status":true,"data":{"session_token":"t",` + user + `,"expires_at":"2099-01-01T00:00:00Z"}}`, fault.Unauthenticated, false},
-		"no token":           {`{"status":"success","data":{"status":"authenticated",` + user + `,"expires_at":"2099-01-01T00:00:00Z"}}`, fault.Unavailable, false},
-		"no user":            {`{"status":"success","data":{"session_token":"t","expires_at":"2099-01-01T00:00:00Z"}}`, fault.Unavailable, false},
-		"empty user":         {`{"status":"success","data":{"session_token":"t","user":{},"expires_at":"2099-01-01T00:00:00Z"}}`, fault.Unavailable, false},
-		"no end":             {`{"status":"success","data":{"session_token":"t",` + user + `}}`, fault.Unavailable, false},
-		"bad end":            {`{"status":"success","data":{"session_token":"t",` + user + `,"expires_at":"later"}}`, fault.Unavailable, false},
-		"data is a list":     {`{"status":"success","data":[]}`, fault.Unavailable, false},
-		"empty":              {`{}`, fault.Unavailable, false},
-		"no object":          {`"yes"`, fault.Unavailable, false},
-		"null":               {`null`, fault.Unavailable, false},
-		"no JSON":            {`<html>`, fault.Unavailable, false},
+		"plain": {
+			`{"status":"success","data":{"status":"authenticated","session_token":"t",` + user + `,"expires_at":"2099-01-01T00:00:00Z"}}`,
+			0, true,
+		},
+		"no callback status": {
+			`{"data":{"status":"authenticated","session_token":"t",` + user + `,"expires_at":"2099-01-01T00:00:00Z"}}`,
+			0, true,
+		},
+		"data in a string": {
+			`{"status":"success","data":"{\"status\":\"authenticated\",\"session_token\":\"t\",\"user\":{\"email\":\"a@b\"},\"expires_at\":\"2099-01-01 00:00:00\"}"}`,
+			0, true,
+		},
+		"refused": {`{"status":"error","data":{"error":"user is locked"}}`, fault.Unauthenticated, false},
+		"refused inside": {
+			`{"status":"success","data":{"status":"error","message":"user is locked"}}`, fault.Unauthenticated, false,
+		},
+		"status of no text": {
+			`{"status":true,"data":{"session_token":"t",` + user + `,"expires_at":"2099-01-01T00:00:00Z"}}`,
+			fault.Unauthenticated, false,
+		},
+		"no token": {
+			`{"status":"success","data":{"status":"authenticated",` + user + `,"expires_at":"2099-01-01T00:00:00Z"}}`,
+			fault.Unavailable, false,
+		},
+		"no user": {
+			`{"status":"success","data":{"session_token":"t","expires_at":"2099-01-01T00:00:00Z"}}`,
+			fault.Unavailable, false,
+		},
+		"empty user": {
+			`{"status":"success","data":{"session_token":"t","user":{},"expires_at":"2099-01-01T00:00:00Z"}}`,
+			fault.Unavailable, false,
+		},
+		"no end": {
+			`{"status":"success","data":{"session_token":"t",` + user + `}}`, fault.Unavailable, false,
+		},
+		"bad end": {
+			`{"status":"success","data":{"session_token":"t",` + user + `,"expires_at":"later"}}`, fault.Unavailable,
+			false,
+		},
+		"data is a list": {`{"status":"success","data":[]}`, fault.Unavailable, false},
+		"empty":          {`{}`, fault.Unavailable, false},
+		"no object":      {`"yes"`, fault.Unavailable, false},
+		"null":           {`null`, fault.Unavailable, false},
+		"no JSON":        {`<html>`, fault.Unavailable, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -264,15 +303,18 @@ func TestAccessAnswers(t *testing.T) {
 func TestValidationAnswers(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]error{
-		`{"status":"ok","valid":true,"user":{"user_id":1},"expires_at":null}`:                                            nil,
-		`{"status":"success","data":{"valid":"True","user":{"user_id":1}}}`:                                              nil,
-		`{"status":"ok","valid":false}`:                                                                                  auth.ErrNoSession,
-		`{"status":"error","valid":false,"error":"Database error: pool timed out while waiting for an open connection"}`: auth.ErrBackendDown(nil),
-		`{"status":"error","valid":true,"user":{"user_id":1}}`:                                                           auth.ErrBackendDown(nil),
-		`{"status":"success","data":{"valid":"False"}}`:                                                                  auth.ErrNoSession,
-		`{"status":"error","error":"database is down"}`:                                                                  auth.ErrBackendDown(nil),
-		`{"status":"ok","valid":true}`:                                                                                   auth.ErrMalformed,
-		`{"status":"ok"}`:                                                                                                auth.ErrMalformed,
+		`{"status":"ok","valid":true,"user":{"user_id":1},"expires_at":null}`: nil,
+		`{"status":"success","data":{"valid":"True","user":{"user_id":1}}}`:   nil,
+		`{"status":"ok","valid":false}`:                                       auth.ErrNoSession,
+		`{"status":"error","valid":false,"error":"Database error: pool timed out while waiting for an open " +
+			"connection"}`: auth.ErrBackendDown(
+			nil,
+		),
+		`{"status":"error","valid":true,"user":{"user_id":1}}`: auth.ErrBackendDown(nil),
+		`{"status":"success","data":{"valid":"False"}}`:        auth.ErrNoSession,
+		`{"status":"error","error":"database is down"}`:        auth.ErrBackendDown(nil),
+		`{"status":"ok","valid":true}`:                         auth.ErrMalformed,
+		`{"status":"ok"}`:                                      auth.ErrMalformed,
 	} {
 		a, err := wire.Flat([]byte(body))
 		if err == nil {
@@ -297,9 +339,7 @@ func FuzzAnswer(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			if o, err := a.Opened(
-				true,
-			); err == nil &&
+			if o, err := a.Opened(true); err == nil &&
 				(o.Token.IsZero() || !o.Session.User.Known() || o.Session.ExpiresAt.IsZero()) {
 				t.Fatalf("half a session was opened: %+v", o)
 			}
@@ -332,7 +372,8 @@ func FuzzRecord(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := wire.Record(authwire.NewToken("tok"), again); err != nil || back.Session.User.ID != r.Session.User.ID ||
+		if back, err := wire.Record(authwire.NewToken("tok"), again); err != nil ||
+			back.Session.User.ID != r.Session.User.ID ||
 			!back.Session.ExpiresAt.Equal(r.Session.ExpiresAt) {
 			t.Fatalf("%+v came back as %+v, %v", r, back, err)
 		}

@@ -77,9 +77,7 @@ func (c Config) Validate() error {
 		{"GATEWAY_EVENTS_URL", c.EventsURL},
 		{"GATEWAY_INGRESS_URL", c.IngressURL},
 	} {
-		if parsed, err := url.Parse(
-			u.value,
-		); err != nil || parsed.Host == "" ||
+		if parsed, err := url.Parse(u.value); err != nil || parsed.Host == "" ||
 			(parsed.Scheme != "http" && parsed.Scheme != "https") {
 			problems = append(problems, fmt.Errorf("%s=%q must be an http or https URL", u.name, u.value))
 		}

@@ -334,7 +334,9 @@ func (s *Service) ask(ctx context.Context, caller Caller, class Class, path stri
 	for _, permission := range permissions {
 		decision, err := s.Auth.CheckAccess(
 			ctx,
-			authwire.CheckAccessRequest{SessionToken: caller.Token.Reveal(), PlaybookPath: path, PermissionType: permission},
+			authwire.CheckAccessRequest{
+				SessionToken: caller.Token.Reveal(), PlaybookPath: path, PermissionType: permission,
+			},
 		)
 		if err != nil {
 			return err

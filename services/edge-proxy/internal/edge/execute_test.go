@@ -158,12 +158,8 @@ func TestAFailedStart(t *testing.T) {
 		"after a broken connection it may run": {
 			fault.BadGateway, "noetl_interrupted", []string{"expect r1", "execute demo/echo"},
 		},
-		"after a server error it may run": {
-			fault.BadGateway, "noetl_500", []string{"expect r1", "execute demo/echo"},
-		},
-		"after a timeout it may run on": {
-			fault.Timeout, "noetl_timeout", []string{"expect r1", "execute demo/echo"},
-		},
+		"after a server error it may run": {fault.BadGateway, "noetl_500", []string{"expect r1", "execute demo/echo"}},
+		"after a timeout it may run on":   {fault.Timeout, "noetl_timeout", []string{"expect r1", "execute demo/echo"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()

@@ -337,9 +337,7 @@ func (t *Table) refusal(class Class) error {
 	return fault.New(
 		fault.Denied,
 		"role_required",
-		"routes of the class "+string(
-			class,
-		)+" need one of the roles "+join(
+		"routes of the class "+string(class)+" need one of the roles "+join(
 			roles,
 		)+" (GATEWAY_OPERATOR_ROLES, GATEWAY_ROUTES_FILE)",
 	)

@@ -89,9 +89,7 @@ func RunAuth(t *testing.T, newPort func(t *testing.T) (edge.Auth, *Auth)) {
 	})
 	t.Run("sessions of others, and browsers", func(t *testing.T) {
 		port, behind := newPort(t)
-		admin, user := behind.Add(
-			authwire.User{UserID: 1, Roles: []string{"admin"}},
-		), authwire.User{
+		admin, user := behind.Add(authwire.User{UserID: 1, Roles: []string{"admin"}}), authwire.User{
 			UserID: 9007199254740993,
 		}
 		behind.Add(user)

@@ -32,9 +32,7 @@ func (p *passing) Login(_ context.Context, in authwire.LoginRequest) (authwire.L
 }
 
 // CheckAccess implements edge.Auth.
-func (p *passing) CheckAccess(
-	_ context.Context, in authwire.CheckAccessRequest,
-) (authwire.CheckAccessResponse, error) {
+func (p *passing) CheckAccess(_ context.Context, in authwire.CheckAccessRequest) (authwire.CheckAccessResponse, error) {
 	return authwire.CheckAccessResponse{PlaybookPath: in.PlaybookName}, nil
 }
 

@@ -14,9 +14,7 @@ const liveCheck = time.Second
 
 // WhileLive returns when ctx ends, when closing does, or soon after the session of the token has
 // ended; that nobody can tell is no end. sessions may be nil, closing too.
-func WhileLive(
-	ctx context.Context, sessions SessionResolver, token authwire.Token, closing <-chan struct{},
-) {
+func WhileLive(ctx context.Context, sessions SessionResolver, token authwire.Token, closing <-chan struct{}) {
 	tick := time.NewTicker(liveCheck)
 	defer tick.Stop()
 	for {

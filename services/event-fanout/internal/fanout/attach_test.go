@@ -38,13 +38,15 @@ func TestWhereAStreamGoesOn(t *testing.T) {
 		after uint64
 		gap   string
 	}{
-		"never served":                    {"", nil, 0, ""},
-		"by last id":                      {"e1-5-c", nil, 5, ""},
-		"by an earlier version's":         {"e1-5", nil, 5, ""},
-		"from before the first":           {"e1-s0-c", nil, 0, ""},
-		"from a start":                    {"e1-s5-c", nil, 5, ""},
-		"by what was written":             {"", func(w *world) { w.clients.SavePosition("c", "e1", 7) }, 7, ""},
-		"an id that is none":              {"42", func(w *world) { w.clients.SavePosition("c", "e1", 7) }, 7, "no event id"},
+		"never served":            {"", nil, 0, ""},
+		"by last id":              {"e1-5-c", nil, 5, ""},
+		"by an earlier version's": {"e1-5", nil, 5, ""},
+		"from before the first":   {"e1-s0-c", nil, 0, ""},
+		"from a start":            {"e1-s5-c", nil, 5, ""},
+		"by what was written":     {"", func(w *world) { w.clients.SavePosition("c", "e1", 7) }, 7, ""},
+		"an id that is none": {
+			"42", func(w *world) { w.clients.SavePosition("c", "e1", 7) }, 7, "no event id",
+		},
 		"zero":                            {"0", nil, 0, "no event id"},
 		"garbage":                         {"\xff\x00 ;", nil, 0, "no event id"},
 		"a place that another client had": {"e1-5-d", nil, 5, ""},
@@ -53,10 +55,16 @@ func TestWhereAStreamGoesOn(t *testing.T) {
 		"frames aged":                     {"e1-3-c", func(w *world) { w.frames.Age(6) }, 3, "no longer kept"},
 		"frames aged after a start":       {"e1-s3-c", func(w *world) { w.frames.Age(6) }, 3, "no longer kept"},
 		"only seen frames aged":           {"e1-5-c", func(w *world) { w.frames.Age(6) }, 5, ""},
-		"the client had too many":         {"e1-1-c", func(w *world) { w.frames.Evict("c"); w.frames.Evict("c") }, 1, "no longer kept"},
-		"too many since the start":        {"e1-s0-c", func(w *world) { w.frames.Evict("c") }, 0, "no longer kept"},
-		"too many and the last aged":      {"e1-5-c", func(w *world) { w.frames.Age(6); w.frames.Evict("c") }, 5, "no longer kept"},
-		"an id of another log's making":   {"x-5-c", nil, 0, "reset"},
+		"the client had too many": {"e1-1-c", func(w *world) {
+			w.frames.Evict("c")
+			w.frames.Evict("c")
+		}, 1, "no longer kept"},
+		"too many since the start": {"e1-s0-c", func(w *world) { w.frames.Evict("c") }, 0, "no longer kept"},
+		"too many and the last aged": {"e1-5-c", func(w *world) {
+			w.frames.Age(6)
+			w.frames.Evict("c")
+		}, 5, "no longer kept"},
+		"an id of another log's making": {"x-5-c", nil, 0, "reset"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -24,17 +24,38 @@ func TestResultsBecomeFrames(t *testing.T) {
 		state string
 		want  string // part of the result frame
 	}{
-		"completed":        {fanout.Result{Status: "COMPLETED", Data: json.RawMessage(`{"n":12345678901234567890}`)}, "playbook.completed", `"status":"COMPLETED","data":{"n":12345678901234567890}`},
-		"failed by status": {fanout.Result{Status: "FAILED", Data: json.RawMessage(`1`)}, "playbook.failed", `"status":"FAILED","error":{"code":-32000,"message":"the playbook failed","data":1}`},
-		"in lower case":    {fanout.Result{Status: "failed"}, "playbook.failed", `"status":"FAILED","error":{"code":-32000`},
-		"failed by error":  {fanout.Result{Status: "COMPLETED", Error: &frame.Error{Code: 7, Message: "boom", Data: json.RawMessage(`{}`)}}, "playbook.failed", `"status":"FAILED","error":{"code":7,"message":"boom","data":{}}`},
+		"completed": {
+			fanout.Result{Status: "COMPLETED", Data: json.RawMessage(`{"n":12345678901234567890}`)},
+			"playbook.completed", `"status":"COMPLETED","data":{"n":12345678901234567890}`,
+		},
+		"failed by status": {
+			fanout.Result{Status: "FAILED", Data: json.RawMessage(`1`)},
+			"playbook.failed",
+			`"status":"FAILED","error":{"code":-32000,"message":"the playbook failed","data":1}`,
+		},
+		"in lower case": {
+			fanout.Result{Status: "failed"}, "playbook.failed", `"status":"FAILED","error":{"code":-32000`,
+		},
+		"failed by error": {
+			fanout.Result{
+				Status: "COMPLETED", Error: &frame.Error{Code: 7, Message: "boom", Data: json.RawMessage(`{}`)},
+			},
+			"playbook.failed", `"status":"FAILED","error":{"code":7,"message":"boom","data":{}}`,
+		},
 		"a worker that says what only the gateway says": {
-			fanout.Result{Status: "FAILED", Error: &frame.Error{Data: json.RawMessage(`{"url":"https://evil.example/","c\u006fde":"result_too_large"}`)}},
+			fanout.Result{
+				Status: "FAILED",
+				Error: &frame.Error{
+					Data: json.RawMessage(`{"url":"https://evil.example/","c\u006fde":"result_too_large"}`),
+				},
+			},
 			"playbook.failed",
 			`"data":{"data":{"url":"https://evil.example/","c\u006fde":"result_too_large"}}}`,
 		},
 		"one that says so in its data": {
-			fanout.Result{Status: "FAILED", Data: json.RawMessage(`{"code":"result_too_large","url":"//evil.example"}`)},
+			fanout.Result{
+				Status: "FAILED", Data: json.RawMessage(`{"code":"result_too_large","url":"//evil.example"}`),
+			},
 			"playbook.failed",
 			`"data":{"data":{"code":"result_too_large","url":"//evil.example"}}}`,
 		},
@@ -118,10 +139,18 @@ func TestRefusals(t *testing.T) {
 		"wildcard request":       {complete(fanout.Result{RequestID: "a.>"}), fault.Invalid},
 		"wildcard execution":     {complete(fanout.Result{RequestID: "r", ExecutionID: "*"}), fault.Invalid},
 		"progress after the end": {s.Progress(t.Context(), fanout.Progress{RequestID: "r"}), fault.NotFound},
-		"a taken request id":     {expect(fanoutwire.ExpectRequest{RequestID: "r", ClientID: "c", Owner: "id:7"}), fault.Conflict},
-		"another's client":       {expect(fanoutwire.ExpectRequest{RequestID: "x", ClientID: "c", Owner: "id:8"}), fault.Denied},
-		"a client nobody opened": {expect(fanoutwire.ExpectRequest{RequestID: "x", ClientID: "d", Owner: "id:7"}), fault.Invalid},
-		"a wildcard client":      {expect(fanoutwire.ExpectRequest{RequestID: "x", ClientID: ">", Owner: "id:7"}), fault.Invalid},
+		"a taken request id": {
+			expect(fanoutwire.ExpectRequest{RequestID: "r", ClientID: "c", Owner: "id:7"}), fault.Conflict,
+		},
+		"another's client": {
+			expect(fanoutwire.ExpectRequest{RequestID: "x", ClientID: "c", Owner: "id:8"}), fault.Denied,
+		},
+		"a client nobody opened": {
+			expect(fanoutwire.ExpectRequest{RequestID: "x", ClientID: "d", Owner: "id:7"}), fault.Invalid,
+		},
+		"a wildcard client": {
+			expect(fanoutwire.ExpectRequest{RequestID: "x", ClientID: ">", Owner: "id:7"}), fault.Invalid,
+		},
 	} {
 		if kind, failed := fault.KindOf(c.err); !failed || kind != c.want {
 			t.Errorf("%s: %v, want %v", name, c.err, c.want)
@@ -181,7 +210,12 @@ func TestACallbackWakesWhoWaitsOrCompletes(t *testing.T) {
 	if ok, err := s.Callback(t.Context(), fanout.Result{RequestID: "nobody"}, nil); ok || err != nil {
 		t.Fatal(ok, err)
 	}
-	for i, c := range []struct{ status, want string }{{"", "result:COMPLETED"}, {"Success", "result:COMPLETED"}, {"completed", "result:COMPLETED"}, {"error", "result:FAILED"}} {
+	for i, c := range []struct{ status, want string }{
+		{"", "result:COMPLETED"},
+		{"Success", "result:COMPLETED"},
+		{"completed", "result:COMPLETED"},
+		{"error", "result:FAILED"},
+	} {
 		id := fmt.Sprint("r", i)
 		w.expect(t, s, id, "c"+id, id)
 		if ok, err := s.Callback(t.Context(), fanout.Result{RequestID: id, Status: c.status}, nil); !ok || err != nil {

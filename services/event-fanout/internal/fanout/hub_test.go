@@ -84,9 +84,7 @@ func TestASessionsEndEndsItsStreamsOnly(t *testing.T) {
 		h.EndSession(authwire.NewToken("token-7").Key())
 		synctest.Wait()
 		for _, c := range []*fanouttest.Conn{one, two} {
-			if s := c.Sent(
-				"session/expired",
-			); !c.Closed() || len(s) != 1 ||
+			if s := c.Sent("session/expired"); !c.Closed() || len(s) != 1 ||
 				!strings.Contains(string(s[0].Body), "revoked") {
 				t.Errorf("closed %t, %v", c.Closed(), s)
 			}
@@ -96,9 +94,7 @@ func TestASessionsEndEndsItsStreamsOnly(t *testing.T) {
 		}
 		<-time.After(2 * time.Hour) // the bubble's clock
 		synctest.Wait()
-		if s := other.Sent(
-			"session/expired",
-		); !other.Closed() || len(s) != 1 ||
+		if s := other.Sent("session/expired"); !other.Closed() || len(s) != 1 ||
 			!strings.Contains(string(s[0].Body), "expired") {
 			t.Error("an expired session's stream went on")
 		}

@@ -193,7 +193,9 @@ func TestAnExecutionThatEndsWithoutACallbackIsNoLongerPending(t *testing.T) {
 				t.Helper()
 				w.expect(t, s, "r", "c", "")
 				w.route(t, s, event)
-				if _, err := s.Bind(t.Context(), fanoutwire.BindRequest{RequestID: "r", ExecutionID: "55"}); err != nil {
+				if _, err := s.Bind(
+					t.Context(), fanoutwire.BindRequest{RequestID: "r", ExecutionID: "55"},
+				); err != nil {
 					t.Fatal(err)
 				}
 			},

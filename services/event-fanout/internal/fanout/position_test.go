@@ -31,7 +31,9 @@ func TestPositionsAreEventIDs(t *testing.T) {
 }
 
 func FuzzParsePosition(f *testing.F) {
-	for _, s := range []string{"", "-", "e-1", "e-s18446744073709551615-c", "e-18446744073709551616", "a-b-1", "e--1", "e-01", "e-1-c-1"} {
+	for _, s := range []string{
+		"", "-", "e-1", "e-s18446744073709551615-c", "e-18446744073709551616", "a-b-1", "e--1", "e-01", "e-1-c-1",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, id string) {

@@ -123,7 +123,9 @@ func TestWhatWasKeptIsForgottenUnlessItCounts(t *testing.T) {
 			t.Fatal(d, err)
 		}
 	}
-	for _, in := range []fanout.Result{{RequestID: "nobody"}, {RequestID: "no token!"}, {RequestID: "r", ExecutionID: "56"}} {
+	for _, in := range []fanout.Result{{RequestID: "nobody"}, {RequestID: "no token!"}, {
+		RequestID: "r", ExecutionID: "56",
+	}} {
 		in.Kept, in.Size = kept(), 1<<24
 		if _, err := s.Complete(t.Context(), in); err == nil {
 			t.Errorf("%+v was taken", in)

@@ -43,7 +43,9 @@ func TestATicketWorksOnceAndForThirtySeconds(t *testing.T) {
 		if !refused(late) {
 			t.Error("it worked after its time")
 		}
-		for _, bad := range []string{"", "x", strings.Repeat("A", 43), strings.Repeat("*", 43), one + "A", strings.Repeat("x", 1<<20)} {
+		for _, bad := range []string{"", "x", strings.Repeat(
+			"A", 43,
+		), strings.Repeat("*", 43), one + "A", strings.Repeat("x", 1<<20)} {
 			if !refused(bad) {
 				t.Errorf("%.50q worked", bad)
 			}

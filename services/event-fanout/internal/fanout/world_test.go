@@ -64,9 +64,7 @@ func (w *world) service() *fanout.Service {
 		Results:   w.results,
 		Tickets:   w.tickets,
 		Commands:  w.commands,
-		Logger: slog.New(
-			slog.DiscardHandler,
-		),
+		Logger:    slog.New(slog.DiscardHandler),
 		NewID:     func() string { return fmt.Sprintf("client-%d", w.ids.Add(1)) },
 		Now:       time.Now,
 		Forwarded: []string{"step.exit", fanout.EventCompleted, fanout.EventFailed, fanout.EventCancelled},

@@ -93,9 +93,7 @@ func RunCommands(
 		_, err2 := c.Rerun(t.Context(), rerun)
 		_, err3 := c.Cancel(t.Context(), cancel)
 		for _, err := range []error{err1, err2, err3} {
-			if f := fault.Of(
-				err,
-			); f == nil || f.Kind != fault.Denied || f.Code != "no_permission" ||
+			if f := fault.Of(err); f == nil || f.Kind != fault.Denied || f.Code != "no_permission" ||
 				f.Message != "you may not execute this" {
 				t.Error(err)
 			}

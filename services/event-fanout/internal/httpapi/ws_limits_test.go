@@ -23,15 +23,30 @@ func TestCloseCodesSayWhatWasWrong(t *testing.T) {
 		"too large": {func(c *websocket.Conn) error {
 			return c.WriteMessage(websocket.TextMessage, []byte(strings.Repeat("x", 1<<20)))
 		}, websocket.CloseMessageTooBig},
-		"binary":    {func(c *websocket.Conn) error { return c.WriteMessage(websocket.BinaryMessage, []byte("{}")) }, websocket.CloseUnsupportedData},
-		"not UTF-8": {func(c *websocket.Conn) error { return c.WriteMessage(websocket.TextMessage, []byte("\xff")) }, websocket.CloseInvalidFramePayloadData},
+		"binary": {
+			func(c *websocket.Conn) error { return c.WriteMessage(websocket.BinaryMessage, []byte("{}")) },
+			websocket.CloseUnsupportedData,
+		},
+		"not UTF-8": {
+			func(c *websocket.Conn) error { return c.WriteMessage(websocket.TextMessage, []byte("\xff")) },
+			websocket.CloseInvalidFramePayloadData,
+		},
 		"a reserved bit": {func(c *websocket.Conn) error {
 			_, err := c.NetConn().Write([]byte{0xc1, 0x80, 0, 0, 0, 0})
 			return err
 		}, websocket.CloseProtocolError},
-		"not masked":                {func(c *websocket.Conn) error { _, err := c.NetConn().Write([]byte{0x81, 0x00}); return err }, websocket.CloseProtocolError},
-		"a ping that is not masked": {func(c *websocket.Conn) error { _, err := c.NetConn().Write([]byte{0x89, 0x00}); return err }, websocket.CloseProtocolError},
-		"a ping in parts":           {func(c *websocket.Conn) error { _, err := c.NetConn().Write([]byte{0x09, 0x80, 0, 0, 0, 0}); return err }, websocket.CloseProtocolError},
+		"not masked": {func(c *websocket.Conn) error {
+			_, err := c.NetConn().Write([]byte{0x81, 0x00})
+			return err
+		}, websocket.CloseProtocolError},
+		"a ping that is not masked": {func(c *websocket.Conn) error {
+			_, err := c.NetConn().Write([]byte{0x89, 0x00})
+			return err
+		}, websocket.CloseProtocolError},
+		"a ping in parts": {func(c *websocket.Conn) error {
+			_, err := c.NetConn().Write([]byte{0x09, 0x80, 0, 0, 0, 0})
+			return err
+		}, websocket.CloseProtocolError},
 		"the client's own close": {func(c *websocket.Conn) error {
 			return c.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""))
 		}, websocket.CloseNormalClosure},

@@ -79,7 +79,9 @@ func (s *sockets) open(query string) *websocket.Conn {
 	_ = resp.Body.Close()
 	s.t.Cleanup(func() { _ = c.Close() })
 	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
-	if init := s.read(c); !strings.HasPrefix(init, `{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2024-11-05",`) || !strings.Contains(init, `"clientId":"client"`) {
+	if init := s.read(c); !strings.HasPrefix(
+		init, `{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2024-11-05",`,
+	) || !strings.Contains(init, `"clientId":"client"`) {
 		s.t.Fatalf("first message: %s", init)
 	}
 	if ping := s.read(c); ping != `{"jsonrpc":"2.0","method":"ping","params":{}}` {
@@ -127,19 +129,61 @@ func TestEveryMethodOfTheContract(t *testing.T) {
 	c := s.open("")
 	started := `{"requestId":"req-1","executionId":"582940187123449857","status":"started"}`
 	for _, step := range []struct{ request, want string }{
-		{`{"jsonrpc":"2.0","id":9007199254740993,"method":"ping"}`, `{"jsonrpc":"2.0","id":9007199254740993,"result":"pong"}`},
-		{`{"jsonrpc":"2.0","id":"a","method":"playbook/execute","params":{"name":"demo/echo","variables":{"n":12345678901234567890},"resourceKind":"agent"}}`, `{"jsonrpc":"2.0","id":"a","result":` + started + `}`},
-		{`{"jsonrpc":"2.0","id":2,"method":"playbook/rerun","params":{"executionId":582940187123449857,"variables":{}}}`, `{"jsonrpc":"2.0","id":2,"result":` + started + `}`},
-		{`{"jsonrpc":"2.0","id":3,"method":"playbook/cancel","params":{"executionId":"5","reason":"enough"}}`, `{"jsonrpc":"2.0","id":3,"result":{"executionId":"582940187123449857","status":"cancelled"}}`},
-		{`{"jsonrpc":"2.0","id":4,"method":"subscription/open","params":{"path":"chat_threads/1","scope":"owner"}}`, `{"jsonrpc":"2.0","id":4,"error":{"code":-32603,"message":"subscriptions are not configured on this gateway","data":{"code":"subscriptions_not_configured"}}}`},
-		{`{"jsonrpc":"2.0","id":5,"method":"subscription/close","params":{"subscription_id":"x"}}`, `{"jsonrpc":"2.0","id":5,"error":{"code":-32603,"message":"subscriptions are not configured on this gateway","data":{"code":"subscriptions_not_configured"}}}`},
-		{`{"jsonrpc":"2.0","id":6,"method":"else"}`, `{"jsonrpc":"2.0","id":6,"error":{"code":-32601,"message":"there is no such method"}}`},
-		{`{"jsonrpc":"2.0","id":7,"method":"playbook/execute","params":{}}`, `{"jsonrpc":"2.0","id":7,"error":{"code":-32602,"message":"params.name must be the path of a playbook","data":{"code":"no_name"}}}`},
-		{`{"jsonrpc":"2.0","id":8,"method":"playbook/execute","params":{"name":"x","variables":[1]}}`, `{"jsonrpc":"2.0","id":8,"error":{"code":-32602,"message":"params.variables must be an object","data":{"code":"bad_variables"}}}`},
-		{`{"jsonrpc":"2.0","id":9,"method":"playbook/rerun","params":{"executionId":1.5}}`, `{"jsonrpc":"2.0","id":9,"error":{"code":-32602,"message":"params do not have the shape of this method","data":{"code":"bad_params"}}}`},
-		{`{"jsonrpc":"2.0","id":10,"method":"playbook/cancel","params":{"executionId":"../x"}}`, `{"jsonrpc":"2.0","id":10,"error":{"code":-32602,"message":"params.executionId must be a number, or up to 64 letters, digits, - or _","data":{"code":"bad_execution_id"}}}`},
+		{
+			`{"jsonrpc":"2.0","id":9007199254740993,"method":"ping"}`,
+			`{"jsonrpc":"2.0","id":9007199254740993,"result":"pong"}`,
+		},
+		{
+			`{"jsonrpc":"2.0","id":"a","method":"playbook/execute","params":{"name":"demo/echo","variables":{"n":12345678901234567890},"resourceKind":"agent"}}`,
+			`{"jsonrpc":"2.0","id":"a","result":` + started + `}`,
+		},
+		{
+			`{"jsonrpc":"2.0","id":2,"method":"playbook/rerun","params":{"executionId":582940187123449857,"variables":{}}}`,
+			`{"jsonrpc":"2.0","id":2,"result":` + started + `}`,
+		},
+		{
+			`{"jsonrpc":"2.0","id":3,"method":"playbook/cancel","params":{"executionId":"5","reason":"enough"}}`,
+			`{"jsonrpc":"2.0","id":3,"result":{"executionId":"582940187123449857","status":"cancelled"}}`,
+		},
+		{
+			`{"jsonrpc":"2.0","id":4,"method":"subscription/open","params":{"path":"chat_threads/1","scope":"owner"}}`,
+			`{"jsonrpc":"2.0","id":4,"error":{"code":-32603,"message":"subscriptions are not configured on this " +
+				"gateway","data":{"code":"subscriptions_not_configured"}}}`,
+		},
+		{
+			`{"jsonrpc":"2.0","id":5,"method":"subscription/close","params":{"subscription_id":"x"}}`,
+			`{"jsonrpc":"2.0","id":5,"error":{"code":-32603,"message":"subscriptions are not configured on this " +
+				"gateway","data":{"code":"subscriptions_not_configured"}}}`,
+		},
+		{
+			`{"jsonrpc":"2.0","id":6,"method":"else"}`,
+			`{"jsonrpc":"2.0","id":6,"error":{"code":-32601,"message":"there is no such method"}}`,
+		},
+		{
+			`{"jsonrpc":"2.0","id":7,"method":"playbook/execute","params":{}}`,
+			`{"jsonrpc":"2.0","id":7,"error":{"code":-32602,"message":"params.name must be the path of a " +
+				"playbook","data":{"code":"no_name"}}}`,
+		},
+		{
+			`{"jsonrpc":"2.0","id":8,"method":"playbook/execute","params":{"name":"x","variables":[1]}}`,
+			`{"jsonrpc":"2.0","id":8,"error":{"code":-32602,"message":"params.variables must be an object","data":{"code":"bad_variables"}}}`,
+		},
+		{
+			`{"jsonrpc":"2.0","id":9,"method":"playbook/rerun","params":{"executionId":1.5}}`,
+			`{"jsonrpc":"2.0","id":9,"error":{"code":-32602,"message":"params do not have the shape of this " +
+				"method","data":{"code":"bad_params"}}}`,
+		},
+		{
+			`{"jsonrpc":"2.0","id":10,"method":"playbook/cancel","params":{"executionId":"../x"}}`,
+			`{"jsonrpc":"2.0","id":10,"error":{"code":-32602,"message":"params.executionId must be a number, or up " +
+				"to 64 letters, digits, - or _","data":{"code":"bad_execution_id"}}}`,
+		},
 		{`{`, `{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"the message is not valid JSON"}}`},
-		{`[]`, `{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"batches are not supported: send one request per message"}}`},
+		{
+			`[]`,
+			`{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"batches are not supported: send one " +
+				"request per message"}}`,
+		},
 	} {
 		if got := s.ask(c, step.request); got != step.want {
 			t.Errorf("%s\n got %s\nwant %s", step.request, got, step.want)
@@ -172,7 +216,9 @@ func TestEveryMethodOfTheContract(t *testing.T) {
 		!strings.Contains(init, `"clientId":"client"`) {
 		t.Error(init)
 	}
-	for kind, code := range map[fault.Kind]int{fault.Unauthenticated: -32002, fault.Denied: -32003, fault.Timeout: -32001, fault.Unavailable: -32603} {
+	for kind, code := range map[fault.Kind]int{
+		fault.Unauthenticated: -32002, fault.Denied: -32003, fault.Timeout: -32001, fault.Unavailable: -32603,
+	} {
 		s.commands.Fail(fault.New(kind, "c", "m"))
 		want := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"error":{"code":%d,"message":"m","data":{"code":"c"}}}`, code)
 		if got := s.ask(c, `{"jsonrpc":"2.0","id":1,"method":"playbook/execute","params":{"name":"x"}}`); got != want {

@@ -56,9 +56,7 @@ type Consumer struct {
 func restartReasons() []string { return []string{"open_failed", "consumer_lost"} }
 
 // NewConsumer makes the consumer.
-func NewConsumer(
-	log Log, decode Decode, svc *fanout.Service, o kit.Observer, tel *telemetry.Telemetry,
-) *Consumer {
+func NewConsumer(log Log, decode Decode, svc *fanout.Service, o kit.Observer, tel *telemetry.Telemetry) *Consumer {
 	restarts := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "noetl_gateway_lifecycle_consumer_restart_total",
 		Help: "Times that the consumer of the gateway's log of lifecycle events was opened again, by reason.",

@@ -40,7 +40,8 @@ func TestABrokenCallbackIsFoundByItsIDs(t *testing.T) {
 				if err == nil || got.RequestID != "" {
 					t.Errorf("%s (large %v): %+v, %v", text, large, got, err)
 				}
-			case err != nil || got.RequestID+" "+got.ExecutionID != want || got.Broken == nil || got.Error == nil || got.Data != nil:
+			case err != nil || got.RequestID+" "+got.ExecutionID != want || got.Broken == nil || got.Error == nil ||
+				got.Data != nil:
 				t.Errorf("%s (large %v): %+v, %v", text, large, got, err)
 			}
 		}

@@ -48,9 +48,7 @@ func TestScanReadsAllButTheData(t *testing.T) {
 	}
 	if _, err := wire.Scan(
 		io.MultiReader(strings.NewReader(`{"data":1`), iotest.ErrReader(io.ErrClosedPipe)),
-	); fault.Of(
-		err,
-	).Code != "body_unreadable" {
+	); fault.Of(err).Code != "body_unreadable" {
 		t.Errorf("a body that breaks off: %v", err)
 	}
 }

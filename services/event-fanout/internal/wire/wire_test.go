@@ -15,19 +15,33 @@ func TestCallbacksAreReadAsWorkersSendThem(t *testing.T) {
 		execution, status string
 		err               *frame.Error
 	}{
-		`{"request_id":"r","execution_id":582940187123449857}`:          {"582940187123449857", "COMPLETED", nil},
-		`{"request_id":"r","execution_id":"5","status":"FAILED"}`:       {"5", "FAILED", nil},
-		`{"request_id":"r","error":null,"unknown":[1]}`:                 {"", "COMPLETED", nil},
-		`{"request_id":"r","error":"boom"}`:                             {"", "COMPLETED", &frame.Error{Message: "boom"}},
-		`{"request_id":"r","error":{"code":"E1","message":"boom"}}`:     {"", "COMPLETED", &frame.Error{Message: "boom"}},
-		`{"request_id":"r","error":{"code":-5,"message":"boom"}}`:       {"", "COMPLETED", &frame.Error{Code: -5, Message: "boom"}},
+		`{"request_id":"r","execution_id":582940187123449857}`:    {"582940187123449857", "COMPLETED", nil},
+		`{"request_id":"r","execution_id":"5","status":"FAILED"}`: {"5", "FAILED", nil},
+		`{"request_id":"r","error":null,"unknown":[1]}`:           {"", "COMPLETED", nil},
+		`{"request_id":"r","error":"boom"}`: {
+			"", "COMPLETED", &frame.Error{Message: "boom"},
+		},
+		`{"request_id":"r","error":{"code":"E1","message":"boom"}}`: {
+			"", "COMPLETED", &frame.Error{Message: "boom"},
+		},
+		`{"request_id":"r","error":{"code":-5,"message":"boom"}}`: {
+			"", "COMPLETED", &frame.Error{Code: -5, Message: "boom"},
+		},
 		`{"request_id":"r","execution_id":null,"status":"","error":{}}`: {"", "COMPLETED", &frame.Error{}},
 		`{"request_id":"r","error":""}`:                                 {"", "COMPLETED", nil},
 		`{"request_id":"r","error":false}`:                              {"", "COMPLETED", nil},
-		`{"request_id":"r","error":["a",1]}`:                            {"", "COMPLETED", &frame.Error{Data: json.RawMessage(`["a",1]`)}},
-		`{"request_id":"r","error":{"code":"-32001","detail":"slow"}}`:  {"", "COMPLETED", &frame.Error{Code: -32001, Message: "slow"}},
-		`{"request_id":"r","error":{"message":{"en":"x"},"data":[1]}}`:  {"", "COMPLETED", &frame.Error{Data: json.RawMessage(`[1]`)}},
-		`{"request_id":"r","error":{"type":"Boom"}}`:                    {"", "COMPLETED", &frame.Error{Data: json.RawMessage(`{"type":"Boom"}`)}},
+		`{"request_id":"r","error":["a",1]}`: {
+			"", "COMPLETED", &frame.Error{Data: json.RawMessage(`["a",1]`)},
+		},
+		`{"request_id":"r","error":{"code":"-32001","detail":"slow"}}`: {
+			"", "COMPLETED", &frame.Error{Code: -32001, Message: "slow"},
+		},
+		`{"request_id":"r","error":{"message":{"en":"x"},"data":[1]}}`: {
+			"", "COMPLETED", &frame.Error{Data: json.RawMessage(`[1]`)},
+		},
+		`{"request_id":"r","error":{"type":"Boom"}}`: {
+			"", "COMPLETED", &frame.Error{Data: json.RawMessage(`{"type":"Boom"}`)},
+		},
 	} {
 		r, err := wire.DecodeAsync([]byte(body))
 		if err != nil || r.RequestID != "r" || r.ExecutionID != want.execution || r.Status != want.status ||
@@ -36,7 +50,8 @@ func TestCallbacksAreReadAsWorkersSendThem(t *testing.T) {
 			continue
 		}
 		if want.err != nil &&
-			(r.Error.Code != want.err.Code || r.Error.Message != want.err.Message || string(r.Error.Data) != string(want.err.Data)) {
+			(r.Error.Code != want.err.Code || r.Error.Message != want.err.Message ||
+				string(r.Error.Data) != string(want.err.Data)) {
 			t.Errorf("%s: %+v", body, r.Error)
 		}
 	}
@@ -56,7 +71,8 @@ func FuzzCallbacks(f *testing.F) {
 			func(b []byte) error { _, err := wire.DecodeProgress(b); return err },
 			func(b []byte) error {
 				r, err := wire.DecodeAsync(b)
-				if err == nil && !json.Valid(frame.Notify(frame.MethodResult, frame.ResultParams{Data: r.Data, Error: r.Error})) {
+				if err == nil &&
+					!json.Valid(frame.Notify(frame.MethodResult, frame.ResultParams{Data: r.Data, Error: r.Error})) {
 					t.Errorf("%q makes no frame", b)
 				}
 				return err
@@ -72,7 +88,10 @@ func FuzzCallbacks(f *testing.F) {
 
 func TestProgressMayBeAText(t *testing.T) {
 	t.Parallel()
-	for body, want := range map[string]float64{`{"progress":0.5}`: 0.5, `{"progress":"0.25"}`: 0.25, `{"progress":null}`: 0, `{"progress":""}`: 0, `{}`: 0, `{"progress":1}`: 1} {
+	for body, want := range map[string]float64{
+		`{"progress":0.5}`: 0.5, `{"progress":"0.25"}`: 0.25, `{"progress":null}`: 0, `{"progress":""}`: 0, `{}`: 0,
+		`{"progress":1}`: 1,
+	} {
 		if p, err := wire.DecodeProgress([]byte(body)); err != nil || p.Progress != want {
 			t.Errorf("%s: %v %v", body, p.Progress, err)
 		}

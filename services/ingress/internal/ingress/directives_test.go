@@ -56,28 +56,105 @@ func TestDirectives(t *testing.T) {
 		path, pool string
 		applied    []ingress.Applied
 	}{
-		"none are sent":                         {routing, nil, "default/playbook", "default", nil},
-		"none are configured":                   {``, headers{"x-route": "domain/billing"}, "default/playbook", "default", nil},
-		"null":                                  {`null`, headers{"x-route": "domain/billing"}, "default/playbook", "default", nil},
-		"an allowed route":                      {routing, headers{"x-route": "domain/billing"}, "domain/billing", "default", []ingress.Applied{{Header: "x-route", Controls: "dispatch.playbook", Value: "domain/billing"}}},
-		"a route that is not allowed":           {routing, headers{"x-route": "admin/delete"}, "default/playbook", "default", nil},
-		"a route that only begins like one":     {routing, headers{"x-route": "domain/billing "}, "default/playbook", "default", nil},
-		"a priority":                            {routing, headers{"x-priority": "high"}, "default/playbook", "fast-pool", []ingress.Applied{{Header: "x-priority", Controls: "priority", Value: "fast-pool"}}},
-		"an unknown priority":                   {routing, headers{"x-priority": "urgent"}, "default/playbook", "default", nil},
-		"an explicit pool beats a priority":     {routing, headers{"x-priority": "high", "x-pool": "gpu"}, "default/playbook", "gpu", []ingress.Applied{{Header: "x-priority", Controls: "priority", Value: "fast-pool"}, {Header: "x-pool", Controls: "dispatch.execution_pool", Value: "gpu"}}},
-		"a pool that is not allowed beats none": {routing, headers{"x-priority": "high", "x-pool": "root"}, "default/playbook", "fast-pool", []ingress.Applied{{Header: "x-priority", Controls: "priority", Value: "fast-pool"}}},
-		"a pool before a priority":              {`{"directives":[{"header":"x-pool","controls":"dispatch.execution_pool","allowed":["gpu"]},{"header":"x-p","controls":"priority","map":{"h":"f"}}]}`, headers{"x-pool": "gpu", "x-p": "h"}, "default/playbook", "gpu", []ingress.Applied{{Header: "x-pool", Controls: "dispatch.execution_pool", Value: "gpu"}, {Header: "x-p", Controls: "priority", Value: "f"}}},
-		"a hint that is only recorded":          {routing, headers{"x-hint": "v2"}, "default/playbook", "default", []ingress.Applied{{Header: "x-hint", Controls: "schema_hint", Value: "v2"}}},
-		"a value that is too long":              {routing, headers{"x-hint": strings.Repeat("x", 1025)}, "default/playbook", "default", nil},
-		"the credential is no directive":        {`{"directives":[{"header":"authorization","controls":"dispatch.playbook","allowed":["` + secret + `"]}]}`, nil, "default/playbook", "default", nil},
-		"a route without a list is malformed":   {`{"directives":[{"header":"x-hint","controls":"schema_hint"},{"header":"x-route","controls":"dispatch.playbook"}]}`, headers{"x-route": "a", "x-hint": "v"}, "default/playbook", "default", nil},
-		"an empty list":                         {`{"directives":[{"header":"x-route","controls":"dispatch.playbook","allowed":[]}]}`, headers{"x-route": ""}, "default/playbook", "default", nil},
-		"a pool without a list":                 {`{"directives":[{"header":"x-pool","controls":"dispatch.execution_pool"}]}`, headers{"x-pool": "a"}, "default/playbook", "default", nil},
-		"a priority without a map":              {`{"directives":[{"header":"x-p","controls":"priority","map":{}}]}`, headers{"x-p": "a"}, "default/playbook", "default", nil},
-		"an unknown control":                    {`{"directives":[{"header":"x-hint","controls":"schema_hint"},{"header":"x","controls":"dispatch.anything"}]}`, headers{"x-hint": "v"}, "default/playbook", "default", nil},
-		"no header":                             {`{"directives":[{"controls":"schema_hint"}]}`, headers{"": "v"}, "default/playbook", "default", nil},
-		"another shape":                         {`{"directives":{"x":1}}`, headers{"x-route": "a"}, "default/playbook", "default", nil},
-		"an unknown propagation":                {`{"trace":{"propagate":"b3"},"directives":[{"header":"x-hint","controls":"schema_hint"}]}`, headers{"x-hint": "v"}, "default/playbook", "default", nil},
+		"none are sent": {routing, nil, "default/playbook", "default", nil},
+		"none are configured": {
+			``, headers{"x-route": "domain/billing"}, "default/playbook", "default", nil,
+		},
+		"null": {
+			`null`, headers{"x-route": "domain/billing"}, "default/playbook", "default", nil,
+		},
+		"an allowed route": {
+			routing,
+			headers{"x-route": "domain/billing"},
+			"domain/billing", "default",
+			[]ingress.Applied{{Header: "x-route", Controls: "dispatch.playbook", Value: "domain/billing"}},
+		},
+		"a route that is not allowed": {
+			routing, headers{"x-route": "admin/delete"}, "default/playbook", "default", nil,
+		},
+		"a route that only begins like one": {
+			routing, headers{"x-route": "domain/billing "}, "default/playbook", "default", nil,
+		},
+		"a priority": {
+			routing,
+			headers{"x-priority": "high"},
+			"default/playbook", "fast-pool",
+			[]ingress.Applied{{Header: "x-priority", Controls: "priority", Value: "fast-pool"}},
+		},
+		"an unknown priority": {routing, headers{"x-priority": "urgent"}, "default/playbook", "default", nil},
+		"an explicit pool beats a priority": {
+			routing,
+			headers{"x-priority": "high", "x-pool": "gpu"},
+			"default/playbook", "gpu",
+			[]ingress.Applied{
+				{Header: "x-priority", Controls: "priority", Value: "fast-pool"},
+				{Header: "x-pool", Controls: "dispatch.execution_pool", Value: "gpu"},
+			},
+		},
+		"a pool that is not allowed beats none": {
+			routing,
+			headers{"x-priority": "high", "x-pool": "root"},
+			"default/playbook", "fast-pool",
+			[]ingress.Applied{{Header: "x-priority", Controls: "priority", Value: "fast-pool"}},
+		},
+		"a pool before a priority": {
+			`{"directives":[{"header":"x-pool","controls":"dispatch.execution_pool","allowed":["gpu"]},{"header":"x-p","controls":"priority","map":{"h":"f"}}]}`,
+			headers{"x-pool": "gpu", "x-p": "h"},
+			"default/playbook", "gpu",
+			[]ingress.Applied{
+				{Header: "x-pool", Controls: "dispatch.execution_pool", Value: "gpu"},
+				{Header: "x-p", Controls: "priority", Value: "f"},
+			},
+		},
+		"a hint that is only recorded": {
+			routing,
+			headers{"x-hint": "v2"},
+			"default/playbook", "default",
+			[]ingress.Applied{{Header: "x-hint", Controls: "schema_hint", Value: "v2"}},
+		},
+		"a value that is too long": {
+			routing, headers{"x-hint": strings.Repeat("x", 1025)}, "default/playbook", "default", nil,
+		},
+		"the credential is no directive": {
+			`{"directives":[{"header":"authorization","controls":"dispatch.playbook","allowed":["` + secret + `"]}]}`,
+			nil, "default/playbook", "default", nil,
+		},
+		"a route without a list is malformed": {
+			`{"directives":[{"header":"x-hint","controls":"schema_hint"},{"header":"x-route","controls":"dispatch.playbook"}]}`,
+			headers{"x-route": "a", "x-hint": "v"},
+			"default/playbook", "default", nil,
+		},
+		"an empty list": {
+			`{"directives":[{"header":"x-route","controls":"dispatch.playbook","allowed":[]}]}`,
+			headers{"x-route": ""},
+			"default/playbook", "default", nil,
+		},
+		"a pool without a list": {
+			`{"directives":[{"header":"x-pool","controls":"dispatch.execution_pool"}]}`,
+			headers{"x-pool": "a"},
+			"default/playbook", "default", nil,
+		},
+		"a priority without a map": {
+			`{"directives":[{"header":"x-p","controls":"priority","map":{}}]}`,
+			headers{"x-p": "a"},
+			"default/playbook", "default", nil,
+		},
+		"an unknown control": {
+			`{"directives":[{"header":"x-hint","controls":"schema_hint"},{"header":"x","controls":"dispatch.anything"}]}`,
+			headers{"x-hint": "v"},
+			"default/playbook", "default", nil,
+		},
+		"no header": {
+			`{"directives":[{"controls":"schema_hint"}]}`, headers{"": "v"}, "default/playbook", "default", nil,
+		},
+		"another shape": {
+			`{"directives":{"x":1}}`, headers{"x-route": "a"}, "default/playbook", "default", nil,
+		},
+		"an unknown propagation": {
+			`{"trace":{"propagate":"b3"},"directives":[{"header":"x-hint","controls":"schema_hint"}]}`,
+			headers{"x-hint": "v"},
+			"default/playbook", "default", nil,
+		},
 	} {
 		w := newWorld()
 		got := deliver(t, w, c.directives, c.headers, `{}`)
@@ -142,17 +219,33 @@ func TestTraces(t *testing.T) {
 		headers headers
 		want    map[string]any
 	}{
-		"off":                  {`{}`, headers{"traceparent": parent}, nil},
-		"none":                 {`{"trace":{"propagate":"none"}}`, headers{"traceparent": parent}, nil},
-		"on":                   {on, headers{"traceparent": parent, "tracestate": "a=b"}, map[string]any{"traceparent": parent, "tracestate": "a=b"}},
-		"baggage":              {on, headers{"traceparent": parent, "baggage": "tenant=acme;p=1, secret=x ,region = eu"}, map[string]any{"traceparent": parent, "baggage": map[string]string{"tenant": "acme", "region": "eu"}}},
-		"baggage, none listed": {`{"trace":{"propagate":"w3c"}}`, headers{"traceparent": parent, "baggage": "tenant=acme"}, map[string]any{"traceparent": parent}},
+		"off":  {`{}`, headers{"traceparent": parent}, nil},
+		"none": {`{"trace":{"propagate":"none"}}`, headers{"traceparent": parent}, nil},
+		"on": {
+			on,
+			headers{"traceparent": parent, "tracestate": "a=b"},
+			map[string]any{"traceparent": parent, "tracestate": "a=b"},
+		},
+		"baggage": {
+			on,
+			headers{"traceparent": parent, "baggage": "tenant=acme;p=1, secret=x ,region = eu"},
+			map[string]any{"traceparent": parent, "baggage": map[string]string{"tenant": "acme", "region": "eu"}},
+		},
+		"baggage, none listed": {
+			`{"trace":{"propagate":"w3c"}}`,
+			headers{"traceparent": parent, "baggage": "tenant=acme"},
+			map[string]any{"traceparent": parent},
+		},
 		"upper case":           {on, headers{"traceparent": strings.ToUpper(parent)}, nil},
 		"all zero":             {on, headers{"traceparent": "00-00000000000000000000000000000000-00f067aa0ba902b7-01"}, nil},
 		"version ff":           {on, headers{"traceparent": "ff" + parent[2:]}, nil},
 		"too short":            {on, headers{"traceparent": parent[:54]}, nil},
 		"state without parent": {on, headers{"tracestate": "a=b"}, nil},
-		"huge state":           {on, headers{"traceparent": parent, "tracestate": strings.Repeat("a", 513)}, map[string]any{"traceparent": parent}},
+		"huge state": {
+			on,
+			headers{"traceparent": parent, "tracestate": strings.Repeat("a", 513)},
+			map[string]any{"traceparent": parent},
+		},
 	} {
 		if diff := cmp.Diff(c.want, deliver(t, newWorld(), c.block, c.headers, `{}`).Trace); diff != "" {
 			t.Errorf("%s: %s", name, diff)

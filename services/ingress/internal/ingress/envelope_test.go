@@ -103,7 +103,9 @@ func TestGolden(t *testing.T) {
 
 // Whatever a verified body holds, NoETL gets JSON with our own three members.
 func FuzzEnvelope(f *testing.F) {
-	for _, s := range []string{`{"message":1}`, `[1]`, `{}}`, `{"a":1} x`, "\xff", ``, `null`, `"x"`, `1e999`, strings.Repeat("[", 20000), `{"subscription":{}}`} {
+	for _, s := range []string{`{"message":1}`, `[1]`, `{}}`, `{"a":1} x`, "\xff", ``, `null`, `"x"`, `1e999`, strings.Repeat(
+		"[", 20000,
+	), `{"subscription":{}}`} {
 		f.Add(s, "message.json")
 	}
 	f.Add("x", "message.body")
@@ -131,9 +133,7 @@ func FuzzEnvelope(f *testing.F) {
 		}
 		got := w.noetl.Started()[0].Workload
 		e, ok := got["message"].(ingress.Envelope)
-		if _, err := json.Marshal(
-			got,
-		); err != nil || !ok || e.ID != "fresh-id" || got["subscription"] != "c" ||
+		if _, err := json.Marshal(got); err != nil || !ok || e.ID != "fresh-id" || got["subscription"] != "c" ||
 			got["source"] != "webhook" {
 			t.Fatalf("%v %v", got, err)
 		}

@@ -18,9 +18,7 @@ type FindRequest struct {
 // gateway hold one. What is found is counted as received.
 func (s *Service) Find(ctx context.Context, in FindRequest) (Listener, error) {
 	if !validName(in.Listener) {
-		return Listener{}, s.rejected(
-			ctx, unknownLabel, reject(UnknownListener, "there is no such listener", nil),
-		)
+		return Listener{}, s.rejected(ctx, unknownLabel, reject(UnknownListener, "there is no such listener", nil))
 	}
 	// Names that are made up cost a question to NoETL each. Who sends many waits; listeners that are known do not.
 	made := failureKey("", in.Client)

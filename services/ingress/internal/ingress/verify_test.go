@@ -86,49 +86,147 @@ func TestVerification(t *testing.T) {
 		headers headers
 		want    ingress.Reason
 	}{
-		"hmac":                              {noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {good}}, ""},
-		"hmac with a prefix":                {noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {"sha256=" + good}}, ""},
-		"hmac in upper case":                {noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {strings.ToUpper(good)}}, ""},
-		"hmac with blanks":                  {noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {" " + good + " "}}, ""},
-		"hmac in another header":            {noetlwire.Verify{Type: "hmac_sha256", Header: "X-Hub-Signature-256", Secret: secret}, headers{"x-hub-signature-256": {good}}, ""},
-		"hmac in the wrong header":          {noetlwire.Verify{Type: "hmac_sha256", Header: "X-Hub", Secret: secret}, headers{"x-signature": {good}}, ingress.MissingSignature},
-		"hmac missing":                      {noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, nil, ingress.MissingSignature},
-		"hmac empty":                        {noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {""}}, ingress.MissingSignature},
-		"hmac only a prefix":                {noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {"sha256="}}, ingress.BadSignature},
-		"hmac no hex":                       {noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {"zz" + good[2:]}}, ingress.BadSignature},
-		"hmac cut":                          {noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {good[:62]}}, ingress.BadSignature},
-		"hmac longer":                       {noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {good + "00"}}, ingress.BadSignature},
-		"hmac of another key":               {noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {sign("other", body)}}, ingress.BadSignature},
-		"hmac of a body with one more byte": {noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {otherBody}}, ingress.BadSignature},
-		"hmac repeated, the last is good":   {noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {"00", good}}, ""},
-		"hmac repeated, the last is bad":    {noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {good, "00"}}, ingress.BadSignature},
-		"hmac with no secret":               {noetlwire.Verify{Type: "hmac_sha256"}, headers{"x-signature": {sign("", body)}}, ingress.Misconfigured},
-		"bearer":                            {noetlwire.Verify{Type: "bearer", Secret: secret}, headers{"authorization": {"Bearer " + secret}}, ""},
-		"bearer in lower case":              {noetlwire.Verify{Type: "bearer", Secret: secret}, headers{"authorization": {"bearer  " + secret}}, ""},
-		"bearer without a scheme":           {noetlwire.Verify{Type: "bearer", Secret: secret}, headers{"authorization": {secret}}, ""},
-		"bearer with another scheme":        {noetlwire.Verify{Type: "bearer", Secret: secret}, headers{"authorization": {"Basic " + secret}}, ingress.BadToken},
-		"bearer in another header":          {noetlwire.Verify{Type: "bearer", Header: "X-Api-Token", Secret: secret}, headers{"x-api-token": {secret}}, ""},
-		"bearer wrong":                      {noetlwire.Verify{Type: "bearer", Secret: secret}, headers{"authorization": {"Bearer " + secret + "x"}}, ingress.BadToken},
-		"bearer cut":                        {noetlwire.Verify{Type: "bearer", Secret: secret}, headers{"authorization": {"Bearer " + secret[:5]}}, ingress.BadToken},
-		"bearer missing":                    {noetlwire.Verify{Type: "bearer", Secret: secret}, nil, ingress.MissingToken},
-		"bearer only a scheme":              {noetlwire.Verify{Type: "bearer", Secret: secret}, headers{"authorization": {"Bearer "}}, ingress.BadToken},
-		"bearer repeated, the last is bad":  {noetlwire.Verify{Type: "bearer", Secret: secret}, headers{"authorization": {secret, "x"}}, ingress.BadToken},
-		"bearer with no secret":             {noetlwire.Verify{Type: "bearer"}, headers{"authorization": {""}}, ingress.Misconfigured},
-		"no type":                           {noetlwire.Verify{Secret: secret}, headers{"x-signature": {good}}, ingress.Unsupported},
-		"unknown type":                      {noetlwire.Verify{Type: "none", Secret: secret}, headers{"x-signature": {good}}, ingress.Unsupported},
-		"oidc":                              {pubsub, headers{"authorization": {"Bearer good:sa@x"}}, ""},
-		"oidc without a scheme":             {pubsub, headers{"authorization": {"good:sa@x"}}, ""},
-		"oidc missing":                      {pubsub, nil, ingress.MissingToken},
-		"oidc of another account":           {pubsub, headers{"authorization": {"Bearer good:other@x"}}, ingress.OIDCAccount},
-		"oidc of an account in other case":  {pubsub, headers{"authorization": {"Bearer good:SA@x"}}, ingress.OIDCAccount},
-		"oidc without an account":           {pubsub, headers{"authorization": {"Bearer good:"}}, ingress.OIDCUnverified},
-		"oidc not verified":                 {pubsub, headers{"authorization": {"Bearer unverified:sa@x"}}, ingress.OIDCUnverified},
-		"oidc expired":                      {pubsub, headers{"authorization": {"Bearer oidc_expired:"}}, ingress.OIDCExpired},
-		"oidc keys unavailable":             {pubsub, headers{"authorization": {"Bearer jwks_error:"}}, ingress.JWKSError},
-		"oidc for another audience":         {noetlwire.Verify{Type: "pubsub_oidc", Audience: "x", ServiceAccount: "sa@x"}, headers{"authorization": {"good:sa@x"}}, ingress.OIDCAudience},
-		"oidc too large":                    {pubsub, headers{"authorization": {"Bearer good:" + strings.Repeat("x", 9<<10)}}, ingress.OIDCMalformed},
-		"oidc with no audience":             {noetlwire.Verify{Type: "pubsub_oidc", ServiceAccount: "sa@x"}, headers{"authorization": {"good:sa@x"}}, ingress.Misconfigured},
-		"oidc with no account":              {noetlwire.Verify{Type: "pubsub_oidc", Audience: "aud"}, headers{"authorization": {"good:"}}, ingress.Misconfigured},
+		"hmac": {noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {good}}, ""},
+		"hmac with a prefix": {
+			noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {"sha256=" + good}}, "",
+		},
+		"hmac in upper case": {
+			noetlwire.Verify{Type: "hmac_sha256", Secret: secret},
+			headers{"x-signature": {strings.ToUpper(good)}},
+			"",
+		},
+		"hmac with blanks": {
+			noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {" " + good + " "}}, "",
+		},
+		"hmac in another header": {
+			noetlwire.Verify{Type: "hmac_sha256", Header: "X-Hub-Signature-256", Secret: secret},
+			headers{"x-hub-signature-256": {good}},
+			"",
+		},
+		"hmac in the wrong header": {
+			noetlwire.Verify{Type: "hmac_sha256", Header: "X-Hub", Secret: secret},
+			headers{"x-signature": {good}},
+			ingress.MissingSignature,
+		},
+		"hmac missing": {noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, nil, ingress.MissingSignature},
+		"hmac empty": {
+			noetlwire.Verify{Type: "hmac_sha256", Secret: secret},
+			headers{"x-signature": {""}},
+			ingress.MissingSignature,
+		},
+		"hmac only a prefix": {
+			noetlwire.Verify{Type: "hmac_sha256", Secret: secret},
+			headers{"x-signature": {"sha256="}},
+			ingress.BadSignature,
+		},
+		"hmac no hex": {
+			noetlwire.Verify{Type: "hmac_sha256", Secret: secret},
+			headers{"x-signature": {"zz" + good[2:]}},
+			ingress.BadSignature,
+		},
+		"hmac cut": {
+			noetlwire.Verify{Type: "hmac_sha256", Secret: secret},
+			headers{"x-signature": {good[:62]}},
+			ingress.BadSignature,
+		},
+		"hmac longer": {
+			noetlwire.Verify{Type: "hmac_sha256", Secret: secret},
+			headers{"x-signature": {good + "00"}},
+			ingress.BadSignature,
+		},
+		"hmac of another key": {
+			noetlwire.Verify{Type: "hmac_sha256", Secret: secret},
+			headers{"x-signature": {sign("other", body)}},
+			ingress.BadSignature,
+		},
+		"hmac of a body with one more byte": {
+			noetlwire.Verify{Type: "hmac_sha256", Secret: secret},
+			headers{"x-signature": {otherBody}},
+			ingress.BadSignature,
+		},
+		"hmac repeated, the last is good": {
+			noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {"00", good}}, "",
+		},
+		"hmac repeated, the last is bad": {
+			noetlwire.Verify{Type: "hmac_sha256", Secret: secret},
+			headers{"x-signature": {good, "00"}},
+			ingress.BadSignature,
+		},
+		"hmac with no secret": {
+			noetlwire.Verify{Type: "hmac_sha256"}, headers{"x-signature": {sign("", body)}}, ingress.Misconfigured,
+		},
+		"bearer": {
+			noetlwire.Verify{Type: "bearer", Secret: secret}, headers{"authorization": {"Bearer " + secret}}, "",
+		},
+		"bearer in lower case": {
+			noetlwire.Verify{Type: "bearer", Secret: secret}, headers{"authorization": {"bearer  " + secret}}, "",
+		},
+		"bearer without a scheme": {
+			noetlwire.Verify{Type: "bearer", Secret: secret}, headers{"authorization": {secret}}, "",
+		},
+		"bearer with another scheme": {
+			noetlwire.Verify{Type: "bearer", Secret: secret},
+			headers{"authorization": {"Basic " + secret}},
+			ingress.BadToken,
+		},
+		"bearer in another header": {
+			noetlwire.Verify{Type: "bearer", Header: "X-Api-Token", Secret: secret},
+			headers{"x-api-token": {secret}},
+			"",
+		},
+		"bearer wrong": {
+			noetlwire.Verify{Type: "bearer", Secret: secret},
+			headers{"authorization": {"Bearer " + secret + "x"}},
+			ingress.BadToken,
+		},
+		"bearer cut": {
+			noetlwire.Verify{Type: "bearer", Secret: secret},
+			headers{"authorization": {"Bearer " + secret[:5]}},
+			ingress.BadToken,
+		},
+		"bearer missing": {noetlwire.Verify{Type: "bearer", Secret: secret}, nil, ingress.MissingToken},
+		"bearer only a scheme": {
+			noetlwire.Verify{Type: "bearer", Secret: secret}, headers{"authorization": {"Bearer "}}, ingress.BadToken,
+		},
+		"bearer repeated, the last is bad": {
+			noetlwire.Verify{Type: "bearer", Secret: secret},
+			headers{"authorization": {secret, "x"}},
+			ingress.BadToken,
+		},
+		"bearer with no secret": {
+			noetlwire.Verify{Type: "bearer"}, headers{"authorization": {""}}, ingress.Misconfigured,
+		},
+		"no type": {noetlwire.Verify{Secret: secret}, headers{"x-signature": {good}}, ingress.Unsupported},
+		"unknown type": {
+			noetlwire.Verify{Type: "none", Secret: secret}, headers{"x-signature": {good}}, ingress.Unsupported,
+		},
+		"oidc":                    {pubsub, headers{"authorization": {"Bearer good:sa@x"}}, ""},
+		"oidc without a scheme":   {pubsub, headers{"authorization": {"good:sa@x"}}, ""},
+		"oidc missing":            {pubsub, nil, ingress.MissingToken},
+		"oidc of another account": {pubsub, headers{"authorization": {"Bearer good:other@x"}}, ingress.OIDCAccount},
+		"oidc of an account in other case": {
+			pubsub, headers{"authorization": {"Bearer good:SA@x"}}, ingress.OIDCAccount,
+		},
+		"oidc without an account": {pubsub, headers{"authorization": {"Bearer good:"}}, ingress.OIDCUnverified},
+		"oidc not verified":       {pubsub, headers{"authorization": {"Bearer unverified:sa@x"}}, ingress.OIDCUnverified},
+		"oidc expired":            {pubsub, headers{"authorization": {"Bearer oidc_expired:"}}, ingress.OIDCExpired},
+		"oidc keys unavailable":   {pubsub, headers{"authorization": {"Bearer jwks_error:"}}, ingress.JWKSError},
+		"oidc for another audience": {noetlwire.Verify{
+			Type: "pubsub_oidc", Audience: "x", ServiceAccount: "sa@x",
+		}, headers{"authorization": {"good:sa@x"}}, ingress.OIDCAudience},
+		"oidc too large": {
+			pubsub, headers{"authorization": {"Bearer good:" + strings.Repeat("x", 9<<10)}}, ingress.OIDCMalformed,
+		},
+		"oidc with no audience": {
+			noetlwire.Verify{Type: "pubsub_oidc", ServiceAccount: "sa@x"},
+			headers{"authorization": {"good:sa@x"}},
+			ingress.Misconfigured,
+		},
+		"oidc with no account": {
+			noetlwire.Verify{Type: "pubsub_oidc", Audience: "aud"},
+			headers{"authorization": {"good:"}},
+			ingress.Misconfigured,
+		},
 	} {
 		w := newWorld()
 		w.noetl.Put(noetlwire.Listener{Listener: "l", Verify: c.verify, Dispatch: noetlwire.Dispatch{Playbook: "p"}})
@@ -155,17 +253,26 @@ func TestRejectionsBeforeVerification(t *testing.T) {
 		fail error
 		want ingress.Reason
 	}{
-		"unknown":           {ingress.DeliverRequest{Listener: "none"}, nil, ingress.UnknownListener},
-		"empty":             {ingress.DeliverRequest{}, nil, ingress.UnknownListener},
-		"dots":              {ingress.DeliverRequest{Listener: "..."}, nil, ingress.UnknownListener},
-		"slash":             {ingress.DeliverRequest{Listener: "a/b"}, nil, ingress.UnknownListener},
-		"not ASCII":         {ingress.DeliverRequest{Listener: "örders"}, nil, ingress.UnknownListener},
-		"long":              {ingress.DeliverRequest{Listener: strings.Repeat("x", 129)}, nil, ingress.UnknownListener},
-		"NoETL unavailable": {ingress.DeliverRequest{Listener: "orders", Headers: good, Body: []byte(body)}, fault.New(fault.BadGateway, "noetl_unreachable", "x"), ingress.ConfigError},
-		"not allowed":       {ingress.DeliverRequest{Listener: "orders", Headers: good, Body: []byte(body)}, fault.New(fault.Denied, "noetl_403", "x"), ingress.ConfigError},
-		"not set up":        {ingress.DeliverRequest{Listener: "orders", Headers: good, Body: []byte(body)}, fault.New(fault.Unavailable, "internal_token_unset", "x"), ingress.NotConfigured},
-		"too large":         {ingress.DeliverRequest{Listener: "orders", Headers: good, TooLarge: true}, nil, ingress.TooLarge},
-		"large unknown":     {ingress.DeliverRequest{Listener: "none", TooLarge: true}, nil, ingress.UnknownListener},
+		"unknown":   {ingress.DeliverRequest{Listener: "none"}, nil, ingress.UnknownListener},
+		"empty":     {ingress.DeliverRequest{}, nil, ingress.UnknownListener},
+		"dots":      {ingress.DeliverRequest{Listener: "..."}, nil, ingress.UnknownListener},
+		"slash":     {ingress.DeliverRequest{Listener: "a/b"}, nil, ingress.UnknownListener},
+		"not ASCII": {ingress.DeliverRequest{Listener: "örders"}, nil, ingress.UnknownListener},
+		"long":      {ingress.DeliverRequest{Listener: strings.Repeat("x", 129)}, nil, ingress.UnknownListener},
+		"NoETL unavailable": {
+			ingress.DeliverRequest{Listener: "orders", Headers: good, Body: []byte(body)},
+			fault.New(fault.BadGateway, "noetl_unreachable", "x"), ingress.ConfigError,
+		},
+		"not allowed": {
+			ingress.DeliverRequest{Listener: "orders", Headers: good, Body: []byte(body)},
+			fault.New(fault.Denied, "noetl_403", "x"), ingress.ConfigError,
+		},
+		"not set up": {
+			ingress.DeliverRequest{Listener: "orders", Headers: good, Body: []byte(body)},
+			fault.New(fault.Unavailable, "internal_token_unset", "x"), ingress.NotConfigured,
+		},
+		"too large":     {ingress.DeliverRequest{Listener: "orders", Headers: good, TooLarge: true}, nil, ingress.TooLarge},
+		"large unknown": {ingress.DeliverRequest{Listener: "none", TooLarge: true}, nil, ingress.UnknownListener},
 	} {
 		w := newWorld()
 		w.noetl.Fail(c.fail)
@@ -287,7 +394,8 @@ func FuzzVerify(f *testing.F) {
 // The example of GitHub's documentation ("Validating webhook deliveries"): a signature that nobody
 // here made.
 func TestGitHubsOwnExample(t *testing.T) {
-	const key, signature = "It's a Secret to Everybody", "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+	const key = "It's a Secret to Everybody"
+	const signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
 	w := newWorld()
 	w.noetl.Put(noetlwire.Listener{
 		Listener: "l",

@@ -67,9 +67,7 @@ func TestOnlyPagesOfThisMachineMayReadTokens(t *testing.T) {
 	} {
 		for _, method := range []string{"GET", "OPTIONS"} {
 			got := send(t, c, method, srv.URL+"/oidc/jwks.json", "", "Origin", origin)
-			if allowed := got.header.Get(
-				"Access-Control-Allow-Origin",
-			); (allowed == origin && origin != "") != want ||
+			if allowed := got.header.Get("Access-Control-Allow-Origin"); (allowed == origin && origin != "") != want ||
 				allowed == "*" {
 				t.Errorf("%s %q: %q", method, origin, allowed)
 			}

@@ -69,9 +69,7 @@ func (o oidc) discovery(w http.ResponseWriter, _ *http.Request) {
 		Token:         u + "/token",
 		UserInfo:      u + "/userinfo",
 		JWKS:          u + "/jwks.json",
-		ResponseTypes: []string{
-			"code",
-		},
+		ResponseTypes: []string{"code"},
 		ResponseModes: []string{"query"},
 		GrantTypes:    []string{"authorization_code", "password"},
 		SubjectTypes:  []string{"public"},

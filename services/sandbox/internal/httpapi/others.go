@@ -313,9 +313,7 @@ func (a api) catalogPath(w http.ResponseWriter, r *http.Request) {
 		a.fail(r.Context(), w, fault.New(fault.NotFound, wire.CodeNoRoute, "Not Found"))
 		return
 	}
-	serve(a, "noetl.resource", a.Service.Resource, func(*http.Request) (
-		sandbox.ResourceRequest, error,
-	) {
+	serve(a, "noetl.resource", a.Service.Resource, func(*http.Request) (sandbox.ResourceRequest, error) {
 		return in, nil
 	}, func(e sandbox.Entry) any {
 		if !isForm {

@@ -76,9 +76,7 @@ func writePage(w http.ResponseWriter, r *http.Request, status int, policy, name 
 
 func authorizeRequest(v url.Values) issuer.AuthorizeRequest {
 	return issuer.AuthorizeRequest{
-		ResponseType: v.Get(
-			"response_type",
-		),
+		ResponseType:    v.Get("response_type"),
 		ClientID:        v.Get("client_id"),
 		RedirectURI:     v.Get("redirect_uri"),
 		State:           v.Get("state"),

@@ -90,12 +90,10 @@ func (i *Issuer) tokens(
 	}
 	base := func(audience string) jwt.RegisteredClaims {
 		return jwt.RegisteredClaims{
-			Issuer:   i.url,
-			Subject:  a.Subject,
-			Audience: jwt.ClaimStrings{audience},
-			ExpiresAt: jwt.NewNumericDate(
-				expires,
-			),
+			Issuer:    i.url,
+			Subject:   a.Subject,
+			Audience:  jwt.ClaimStrings{audience},
+			ExpiresAt: jwt.NewNumericDate(expires),
 			IssuedAt:  jwt.NewNumericDate(issued),
 			NotBefore: jwt.NewNumericDate(issued),
 			ID:        newID(),
@@ -152,9 +150,7 @@ func (i *Issuer) UserInfo(accessToken string) (UserInfo, error) {
 		accessToken,
 		&claims,
 		func(*jwt.Token) (any, error) { return &i.key.PublicKey, nil },
-		jwt.WithValidMethods(
-			[]string{"RS256"},
-		),
+		jwt.WithValidMethods([]string{"RS256"}),
 		jwt.WithIssuer(i.url),
 		jwt.WithAudience(AccessAudience),
 		jwt.WithExpirationRequired(),

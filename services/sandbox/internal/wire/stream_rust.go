@@ -10,9 +10,7 @@ import (
 // RustPayload is an event as server 3.54 publishes it: the whole row of its table, keys in order.
 func RustPayload(e sandbox.Event) map[string]any {
 	row := map[string]any{
-		"catalog_id": number(
-			e.CatalogID,
-		),
+		"catalog_id":          number(e.CatalogID),
 		"context":             rustContext(e),
 		"created_at":          format(rustStream, e.At),
 		"error":               nil,

@@ -32,7 +32,8 @@ func (s *Server) Probe(context.Context) error {
 		return nil
 	}
 	return fault.Wrap(s.sick, fault.Unavailable, "disk_full", fmt.Sprintf(
-		"the embedded NATS server cannot store: make room on the disk of GATEWAY_DATA_DIR, %d bytes at least; it goes on by itself",
+		"the embedded NATS server cannot store: make room on the disk of GATEWAY_DATA_DIR, %d bytes at least; it "+
+			"goes on by itself",
 		int64(healRoom),
 	))
 }

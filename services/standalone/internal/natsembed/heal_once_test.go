@@ -19,7 +19,9 @@ func TestOneBadLookRestartsNothing(t *testing.T) {
 	}
 	t.Cleanup(s.Stop)
 	lost := make(chan struct{}, 1)
-	nc, err := nats.Connect("", s.InProcess(), nats.DisconnectErrHandler(func(*nats.Conn, error) { lost <- struct{}{} }))
+	nc, err := nats.Connect(
+		"", s.InProcess(), nats.DisconnectErrHandler(func(*nats.Conn, error) { lost <- struct{}{} }),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,8 +21,8 @@ type Server struct {
 	dir    string
 	logger *slog.Logger
 
-	mu   sync.Mutex
-	srv  *server.Server
+	mu    sync.Mutex
+	srv   *server.Server
 	looks int // that found it ill, in succession; of the goroutine of Run alone
 
 	sick error // why nothing is stored, nil while all is well

@@ -33,9 +33,7 @@ func New(nc *nats.Conn, prefix string) *Callbacks {
 func (c *Callbacks) Subject(requestID string) string { return c.prefix + requestID }
 
 // Expect subscribes to both subjects and returns when the server knows. stop ends that and must be called.
-func (c *Callbacks) Expect(
-	ctx context.Context, requestID string,
-) (awaited <-chan []byte, stop func(), err error) {
+func (c *Callbacks) Expect(ctx context.Context, requestID string) (awaited <-chan []byte, stop func(), err error) {
 	answers := make(chan []byte, 1)
 	receive := func(m *nats.Msg) {
 		select {

@@ -74,7 +74,9 @@ func TestLoginsOfAnOlderReleaseAreFound(t *testing.T) {
 		"u." + strings.ReplaceAll(user.String(), ".", "-") + "." + session.String(),
 		"s." + hash("sub") + "." + hash("sid") + "." + session.String(),
 	} {
-		if _, err := kv.Put(t.Context(), key, []byte(`{"has_sid":true,"expires_at":"2100-01-01T00:00:00Z"}`)); err != nil {
+		if _, err := kv.Put(
+			t.Context(), key, []byte(`{"has_sid":true,"expires_at":"2100-01-01T00:00:00Z"}`),
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -105,7 +107,9 @@ func TestOurBucketsHoldHashesOnly(t *testing.T) {
 		Users:     keys,
 		ExpiresAt: authtest.Until(),
 	}
-	if err := natskv.NewLogins(js, natskit.Room{}).Record(ctx, authwire.NewToken("secret-token").Key(), record); err != nil {
+	if err := natskv.NewLogins(js, natskit.Room{}).Record(
+		ctx, authwire.NewToken("secret-token").Key(), record,
+	); err != nil {
 		t.Fatal(err)
 	}
 	flows := natskv.NewFlows(js, natskit.Room{})

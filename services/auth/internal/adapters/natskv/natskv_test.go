@@ -41,10 +41,8 @@ func TestRevocationsConform(t *testing.T) {
 		t.Helper()
 		server := testkit.StartNATS(t)
 		return newRevocations(
-				server.JetStream(t),
-			), newRevocations(
-				server.JetStream(t),
-			) // without their watches: the bucket itself is asked
+			server.JetStream(t),
+		), newRevocations(server.JetStream(t)) // without their watches: the bucket itself is asked
 	})
 }
 
@@ -187,7 +185,9 @@ func TestKeysExpireByThemselves(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartNATS(t)
 	js := server.JetStream(t)
-	if err := newRevocations(js).Revoke(t.Context(), authwire.NewToken("tok").Key(), time.Now().Add(-time.Hour)); err != nil {
+	if err := newRevocations(js).Revoke(
+		t.Context(), authwire.NewToken("tok").Key(), time.Now().Add(-time.Hour),
+	); err != nil {
 		t.Fatal(err)
 	}
 	kv, err := js.KeyValue(t.Context(), authwire.RevokedBucket)

@@ -60,15 +60,13 @@ func TestPlaybookConforms(t *testing.T) {
 		server := testkit.StartNATS(t)
 		n := authtest.StartNoETL(t, server.Connect(t))
 		return noetlauth.NewPlaybook(
-				client(n.URL),
-				natscallback.New(server.Connect(t), "noetl.callbacks."),
-				nil,
-				playbookConfig(),
-				prom.New(telemetry.Nop("auth").Registry, false),
-				slog.New(slog.DiscardHandler),
-			), grantFor(
-				t,
-			)
+			client(n.URL),
+			natscallback.New(server.Connect(t), "noetl.callbacks."),
+			nil,
+			playbookConfig(),
+			prom.New(telemetry.Nop("auth").Registry, false),
+			slog.New(slog.DiscardHandler),
+		), grantFor(t)
 	})
 }
 
@@ -157,7 +155,10 @@ func TestWorkloads(t *testing.T) {
 		if !errors.Is(err, auth.ErrNoSession) {
 			t.Fatal(err)
 		}
-		_, _ = p.Access(t.Context(), auth.AccessQuestion{Token: authwire.NewToken("tok"), Path: "demo/echo", Permission: auth.Edit})
+		_, _ = p.Access(
+			t.Context(),
+			auth.AccessQuestion{Token: authwire.NewToken("tok"), Path: "demo/echo", Permission: auth.Edit},
+		)
 		_, _ = p.Login(
 			t.Context(),
 			auth.Grant{
@@ -195,7 +196,9 @@ func TestWorkloads(t *testing.T) {
 				got.Workload["gateway_url"] != "http://gateway:8091" {
 				t.Errorf("the way back is %v", got.Workload)
 			}
-			want[i].Workload["request_id"], want[i].Workload["callback_subject"], want[i].Workload["gateway_url"] = id, "noetl.callbacks."+id, "http://gateway:8091"
+			want[i].Workload["request_id"] = id
+			want[i].Workload["callback_subject"] = "noetl.callbacks." + id
+			want[i].Workload["gateway_url"] = "http://gateway:8091"
 		}
 		if diff := cmp.Diff(want, f.started); diff != "" {
 			t.Fatal(diff)
@@ -235,9 +238,7 @@ func TestSilentPlaybookIsCanceled(t *testing.T) {
 				defer cancel()
 				begin := time.Now()
 				_, err := f.playbook().Validate(ctx, authwire.NewToken("tok"))
-				if kind, _ := fault.KindOf(
-					err,
-				); kind != fault.Unavailable || fault.Of(err).RetryAfter == 0 ||
+				if kind, _ := fault.KindOf(err); kind != fault.Unavailable || fault.Of(err).RetryAfter == 0 ||
 					time.Since(begin) != 12*time.Second {
 					t.Fatalf("after %s: %v", time.Since(begin), err)
 				}
@@ -283,11 +284,32 @@ func TestAPlaybookThatEndsWithoutAnAnswerIsNotWaitedFor(t *testing.T) {
 		want   error
 		within time.Duration
 	}{
-		"python, unknown token":   {[]noetlwire.Execution{flags(true, false, "start")}, backend, authwire.NewToken("unknown"), auth.ErrNoSession, 3 * time.Second},
-		"the route opens nothing": {[]noetlwire.Execution{flags(true, false, "start")}, backend, authwire.NewToken("known"), auth.ErrBackendDown(nil), 3 * time.Second},
-		"nobody to ask":           {[]noetlwire.Execution{flags(false, true, "start")}, nil, authwire.NewToken("unknown"), auth.ErrBackendDown(nil), 3 * time.Second},
-		"rust, failed":            {[]noetlwire.Execution{{Status: "FAILED"}}, backend, authwire.NewToken("unknown"), auth.ErrNoSession, 3 * time.Second},
-		"said so between steps":   {[]noetlwire.Execution{flags(true, false, "a"), flags(false, false, "b"), flags(true, false, "b"), flags(true, false, "c")}, backend, authwire.NewToken("unknown"), auth.ErrNoSession, 4 * time.Second},
+		"python, unknown token": {
+			[]noetlwire.Execution{flags(true, false, "start")},
+			backend, authwire.NewToken("unknown"),
+			auth.ErrNoSession, 3 * time.Second,
+		},
+		"the route opens nothing": {
+			[]noetlwire.Execution{flags(true, false, "start")},
+			backend, authwire.NewToken("known"),
+			auth.ErrBackendDown(nil), 3 * time.Second,
+		},
+		"nobody to ask": {
+			[]noetlwire.Execution{flags(false, true, "start")},
+			nil, authwire.NewToken("unknown"),
+			auth.ErrBackendDown(nil), 3 * time.Second,
+		},
+		"rust, failed": {
+			[]noetlwire.Execution{{Status: "FAILED"}},
+			backend, authwire.NewToken("unknown"), auth.ErrNoSession,
+			3 * time.Second,
+		},
+		"said so between steps": {
+			[]noetlwire.Execution{
+				flags(true, false, "a"), flags(false, false, "b"), flags(true, false, "b"), flags(true, false, "c"),
+			},
+			backend, authwire.NewToken("unknown"), auth.ErrNoSession, 4 * time.Second,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

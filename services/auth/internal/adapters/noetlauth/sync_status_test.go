@@ -47,9 +47,7 @@ func TestSyncStatusesAreVerdictsOrOutages(t *testing.T) {
 		_, validate := s.Validate(t.Context(), authwire.NewToken("tok"))
 		_, access := s.Access(t.Context(), auth.AccessQuestion{})
 		for op, got := range map[string]error{"login": login, "validate": validate, "access": access} {
-			if f := fault.Of(
-				got,
-			); f == nil || f.Kind != fault.Unavailable || f.RetryAfter <= 0 ||
+			if f := fault.Of(got); f == nil || f.Kind != fault.Unavailable || f.RetryAfter <= 0 ||
 				f.Code != fault.Of(err).Code {
 				t.Errorf("%v became %v at %s", err, got, op)
 			}

@@ -42,26 +42,39 @@ func TestKindsOfTokens(t *testing.T) {
 		change func(jwt.MapClaims)
 		code   string // empty: accepted
 	}{
-		"ID token":                             {"JWT", func(jwt.MapClaims) {}, ""},
-		"ID token without typ":                 {"", func(jwt.MapClaims) {}, ""},
-		"ID token, our azp":                    {"JWT", func(c jwt.MapClaims) { c["azp"] = "other-app" }, ""},
-		"ID token, several audiences":          {"JWT", func(c jwt.MapClaims) { c["aud"] = []string{oidctest.Audience, "x"} }, "wrong_party"},
-		"ID token, several audiences, our azp": {"JWT", func(c jwt.MapClaims) { c["aud"], c["azp"] = []string{oidctest.Audience, "x"}, oidctest.Audience }, ""},
-		"ID token of another application":      {"JWT", func(c jwt.MapClaims) { c["azp"] = "x" }, "wrong_party"},
-		"ID token, azp of a wrong type":        {"JWT", func(c jwt.MapClaims) { c["azp"] = []string{oidctest.Audience} }, "wrong_party"},
-		"ID token, audiences of a wrong type":  {"JWT", func(c jwt.MapClaims) { c["aud"] = []any{oidctest.Audience, 1} }, "*"},
-		"access token":                         {"at+jwt", func(jwt.MapClaims) {}, ""},
-		"access token, long form":              {"application/at+jwt", func(jwt.MapClaims) {}, ""},
-		"access token of any application":      {"AT+JWT", func(c jwt.MapClaims) { c["azp"] = "x" }, ""},
+		"ID token":             {"JWT", func(jwt.MapClaims) {}, ""},
+		"ID token without typ": {"", func(jwt.MapClaims) {}, ""},
+		"ID token, our azp":    {"JWT", func(c jwt.MapClaims) { c["azp"] = "other-app" }, ""},
+		"ID token, several audiences": {
+			"JWT", func(c jwt.MapClaims) { c["aud"] = []string{oidctest.Audience, "x"} }, "wrong_party",
+		},
+		"ID token, several audiences, our azp": {
+			"JWT", func(c jwt.MapClaims) { c["aud"], c["azp"] = []string{oidctest.Audience, "x"}, oidctest.Audience },
+			"",
+		},
+		"ID token of another application": {"JWT", func(c jwt.MapClaims) { c["azp"] = "x" }, "wrong_party"},
+		"ID token, azp of a wrong type": {
+			"JWT", func(c jwt.MapClaims) { c["azp"] = []string{oidctest.Audience} }, "wrong_party",
+		},
+		"ID token, audiences of a wrong type": {
+			"JWT", func(c jwt.MapClaims) { c["aud"] = []any{oidctest.Audience, 1} }, "*",
+		},
+		"access token":                    {"at+jwt", func(jwt.MapClaims) {}, ""},
+		"access token, long form":         {"application/at+jwt", func(jwt.MapClaims) {}, ""},
+		"access token of any application": {"AT+JWT", func(c jwt.MapClaims) { c["azp"] = "x" }, ""},
 		"access token of Auth0": {"JWT", func(c jwt.MapClaims) {
 			c["aud"], c["azp"], c["scope"] = []string{oidctest.Audience, "x/userinfo"}, "x", "openid"
 		}, ""},
 		"access token for another API": {"at+jwt", func(c jwt.MapClaims) { c["aud"] = "x" }, "wrong_audience"},
 		"logout token":                 {"logout+jwt", func(jwt.MapClaims) {}, "wrong_kind"},
 		"logout token without typ":     {"", func(c jwt.MapClaims) { c["events"] = events }, "wrong_kind"},
-		"logout token with a scope":    {"at+jwt", func(c jwt.MapClaims) { c["events"], c["scope"] = events, "openid" }, "wrong_kind"},
-		"another kind":                 {"dpop+jwt", func(c jwt.MapClaims) { c["scope"] = "openid" }, "wrong_kind"},
-		"audience of another case":     {"JWT", func(c jwt.MapClaims) { c["aud"] = strings.ToUpper(oidctest.Audience) }, "wrong_audience"},
+		"logout token with a scope": {
+			"at+jwt", func(c jwt.MapClaims) { c["events"], c["scope"] = events, "openid" }, "wrong_kind",
+		},
+		"another kind": {"dpop+jwt", func(c jwt.MapClaims) { c["scope"] = "openid" }, "wrong_kind"},
+		"audience of another case": {
+			"JWT", func(c jwt.MapClaims) { c["aud"] = strings.ToUpper(oidctest.Audience) }, "wrong_audience",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -70,9 +83,7 @@ func TestKindsOfTokens(t *testing.T) {
 			case tc.code == "" && (err != nil || id.Email != "a@example.com"):
 				t.Errorf("refused: %+v, %v", id, err)
 			case tc.code != "":
-				if kind, failed := fault.KindOf(
-					err,
-				); !failed || kind != fault.Unauthenticated ||
+				if kind, failed := fault.KindOf(err); !failed || kind != fault.Unauthenticated ||
 					tc.code != "*" && fault.Of(err).Code != tc.code {
 					t.Errorf("got %+v, %v", id, err)
 				}
@@ -92,15 +103,18 @@ func TestIDTokenOfABrowserLogin(t *testing.T) {
 		t.Fatalf("%+v, %v", id, err)
 	}
 	for name, token := range map[string]string{
-		"no nonce":            typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); delete(c, "nonce") }),
-		"another nonce":       typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); c["nonce"] = "n-2" }),
-		"nonce of a type":     typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); c["nonce"] = []string{"n-1"} }),
-		"another client":      typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); c["aud"] = oidctest.Audience }),
-		"other party":         typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); c["azp"] = oidctest.Audience }),
-		"another issuer":      typed(t, other, "JWT", good),
-		"access token":        typed(t, issuer, "at+jwt", good),
-		"logout token":        typed(t, issuer, "logout+jwt", good),
-		"expired":             typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); c["exp"] = time.Now().Add(-time.Second).Unix() }),
+		"no nonce":        typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); delete(c, "nonce") }),
+		"another nonce":   typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); c["nonce"] = "n-2" }),
+		"nonce of a type": typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); c["nonce"] = []string{"n-1"} }),
+		"another client":  typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); c["aud"] = oidctest.Audience }),
+		"other party":     typed(t, issuer, "JWT", func(c jwt.MapClaims) { good(c); c["azp"] = oidctest.Audience }),
+		"another issuer":  typed(t, other, "JWT", good),
+		"access token":    typed(t, issuer, "at+jwt", good),
+		"logout token":    typed(t, issuer, "logout+jwt", good),
+		"expired": typed(t, issuer, "JWT", func(c jwt.MapClaims) {
+			good(c)
+			c["exp"] = time.Now().Add(-time.Second).Unix()
+		}),
 		"signed with nothing": "eyJhbGciOiJub25lIn0." + strings.Split(typed(t, issuer, "JWT", good), ".")[1] + ".",
 	} {
 		id, err := v.VerifyID(t.Context(), token, want)
@@ -140,7 +154,11 @@ func TestLogoutTokens(t *testing.T) {
 		"a nonce":             func(c jwt.MapClaims) { c["nonce"] = "" },
 		"no events":           func(c jwt.MapClaims) { delete(c, "events") },
 		"another event":       func(c jwt.MapClaims) { c["events"] = map[string]any{"http://x": map[string]any{}} },
-		"events of a type":    func(c jwt.MapClaims) { c["events"] = []string{"http://schemas.openid.net/event/backchannel-logout"} },
+		"events of a type": func(c jwt.MapClaims) {
+			c["events"] = []string{
+				"http://schemas.openid.net/event/backchannel-logout",
+			}
+		},
 		"event of a type": func(c jwt.MapClaims) {
 			c["events"] = map[string]any{"http://schemas.openid.net/event/backchannel-logout": true}
 		},
@@ -165,7 +183,9 @@ func TestLogoutTokens(t *testing.T) {
 		"ID token": issuer.Token(t, "a@example.com"), "empty": "",
 		"typ of access tokens": issuer.LogoutToken(t, "at+jwt", sub),
 		"unsigned":             "eyJhbGciOiJub25lIn0." + strings.Split(issuer.LogoutToken(t, "", sub), ".")[1] + ".",
-		"forged":               oidctest.StartIssuer(t).LogoutToken(t, "", sub, func(c jwt.MapClaims) { c["iss"] = issuer.URL }),
+		"forged": oidctest.StartIssuer(t).LogoutToken(
+			t, "", sub, func(c jwt.MapClaims) { c["iss"] = issuer.URL },
+		),
 	} {
 		if _, err := v.VerifyLogout(t.Context(), token); err == nil {
 			t.Errorf("%s is a logout token", name)

@@ -188,6 +188,8 @@ func (p *Provider) metadata(ctx context.Context) (oidc.Metadata, error) {
 }
 
 func unavailable(cause error) error {
-	return fault.Wrap(cause, fault.Unavailable, "issuer_unavailable", "the identity provider cannot be asked; try again").
+	return fault.Wrap(
+		cause, fault.Unavailable, "issuer_unavailable", "the identity provider cannot be asked; try again",
+	).
 		After(oidc.RetryAfter)
 }

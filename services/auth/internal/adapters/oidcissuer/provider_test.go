@@ -131,9 +131,17 @@ func TestTokenEndpointsAnswersAreNotTrustedBlindly(t *testing.T) {
 		answer http.HandlerFunc
 		kind   fault.Kind
 	}{
-		"no JSON":           {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, fault.BadGateway},
-		"no id_token":       {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"access_token":"x"}`)) }, fault.BadGateway},
-		"a token, an error": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"id_token":"x","error":"y"}`)) }, fault.BadGateway},
+		"no JSON": {
+			func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, fault.BadGateway,
+		},
+		"no id_token": {
+			func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"access_token":"x"}`)) },
+			fault.BadGateway,
+		},
+		"a token, an error": {
+			func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"id_token":"x","error":"y"}`)) },
+			fault.BadGateway,
+		},
 		"created": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(201)
 			_, _ = w.Write([]byte(`{"id_token":"x"}`))
@@ -145,7 +153,10 @@ func TestTokenEndpointsAnswersAreNotTrustedBlindly(t *testing.T) {
 		"endless": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(`{"x":"` + strings.Repeat("x", 300<<10) + `"}`))
 		}, fault.BadGateway},
-		"invalid_grant, 200": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"error":"invalid_grant"}`)) }, fault.Unauthenticated},
+		"invalid_grant, 200": {
+			func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"error":"invalid_grant"}`)) },
+			fault.Unauthenticated,
+		},
 		"hostile error": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(400)
 			_, _ = w.Write([]byte(`{"error":"\u0000secret"}`))
@@ -158,9 +169,7 @@ func TestTokenEndpointsAnswersAreNotTrustedBlindly(t *testing.T) {
 			code := signIn(t, issuer, p)
 			issuer.Handler.Store(&tc.answer)
 			got, err := p.Exchange(t.Context(), code, verifier, callback)
-			if kind, failed := fault.KindOf(
-				err,
-			); !failed || kind != tc.kind ||
+			if kind, failed := fault.KindOf(err); !failed || kind != tc.kind ||
 				strings.Contains(err.Error(), "secret") {
 				t.Errorf("%q, %v", got, err)
 			}

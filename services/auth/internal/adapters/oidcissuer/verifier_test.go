@@ -123,7 +123,10 @@ func TestUnprovenAddressIsSaid(t *testing.T) {
 	for name, tc := range map[string]struct {
 		value any
 		want  bool
-	}{"absent": {nil, false}, "false": {false, false}, "text false": {"false", false}, "text true": {"true", true}, "number": {1, false}} {
+	}{
+		"absent": {nil, false}, "false": {false, false}, "text false": {"false", false},
+		"text true": {"true", true}, "number": {1, false},
+	} {
 		t.Run(name, func(t *testing.T) {
 			c := issuer.Claims("a@example.com", time.Now())
 			delete(c, "email_verified")

@@ -83,7 +83,9 @@ func TestFramesOfAStream(t *testing.T) {
 		ctx := httpkit.WithClient(t.Context(), netip.MustParseAddr("198.51.100.7"))
 		frames, err := port.Open(
 			ctx,
-			edge.FramesRequest{Caller: edge.Caller{Token: authwire.NewToken("tok")}, ClientID: "c1", LastEventID: "e-6"},
+			edge.FramesRequest{
+				Caller: edge.Caller{Token: authwire.NewToken("tok")}, ClientID: "c1", LastEventID: "e-6",
+			},
 		)
 		if err != nil {
 			t.Fatal(err)
@@ -118,7 +120,9 @@ func TestTheStreamEndsWithItsReader(t *testing.T) {
 	both(t, func(t *testing.T, port edge.Frames, _ *http.Request) {
 		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
-		frames, err := port.Open(ctx, edge.FramesRequest{Caller: edge.Caller{Token: authwire.NewToken("tok")}, ClientID: "long"})
+		frames, err := port.Open(
+			ctx, edge.FramesRequest{Caller: edge.Caller{Token: authwire.NewToken("tok")}, ClientID: "long"},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,9 +147,7 @@ func TestARefusalIsAFault(t *testing.T) {
 	both(t, func(t *testing.T, port edge.Frames, _ *http.Request) {
 		t.Helper()
 		_, err := port.Open(t.Context(), edge.FramesRequest{ClientID: "foreign"})
-		if f := fault.Of(
-			err,
-		); f == nil || f.Kind != fault.Denied || f.Code != "foreign_client" ||
+		if f := fault.Of(err); f == nil || f.Kind != fault.Denied || f.Code != "foreign_client" ||
 			f.Message != "not yours" {
 			t.Errorf("%v", err)
 		}

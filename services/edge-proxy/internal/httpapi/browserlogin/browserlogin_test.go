@@ -164,13 +164,9 @@ func TestALoginEndsTheBrowsersEarlierSession(t *testing.T) {
 	} {
 		h, auth := browserRoutes(t)
 		token := auth.Add(authwire.User{UserID: 7})
-		first, second, third := auth.Add(
-			authwire.User{UserID: 7},
-		), auth.Add(
+		first, second, third := auth.Add(authwire.User{UserID: 7}), auth.Add(
 			authwire.User{UserID: 8},
-		), auth.Add(
-			authwire.User{UserID: 9},
-		)
+		), auth.Add(authwire.User{UserID: 9})
 		rec := login(t, h, "session_token="+first+"; __Host-session="+second+"; session_token="+third)
 		if rec.Code >= http.StatusBadRequest {
 			t.Fatalf("%s: %d %s", name, rec.Code, rec.Body)

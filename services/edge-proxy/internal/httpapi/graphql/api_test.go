@@ -60,7 +60,9 @@ func newAPI(change ...func(*graphql.Deps)) *api {
 			if !a.session {
 				return edge.Caller{}, fault.New(fault.Unauthenticated, "missing_session", "a session is required")
 			}
-			return edge.Caller{Session: &authwire.Session{User: authwire.User{UserID: 7}}, Token: authwire.NewToken("secret-token")}, nil
+			return edge.Caller{
+				Session: &authwire.Session{User: authwire.User{UserID: 7}}, Token: authwire.NewToken("secret-token"),
+			}, nil
 		},
 		WebSocket: graphql.WebSocket{
 			AllowOrigin: func(r *http.Request) bool { return r.Header.Get("Origin") == "https://app.example.com" },
@@ -223,13 +225,11 @@ func TestGETTakesQueriesAlone(t *testing.T) {
 		},
 		"mutation": {
 			url.Values{"query": {`mutation{executePlaybook(name:"demo/echo"){id}}`}},
-			405, `"reason":"mutation_by_get"`,
-			graphql.MediaResponse,
+			405, `"reason":"mutation_by_get"`, graphql.MediaResponse,
 		},
 		"mutation, JSON": {
 			url.Values{"query": {`mutation{executePlaybook(name:"demo/echo"){id}}`}},
-			405, `"reason":"mutation_by_get"`,
-			graphql.MediaJSON,
+			405, `"reason":"mutation_by_get"`, graphql.MediaJSON,
 		},
 		"subscription": {
 			url.Values{"query": {`subscription{frames{method}}`}},

@@ -354,7 +354,9 @@ func TestWhatComesWithTheHeadsIsPassedOn(t *testing.T) {
 		if _, err := http.ReadRequest(r); err != nil {
 			return
 		}
-		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nwelcome")
+		_, _ = io.WriteString(
+			c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nwelcome",
+		)
 		early := make([]byte, len("early"))
 		_, _ = io.ReadFull(r, early)
 		heard <- string(early)
@@ -362,7 +364,8 @@ func TestWhatComesWithTheHeadsIsPassedOn(t *testing.T) {
 	s := streamsTo(t, httpkit.URL(ln), 100)
 	c := s.dial(t, "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly")
 	answer, err := io.ReadAll(c)
-	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 101 ") || !strings.HasSuffix(string(answer), "\r\n\r\nwelcome") {
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 101 ") ||
+		!strings.HasSuffix(string(answer), "\r\n\r\nwelcome") {
 		t.Errorf("%q, %v", answer, err)
 	}
 	if got := <-heard; got != "early" {

@@ -53,7 +53,9 @@ func TestMemoryOfIdleStreams(t *testing.T) {
 	stream := func() {
 		client := bareSocket(t)
 		open = append(open, client)
-		if err := syscall.Connect(client, &syscall.SockaddrInet4{Port: public, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		if err := syscall.Connect(
+			client, &syscall.SockaddrInet4{Port: public, Addr: [4]byte{127, 0, 0, 1}},
+		); err != nil {
 			t.Fatal(err)
 		}
 		bareWrite(t, client, getEvents)

@@ -32,8 +32,12 @@ func TestCommandsConform(t *testing.T) {
 				got = append(got, in)
 				return answer, refusal
 			}
-			start := func(_ context.Context, in edgewire.ExecuteRequest) (edgewire.ExecuteResponse, error) { return take(in) }
-			rerun := func(_ context.Context, in edgewire.RerunRequest) (edgewire.ExecuteResponse, error) { return take(in) }
+			start := func(_ context.Context, in edgewire.ExecuteRequest) (edgewire.ExecuteResponse, error) {
+				return take(in)
+			}
+			rerun := func(_ context.Context, in edgewire.RerunRequest) (edgewire.ExecuteResponse, error) {
+				return take(in)
+			}
 			end := func(_ context.Context, in edgewire.CancelRequest) (edgewire.CancelResponse, error) {
 				out, err := take(in)
 				return edgewire.CancelResponse{ExecutionID: out.ExecutionID}, err

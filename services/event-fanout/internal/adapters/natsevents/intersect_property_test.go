@@ -63,7 +63,10 @@ func TestFiltersAreNarrowedToTheStream(t *testing.T) {
 		{[]string{"noetl.events.>"}, []string{"noetl.events.*.*.*.>", "noetl.events.step.exit"}},
 		{[]string{"noetl.events.acme.>"}, []string{"noetl.events.acme.*.*.>"}},
 		{[]string{"noetl.events.*.eu.>"}, []string{"noetl.events.*.eu.*.>"}},
-		{[]string{"noetl.events.step.*", "noetl.events.acme.eu.>"}, []string{"noetl.events.acme.eu.*.>", "noetl.events.step.exit"}},
+		{
+			[]string{"noetl.events.step.*", "noetl.events.acme.eu.>"},
+			[]string{"noetl.events.acme.eu.*.>", "noetl.events.step.exit"},
+		},
 		{[]string{"noetl.*.*.*"}, []string{"noetl.events.step.exit"}},
 		{[]string{"other.>"}, nil},
 	} {

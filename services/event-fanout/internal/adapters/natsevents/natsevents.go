@@ -303,7 +303,8 @@ func (s *Source) tellUnbounded(ctx context.Context, streams []*jetstream.StreamI
 		s.unbounded[name] = true
 		s.logger.WarnContext(
 			ctx,
-			"a stream of NoETL has no bound and can take the room of sessions and revocations: an administrator has to give it one",
+			"a stream of NoETL has no bound and can take the room of sessions and revocations: an administrator "+
+				"has to give it one",
 			"stream", name, "command", "nats stream edit "+name+" --max-bytes=4294967296 --discard=old",
 		)
 	}

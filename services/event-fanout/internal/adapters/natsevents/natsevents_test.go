@@ -281,7 +281,10 @@ func TestOnlyWhatIsWantedIsReadByType(t *testing.T) {
 	n := noetl{t, server.JetStream(t)}
 	n.stream("server_b", "noetl.events.>")
 	r := read(t, server.JetStream(t), natsevents.Config{Prefix: "noetl.events."}, nil)
-	for _, eventType := range []string{"command.issued", "step.enter", "call.done", "command.failed", "playbook_cancelled", "execution.cancelled", "workflow.completed", "playbook.completed", "calendar.event.touched"} {
+	for _, eventType := range []string{
+		"command.issued", "step.enter", "call.done", "command.failed", "playbook_cancelled", "execution.cancelled",
+		"workflow.completed", "playbook.completed", "calendar.event.touched",
+	} {
 		n.rust(eventType, "")
 	}
 	r.has(
@@ -425,7 +428,9 @@ func TestExecutionIDsInSubjects(t *testing.T) {
 			t.Errorf("%q: %q", subject, id)
 		}
 	}
-	for subject, want := range map[string]string{"playbooks.executions.5": "5", "playbooks.executions.5.step.exit": "5", "playbooks.executions": ""} {
+	for subject, want := range map[string]string{
+		"playbooks.executions.5": "5", "playbooks.executions.5.step.exit": "5", "playbooks.executions": "",
+	} {
 		if id := natsevents.NewSubjects("playbooks.executions.").ExecutionID(subject); id != want {
 			t.Errorf("%q: %q", subject, id)
 		}

@@ -128,9 +128,7 @@ func (r *reader) read(m jetstream.Msg) message {
 	out := message{seq: meta.Sequence}
 	if r.source.wants(m.Data()) {
 		out.event = &fanout.SourceEvent{
-			ID: r.position(
-				meta.Sequence.Stream,
-			),
+			ID:          r.position(meta.Sequence.Stream),
 			ExecutionID: r.source.executionID(m.Subject()),
 			Payload:     m.Data(),
 			Trace:       traceOf(m.Headers()),

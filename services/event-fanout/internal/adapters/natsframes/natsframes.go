@@ -70,11 +70,9 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*FrameLog, error)
 		tel:       tel,
 		perClient: cfg.MaxPerClient,
 		stream: natskit.Stream(js, jetstream.StreamConfig{
-			Name:        StreamName,
-			Description: "Frames for clients of the NoETL gateway, kept for replay.",
-			Subjects: []string{
-				subjectPrefix + "*",
-			},
+			Name:              StreamName,
+			Description:       "Frames for clients of the NoETL gateway, kept for replay.",
+			Subjects:          []string{subjectPrefix + "*"},
 			Storage:           jetstream.FileStorage,
 			Retention:         jetstream.LimitsPolicy,
 			Discard:           jetstream.DiscardOld,

@@ -133,7 +133,8 @@ func TestManySendersAskOnce(t *testing.T) {
 		for range 50 {
 			wg.Go(func() {
 				l, err := s.Listener(t.Context(), "orders")
-				if want := wire.Listener(noetlwire.Listener{Listener: "orders"}); err != nil || !reflect.DeepEqual(l, want) {
+				if want := wire.Listener(noetlwire.Listener{Listener: "orders"}); err != nil ||
+					!reflect.DeepEqual(l, want) {
 					t.Errorf("%+v %v", l, err)
 				}
 			})

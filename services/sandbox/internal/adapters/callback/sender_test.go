@@ -64,14 +64,10 @@ func TestWire(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		got.WriteString(
-			r.Method + " " + r.URL.Path + " " + r.Header.Get(
-				"Authorization",
-			) + " [" + r.Header.Get(
+			r.Method + " " + r.URL.Path + " " + r.Header.Get("Authorization") + " [" + r.Header.Get(
 				"User-Agent",
 			) + "]\n" +
-				string(
-					body,
-				) + "\n\n",
+				string(body) + "\n\n",
 		)
 	}))
 	defer srv.Close()
@@ -168,9 +164,7 @@ func FuzzMessage(f *testing.F) {
 	f.Add("caf\xe9 \u2028 \x00 \"\\\n\x7f")
 	f.Fuzz(func(t *testing.T, message string) {
 		var body []byte
-		srv := httptest.NewServer(http.HandlerFunc(func(
-			_ http.ResponseWriter, r *http.Request,
-		) {
+		srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			body, _ = io.ReadAll(r.Body)
 		}))
 		defer srv.Close()
