@@ -70,7 +70,7 @@ func (s *Service) Name() string { return "nats-service " + s.name }
 // Run serves until ctx ends, then stops taking requests and waits for those in flight.
 func (s *Service) Run(ctx context.Context) error {
 	if err := waitConnected(ctx, s.nc); err != nil {
-		return nil //nolint:nilerr // stopped before NATS was there
+		return nil // stopped before NATS was there
 	}
 	svc, err := micro.AddService(
 		s.nc,

@@ -14,8 +14,8 @@ func Signed(token string, keys ...json.RawMessage) error {
 		keys: usable(keys), fetched: time.Now(), tried: time.Now(), ttl: time.Hour, cooldown: time.Hour,
 		now: time.Now, logger: slog.New(slog.DiscardHandler),
 	}
-	any := func(header) error { return nil }
-	_, err := verifySignature(token, any, func(h header, _ []byte) (crypto.PublicKey, error) {
+	accept := func(header) error { return nil }
+	_, err := verifySignature(token, accept, func(h header, _ []byte) (crypto.PublicKey, error) {
 		return set.key(context.Background(), h.kid, h.alg)
 	})
 	return err

@@ -71,9 +71,11 @@ func TestForgedTokens(t *testing.T) {
 		"HS256 with the public key, DER": {sign(jwt.SigningMethodHS256, der, kid), oidc.BadAlgorithm},
 		"RS512":                          {sign(jwt.SigningMethodRS512, rsaKey, kid), oidc.BadAlgorithm},
 		"PS256":                          {sign(jwt.SigningMethodPS256, rsaKey, kid), oidc.BadAlgorithm},
-		"ES384":                          {sign(jwt.SigningMethodES384, p384, map[string]any{"kid": "ec"}), oidc.BadAlgorithm},
-		"a stranger's key, our kid":      {sign(rs256, stranger, kid), oidc.BadSignature},
-		"a stranger's key, its own kid":  {sign(rs256, stranger, map[string]any{"kid": "new"}), oidc.UnknownKey},
+		"ES384": {
+			sign(jwt.SigningMethodES384, p384, map[string]any{"kid": "ec"}), oidc.BadAlgorithm,
+		},
+		"a stranger's key, our kid":     {sign(rs256, stranger, kid), oidc.BadSignature},
+		"a stranger's key, its own kid": {sign(rs256, stranger, map[string]any{"kid": "new"}), oidc.UnknownKey},
 		"key in the header": {
 			sign(
 				rs256, stranger, map[string]any{"kid": "rsa", "jwk": oidctest.RSAMembers(&stranger.PublicKey)},
@@ -94,7 +96,8 @@ func TestForgedTokens(t *testing.T) {
 		"kid of a wrong type": {sign(rs256, stranger, map[string]any{"kid": 1}), oidc.Malformed},
 	}
 	forBoth(t, func(t *testing.T, u user) {
-		verify := u.verify(t, nil, issuer, other)
+		t.Helper()
+		verify := u.verify(t, issuer, other)
 		want(t, verify(t, good), "")
 		for name, tc := range tokens {
 			if got := reason(t, verify(t, tc.token)); got != tc.want {
@@ -118,7 +121,7 @@ func TestAlgorithmsAndKeyIDsThatAUserDoesNotAccept(t *testing.T) {
 	}} {
 		for _, u := range users() {
 			if u.name == name {
-				verify := u.verify(t, nil, issuer)
+				verify := u.verify(t, issuer)
 				want(t, verify(t, es256), expected[0])
 				want(t, verify(t, nameless), expected[1])
 			}
@@ -135,7 +138,8 @@ func TestExpiryLeewayIsTheUsersChoice(t *testing.T) {
 		return issuer.Sign(t, "rsa", claims)
 	}
 	forBoth(t, func(t *testing.T, u user) {
-		verify := u.verify(t, nil, issuer)
+		t.Helper()
+		verify := u.verify(t, issuer)
 		justExpired := oidc.Expired
 		if u.config.ExpiryLeeway > 0 {
 			justExpired = ""
@@ -149,6 +153,7 @@ func TestExpiryLeewayIsTheUsersChoice(t *testing.T) {
 func TestHostPicksAndNeverAddsAnIssuer(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, u user) {
+		t.Helper()
 		ours, second, evil := oidctest.StartIssuer(t), oidctest.StartIssuer(t), oidctest.StartIssuer(t)
 		v := u.verifier(t, nil, ours, second)
 		ask := func(token, host string) error {
@@ -172,6 +177,7 @@ func TestNoAudienceAcceptsNothing(t *testing.T) {
 	t.Parallel()
 	issuer := oidctest.StartIssuer(t)
 	forBoth(t, func(t *testing.T, u user) {
+		t.Helper()
 		_, err := u.verifier(t, nil, issuer).Verify(t.Context(), issuer.Token(t, "a@example.com"), oidc.Want{})
 		want(t, err, oidc.NoAudience)
 	})
@@ -183,7 +189,8 @@ func TestOversizedTokenIsNotDecoded(t *testing.T) {
 	c := issuer.Claims("a@example.com", time.Now())
 	c["padding"] = strings.Repeat("x", 16<<10)
 	forBoth(t, func(t *testing.T, u user) {
-		want(t, u.verify(t, nil, issuer)(t, issuer.Sign(t, "rsa", c)), oidc.TooLarge)
+		t.Helper()
+		want(t, u.verify(t, issuer)(t, issuer.Sign(t, "rsa", c)), oidc.TooLarge)
 	})
 }
 
@@ -220,7 +227,8 @@ func TestUnfitKeysAreRefused(t *testing.T) {
 	}
 	issuer.Publish("fit", key, oidctest.RSAMembers(&key.PublicKey))
 	forBoth(t, func(t *testing.T, u user) {
-		verify := u.verify(t, nil, issuer)
+		t.Helper()
+		verify := u.verify(t, issuer)
 		sign := func(kid string) string { return issuer.Sign(t, kid, issuer.Claims("a@example.com", time.Now())) }
 		want(t, verify(t, sign("fit")), "") // the control
 		for name := range changes {
@@ -243,7 +251,8 @@ func TestKeysBeyondTheBoundDoNotCount(t *testing.T) {
 		issuer.Publish(fmt.Sprint(i), key, oidctest.RSAMembers(&key.PublicKey))
 	}
 	forBoth(t, func(t *testing.T, u user) {
-		verify := u.verify(t, nil, issuer)
+		t.Helper()
+		verify := u.verify(t, issuer)
 		sign := func(kid string) string { return issuer.Sign(t, kid, issuer.Claims("a@example.com", time.Now())) }
 		want(t, verify(t, sign("97")), "")
 		want(t, verify(t, sign("98")), oidc.UnknownKey)
@@ -283,12 +292,13 @@ func TestIssuerAnswersAreNotTrustedBlindly(t *testing.T) {
 		},
 	}
 	forBoth(t, func(t *testing.T, u user) {
+		t.Helper()
 		for name, answer := range answers {
 			issuer := oidctest.StartIssuer(t)
 			handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(issuer, w, r) })
 			issuer.Handler.Store(&handler)
 			if got := reason(
-				t, u.verify(t, nil, issuer)(t, issuer.Token(t, "a@example.com")),
+				t, u.verify(t, issuer)(t, issuer.Token(t, "a@example.com")),
 			); got != oidc.KeysUnavailable {
 				t.Errorf("%s: got %q", name, got)
 			}

@@ -35,6 +35,7 @@ func (r *rotating) verify(t *testing.T, kid string) error {
 func TestNewKeyIsFetchedOnce(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, u user) {
+		t.Helper()
 		r := newRotating(t, u)
 		want(t, r.verify(t, "rsa"), "")
 		r.issuer.AddRSA(t, "next", 2048)
@@ -57,6 +58,7 @@ func TestNewKeyIsFetchedOnce(t *testing.T) {
 func TestRemovedKeyStopsCounting(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, u user) {
+		t.Helper()
 		r := newRotating(t, u)
 		want(t, r.verify(t, "rsa"), "")
 		r.issuer.Remove("rsa")
@@ -70,6 +72,7 @@ func TestRemovedKeyStopsCounting(t *testing.T) {
 func TestKeysOutliveTheIssuersOutage(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, u user) {
+		t.Helper()
 		r := newRotating(t, u)
 		r.issuer.Down.Store(true)
 		want(t, r.verify(t, "rsa"), oidc.KeysUnavailable) // an outage is not a rejection
@@ -107,6 +110,7 @@ func TestTokenWithoutKeyIDNeedsASingleKey(t *testing.T) {
 func TestWithoutAnyKeysTheIssuerIsAskedSooner(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, u user) {
+		t.Helper()
 		r := newRotating(t, u)
 		r.issuer.Down.Store(true)
 		want(t, r.verify(t, "rsa"), oidc.KeysUnavailable)

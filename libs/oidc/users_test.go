@@ -60,9 +60,9 @@ func (u user) verifier(tb testing.TB, now func() time.Time, issuers ...*oidctest
 	return v
 }
 
-func (u user) verify(tb testing.TB, now func() time.Time, issuers ...*oidctest.Issuer) verify {
+func (u user) verify(tb testing.TB, issuers ...*oidctest.Issuer) verify {
 	tb.Helper()
-	v := u.verifier(tb, now, issuers...)
+	v := u.verifier(tb, nil, issuers...)
 	return func(t *testing.T, token string) error {
 		t.Helper()
 		_, err := v.Verify(t.Context(), token, oidc.Want{Audiences: []string{oidctest.Audience}})

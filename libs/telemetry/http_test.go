@@ -183,11 +183,8 @@ func TestKindsOfFailedCalls(t *testing.T) {
 		if rerr != nil {
 			t.Fatal(rerr)
 		}
-		if _, got := tel.Transport(failing{err}).
-			RoundTrip(req); !errors.Is(
-			got,
-			err,
-		) { //nolint:bodyclose // there is none
+		_, got := tel.Transport(failing{err}).RoundTrip(req) //nolint:bodyclose // there is none
+		if !errors.Is(got, err) {
 			t.Error(got)
 		}
 		s := recorder.Ended()[0]

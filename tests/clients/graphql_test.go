@@ -130,8 +130,10 @@ func TestGraphQLWSSeesTheCloseCodes(t *testing.T) {
 		"BadRequest":                      {"", []string{`{"type":"start"}`}, 4400, badType},
 		"Unauthorized":                    {"EARLY=" + subscribe, nil, 4401, "Unauthorized"},
 		"ConnectionInitialisationTimeout": {"MUTE=yes", nil, 4408, "Connection initialisation timeout"},
-		"SubscriberAlreadyExists":         {"", []string{subscribe, subscribe}, 4409, "Subscriber for x already exists"},
-		"TooManyInitialisationRequests":   {"", []string{begin}, 4429, "Too many initialisation requests"},
+		"SubscriberAlreadyExists": {
+			"", []string{subscribe, subscribe}, 4409, "Subscriber for x already exists",
+		},
+		"TooManyInitialisationRequests": {"", []string{begin}, 4429, "Too many initialisation requests"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -84,8 +84,10 @@ func TestWhereTheTokenAndTheLastIDMayBe(t *testing.T) {
 	}{
 		"bearer, header":         {nil, http.Header{"Authorization": {"Bearer " + token}, "Last-Event-Id": {last}}},
 		"x-session-token, query": {url.Values{"last_event_id": {last}}, http.Header{"X-Session-Token": {token}}},
-		"cookie":                 {url.Values{"last_event_id": {last}}, http.Header{"Cookie": {"session_token=" + token}}},
-		"query":                  {url.Values{"last_event_id": {last}, "session_token": {token}}, http.Header{}},
+		"cookie": {
+			url.Values{"last_event_id": {last}}, http.Header{"Cookie": {"session_token=" + token}},
+		},
+		"query": {url.Values{"last_event_id": {last}, "session_token": {token}}, http.Header{}},
 		"the header's id counts": {
 			url.Values{"last_event_id": {"x-999"}, "session_token": {token}}, http.Header{"Last-Event-Id": {last}},
 		},

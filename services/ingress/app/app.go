@@ -61,7 +61,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		return nil, err
 	}
 	a := &App{}
-	svc, err := a.service(ctx, cfg, host)
+	svc, err := a.service(cfg, host)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (a *App) listen(ctx context.Context, cfg Config, host run.Host, proxies htt
 }
 
 // service builds the domain on its adapters.
-func (a *App) service(ctx context.Context, cfg Config, host run.Host) (*ingress.Service, error) {
+func (a *App) service(cfg Config, host run.Host) (*ingress.Service, error) {
 	tel := host.Telemetry
 	room := cfg.Process.NATS.Room(tel.Logger)
 	server := noetl.New(cfg.NoETL, tel)

@@ -1,3 +1,4 @@
+// Package authtest holds memory fakes of the ports of auth, and the conformance suite of each.
 package authtest
 
 import (

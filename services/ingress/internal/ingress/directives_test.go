@@ -236,8 +236,10 @@ func TestTraces(t *testing.T) {
 			headers{"traceparent": parent, "baggage": "tenant=acme"},
 			map[string]any{"traceparent": parent},
 		},
-		"upper case":           {on, headers{"traceparent": strings.ToUpper(parent)}, nil},
-		"all zero":             {on, headers{"traceparent": "00-00000000000000000000000000000000-00f067aa0ba902b7-01"}, nil},
+		"upper case": {on, headers{"traceparent": strings.ToUpper(parent)}, nil},
+		"all zero": {
+			on, headers{"traceparent": "00-00000000000000000000000000000000-00f067aa0ba902b7-01"}, nil,
+		},
 		"version ff":           {on, headers{"traceparent": "ff" + parent[2:]}, nil},
 		"too short":            {on, headers{"traceparent": parent[:54]}, nil},
 		"state without parent": {on, headers{"tracestate": "a=b"}, nil},

@@ -208,9 +208,11 @@ func TestVerification(t *testing.T) {
 			pubsub, headers{"authorization": {"Bearer good:SA@x"}}, ingress.OIDCAccount,
 		},
 		"oidc without an account": {pubsub, headers{"authorization": {"Bearer good:"}}, ingress.OIDCUnverified},
-		"oidc not verified":       {pubsub, headers{"authorization": {"Bearer unverified:sa@x"}}, ingress.OIDCUnverified},
-		"oidc expired":            {pubsub, headers{"authorization": {"Bearer oidc_expired:"}}, ingress.OIDCExpired},
-		"oidc keys unavailable":   {pubsub, headers{"authorization": {"Bearer jwks_error:"}}, ingress.JWKSError},
+		"oidc not verified": {
+			pubsub, headers{"authorization": {"Bearer unverified:sa@x"}}, ingress.OIDCUnverified,
+		},
+		"oidc expired":          {pubsub, headers{"authorization": {"Bearer oidc_expired:"}}, ingress.OIDCExpired},
+		"oidc keys unavailable": {pubsub, headers{"authorization": {"Bearer jwks_error:"}}, ingress.JWKSError},
 		"oidc for another audience": {noetlwire.Verify{
 			Type: "pubsub_oidc", Audience: "x", ServiceAccount: "sa@x",
 		}, headers{"authorization": {"good:sa@x"}}, ingress.OIDCAudience},
@@ -271,7 +273,9 @@ func TestRejectionsBeforeVerification(t *testing.T) {
 			ingress.DeliverRequest{Listener: "orders", Headers: good, Body: []byte(body)},
 			fault.New(fault.Unavailable, "internal_token_unset", "x"), ingress.NotConfigured,
 		},
-		"too large":     {ingress.DeliverRequest{Listener: "orders", Headers: good, TooLarge: true}, nil, ingress.TooLarge},
+		"too large": {
+			ingress.DeliverRequest{Listener: "orders", Headers: good, TooLarge: true}, nil, ingress.TooLarge,
+		},
 		"large unknown": {ingress.DeliverRequest{Listener: "none", TooLarge: true}, nil, ingress.UnknownListener},
 	} {
 		w := newWorld()

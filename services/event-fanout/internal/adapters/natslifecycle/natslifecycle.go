@@ -238,7 +238,7 @@ const maxRead = 1 << 20
 // Stream returns the stream, for the consumer that routes events.
 func (l *Log) Stream(ctx context.Context) (jetstream.Stream, error) { return l.stream.Get(ctx) }
 
-// Failed tells the log of an error met by the consumer.
+// AsFault tells the log of an error met by the consumer.
 func (l *Log) AsFault(err error) error { return l.stream.AsFault(err) }
 
 // maxHeader is what NATS takes of headers, in bytes.

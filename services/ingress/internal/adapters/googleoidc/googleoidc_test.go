@@ -95,12 +95,18 @@ func TestTokens(t *testing.T) {
 		"another token's signature":     {parts[0] + "." + other[1] + "." + parts[2], ingress.OIDCBadSignature},
 		"no signature":                  {parts[0] + "." + parts[1] + ".", ingress.OIDCBadSignature},
 		"the public key as HMAC secret": {with(jwt.SigningMethodHS256, ours.N.Bytes()), ingress.OIDCInvalid},
-		"none":                          {with(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType), ingress.OIDCInvalid},
-		"ES256":                         {g.Sign(t, "ec", claims()), ingress.OIDCInvalid},
-		"crit":                          {oidctest.SignWith(t, jwt.SigningMethodRS256, ours, crit, claims()), ingress.OIDCInvalid},
-		"no key id":                     {oidctest.SignWith(t, jwt.SigningMethodRS256, ours, nil, claims()), ingress.OIDCMalformed},
-		"no token":                      {"x.y", ingress.OIDCMalformed},
-		"no JSON":                       {"x.y.z", ingress.OIDCMalformed},
+		"none": {
+			with(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType), ingress.OIDCInvalid,
+		},
+		"ES256": {g.Sign(t, "ec", claims()), ingress.OIDCInvalid},
+		"crit": {
+			oidctest.SignWith(t, jwt.SigningMethodRS256, ours, crit, claims()), ingress.OIDCInvalid,
+		},
+		"no key id": {
+			oidctest.SignWith(t, jwt.SigningMethodRS256, ours, nil, claims()), ingress.OIDCMalformed,
+		},
+		"no token": {"x.y", ingress.OIDCMalformed},
+		"no JSON":  {"x.y.z", ingress.OIDCMalformed},
 	} {
 		got, err := v.Verify(t.Context(), c.token, audience)
 		if reason(err) != c.want && (name != "no audience" || reason(err) != ingress.OIDCAudience) {
