@@ -83,7 +83,7 @@ lint: $(LINT) ## vet, linters and the architecture rules of .golangci.yml
 	@go vet $(PACKAGES)
 	@$(LINT) run $(PACKAGES)
 
-house: ## citations and links of our files, one place for each setting
+house: ## citations, links and words of our files, one place for each setting
 	@go test -count=1 ./tests/house
 
 vuln: ## govulncheck; says so when its database cannot be reached

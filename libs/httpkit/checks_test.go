@@ -63,7 +63,7 @@ func TestACheckThatBeginsToFailIsInTheLog(t *testing.T) {
 			`level=WARN msg="a check fails" check=frame_store critical=true err="unavailable nats_unavailable: try again: ` + cause.Error(),
 		},
 		{"still broken", cause, ""},
-		{"mended", nil, `level=INFO msg="a check passes again" check=frame_store`},
+		{"fixed", nil, `level=INFO msg="a check passes again" check=frame_store`},
 	} {
 		broken = nil
 		if c.broken != nil {
@@ -85,7 +85,7 @@ func TestACheckThatBeginsToFailIsInTheLog(t *testing.T) {
 }
 
 // A draining process says so immediately, and ends the connections of those who come.
-func TestADrainingProcessSendsItsClientsAway(t *testing.T) {
+func TestADrainingProcessSendsItsClientsElsewhere(t *testing.T) {
 	t.Parallel()
 	h := &httpkit.Health{}
 	srv := httptest.NewServer(

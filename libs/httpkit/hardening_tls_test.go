@@ -107,8 +107,8 @@ func frame(kind, flags byte, stream uint32, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// A client of HTTP/2 that reads its connection and gives a stream no room holds its answer for ten seconds, not for
-// ever, however large the answer is.
+// A client of HTTP/2 that reads its connection and gives a stream no room holds its answer for ten seconds, not
+// forever, however large the answer is.
 func TestAnHTTP2WindowOfZeroEndsItsStream(t *testing.T) {
 	server, config := secure(t, "h2")
 	for _, size := range []int{10, 1 << 20} {

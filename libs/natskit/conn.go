@@ -57,7 +57,7 @@ func Address(raw string) string {
 const inboxPrefix = "_INBOX_GATEWAY."
 
 // syncQueue is how many messages a synchronous subscription holds: more than the largest
-// batch that is asked for at once.
+// batch that is asked for in one request.
 const syncQueue = 1024
 
 // Connect returns a connection that reconnects forever, also when no server is there yet or it refuses
@@ -80,7 +80,7 @@ func Connect(cfg Config, name string, logger *slog.Logger, extra ...nats.Option)
 		nats.MaxPingsOutstanding(2),
 		nats.DrainTimeout(5 * time.Second),
 		nats.SyncQueueLen(syncQueue), // the default allocates 512 KB for every batched get
-		nats.ReconnectBufSize(-1),    // an outage is an error at once, not a queue nobody sees
+		nats.ReconnectBufSize(-1),    // an outage is an error immediately, not a queue nobody sees
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				logger.Warn("NATS disconnected", "err", err)

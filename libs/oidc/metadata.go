@@ -72,7 +72,7 @@ func get(ctx context.Context, client *http.Client, address string, into any) err
 func sameOrigin(req *http.Request, via []*http.Request) error {
 	first := via[0].URL
 	if len(via) > maxRedirects || req.URL.Host != first.Host || req.URL.Scheme != first.Scheme {
-		return errors.New("the redirect leads away from the issuer")
+		return errors.New("the redirect leaves the issuer")
 	}
 	return nil
 }

@@ -125,7 +125,7 @@ func BenchmarkResolveHit(b *testing.B) {
 	}
 }
 
-func TestAllWhoAskAtOnceAskOnce(t *testing.T) {
+func TestAllWhoAskTogetherAskOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, time.Hour, time.Hour)
 	release := make(chan struct{})

@@ -107,7 +107,7 @@ func Eventually(tb testing.TB, what string, condition func() bool) {
 	for !condition() {
 		select {
 		case <-deadline.C:
-			tb.Fatalf("waited 10 s in vain for: %s", what)
+			tb.Fatalf("waited 10 s without a result for: %s", what)
 		case <-tick.C:
 		}
 	}

@@ -1,7 +1,6 @@
 package house_test
 
 import (
-	"flag"
 	"maps"
 	"path"
 	"regexp"
@@ -10,8 +9,6 @@ import (
 	"testing"
 	"unicode"
 )
-
-var lookForWords = flag.Bool("words", false, "look for the words that the glossary of CONTRIBUTING.md replaces")
 
 // A way of writing that is allowed although it holds a word of the glossary.
 type allowance struct {
@@ -22,9 +19,6 @@ type allowance struct {
 // The words of the glossary's left column stand nowhere: not in names, comments, texts, pages or file names.
 func TestWords(t *testing.T) {
 	t.Parallel()
-	if !*lookForWords {
-		t.Skip("not a rule yet, until the branches that rename are merged: -args -words")
-	}
 	rows := marked(t, "CONTRIBUTING.md", "glossary")
 	var words []string
 	for _, row := range rows {

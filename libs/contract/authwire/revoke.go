@@ -81,8 +81,8 @@ func (id *ID) UnmarshalJSON(data []byte) error {
 }
 
 // RevokeRequest ends sessions: the one of TargetToken, the one whose [TokenKey] is TargetSession,
-// or all of the user with UserID or Email. At most one may be given; none means all of the asker's
-// own. SessionToken is the asker's: only the holder of an administrator's role may end sessions
+// or all of the user with UserID or Email. At most one may be given; none means all of the caller's
+// own. SessionToken is the caller's: only the holder of an administrator's role may end sessions
 // of others.
 type RevokeRequest struct {
 	SessionToken  string `json:"session_token"`

@@ -54,7 +54,7 @@ func (t Token) MarshalJSON() ([]byte, error) { return strconv.AppendQuote(nil, t
 
 // TokenKey stands for a session token wherever the token itself must not be: logs, metrics,
 // buckets and caches of ours. It is the SHA-256 of the token; tokens are unguessable, so a
-// plain hash does not give them away.
+// plain hash does not reveal them.
 type TokenKey [sha256.Size]byte
 
 // String returns the key in hexadecimal, a legal KV key.

@@ -178,13 +178,13 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	if err != nil {
 		return nil, err
 	}
-	doors := &httpapi.Doors{Opening: kit.NewRates(cfg.OpeningRate, cfg.OpeningRate/6).Count(refusals, "stream_opening")}
+	perAddress := &httpapi.AddressLimit{Opening: kit.NewRates(cfg.OpeningRate, cfg.OpeningRate/6).Count(refusals, "stream_opening")}
 	origins := weborigin.New(cfg.Web, http.MethodGet, http.MethodPost)
 	streams := &httpapi.Events{
 		Set:          set,
 		Hub:          hub,
 		Sessions:     textSessions{session},
-		Doors:        doors,
+		AddressLimit:        perAddress,
 		Origins:      origins,
 		WriteTimeout: cfg.WriteTimeout,
 		PeerTimeout:  cfg.PeerTimeout,
@@ -207,7 +207,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		&httpapi.Tickets{
 			Set:      set,
 			Sessions: textSessions{session},
-			Doors:    doors,
+			AddressLimit:    perAddress,
 			Rate:     kit.NewRates(ticketsPerMinute, ticketBurst).Count(refusals, "ticket"),
 		},
 	)

@@ -93,7 +93,7 @@ func TestCallbacksOverNATS(t *testing.T) {
 	}
 }
 
-func TestItStopsInGoodOrderWhileNATSIsAway(t *testing.T) {
+func TestItStopsInGoodOrderWhileNATSIsDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a := w.replica()

@@ -65,7 +65,7 @@ func TestStreamsPerAddressAreLimited(t *testing.T) {
 func TestOpeningsPerAddressAreLimited(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	a := w.replica("GATEWAY_STREAM_RATE_ADDRESS_PER_MIN=60") // ten at once
+	a := w.replica("GATEWAY_STREAM_RATE_ADDRESS_PER_MIN=60") // ten in one burst
 	for i := range 10 {
 		if status, body := w.get(a.public+"/events", from("203.0.113.1", "guess")); status != http.StatusUnauthorized {
 			t.Fatal(i, status, body)

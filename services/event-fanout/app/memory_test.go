@@ -33,7 +33,7 @@ func TestMemoryIsGivenBackOnceAfterABurst(t *testing.T) {
 		after(0, 1)
 		after(-499, 1)
 		after(-1, 2)
-		for range 20 { // while it goes on, it would be in vain
+		for range 20 { // while it goes on, it would free nothing
 			streams.Add(600)
 			<-time.After(time.Second)
 		}

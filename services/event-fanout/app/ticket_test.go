@@ -139,7 +139,7 @@ func TestATicketNeedsASessionOutsideTheURL(t *testing.T) {
 }
 
 // Whoever reads the bucket learns neither the ticket nor the session.
-func TestTheBucketOfTicketsGivesNothingAway(t *testing.T) {
+func TestTheBucketOfTicketsRevealsNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a := w.replica()

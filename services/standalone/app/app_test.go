@@ -117,7 +117,7 @@ func TestAFailedStartGivesTheFolderBack(t *testing.T) {
 	start(t, app.Dev, "GATEWAY_DATA_DIR="+dir)
 }
 
-func TestSettingsOfEveryServiceAreCheckedAtOnce(t *testing.T) {
+func TestSettingsOfEveryServiceAreCheckedTogether(t *testing.T) {
 	t.Parallel()
 	err := app.Run(t.Context(), app.Dev, []string{
 		"GATEWAY_DATA_DIR=" + t.TempDir(), "GATEWAY_ADMIN_PORT=0", "SANDBOX_PORT=0",

@@ -25,12 +25,12 @@ func (s *Service) auditLogin(ctx context.Context, who Identity, opened Opened, e
 }
 
 // auditRevocation writes who ended whose sessions, or was refused to.
-func (s *Service) auditRevocation(ctx context.Context, asker Session, target string, n int, err error) {
+func (s *Service) auditRevocation(ctx context.Context, caller Session, target string, n int, err error) {
 	switch {
 	case err == nil:
-		s.audit(ctx, "revocation", asker.User.account(), "asked", "target", target, "revoked", n)
+		s.audit(ctx, "revocation", caller.User.account(), "asked", "target", target, "revoked", n)
 	case !fault.IsOutage(err) && ctx.Err() == nil:
-		s.audit(ctx, "revocation_refused", asker.User.account(), fault.Of(err).Code, "target", target)
+		s.audit(ctx, "revocation_refused", caller.User.account(), fault.Of(err).Code, "target", target)
 	}
 }
 

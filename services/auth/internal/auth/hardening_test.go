@@ -40,7 +40,7 @@ func TestFault02AnEndedSessionIsRefusedWhateverTheCacheSays(t *testing.T) {
 		},
 		"all of the user's": func(t *testing.T, w *authtest.World) {
 			t.Helper()
-			if _, err := revoke(t, w, auth.RevokeRequest{Asker: authwire.NewToken("tok")}); err != nil {
+			if _, err := revoke(t, w, auth.RevokeRequest{Caller: authwire.NewToken("tok")}); err != nil {
 				t.Error(err)
 			}
 		},

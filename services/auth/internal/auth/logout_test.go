@@ -87,7 +87,7 @@ func TestLogoutFailsWhileItCannotBeStored(t *testing.T) {
 	}
 }
 
-func TestLogoutCountsWhileTheBackendIsAway(t *testing.T) {
+func TestLogoutCountsWhileTheBackendIsUnavailable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := authtest.NewWorld()

@@ -27,9 +27,9 @@ var (
 )
 
 // RevokeRequest ends sessions: that of Target, that with the key Session, or all of a user. At
-// most one is given; none means all of the asker's own.
+// most one is given; none means all of the caller's own.
 type RevokeRequest struct {
-	Asker   Token
+	Caller   Token
 	Target  Token
 	Session string
 	UserID  int64
@@ -39,21 +39,21 @@ type RevokeRequest struct {
 // RevokeResponse is how many sessions are known to have ended.
 type RevokeResponse struct{ Revoked int }
 
-// Revoke ends sessions on every replica and in every service. The asker may end their own, and
+// Revoke ends sessions on every replica and in every service. The caller may end their own, and
 // with one of the administrators' roles anybody's. When it returns nil, the end is stored; what
 // is no session counts as none.
 func (s *Service) Revoke(ctx context.Context, in RevokeRequest) (RevokeResponse, error) {
-	asker, err := s.resolve(ctx, in.Asker)
+	caller, err := s.resolve(ctx, in.Caller)
 	if err != nil {
-		s.auditRevocation(ctx, asker, in.target(), 0, err)
+		s.auditRevocation(ctx, caller, in.target(), 0, err)
 		return RevokeResponse{}, err
 	}
-	n, err := s.revokeFor(ctx, asker, in)
-	s.auditRevocation(ctx, asker, in.target(), n, err)
+	n, err := s.revokeFor(ctx, caller, in)
+	s.auditRevocation(ctx, caller, in.target(), n, err)
 	return RevokeResponse{Revoked: n}, err
 }
 
-func (s *Service) revokeFor(ctx context.Context, asker Session, in RevokeRequest) (int, error) {
+func (s *Service) revokeFor(ctx context.Context, caller Session, in RevokeRequest) (int, error) {
 	given := 0
 	for _, set := range []bool{!in.Target.IsZero(), in.Session != "", in.UserID != 0, in.Email != ""} {
 		if set {
@@ -61,10 +61,10 @@ func (s *Service) revokeFor(ctx context.Context, asker Session, in RevokeRequest
 		}
 	}
 	admin := slices.ContainsFunc(
-		asker.User.Roles,
+		caller.User.Roles,
 		func(role string) bool { return slices.Contains(s.rules.AdminRoles, role) },
 	)
-	own := asker.User.keys()
+	own := caller.User.keys()
 	switch {
 	case given > 1:
 		return 0, errManyTargets

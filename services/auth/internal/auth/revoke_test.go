@@ -64,65 +64,65 @@ func TestWhoMayRevokeWhat(t *testing.T) {
 		gone []auth.Token
 	}{
 		"an administrator ends a session": {
-			in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), Target: authwire.NewToken("alice-1")}, want: 1,
+			in: auth.RevokeRequest{Caller: authwire.NewToken("admin"), Target: authwire.NewToken("alice-1")}, want: 1,
 			gone: []auth.Token{authwire.NewToken("alice-1")},
 		},
 		"an administrator ends a session by its hash": {
-			in:   auth.RevokeRequest{Asker: authwire.NewToken("admin"), Session: key(authwire.NewToken("alice-2"))},
+			in:   auth.RevokeRequest{Caller: authwire.NewToken("admin"), Session: key(authwire.NewToken("alice-2"))},
 			want: 1, gone: []auth.Token{authwire.NewToken("alice-2")},
 		},
 		"an administrator ends all of a user by id": {
-			in:   auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 7},
+			in:   auth.RevokeRequest{Caller: authwire.NewToken("admin"), UserID: 7},
 			gone: []auth.Token{authwire.NewToken("alice-1"), authwire.NewToken("alice-2")},
 		},
 		"an administrator ends all of a user by address": {
-			in:   auth.RevokeRequest{Asker: authwire.NewToken("admin"), Email: "ALICE@example.com"},
+			in:   auth.RevokeRequest{Caller: authwire.NewToken("admin"), Email: "ALICE@example.com"},
 			gone: []auth.Token{authwire.NewToken("alice-1"), authwire.NewToken("alice-2")},
 		},
 		"a user ends all of their own": {
-			in:   auth.RevokeRequest{Asker: authwire.NewToken("alice-1")},
+			in:   auth.RevokeRequest{Caller: authwire.NewToken("alice-1")},
 			gone: []auth.Token{authwire.NewToken("alice-1"), authwire.NewToken("alice-2")},
 		},
 		"a user ends all of their own by id": {
-			in:   auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), UserID: 7},
+			in:   auth.RevokeRequest{Caller: authwire.NewToken("alice-1"), UserID: 7},
 			gone: []auth.Token{authwire.NewToken("alice-1"), authwire.NewToken("alice-2")},
 		},
 		"a user ends one of their own": {
-			in:   auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Target: authwire.NewToken("alice-2")},
+			in:   auth.RevokeRequest{Caller: authwire.NewToken("alice-1"), Target: authwire.NewToken("alice-2")},
 			want: 1, gone: []auth.Token{authwire.NewToken("alice-2")},
 		},
 		"what is no session": {
-			in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Target: authwire.NewToken("made-up")},
+			in: auth.RevokeRequest{Caller: authwire.NewToken("alice-1"), Target: authwire.NewToken("made-up")},
 		},
 		"what can be no session": {
-			in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Target: authwire.NewToken("a b")},
+			in: auth.RevokeRequest{Caller: authwire.NewToken("alice-1"), Target: authwire.NewToken("a b")},
 		},
 		"a user may not end another's": {
-			in:   auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Target: authwire.NewToken("bob")},
+			in:   auth.RevokeRequest{Caller: authwire.NewToken("alice-1"), Target: authwire.NewToken("bob")},
 			kind: fault.Denied,
 		},
 		"nor all of another's": {
-			in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), UserID: 8}, kind: fault.Denied,
+			in: auth.RevokeRequest{Caller: authwire.NewToken("alice-1"), UserID: 8}, kind: fault.Denied,
 		},
 		"nor by address": {
-			in: auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Email: "bob@example.com"}, kind: fault.Denied,
+			in: auth.RevokeRequest{Caller: authwire.NewToken("alice-1"), Email: "bob@example.com"}, kind: fault.Denied,
 		},
 		"nor by a hash of which nobody knows whose it is": {
-			in:   auth.RevokeRequest{Asker: authwire.NewToken("alice-1"), Session: key(authwire.NewToken("bob"))},
+			in:   auth.RevokeRequest{Caller: authwire.NewToken("alice-1"), Session: key(authwire.NewToken("bob"))},
 			kind: fault.Denied,
 		},
 		"a role that only looks like an administrator's": {
-			in: auth.RevokeRequest{Asker: authwire.NewToken("bob"), UserID: 7}, kind: fault.Denied,
+			in: auth.RevokeRequest{Caller: authwire.NewToken("bob"), UserID: 7}, kind: fault.Denied,
 		},
 		"nobody": {
-			in: auth.RevokeRequest{Asker: authwire.NewToken("made-up"), UserID: 7}, kind: fault.Unauthenticated,
+			in: auth.RevokeRequest{Caller: authwire.NewToken("made-up"), UserID: 7}, kind: fault.Unauthenticated,
 		},
-		"no hash": {in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), Session: "xyz"}, kind: fault.Invalid},
+		"no hash": {in: auth.RevokeRequest{Caller: authwire.NewToken("admin"), Session: "xyz"}, kind: fault.Invalid},
 		"two targets": {
-			in: auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 7, Email: "a@b"}, kind: fault.Invalid,
+			in: auth.RevokeRequest{Caller: authwire.NewToken("admin"), UserID: 7, Email: "a@b"}, kind: fault.Invalid,
 		},
 		"an administrator ends all of somebody without email": {
-			in:   auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 1},
+			in:   auth.RevokeRequest{Caller: authwire.NewToken("admin"), UserID: 1},
 			gone: []auth.Token{authwire.NewToken("admin")},
 		},
 	} {
@@ -147,7 +147,7 @@ func TestWhoMayRevokeWhat(t *testing.T) {
 }
 
 // The end of all sessions reaches those that nobody here has seen yet, and no later login.
-func TestALoginAfterTheEndWorksAtOnce(t *testing.T) {
+func TestALoginAfterTheEndWorksImmediately(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := staff()
@@ -157,7 +157,7 @@ func TestALoginAfterTheEndWorksAtOnce(t *testing.T) {
 		}
 		<-time.After(time.Millisecond)
 		// One is known.
-		n, err := revoke(t, w, auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 7})
+		n, err := revoke(t, w, auth.RevokeRequest{Caller: authwire.NewToken("admin"), UserID: 7})
 		if err != nil || n != 1 {
 			t.Fatalf("%d, %v", n, err)
 		}
@@ -204,7 +204,7 @@ func TestRevokeFailsWhileItCannotBeStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Revocations.Down.Store(true)
-	_, err := revoke(t, w, auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 7})
+	_, err := revoke(t, w, auth.RevokeRequest{Caller: authwire.NewToken("admin"), UserID: 7})
 	wantKind(t, err, fault.Unavailable)
 	w.Revocations.Down.Store(false)
 	alive(t, w, map[auth.Token]bool{authwire.NewToken("alice-1"): true})
@@ -245,7 +245,7 @@ func TestTheMarkDecidesWhenSessionsCannotBeFound(t *testing.T) {
 		}
 		<-time.After(time.Millisecond)
 		w.Logins.Down.Store(true)
-		if n, err := revoke(t, w, auth.RevokeRequest{Asker: authwire.NewToken("admin"), UserID: 7}); err != nil ||
+		if n, err := revoke(t, w, auth.RevokeRequest{Caller: authwire.NewToken("admin"), UserID: 7}); err != nil ||
 			n != 0 {
 			t.Fatalf("%d, %v", n, err)
 		}

@@ -91,7 +91,7 @@ func integer(raw json.RawMessage) (int64, error) {
 }
 
 // roles reads a JSON array, a JSON array in a string, a Postgres array literal or one bare
-// string. What is none of these is no role.
+// string. Anything else is no role.
 func roles(raw json.RawMessage) []string {
 	if list, ok := stringArray(raw); ok {
 		return list

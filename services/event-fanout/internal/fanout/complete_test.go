@@ -261,7 +261,7 @@ func TestAFailureKeepsThePlace(t *testing.T) {
 	appended := 0
 	w.frames.Lose(func() bool { // after the first frame the log goes away
 		if appended++; appended == 1 {
-			w.events.Fail(errors.New("away"))
+			w.events.Fail(errors.New("unavailable"))
 		}
 		return false
 	})

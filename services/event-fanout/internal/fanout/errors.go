@@ -101,8 +101,8 @@ func ErrNoSource() error {
 	return fault.New(fault.Unavailable, "no_event_source", "there is no source of lifecycle events")
 }
 
-// ErrSubscriptionsAway is the answer to subscriptions where no watcher is configured.
-func ErrSubscriptionsAway() error {
+// ErrSubscriptionsUnavailable is the answer to subscriptions where no watcher is configured.
+func ErrSubscriptionsUnavailable() error {
 	return fault.New(
 		fault.Unavailable, "subscriptions_not_configured", "subscriptions are not configured on this gateway",
 	)

@@ -94,7 +94,7 @@ type question struct {
 type questions struct {
 	open            map[authwire.TokenKey]*question
 	urgent, routine []*question
-	askers          int
+	callers          int
 }
 
 // next takes the question whose turn it is, nil for none.
@@ -126,8 +126,8 @@ func (h *Hub) expire() {
 	if len(h.expiry) > 0 {
 		h.setExpirer()
 	}
-	for range min(maxAsking-h.questions.askers, len(h.questions.urgent)+len(h.questions.routine)) {
-		h.questions.askers++
+	for range min(maxAsking-h.questions.callers, len(h.questions.urgent)+len(h.questions.routine)) {
+		h.questions.callers++
 		go h.ask()
 	}
 }
@@ -156,7 +156,7 @@ func (h *Hub) ask() {
 		h.mu.Lock()
 		q := h.questions.next()
 		if q == nil {
-			h.questions.askers--
+			h.questions.callers--
 			h.mu.Unlock()
 			return
 		}

@@ -202,7 +202,7 @@ func TestAStreamSurvivesAnOutageOfTheLog(t *testing.T) {
 }
 
 // A NATS server that came back empty has another log, which counts from the beginning: whoever
-// waits for frames after the old one's end would wait for ever.
+// waits for frames after the old one's end would wait forever.
 func TestStreamsOfALogThatIsGoneAreEnded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -148,7 +148,7 @@ func TestARecordIsACopy(t *testing.T) {
 }
 
 // That reading failed in an earlier time of holding says nothing about the next.
-func TestANewHolderIsNotBrokenYet(t *testing.T) {
+func TestTheNextHolderIsNotBrokenYet(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := &intakeWorld{source: fanouttest.NewSource(), leases: fanouttest.NewLeases()}

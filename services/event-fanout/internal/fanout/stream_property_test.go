@@ -63,7 +63,7 @@ func randomStream(t *testing.T, rnd *rand.Rand) {
 		case 4:
 			synctest.Wait()
 		case 5:
-			w.frames.Fail(errors.New("log away"))
+			w.frames.Fail(errors.New("log unavailable"))
 			h.Resync()
 			synctest.Wait()
 			w.frames.Fail(nil)

@@ -79,7 +79,7 @@ func TestAnOutageIsNoBadTicket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.tickets.Fail(fault.New(fault.Unavailable, "away", "away"))
+	w.tickets.Fail(fault.New(fault.Unavailable, "unavailable", "unavailable"))
 	if _, err := w.service().RedeemTicket(t.Context(), ticket.Ticket); fault.Of(err).Kind != fault.Unavailable {
 		t.Error(err)
 	}

@@ -27,7 +27,7 @@ type Events struct {
 	Set          Operations
 	Hub          *fanout.Hub
 	Sessions     SessionResolver
-	Doors        *Doors
+	AddressLimit        *AddressLimit
 	Origins      *weborigin.Rules // whose pages may open streams
 	WriteTimeout time.Duration    // longest wait for a client to take what is written
 	// PeerTimeout is how long what was sent may stay unacknowledged before the peer counts as gone.
@@ -99,7 +99,7 @@ func firstMessages(a fanout.Attachment) []fanout.Outgoing {
 
 // attach decides whether a stream may open, cheapest question first.
 func (e *Events) attach(ctx context.Context, r *http.Request) (a fanout.Attachment, token string, err error) {
-	if err := e.Doors.allowOpen(r); err != nil {
+	if err := e.AddressLimit.allowOpen(r); err != nil {
 		return a, "", err
 	}
 	address := addressOf(r)
@@ -158,7 +158,7 @@ func (e *Events) open(a fanout.Attachment, conn fanout.Conn, first []fanout.Outg
 		return nil
 	}
 	stream, err := e.Hub.Open(a, conn)
-	if err != nil { // a limit was reached between Admit and now, or NATS is away: the client retries
+	if err != nil { // a limit was reached between Admit and now, or NATS is down: the client retries
 		if c, ok := conn.(fanout.ReasonCloser); ok {
 			c.End(fanout.EndGone)
 		}

@@ -14,7 +14,7 @@ import (
 type Tickets struct {
 	Set      Operations
 	Sessions SessionResolver
-	Doors    *Doors
+	AddressLimit    *AddressLimit
 	Rate     *kit.Rates // tickets per session
 }
 
@@ -23,7 +23,7 @@ type Tickets struct {
 func (t *Tickets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	token := sessions.TokenOf(r).Reveal()
-	err := t.Doors.allowOpen(r)
+	err := t.AddressLimit.allowOpen(r)
 	if err == nil {
 		_, err = t.Sessions.Resolve(ctx, token)
 	}
@@ -42,12 +42,12 @@ func (t *Tickets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	httpkit.WriteJSON(w, http.StatusOK, ticket) // which is never cached
 }
 
-// Doors are the limits that hold before anybody is asked whose session it is.
-type Doors struct {
+// AddressLimit are the limits that hold before anybody is asked whose session it is.
+type AddressLimit struct {
 	Opening *kit.Rates // streams and tickets per client address
 }
 
-func (d *Doors) allowOpen(r *http.Request) error {
+func (d *AddressLimit) allowOpen(r *http.Request) error {
 	if d == nil {
 		return nil
 	}

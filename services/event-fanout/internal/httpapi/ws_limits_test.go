@@ -136,7 +136,7 @@ func TestMessagesBeyondTheRateAreRefusedThenCutOff(t *testing.T) {
 		}
 	}
 	if refused < 15 || refused > 21 {
-		t.Errorf("%d of 40 were refused, with 20 allowed at once, one of them a pong", refused)
+		t.Errorf("%d of 40 were refused, with a burst of 20 allowed, one of them a pong", refused)
 	}
 	go func() {
 		for c.WriteMessage(websocket.PingMessage, nil) == nil { // a flood of control frames counts as well

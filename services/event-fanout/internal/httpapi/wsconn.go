@@ -174,7 +174,7 @@ func (c *wsConn) Alive() bool {
 }
 
 // linger lets the peer read our close frame: closing with its bytes unread would reset the
-// connection and take the frame away.
+// connection and take the frame.
 func (c *wsConn) linger() {
 	if half, ok := c.socket.Conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()

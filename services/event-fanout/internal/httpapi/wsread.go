@@ -277,7 +277,7 @@ func (c *wsConn) command(ctx context.Context, call wire.Call) (any, error) {
 		)
 		return wire.Canceled{ExecutionID: out.ExecutionID, Status: out.Status}, err
 	case "subscription/open", "subscription/close":
-		return nil, fanout.ErrSubscriptionsAway()
+		return nil, fanout.ErrSubscriptionsUnavailable()
 	default:
 		return nil, errNoMethod
 	}

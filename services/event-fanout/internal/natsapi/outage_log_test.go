@@ -17,17 +17,17 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/natsapi"
 )
 
-// away is a log of events that cannot be opened, for one reason and then for another.
-type away struct{ begin time.Time }
+// broken is a log of events that cannot be opened, for one reason and then for another.
+type broken struct{ begin time.Time }
 
-func (a away) Stream(context.Context) (jetstream.Stream, error) {
+func (a broken) Stream(context.Context) (jetstream.Stream, error) {
 	if time.Since(a.begin) < 20*time.Second {
 		return nil, errors.New("not connected")
 	}
 	return nil, errors.New("no stream")
 }
 
-func (away) AsFault(err error) error { return err }
+func (broken) AsFault(err error) error { return err }
 
 // Two lines a second for as long as NATS is unavailable drown the line that says why it is.
 func TestAnOutageIsLoggedOncePerCause(t *testing.T) {
@@ -38,7 +38,7 @@ func TestAnOutageIsLoggedOncePerCause(t *testing.T) {
 		tel.Logger = slog.New(slog.NewTextHandler(&text, nil))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := natsapi.NewConsumer(away{time.Now()}, nil, nil, kit.Observer{}, tel).Run(ctx); err != nil {
+		if err := natsapi.NewConsumer(broken{time.Now()}, nil, nil, kit.Observer{}, tel).Run(ctx); err != nil {
 			t.Fatal(err)
 		}
 		if got := text.String(); strings.Count(got, "not connected") != 1 || strings.Count(got, "no stream") != 1 {

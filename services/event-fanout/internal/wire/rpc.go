@@ -207,7 +207,7 @@ func AppendMessage(b []byte, id string, body []byte) []byte {
 	if id == "" || !ok || at < 0 || bytes.IndexByte(rest[:at], '"') >= 0 {
 		return append(b, body...)
 	}
-	if at += len(notification) + len(paramsOpen); at == len(body) { // cut short: not ours to mend
+	if at += len(notification) + len(paramsOpen); at == len(body) { // cut short: not ours to fix
 		return append(b, body...)
 	}
 	b = append(b, body[:at]...)

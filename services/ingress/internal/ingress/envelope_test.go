@@ -34,7 +34,7 @@ type delivery struct {
 	Execute     json.RawMessage     `json:"execute"` // what NoETL is asked
 }
 
-// UPDATE_GOLDEN=1 writes what NoETL is asked anew.
+// UPDATE_GOLDEN=1 writes what NoETL is asked again.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.golden")
 	if err != nil || len(files) < 10 {

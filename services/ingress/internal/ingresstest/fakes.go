@@ -132,18 +132,18 @@ func (n *NoETL) Asked() []string {
 
 // Listener implements the port.
 func (n *NoETL) Listener(ctx context.Context, name string) (ingress.Listener, error) {
-	l, err := Asker{n}.Listener(ctx, name)
+	l, err := Lookup{n}.Listener(ctx, name)
 	if err != nil {
 		return ingress.Listener{}, err
 	}
 	return wire.Listener(l), nil
 }
 
-// Asker is a [NoETL] as the client sees it.
-type Asker struct{ *NoETL }
+// Lookup is a [NoETL] as the client sees it.
+type Lookup struct{ *NoETL }
 
 // Listener returns a configuration as NoETL sends it.
-func (n Asker) Listener(_ context.Context, name string) (noetlwire.Listener, error) {
+func (n Lookup) Listener(_ context.Context, name string) (noetlwire.Listener, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.asked = append(n.asked, name)
@@ -198,7 +198,7 @@ func (n *NoETL) Handler() http.Handler {
 			answer(w, r, nil, fault.New(fault.Unauthenticated, "bad_token", "no"))
 			return
 		}
-		l, err := Asker{n}.Listener(r.Context(), r.PathValue("listener"))
+		l, err := Lookup{n}.Listener(r.Context(), r.PathValue("listener"))
 		answer(w, r, l, err)
 	})
 	mux.HandleFunc("POST /api/events", func(w http.ResponseWriter, r *http.Request) {

@@ -107,7 +107,7 @@ func TestOurSecretIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheIssuerIsAway(t *testing.T) {
+func TestTheIssuerIsUnavailable(t *testing.T) {
 	t.Parallel()
 	issuer := oidctest.StartIssuer(t)
 	p := newProvider(t, issuer, "")

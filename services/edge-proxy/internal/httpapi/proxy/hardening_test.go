@@ -92,8 +92,8 @@ func TestAnEventStreamPassesUnbuffered(t *testing.T) {
 	}
 }
 
-// What a header Connection lists is for the next hop only (RFC 9110, section 7.6.1). net/http takes the whole header
-// away when it says close.
+// What a header Connection lists is for the next hop only (RFC 9110, section 7.6.1). net/http removes the whole header
+// when it says close.
 func TestHeadersThatConnectionListsDoNotPass(t *testing.T) {
 	t.Parallel()
 	for name, head := range map[string]string{

@@ -114,7 +114,7 @@ func (*Source) Optional() bool { return false }
 
 // Read implements the port. A feed answers with what comes after a cursor and says nothing when its log
 // is another one and shorter. So it is asked for the last event that was read once more: if that one does
-// not come, however often and patiently it is asked for, the log was replaced, and it is read from its
+// not come, however often it is asked for, the log was replaced, and it is read from its
 // beginning. So it is when an older one comes.
 func (s *Source) Read(
 	ctx context.Context,

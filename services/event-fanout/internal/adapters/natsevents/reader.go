@@ -248,7 +248,7 @@ func (r *reader) end() {
 }
 
 // How soon the consumer is asked again when nothing was new: soon at first, because an event that was just published
-// is a moment away, then ever more rarely.
+// comes in a moment, then ever more rarely.
 const (
 	firstWait   = time.Millisecond
 	longestWait = 50 * time.Millisecond

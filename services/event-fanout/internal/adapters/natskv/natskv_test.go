@@ -77,7 +77,7 @@ func TestTheRecordOfARequestIsTheContracts(t *testing.T) {
 	}
 }
 
-// One look-up costs the same, however many requests are pending elsewhere.
+// One lookup costs the same, however many requests are pending elsewhere.
 func BenchmarkByExecution(b *testing.B) {
 	for _, elsewhere := range []int{10, 100_000} {
 		b.Run(strconv.Itoa(elsewhere), func(b *testing.B) {

@@ -163,13 +163,13 @@ func (l *lane) present(client string) bool {
 	return ok && follower.alive()
 }
 
-// answer tells an asker whether the client is present here.
+// answer tells an caller whether the client is present here.
 func (l *lane) answer(m *nats.Msg) {
 	reply := answerGone
 	if l.present(natsframes.Client(m.Subject)) {
 		reply = answerHere
 	}
-	_ = m.Respond([]byte(reply)) // the asker has its own deadline
+	_ = m.Respond([]byte(reply)) // the caller has its own deadline
 }
 
 func (l *lane) handle(m *nats.Msg) {

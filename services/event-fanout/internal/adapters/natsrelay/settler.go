@@ -166,7 +166,7 @@ const (
 const answers = 64
 
 // Serve answers the other replicas for a source that this process reads, until stop is called. Only the
-// one that reads listens, so that an asker learns immediately when nobody does.
+// one that reads listens, so that an caller learns immediately when nobody does.
 func (s *Settler) Serve(source string, settle func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	slots := make(chan struct{}, answers)
@@ -174,7 +174,7 @@ func (s *Settler) Serve(source string, settle func(context.Context) error) (stop
 		select {
 		case slots <- struct{}{}:
 		default:
-			return // the asker has its own deadline
+			return // the caller has its own deadline
 		}
 		connection := s.nc.Stats().Reconnects
 		go func() {
@@ -204,6 +204,6 @@ func (s *Settler) answer(ctx context.Context, settle func(context.Context) error
 		answer = answerFailed
 	}
 	if s.nc.Stats().Reconnects == connection {
-		_ = m.Respond([]byte(answer)) // the asker has its own deadline
+		_ = m.Respond([]byte(answer)) // the caller has its own deadline
 	}
 }

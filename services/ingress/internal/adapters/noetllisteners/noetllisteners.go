@@ -15,8 +15,8 @@ import (
 	"github.com/noetl/gateway/services/ingress/internal/wire"
 )
 
-// Asker is the part of the NoETL client that this adapter uses.
-type Asker interface {
+// Lookup is the part of the NoETL client that this adapter uses.
+type Lookup interface {
 	Listener(ctx context.Context, name string) (noetlwire.Listener, error)
 }
 
@@ -37,7 +37,7 @@ var (
 
 // ListenerSource is the adapter. It is safe for concurrent use.
 type ListenerSource struct {
-	asker   Asker
+	lookup   Lookup
 	ttl     time.Duration
 	stale   time.Duration
 	cache   *otter.Cache[string, answer]
@@ -56,7 +56,7 @@ type answer struct {
 // that it is still used, while it is asked for once in the background: senders do not wait for
 // NoETL, and an outage of that length is none for them. A listener that is gone or changed at
 // NoETL is therefore believed for at most ttl and one more delivery while NoETL answers.
-func New(asker Asker, ttl, stale time.Duration) (*ListenerSource, error) {
+func New(lookup Lookup, ttl, stale time.Duration) (*ListenerSource, error) {
 	cache, err := otter.New(&otter.Options[string, answer]{MaximumSize: maxListeners})
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func New(asker Asker, ttl, stale time.Duration) (*ListenerSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ListenerSource{asker: asker, ttl: ttl, stale: stale, cache: cache, absent: absent}, nil
+	return &ListenerSource{lookup: lookup, ttl: ttl, stale: stale, cache: cache, absent: absent}, nil
 }
 
 // Listener implements the port.
@@ -106,7 +106,7 @@ func (s *ListenerSource) ask(ctx context.Context, name string) <-chan singleflig
 	return s.flights.DoChan(name, func() (any, error) {
 		fctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
 		defer cancel()
-		l, err := s.asker.Listener(fctx, name)
+		l, err := s.lookup.Listener(fctx, name)
 		now := time.Now()
 		a := answer{err: err, until: now.Add(s.ttl), stale: now.Add(s.ttl + s.stale)}
 		if kind, failed := fault.KindOf(err); failed {

@@ -25,9 +25,9 @@ import (
 
 const ttl = 30 * time.Second
 
-func source(t *testing.T, asker noetllisteners.Asker) *noetllisteners.ListenerSource {
+func source(t *testing.T, lookup noetllisteners.Lookup) *noetllisteners.ListenerSource {
 	t.Helper()
-	s, err := noetllisteners.New(asker, ttl, 0)
+	s, err := noetllisteners.New(lookup, ttl, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestConformance(t *testing.T) {
 func TestAnswersAreUsedAgainForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := ingresstest.NewNoETL()
-		s := source(t, ingresstest.Asker{NoETL: n})
+		s := source(t, ingresstest.Lookup{NoETL: n})
 		ask := func(name string) { _, _ = s.Listener(t.Context(), name) }
 		ask("orders")
 		ask("none")
@@ -81,7 +81,7 @@ func TestAnswersAreUsedAgainForAWhile(t *testing.T) {
 func TestMadeUpNamesPushNoListenerOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := ingresstest.NewNoETL()
-		s := source(t, ingresstest.Asker{NoETL: n})
+		s := source(t, ingresstest.Lookup{NoETL: n})
 		if _, err := s.Listener(t.Context(), "orders"); err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ type slow struct {
 	release chan struct{}
 }
 
-// Listener implements noetllisteners.Asker.
+// Listener implements noetllisteners.Lookup.
 func (s *slow) Listener(ctx context.Context, name string) (noetlwire.Listener, error) {
 	s.calls.Add(1)
 	select {
@@ -120,8 +120,8 @@ func (s *slow) Listener(ctx context.Context, name string) (noetlwire.Listener, e
 
 func TestManySendersAskOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		asker := &slow{release: make(chan struct{})}
-		s := source(t, asker)
+		lookup := &slow{release: make(chan struct{})}
+		s := source(t, lookup)
 		gone, leave := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -142,9 +142,9 @@ func TestManySendersAskOnce(t *testing.T) {
 		synctest.Wait()
 		leave() // who asked first goes away; the others still get the answer
 		synctest.Wait()
-		close(asker.release)
+		close(lookup.release)
 		wg.Wait()
-		if n := asker.calls.Load(); n != 1 {
+		if n := lookup.calls.Load(); n != 1 {
 			t.Errorf("asked %d times", n)
 		}
 	})
@@ -162,10 +162,10 @@ func TestAQuestionIsBounded(t *testing.T) {
 	})
 }
 
-func TestAStaleAnswerServesWhileANewOneIsFetched(t *testing.T) {
+func TestAStaleAnswerServesWhileTheNextIsFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := ingresstest.NewNoETL()
-		s, err := noetllisteners.New(ingresstest.Asker{NoETL: n}, ttl, time.Minute)
+		s, err := noetllisteners.New(ingresstest.Lookup{NoETL: n}, ttl, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
