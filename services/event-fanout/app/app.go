@@ -184,7 +184,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		Set:          set,
 		Hub:          hub,
 		Sessions:     textSessions{session},
-		AddressLimit:        perAddress,
+		AddressLimit: perAddress,
 		Origins:      origins,
 		WriteTimeout: cfg.WriteTimeout,
 		PeerTimeout:  cfg.PeerTimeout,
@@ -205,10 +205,10 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	publicMux.Handle(
 		"POST /events/ticket",
 		&httpapi.Tickets{
-			Set:      set,
-			Sessions: textSessions{session},
-			AddressLimit:    perAddress,
-			Rate:     kit.NewRates(ticketsPerMinute, ticketBurst).Count(refusals, "ticket"),
+			Set:          set,
+			Sessions:     textSessions{session},
+			AddressLimit: perAddress,
+			Rate:         kit.NewRates(ticketsPerMinute, ticketBurst).Count(refusals, "ticket"),
 		},
 	)
 	publicMux.Handle(

@@ -29,7 +29,7 @@ var (
 // RevokeRequest ends sessions: that of Target, that with the key Session, or all of a user. At
 // most one is given; none means all of the caller's own.
 type RevokeRequest struct {
-	Caller   Token
+	Caller  Token
 	Target  Token
 	Session string
 	UserID  int64

@@ -92,7 +92,7 @@ func SessionOut(s auth.Session) authwire.Session {
 // RevokeIn turns the request of a revocation.
 func RevokeIn(in authwire.RevokeRequest) auth.RevokeRequest {
 	return auth.RevokeRequest{
-		Caller:   authwire.NewToken(in.SessionToken),
+		Caller:  authwire.NewToken(in.SessionToken),
 		Target:  authwire.NewToken(in.TargetToken),
 		Session: in.TargetSession,
 		UserID:  int64(in.UserID),

@@ -94,7 +94,7 @@ type question struct {
 type questions struct {
 	open            map[authwire.TokenKey]*question
 	urgent, routine []*question
-	callers          int
+	callers         int
 }
 
 // next takes the question whose turn it is, nil for none.

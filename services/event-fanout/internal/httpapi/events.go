@@ -27,7 +27,7 @@ type Events struct {
 	Set          Operations
 	Hub          *fanout.Hub
 	Sessions     SessionResolver
-	AddressLimit        *AddressLimit
+	AddressLimit *AddressLimit
 	Origins      *weborigin.Rules // whose pages may open streams
 	WriteTimeout time.Duration    // longest wait for a client to take what is written
 	// PeerTimeout is how long what was sent may stay unacknowledged before the peer counts as gone.

@@ -12,10 +12,10 @@ import (
 
 // Tickets serves POST /events/ticket.
 type Tickets struct {
-	Set      Operations
-	Sessions SessionResolver
-	AddressLimit    *AddressLimit
-	Rate     *kit.Rates // tickets per session
+	Set          Operations
+	Sessions     SessionResolver
+	AddressLimit *AddressLimit
+	Rate         *kit.Rates // tickets per session
 }
 
 // ServeHTTP answers with a ticket for the session in the header or cookie; one in the URL would

@@ -37,7 +37,7 @@ var (
 
 // ListenerSource is the adapter. It is safe for concurrent use.
 type ListenerSource struct {
-	lookup   Lookup
+	lookup  Lookup
 	ttl     time.Duration
 	stale   time.Duration
 	cache   *otter.Cache[string, answer]
