@@ -11,7 +11,7 @@
 //   - A stream delivers the stored frames of one client in the order of the log, each once.
 //   - A client id belongs to the user who first got it.
 //   - Lifecycle frames of a request are stored in the order of the event log: whoever stores one
-//     first stores every earlier one, and storing twice is a no-op (see advance.go).
+//     first stores every earlier one, and storing twice is a no-op (see route_event.go).
 //   - Routing one event is one lookup, however many requests are pending.
 //
 // Concurrency: Service and Hub are safe for concurrent use. An idle stream owns no goroutine.
