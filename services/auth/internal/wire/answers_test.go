@@ -306,8 +306,7 @@ func TestValidationAnswers(t *testing.T) {
 		`{"status":"ok","valid":true,"user":{"user_id":1},"expires_at":null}`: nil,
 		`{"status":"success","data":{"valid":"True","user":{"user_id":1}}}`:   nil,
 		`{"status":"ok","valid":false}`:                                       auth.ErrNoSession,
-		`{"status":"error","valid":false,"error":"Database error: pool timed out while waiting for an open " +
-			"connection"}`: auth.ErrBackendDown(
+		`{"status":"error","valid":false,"error":"Database error: pool timed out while waiting for an open connection"}`: auth.ErrBackendDown(
 			nil,
 		),
 		`{"status":"error","valid":true,"user":{"user_id":1}}`: auth.ErrBackendDown(nil),

@@ -155,8 +155,8 @@ func stalled(ctx context.Context) io.Reader {
 // A worker that stalls gives its place back: large callbacks of others wait for it.
 func TestALargeCallbackThatStallsEnds(t *testing.T) {
 	t.Parallel()
-	w := newWorkers(t, httpapi.LargeResults{Max: 8 * mib}.Bounded(16*mib, 2*time.Second), nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	w := newWorkers(t, httpapi.LargeResults{Max: 8 * mib}.Bounded(16*mib, 6*time.Second), nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	var wg sync.WaitGroup
 	for range 4 {

@@ -147,13 +147,11 @@ func TestEveryMethodOfTheContract(t *testing.T) {
 		},
 		{
 			`{"jsonrpc":"2.0","id":4,"method":"subscription/open","params":{"path":"chat_threads/1","scope":"owner"}}`,
-			`{"jsonrpc":"2.0","id":4,"error":{"code":-32603,"message":"subscriptions are not configured on this " +
-				"gateway","data":{"code":"subscriptions_not_configured"}}}`,
+			`{"jsonrpc":"2.0","id":4,"error":{"code":-32603,"message":"subscriptions are not configured on this gateway","data":{"code":"subscriptions_not_configured"}}}`,
 		},
 		{
 			`{"jsonrpc":"2.0","id":5,"method":"subscription/close","params":{"subscription_id":"x"}}`,
-			`{"jsonrpc":"2.0","id":5,"error":{"code":-32603,"message":"subscriptions are not configured on this " +
-				"gateway","data":{"code":"subscriptions_not_configured"}}}`,
+			`{"jsonrpc":"2.0","id":5,"error":{"code":-32603,"message":"subscriptions are not configured on this gateway","data":{"code":"subscriptions_not_configured"}}}`,
 		},
 		{
 			`{"jsonrpc":"2.0","id":6,"method":"else"}`,
@@ -161,8 +159,7 @@ func TestEveryMethodOfTheContract(t *testing.T) {
 		},
 		{
 			`{"jsonrpc":"2.0","id":7,"method":"playbook/execute","params":{}}`,
-			`{"jsonrpc":"2.0","id":7,"error":{"code":-32602,"message":"params.name must be the path of a " +
-				"playbook","data":{"code":"no_name"}}}`,
+			`{"jsonrpc":"2.0","id":7,"error":{"code":-32602,"message":"params.name must be the path of a playbook","data":{"code":"no_name"}}}`,
 		},
 		{
 			`{"jsonrpc":"2.0","id":8,"method":"playbook/execute","params":{"name":"x","variables":[1]}}`,
@@ -170,19 +167,16 @@ func TestEveryMethodOfTheContract(t *testing.T) {
 		},
 		{
 			`{"jsonrpc":"2.0","id":9,"method":"playbook/rerun","params":{"executionId":1.5}}`,
-			`{"jsonrpc":"2.0","id":9,"error":{"code":-32602,"message":"params do not have the shape of this " +
-				"method","data":{"code":"bad_params"}}}`,
+			`{"jsonrpc":"2.0","id":9,"error":{"code":-32602,"message":"params do not have the shape of this method","data":{"code":"bad_params"}}}`,
 		},
 		{
 			`{"jsonrpc":"2.0","id":10,"method":"playbook/cancel","params":{"executionId":"../x"}}`,
-			`{"jsonrpc":"2.0","id":10,"error":{"code":-32602,"message":"params.executionId must be a number, or up " +
-				"to 64 letters, digits, - or _","data":{"code":"bad_execution_id"}}}`,
+			`{"jsonrpc":"2.0","id":10,"error":{"code":-32602,"message":"params.executionId must be a number, or up to 64 letters, digits, - or _","data":{"code":"bad_execution_id"}}}`,
 		},
 		{`{`, `{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"the message is not valid JSON"}}`},
 		{
 			`[]`,
-			`{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"batches are not supported: send one " +
-				"request per message"}}`,
+			`{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"batches are not supported: send one request per message"}}`,
 		},
 	} {
 		if got := s.ask(c, step.request); got != step.want {
