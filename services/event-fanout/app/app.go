@@ -178,7 +178,9 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	if err != nil {
 		return nil, err
 	}
-	perAddress := &httpapi.AddressLimit{Opening: kit.NewRates(cfg.OpeningRate, cfg.OpeningRate/6).Count(refusals, "stream_opening")}
+	perAddress := &httpapi.AddressLimit{
+		Opening: kit.NewRates(cfg.OpeningRate, cfg.OpeningRate/6).Count(refusals, "stream_opening"),
+	}
 	origins := weborigin.New(cfg.Web, http.MethodGet, http.MethodPost)
 	streams := &httpapi.Events{
 		Set:          set,
