@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -234,16 +235,54 @@ func FreePort(tb testing.TB) string {
 	return strconv.Itoa(freePort(tb))
 }
 
-// freePort picks a port for a server that must keep it across a restart. Nothing holds it in
-// between, so two tests could in theory pick the same; the kernel hands them out in turn.
+// The kernel gives ports from 32768 on to outgoing connections and to listeners that ask for any: one of those that
+// is free now may be somebody else's a moment later.
+const (
+	firstPort = 20_000
+	lastPort  = 32_000
+)
+
+// freePort picks a port for a server that must keep it across a restart. It is this process's until it ends: each
+// port has a file that is locked.
 func freePort(tb testing.TB) int {
 	tb.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed immediately
+	for range 1000 {
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		if reserve(tb, port) {
+			return port
+		}
+	}
+	tb.Fatal("no port is free")
+	return 0
+}
+
+func reserve(tb testing.TB, port int) bool {
+	tb.Helper()
+	name := filepath.Join(os.TempDir(), fmt.Sprintf("noetl-gateway-test-port-%d", port))
+	lock, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener
+	if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		_ = lock.Close()
+		return false
+	}
+	ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)) //nolint:noctx // closed immediately
+	if err != nil {
+		_ = lock.Close()
+		return false
+	}
+	_ = ln.Close()
+	reserved.Lock()
+	defer reserved.Unlock()
+	reserved.files = append(reserved.files, lock) // a file that nobody holds would be closed
+	return true
+}
+
+// reserved holds the locks of this process.
+var reserved struct {
+	sync.Mutex
+	files []*os.File
 }
 
 // safeBuffer collects output; the lines of standard output can be waited for.
