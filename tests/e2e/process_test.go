@@ -128,14 +128,7 @@ func TestEveryBinaryHasItsVerbs(t *testing.T) {
 		}
 	}
 	// The health verb says yes to a running process.
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed immediately
-	if err != nil {
-		t.Fatal(err)
-	}
-	admin := "GATEWAY_ADMIN_PORT=" + strconv.Itoa(
-		ln.Addr().(*net.TCPAddr).Port,
-	) //nolint:forcetypeassert // a TCP listener
-	_ = ln.Close()
+	admin := "GATEWAY_ADMIN_PORT=" + stack.FreePort(t)
 	stack.Standalone(t, admin)
 	cmd := exec.CommandContext(t.Context(), stack.Binary(t, "noetl-gateway"), "health")
 	cmd.Env = []string{admin}
