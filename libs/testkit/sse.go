@@ -65,7 +65,7 @@ func DialEvents(tb testing.TB, base, token string, query url.Values) (*EventStre
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := http.DefaultClient.Do(req) //nolint:bodyclose // the reader below closes it
+	resp, err := Client.Do(req) //nolint:bodyclose // the reader below closes it
 	if err != nil {
 		cancel()
 		return nil, 0, err

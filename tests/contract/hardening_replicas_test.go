@@ -132,7 +132,7 @@ func TestFault08IdentityIsOursAndTheTokenStaysHere(t *testing.T) {
 			}
 			req.URL.Opaque = path
 			req.Header.Set("Authorization", "Bearer "+session)
-			resp, err := http.DefaultClient.Do(req)
+			resp, err := testkit.Client.Do(req)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -40,7 +40,7 @@ func TestFault10AnswersStream(t *testing.T) {
 		release := sync.OnceFunc(func() { close(arrived) })
 		watch := time.AfterFunc(5*time.Second, release) // a gateway that buffers must fail, not hang
 		defer watch.Stop()
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := testkit.Client.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestFault10RequestsStream(t *testing.T) {
 	req.Header.Set("Authorization", "Bearer "+w.Login(t, "session"))
 	done := make(chan error, 1)
 	go func() {
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := testkit.Client.Do(req)
 		if err == nil {
 			err = resp.Body.Close()
 		}

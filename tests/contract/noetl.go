@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/tests/stack"
 )
 
@@ -215,7 +216,7 @@ func post(tb testing.TB, target, body string) {
 		return // the case fails for want of the answer
 	}
 	req.Header.Set("Content-Type", "application/json")
-	if resp, err := http.DefaultClient.Do(req); err == nil {
+	if resp, err := testkit.Client.Do(req); err == nil {
 		_ = resp.Body.Close()
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/noetl/gateway/libs/testkit"
 )
 
 // Answer is an HTTP answer, read to its end.
@@ -49,7 +51,7 @@ func Try(tb testing.TB, method, target string, body any, headers ...string) (Ans
 	for i := 0; i+1 < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := testkit.Client.Do(req)
 	if err != nil {
 		return Answer{}, err
 	}
