@@ -13,7 +13,7 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
-// The rule of advance.go: however events reach replicas, and whenever requests are bound and
+// The rule of route_event.go: however events reach replicas, and whenever requests are bound and
 // completed, the frames of a request are in the order of the event log, each once.
 func TestStateFramesAreInEventOrderEachOnce(t *testing.T) {
 	t.Parallel()
