@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// ListenerConfig is how a listener is configured at NoETL.
+// ListenerConfig is how a listener is configured, at NoETL or in a file. What only a file can say has a zero value that
+// means the default.
 type ListenerConfig struct {
 	Name           string
 	CatalogPath    string
@@ -18,10 +20,72 @@ type ListenerConfig struct {
 	ExecutionPool  string
 	Verify         VerifyConfig
 	Directives     json.RawMessage
+
+	Origin    string // OriginNoETL or OriginFile
+	Paused    bool   // stored, and dispatched when the configuration no longer says so
+	Window    time.Duration
+	Patience  time.Duration // how long a sender is kept waiting for an execution id
+	MaxBody   int64         // bytes
+	OrderBy   string        // CEL: deliveries with the same value are dispatched in order
+	BothForms bool          // the workload holds the payload in the message and merged
+	Retry     RetryConfig
+	Limits    LimitsConfig
+	Rules     RulesConfig
 }
 
-// VerifyConfig says how deliveries are verified. Secret must never be logged.
-type VerifyConfig struct{ Type, Header, Secret, Audience, ServiceAccount string }
+// Origins of a configuration.
+const (
+	OriginNoETL = "noetl"
+	OriginFile  = "file"
+)
+
+// RetryConfig is the schedule of the attempts after the first.
+type RetryConfig struct {
+	MinDelay, MaxDelay time.Duration // of the exponential backoff, jitter included
+	MaxAttempts        int
+	Expire             time.Duration // since it was received
+}
+
+// LimitsConfig bounds what a listener asks of NoETL, in each replica.
+type LimitsConfig struct {
+	PerSecond   float64
+	Concurrency int
+}
+
+// RulesConfig are the rules that look at the message of a verified delivery.
+type RulesConfig struct {
+	Filter  string // CEL: false drops the delivery
+	Route   string // CEL: the playbook, one of Allowed
+	Allowed []string
+	Schema  json.RawMessage // JSON Schema of the message's data
+}
+
+// SecretConfig is a live secret. It must never be logged.
+type SecretConfig struct {
+	Value   string
+	Expires time.Time // zero for never
+}
+
+// VerifyConfig says how deliveries are verified. Secrets must never be logged.
+type VerifyConfig struct {
+	Type    string // a preset of libs/webhook, custom, or a type of the contract
+	Header  string
+	Secrets []SecretConfig
+	// Audience, Issuer and ServiceAccount are for tokens of OpenID Connect.
+	Audience, Issuer, ServiceAccount string
+	// PublicURL is the address that the provider posts to, for schemes that sign it. "" takes it from the request.
+	PublicURL string
+	// TopicARNs are the topics of SNS that may confirm and deliver.
+	TopicARNs []string
+	// VerifyToken answers the handshakes of Meta and WebSub.
+	VerifyToken string
+	// AllowAddresses are networks; a delivery from elsewhere is rejected. Empty allows all.
+	AllowAddresses []string
+	// ClientCertificate is the subject name or SAN that a client certificate must have. "" does not look.
+	ClientCertificate string
+	// Scheme is the declaration of type custom, in the form that libs/webhook documents.
+	Scheme json.RawMessage
+}
 
 // Listener is a listener that is ready for deliveries: its verification and its directives are compiled once, when
 // its configuration is read. A configuration that nothing can be verified with makes a listener that rejects every

@@ -26,18 +26,25 @@ func newVerifier(c VerifyConfig) verifier {
 	case verifyPubSub:
 		return newPubSubVerifier(c)
 	case verifyHMAC:
-		if c.Secret == "" {
+		if c.secret() == "" {
 			return rejecting{Misconfigured, "this listener has no secret to verify with"}
 		}
-		return hmacVerifier{header: cmp.Or(c.Header, "x-signature"), key: []byte(c.Secret)}
+		return hmacVerifier{header: cmp.Or(c.Header, "x-signature"), key: []byte(c.secret())}
 	case verifyBearer:
-		if c.Secret == "" {
+		if c.secret() == "" {
 			return rejecting{Misconfigured, "this listener has no token to verify with"}
 		}
-		return bearerVerifier{header: cmp.Or(c.Header, "authorization"), sum: sha256.Sum256([]byte(c.Secret))}
+		return bearerVerifier{header: cmp.Or(c.Header, "authorization"), sum: sha256.Sum256([]byte(c.secret()))}
 	default:
 		return rejecting{Unsupported, "this listener's verification type is not supported"}
 	}
+}
+
+func (c VerifyConfig) secret() string {
+	if len(c.Secrets) == 0 {
+		return ""
+	}
+	return c.Secrets[0].Value
 }
 
 // rejecting is the verifier of a configuration that nothing can be verified with.

@@ -17,9 +17,17 @@ func Listener(l noetlwire.Listener) ingress.Listener {
 		PayloadFrom:    l.Dispatch.PayloadFrom,
 		ExecutionPool:  l.Dispatch.ExecutionPool,
 		Directives:     l.Directives,
+		Origin:         ingress.OriginNoETL,
 		Verify: ingress.VerifyConfig{
-			Type: l.Verify.Type, Header: l.Verify.Header, Secret: l.Verify.Secret,
+			Type: l.Verify.Type, Header: l.Verify.Header, Secrets: secrets(l.Verify.Secret),
 			Audience: l.Verify.Audience, ServiceAccount: l.Verify.ServiceAccount,
 		},
 	})
+}
+
+func secrets(one string) []ingress.SecretConfig {
+	if one == "" {
+		return nil
+	}
+	return []ingress.SecretConfig{{Value: one}}
 }
