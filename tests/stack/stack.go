@@ -319,3 +319,11 @@ func (b *safeBuffer) line(p []byte) {
 	default: // nobody waits for that many
 	}
 }
+
+// LaunchSelf starts the test binary itself with the given settings, and does not wait: it plays another part.
+func LaunchSelf(tb testing.TB, name string, env ...string) *Proc {
+	tb.Helper()
+	cmd := exec.Command(os.Args[0]) //nolint:noctx // its life is the test's
+	cmd.Env = append(os.Environ(), env...)
+	return launch(tb, name, cmd)
+}
