@@ -43,16 +43,21 @@ func Reasons() []Reason {
 	}
 }
 
-// claimsFull is the code of a claim that there is no room for.
-const claimsFull = "claims_full"
+// inboxFull is the code of a delivery that there is no room for.
+const inboxFull = "inbox_full"
 
 // fullRetry is when to send a delivery again that there was no room for: old ones are forgotten all the time.
 const fullRetry = time.Minute
 
-// ClaimsFull returns the fault of a claim that there is no room for.
-func ClaimsFull(err error) error {
-	return fault.Wrap(err, fault.RateLimited, claimsFull,
-		"too many deliveries are remembered; send it again later").After(fullRetry)
+// InboxFull returns the fault of a delivery that there is no room for.
+func InboxFull(err error) error {
+	return fault.Wrap(err, fault.RateLimited, inboxFull,
+		"too many deliveries are stored; send it again later").After(fullRetry)
+}
+
+// RecordMoved returns the fault of a record that somebody else has written meanwhile.
+func RecordMoved() error {
+	return fault.New(fault.Conflict, "record_moved", "the delivery has changed meanwhile; try again")
 }
 
 // Status returns the status code that a rejection is answered with.

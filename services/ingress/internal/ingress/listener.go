@@ -98,6 +98,28 @@ type Listener struct {
 	verifier                    verifier
 	rules                       block
 	badDirectives               error // why rules is empty
+
+	config  ListenerConfig // without its secrets
+	version string         // the hash of config
+}
+
+// Version names the configuration of the listener, secrets aside: two that are the same have the same.
+func (l Listener) Version() string { return l.version }
+
+// public returns the configuration without its secrets.
+func (c ListenerConfig) public() ListenerConfig {
+	c.Verify.Secrets, c.Verify.VerifyToken = nil, ""
+	return c
+}
+
+// encode returns the configuration as it is kept for deliveries that refer to it. Nothing in it cannot be encoded.
+func (c ListenerConfig) encode() []byte {
+	text, err := json.Marshal(c)
+	if err != nil { // raw JSON that is none; the compiler of directives has said so
+		c.Directives, c.Rules.Schema, c.Verify.Scheme = nil, nil, nil
+		text, _ = json.Marshal(c)
+	}
+	return text
 }
 
 // verify decides whether a delivery is genuine. The zero value's never are.
@@ -123,5 +145,7 @@ func NewListener(c ListenerConfig) Listener {
 		l.parent = &parent
 	}
 	l.rules, l.badDirectives = parseBlock(c.Directives)
+	l.config = c.public()
+	l.version = claimKey(string(l.config.encode()))
 	return l
 }
