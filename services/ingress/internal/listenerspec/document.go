@@ -83,7 +83,7 @@ func Parse(name string, content []byte) File {
 	return f
 }
 
-// yamlOf turns JSON into YAML, which it is but for escapes that the parser does not know (RFC 8259, section 7).
+// yamlOf turns JSON into YAML, which it is but for escapes that the parser does not know (RFC 8259).
 func yamlOf(content []byte) []byte {
 	if !json.Valid(content) {
 		return content

@@ -165,6 +165,26 @@ func TestWhatNoETLAcceptsMeansTheSame(t *testing.T) {
 	}
 }
 
+// What the guide shows can be copied.
+func TestTheGuidesExamplesAreValid(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../../../docs/listeners.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := strings.Split(string(text), "```yaml\n")[1:]
+	for i, example := range examples {
+		example, _, _ = strings.Cut(example, "```")
+		f := listenerspec.Parse("example", []byte(example))
+		if len(f.Problems)+len(f.Warnings) > 0 || len(f.Documents) == 0 {
+			t.Errorf("example %d: %s%s", i+1, lines(f.Problems), lines(f.Warnings))
+		}
+	}
+	if len(examples) < 2 {
+		t.Errorf("%d examples", len(examples))
+	}
+}
+
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	f := parse(t, "testdata/valid/list.json")
