@@ -16,7 +16,8 @@ import (
 func (c *Client) Credential(ctx context.Context, name string) (string, error) {
 	if c.token == "" {
 		return "", fault.New(
-			fault.Unavailable, "internal_token_unset", "credentials are not asked for: NOETL_INTERNAL_API_TOKEN is not set",
+			fault.Unavailable, "internal_token_unset",
+			"credentials are not asked for: NOETL_INTERNAL_API_TOKEN is not set",
 		)
 	}
 	if name == "" || name == "." || name == ".." { // the question must not go to another route

@@ -99,7 +99,8 @@ func TestAMissingListenerFileStopsTheStart(t *testing.T) {
 func TestListenersValidate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	good, bad, other := filepath.Join(dir, "good.yaml"), filepath.Join(dir, "bad.yaml"), filepath.Join(dir, "other.yaml")
+	good, bad := filepath.Join(dir, "good.yaml"), filepath.Join(dir, "bad.yaml")
+	other := filepath.Join(dir, "other.yaml")
 	pulled := "---\nkind: Subscription\nmetadata: {path: subscriptions/drain}\nspec: {source: nats, mode: pull}\n"
 	write(t, good, filed+pulled)
 	write(t, bad, strings.NewReplacer("playbook:", "playbok:", "webhook", "mail").Replace(filed))
@@ -111,7 +112,8 @@ func TestListenersValidate(t *testing.T) {
 	}{
 		{[]string{good}, 0, []string{"filed: bearer, starts demo/filed, version ", "subscriptions/drain: pull"}},
 		{[]string{bad}, 1, []string{
-			bad + ":4:11: spec.source must be", bad + ":7:13: spec.dispatch.playbook is missing", "there are 3 problems",
+			bad + ":4:11: spec.source must be", bad + ":7:13: spec.dispatch.playbook is missing",
+			"there are 3 problems",
 		}},
 		{[]string{other}, 0, []string{other + ":6:51: warning: a secret stands in the file", "filed: bearer"}},
 		{[]string{good, other}, 1, []string{other + ":1:1: the listener filed is in " + good + " already"}},

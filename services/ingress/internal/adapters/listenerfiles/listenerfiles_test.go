@@ -39,10 +39,11 @@ type credentials struct {
 	asked  int
 }
 
-func (c *credentials) set(name, value string, fail error) {
+// set changes the credential alias.
+func (c *credentials) set(value string, fail error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.values[name], c.fail = value, fail
+	c.values["alias"], c.fail = value, fail
 }
 
 func (c *credentials) Credential(_ context.Context, name string) (string, error) {
@@ -198,7 +199,8 @@ func TestAMissingPathStopsTheStart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	err := w.openUnregistered(filepath.Join(w.dir, "none.yaml"))
-	if err == nil || !strings.Contains(err.Error(), "INGRESS_LISTENERS_FILE: ") || !strings.Contains(err.Error(), "none") {
+	if err == nil || !strings.HasPrefix(err.Error(), "INGRESS_LISTENERS_FILE: ") ||
+		!strings.Contains(err.Error(), "none.yaml") {
 		t.Errorf("%v", err)
 	}
 }
@@ -307,7 +309,8 @@ func TestAConfigMapIsSwapped(t *testing.T) {
 		}
 	}
 	version("..2026_01", document("a", "secret: {value: one}"))
-	if err := os.Symlink(filepath.Join("..data", "listeners.yaml"), filepath.Join(w.dir, "listeners.yaml")); err != nil {
+	link := filepath.Join(w.dir, "listeners.yaml")
+	if err := os.Symlink(filepath.Join("..data", "listeners.yaml"), link); err != nil {
 		t.Fatal(err)
 	}
 	w.polls()
@@ -350,7 +353,8 @@ func TestASecretThatIsNowhere(t *testing.T) {
 func TestASecretExpires(t *testing.T) {
 	t.Parallel()
 	past, future := "{value: old, expires: 2020-01-01}", "{value: new, expires: 2999-01-01}"
-	w := newWorld(t, "a.yaml", document("a", "secrets: ["+past+", "+future+"]"), "b.yaml", document("b", "secrets: ["+past+"]"))
+	w := newWorld(t,
+		"a.yaml", document("a", "secrets: ["+past+", "+future+"]"), "b.yaml", document("b", "secrets: ["+past+"]"))
 	if l := w.Listed(); len(l) != 2 || l[0].Problem != "" || !strings.Contains(l[1].Problem, "have expired") {
 		t.Errorf("%+v", l)
 	}
@@ -366,7 +370,7 @@ func TestNoETLsCredentials(t *testing.T) {
 			t: t, dir: w.dir, noetl: w.noetl, env: w.env, registry: prometheus.NewRegistry(),
 			keychain: &credentials{values: map[string]string{}},
 		}
-		w.keychain.set("alias", "", outage)
+		w.keychain.set("", outage)
 		if err := w.open(w.dir); err != nil {
 			t.Fatal(err)
 		}
@@ -380,20 +384,20 @@ func TestNoETLsCredentials(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- w.Run(ctx) }()
 		pass := func(d time.Duration) {
-			time.Sleep(d)
+			<-time.After(d)
 			synctest.Wait()
 		}
-		w.keychain.set("alias", "one", nil)
+		w.keychain.set("one", nil)
 		pass(6 * time.Second)
 		w.takes("a", "one")
-		w.keychain.set("alias", "two", nil)
+		w.keychain.set("two", nil)
 		pass(32 * time.Second)
 		w.takes("a", "two")
-		w.keychain.set("alias", "", outage)
+		w.keychain.set("", outage)
 		pass(time.Hour)
 		w.takes("a", "two")
 		w.reports("alias", 0, 1)
-		w.keychain.set("alias", "", nil) // it is gone
+		w.keychain.set("", nil) // it is gone
 		pass(32 * time.Second)
 		w.fails("a", fault.Unavailable)
 		cancel()
