@@ -21,7 +21,6 @@ import (
 	"github.com/noetl/gateway/services/ingress/internal/adapters/googleoidc"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/natsinbox"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/noetlaudit"
-	"github.com/noetl/gateway/services/ingress/internal/adapters/noetllisteners"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/prom"
 	"github.com/noetl/gateway/services/ingress/internal/config"
 	"github.com/noetl/gateway/services/ingress/internal/httpapi"
@@ -101,7 +100,7 @@ func (a *App) listen(ctx context.Context, cfg Config, host run.Host, proxies htt
 func (a *App) service(cfg Config, host run.Host) (*ingress.Service, error) {
 	tel := host.Telemetry
 	server := noetl.New(cfg.NoETL, tel)
-	listeners, err := noetllisteners.New(server, cfg.ListenerTTL, cfg.Stale)
+	listeners, err := a.listeners(cfg, host, server)
 	if err != nil {
 		return nil, err
 	}
@@ -215,5 +214,6 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	return run.Service[Config]{
 		Name: "ingress", Load: Load, Serve: Run,
 		Process: func(c Config) run.ProcessConfig { return c.Process },
+		Tools:   map[string]run.Tool{"listeners": ListenersTool()},
 	}.Main(args, stdout, stderr)
 }

@@ -24,7 +24,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	return run.Program{
 		Name:   "noetl-gateway",
 		Verbs:  map[string]func(context.Context, io.Writer) error{"serve": verb(Serve), "dev": verb(Dev)},
-		Tools:  map[string]run.Tool{"routes": edge.RoutesTool()},
+		Tools:  map[string]run.Tool{"routes": edge.RoutesTool(), "listeners": ingress.ListenersTool()},
 		Config: Table,
 		AdminURL: func() (string, error) {
 			cfg, err := config.Load(settings.Environ())

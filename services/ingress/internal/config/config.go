@@ -22,6 +22,7 @@ type Config struct {
 	Port        int           `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8093"`
 	Bind        string        `env:"GATEWAY_BIND" file:"server.bind" default:"0.0.0.0"`
 	MaxBody     int64         `env:"INGRESS_MAX_BODY_BYTES" file:"ingress.max_body_bytes" default:"26214400"`
+	Listeners   string        `env:"INGRESS_LISTENERS_FILE" file:"ingress.listeners_file"`
 	ListenerTTL time.Duration `env:"INGRESS_LISTENER_TTL_SECS" file:"ingress.listener_ttl_secs" default:"30" unit:"s"`
 	Stale       time.Duration `env:"INGRESS_LISTENER_STALE_SECS" file:"ingress.listener_stale_secs" default:"300" unit:"s"`
 	ClaimTTL    time.Duration `env:"INGRESS_CLAIM_TTL_SECS" file:"ingress.claim_ttl_secs" default:"86400" unit:"s"`

@@ -106,12 +106,6 @@ type Listener struct {
 // Version names the configuration of the listener, secrets aside: two that are the same have the same.
 func (l Listener) Version() string { return l.version }
 
-// public returns the configuration without its secrets.
-func (c ListenerConfig) public() ListenerConfig {
-	c.Verify.Secrets, c.Verify.VerifyToken = nil, ""
-	return c
-}
-
 // encode returns the configuration as it is kept for deliveries that refer to it. Nothing in it cannot be encoded.
 func (c ListenerConfig) encode() []byte {
 	text, err := json.Marshal(c)
@@ -145,7 +139,7 @@ func NewListener(c ListenerConfig) Listener {
 		l.parent = &parent
 	}
 	l.rules, l.badDirectives = parseBlock(c.Directives)
-	l.config = c.public()
-	l.version = claimKey(string(l.config.encode()))
+	l.config = c.WithoutSecrets()
+	l.version = c.Version()
 	return l
 }
