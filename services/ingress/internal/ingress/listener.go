@@ -98,6 +98,7 @@ type Listener struct {
 	verifier                    verifier
 	rules                       block
 	badDirectives               error // why rules is empty
+	bothForms                   bool  // of a large payload
 }
 
 // verify decides whether a delivery is genuine. The zero value's never are.
@@ -113,7 +114,8 @@ func NewListener(c ListenerConfig) Listener {
 	l := Listener{
 		name: c.Name, catalogPath: c.CatalogPath, source: c.Source,
 		playbook: c.Playbook, payloadFrom: c.PayloadFrom, pool: c.ExecutionPool,
-		verifier: newVerifier(c.Verify),
+		bothForms: c.BothForms,
+		verifier:  newVerifier(c.Verify),
 		credentials: map[string]bool{
 			"authorization": true, "cookie": true, "proxy-authorization": true, "x-signature": true,
 			strings.ToLower(c.Verify.Header): true,
