@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/noetl/gateway/services/ingress/internal/rules"
 )
 
 // ListenerConfig is how a listener is configured, at NoETL or in a file. What only a file can say has a zero value that
@@ -99,6 +101,8 @@ type Listener struct {
 	rules                       block
 	badDirectives               error // why rules is empty
 	bothForms                   bool  // of a large payload
+	compiled                    *rules.Set
+	badRules                    error // why compiled is nil
 }
 
 // verify decides whether a delivery is genuine. The zero value's never are.
@@ -125,5 +129,6 @@ func NewListener(c ListenerConfig) Listener {
 		l.parent = &parent
 	}
 	l.rules, l.badDirectives = parseBlock(c.Directives)
+	l.compiled, l.badRules = compileRules(c)
 	return l
 }
