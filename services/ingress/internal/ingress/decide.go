@@ -36,7 +36,7 @@ func (l Listener) decide(ctx context.Context, m message) (decision, error) {
 	var mismatch *rules.MismatchError
 	switch {
 	case errors.As(err, &mismatch):
-		return decision{}, reject(InvalidPayload, "the listener's schema does not accept the data: "+mismatch.Error(), nil)
+		return decision{}, reject(InvalidPayload, "the listener's schema rejects the data: "+mismatch.Error(), nil)
 	case ctx.Err() != nil: // the caller left: nothing is decided
 		return decision{}, ctx.Err()
 	case err != nil:
@@ -63,7 +63,8 @@ func (l Listener) facts(m message) rules.Message {
 // compileRules returns the rules of a configuration.
 func compileRules(c ListenerConfig) (*rules.Set, error) {
 	return rules.Compile(rules.Config{
-		Filter: c.Rules.Filter, Route: c.Rules.Route, Allowed: c.Rules.Allowed, OrderBy: c.OrderBy, Schema: c.Rules.Schema,
+		Filter: c.Rules.Filter, Route: c.Rules.Route, Allowed: c.Rules.Allowed, OrderBy: c.OrderBy,
+		Schema: c.Rules.Schema,
 	})
 }
 

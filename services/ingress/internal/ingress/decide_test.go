@@ -23,7 +23,10 @@ func TestRulesDecide(t *testing.T) {
 		reason  ingress.Reason
 	}{
 		"no rules": {want: ingress.Decision{Playbook: "by/header"}},
-		"dropped":  {rules: ingress.RulesConfig{Filter: `message.data.n > 7`}, want: ingress.Decision{Playbook: "by/header", Filtered: true}},
+		"dropped": {
+			rules: ingress.RulesConfig{Filter: `message.data.n > 7`},
+			want:  ingress.Decision{Playbook: "by/header", Filtered: true},
+		},
 		"a route": {
 			rules: ingress.RulesConfig{Route: `"by/rule"`, Allowed: []string{"by/rule"}},
 			want:  ingress.Decision{Playbook: "by/rule"},

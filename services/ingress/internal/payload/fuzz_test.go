@@ -14,8 +14,8 @@ import (
 
 // Bounds that hold for any body: the decoder is not to be a way to take a replica's memory or processor.
 const (
-	fuzzMax     = 1 << 20
-	fuzzBytes   = 256 << 20 // allocated in sum, not held
+	fuzzMax   = 1 << 20
+	fuzzBytes = 256 << 20 // allocated in sum, not held
 	fuzzTime  = 5 * time.Second
 )
 
@@ -39,7 +39,10 @@ func FuzzDecode(f *testing.F) {
 		{"text/plain; charset=iso-2022-jp", "", []byte("\x1b$BF|\x1b(B")},
 		{"", "", []byte("\xff\xfea\x00")},
 		{"application/x-www-form-urlencoded", "", []byte("a=%C3%A4&a=1")},
-		{"multipart/form-data; boundary=b", "", []byte("--b\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--b--")},
+		{
+			"multipart/form-data; boundary=b", "",
+			[]byte("--b\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--b--"),
+		},
 		{"application/json", "", []byte(`"\ud83d"`)},
 	} {
 		f.Add(s.contentType, s.encoding, s.body)
@@ -63,7 +66,8 @@ func FuzzDecode(f *testing.F) {
 		if bytes.Contains(out, marker) && encoding == "" && !bytes.Contains(body, marker) &&
 			!bytes.Contains(body, []byte{0xff, 0xfd}) && !bytes.Contains(body, []byte{0xfd, 0xff}) && // UTF-16
 			!bytes.Contains(body, []byte{0x84, 0x31, 0xa4, 0x37}) && // GB 18030
-			!bytes.Contains(bytes.ToLower(body), []byte(`\ufffd`)) && !bytes.Contains(bytes.ToLower(body), []byte("%")) {
+			!bytes.Contains(bytes.ToLower(body), []byte(`\ufffd`)) &&
+			!bytes.Contains(bytes.ToLower(body), []byte("%")) {
 			t.Fatalf("%q became %s", body, out)
 		}
 		if got.Encoding == payload.Base64 {

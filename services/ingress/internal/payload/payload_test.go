@@ -59,7 +59,11 @@ func TestCompressionIsUndone(t *testing.T) {
 	body := []byte(`{"n":12345678901234567890,"s":"grüße"}`)
 	want := map[string]any{"n": json.Number("12345678901234567890"), "s": "grüße"}
 	for name, c := range map[string]struct{ header, layers string }{
-		"gzip": {"gzip", "gzip"}, "old gzip": {"X-GZIP", "gzip"}, "zlib": {"deflate", "zlib"}, "raw": {"deflate", "flate"},
+		"gzip": {
+			"gzip", "gzip",
+		}, "old gzip": {"X-GZIP", "gzip"}, "zlib": {"deflate", "zlib"}, "raw": {
+			"deflate", "flate",
+		},
 		"brotli": {"br", "br"}, "zstd": {"zstd", "zstd"}, "two": {"gzip, br", "gzip br"}, "none": {"identity", ""},
 		"a charset": {"utf-8", ""}, "padded list": {" , zstd ,", "zstd"},
 	} {
@@ -84,20 +88,30 @@ func TestNothingIsLost(t *testing.T) {
 		body    []byte
 		code    payload.Code
 	}{
-		"unknown":        {payload.Content{Encoding: "compress"}, random, payload.UnknownEncoding},
-		"three":          {payload.Content{Encoding: "gzip,gzip,gzip"}, random, payload.TooManyEncodings},
-		"not gzip":       {payload.Content{Encoding: "gzip"}, random, payload.CorruptEncoding},
-		"not deflate":    {payload.Content{Encoding: "deflate"}, random, payload.CorruptEncoding},
-		"not brotli":     {payload.Content{Encoding: "br"}, random, payload.CorruptEncoding},
-		"not zstd":       {payload.Content{Encoding: "zstd"}, random, payload.CorruptEncoding},
-		"cut":            {payload.Content{Encoding: "gzip"}, compressed(t, "gzip", []byte("hello"))[:20], payload.CorruptEncoding},
-		"more":           {payload.Content{Encoding: "deflate"}, append(compressed(t, "zlib", []byte("hello")), 0), payload.CorruptEncoding},
-		"gzip bomb":      {payload.Content{Encoding: "gzip"}, compressed(t, "gzip", zeros), payload.TooLarge},
-		"deflate bomb":   {payload.Content{Encoding: "deflate"}, compressed(t, "zlib", zeros), payload.TooLarge},
-		"brotli bomb":    {payload.Content{Encoding: "br"}, compressed(t, "br", zeros), payload.TooLarge},
-		"zstd bomb":      {payload.Content{Encoding: "zstd"}, compressed(t, "zstd", zeros), payload.TooLarge},
-		"nested bomb":    {payload.Content{Encoding: "gzip,gzip"}, compressed(t, "gzip", compressed(t, "gzip", zeros)), payload.TooLarge},
-		"unknown words":  {payload.Content{Type: "text/plain; charset=klingon"}, []byte("\xe4"), payload.UnknownCharset},
+		"unknown":     {payload.Content{Encoding: "compress"}, random, payload.UnknownEncoding},
+		"three":       {payload.Content{Encoding: "gzip,gzip,gzip"}, random, payload.TooManyEncodings},
+		"not gzip":    {payload.Content{Encoding: "gzip"}, random, payload.CorruptEncoding},
+		"not deflate": {payload.Content{Encoding: "deflate"}, random, payload.CorruptEncoding},
+		"not brotli":  {payload.Content{Encoding: "br"}, random, payload.CorruptEncoding},
+		"not zstd":    {payload.Content{Encoding: "zstd"}, random, payload.CorruptEncoding},
+		"cut": {
+			payload.Content{Encoding: "gzip"}, compressed(t, "gzip", []byte("hello"))[:20], payload.CorruptEncoding,
+		},
+		"more": {
+			payload.Content{Encoding: "deflate"},
+			append(compressed(t, "zlib", []byte("hello")), 0), payload.CorruptEncoding,
+		},
+		"gzip bomb":    {payload.Content{Encoding: "gzip"}, compressed(t, "gzip", zeros), payload.TooLarge},
+		"deflate bomb": {payload.Content{Encoding: "deflate"}, compressed(t, "zlib", zeros), payload.TooLarge},
+		"brotli bomb":  {payload.Content{Encoding: "br"}, compressed(t, "br", zeros), payload.TooLarge},
+		"zstd bomb":    {payload.Content{Encoding: "zstd"}, compressed(t, "zstd", zeros), payload.TooLarge},
+		"nested bomb": {
+			payload.Content{Encoding: "gzip,gzip"},
+			compressed(t, "gzip", compressed(t, "gzip", zeros)), payload.TooLarge,
+		},
+		"unknown words": {
+			payload.Content{Type: "text/plain; charset=klingon"}, []byte("\xe4"), payload.UnknownCharset,
+		},
 		"not UTF-8":      {payload.Content{Type: "text/plain; charset=utf-8"}, []byte("\xe4"), payload.BadCharset},
 		"half a letter":  {payload.Content{Type: "text/plain; charset=utf-16le"}, []byte("a\x00b"), payload.BadCharset},
 		"not Shift JIS":  {payload.Content{Type: "text/plain; charset=shift_jis"}, []byte("\x81"), payload.BadCharset},
@@ -185,8 +199,8 @@ func TestJSON(t *testing.T) {
 		strings.Repeat("[", 101) + strings.Repeat("]", 101): strings.Repeat("[", 101) + strings.Repeat("]", 101),
 		"": nil,
 	} {
-		if got := payload.Decode(payload.Content{Type: "application/json"}, []byte(body), 0); !cmp.Equal(want, got.Data) ||
-			got.Text() != body {
+		got := payload.Decode(payload.Content{Type: "application/json"}, []byte(body), 0)
+		if !cmp.Equal(want, got.Data) || got.Text() != body {
 			t.Errorf("%s: %v %s", body, got.Data, got.Text())
 		}
 	}
@@ -242,15 +256,17 @@ func TestMultipartForms(t *testing.T) {
 		body string
 		want payload.Payload
 	}{
-		"fields": {text, payload.Payload{Data: map[string]any{"a": []any{"1", "2"}, "b": "grüße", "c": "x"}, Raw: text}},
+		"fields": {
+			text, payload.Payload{Data: map[string]any{"a": []any{"1", "2"}, "b": "grüße", "c": "x"}, Raw: text},
+		},
 		"files": {files, payload.Payload{Data: map[string]any{
-			"a":   "1",
+			"a": "1",
 			"f": map[string]any{
 				"filename": "x.bin", "content_type": "image/png", "encoding": "base64", "data": "iVBORwA=",
 			},
 			"raw": map[string]any{"encoding": "base64", "data": "/w=="},
 		}}},
-		"cut":      {text[:40], payload.Payload{Data: text[:40], Error: payload.BadForm}},
+		"cut": {text[:40], payload.Payload{Data: text[:40], Error: payload.BadForm}},
 		"nameless": {
 			part("X: y", "1") + "--b--",
 			payload.Payload{Data: part("X: y", "1") + "--b--", Error: payload.BadForm},

@@ -79,7 +79,10 @@ func TestRoutesAndOrder(t *testing.T) {
 		config rules.Config
 		want   rules.Outcome
 	}{
-		"a route":      {rules.Config{Route: `"domain/" + message.data.status`}, rules.Outcome{Playbook: "domain/paid"}},
+		"a route": {
+			rules.Config{Route: `"domain/" + message.data.status`},
+			rules.Outcome{Playbook: "domain/paid"},
+		},
 		"no route":     {rules.Config{Route: `has(message.data.x) ? "domain/x" : ""`}, rules.Outcome{}},
 		"text":         {rules.Config{OrderBy: `message.data.status`}, rules.Outcome{OrderKey: "paid"}},
 		"a number":     {rules.Config{OrderBy: `message.data.id`}, rules.Outcome{OrderKey: "12345678901234567"}},
@@ -116,7 +119,10 @@ func TestRulesThatFail(t *testing.T) {
 	}{
 		"a missing member": {rules.Config{Filter: `message.data.missing == 1`}, "filter: no such key: missing"},
 		"a type":           {rules.Config{Filter: `message.data.status > 1`}, "filter: no such overload"},
-		"no bool":          {rules.Config{Filter: `message.data.status`}, "filter: it returned something else than true or false"},
+		"no bool": {
+			rules.Config{Filter: `message.data.status`},
+			"filter: it returned something else than true or false",
+		},
 		"no string":        {rules.Config{Route: `message.data.id`}, "route: it returned something else than a string"},
 		"not allowed":      {rules.Config{Route: `"admin/delete"`}, "route: it returned a playbook that is not among"},
 		"no order":         {rules.Config{OrderBy: `message.data.lines`}, "order_by: it returned something else"},
@@ -138,22 +144,41 @@ func TestBadRulesSayWhere(t *testing.T) {
 		config rules.Config
 		want   string
 	}{
-		"syntax":         {rules.Config{Filter: "true &&\n  )"}, "filter: line 2, column 3: Syntax error"},
-		"unknown":        {rules.Config{Route: `"x" + headers.y`, Allowed: []string{"a"}}, "route: line 1, column 7: undeclared reference to 'headers'"},
-		"a typo":         {rules.Config{OrderBy: `message.date.id`}, "order_by: line 1, column 8: message has id, data, headers and attributes, not date"},
-		"a type":         {rules.Config{Filter: `"x"`}, "filter: it is of type string and must be of type bool"},
-		"a regexp":       {rules.Config{Filter: `message.id.matches("(")`}, "filter: line 1, column 20: invalid matches argument"},
-		"nesting":        {rules.Config{Filter: `[1].all(a, [1].all(b, [1].all(c, true)))`}, "filter: line 1, column"},
-		"length":         {rules.Config{Filter: strings.Repeat(" ", 9000) + "true"}, "filter: line"},
-		"no list":        {rules.Config{Route: `"x"`}, "route: it needs a list of the playbooks"},
-		"no JSON":        {rules.Config{Schema: json.RawMessage(`{`)}, "schema: "},
-		"no schema":      {rules.Config{Schema: json.RawMessage(`{"type":"nothing"}`)}, "schema: "},
-		"the network":    {rules.Config{Schema: json.RawMessage(`{"$ref":"https://host.example/s"}`)}, "schema: "},
-		"a file":         {rules.Config{Schema: json.RawMessage(`{"$ref":"file:///etc/passwd"}`)}, "schema: "},
-		"its sender's":   {rules.Config{Filter: `"a".matches(message.id)`}, "filter: line 1, column 12: the regular expression must be written out"},
+		"syntax": {rules.Config{Filter: "true &&\n  )"}, "filter: line 2, column 3: Syntax error"},
+		"unknown": {
+			rules.Config{Route: `"x" + headers.y`, Allowed: []string{"a"}},
+			"route: line 1, column 7: undeclared reference to 'headers'",
+		},
+		"a typo": {
+			rules.Config{OrderBy: `message.date.id`},
+			"order_by: line 1, column 8: message has id, data, headers and attributes, not date",
+		},
+		"a type": {rules.Config{Filter: `"x"`}, "filter: it is of type string and must be of type bool"},
+		"a regexp": {
+			rules.Config{Filter: `message.id.matches("(")`},
+			"filter: line 1, column 20: invalid matches argument",
+		},
+		"nesting":     {rules.Config{Filter: `[1].all(a, [1].all(b, [1].all(c, true)))`}, "filter: line 1, column"},
+		"length":      {rules.Config{Filter: strings.Repeat(" ", 9000) + "true"}, "filter: line"},
+		"no list":     {rules.Config{Route: `"x"`}, "route: it needs a list of the playbooks"},
+		"no JSON":     {rules.Config{Schema: json.RawMessage(`{`)}, "schema: "},
+		"no schema":   {rules.Config{Schema: json.RawMessage(`{"type":"nothing"}`)}, "schema: "},
+		"the network": {rules.Config{Schema: json.RawMessage(`{"$ref":"https://host.example/s"}`)}, "schema: "},
+		"a file":      {rules.Config{Schema: json.RawMessage(`{"$ref":"file:///etc/passwd"}`)}, "schema: "},
+		"its sender's": {
+			rules.Config{Filter: `"a".matches(message.id)`},
+			"filter: line 1, column 12: the regular expression must be written out",
+		},
 		"a large regexp": {rules.Config{Filter: `"a".matches("((a|b){30}){30}")`}, "filter: line 1, column"},
-		"growth":         {rules.Config{Filter: `message.id.replace("a", "b") == ""`}, "filter: line 1, column 19: replace is not available"},
-		"two":            {rules.Config{Filter: "x", OrderBy: "y"}, "filter: line 1, column 1: undeclared reference to 'x' (in container '')\norder_by: "},
+		"growth": {
+			rules.Config{Filter: `message.id.replace("a", "b") == ""`},
+			"filter: line 1, column 19: replace is not available",
+		},
+		"two": {
+			rules.Config{Filter: "x", OrderBy: "y"},
+			"filter: line 1, column 1: undeclared reference to 'x' (in container '')\n" +
+				"order_by: ",
+		},
 	} {
 		if s, err := rules.Compile(c.config); s != nil || err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
@@ -186,7 +211,8 @@ func TestSchemas(t *testing.T) {
 		}
 	}
 	long := set(t, rules.Config{Schema: json.RawMessage(`{"pattern":"^a+$"}`)})
-	if _, err := long.Decide(t.Context(), about(t, `"`+strings.Repeat("ü", 5000)+`"`)); err == nil || len(err.Error()) > 400 {
+	_, err := long.Decide(t.Context(), about(t, `"`+strings.Repeat("ü", 5000)+`"`))
+	if err == nil || len(err.Error()) > 400 {
 		t.Errorf("%.500v", err)
 	}
 }
@@ -213,9 +239,11 @@ func TestExpensiveRulesEnd(t *testing.T) {
 	numbers := "[" + strings.Repeat("1,", 1<<18) + "1]"
 	text := `"` + strings.Repeat("a", 256<<10) + `"`
 	for name, c := range map[string]struct{ filter, data, want string }{
-		"two loops":     {`message.data.all(a, message.data.all(b, a == b))`, numbers, "operation "},
-		"copies":        {`message.data.map(a, message.data.map(b, b)) == []`, numbers, "operation "},
-		"functions":     {`message.attributes.all(k, true) && [1,2,3,4,5,6,7,8].all(i, [1,2,3,4,5,6,7,8].all(j, message.data.lowerAscii() != "b"))`, text, "cost limit"},
+		"two loops": {`message.data.all(a, message.data.all(b, a == b))`, numbers, "operation "},
+		"copies":    {`message.data.map(a, message.data.map(b, b)) == []`, numbers, "operation "},
+		"functions": {
+			`[1,2,3,4,5,6,7,8].all(i, [1,2,3,4,5,6,7,8].all(j, message.data.lowerAscii() != "b"))`, text, "cost limit",
+		},
 		"expressions":   {`!message.data.matches("((a|aa|aaa){6}){4}b$")`, text, ""},
 		"long text":     {`message.data == ""`, `"` + strings.Repeat("a", 256<<10+1) + `"`, "a text of more than"},
 		"long member":   {`message.data[0] == ""`, `["` + strings.Repeat("a", 256<<10+1) + `"]`, "a text of more than"},
@@ -246,8 +274,9 @@ func BenchmarkDecide(b *testing.B) {
 		"filter": {Filter: `message.headers["x-github-event"] == "push" && message.data.amount > 10`},
 		"exists": {Filter: `message.data.lines.exists(l, l.sku == "b")`},
 		"all": {
-			Filter: `message.data.status == "paid"`, Route: `"domain/" + message.data.status`, Allowed: []string{"domain/paid"},
-			OrderBy: `message.data.id`, Schema: json.RawMessage(`{"required":["id"],"properties":{"id":{"type":"integer"}}}`),
+			Filter: `message.data.status == "paid"`, Route: `"domain/" + message.data.status`,
+			Allowed: []string{"domain/paid"}, OrderBy: `message.data.id`,
+			Schema: json.RawMessage(`{"required":["id"],"properties":{"id":{"type":"integer"}}}`),
 		},
 	} {
 		s := set(b, c)
@@ -273,7 +302,8 @@ func BenchmarkCompile(b *testing.B) {
 // Whatever is written as a rule, it compiles or says why, and ends.
 func FuzzRules(f *testing.F) {
 	for _, s := range []string{
-		`message.data.a == 1`, `message.data.all(x, x > 0)`, `message.?data.?a`, `(`, `"\U0010ffff"`, `1/0`, `message.id.matches("a*")`,
+		`message.data.a == 1`, `message.data.all(x, x > 0)`, `message.?data.?a`, `(`, `"\U0010ffff"`, `1/0`,
+		`message.id.matches("a*")`,
 	} {
 		f.Add(s, []byte(`{"a":1}`))
 	}
