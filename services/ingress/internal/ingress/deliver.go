@@ -167,6 +167,10 @@ func (s *Service) Receive(ctx context.Context, in DeliverRequest) (Receipt, erro
 		s.Logger.ErrorContext(ctx, "the listener's directives are malformed; none is applied", "listener", label,
 			"reason", "bad_directives", "err", listener.badDirectives)
 	}
+	if listener.badRules != nil {
+		s.Logger.ErrorContext(ctx, "a rule of the listener is not valid; its deliveries are rejected", "listener", label,
+			"reason", "bad_rules", "err", listener.badRules)
+	}
 	now := time.Now()
 	d := &Delivery{
 		ID: s.NewID(), Listener: label, Version: listener.version, ReceivedAt: now, Client: in.Client,
@@ -175,8 +179,11 @@ func (s *Service) Receive(ctx context.Context, in DeliverRequest) (Receipt, erro
 		TraceID:      s.TraceID(ctx), Replica: s.Settings.Replica,
 	}
 	message := read(listener, in, func() string { return d.ID })
-	plan, err := s.plan(listener, message)
-	if err == nil && plan.dropped == "" {
+	plan, err := listener.decide(ctx, message)
+	if ctx.Err() != nil { // the sender left: nothing was decided
+		return Receipt{}, ctx.Err()
+	}
+	if err == nil && plan.dropped == "" && plan.dead == "" {
 		err = s.startable(listener, plan)
 	}
 	if err != nil {
@@ -185,11 +192,6 @@ func (s *Service) Receive(ctx context.Context, in DeliverRequest) (Receipt, erro
 	d.MessageID, d.Decision = message.senderID, decisionOf(plan)
 	d.Partition = partitionOf(plan.order, listener.config.OrderBy != "")
 	return s.store(ctx, listener, d, explicitID(message, plan))
-}
-
-// plan decides what becomes of a verified delivery: directives first, then the listener's rules.
-func (s *Service) plan(l Listener, m message) (plan, error) {
-	return l.rules.resolve(m.directiveSource), nil
 }
 
 // store puts a delivery into the inbox, unless it is there.

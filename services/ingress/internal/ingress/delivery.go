@@ -44,12 +44,15 @@ type Decision struct {
 	Trace       map[string]any `json:"trace,omitempty"`
 	Applied     []Applied      `json:"applied,omitempty"`
 	Dropped     string         `json:"dropped,omitempty"` // why it starts nothing
+	Dead        string         `json:"dead,omitempty"`    // why an operator must look at it first; Detail says more
+	Detail      string         `json:"detail,omitempty"`
 }
 
 func decisionOf(p plan) Decision {
 	return Decision{
 		Playbook: p.playbook, Pool: p.pool, Idempotency: p.idempotency, ContentType: p.contentType,
 		SchemaHint: p.schemaHint, Trace: p.trace, Applied: p.applied, Dropped: p.dropped,
+		Dead: p.dead, Detail: p.detail,
 	}
 }
 
@@ -57,6 +60,7 @@ func (d Decision) plan() plan {
 	return plan{
 		playbook: d.Playbook, pool: d.Pool, idempotency: d.Idempotency, contentType: d.ContentType,
 		schemaHint: d.SchemaHint, trace: d.Trace, applied: d.Applied, dropped: d.Dropped,
+		dead: d.Dead, detail: d.Detail,
 	}
 }
 

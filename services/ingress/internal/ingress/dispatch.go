@@ -29,6 +29,13 @@ func (s *Service) Dispatch(ctx context.Context, w Work) error {
 		record.State, record.Reason = ingresswire.Filtered, reason
 		return s.settle(ctx, w, record, 0)
 	}
+	if reason := w.Delivery.Decision.Dead; reason != "" && w.Redrive == nil {
+		record.State, record.Reason = ingresswire.Dead, reason
+		record.add(ingresswire.Attempt{
+			At: time.Now(), Code: reason, Message: w.Delivery.Decision.Detail, Replica: s.Settings.Replica,
+		})
+		return s.settle(ctx, w, record, 0)
+	}
 	listener, retry, err := s.configured(ctx, w)
 	if err != nil {
 		w.Lease.Retry(storeRetry)
@@ -194,12 +201,9 @@ func (s *Service) request(ctx context.Context, w Work, l Listener) (noetlwire.Ex
 	}
 	in := DeliverRequest{Listener: d.Listener, Found: l, Headers: d.Headers, Body: d.Body, Client: d.Client}
 	m := read(l, in, func() string { return d.ID })
-	p := d.Decision.plan()
-	if w.Redrive != nil && w.Redrive.Current {
-		var err error
-		if p, err = s.plan(l, m); err != nil {
-			return noetlwire.ExecuteRequest{}, err
-		}
+	p, err := s.planAgain(ctx, w, l, m)
+	if err != nil {
+		return noetlwire.ExecuteRequest{}, err
 	}
 	if err := s.startable(l, p); err != nil {
 		return noetlwire.ExecuteRequest{}, err
@@ -220,6 +224,24 @@ func (s *Service) request(ctx context.Context, w Work, l Listener) (noetlwire.Ex
 		out.ExecutionPool = p.pool
 	}
 	return out, nil
+}
+
+// planAgain returns what was decided when the delivery came, or decides again: with the configuration of today, or
+// because a rule failed.
+func (s *Service) planAgain(ctx context.Context, w Work, l Listener, m message) (plan, error) {
+	if decided := w.Delivery.Decision; w.Redrive == nil || !w.Redrive.Current && decided.Dead == "" {
+		return decided.plan(), nil
+	}
+	p, err := l.decide(ctx, m)
+	switch {
+	case err != nil:
+		return p, err
+	case p.dead != "":
+		return p, fault.New(fault.Invalid, p.dead, p.detail)
+	case p.dropped != "":
+		return p, fault.New(fault.Invalid, p.dropped, "the listener's rules drop the delivery")
+	}
+	return p, nil
 }
 
 // statusCode is how the code of a fault begins that is a status of NoETL.

@@ -32,6 +32,7 @@ const (
 	TooLarge         Reason = "too_large"
 	NotConfigured    Reason = "not_configured"
 	RateLimited      Reason = "rate_limited"
+	InvalidPayload   Reason = "invalid_payload"
 )
 
 // Reasons returns every reason that a delivery can be counted with, for the metric's label set.
@@ -40,6 +41,7 @@ func Reasons() []Reason {
 		MissingSignature, BadSignature, MissingToken, BadToken, OIDCMalformed, OIDCUnknownKid, OIDCBadSignature,
 		OIDCExpired, OIDCInvalid, OIDCAudience, OIDCAccount, OIDCUnverified, Misconfigured, Unsupported,
 		UnknownListener, ConfigError, JWKSError, DispatchError, TooLarge, NotConfigured, RateLimited,
+		InvalidPayload,
 	}
 }
 
@@ -83,6 +85,8 @@ func (r Reason) kind() fault.Kind {
 		return fault.TooLarge
 	case RateLimited:
 		return fault.RateLimited
+	case InvalidPayload:
+		return fault.Unprocessable
 	case NotConfigured:
 		return fault.Unavailable
 	default: // ConfigError, JWKSError, DispatchError

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/noetl/gateway/services/ingress/internal/rules"
 )
 
 // ListenerConfig is how a listener is configured, at NoETL or in a file. What only a file can say has a zero value that
@@ -98,6 +100,9 @@ type Listener struct {
 	verifier                    verifier
 	rules                       block
 	badDirectives               error // why rules is empty
+	bothForms                   bool  // of a large payload
+	compiled                    *rules.Set
+	badRules                    error // why compiled is nil
 
 	config  ListenerConfig // without its secrets
 	version string         // the hash of config
@@ -129,7 +134,8 @@ func NewListener(c ListenerConfig) Listener {
 	l := Listener{
 		name: c.Name, catalogPath: c.CatalogPath, source: c.Source,
 		playbook: c.Playbook, payloadFrom: c.PayloadFrom, pool: c.ExecutionPool,
-		verifier: newVerifier(c.Verify),
+		bothForms: c.BothForms,
+		verifier:  newVerifier(c.Verify),
 		credentials: map[string]bool{
 			"authorization": true, "cookie": true, "proxy-authorization": true, "x-signature": true,
 			strings.ToLower(c.Verify.Header): true,
@@ -139,6 +145,7 @@ func NewListener(c ListenerConfig) Listener {
 		l.parent = &parent
 	}
 	l.rules, l.badDirectives = parseBlock(c.Directives)
+	l.compiled, l.badRules = compileRules(c)
 	l.config = c.WithoutSecrets()
 	l.version = c.Version()
 	return l

@@ -20,5 +20,8 @@ func (l Listener) Problems() []Problem {
 	if l.badDirectives != nil {
 		out = append(out, Problem{Field: "headers", Message: l.badDirectives.Error()})
 	}
+	if l.badRules != nil {
+		out = append(out, Problem{"rules", Misconfigured, l.badRules.Error()})
+	}
 	return out
 }

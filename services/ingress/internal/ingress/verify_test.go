@@ -367,6 +367,7 @@ func TestReasonsHaveTheContractsStatus(t *testing.T) {
 		ingress.OIDCUnverified:   403,
 		ingress.JWKSError:        502,
 		ingress.RateLimited:      429,
+		ingress.InvalidPayload:   422,
 	}
 	for _, r := range ingress.Reasons() {
 		if r.Status() != want[r] {
