@@ -31,7 +31,6 @@ const (
 	Clients       Store = "gateway_clients"
 	Tickets       Store = "gateway_tickets"
 	Sources       Store = "gateway_sources"
-	Claims        Store = "gateway_ingress_claims"
 )
 
 // shares divide GATEWAY_STORE_MAX_BYTES. What callers can make grow and what must always find room
@@ -40,7 +39,6 @@ const (
 //
 //nolint:gochecknoglobals // a constant table
 var shares = map[Store]int64{
-	Claims:        16,
 	Clients:       8,
 	Logins:        8,
 	Requests:      6,
@@ -53,7 +51,8 @@ var shares = map[Store]int64{
 	Tickets:       1,
 }
 
-// allShares is the sum of shares.
+// allShares is what shares divide the bytes into. Those that no bucket has are free: a bucket's bound must not
+// change with a release.
 const allShares = 64
 
 // Bounds of GATEWAY_STORE_MAX_BYTES. With less, the smallest bucket could not hold a busy minute.
@@ -64,7 +63,7 @@ const (
 
 // Stores returns every bucket that has a share.
 func Stores() []Store {
-	return []Store{Sessions, LocalSessions, Logins, Flows, Revoked, Requests, Routes, Clients, Tickets, Sources, Claims}
+	return []Store{Sessions, LocalSessions, Logins, Flows, Revoked, Requests, Routes, Clients, Tickets, Sources}
 }
 
 // Room is what the buckets of one process may hold. The zero value is one replica and the default size.

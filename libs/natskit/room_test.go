@@ -233,10 +233,10 @@ func TestABucketWithAnotherBoundIsUsedAsItIs(t *testing.T) {
 func TestAServerWithoutRoomIsNamed(t *testing.T) {
 	t.Parallel()
 	js := testkit.StartNATS(t).JetStream(t)
-	_, err := natskit.Room{Bytes: 1 << 60}.Bucket(js, natskit.Claims,
-		jetstream.KeyValueConfig{Bucket: "gateway_ingress_claims"}).Get(t.Context())
+	_, err := natskit.Room{Bytes: 1 << 60}.Bucket(js, natskit.Clients,
+		jetstream.KeyValueConfig{Bucket: "gateway_clients"}).Get(t.Context())
 	f := fault.Of(err)
-	if f == nil || f.Code != "no_room" || !strings.Contains(f.Message, "gateway_ingress_claims") {
+	if f == nil || f.Code != "no_room" || !strings.Contains(f.Message, "gateway_clients") {
 		t.Errorf("%v", err)
 	}
 	if natskit.Full(nil) || natskit.Full(errors.New("maximum bytes exceeded")) {

@@ -194,7 +194,7 @@ func (c *Client) send(ctx context.Context, base, method, path string, in, out an
 	case err != nil:
 		return err
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return statusFault(resp.StatusCode, answer)
+		return statusFault(resp.StatusCode, answer).After(retryAfter(resp))
 	case out == nil:
 		return nil
 	}
@@ -337,7 +337,7 @@ func isTimeout(err error) bool {
 
 // statusFault passes on what NoETL refused, in NoETL's words where it gave some; its server
 // errors become 502 and stay out of sight.
-func statusFault(status int, answer []byte) error {
+func statusFault(status int, answer []byte) *fault.Error {
 	kind := fault.BadGateway
 	switch status {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
@@ -364,6 +364,24 @@ func statusFault(status int, answer []byte) error {
 		}
 	}
 	return fault.New(kind, code(status), message)
+}
+
+// maxRetryAfter bounds what an answer may ask for.
+const maxRetryAfter = time.Hour
+
+// retryAfter reads when an answer says that the call may be repeated (RFC 9110, section 10.2.3), 0 if it does not.
+func retryAfter(resp *http.Response) time.Duration {
+	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
+		return 0
+	}
+	text := resp.Header.Get("Retry-After")
+	if seconds, err := strconv.ParseInt(text, 10, 32); err == nil {
+		return max(0, min(time.Duration(seconds)*time.Second, maxRetryAfter))
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(0, min(time.Until(at), maxRetryAfter))
+	}
+	return 0
 }
 
 // code is the code of the fault of a status.

@@ -188,8 +188,7 @@ func TestFault09CallbackRoutesAreNotPublic(t *testing.T) {
 }
 
 // 11. A verified webhook is lost if NoETL is down and the sender does not retry; duplicates run
-// twice. (What is verified while NoETL is down is refused with 502 for now, so that it is not
-// taken as accepted; the sender's retry is dispatched.)
+// twice. (What is verified is stored, and dispatched when NoETL is back.)
 func TestFault11ADeliveryRunsOnceAndIsNotAcceptedForNothing(t *testing.T) {
 	both(t, func(t *testing.T, w *contract.World) { //nolint:thelper // a test, run twice
 		w.NoETL.Answer(http.MethodGet, "/api/internal/ingress/fault11", func(rw http.ResponseWriter, _ *http.Request) {
@@ -236,12 +235,13 @@ func TestFault11ADeliveryRunsOnceAndIsNotAcceptedForNothing(t *testing.T) {
 			t.Errorf("twelve copies of one delivery started %d executions", n)
 		}
 		down.Store(true)
-		if a := deliver(w.Public[0], "fault-11-b"); a.Code != http.StatusBadGateway ||
-			!strings.Contains(a.Body, `"reason":"dispatch_error"`) {
+		if a := deliver(w.Public[0], "fault-11-b"); a.Code != http.StatusAccepted ||
+			!strings.Contains(a.Body, `"delivery_id":"`) {
 			t.Errorf("while NoETL is down: %d %s", a.Code, a.Body)
 		}
 		down.Store(false)
-		if a := deliver(other(w.Public), "fault-11-b"); a.Code != http.StatusAccepted || started.Load() != 2 {
+		if a := deliver(other(w.Public), "fault-11-b"); a.Code != http.StatusAccepted || started.Load() != 2 ||
+			!strings.Contains(a.Body, `"execution_id":"1102"`) {
 			t.Errorf("the retry: %d %s, %d executions", a.Code, a.Body, started.Load())
 		}
 	})

@@ -39,7 +39,11 @@ var owners = map[string]struct{ writers, readers []string }{
 	"NOETL_EVENTS":              {writers: []string{"noetl"}, readers: []string{"event-fanout"}},
 	"noetl_events":              {writers: []string{"noetl"}, readers: []string{"event-fanout"}},
 	"noetl_commands":            {writers: []string{"noetl"}},
-	"KV_gateway_ingress_claims": {writers: []string{"ingress"}},
+	"GATEWAY_DELIVERIES":          {writers: []string{"ingress"}},
+	"GATEWAY_DELIVERY_STATES":     {writers: []string{"ingress"}},
+	"GATEWAY_REJECTED":            {writers: []string{"ingress"}},
+	"OBJ_gateway_delivery_bodies": {writers: []string{"ingress"}},
+	"KV_gateway_ingress_control":  {writers: []string{"ingress"}},
 }
 
 // callers says who may ask what.
@@ -55,6 +59,10 @@ var callers = map[string][]string{
 	"gateway.live.somebody":       {"event-fanout"},
 	"gateway.lifecycle.5":         {"event-fanout"},
 	"gateway.fanout.settle.x":     {"event-fanout"},
+	"gateway.ingress.v1.redrive":  {"edge-proxy"},
+	"gateway.ingress.events.v1.x": {"ingress"},
+	"gateway.ingress.outcome.x":   {"ingress"},
+	"gateway.deliveries.v1.in.x":  {"ingress"},
 	"noetl.callbacks.x":           {"noetl"},
 	"noetl.events.a.b.1.0":        {"noetl"},
 	"$JS.API.STREAM.LIST":         {},
@@ -82,6 +90,10 @@ var listeners = map[string][]string{
 	"$JS.API.>":                           {},
 	">":                                   {},
 	"_INBOX_GATEWAY.gateway-ingress.>":    {"ingress"},
+	"gateway.ingress.v1.*":                {"ingress"},
+	"gateway.ingress.outcome.*":           {"ingress"},
+	"gateway.ingress.events.v1.*":         {"edge-proxy"},
+	"gateway.deliveries.v1.>":             {},
 }
 
 // users are the users of programs.
@@ -154,7 +166,9 @@ func TestEachUserMayDoItsOwnAndNothingElse(t *testing.T) {
 					strings.HasPrefix(stream, "OBJ_") // through consumers
 				publish("make", "$JS.API.STREAM.CREATE."+stream, writes)
 				watched := stream == "KV_gateway_revoked" ||
-					stream == "KV_gateway_auth_logins" && writes // by its owner
+					writes && slices.Contains([]string{ // by its owner
+						"KV_gateway_auth_logins", "KV_gateway_ingress_control", "GATEWAY_DELIVERIES",
+					}, stream)
 				if !reads && !watched && (!read || !writes) {
 					publish("consume", "$JS.API.CONSUMER.CREATE."+stream+".x.y", false)
 				}
@@ -215,9 +229,9 @@ func TestIngressCannotReadSessions(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	spy := jetstream.StreamConfig{
-		Name:        "KV_gateway_ingress_claims",
+		Name:        "KV_gateway_ingress_control",
 		AllowDirect: true,
-		Subjects:    []string{"$KV.gateway_ingress_claims.>"},
+		Subjects:    []string{"$KV.gateway_ingress_control.>"},
 		Sources:     []*jetstream.StreamSource{{Name: "KV_sessions"}},
 	}
 	if _, err := js.CreateStream(ctx, spy); err != nil {
@@ -225,12 +239,12 @@ func TestIngressCannotReadSessions(t *testing.T) {
 	}
 	consumer := `{"stream_name":"KV_sessions","config":{"name":"spy",` +
 		`"deliver_subject":"_INBOX_GATEWAY.gateway-ingress.spy","deliver_policy":"all","ack_policy":"none"}}`
-	if _, err := js.Publish(ctx, "$KV.gateway_ingress_claims.x", []byte(consumer)); err != nil {
+	if _, err := js.Publish(ctx, "$KV.gateway_ingress_control.x", []byte(consumer)); err != nil {
 		t.Fatal(err)
 	}
 	err = nc.PublishMsg(
 		&nats.Msg{
-			Subject: "$JS.API.DIRECT.GET.KV_gateway_ingress_claims.$KV.gateway_ingress_claims.x",
+			Subject: "$JS.API.DIRECT.GET.KV_gateway_ingress_control.$KV.gateway_ingress_control.x",
 			Reply:   "$JS.API.CONSUMER.CREATE.KV_sessions.spy",
 		},
 	)
@@ -240,7 +254,7 @@ func TestIngressCannotReadSessions(t *testing.T) {
 	if m, err := spied.NextMsg(2 * time.Second); err == nil {
 		t.Errorf("ingress got %s from the sessions", m.Subject)
 	}
-	s, err := js.Stream(ctx, "KV_gateway_ingress_claims")
+	s, err := js.Stream(ctx, "KV_gateway_ingress_control")
 	if err != nil {
 		t.Fatal(err)
 	}

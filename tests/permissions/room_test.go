@@ -18,7 +18,6 @@ import (
 var stores = map[string][]natskit.Store{
 	"auth":         {natskit.Sessions, natskit.LocalSessions, natskit.Logins, natskit.Flows, natskit.Revoked},
 	"event-fanout": {natskit.Requests, natskit.Routes, natskit.Clients, natskit.Tickets, natskit.Sources},
-	"ingress":      {natskit.Claims},
 }
 
 // dialJS connects as a user of the accounts.
@@ -91,7 +90,7 @@ func TestNobodyFillsWhatSessionsAndRevocationsNeed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	full := append(stores["event-fanout"], natskit.Claims, natskit.Flows, natskit.LocalSessions)
+	full := append(stores["event-fanout"], natskit.Flows, natskit.LocalSessions)
 	for _, buckets := range ours {
 		for _, s := range full {
 			if kv, ok := buckets[s]; ok {
@@ -125,7 +124,7 @@ func TestTheAccountsHaveLimitsAndRoom(t *testing.T) {
 		forMore int64 // left for NoETL
 	}{
 		"auth":    {24, 16 * gib, gib + gib/2 + gib/4, 8 * gib},
-		"ingress": {1, 768 << 20, 0, 0},
+		"ingress": {5, 10 * gib, 3*gib + 16<<20, 0},
 	} {
 		info, err := dialJS(t, n, user).AccountInfo(t.Context())
 		if err != nil {
@@ -136,9 +135,9 @@ func TestTheAccountsHaveLimitsAndRoom(t *testing.T) {
 			t.Errorf("the account of %s has the limits %+v", user, l)
 		}
 		room, wanted := natskit.Room{}, c.other
-		for owner, list := range stores {
+		for _, list := range stores {
 			for _, s := range list {
-				if (owner == "ingress") == (user == "ingress") && s != natskit.Tickets {
+				if user != "ingress" && s != natskit.Tickets {
 					wanted += room.Of(s)
 				}
 			}
@@ -157,11 +156,11 @@ func TestTheAccountsHaveLimitsAndRoom(t *testing.T) {
 	// An ingress that was taken over makes its bucket as large as it likes.
 	js := dialJS(t, n, "ingress")
 	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
-		Name:     "KV_gateway_ingress_claims",
-		Subjects: []string{"$KV.gateway_ingress_claims.>"}, MaxBytes: 4 * gib,
+		Name:     "KV_gateway_ingress_control",
+		Subjects: []string{"$KV.gateway_ingress_control.>"}, MaxBytes: 20 * gib,
 	})
 	if !natskit.Full(err) {
-		t.Errorf("ingress made a bucket of 4 GiB: %v", err)
+		t.Errorf("ingress made a bucket of 20 GiB: %v", err)
 	}
 }
 
@@ -181,7 +180,7 @@ func TestSizesBeyondTheAccountAreNamedAtStart(t *testing.T) {
 	go func() { ended <- natskit.TellRoom(ctx, nc, js, 1<<40, "GATEWAY_STORE_MAX_BYTES", logger) }()
 	select {
 	case text := <-said:
-		if want := "account_bytes=805306368 configured_bytes=1099511627776 " +
+		if want := "account_bytes=10737418240 configured_bytes=1099511627776 " +
 			"settings=GATEWAY_STORE_MAX_BYTES"; text != want {
 			t.Errorf("the log says %s, want %s", text, want)
 		}

@@ -25,6 +25,7 @@ import (
 	"github.com/noetl/gateway/services/ingress/internal/config"
 	"github.com/noetl/gateway/services/ingress/internal/httpapi"
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
+	"github.com/noetl/gateway/services/ingress/internal/natsapi"
 )
 
 // Config holds the settings of the service.
@@ -41,7 +42,7 @@ type App struct {
 	components []run.Component
 	ready      run.Ready
 	public     http.Handler
-	leave      run.Component // last: senders that wait are answered before anything else stops
+	leave      run.Component
 }
 
 // Option changes the composition.
@@ -63,23 +64,28 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		return nil, err
 	}
 	a := &App{}
-	svc, err := a.service(cfg, host)
+	observer := kit.NewObserver(host.Telemetry, "ingress")
+	svc, err := a.service(cfg, host, observer)
 	if err != nil {
 		return nil, err
 	}
-	a.public = proxies.Wrap(routes(svc, cfg, host))
+	a.public = proxies.Wrap(routes(svc, cfg, host, observer))
 	if o.embedded {
 		return a, nil
 	}
-	return a, a.listen(ctx, cfg, host, proxies)
+	if err := a.listen(ctx, cfg, host, proxies); err != nil {
+		return nil, err
+	}
+	a.components = append(a.components, a.leave)
+	return a, nil
 }
 
 // routes are what partners send deliveries to.
-func routes(svc *ingress.Service, cfg Config, host run.Host) http.Handler {
+func routes(svc *ingress.Service, cfg Config, host run.Host, observer kit.Observer) http.Handler {
 	mux := http.NewServeMux()
 	host.Health.Register(mux)
 	limits := httpapi.Limits{Deadline: cfg.Deadline, Concurrency: cfg.Deliveries, MaxBody: cfg.MaxBody}
-	httpapi.Register(mux, svc, kit.NewObserver(host.Telemetry, "ingress"), limits)
+	httpapi.Register(mux, svc, observer, limits)
 	return httpkit.Routes(mux)
 }
 
@@ -97,7 +103,7 @@ func (a *App) listen(ctx context.Context, cfg Config, host run.Host, proxies htt
 }
 
 // service builds the domain on its adapters.
-func (a *App) service(cfg Config, host run.Host) (*ingress.Service, error) {
+func (a *App) service(cfg Config, host run.Host, observer kit.Observer) (*ingress.Service, error) {
 	tel := host.Telemetry
 	server := noetl.New(cfg.NoETL, tel)
 	listeners, err := a.listeners(cfg, host, server)
@@ -133,22 +139,27 @@ func (a *App) service(cfg Config, host run.Host) (*ingress.Service, error) {
 	})
 	replica := uuid.NewString()
 	svc := ingress.New(ingress.Deps{
-		Reserved:    cfg.Playbooks.Reserved(),
-		Listeners:   listeners,
-		Dispatcher:  server,
-		Observer:    prom.New(tel.Registry),
-		Logger:      tel.Logger,
-		NewID:       uuid.NewString,
-		Auditor:     auditor,
-		Tokens:      tokens,
-		Inbox:       inbox,
-		Records:     inbox,
-		Queues:      inbox,
-		Controls:    inbox,
-		Announcer:   inbox,
-		Rejections:  inbox,
-		Settings:    domainSettings(cfg, replica),
-		TraceID:     traceID,
+		Reserved:   cfg.Playbooks.Reserved(),
+		Listeners:  listeners,
+		Dispatcher: server,
+		Observer:   prom.New(tel.Registry),
+		Logger:     tel.Logger,
+		NewID:      uuid.NewString,
+		Auditor:    auditor,
+		Tokens:     tokens,
+		Inbox:      inbox,
+		Records:    inbox,
+		Queues:     inbox,
+		Controls:   inbox,
+		Announcer:  inbox,
+		Rejections: inbox,
+		Settings:   domainSettings(cfg, replica),
+		TraceID:    traceID,
+		Around: func(
+			next func(context.Context, ingress.Work) (struct{}, error),
+		) func(context.Context, ingress.Work) (struct{}, error) {
+			return kit.Bind(observer, "ingress.dispatch", kit.Limits{}, next)
+		},
 		PerListener: kit.NewRates(cfg.RatePerMin, cfg.RatePerMin/10).Count(refusals, "listener"),
 		Failures:    kit.NewRates(cfg.FailPerMin, cfg.FailPerMin/10).Count(refusals, "failed_delivery"),
 	})
@@ -158,7 +169,9 @@ func (a *App) service(cfg Config, host run.Host) (*ingress.Service, error) {
 		run.Func("outcomes of deliveries", func(ctx context.Context) error {
 			return inbox.Hear(ctx, replica, svc.Told)
 		}),
-		run.Func("dispatch of deliveries", svc.Pump))
+		run.Func("ages of deliveries", svc.Ages),
+		run.Func("dispatch of deliveries", svc.Pump),
+		natskit.NewService(host.NATS, tel, "ingress", run.Version(), natsapi.Table(svc, observer)...))
 	a.leave = run.Func("waiting senders", func(ctx context.Context) error {
 		<-ctx.Done()
 		svc.Leave()

@@ -200,6 +200,7 @@ func (p *process) services(ctx context.Context) error {
 		return err
 	}
 	p.add(public)
+	p.components = append(p.components, partners.Last())
 	return nil
 }
 

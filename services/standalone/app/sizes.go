@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/bits"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/noetl/gateway/libs/settings"
 	fanout "github.com/noetl/gateway/services/event-fanout/app"
+	ingress "github.com/noetl/gateway/services/ingress/app"
 	"github.com/noetl/gateway/services/standalone/internal/natsembed"
 )
 
@@ -63,11 +65,17 @@ func (p *process) configured() ([]size, error) {
 		{name: "GATEWAY_FRAME_MAX_BYTES", least: 16 << 20},
 		{name: "GATEWAY_LIFECYCLE_MAX_BYTES", least: 8 << 20},
 		{name: "GATEWAY_RESULT_STORE_MAX_BYTES"},
+		{name: "INGRESS_INBOX_MAX_BYTES", least: 8 << 20},
+		{name: "INGRESS_BODIES_MAX_BYTES"},
 	}
 	read := func(defaults []settings.Default) ([]int64, error) {
-		cfg, err := fanout.Load(p.environ, defaults...)
-		list[len(list)-1].least = cfg.ResultMaxBytes // no result may be larger than the store
-		return []int64{cfg.Process.NATS.StoreBytes, cfg.FrameMaxBytes, cfg.LifecycleBytes, cfg.ResultsBytes}, err
+		cfg, err1 := fanout.Load(p.environ, defaults...)
+		partners, err2 := ingress.Load(p.environ, defaults...)
+		list[3].least, list[5].least = cfg.ResultMaxBytes, partners.MaxBody // none may be larger than its store
+		return []int64{
+			cfg.Process.NATS.StoreBytes, cfg.FrameMaxBytes, cfg.LifecycleBytes, cfg.ResultsBytes,
+			partners.InboxBytes, partners.BodiesBytes,
+		}, errors.Join(err1, err2)
 	}
 	var marked []settings.Default
 	for _, s := range list {

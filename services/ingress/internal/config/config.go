@@ -28,7 +28,7 @@ type Config struct {
 	ClaimTTL    time.Duration `env:"INGRESS_CLAIM_TTL_SECS" file:"ingress.claim_ttl_secs" default:"86400" unit:"s"`
 	RatePerMin  int           `env:"INGRESS_RATE_LISTENER_PER_MIN" file:"ingress.rate_listener_per_min" default:"6000"`
 	FailPerMin  int           `env:"INGRESS_FAILURE_RATE_PER_MIN" file:"ingress.failure_rate_per_min" default:"600"`
-	Deliveries  int           `env:"INGRESS_DELIVERIES_MAX" file:"ingress.deliveries_max" default:"512"`
+	Deliveries  int           `env:"INGRESS_DELIVERIES_MAX" file:"ingress.deliveries_max" default:"2048"`
 	GoogleKeys  string        `env:"INGRESS_GOOGLE_JWKS_URL" file:"ingress.google_jwks_url" default:"https://www.googleapis.com/oauth2/v3/certs"`
 	Google      string        `env:"INGRESS_GOOGLE_ISSUER" file:"ingress.google_issuer" default:"https://accounts.google.com"`
 	Trusted     []string      `env:"GATEWAY_TRUSTED_PROXIES" file:"server.trusted_proxies" default:"loopback,private"`

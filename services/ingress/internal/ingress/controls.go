@@ -105,6 +105,7 @@ func (v *versions) set(name string, one version) {
 
 // prepare makes sure that whoever dispatches the delivery finds its queue and its listener's configuration.
 func (s *Service) prepare(ctx context.Context, l Listener, d *Delivery) error {
+	s.seen.set(d.Listener, version{listener: l, put: time.Now()})
 	if known, ok := s.versions.get(l.version); !ok || time.Since(known.put) > putAgain {
 		if err := s.Controls.PutVersion(ctx, l.version, l.config.encode()); err != nil {
 			return err

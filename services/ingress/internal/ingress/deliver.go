@@ -34,6 +34,8 @@ type Deps struct {
 	Reserved noetlwire.Reserved
 	// NewID returns a fresh id for deliveries that bring none: letters, digits, - and _.
 	NewID func() string
+	// Around wraps the dispatching of each delivery with what every operation has. Nil wraps nothing.
+	Around func(func(context.Context, Work) (struct{}, error)) func(context.Context, Work) (struct{}, error)
 	// TraceID returns the id of the trace of a context, "" if there is none. Nil has none.
 	TraceID func(context.Context) string
 }
@@ -58,12 +60,14 @@ type Service struct {
 
 	waiters  waiters
 	controls controls
-	versions versions
+	versions versions // by their name
+	seen     versions // the last one that a delivery came with, by listener
 	breaker  *breaker
 	gate     *gate
 	orphans  orphans
 	waiting  atomic.Int64
 	leaving  chan struct{}
+	dispatch func(context.Context, Work) (struct{}, error)
 }
 
 // New makes the service.
@@ -78,10 +82,15 @@ func New(d Deps) *Service {
 		d.TraceID = func(context.Context) string { return "" }
 	}
 	d.Settings = d.Settings.withDefaults()
-	return &Service{
+	s := &Service{
 		Deps: d, breaker: newBreaker(), gate: newGate(d.Settings.Dispatches, d.Settings.MaxBytes),
 		leaving: make(chan struct{}),
 	}
+	s.dispatch = func(ctx context.Context, w Work) (struct{}, error) { return struct{}{}, s.Dispatch(ctx, w) }
+	if d.Around != nil {
+		s.dispatch = d.Around(s.dispatch)
+	}
+	return s
 }
 
 type unlimited struct{}

@@ -39,6 +39,8 @@ type Observer interface {
 	Dispatched(listener string, after time.Duration)
 	Retried(listener string)
 	Dead(listener string)
+	// Oldest sets how long the oldest delivery waits that has no execution, 0 for none.
+	Oldest(listener string, age time.Duration)
 }
 
 // TokenVerifier checks OpenID Connect tokens of Google, which Pub/Sub pushes with.
@@ -63,6 +65,8 @@ type Inbox interface {
 	Store(ctx context.Context, d *Delivery, key string, window time.Duration) (first *Delivery, err error)
 	// Load returns the delivery at a place in the inbox, with its body: the fault NotFound if it is gone.
 	Load(ctx context.Context, sequence uint64) (Delivery, error)
+	// Lookup returns a delivery by its id, without its body. One that came after an older one under its key is not found.
+	Lookup(ctx context.Context, id string) (d Delivery, found bool, err error)
 	// Body returns the body of a delivery that came without it.
 	Body(ctx context.Context, d Delivery) ([]byte, error)
 	// Again queues a delivery once more.
@@ -119,6 +123,11 @@ type Work struct {
 	// Fresh says that surely nobody tried it before. It MUST be false when that is not certain.
 	Fresh bool
 	Lease Lease
+}
+
+// Describe is what traces show of it.
+func (w Work) Describe() []string {
+	return []string{"noetl.listener", w.Delivery.Listener, "noetl.delivery.id", w.Delivery.ID}
 }
 
 // Lease is the right to dispatch a delivery. It ends by itself if it is not held on to, and another replica has it then.

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
-
-	"github.com/noetl/gateway/libs/fault"
 )
 
 // Times of the pump.
@@ -16,6 +14,8 @@ const (
 	pullPatience = 20 * time.Second
 	// pullRetry is how long to wait after the inbox could not be asked.
 	pullRetry = 500 * time.Millisecond
+	// pausedRetry is when a delivery comes again at the earliest that was pulled for a paused listener.
+	pausedRetry = time.Second
 	// probeRetry is how often a queue looks for a delivery to probe NoETL with.
 	probeRetry = 200 * time.Millisecond
 	// lookup is how often, and how long, the configuration of a listener is asked for that says how it is dispatched.
@@ -79,20 +79,41 @@ func newLane(s *Service, listener string) *lane {
 	return &lane{service: s, listener: listener, slots: make(chan struct{}, s.Settings.Concurrency)}
 }
 
-// current brings the lane up to date with the configuration of its listener, and reports whether that pauses it.
+// current returns how the lane is dispatched, as far as that is known.
 func (l *lane) current(ctx context.Context) (slots chan struct{}, pace *rate.Limiter, paused bool) {
+	l.mu.Lock()
+	pausedThere := l.last.config.Paused
+	l.mu.Unlock()
+	if pausedThere { // nothing else would find out that it is no more
+		l.refresh(ctx)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.slots, l.rate, l.paused()
+}
+
+// paused needs the lock.
+func (l *lane) paused() bool { return l.last.config.Paused || l.service.controls.paused(l.listener) }
+
+// refresh brings the lane up to date with the configuration of its listener, and reports whether that pauses it. It
+// asks only when there is a delivery to dispatch, and not when one that was just received has told.
+func (l *lane) refresh(ctx context.Context) (paused bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if time.Since(l.asked) > lookupEvery {
 		l.asked = time.Now()
-		actx, cancel := context.WithTimeout(ctx, lookupTime)
-		found, err := l.service.Listeners.Listener(actx, l.listener)
-		cancel()
-		if err == nil { // else it is dispatched as before
-			l.use(found)
+		found, ok := l.service.seen.get(l.listener)
+		if !ok || time.Since(found.put) > lookupEvery {
+			actx, cancel := context.WithTimeout(ctx, lookupTime)
+			defer cancel()
+			var err error
+			if found.listener, err = l.service.Listeners.Listener(actx, l.listener); err != nil {
+				return l.paused() // it is dispatched as before
+			}
 		}
+		l.use(found.listener)
 	}
-	return l.slots, l.rate, l.last.config.Paused || l.service.controls.paused(l.listener)
+	return l.paused()
 }
 
 func (l *lane) use(found Listener) {
@@ -161,6 +182,11 @@ func (s *Service) pull(ctx, base context.Context, q Queue, l *lane, attempts *sy
 	came := 0
 	err = s.Queues.Pull(wait, q, n, pullPatience, func(ctx context.Context, w Work) {
 		came++
+		if l.refresh(ctx) { // it was paused meanwhile
+			<-slots
+			w.Lease.Retry(pausedRetry)
+			return
+		}
 		s.start(ctx, base, w, slots, attempts)
 	})
 	for ; came < n; came++ {
@@ -263,10 +289,7 @@ func (s *Service) Handle(ctx context.Context, w Work) {
 		return
 	}
 	defer s.gate.leave(size)
-	if err := s.Dispatch(ctx, w); err != nil && !errors.Is(err, context.Canceled) {
-		s.Logger.WarnContext(ctx, "a delivery could not be handled; it comes again", "listener", w.Delivery.Listener,
-			"delivery", w.Delivery.ID, "reason", fault.Of(err).Code, "err", err)
-	}
+	_, _ = s.dispatch(ctx, w) // an error is logged, and the delivery comes again
 }
 
 // hold holds on to a lease until the function that it returns is called.

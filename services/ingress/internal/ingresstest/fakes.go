@@ -310,6 +310,9 @@ func (c *Counts) Retried(listener string) { c.add("retried " + listener) }
 // Dead implements the port.
 func (c *Counts) Dead(listener string) { c.add("dead " + listener) }
 
+// Oldest implements the port: it is no count.
+func (c *Counts) Oldest(string, time.Duration) {}
+
 // All returns the counts.
 func (c *Counts) All() map[string]int {
 	c.mu.Lock()

@@ -56,3 +56,8 @@ func TestCountsObserve(t *testing.T) {
 		}
 	})
 }
+
+func TestInbox(t *testing.T) {
+	shared := ingresstest.NewInbox()
+	ingresstest.RunInbox(t, func(*testing.T) ingresstest.Store { return shared })
+}

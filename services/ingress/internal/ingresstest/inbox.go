@@ -142,6 +142,20 @@ func (b *Inbox) Load(_ context.Context, sequence uint64) (ingress.Delivery, erro
 	return ingress.Delivery{}, fault.New(fault.NotFound, "delivery_gone", "gone")
 }
 
+// Lookup implements the port.
+func (b *Inbox) Lookup(_ context.Context, id string) (ingress.Delivery, bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, i := range b.stored {
+		if i.redrive == nil && i.delivery.ID == id && i.key == id {
+			d := i.delivery
+			d.Body = nil
+			return d, true, b.broken("Lookup")
+		}
+	}
+	return ingress.Delivery{}, false, b.broken("Lookup")
+}
+
 // Body implements the port.
 func (b *Inbox) Body(ctx context.Context, d ingress.Delivery) ([]byte, error) {
 	found, err := b.Load(ctx, d.Sequence)

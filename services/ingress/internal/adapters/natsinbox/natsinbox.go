@@ -251,6 +251,20 @@ func (s *Store) Load(ctx context.Context, sequence uint64) (ingress.Delivery, er
 	return d, err
 }
 
+// Lookup implements the port.
+func (s *Store) Lookup(ctx context.Context, id string) (ingress.Delivery, bool, error) {
+	if !validID(id) {
+		return ingress.Delivery{}, false, nil
+	}
+	m, found, err := s.last(ctx, s.deliveries, subjectIn+"*.*."+id)
+	if err != nil || !found {
+		return ingress.Delivery{}, false, err
+	}
+	d, err := decode(m)
+	d.Body = nil
+	return d, err == nil && d.ID == id, nil //nolint:nilerr // what cannot be read is not there
+}
+
 func gone(err error) error {
 	return fault.Wrap(err, fault.NotFound, "delivery_gone", "the delivery is no longer kept")
 }

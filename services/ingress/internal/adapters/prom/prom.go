@@ -14,6 +14,7 @@ var _ ingress.Observer = (*Observer)(nil)
 // Observer is the Prometheus adapter. It is safe for concurrent use.
 type Observer struct {
 	received, verified, rejected, dispatched, retried, dead *prometheus.CounterVec
+	oldest                                                  *prometheus.GaugeVec
 	delay                                                   *prometheus.HistogramVec
 }
 
@@ -30,6 +31,10 @@ func New(reg prometheus.Registerer) *Observer {
 		dispatched: counter("noetl_ingress_dispatched_total", "Deliveries whose workflow was started."),
 		retried:    counter("noetl_ingress_retried_total", "Attempts to start a workflow that will be repeated."),
 		dead:       counter("noetl_ingress_dead_total", "Deliveries that are not tried again by themselves."),
+		oldest: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "noetl_ingress_oldest_waiting_seconds",
+			Help: "Age of the oldest delivery that has no execution and is not dead, as this replica sees the inbox.",
+		}, []string{"subscription"}),
 		delay: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "noetl_ingress_dispatch_delay_seconds",
 			Help:    "Time from a delivery's arrival until its workflow was started.",
@@ -39,7 +44,7 @@ func New(reg prometheus.Registerer) *Observer {
 	for _, r := range ingress.Reasons() { // a closed set starts at 0
 		o.rejected.WithLabelValues("unknown", string(r))
 	}
-	reg.MustRegister(o.received, o.verified, o.rejected, o.dispatched, o.retried, o.dead, o.delay)
+	reg.MustRegister(o.received, o.verified, o.rejected, o.dispatched, o.retried, o.dead, o.oldest, o.delay)
 	return o
 }
 
@@ -65,3 +70,8 @@ func (o *Observer) Retried(listener string) { o.retried.WithLabelValues(listener
 
 // Dead implements the port.
 func (o *Observer) Dead(listener string) { o.dead.WithLabelValues(listener).Inc() }
+
+// Oldest implements the port.
+func (o *Observer) Oldest(listener string, age time.Duration) {
+	o.oldest.WithLabelValues(listener).Set(age.Seconds())
+}
