@@ -140,22 +140,22 @@ func (a *App) service(cfg Config, host run.Host, observer kit.Observer) (*ingres
 	})
 	replica := uuid.NewString()
 	svc := ingress.New(ingress.Deps{
-		Reserved:    cfg.Playbooks.Reserved(),
-		Listeners:   listeners,
-		Dispatcher:  server,
-		Observer:    prom.New(tel.Registry),
-		Logger:      tel.Logger,
-		NewID:       uuid.NewString,
-		Auditor:     auditor,
-		Tokens:      tokens,
-		Inbox:       inbox,
-		Records:     inbox,
-		Queues:      inbox,
-		Controls:    inbox,
-		Announcer:   inbox,
-		Rejections:  inbox,
-		Settings:    domainSettings(cfg, replica),
-		TraceID:     traceID,
+		Reserved:   cfg.Playbooks.Reserved(),
+		Listeners:  listeners,
+		Dispatcher: server,
+		Observer:   prom.New(tel.Registry),
+		Logger:     tel.Logger,
+		NewID:      uuid.NewString,
+		Auditor:    auditor,
+		Tokens:     tokens,
+		Inbox:      inbox,
+		Records:    inbox,
+		Queues:     inbox,
+		Controls:   inbox,
+		Announcer:  inbox,
+		Rejections: inbox,
+		Settings:   domainSettings(cfg, replica),
+		TraceID:    traceID,
 		Around: func(
 			next func(context.Context, ingress.Work) (struct{}, error),
 		) func(context.Context, ingress.Work) (struct{}, error) {
@@ -166,6 +166,7 @@ func (a *App) service(cfg Config, host run.Host, observer kit.Observer) (*ingres
 	})
 	a.components = append(a.components, auditor, tell,
 		run.Func("rejected deliveries", inbox.Keeping),
+		run.Func("room in the inbox", func(ctx context.Context) error { return inbox.Sweeping(ctx, cfg.ClaimTTL) }),
 		run.Func("listeners' controls", svc.Follow),
 		run.Func("outcomes of deliveries", func(ctx context.Context) error {
 			return inbox.Hear(ctx, replica, svc.Told)

@@ -34,13 +34,13 @@ func (s *Service) Dispatch(ctx context.Context, w Work) error {
 		w.Lease.Retry(storeRetry)
 		return err
 	}
-	if record.Tried > 0 && time.Since(record.Begun) > retry.Expire {
+	if record.ExecutionID == "" && record.Tried > 0 && time.Since(record.Begun) > retry.Expire {
 		record.State, record.Reason, record.NextAttempt = ingresswire.Dead, "expired", time.Time{}
 		return s.settle(ctx, w, record, 0)
 	}
 	begin := time.Now()
 	result := s.attempt(ctx, w, listener, &record)
-	if ctx.Err() != nil { // the process stops: whatever it was comes again, under the same key
+	if result.code != "" && ctx.Err() != nil { // the process stops: whatever it was comes again, under the same key
 		w.Lease.Retry(0)
 		return ctx.Err()
 	}
@@ -345,6 +345,7 @@ func (s *Service) count(ctx context.Context, w Work, r Record) {
 		s.Observer.Dead(r.Listener)
 		s.Logger.WarnContext(ctx, "a delivery is dead: an operator may redrive it", "listener", r.Listener, "delivery",
 			r.ID, "reason", r.Reason, "attempts", r.Attempts)
+	default:
 	}
 }
 

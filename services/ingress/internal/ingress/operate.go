@@ -321,3 +321,26 @@ func (s *Service) left() bool {
 func (s *Service) audit(ctx context.Context, event, listener, delivery, actor string) {
 	s.Logger.InfoContext(ctx, "audit", "event", event, "account", actor, "listener", listener, "delivery", delivery)
 }
+
+// Samples returns the last deliveries of a listener that were stored, with their bodies, for rules that are tried.
+func (s *Service) Samples(ctx context.Context, listener string, n int) ([]Delivery, error) {
+	page, err := s.Records.List(ctx, Query{Listener: listener, Limit: min(max(n, 1), listMost)})
+	if err != nil {
+		return nil, err
+	}
+	var out []Delivery
+	for _, r := range page.Records {
+		if r.Sequence == 0 { // it was rejected
+			continue
+		}
+		d, err := s.Inbox.Load(ctx, r.Sequence)
+		if kind, failed := fault.KindOf(err); failed && kind == fault.NotFound {
+			continue
+		}
+		if err != nil {
+			return out, err
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}

@@ -134,8 +134,9 @@ func (l *lane) use(found Listener) {
 
 // drain pulls one queue until ctx ends. Attempts run in base.
 func (s *Service) drain(ctx, base context.Context, q Queue, l *lane, attempts *sync.WaitGroup) {
+	own := make(chan struct{}, 1) // an order needs no more, and must not wait for those of others
 	for ctx.Err() == nil {
-		err := s.pull(ctx, base, q, l, attempts)
+		err := s.pull(ctx, base, q, l, own, attempts)
 		if err != nil && ctx.Err() == nil {
 			s.Logger.DebugContext(ctx, "a queue of deliveries cannot be read; trying again", "listener", q.Listener,
 				"err", err)
@@ -154,9 +155,14 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // pull pulls as many deliveries as may be dispatched now.
-func (s *Service) pull(ctx, base context.Context, q Queue, l *lane, attempts *sync.WaitGroup) error {
+func (s *Service) pull(
+	ctx, base context.Context, q Queue, l *lane, own chan struct{}, attempts *sync.WaitGroup,
+) error {
 	_, changed := s.controls.all()
 	slots, pace, paused := l.current(ctx)
+	if q.Partition != Unordered {
+		slots = own
+	}
 	if paused {
 		select {
 		case <-ctx.Done():
@@ -176,8 +182,7 @@ func (s *Service) pull(ctx, base context.Context, q Queue, l *lane, attempts *sy
 	if err != nil {
 		return err
 	}
-	// A change ends the waiting: the listener may be paused now, or the breaker open.
-	wait, stop := s.until(ctx, changed)
+	wait, stop := s.until(ctx, q.Listener)
 	defer stop()
 	came := 0
 	err = s.Queues.Pull(wait, q, n, pullPatience, func(ctx context.Context, w Work) {
@@ -198,19 +203,27 @@ func (s *Service) pull(ctx, base context.Context, q Queue, l *lane, attempts *sy
 	return err
 }
 
-// until returns a context that ends when something changes that stops the pulling.
-func (s *Service) until(ctx context.Context, changed <-chan struct{}) (context.Context, func()) {
+// until returns a context that ends when the listener is paused or the breaker open. What is on its way to a pull that
+// is broken off comes again only when its lease is over, so nothing else ends one.
+func (s *Service) until(ctx context.Context, listener string) (context.Context, func()) {
 	wait, cancel := context.WithCancel(ctx)
-	opened := s.breaker.opened()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		select {
-		case <-wait.Done():
-		case <-changed:
-		case <-opened:
+		defer cancel()
+		for {
+			_, changed := s.controls.all()
+			moved := s.breaker.moved()
+			if s.controls.paused(listener) || !s.breaker.closed() {
+				return
+			}
+			select {
+			case <-wait.Done():
+				return
+			case <-changed:
+			case <-moved:
+			}
 		}
-		cancel()
 	}()
 	return wait, func() { cancel(); <-done }
 }

@@ -14,7 +14,7 @@ var _ ingress.Observer = (*Observer)(nil)
 // Observer is the Prometheus adapter. It is safe for concurrent use.
 type Observer struct {
 	received, verified, rejected, dispatched, retried, dead *prometheus.CounterVec
-	oldest *prometheus.GaugeVec
+	oldest                                                  *prometheus.GaugeVec
 	delay                                                   *prometheus.HistogramVec
 }
 
