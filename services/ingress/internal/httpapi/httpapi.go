@@ -71,11 +71,11 @@ func (o operations) register(mux *http.ServeMux, maxBody int64) {
 
 // take receives a delivery. What it read is not referred to when it returns.
 func (o operations) take(r *http.Request, maxBody int64) (received, error) {
-	until := time.Now().Add(o.patient)
 	in, err := o.decode(r, maxBody)
 	if err != nil {
 		return received{}, err
 	}
+	until := time.Now().Add(o.patient) // the time that its body took was the sender's
 	receipt, err := o.receive(r.Context(), in)
 	httpkit.ReleaseBody(r.Context(), in.Body)
 	return received{receipt: receipt, until: until}, err

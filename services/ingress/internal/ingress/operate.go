@@ -182,6 +182,11 @@ func (s *Service) redrive(ctx context.Context, r Record, current bool) error {
 	if r.Partition == "" {
 		r.Partition = Unordered
 	}
+	if _, err := s.Controls.Change(ctx, r.Listener, func(c *Control) {
+		c.Ordered = c.Ordered || r.Partition != Unordered
+	}); err != nil { // so that its queue is pulled
+		return err
+	}
 	if err := s.Inbox.Again(ctx, Redrive{
 		ID: r.ID, Listener: r.Listener, Partition: r.Partition, Sequence: r.Sequence, Current: current,
 	}); err != nil {

@@ -151,10 +151,11 @@ func (s *Store) claim(
 	ctx context.Context, d *ingress.Delivery, key string, window time.Duration,
 ) (*ingress.Delivery, error) {
 	subject := subjectOf(subjectIn, d.Listener, d.Partition, key)
-	any := subjectOf(subjectIn, d.Listener, "*", key)
+	everywhere := subjectOf(subjectIn, d.Listener, "*", key)
 	var expected uint64
 	for range claimTries {
-		ack, err := s.publish(ctx, s.deliveries, subject, encode(d), jetstream.WithExpectLastSequenceForSubject(expected, any))
+		ack, err := s.publish(ctx, s.deliveries, subject, encode(d),
+			jetstream.WithExpectLastSequenceForSubject(expected, everywhere))
 		won, err := natskit.Won(err)
 		switch {
 		case natskit.Full(err):
@@ -165,7 +166,7 @@ func (s *Store) claim(
 			d.Sequence = ack
 			return nil, nil
 		}
-		first, found, err := s.last(ctx, s.deliveries, any)
+		first, found, err := s.last(ctx, s.deliveries, everywhere)
 		if err != nil {
 			return nil, err
 		}

@@ -112,8 +112,10 @@ func (s *Store) pull(
 		s.hand(ctx, f, m, take)
 	}
 	err = batch.Error()
-	if errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoMessages) {
-		return nil // nothing came
+	for _, nothing := range []error{nats.ErrTimeout, context.DeadlineExceeded, jetstream.ErrNoMessages} {
+		if errors.Is(err, nothing) {
+			return nil
+		}
 	}
 	return err
 }
