@@ -37,7 +37,8 @@ func (w *world) replica(settings ...string) (address string, stop func()) {
 		w.t.Fatal(err)
 	}
 	tel := telemetry.Nop("ingress")
-	a, err := app.New(w.t.Context(), cfg, run.Host{Telemetry: tel, NATS: w.nats.Connect(w.t), Health: &httpkit.Health{}})
+	host := run.Host{Telemetry: tel, NATS: w.nats.Connect(w.t), Health: &httpkit.Health{}}
+	a, err := app.New(w.t.Context(), cfg, host)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -382,5 +383,5 @@ func memory() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc) //nolint:gosec // far from its bound
+	return int64(m.HeapAlloc)
 }

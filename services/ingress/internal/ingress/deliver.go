@@ -197,6 +197,8 @@ func (s *Service) Receive(ctx context.Context, in DeliverRequest) (Receipt, erro
 }
 
 // plan decides what becomes of a verified delivery: directives first, then the listener's rules.
+//
+//nolint:unparam // the rules may fail
 func (s *Service) plan(l Listener, m message) (plan, error) {
 	return l.rules.resolve(m.directiveSource), nil
 }

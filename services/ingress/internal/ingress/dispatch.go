@@ -130,7 +130,8 @@ func (s *Service) attempt(ctx context.Context, w Work, l Listener, r *Record) (o
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			s.Logger.ErrorContext(ctx, "an attempt to dispatch panicked", "listener", l.name, "delivery", r.ID, "panic", p)
+			s.Logger.ErrorContext(ctx, "an attempt to dispatch panicked", "listener", l.name, "delivery", r.ID,
+				"panic", p)
 			out = result{code: "panic", message: "internal error", playbook: out.playbook}
 		}
 	}()

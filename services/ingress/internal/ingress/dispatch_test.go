@@ -47,6 +47,10 @@ func status(kind fault.Kind, code int) error {
 	return fault.New(kind, fmt.Sprintf("noetl_%d", code), "NoETL: no")
 }
 
+func later(kind fault.Kind, code int) error {
+	return fault.Of(status(kind, code)).After(20 * time.Second)
+}
+
 // pumping runs a test with an ingress that pulls what it dispatches.
 func pumping(t *testing.T, errs []error, test func(t *testing.T, w *world, a *answers)) {
 	t.Helper()
@@ -91,8 +95,8 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 		"409":               {status(fault.Conflict, 409), false, 0},
 		"425":               {status(fault.BadGateway, 425), false, 0},
 		"429":               {status(fault.RateLimited, 429), false, 0},
-		"429 with a time":   {fault.New(fault.RateLimited, "noetl_429", "x").After(20 * time.Second), false, 20 * time.Second},
-		"503 with a time":   {fault.New(fault.Unavailable, "noetl_503", "x").After(20 * time.Second), false, 20 * time.Second},
+		"429 with a time":   {later(fault.RateLimited, 429), false, 20 * time.Second},
+		"503 with a time":   {later(fault.Unavailable, 503), false, 20 * time.Second},
 		"500":               {status(fault.BadGateway, 500), false, 0},
 		"nobody there":      {fault.New(fault.BadGateway, noetlwire.CodeUnreachable, "x"), false, 0},
 		"too late":          {fault.New(fault.Timeout, "noetl_timeout", "x"), false, 0},
@@ -137,7 +141,7 @@ func TestAttemptsEnd(t *testing.T) {
 		"by number": {ingress.RetryConfig{MaxAttempts: 4}, 4, 4},
 		"by time":   {ingress.RetryConfig{MaxAttempts: 1000, Expire: time.Minute, MaxDelay: 2 * time.Second}, 20, 90},
 	} {
-		pumping(t, []error{status(fault.Conflict, 409)}, func(t *testing.T, w *world, a *answers) {
+		pumping(t, []error{status(fault.Conflict, 409)}, func(t *testing.T, w *world, _ *answers) {
 			t.Helper()
 			in := hook("m1")
 			in.Found = ingress.NewListener(ingress.ListenerConfig{

@@ -70,7 +70,7 @@ func matches(r Record, text string) bool {
 
 // Delivery shows one delivery with all that is kept of it.
 func (s *Service) Delivery(ctx context.Context, in ingresswire.DeliveryRequest) (ingresswire.Detail, error) {
-	record, d, err := s.find(ctx, in.ID)
+	record, err := s.find(ctx, in.ID)
 	if kind, failed := fault.KindOf(err); failed && kind == fault.NotFound {
 		kept, found, kerr := s.Rejections.Kept(ctx, in.ID)
 		if kerr != nil {
@@ -87,7 +87,8 @@ func (s *Service) Delivery(ctx context.Context, in ingresswire.DeliveryRequest) 
 		Delivery: record.Delivery, ListenerVersion: record.Version, AttemptsMade: record.Made,
 		ConflictsWith: record.ConflictsWith,
 	}
-	if d, err = s.Inbox.Load(ctx, record.Sequence); err != nil { // it may be gone, and its record not
+	d, err := s.Inbox.Load(ctx, record.Sequence)
+	if err != nil { // it may be gone, and its record not
 		if kind, _ := fault.KindOf(err); kind != fault.NotFound {
 			return out, err
 		}
@@ -129,19 +130,19 @@ func shown(body []byte) (text, encoding string, cut bool) {
 }
 
 // find returns the record of a delivery, made up if it has none yet.
-func (s *Service) find(ctx context.Context, id string) (Record, Delivery, error) {
+func (s *Service) find(ctx context.Context, id string) (Record, error) {
 	record, found, err := s.Records.Find(ctx, id)
 	if err != nil || found {
-		return record, Delivery{}, err
+		return record, err
 	}
 	d, found, err := s.Inbox.Lookup(ctx, id)
 	if err != nil {
-		return record, d, err
+		return record, err
 	}
 	if !found {
-		return record, d, fault.New(fault.NotFound, "no_such_delivery", "there is no such delivery")
+		return record, fault.New(fault.NotFound, "no_such_delivery", "there is no such delivery")
 	}
-	return recordOf(d), d, nil
+	return recordOf(d), nil
 }
 
 // Redrive dispatches a dead or discarded delivery again.
@@ -150,7 +151,7 @@ func (s *Service) Redrive(ctx context.Context, in ingresswire.RedriveRequest) (i
 	if err != nil {
 		return ingresswire.Empty{}, err
 	}
-	record, _, err := s.find(ctx, in.ID)
+	record, err := s.find(ctx, in.ID)
 	if err != nil {
 		return ingresswire.Empty{}, err
 	}
@@ -204,7 +205,7 @@ func (s *Service) redrive(ctx context.Context, r Record, current bool) error {
 
 // Discard gives a dead or waiting delivery up.
 func (s *Service) Discard(ctx context.Context, in ingresswire.DiscardRequest) (ingresswire.Empty, error) {
-	record, _, err := s.find(ctx, in.ID)
+	record, err := s.find(ctx, in.ID)
 	if err != nil {
 		return ingresswire.Empty{}, err
 	}

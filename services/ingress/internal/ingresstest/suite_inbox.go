@@ -153,7 +153,8 @@ func runQueues(t *testing.T, newStore func(t *testing.T) Store) {
 		t.Fatal(err)
 	}
 	again := pull(t, b, q, 5, time.Second)
-	if len(again) != 1 || again[0].Redrive == nil || !again[0].Redrive.Current || string(again[0].Delivery.Body) != "1" {
+	if len(again) != 1 || again[0].Redrive == nil || !again[0].Redrive.Current ||
+		string(again[0].Delivery.Body) != "1" {
 		t.Fatalf("%+v", again)
 	}
 	again[0].Lease.Done()

@@ -25,12 +25,13 @@ const (
 	States     = "GATEWAY_DELIVERY_STATES"
 	Rejected   = "GATEWAY_REJECTED"
 	Bodies     = "gateway_delivery_bodies" // its stream is OBJ_gateway_delivery_bodies
-	ControlKV  = "gateway_ingress_control" // its stream is KV_gateway_ingress_control
+	ControlKV  = string(natskit.Controls)  // its stream is KV_gateway_ingress_control
 )
 
 // Config bounds the inbox.
 type Config struct {
 	Replicas  int
+	Room      natskit.Room // of the bucket of controls
 	Retention time.Duration
 	// MaxBytes is shared by the streams; see [Config.Streams]. BodiesMaxBytes is of bodies that exceed a message.
 	MaxBytes, BodiesMaxBytes int64
@@ -38,9 +39,6 @@ type Config struct {
 	Propagator               propagation.TextMapPropagator
 	NewID                    func() string
 }
-
-// controlBytes bounds the bucket of controls and versions.
-const controlBytes = 16 << 20
 
 // Streams returns how many bytes each stream may hold. A record is smaller than its delivery, so that there is room
 // for the outcome of whatever was stored.
@@ -51,7 +49,7 @@ func (c Config) Streams() (deliveries, states, rejected int64) {
 }
 
 // Total is what one replica of all of it may hold.
-func (c Config) Total() int64 { return c.MaxBytes + c.BodiesMaxBytes + controlBytes }
+func (c Config) Total() int64 { return c.MaxBytes + c.BodiesMaxBytes + c.Room.Of(natskit.Controls) }
 
 // Store is the adapter of all ports of the inbox. It is safe for concurrent use.
 type Store struct {
@@ -105,9 +103,9 @@ func New(js jetstream.JetStream, cfg Config) *Store {
 			Bucket: Bodies, Description: "Bodies of deliveries that exceed a message.", TTL: cfg.Retention + time.Hour,
 			MaxBytes: cfg.BodiesMaxBytes, Storage: jetstream.FileStorage, Replicas: cfg.Replicas,
 		}),
-		control: natskit.Bucket(js, jetstream.KeyValueConfig{
+		control: cfg.Room.Bucket(js, natskit.Controls, jetstream.KeyValueConfig{
 			Bucket: ControlKV, Description: "Listeners of the NoETL gateway: paused ones, and their configurations.",
-			MaxBytes: controlBytes, Storage: jetstream.FileStorage, Replicas: cfg.Replicas, LimitMarkerTTL: time.Hour,
+			Storage: jetstream.FileStorage, LimitMarkerTTL: time.Hour,
 		}),
 		consumers: consumers{of: map[ingress.Queue]*natskit.Lazy[*feed]{}},
 		keeping:   make(chan ingress.Rejection, keepQueue),
@@ -263,7 +261,7 @@ func (s *Store) Lookup(ctx context.Context, id string) (ingress.Delivery, bool, 
 	}
 	d, err := decode(m)
 	d.Body = nil
-	return d, err == nil && d.ID == id, nil //nolint:nilerr // what cannot be read is not there
+	return d, err == nil && d.ID == id, nil // what cannot be read is not there
 }
 
 func gone(err error) error {

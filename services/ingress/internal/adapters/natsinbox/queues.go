@@ -18,8 +18,8 @@ import (
 type feed struct {
 	consumer jetstream.Consumer
 	// since is the last sequence of the stream when the consumer was opened, and era the connection's: what came after
-	// both is surely handed out for the first time if the server says so. Before, the server may have been restarted and
-	// forgotten what it had handed out, or somebody may have deleted the consumer.
+	// both is surely handed out for the first time if the server says so. Before, the server may have been restarted
+	// and forgotten what it had handed out, or somebody may have deleted the consumer.
 	since, era uint64
 }
 
