@@ -78,6 +78,9 @@ var (
 // rejectedAge is how long a rejected delivery is kept.
 const rejectedAge = 24 * time.Hour
 
+// duplicates is how long NATS remembers ids of messages; none of ours has one.
+const duplicates = 2 * time.Minute
+
 // New makes the store; streams and buckets are made when they are first needed.
 func New(js jetstream.JetStream, cfg Config) *Store {
 	deliveries, states, rejected := cfg.Streams()
@@ -85,6 +88,7 @@ func New(js jetstream.JetStream, cfg Config) *Store {
 		return jetstream.StreamConfig{
 			Name: name, Description: what, Subjects: subjects, Storage: jetstream.FileStorage, Replicas: cfg.Replicas,
 			MaxAge: cfg.Retention, AllowDirect: true,
+			MaxMsgsPerSubject: -1, Duplicates: duplicates, // as NATS says them when they are not set
 		}
 	}
 	in := stream(Deliveries, "Deliveries to the NoETL gateway's listeners.", subjectIn+">", subjectAgain+">")
