@@ -106,7 +106,6 @@ func (v *versions) set(name string, one version) {
 
 // prepare makes sure that whoever dispatches the delivery finds its queue and its listener's configuration.
 func (s *Service) prepare(ctx context.Context, l Listener, d *Delivery) error {
-	s.seen.set(d.Listener, version{listener: l, put: time.Now()})
 	known, ok := s.versions.get(l.version)
 	stale := !ok || time.Since(known.put) > putAgain
 	if stale {

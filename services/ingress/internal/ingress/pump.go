@@ -85,7 +85,7 @@ func (l *lane) current(ctx context.Context) (slots chan struct{}, pace *rate.Lim
 	pausedThere := l.last.config.Paused
 	l.mu.Unlock()
 	if pausedThere { // nothing else would find out that it is no more
-		l.refresh(ctx)
+		l.refresh(ctx, Delivery{})
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -95,23 +95,25 @@ func (l *lane) current(ctx context.Context) (slots chan struct{}, pace *rate.Lim
 // paused needs the lock.
 func (l *lane) paused() bool { return l.last.config.Paused || l.service.controls.paused(l.listener) }
 
-// refresh brings the lane up to date with the configuration of its listener, and reports whether that pauses it. It
-// asks only when there is a delivery to dispatch, and not when one that was just received has told.
-func (l *lane) refresh(ctx context.Context) (paused bool) {
+// refresh brings the lane up to date with the configuration of its listener, and reports whether that pauses it. Only
+// what a file says has limits, and can pause; NoETL is not asked.
+func (l *lane) refresh(ctx context.Context, d Delivery) (paused bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if time.Since(l.asked) > lookupEvery {
-		l.asked = time.Now()
-		found, ok := l.service.seen.get(l.listener)
-		if !ok || time.Since(found.put) > lookupEvery {
-			actx, cancel := context.WithTimeout(ctx, lookupTime)
-			defer cancel()
-			var err error
-			if found.listener, err = l.service.Listeners.Listener(actx, l.listener); err != nil {
-				return l.paused() // it is dispatched as before
-			}
+		actx, cancel := context.WithTimeout(ctx, lookupTime)
+		defer cancel()
+		found, err := l.last, error(nil)
+		if d.Version != "" {
+			found, err = l.service.listenerOf(actx, d)
 		}
-		l.use(found.listener)
+		if err == nil && found.config.Origin == OriginFile {
+			found, err = l.service.Listeners.Listener(actx, l.listener)
+		}
+		if err == nil { // else it is dispatched as before
+			l.use(found)
+		}
+		l.asked = time.Now()
 	}
 	return l.paused()
 }
@@ -187,7 +189,7 @@ func (s *Service) pull(
 	came := 0
 	err = s.Queues.Pull(wait, q, n, pullPatience, func(ctx context.Context, w Work) {
 		came++
-		if l.refresh(ctx) { // it was paused meanwhile
+		if l.refresh(ctx, w.Delivery) { // it was paused meanwhile
 			<-slots
 			w.Lease.Retry(pausedRetry)
 			return
