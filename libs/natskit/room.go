@@ -31,6 +31,7 @@ const (
 	Clients       Store = "gateway_clients"
 	Tickets       Store = "gateway_tickets"
 	Sources       Store = "gateway_sources"
+	Controls      Store = "gateway_ingress_control"
 )
 
 // shares divide GATEWAY_STORE_MAX_BYTES. What callers can make grow and what must always find room
@@ -39,6 +40,7 @@ const (
 //
 //nolint:gochecknoglobals // a constant table
 var shares = map[Store]int64{
+	Controls:      16,
 	Clients:       8,
 	Logins:        8,
 	Requests:      6,
@@ -51,8 +53,7 @@ var shares = map[Store]int64{
 	Tickets:       1,
 }
 
-// allShares is what shares divide the bytes into. Those that no bucket has are free: a bucket's bound must not
-// change with a release.
+// allShares is the sum of shares.
 const allShares = 64
 
 // Bounds of GATEWAY_STORE_MAX_BYTES. With less, the smallest bucket could not hold a busy minute.
@@ -63,7 +64,7 @@ const (
 
 // Stores returns every bucket that has a share.
 func Stores() []Store {
-	return []Store{Sessions, LocalSessions, Logins, Flows, Revoked, Requests, Routes, Clients, Tickets, Sources}
+	return []Store{Sessions, LocalSessions, Logins, Flows, Revoked, Requests, Routes, Clients, Tickets, Sources, Controls}
 }
 
 // Room is what the buckets of one process may hold. The zero value is one replica and the default size.

@@ -17,6 +17,7 @@ import (
 // stores says which user has which buckets.
 var stores = map[string][]natskit.Store{
 	"auth":         {natskit.Sessions, natskit.LocalSessions, natskit.Logins, natskit.Flows, natskit.Revoked},
+	"ingress":      {natskit.Controls},
 	"event-fanout": {natskit.Requests, natskit.Routes, natskit.Clients, natskit.Tickets, natskit.Sources},
 }
 
@@ -90,7 +91,7 @@ func TestNobodyFillsWhatSessionsAndRevocationsNeed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	full := append(stores["event-fanout"], natskit.Flows, natskit.LocalSessions)
+	full := append(stores["event-fanout"], natskit.Controls, natskit.Flows, natskit.LocalSessions)
 	for _, buckets := range ours {
 		for _, s := range full {
 			if kv, ok := buckets[s]; ok {
@@ -124,7 +125,7 @@ func TestTheAccountsHaveLimitsAndRoom(t *testing.T) {
 		forMore int64 // left for NoETL
 	}{
 		"auth":    {24, 16 * gib, gib + gib/2 + gib/4, 8 * gib},
-		"ingress": {5, 10 * gib, 3*gib + 16<<20, 0},
+		"ingress": {5, 10 * gib, 3 * gib, 0},
 	} {
 		info, err := dialJS(t, n, user).AccountInfo(t.Context())
 		if err != nil {
@@ -135,9 +136,9 @@ func TestTheAccountsHaveLimitsAndRoom(t *testing.T) {
 			t.Errorf("the account of %s has the limits %+v", user, l)
 		}
 		room, wanted := natskit.Room{}, c.other
-		for _, list := range stores {
+		for owner, list := range stores {
 			for _, s := range list {
-				if user != "ingress" && s != natskit.Tickets {
+				if (owner == "ingress") == (user == "ingress") && s != natskit.Tickets {
 					wanted += room.Of(s)
 				}
 			}

@@ -126,7 +126,8 @@ func (a *App) service(cfg Config, host run.Host, observer kit.Observer) (*ingres
 	}
 	auditor := noetlaudit.New(server, tel.Logger)
 	inbox := natsinbox.New(js, natsinbox.Config{
-		Replicas: cfg.Process.NATS.Replicas, Retention: cfg.Retention, MaxBytes: cfg.InboxBytes,
+		Replicas: cfg.Process.NATS.Replicas, Room: cfg.Process.NATS.Room(tel.Logger), Retention: cfg.Retention,
+		MaxBytes:       cfg.InboxBytes,
 		BodiesMaxBytes: cfg.BodiesBytes, Logger: tel.Logger, Propagator: tel.Propagator(), NewID: uuid.NewString,
 	})
 	host.Health.Add(
@@ -135,7 +136,7 @@ func (a *App) service(cfg Config, host run.Host, observer kit.Observer) (*ingres
 	)
 	tell := run.Func("room in NATS", func(ctx context.Context) error {
 		return natskit.TellRoom(ctx, host.NATS, js, int64(cfg.Process.NATS.Replicas)*inbox.Total(),
-			"INGRESS_INBOX_MAX_BYTES, INGRESS_BODIES_MAX_BYTES", tel.Logger)
+			"INGRESS_INBOX_MAX_BYTES, INGRESS_BODIES_MAX_BYTES, GATEWAY_STORE_MAX_BYTES", tel.Logger)
 	})
 	replica := uuid.NewString()
 	svc := ingress.New(ingress.Deps{
@@ -165,6 +166,7 @@ func (a *App) service(cfg Config, host run.Host, observer kit.Observer) (*ingres
 	})
 	a.components = append(a.components, auditor, tell,
 		run.Func("rejected deliveries", inbox.Keeping),
+		run.Func("room in the inbox", func(ctx context.Context) error { return inbox.Sweeping(ctx, cfg.ClaimTTL) }),
 		run.Func("listeners' controls", svc.Follow),
 		run.Func("outcomes of deliveries", func(ctx context.Context) error {
 			return inbox.Hear(ctx, replica, svc.Told)
@@ -201,9 +203,10 @@ func traceID(ctx context.Context) string {
 }
 
 // Components returns the parts to run, in start order.
-func (a *App) Components() []run.Component {
-	return append(a.components[:len(a.components):len(a.components)], a.leave)
-}
+func (a *App) Components() []run.Component { return a.components }
+
+// Last returns what a composition that has the public listener must stop before it: senders that wait are answered.
+func (a *App) Last() run.Component { return a.leave }
 
 // Ready returns the addresses that the service has.
 func (a *App) Ready() run.Ready { return a.ready }

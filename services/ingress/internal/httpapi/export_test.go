@@ -22,5 +22,5 @@ func RegisterDeliver(
 		return r, err
 	}
 	await := func(context.Context, ingress.Receipt) (ingress.DeliverResponse, error) { return answer, nil }
-	operations{find: found, receive: receive, await: await, patient: time.Minute}.register(mux, maxBody)
+	operations{find: found, receive: receive, await: await, within: time.Minute}.register(mux, maxBody)
 }

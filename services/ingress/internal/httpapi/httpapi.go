@@ -27,7 +27,7 @@ func Register(mux *http.ServeMux, svc *ingress.Service, o kit.Observer, l Limits
 		find:    kit.Bind(o, "ingress.find", bounded, svc.Find),
 		receive: kit.Bind(o, "ingress.receive", bounded, svc.Receive),
 		await:   kit.Bind(o, "ingress.await", kit.Limits{}, svc.Await),
-		patient: l.Deadline,
+		within:  l.Deadline,
 	}.register(mux, l.MaxBody)
 }
 
@@ -37,7 +37,7 @@ type operations struct {
 	find    func(context.Context, ingress.FindRequest) (ingress.Listener, error)
 	receive func(context.Context, ingress.DeliverRequest) (ingress.Receipt, error)
 	await   func(context.Context, ingress.Receipt) (ingress.DeliverResponse, error)
-	patient time.Duration
+	within  time.Duration
 }
 
 // received is a delivery that is stored, or why it is not. Its body may be forgotten.
@@ -71,11 +71,11 @@ func (o operations) register(mux *http.ServeMux, maxBody int64) {
 
 // take receives a delivery. What it read is not referred to when it returns.
 func (o operations) take(r *http.Request, maxBody int64) (received, error) {
-	until := time.Now().Add(o.patient)
 	in, err := o.decode(r, maxBody)
 	if err != nil {
 		return received{}, err
 	}
+	until := time.Now().Add(o.within) // the time that its body took was the sender's
 	receipt, err := o.receive(r.Context(), in)
 	httpkit.ReleaseBody(r.Context(), in.Body)
 	return received{receipt: receipt, until: until}, err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/ingresswire"
+	"github.com/noetl/gateway/libs/fault"
 )
 
 // presetPatience is how long senders wait for an answer that are known to wait less than the default.
@@ -57,7 +58,9 @@ func (s *Service) Await(ctx context.Context, r Receipt) (DeliverResponse, error)
 		s.waiting.Add(-1)
 	}
 	if r.record.State == ingresswire.Waiting && !r.repeated && !r.recorded {
-		s.note(ctx, r.record)
+		if !s.note(ctx, r.record) {
+			s.known(ctx, &r)
+		}
 	}
 	return r.answer(), nil
 }
@@ -105,14 +108,17 @@ func (s *Service) known(ctx context.Context, r *Receipt) bool {
 // noteTime bounds the recording of a delivery that goes on waiting: its sender is to be answered.
 const noteTime = 2 * time.Second
 
-// note records that a delivery waits, unless somebody has recorded what became of it.
-func (s *Service) note(ctx context.Context, r Record) {
+// note records that a delivery waits. It returns false if somebody has recorded what became of it.
+func (s *Service) note(ctx context.Context, r Record) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
 	defer cancel()
 	r.ChangedAt = time.Now()
-	if _, err := s.Records.Record(ctx, r); err == nil {
+	_, err := s.Records.Record(ctx, r)
+	if err == nil {
 		s.Announcer.Changed(r)
 	}
+	kind, failed := fault.KindOf(err)
+	return !failed || kind != fault.Conflict
 }
 
 func (r Receipt) answer() DeliverResponse {

@@ -72,8 +72,8 @@ func (b *breaker) probed() {
 	b.tell()
 }
 
-// opened returns a channel that is closed when the breaker changes.
-func (b *breaker) opened() <-chan struct{} {
+// moved returns a channel that is closed when the breaker changes.
+func (b *breaker) moved() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.changed

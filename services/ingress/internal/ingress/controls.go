@@ -84,8 +84,9 @@ type version struct {
 // maxVersions bounds how many configurations are remembered.
 const maxVersions = 1024
 
-// putAgain is when a configuration is put again, so that it is kept.
-const putAgain = 12 * time.Hour
+// putAgain is when a configuration is put again, so that it is kept, and that there is such a listener: NATS may have
+// lost both.
+const putAgain = time.Hour
 
 func (v *versions) get(name string) (version, bool) {
 	v.mu.Lock()
@@ -105,15 +106,16 @@ func (v *versions) set(name string, one version) {
 
 // prepare makes sure that whoever dispatches the delivery finds its queue and its listener's configuration.
 func (s *Service) prepare(ctx context.Context, l Listener, d *Delivery) error {
-	s.seen.set(d.Listener, version{listener: l, put: time.Now()})
-	if known, ok := s.versions.get(l.version); !ok || time.Since(known.put) > putAgain {
+	known, ok := s.versions.get(l.version)
+	stale := !ok || time.Since(known.put) > putAgain
+	if stale {
 		if err := s.Controls.PutVersion(ctx, l.version, l.config.encode()); err != nil {
 			return err
 		}
 		s.versions.set(l.version, version{listener: l, put: time.Now()})
 	}
 	ordered := d.Partition != Unordered
-	if known, ok := s.controls.get(d.Listener); ok && known.Version == l.version && (known.Ordered || !ordered) {
+	if c, ok := s.controls.get(d.Listener); ok && !stale && c.Version == l.version && (c.Ordered || !ordered) {
 		return nil
 	}
 	stored, err := s.Controls.Change(ctx, d.Listener, func(c *Control) {

@@ -60,8 +60,7 @@ type Service struct {
 
 	waiters  waiters
 	controls controls
-	versions versions // by their name
-	seen     versions // the last one that a delivery came with, by listener
+	versions versions
 	breaker  *breaker
 	gate     *gate
 	orphans  orphans

@@ -41,13 +41,13 @@ func (s *Service) Dispatch(ctx context.Context, w Work) error {
 		w.Lease.Retry(storeRetry)
 		return err
 	}
-	if record.Tried > 0 && time.Since(record.Begun) > retry.Expire {
+	if record.ExecutionID == "" && record.Tried > 0 && time.Since(record.Begun) > retry.Expire {
 		record.State, record.Reason, record.NextAttempt = ingresswire.Dead, "expired", time.Time{}
 		return s.settle(ctx, w, record, 0)
 	}
 	begin := time.Now()
 	result := s.attempt(ctx, w, listener, &record)
-	if ctx.Err() != nil { // the process stops: whatever it was comes again, under the same key
+	if result.code != "" && ctx.Err() != nil { // the process stops: whatever it was comes again, under the same key
 		w.Lease.Retry(0)
 		return ctx.Err()
 	}
@@ -137,7 +137,8 @@ func (s *Service) attempt(ctx context.Context, w Work, l Listener, r *Record) (o
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			s.Logger.ErrorContext(ctx, "an attempt to dispatch panicked", "listener", l.name, "delivery", r.ID, "panic", p)
+			s.Logger.ErrorContext(ctx, "an attempt to dispatch panicked", "listener", l.name, "delivery", r.ID,
+				"panic", p)
 			out = result{code: "panic", message: "internal error", playbook: out.playbook}
 		}
 	}()
@@ -367,6 +368,7 @@ func (s *Service) count(ctx context.Context, w Work, r Record) {
 		s.Observer.Dead(r.Listener)
 		s.Logger.WarnContext(ctx, "a delivery is dead: an operator may redrive it", "listener", r.Listener, "delivery",
 			r.ID, "reason", r.Reason, "attempts", r.Attempts)
+	default:
 	}
 }
 

@@ -1,6 +1,50 @@
 package ingress
 
-import "context"
+import (
+	"context"
+	"time"
+)
+
+// Breaker is a breaker for tests.
+type Breaker struct{ *breaker }
+
+// NewBreaker makes one.
+func NewBreaker() Breaker { return Breaker{newBreaker()} }
+
+// Failure counts a failure.
+func (b Breaker) Failure() { b.failure() }
+
+// Succeeded counts an answer.
+func (b Breaker) Succeeded() { b.succeeded() }
+
+// Hold stops it for a while.
+func (b Breaker) Hold(d time.Duration) { b.hold(d) }
+
+// Wait waits until a delivery may be pulled.
+func (b Breaker) Wait(ctx context.Context) (bool, error) { return b.wait(ctx) }
+
+// Probed ends a probe.
+func (b Breaker) Probed() { b.probed() }
+
+// Closed reports whether deliveries are dispatched as they come.
+func (b Breaker) Closed() bool { return b.closed() }
+
+// Gate is a gate for tests.
+type Gate struct{ *gate }
+
+// NewGate makes one.
+func NewGate(slots int, bytes int64) Gate { return Gate{newGate(slots, bytes)} }
+
+// Enter waits for a turn.
+func (g Gate) Enter(ctx context.Context, listener string, size int64) error {
+	return g.enter(ctx, listener, size)
+}
+
+// Leave gives it back.
+func (g Gate) Leave(size int64) { g.leave(size) }
+
+// After returns the delay after so many attempts.
+func (r RetryConfig) After(tried int) time.Duration { return r.after(tried) }
 
 // Verdict is what Decide returns.
 type Verdict struct {

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// gate bounds what is dispatched concurrently, by number and by bytes, and shares that among listeners: who waits gets
-// a turn with the others' listeners in turn, however many deliveries of one listener wait. It is safe for concurrent use.
+// gate bounds what is dispatched concurrently, by number and by bytes. Listeners that wait have turns one after the
+// other, however many deliveries of one of them wait. It is safe for concurrent use.
 type gate struct {
 	mu    sync.Mutex
 	slots int

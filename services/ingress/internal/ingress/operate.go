@@ -82,7 +82,7 @@ func matches(r Record, text string) bool {
 
 // Delivery shows one delivery with all that is kept of it.
 func (s *Service) Delivery(ctx context.Context, in ingresswire.DeliveryRequest) (ingresswire.Detail, error) {
-	record, d, err := s.find(ctx, in.ID)
+	record, err := s.find(ctx, in.ID)
 	if kind, failed := fault.KindOf(err); failed && kind == fault.NotFound {
 		kept, found, kerr := s.Rejections.Kept(ctx, in.ID)
 		if kerr != nil {
@@ -99,7 +99,8 @@ func (s *Service) Delivery(ctx context.Context, in ingresswire.DeliveryRequest) 
 		Delivery: record.Delivery, ListenerVersion: record.Version, AttemptsMade: record.Made,
 		ConflictsWith: record.ConflictsWith,
 	}
-	if d, err = s.Inbox.Load(ctx, record.Sequence); err != nil { // it may be gone, and its record not
+	d, err := s.Inbox.Load(ctx, record.Sequence)
+	if err != nil { // it may be gone, and its record not
 		if kind, _ := fault.KindOf(err); kind != fault.NotFound {
 			return out, err
 		}
@@ -141,19 +142,19 @@ func shown(body []byte) (text, encoding string, cut bool) {
 }
 
 // find returns the record of a delivery, made up if it has none yet.
-func (s *Service) find(ctx context.Context, id string) (Record, Delivery, error) {
+func (s *Service) find(ctx context.Context, id string) (Record, error) {
 	record, found, err := s.Records.Find(ctx, id)
 	if err != nil || found {
-		return record, Delivery{}, err
+		return record, err
 	}
 	d, found, err := s.Inbox.Lookup(ctx, id)
 	if err != nil {
-		return record, d, err
+		return record, err
 	}
 	if !found {
-		return record, d, fault.New(fault.NotFound, "no_such_delivery", "there is no such delivery")
+		return record, fault.New(fault.NotFound, "no_such_delivery", "there is no such delivery")
 	}
-	return recordOf(d), d, nil
+	return recordOf(d), nil
 }
 
 // Redrive dispatches a dead or discarded delivery again.
@@ -162,7 +163,7 @@ func (s *Service) Redrive(ctx context.Context, in ingresswire.RedriveRequest) (i
 	if err != nil {
 		return ingresswire.Empty{}, err
 	}
-	record, _, err := s.find(ctx, in.ID)
+	record, err := s.find(ctx, in.ID)
 	if err != nil {
 		return ingresswire.Empty{}, err
 	}
@@ -194,6 +195,11 @@ func (s *Service) redrive(ctx context.Context, r Record, current bool) error {
 	if r.Partition == "" {
 		r.Partition = Unordered
 	}
+	if _, err := s.Controls.Change(ctx, r.Listener, func(c *Control) {
+		c.Ordered = c.Ordered || r.Partition != Unordered
+	}); err != nil { // so that its queue is pulled
+		return err
+	}
 	if err := s.Inbox.Again(ctx, Redrive{
 		ID: r.ID, Listener: r.Listener, Partition: r.Partition, Sequence: r.Sequence, Current: current,
 	}); err != nil {
@@ -211,7 +217,7 @@ func (s *Service) redrive(ctx context.Context, r Record, current bool) error {
 
 // Discard gives a dead or waiting delivery up.
 func (s *Service) Discard(ctx context.Context, in ingresswire.DiscardRequest) (ingresswire.Empty, error) {
-	record, _, err := s.find(ctx, in.ID)
+	record, err := s.find(ctx, in.ID)
 	if err != nil {
 		return ingresswire.Empty{}, err
 	}
@@ -336,4 +342,27 @@ func (s *Service) left() bool {
 
 func (s *Service) audit(ctx context.Context, event, listener, delivery, actor string) {
 	s.Logger.InfoContext(ctx, "audit", "event", event, "account", actor, "listener", listener, "delivery", delivery)
+}
+
+// Samples returns the last deliveries of a listener that were stored, with their bodies, for rules that are tried.
+func (s *Service) Samples(ctx context.Context, listener string, n int) ([]Delivery, error) {
+	page, err := s.Records.List(ctx, Query{Listener: listener, Limit: min(max(n, 1), listMost)})
+	if err != nil {
+		return nil, err
+	}
+	var out []Delivery
+	for _, r := range page.Records {
+		if r.Sequence == 0 { // it was rejected
+			continue
+		}
+		d, err := s.Inbox.Load(ctx, r.Sequence)
+		if kind, failed := fault.KindOf(err); failed && kind == fault.NotFound {
+			continue
+		}
+		if err != nil {
+			return out, err
+		}
+		out = append(out, d)
+	}
+	return out, nil
 }

@@ -59,13 +59,15 @@ type Claims struct {
 // Inbox stores deliveries. All replicas share it.
 type Inbox interface {
 	// Store MUST have the delivery on disk when it returns. Of all that are stored under one key of one listener
-	// within the window exactly one is; to the others it MUST return that one, without its body. A first one that is older than the window MUST NOT stop another.
+	// within the window exactly one is; to the others it MUST return that one, without its body. A first one that is
+	// older than the window MUST NOT stop another.
 	// Store sets Sequence, and ID: it is the key if the key was free. Without room it MUST return the fault of
 	// [InboxFull], and nothing is stored.
 	Store(ctx context.Context, d *Delivery, key string, window time.Duration) (first *Delivery, err error)
 	// Load returns the delivery at a place in the inbox, with its body: the fault NotFound if it is gone.
 	Load(ctx context.Context, sequence uint64) (Delivery, error)
-	// Lookup returns a delivery by its id, without its body. One that came after an older one under its key is not found.
+	// Lookup returns a delivery by its id, without its body. One that came after an older one under its key is not
+	// found.
 	Lookup(ctx context.Context, id string) (d Delivery, found bool, err error)
 	// Body returns the body of a delivery that came without it.
 	Body(ctx context.Context, d Delivery) ([]byte, error)

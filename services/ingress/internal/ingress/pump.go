@@ -85,7 +85,7 @@ func (l *lane) current(ctx context.Context) (slots chan struct{}, pace *rate.Lim
 	pausedThere := l.last.config.Paused
 	l.mu.Unlock()
 	if pausedThere { // nothing else would find out that it is no more
-		l.refresh(ctx)
+		l.refresh(ctx, Delivery{})
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -95,23 +95,25 @@ func (l *lane) current(ctx context.Context) (slots chan struct{}, pace *rate.Lim
 // paused needs the lock.
 func (l *lane) paused() bool { return l.last.config.Paused || l.service.controls.paused(l.listener) }
 
-// refresh brings the lane up to date with the configuration of its listener, and reports whether that pauses it. It
-// asks only when there is a delivery to dispatch, and not when one that was just received has told.
-func (l *lane) refresh(ctx context.Context) (paused bool) {
+// refresh brings the lane up to date with the configuration of its listener, and reports whether that pauses it. Only
+// what a file says has limits, and can pause; NoETL is not asked.
+func (l *lane) refresh(ctx context.Context, d Delivery) (paused bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if time.Since(l.asked) > lookupEvery {
-		l.asked = time.Now()
-		found, ok := l.service.seen.get(l.listener)
-		if !ok || time.Since(found.put) > lookupEvery {
-			actx, cancel := context.WithTimeout(ctx, lookupTime)
-			defer cancel()
-			var err error
-			if found.listener, err = l.service.Listeners.Listener(actx, l.listener); err != nil {
-				return l.paused() // it is dispatched as before
-			}
+		actx, cancel := context.WithTimeout(ctx, lookupTime)
+		defer cancel()
+		found, err := l.last, error(nil)
+		if d.Version != "" {
+			found, err = l.service.listenerOf(actx, d)
 		}
-		l.use(found.listener)
+		if err == nil && found.config.Origin == OriginFile {
+			found, err = l.service.Listeners.Listener(actx, l.listener)
+		}
+		if err == nil { // else it is dispatched as before
+			l.use(found)
+		}
+		l.asked = time.Now()
 	}
 	return l.paused()
 }
@@ -134,8 +136,9 @@ func (l *lane) use(found Listener) {
 
 // drain pulls one queue until ctx ends. Attempts run in base.
 func (s *Service) drain(ctx, base context.Context, q Queue, l *lane, attempts *sync.WaitGroup) {
+	own := make(chan struct{}, 1) // an order needs no more, and must not wait for those of others
 	for ctx.Err() == nil {
-		err := s.pull(ctx, base, q, l, attempts)
+		err := s.pull(ctx, base, q, l, own, attempts)
 		if err != nil && ctx.Err() == nil {
 			s.Logger.DebugContext(ctx, "a queue of deliveries cannot be read; trying again", "listener", q.Listener,
 				"err", err)
@@ -154,9 +157,14 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // pull pulls as many deliveries as may be dispatched now.
-func (s *Service) pull(ctx, base context.Context, q Queue, l *lane, attempts *sync.WaitGroup) error {
+func (s *Service) pull(
+	ctx, base context.Context, q Queue, l *lane, own chan struct{}, attempts *sync.WaitGroup,
+) error {
 	_, changed := s.controls.all()
 	slots, pace, paused := l.current(ctx)
+	if q.Partition != Unordered {
+		slots = own
+	}
 	if paused {
 		select {
 		case <-ctx.Done():
@@ -176,13 +184,12 @@ func (s *Service) pull(ctx, base context.Context, q Queue, l *lane, attempts *sy
 	if err != nil {
 		return err
 	}
-	// A change ends the waiting: the listener may be paused now, or the breaker open.
-	wait, stop := s.until(ctx, changed)
+	wait, stop := s.until(ctx, q.Listener)
 	defer stop()
 	came := 0
 	err = s.Queues.Pull(wait, q, n, pullPatience, func(ctx context.Context, w Work) {
 		came++
-		if l.refresh(ctx) { // it was paused meanwhile
+		if l.refresh(ctx, w.Delivery) { // it was paused meanwhile
 			<-slots
 			w.Lease.Retry(pausedRetry)
 			return
@@ -198,19 +205,27 @@ func (s *Service) pull(ctx, base context.Context, q Queue, l *lane, attempts *sy
 	return err
 }
 
-// until returns a context that ends when something changes that stops the pulling.
-func (s *Service) until(ctx context.Context, changed <-chan struct{}) (context.Context, func()) {
+// until returns a context that ends when the listener is paused or the breaker open. What is on its way to a pull that
+// is broken off comes again only when its lease is over, so nothing else ends one.
+func (s *Service) until(ctx context.Context, listener string) (context.Context, func()) {
 	wait, cancel := context.WithCancel(ctx)
-	opened := s.breaker.opened()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		select {
-		case <-wait.Done():
-		case <-changed:
-		case <-opened:
+		defer cancel()
+		for {
+			_, changed := s.controls.all()
+			moved := s.breaker.moved()
+			if s.controls.paused(listener) || !s.breaker.closed() {
+				return
+			}
+			select {
+			case <-wait.Done():
+				return
+			case <-changed:
+			case <-moved:
+			}
 		}
-		cancel()
 	}()
 	return wait, func() { cancel(); <-done }
 }

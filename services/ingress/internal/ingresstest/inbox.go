@@ -83,11 +83,11 @@ func (b *Inbox) tell() {
 }
 
 // put queues an item. It needs the lock.
-func (b *Inbox) put(i *item) {
+func (b *Inbox) put(ctx context.Context, i *item) {
 	b.stored = append(b.stored, i)
 	b.tell()
 	if b.handle != nil {
-		go b.handle(context.Background(), b.work(i))
+		go b.handle(context.WithoutCancel(ctx), b.work(i))
 	}
 }
 
@@ -102,7 +102,7 @@ func (b *Inbox) work(i *item) ingress.Work {
 
 // Store implements the port.
 func (b *Inbox) Store(
-	_ context.Context, d *ingress.Delivery, key string, window time.Duration,
+	ctx context.Context, d *ingress.Delivery, key string, window time.Duration,
 ) (*ingress.Delivery, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -123,7 +123,7 @@ func (b *Inbox) Store(
 	i := &item{delivery: *d, key: key}
 	i.delivery.Body = slices.Clone(d.Body)
 	b.claims[d.Listener+" "+key] = i
-	b.put(i)
+	b.put(ctx, i)
 	return nil, nil
 }
 
@@ -170,7 +170,7 @@ func (b *Inbox) Again(ctx context.Context, r ingress.Redrive) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.put(&item{delivery: d, redrive: &r})
+	b.put(ctx, &item{delivery: d, redrive: &r})
 	return nil
 }
 
@@ -230,7 +230,8 @@ func (b *Inbox) List(_ context.Context, q ingress.Query) (ingress.Page, error) {
 		all = append(all, r.Record)
 	}
 	all = slices.DeleteFunc(all, func(r ingress.Record) bool {
-		return r.Revision >= before || q.Listener != "" && q.Listener != r.Listener || q.State != "" && q.State != r.State
+		return r.Revision >= before || q.Listener != "" && q.Listener != r.Listener ||
+			q.State != "" && q.State != r.State
 	})
 	slices.SortFunc(all, func(x, y ingress.Record) int { return cmp.Compare(y.Revision, x.Revision) })
 	if len(all) <= q.Limit {

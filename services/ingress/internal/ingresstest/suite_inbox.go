@@ -24,7 +24,7 @@ type Store interface {
 func delivery(listener, partition, body string) *ingress.Delivery {
 	return &ingress.Delivery{
 		Listener: listener, Partition: partition, ReceivedAt: time.Now(), Body: []byte(body), Bytes: int64(len(body)),
-		Headers: map[string][]string{"x-a": {"1", "2"}}, SHA256: body, Version: "v",
+		Headers: map[string][]string{"x-a": {"1", "2"}}, SHA256: body[:min(len(body), 8)], Version: "v",
 	}
 }
 
@@ -153,7 +153,8 @@ func runQueues(t *testing.T, newStore func(t *testing.T) Store) {
 		t.Fatal(err)
 	}
 	again := pull(t, b, q, 5, time.Second)
-	if len(again) != 1 || again[0].Redrive == nil || !again[0].Redrive.Current || string(again[0].Delivery.Body) != "1" {
+	if len(again) != 1 || again[0].Redrive == nil || !again[0].Redrive.Current ||
+		string(again[0].Delivery.Body) != "1" {
 		t.Fatalf("%+v", again)
 	}
 	again[0].Lease.Done()

@@ -25,12 +25,13 @@ const (
 	States     = "GATEWAY_DELIVERY_STATES"
 	Rejected   = "GATEWAY_REJECTED"
 	Bodies     = "gateway_delivery_bodies" // its stream is OBJ_gateway_delivery_bodies
-	ControlKV  = "gateway_ingress_control" // its stream is KV_gateway_ingress_control
+	ControlKV  = string(natskit.Controls)  // its stream is KV_gateway_ingress_control
 )
 
 // Config bounds the inbox.
 type Config struct {
 	Replicas  int
+	Room      natskit.Room // of the bucket of controls
 	Retention time.Duration
 	// MaxBytes is shared by the streams; see [Config.Streams]. BodiesMaxBytes is of bodies that exceed a message.
 	MaxBytes, BodiesMaxBytes int64
@@ -38,9 +39,6 @@ type Config struct {
 	Propagator               propagation.TextMapPropagator
 	NewID                    func() string
 }
-
-// controlBytes bounds the bucket of controls and versions.
-const controlBytes = 16 << 20
 
 // Streams returns how many bytes each stream may hold. A record is smaller than its delivery, so that there is room
 // for the outcome of whatever was stored.
@@ -51,7 +49,7 @@ func (c Config) Streams() (deliveries, states, rejected int64) {
 }
 
 // Total is what one replica of all of it may hold.
-func (c Config) Total() int64 { return c.MaxBytes + c.BodiesMaxBytes + controlBytes }
+func (c Config) Total() int64 { return c.MaxBytes + c.BodiesMaxBytes + c.Room.Of(natskit.Controls) }
 
 // Store is the adapter of all ports of the inbox. It is safe for concurrent use.
 type Store struct {
@@ -80,6 +78,9 @@ var (
 // rejectedAge is how long a rejected delivery is kept.
 const rejectedAge = 24 * time.Hour
 
+// duplicates is how long NATS remembers ids of messages; none of ours has one.
+const duplicates = 2 * time.Minute
+
 // New makes the store; streams and buckets are made when they are first needed.
 func New(js jetstream.JetStream, cfg Config) *Store {
 	deliveries, states, rejected := cfg.Streams()
@@ -87,6 +88,7 @@ func New(js jetstream.JetStream, cfg Config) *Store {
 		return jetstream.StreamConfig{
 			Name: name, Description: what, Subjects: subjects, Storage: jetstream.FileStorage, Replicas: cfg.Replicas,
 			MaxAge: cfg.Retention, AllowDirect: true,
+			MaxMsgsPerSubject: -1, Duplicates: duplicates, // as NATS says them when they are not set
 		}
 	}
 	in := stream(Deliveries, "Deliveries to the NoETL gateway's listeners.", subjectIn+">", subjectAgain+">")
@@ -105,9 +107,9 @@ func New(js jetstream.JetStream, cfg Config) *Store {
 			Bucket: Bodies, Description: "Bodies of deliveries that exceed a message.", TTL: cfg.Retention + time.Hour,
 			MaxBytes: cfg.BodiesMaxBytes, Storage: jetstream.FileStorage, Replicas: cfg.Replicas,
 		}),
-		control: natskit.Bucket(js, jetstream.KeyValueConfig{
+		control: cfg.Room.Bucket(js, natskit.Controls, jetstream.KeyValueConfig{
 			Bucket: ControlKV, Description: "Listeners of the NoETL gateway: paused ones, and their configurations.",
-			MaxBytes: controlBytes, Storage: jetstream.FileStorage, Replicas: cfg.Replicas, LimitMarkerTTL: time.Hour,
+			Storage: jetstream.FileStorage, LimitMarkerTTL: time.Hour,
 		}),
 		consumers: consumers{of: map[ingress.Queue]*natskit.Lazy[*feed]{}},
 		keeping:   make(chan ingress.Rejection, keepQueue),
@@ -151,10 +153,11 @@ func (s *Store) claim(
 	ctx context.Context, d *ingress.Delivery, key string, window time.Duration,
 ) (*ingress.Delivery, error) {
 	subject := subjectOf(subjectIn, d.Listener, d.Partition, key)
-	any := subjectOf(subjectIn, d.Listener, "*", key)
+	everywhere := subjectOf(subjectIn, d.Listener, "*", key)
 	var expected uint64
 	for range claimTries {
-		ack, err := s.publish(ctx, s.deliveries, subject, encode(d), jetstream.WithExpectLastSequenceForSubject(expected, any))
+		ack, err := s.publish(ctx, s.deliveries, subject, encode(d),
+			jetstream.WithExpectLastSequenceForSubject(expected, everywhere))
 		won, err := natskit.Won(err)
 		switch {
 		case natskit.Full(err):
@@ -165,7 +168,7 @@ func (s *Store) claim(
 			d.Sequence = ack
 			return nil, nil
 		}
-		first, found, err := s.last(ctx, s.deliveries, any)
+		first, found, err := s.last(ctx, s.deliveries, everywhere)
 		if err != nil {
 			return nil, err
 		}
@@ -262,7 +265,7 @@ func (s *Store) Lookup(ctx context.Context, id string) (ingress.Delivery, bool, 
 	}
 	d, err := decode(m)
 	d.Body = nil
-	return d, err == nil && d.ID == id, nil //nolint:nilerr // what cannot be read is not there
+	return d, err == nil && d.ID == id, nil // what cannot be read is not there
 }
 
 func gone(err error) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/propagation"
 
+	"github.com/noetl/gateway/libs/contract/ingresswire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/natsinbox"
@@ -87,7 +88,7 @@ func TestWhatWasThereBeforeAnOutageIsNotFresh(t *testing.T) {
 		})
 		return got
 	}
-	put("before the consumer")
+	put("before")
 	if w := pull(); w[0].Fresh {
 		t.Error("it was there before the consumer was opened")
 	}
@@ -137,5 +138,53 @@ func TestADeletedConsumerIsMadeAgain(t *testing.T) {
 	})
 	if got[1].Fresh {
 		t.Error("it was handed out before")
+	}
+}
+
+// What is done makes room for what comes; what waits, is dead or must still be recognised stays.
+func TestDeliveriesThatAreDoneMakeRoom(t *testing.T) {
+	t.Parallel()
+	s := open(t, testkit.StartNATS(t), func(c *natsinbox.Config) { c.MaxBytes = 8 << 20 })
+	states := []ingresswire.State{ingresswire.Dispatched, ingresswire.Dead, ""}
+	kept := map[uint64]bool{}
+	old := time.Now().Add(-time.Hour)
+	var err error
+	for i := 0; err == nil; i++ {
+		d := &ingress.Delivery{
+			Listener: "l", Partition: ingress.Unordered, Body: make([]byte, 50<<10), Bytes: 50 << 10, ReceivedAt: old,
+		}
+		if i >= 60 {
+			d.ReceivedAt = time.Now()
+		}
+		if _, err = s.Store(t.Context(), d, "k"+strconv.Itoa(i), 24*time.Hour); err != nil {
+			break
+		}
+		state := states[i%len(states)]
+		kept[d.Sequence] = state != ingresswire.Dispatched || i >= 60
+		if state == "" {
+			continue
+		}
+		r := ingress.Record{Delivery: ingresswire.Delivery{
+			ID: d.ID, Listener: "l", State: state, ReceivedAt: d.ReceivedAt, Bytes: d.Bytes,
+		}, Sequence: d.Sequence}
+		if _, err := s.Record(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Sweep(t.Context(), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	forgotten := 0
+	for sequence, keep := range kept {
+		_, err := s.Load(t.Context(), sequence)
+		if keep && err != nil {
+			t.Errorf("%d was forgotten: %v", sequence, err)
+		}
+		if err != nil {
+			forgotten++
+		}
+	}
+	if forgotten == 0 {
+		t.Error("no room was made")
 	}
 }

@@ -18,8 +18,8 @@ import (
 type feed struct {
 	consumer jetstream.Consumer
 	// since is the last sequence of the stream when the consumer was opened, and era the connection's: what came after
-	// both is surely handed out for the first time if the server says so. Before, the server may have been restarted and
-	// forgotten what it had handed out, or somebody may have deleted the consumer.
+	// both is surely handed out for the first time if the server says so. Before, the server may have been restarted
+	// and forgotten what it had handed out, or somebody may have deleted the consumer.
 	since, era uint64
 }
 
@@ -112,8 +112,10 @@ func (s *Store) pull(
 		s.hand(ctx, f, m, take)
 	}
 	err = batch.Error()
-	if errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoMessages) {
-		return nil // nothing came
+	for _, nothing := range []error{nats.ErrTimeout, context.DeadlineExceeded, jetstream.ErrNoMessages} {
+		if errors.Is(err, nothing) {
+			return nil
+		}
 	}
 	return err
 }
