@@ -24,9 +24,13 @@ const (
 	maxCertificateURL = 512
 )
 
-// certificates keeps the certificates of signers. One is fetched at a time: who makes URLs up must not make this
-// gateway ask the sender's servers more than that.
-type certificates struct {
+// FetchCertificate gets a certificate in PEM form. It MUST use https only, follow no redirect to another host, and
+// bound the size and the time. The URL's host is one that the scheme allows.
+type FetchCertificate func(ctx context.Context, url string) ([]byte, error)
+
+// Certificates fetches and keeps the certificates of signers, for any number of verifiers. One is fetched at a time:
+// who makes URLs up must not make this gateway ask the sender's servers more than that. It is safe for concurrent use.
+type Certificates struct {
 	fetch    FetchCertificate
 	fetching chan struct{}
 
@@ -42,14 +46,15 @@ type knownCertificate struct {
 	fresh time.Time // used until then
 }
 
-func newCertificates(fetch FetchCertificate) *certificates {
-	return &certificates{fetch: fetch, fetching: make(chan struct{}, 1), known: map[string]knownCertificate{}}
+// NewCertificates makes an empty cache.
+func NewCertificates(fetch FetchCertificate) *Certificates {
+	return &Certificates{fetch: fetch, fetching: make(chan struct{}, 1), known: map[string]knownCertificate{}}
 }
 
 var errNotValidNow = errors.New("the certificate is not valid now")
 
 // key returns the public key behind a URL, which [Certificate.allows].
-func (c *certificates) key(ctx context.Context, address string, now time.Time) (any, error) {
+func (c *Certificates) key(ctx context.Context, address string, now time.Time) (any, error) {
 	known, ok := c.get(address, now)
 	if !ok {
 		select {
@@ -74,7 +79,7 @@ func (c *certificates) key(ctx context.Context, address string, now time.Time) (
 	return known.key, nil
 }
 
-func (c *certificates) get(address string, now time.Time) (knownCertificate, bool) {
+func (c *Certificates) get(address string, now time.Time) (knownCertificate, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	known, ok := c.known[address]
@@ -82,7 +87,7 @@ func (c *certificates) get(address string, now time.Time) (knownCertificate, boo
 }
 
 // put keeps a certificate; for its room the one that would be fetched again first goes.
-func (c *certificates) put(address string, known knownCertificate, now time.Time) {
+func (c *Certificates) put(address string, known knownCertificate, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, replaces := c.known[address]; !replaces && len(c.known) >= maxCertificates {
@@ -100,7 +105,7 @@ func (c *certificates) put(address string, known knownCertificate, now time.Time
 	c.known[address] = known
 }
 
-func (c *certificates) ask(ctx context.Context, address string, now time.Time) knownCertificate {
+func (c *Certificates) ask(ctx context.Context, address string, now time.Time) knownCertificate {
 	failed := func(err error) knownCertificate {
 		return knownCertificate{err: err, fresh: now.Add(certificateRetry)}
 	}

@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
@@ -25,10 +24,6 @@ func (Secret) GoString() string { return "***" }
 // LogValue hides the value.
 func (Secret) LogValue() slog.Value { return slog.StringValue("***") }
 
-// FetchCertificate gets a certificate in PEM form. It MUST use https only, follow no redirect to another host, and
-// bound the size and the time. The URL's host is one that the scheme allows.
-type FetchCertificate func(ctx context.Context, url string) ([]byte, error)
-
 // Options are what a listener adds to a scheme.
 type Options struct {
 	// Secrets are tried in their order. Expired ones are not.
@@ -42,8 +37,6 @@ type Options struct {
 	Topics []string
 	// VerifyToken is what a GET handshake must know.
 	VerifyToken string
-	// Certificates is required by schemes with certificates.
-	Certificates FetchCertificate
 }
 
 // Verifier decides whether deliveries are genuine. It is immutable, and safe for concurrent use.
@@ -61,7 +54,6 @@ type Verifier struct {
 	topic       []place
 	certificate []place
 	secrets     []liveSecret
-	certs       *certificates
 }
 
 // liveSecret is a secret as a key of one method.
@@ -90,12 +82,6 @@ func Compile(s Scheme, o Options) (*Verifier, error) {
 	}
 	if len(v.topic) > 0 && len(o.Topics) == 0 {
 		return nil, misconfigured("this listener has no topic that may deliver: anybody could publish to one of theirs")
-	}
-	if s.Certificate != nil {
-		if o.Certificates == nil {
-			return nil, misconfigured("this listener's sender signs with a certificate, which cannot be fetched here")
-		}
-		v.certs = newCertificates(o.Certificates)
 	}
 	return v, nil
 }

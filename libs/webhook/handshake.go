@@ -54,9 +54,11 @@ const (
 
 // Handshake answers a request with which a sender checks the endpoint. It starts nothing. The result is false for
 // requests that are no handshake of the scheme. The error is a [RejectionError]: a handshake that is not genuine.
-func (v *Verifier) Handshake(ctx context.Context, request Request, now time.Time) (Answer, bool, error) {
+func (v *Verifier) Handshake(
+	ctx context.Context, certificates *Certificates, request Request, now time.Time,
+) (Answer, bool, error) {
 	for _, name := range v.scheme.Handshakes {
-		if answer, is, rejected := v.handshake(ctx, name, request, now); is {
+		if answer, is, rejected := v.handshake(ctx, certificates, name, request, now); is {
 			if rejected != nil {
 				return Answer{}, true, rejected
 			}
@@ -70,7 +72,7 @@ func (v *Verifier) Handshake(ctx context.Context, request Request, now time.Time
 func (v *Verifier) HasHandshakes() bool { return len(v.scheme.Handshakes) > 0 }
 
 func (v *Verifier) handshake(
-	ctx context.Context, name string, request Request, now time.Time,
+	ctx context.Context, certificates *Certificates, name string, request Request, now time.Time,
 ) (answer Answer, is bool, err error) {
 	switch name {
 	case HandshakeHub:
@@ -89,7 +91,7 @@ func (v *Verifier) handshake(
 	if reply == nil {
 		return Answer{}, false, nil
 	}
-	result, err := v.Verify(ctx, request, now)
+	result, err := v.Verify(ctx, certificates, request, now)
 	if err != nil {
 		return Answer{}, true, err
 	}

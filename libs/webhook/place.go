@@ -114,9 +114,11 @@ func (r *reader) each(p place) []string {
 // reader reads the places of one delivery.
 type reader struct {
 	*Request
-	values url.Values // of the form
-	parsed bool
-	params []param // of the signature's header
+
+	certificates *Certificates
+	values       url.Values // of the form
+	parsed       bool
+	params       []param // of the signature's header
 	// ambiguous names a member of the body that is there twice: what was signed may not be what others read.
 	ambiguous string
 	json      int8 // whether the body is JSON: 0 unknown, 1 yes, -1 no

@@ -102,7 +102,7 @@ func checkExplanation(t *testing.T, s sender, r *webhook.RejectionError, good we
 	}
 }
 
-func checkTimes(t *testing.T, s sender, v *webhook.Verifier) {
+func checkTimes(t *testing.T, s sender, v verifier) {
 	t.Helper()
 	tolerance := time.Duration(s.scheme.Timestamp.ToleranceSecs) * time.Second
 	if tolerance == 0 {
@@ -146,7 +146,7 @@ func checkRotation(t *testing.T, s, other sender, bad webhook.Reason) {
 	rejects(t, expired, s.send(t, now()), now(), webhook.Misconfigured)
 }
 
-func checkHeader(t *testing.T, s sender, v *webhook.Verifier, good webhook.Request, bad webhook.Reason) {
+func checkHeader(t *testing.T, s sender, v verifier, good webhook.Request, bad webhook.Reason) {
 	t.Helper()
 	name := s.signatureHeader()
 	value, wrong := good.Header[name][0], newSender(t, s.scheme.Name, 1).send(t, now()).Header[name][0]

@@ -87,16 +87,16 @@ func certificateOf(tb testing.TB, private string, until time.Time) []byte {
 func (s sender) options() webhook.Options {
 	return webhook.Options{
 		Secrets: []webhook.Secret{{Value: s.shared}}, PublicURL: listener, Topics: []string{topic}, VerifyToken: "vt",
-		Certificates: func(context.Context, string) ([]byte, error) {
-			if s.certificate == nil {
-				return nil, errors.New("none")
-			}
-			return s.certificate, nil
-		},
 	}
 }
 
-func (s sender) verifier(tb testing.TB, change ...func(*webhook.Options)) *webhook.Verifier {
+// verifier is a compiled scheme with what it needs.
+type verifier struct {
+	*webhook.Verifier
+	certificates *webhook.Certificates
+}
+
+func (s sender) verifier(tb testing.TB, change ...func(*webhook.Options)) verifier {
 	tb.Helper()
 	o := s.options()
 	for _, f := range change {
@@ -106,7 +106,12 @@ func (s sender) verifier(tb testing.TB, change ...func(*webhook.Options)) *webho
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return v
+	return verifier{v, webhook.NewCertificates(func(context.Context, string) ([]byte, error) {
+		if s.certificate == nil {
+			return nil, errors.New("none")
+		}
+		return s.certificate, nil
+	})}
 }
 
 func secrets(all ...webhook.Secret) func(*webhook.Options) {
@@ -147,10 +152,10 @@ func (s sender) signatureHeader() string {
 func (s sender) isToken() bool { return s.scheme.Methods[0].Algorithm == "token" }
 
 func verify(
-	tb testing.TB, v *webhook.Verifier, r webhook.Request, at time.Time,
+	tb testing.TB, v verifier, r webhook.Request, at time.Time,
 ) (webhook.Result, *webhook.RejectionError) {
 	tb.Helper()
-	result, err := v.Verify(context.Background(), r, at)
+	result, err := v.Verify(tb.Context(), v.certificates, r, at)
 	if err == nil {
 		return result, nil
 	}
@@ -163,7 +168,7 @@ func verify(
 
 // rejects fails unless a delivery is rejected for the reason.
 func rejects(
-	tb testing.TB, v *webhook.Verifier, r webhook.Request, at time.Time, reason webhook.Reason,
+	tb testing.TB, v verifier, r webhook.Request, at time.Time, reason webhook.Reason,
 ) webhook.Explanation {
 	tb.Helper()
 	_, rejected := verify(tb, v, r, at)
@@ -177,7 +182,7 @@ func rejects(
 	return rejected.Explanation
 }
 
-func accepts(tb testing.TB, v *webhook.Verifier, r webhook.Request, at time.Time) webhook.Result {
+func accepts(tb testing.TB, v verifier, r webhook.Request, at time.Time) webhook.Result {
 	tb.Helper()
 	result, rejected := verify(tb, v, r, at)
 	if rejected != nil {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -20,9 +19,12 @@ const maxGroups = 4
 // maxID bounds an id, in bytes; a longer one is hashed.
 const maxID = 512
 
-// Verify decides whether a delivery is genuine. The error is a [RejectionError]. ctx bounds the fetch of a certificate.
-func (v *Verifier) Verify(ctx context.Context, request Request, now time.Time) (Result, error) {
-	r := &reader{Request: &request}
+// Verify decides whether a delivery is genuine. The error is a [RejectionError]. certificates may be nil for senders
+// without any; ctx bounds the fetch of one.
+func (v *Verifier) Verify(
+	ctx context.Context, certificates *Certificates, request Request, now time.Time,
+) (Result, error) {
+	r := &reader{Request: &request, certificates: certificates}
 	groups, rejected := v.collect(r, now)
 	if rejected != nil {
 		return Result{}, v.named(rejected)
@@ -66,11 +68,12 @@ func (v *Verifier) collect(r *reader, now time.Time) ([]given, *RejectionError) 
 	var groups []given
 	present, large := false, false
 	for _, p := range v.from {
+		each := slices.Contains(p.path, "*") // an item without a token is one with a wrong token
 		for _, value := range r.all(p) {
 			value = strings.TrimSpace(value)
 			present = present || value != ""
 			large = large || len(value) > maxSignatureHeader
-			if value == "" || large {
+			if value == "" && !each || large {
 				continue
 			}
 			if g, ok := v.scheme.Signature.parse(value, version); ok {
@@ -92,63 +95,6 @@ func (v *Verifier) collect(r *reader, now time.Time) ([]given, *RejectionError) 
 		groups[0].signatures = append(groups[0].signatures, g.signatures...)
 	}
 	return groups[:1], nil
-}
-
-func (v *Verifier) bad() Reason {
-	if v.token {
-		return BadToken
-	}
-	return BadSignature
-}
-
-// where names the place of the signature without its kind.
-func (v *Verifier) where() string {
-	if p := v.from[0]; p.kind != inHeader {
-		return p.String()
-	}
-	return strings.TrimPrefix(v.scheme.Signature.From[0], "header:")
-}
-
-func (v *Verifier) place() string {
-	if v.from[0].kind == inHeader {
-		return "the header " + v.where()
-	}
-	return v.where()
-}
-
-// form describes how a signature is written.
-func (v *Verifier) form() string {
-	s, version := v.scheme.Signature, v.scheme.Methods[0].Version
-	switch s.List {
-	case "space":
-		return version + ",SIGNATURE"
-	case "params":
-		return "KEY=VALUE" + s.Separator + version + "=SIGNATURE"
-	default:
-		return s.Prefix + "SIGNATURE"
-	}
-}
-
-func (v *Verifier) what() string {
-	if v.scheme.Signed == "{body}" {
-		return "the body"
-	}
-	return v.scheme.Signed
-}
-
-func encodingName(encoding string) string {
-	if encoding == "hex" {
-		return "hexadecimal"
-	}
-	return encoding
-}
-
-func (v *Verifier) missing() *RejectionError {
-	if v.token {
-		return rejection(MissingToken, DiffersMissing, v.place()+" must hold the listener's token")
-	}
-	return rejection(MissingSignature, DiffersMissing, fmt.Sprintf("%s must hold the %s of %s in %s", v.place(),
-		strings.ToUpper(v.scheme.Methods[0].Algorithm), v.what(), encodingName(v.scheme.Signature.Encoding)))
 }
 
 // verify tries the signatures of one group.
@@ -398,57 +344,4 @@ func (v *Verifier) checkBody(r *reader) *RejectionError {
 		return rejection(BadSignature, DiffersBody, "the body does not have the SHA-256 that is signed")
 	}
 	return nil
-}
-
-// candidates are the keys that a delivery may be signed with.
-func (v *Verifier) candidates(
-	ctx context.Context, r *reader, decoded [][][]byte, now time.Time,
-) ([]liveSecret, *RejectionError) {
-	if v.scheme.Certificate == nil {
-		live := make([]liveSecret, 0, MaxSecrets)
-		for _, s := range v.secrets {
-			if s.live(now) && len(decoded[s.method]) > 0 {
-				live = append(live, s)
-			}
-		}
-		return live, nil
-	}
-	address, ok := r.first(v.certificate)
-	if !ok {
-		return nil, rejection(MissingSignature, DiffersMissing,
-			v.certificate[0].String()+" must hold the certificate's URL")
-	}
-	if !v.scheme.Certificate.allows(address) {
-		return nil, rejection(BadSignature, DiffersSignature, "the certificate's URL is not one of the sender's")
-	}
-	public, err := v.certs.key(ctx, address, now)
-	if errors.Is(err, errNotValidNow) {
-		return nil, rejection(BadSignature, DiffersTime, err.Error())
-	}
-	if err != nil {
-		rejected := rejection(KeysUnavailable, "", "the sender's certificate cannot be fetched now: send it again")
-		rejected.Cause = err
-		return nil, rejected
-	}
-	secrets := v.secrets
-	if !v.needsSecret() {
-		secrets = []liveSecret{{}}
-	}
-	var all []liveSecret
-	for i, m := range v.scheme.Methods {
-		if len(decoded[i]) == 0 {
-			continue
-		}
-		k, err := newPublicKey(m.Algorithm, public)
-		if err != nil {
-			return nil, rejection(BadSignature, DiffersSignature, "the certificate "+err.Error())
-		}
-		for _, s := range secrets {
-			if s.live(now) && (s.method == i || !v.needsSecret()) {
-				s.key, s.method = k, i
-				all = append(all, s)
-			}
-		}
-	}
-	return all, nil
 }
