@@ -120,7 +120,7 @@ func TestHandshakesWithoutASignature(t *testing.T) {
 		want, reason string
 	}{
 		{"Meta", "meta", at("GET", "?hub.mode=subscribe&hub.challenge=1158&hub.verify_token=vt"), "1158", ""},
-		{"another token", "meta", at("GET", "?hub.mode=subscribe&hub.challenge=11&hub.verify_token=x"), "", "bad_token"},
+		{"wrong token", "meta", at("GET", "?hub.mode=subscribe&hub.challenge=11&hub.verify_token=x"), "", "bad_token"},
 		{"no token", "meta", at("GET", "?hub.mode=subscribe&hub.challenge=1158"), "", "bad_token"},
 		{"no mode", "meta", at("GET", "?hub.challenge=1158&hub.verify_token=vt"), "", "bad_token"},
 		{"posted", "meta", at("POST", "?hub.mode=subscribe&hub.challenge=1&hub.verify_token=vt"), "", "none"},
