@@ -16,11 +16,13 @@ import (
 	"github.com/noetl/gateway/libs/oidc"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/settings"
-	"github.com/noetl/gateway/services/ingress/internal/adapters/googleoidc"
+	"github.com/noetl/gateway/libs/webhook"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/noetlaudit"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/noetllisteners"
+	"github.com/noetl/gateway/services/ingress/internal/adapters/oidctokens"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/prom"
+	"github.com/noetl/gateway/services/ingress/internal/adapters/senderhttp"
 	"github.com/noetl/gateway/services/ingress/internal/config"
 	"github.com/noetl/gateway/services/ingress/internal/httpapi"
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
@@ -111,12 +113,13 @@ func (a *App) service(cfg Config, host run.Host) (*ingress.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := googleoidc.New(
-		googleoidc.Config{KeysURL: cfg.GoogleKeys, Issuer: cfg.Google, Logger: tel.Logger}, oidc.Client(nil),
+	tokens, err := oidctokens.New(
+		oidctokens.Config{KeysURL: cfg.GoogleKeys, Issuer: cfg.Google, Logger: tel.Logger}, oidc.Client(nil),
 	)
 	if err != nil {
 		return nil, err
 	}
+	senders := senderhttp.New(http.DefaultTransport)
 	auditor := noetlaudit.New(server, tel.Logger)
 	claims := natskv.NewClaimStore(js, cfg.ClaimTTL, room)
 	host.Health.Add(
@@ -129,18 +132,20 @@ func (a *App) service(cfg Config, host run.Host) (*ingress.Service, error) {
 	})
 	a.components = append(a.components, auditor, tell)
 	return ingress.New(ingress.Deps{
-		Reserved:    cfg.Playbooks.Reserved(),
-		Listeners:   listeners,
-		Dispatcher:  server,
-		Observer:    prom.New(tel.Registry),
-		Logger:      tel.Logger,
-		NewID:       uuid.NewString,
-		Auditor:     auditor,
-		Tokens:      tokens,
-		Claims:      claims,
-		ClaimTTL:    cfg.ClaimTTL,
-		PerListener: kit.NewRates(cfg.RatePerMin, cfg.RatePerMin/10).Count(refusals, "listener"),
-		Failures:    kit.NewRates(cfg.FailPerMin, cfg.FailPerMin/10).Count(refusals, "failed_delivery"),
+		Reserved:     cfg.Playbooks.Reserved(),
+		Listeners:    listeners,
+		Dispatcher:   server,
+		Observer:     prom.New(tel.Registry),
+		Logger:       tel.Logger,
+		NewID:        uuid.NewString,
+		Auditor:      auditor,
+		Tokens:       tokens,
+		Certificates: webhook.NewCertificates(senders.Certificate),
+		Confirmer:    senders,
+		Claims:       claims,
+		ClaimTTL:     cfg.ClaimTTL,
+		PerListener:  kit.NewRates(cfg.RatePerMin, cfg.RatePerMin/10).Count(refusals, "listener"),
+		Failures:     kit.NewRates(cfg.FailPerMin, cfg.FailPerMin/10).Count(refusals, "failed_delivery"),
 	}), nil
 }
 

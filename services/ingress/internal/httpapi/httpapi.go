@@ -16,21 +16,23 @@ import (
 // there are concurrently: each holds its body and a call to NoETL.
 func Register(mux *http.ServeMux, svc *ingress.Service, o kit.Observer, l kit.Limits, maxBody int64) {
 	operations{
-		find:    kit.Bind(o, "ingress.find", l, svc.Find),
-		deliver: kit.Bind(o, "ingress.deliver", l, svc.Deliver),
+		find:      kit.Bind(o, "ingress.find", l, svc.Find),
+		deliver:   kit.Bind(o, "ingress.deliver", l, svc.Deliver),
+		handshake: kit.Bind(o, "ingress.handshake", l, svc.Handshake),
 	}.register(mux, maxBody)
 }
 
 // operations of one route: a delivery is read only if its listener was found.
 type operations struct {
-	find    func(context.Context, ingress.FindRequest) (ingress.Listener, error)
-	deliver func(context.Context, ingress.DeliverRequest) (ingress.DeliverResponse, error)
+	find      func(context.Context, ingress.FindRequest) (ingress.Listener, error)
+	deliver   func(context.Context, ingress.DeliverRequest) (ingress.DeliverResponse, error)
+	handshake handshakeOperation
 }
 
 func (o operations) register(mux *http.ServeMux, maxBody int64) {
 	decode := func(r *http.Request) (ingress.DeliverRequest, error) { return o.decode(r, maxBody) }
 	mux.Handle("POST /ingress/{listener}", httpkit.HandleWith(o.deliver, decode, encode, writeRejection))
-	mux.HandleFunc("/ingress/", func(w http.ResponseWriter, r *http.Request) {
+	other := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost { // a longer or an empty path is no listener's
 			writeRejection(
 				r.Context(), w,
@@ -48,6 +50,10 @@ func (o operations) register(mux *http.ServeMux, maxBody int64) {
 			},
 		)
 	})
+	handshakes := o.handshakes(other)
+	mux.Handle("GET /ingress/{listener}", handshakes)
+	mux.Handle("OPTIONS /ingress/{listener}", handshakes)
+	mux.Handle("/ingress/", other)
 }
 
 // decode finds the listener first: only a delivery to one that exists is read.
@@ -55,6 +61,7 @@ func (o operations) decode(r *http.Request, maxBody int64) (ingress.DeliverReque
 	in := ingress.DeliverRequest{
 		Listener: r.PathValue("listener"), Client: httpkit.AddressKey(httpkit.ClientOf(r.Context())),
 	}
+	senderOf(r, &in)
 	find := ingress.FindRequest{Listener: in.Listener, Client: in.Client}
 	var err error
 	if in.Found, err = o.find(r.Context(), find); err != nil {
@@ -73,6 +80,10 @@ func (o operations) decode(r *http.Request, maxBody int64) (ingress.DeliverReque
 }
 
 func encode(_ context.Context, w http.ResponseWriter, out ingress.DeliverResponse) error {
+	if out.Answer != nil {
+		writeAnswer(w, *out.Answer)
+		return nil
+	}
 	httpkit.WriteJSON(w, http.StatusAccepted, map[string]string{"status": "accepted", "execution_id": out.ExecutionID})
 	return nil
 }

@@ -3,11 +3,13 @@ package ingress
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/webhook"
 )
 
 // Deps are the ports of the service.
@@ -16,9 +18,13 @@ type Deps struct {
 	Dispatcher Dispatcher
 	Observer   Observer
 	Tokens     TokenVerifier
-	Claims     ClaimStore
-	Auditor    Auditor
-	Logger     *slog.Logger
+	// Certificates are those that senders sign with; nil when they cannot be fetched.
+	Certificates *webhook.Certificates
+	// Confirmer answers handshakes that want a request back; nil when there is none.
+	Confirmer Confirmer
+	Claims    ClaimStore
+	Auditor   Auditor
+	Logger    *slog.Logger
 	// PerListener limits the genuine deliveries of a listener; Failures those of one address to one
 	// listener that were not genuine. Nil does not.
 	PerListener, Failures Limiter
@@ -56,6 +62,11 @@ type DeliverRequest struct {
 	Headers  map[string][]string
 	Body     []byte
 	Client   string // address of the sender, for limits
+	Method   string // empty for POST
+	URL      string // that the sender posted to, with its query
+	// Address is the sender's, and CertificateNames are the subject and the names of its verified client certificate.
+	Address          netip.Addr
+	CertificateNames []string
 	// TooLarge says that the body exceeded the limit of the handler; Body is then empty.
 	TooLarge bool
 }
@@ -67,6 +78,8 @@ func (d DeliverRequest) header(name string) string {
 // DeliverResponse is an accepted delivery.
 type DeliverResponse struct {
 	ExecutionID string
+	// Answer is what is said instead of the usual: to a handshake, or to a sender that insists on it.
+	Answer *webhook.Answer
 }
 
 // Describe is what traces show of it.
@@ -88,7 +101,11 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 			ctx, label, reject(TooLarge, "the delivery is larger than this gateway accepts", nil),
 		)
 	}
-	if err := listener.verify(ctx, s.Tokens, in); err != nil {
+	if answer, is, err := s.handshake(ctx, in); is {
+		return DeliverResponse{Answer: &answer}, err
+	}
+	verified, err := listener.verify(ctx, s.trust(), in)
+	if err != nil {
 		if !fault.IsOutage(err) {
 			_ = s.Failures.Check(failureKey(label, in.Client)) // counted; the next one is refused
 		}
@@ -102,6 +119,9 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 			"reason", "bad_directives", "err", listener.badDirectives)
 	}
 	message := read(listener, in, s.NewID)
+	if verified.ID != "" { // a scheme knows better than a header that any sender may have
+		message.ID, message.senderID = verified.ID, verified.ID
+	}
 	plan := listener.rules.resolve(message.directiveSource)
 	request, err := s.request(listener, label, message, plan)
 	if err != nil {
@@ -124,7 +144,7 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 	}
 	if again {
 		s.Logger.InfoContext(ctx, "a delivery was repeated", "listener", label, "execution_id", id)
-		return DeliverResponse{ExecutionID: id}, nil
+		return DeliverResponse{ExecutionID: id, Answer: listener.acceptedAnswer}, nil
 	}
 	s.Observer.Dispatched(label)
 	if len(plan.applied) > 0 || plan.trace != nil {
@@ -140,7 +160,7 @@ func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverRespon
 			},
 		)
 	}
-	return DeliverResponse{ExecutionID: id}, nil
+	return DeliverResponse{ExecutionID: id, Answer: listener.acceptedAnswer}, nil
 }
 
 // request is what NoETL is asked.

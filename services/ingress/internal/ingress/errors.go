@@ -32,6 +32,10 @@ const (
 	TooLarge         Reason = "too_large"
 	NotConfigured    Reason = "not_configured"
 	RateLimited      Reason = "rate_limited"
+	StaleTimestamp   Reason = "stale_timestamp"
+	Replayed         Reason = "replayed"
+	WrongAddress     Reason = "wrong_address"
+	WrongCertificate Reason = "wrong_certificate"
 )
 
 // Reasons returns every reason that a delivery can be counted with, for the metric's label set.
@@ -40,6 +44,7 @@ func Reasons() []Reason {
 		MissingSignature, BadSignature, MissingToken, BadToken, OIDCMalformed, OIDCUnknownKid, OIDCBadSignature,
 		OIDCExpired, OIDCInvalid, OIDCAudience, OIDCAccount, OIDCUnverified, Misconfigured, Unsupported,
 		UnknownListener, ConfigError, JWKSError, DispatchError, TooLarge, NotConfigured, RateLimited,
+		StaleTimestamp, Replayed, WrongAddress, WrongCertificate,
 	}
 }
 
@@ -68,9 +73,11 @@ func (r Reason) kind() fault.Kind {
 		OIDCUnknownKid,
 		OIDCBadSignature,
 		OIDCExpired,
-		OIDCInvalid:
+		OIDCInvalid,
+		StaleTimestamp,
+		Replayed:
 		return fault.Unauthenticated
-	case Misconfigured, Unsupported, OIDCAudience, OIDCAccount, OIDCUnverified:
+	case Misconfigured, Unsupported, OIDCAudience, OIDCAccount, OIDCUnverified, WrongAddress, WrongCertificate:
 		return fault.Denied
 	case UnknownListener:
 		return fault.NotFound
