@@ -140,7 +140,7 @@ func TestConditionsBesideTheSignature(t *testing.T) {
 	}{
 		"no condition":        {ingress.VerifyConfig{}, nil, ""},
 		"its network":         {ingress.VerifyConfig{AllowAddresses: []string{"10.0.0.0/8", "192.0.2.7"}}, nil, ""},
-		"other network":       {ingress.VerifyConfig{AllowAddresses: []string{"10.0.0.0/8"}}, nil, ingress.WrongAddress},
+		"strange network":     {ingress.VerifyConfig{AllowAddresses: []string{"10.0.0.1"}}, nil, ingress.WrongAddress},
 		"nonsense":            {ingress.VerifyConfig{AllowAddresses: []string{"x"}}, nil, ingress.Misconfigured},
 		"its certificate":     {ingress.VerifyConfig{ClientCertificate: "cn"}, []string{"cn"}, ""},
 		"another certificate": {ingress.VerifyConfig{ClientCertificate: "cn"}, []string{"x"}, ingress.WrongCertificate},
@@ -185,7 +185,7 @@ func TestTokensOfAnyIssuer(t *testing.T) {
 		"another":      {account("b@x"), "good:a@x", ingress.OIDCAccount},
 		"not verified": {account("a@x"), "unverified:a@x", ingress.OIDCUnverified},
 		"audience":     {change(func(c *ingress.VerifyConfig) { c.Audience = "b" }), "good:a@x", ingress.OIDCAudience},
-		"issuer":       {change(func(c *ingress.VerifyConfig) { c.Issuer = "http:b" }), "good:a@x", ingress.OIDCInvalid},
+		"issuer":       {change(func(c *ingress.VerifyConfig) { c.Issuer = "b" }), "good:a@x", ingress.OIDCInvalid},
 		"no issuer":    {change(func(c *ingress.VerifyConfig) { c.Issuer = "" }), "good:a@x", ingress.Misconfigured},
 		"no token":     {good, "", ingress.MissingToken},
 	} {
