@@ -1,5 +1,5 @@
-// Package senders_test holds the webhook presets against libraries that the senders, or others, wrote: what they sign is
-// accepted, and what a sample signs is accepted by them.
+// Package senders_test holds the webhook presets against libraries that the senders, or others, wrote: what they sign
+// is accepted, and what a sample signs is accepted by them.
 package senders_test
 
 import (
@@ -191,7 +191,9 @@ func TestLibrariesAgreeWithThePresets(t *testing.T) {
 func TestWhatTheirSignersMakeIsAccepted(t *testing.T) {
 	t.Parallel()
 	scheme, _ := webhook.Preset("stripe")
-	signed := stripe.GenerateTestSignedPayload(&stripe.UnsignedPayload{Payload: []byte(`{"id":"evt_1"}`), Secret: "whsec_x"})
+	signed := stripe.GenerateTestSignedPayload(&stripe.UnsignedPayload{
+		Payload: []byte(`{"id":"evt_1"}`), Secret: "whsec_x",
+	})
 	got, err := verifier(t, scheme, "whsec_x").Verify(t.Context(), nil, webhook.Request{
 		Header: map[string][]string{"stripe-signature": {signed.Header}}, Body: signed.Payload,
 	}, time.Now())
