@@ -18,10 +18,12 @@ import (
 	"github.com/noetl/gateway/libs/oidc"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/settings"
-	"github.com/noetl/gateway/services/ingress/internal/adapters/googleoidc"
+	"github.com/noetl/gateway/libs/webhook"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/natsinbox"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/noetlaudit"
+	"github.com/noetl/gateway/services/ingress/internal/adapters/oidctokens"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/prom"
+	"github.com/noetl/gateway/services/ingress/internal/adapters/senderhttp"
 	"github.com/noetl/gateway/services/ingress/internal/config"
 	"github.com/noetl/gateway/services/ingress/internal/httpapi"
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
@@ -118,12 +120,13 @@ func (a *App) service(cfg Config, host run.Host, observer kit.Observer) (*ingres
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := googleoidc.New(
-		googleoidc.Config{KeysURL: cfg.GoogleKeys, Issuer: cfg.Google, Logger: tel.Logger}, oidc.Client(nil),
+	tokens, err := oidctokens.New(
+		oidctokens.Config{KeysURL: cfg.GoogleKeys, Issuer: cfg.Google, Logger: tel.Logger}, oidc.Client(nil),
 	)
 	if err != nil {
 		return nil, err
 	}
+	senders := senderhttp.New(http.DefaultTransport)
 	auditor := noetlaudit.New(server, tel.Logger)
 	inbox := natsinbox.New(js, natsinbox.Config{
 		Replicas: cfg.Process.NATS.Replicas, Room: cfg.Process.NATS.Room(tel.Logger), Retention: cfg.Retention,
@@ -148,6 +151,10 @@ func (a *App) service(cfg Config, host run.Host, observer kit.Observer) (*ingres
 		NewID:      uuid.NewString,
 		Auditor:    auditor,
 		Tokens:     tokens,
+
+		Certificates: webhook.NewCertificates(senders.Certificate),
+		Confirmer:    senders,
+
 		Inbox:      inbox,
 		Records:    inbox,
 		Queues:     inbox,

@@ -20,7 +20,7 @@ type Limits struct {
 	MaxBody     int64         // bytes
 }
 
-// Register adds POST /ingress/{listener}.
+// Register adds POST /ingress/{listener}, and GET and OPTIONS for senders' handshakes.
 func Register(mux *http.ServeMux, svc *ingress.Service, o kit.Observer, l Limits) {
 	bounded := kit.Limits{Deadline: l.Deadline, Concurrency: l.Concurrency}
 	operations{
@@ -28,6 +28,8 @@ func Register(mux *http.ServeMux, svc *ingress.Service, o kit.Observer, l Limits
 		receive: kit.Bind(o, "ingress.receive", bounded, svc.Receive),
 		await:   kit.Bind(o, "ingress.await", kit.Limits{}, svc.Await),
 		within:  l.Deadline,
+
+		handshake: kit.Bind(o, "ingress.handshake", bounded, svc.Handshake),
 	}.register(mux, l.MaxBody)
 }
 
@@ -38,6 +40,8 @@ type operations struct {
 	receive func(context.Context, ingress.DeliverRequest) (ingress.Receipt, error)
 	await   func(context.Context, ingress.Receipt) (ingress.DeliverResponse, error)
 	within  time.Duration
+
+	handshake handshakeOperation
 }
 
 // received is a delivery that is stored, or why it is not. Its body may be forgotten.
@@ -49,7 +53,7 @@ type received struct {
 func (o operations) register(mux *http.ServeMux, maxBody int64) {
 	decode := func(r *http.Request) (received, error) { return o.take(r, maxBody) }
 	mux.Handle("POST /ingress/{listener}", httpkit.HandleWith(o.answer, decode, encode, writeRejection))
-	mux.HandleFunc("/ingress/", func(w http.ResponseWriter, r *http.Request) {
+	other := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost { // a longer or an empty path is no listener's
 			writeRejection(
 				r.Context(), w,
@@ -67,6 +71,10 @@ func (o operations) register(mux *http.ServeMux, maxBody int64) {
 			},
 		)
 	})
+	handshakes := o.handshakes(other)
+	mux.Handle("GET /ingress/{listener}", handshakes)
+	mux.Handle("OPTIONS /ingress/{listener}", handshakes)
+	mux.Handle("/ingress/", other)
 }
 
 // take receives a delivery. What it read is not referred to when it returns.
@@ -93,6 +101,7 @@ func (o operations) decode(r *http.Request, maxBody int64) (ingress.DeliverReque
 	in := ingress.DeliverRequest{
 		Listener: r.PathValue("listener"), Client: httpkit.AddressKey(httpkit.ClientOf(r.Context())),
 	}
+	senderOf(r, &in)
 	find := ingress.FindRequest{Listener: in.Listener, Client: in.Client}
 	var err error
 	if in.Found, err = o.find(r.Context(), find); err != nil {
@@ -118,6 +127,10 @@ type accepted struct {
 }
 
 func encode(_ context.Context, w http.ResponseWriter, out ingress.DeliverResponse) error {
+	if out.Answer != nil {
+		writeAnswer(w, *out.Answer)
+		return nil
+	}
 	httpkit.WriteJSON(w, http.StatusAccepted, accepted{out.ExecutionID, out.DeliveryID, "accepted"})
 	return nil
 }

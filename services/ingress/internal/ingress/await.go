@@ -9,18 +9,6 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 )
 
-// presetPatience is how long senders wait for an answer that are known to wait less than the default.
-func presetPatience(verify string) time.Duration {
-	switch verify {
-	case "slack": // 3 s
-		return 2 * time.Second
-	case "shopify", "zoom", "line": // 5 s and less
-		return 4 * time.Second
-	default:
-		return 0
-	}
-}
-
 // patience is how long the sender of a delivery to a listener is kept waiting.
 func (s *Service) patience(l Listener) time.Duration {
 	switch {
@@ -29,8 +17,8 @@ func (s *Service) patience(l Listener) time.Duration {
 	case l.config.Patience > 0:
 		return l.config.Patience
 	}
-	if known := presetPatience(l.config.Verify.Type); known > 0 {
-		return min(known, s.Settings.Patience)
+	if known := SenderPatience(l.config.Verify.Type); known > 0 {
+		return known
 	}
 	return s.Settings.Patience
 }
@@ -44,6 +32,9 @@ const lookAgain = 250 * time.Millisecond
 // Await waits for the outcome of a delivery that is stored, as long as its sender does.
 func (s *Service) Await(ctx context.Context, r Receipt) (DeliverResponse, error) {
 	defer r.forget()
+	if r.shaken != nil {
+		return DeliverResponse{Answer: r.shaken}, nil
+	}
 	patience := r.patience
 	if at, ok := ctx.Deadline(); ok {
 		patience = min(patience, time.Until(at)-answerMargin)
@@ -123,9 +114,9 @@ func (s *Service) note(ctx context.Context, r Record) bool {
 
 func (r Receipt) answer() DeliverResponse {
 	if r.record.ExecutionID != "" {
-		return DeliverResponse{ExecutionID: r.record.ExecutionID}
+		return DeliverResponse{ExecutionID: r.record.ExecutionID, Answer: r.insisted}
 	}
-	return DeliverResponse{DeliveryID: r.record.ID}
+	return DeliverResponse{DeliveryID: r.record.ID, Answer: r.insisted}
 }
 
 // Leave answers all senders that wait: their deliveries are stored.

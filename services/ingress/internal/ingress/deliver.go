@@ -3,6 +3,7 @@ package ingress
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/noetl/gateway/libs/contract/ingresswire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/webhook"
 )
 
 // Deps are the ports of the service.
@@ -18,6 +20,10 @@ type Deps struct {
 	Dispatcher Dispatcher
 	Observer   Observer
 	Tokens     TokenVerifier
+	// Certificates are those that senders sign with; nil when they cannot be fetched.
+	Certificates *webhook.Certificates
+	// Confirmer answers handshakes that want a request back; nil when there is none.
+	Confirmer  Confirmer
 	Inbox      Inbox
 	Records    Records
 	Queues     Queues
@@ -104,6 +110,11 @@ type DeliverRequest struct {
 	Headers  map[string][]string
 	Body     []byte
 	Client   string // address of the sender, for limits
+	Method   string // empty for POST
+	URL      string // that the sender posted to, with its query
+	// Address is the sender's, and CertificateNames are the subject and the names of its verified client certificate.
+	Address          netip.Addr
+	CertificateNames []string
 	// TooLarge says that the body exceeded the limit of the handler; Body is then empty.
 	TooLarge bool
 }
@@ -116,6 +127,8 @@ func (d DeliverRequest) header(name string) string {
 type DeliverResponse struct {
 	ExecutionID string
 	DeliveryID  string
+	// Answer is what is said instead of the usual: to a handshake, or to a sender that insists on it.
+	Answer *webhook.Answer
 }
 
 // Describe is what traces show of it.
@@ -149,6 +162,8 @@ type Receipt struct {
 	patience time.Duration
 	outcome  <-chan Outcome
 	forget   func()
+	shaken   *webhook.Answer // the answer to a handshake, which is not stored
+	insisted *webhook.Answer // what the sender insists on as the answer to a delivery that is accepted
 }
 
 // Describe is what traces show of it.
@@ -161,11 +176,15 @@ func (s *Service) Receive(ctx context.Context, in DeliverRequest) (Receipt, erro
 		return Receipt{}, s.refused(ctx, label, in, nil,
 			reject(TooLarge, "the delivery is larger than this gateway accepts", nil))
 	}
-	if err := listener.verify(ctx, s.Tokens, in); err != nil {
+	if answer, is, err := s.handshake(ctx, in); is {
+		return Receipt{shaken: &answer, forget: func() {}}, err
+	}
+	verified, err := listener.verify(ctx, s.trust(), in)
+	if err != nil {
 		if !fault.IsOutage(err) {
 			_ = s.Failures.Check(failureKey(label, in.Client)) // counted; the next one is refused
 		}
-		return Receipt{}, s.refused(ctx, label, in, nil, err)
+		return Receipt{}, s.refused(ctx, label, in, &Delivery{ID: s.NewID(), Verification: verified.Detail}, err)
 	}
 	s.Observer.Verified(label)
 	if err := limited(s.PerListener.Check(label)); err != nil {
@@ -183,10 +202,12 @@ func (s *Service) Receive(ctx context.Context, in DeliverRequest) (Receipt, erro
 	d := &Delivery{
 		ID: s.NewID(), Listener: label, Version: listener.version, ReceivedAt: now, Client: in.Client,
 		Headers: in.Headers, SHA256: digest(in.Body), Bytes: int64(len(in.Body)), Body: in.Body,
-		Verification: ingresswire.Verification{Type: listener.config.Verify.Type, Result: "verified"},
-		TraceID:      s.TraceID(ctx), Replica: s.Settings.Replica,
+		Verification: verified.Detail, TraceID: s.TraceID(ctx), Replica: s.Settings.Replica,
 	}
 	message := read(listener, in, func() string { return d.ID })
+	if verified.ID != "" { // a scheme knows better than a header that any sender may have
+		message.ID, message.senderID = verified.ID, verified.ID
+	}
 	plan, err := listener.decide(ctx, message)
 	if ctx.Err() != nil { // the sender left: nothing was decided
 		return Receipt{}, ctx.Err()
@@ -221,7 +242,9 @@ func (s *Service) store(ctx context.Context, l Listener, d *Delivery, senderID s
 		forget()
 		return Receipt{}, s.unstored(ctx, d.Listener, err)
 	}
-	r := Receipt{label: d.Listener, patience: s.patience(l), outcome: outcome, forget: forget}
+	r := Receipt{
+		insisted: l.acceptedAnswer, label: d.Listener, patience: s.patience(l), outcome: outcome, forget: forget,
+	}
 	stored := d
 	if first != nil {
 		r.repeated, stored = true, first

@@ -202,6 +202,9 @@ func (s *Service) request(ctx context.Context, w Work, l Listener) (noetlwire.Ex
 	}
 	in := DeliverRequest{Listener: d.Listener, Found: l, Headers: d.Headers, Body: d.Body, Client: d.Client}
 	m := read(l, in, func() string { return d.ID })
+	if d.MessageID != "" { // its scheme may have told
+		m.ID, m.senderID = d.MessageID, d.MessageID
+	}
 	p, err := s.planAgain(ctx, w, l, m)
 	if err != nil {
 		return noetlwire.ExecuteRequest{}, err

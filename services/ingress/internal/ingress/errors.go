@@ -33,6 +33,10 @@ const (
 	NotConfigured    Reason = "not_configured"
 	RateLimited      Reason = "rate_limited"
 	InvalidPayload   Reason = "invalid_payload"
+	StaleTimestamp   Reason = "stale_timestamp"
+	Replayed         Reason = "replayed"
+	WrongAddress     Reason = "wrong_address"
+	WrongCertificate Reason = "wrong_certificate"
 )
 
 // Reasons returns every reason that a delivery can be counted with, for the metric's label set.
@@ -41,7 +45,7 @@ func Reasons() []Reason {
 		MissingSignature, BadSignature, MissingToken, BadToken, OIDCMalformed, OIDCUnknownKid, OIDCBadSignature,
 		OIDCExpired, OIDCInvalid, OIDCAudience, OIDCAccount, OIDCUnverified, Misconfigured, Unsupported,
 		UnknownListener, ConfigError, JWKSError, DispatchError, TooLarge, NotConfigured, RateLimited,
-		InvalidPayload,
+		InvalidPayload, StaleTimestamp, Replayed, WrongAddress, WrongCertificate,
 	}
 }
 
@@ -75,9 +79,11 @@ func (r Reason) kind() fault.Kind {
 		OIDCUnknownKid,
 		OIDCBadSignature,
 		OIDCExpired,
-		OIDCInvalid:
+		OIDCInvalid,
+		StaleTimestamp,
+		Replayed:
 		return fault.Unauthenticated
-	case Misconfigured, Unsupported, OIDCAudience, OIDCAccount, OIDCUnverified:
+	case Misconfigured, Unsupported, OIDCAudience, OIDCAccount, OIDCUnverified, WrongAddress, WrongCertificate:
 		return fault.Denied
 	case UnknownListener:
 		return fault.NotFound

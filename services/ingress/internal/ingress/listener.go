@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/noetl/gateway/libs/webhook"
 	"github.com/noetl/gateway/services/ingress/internal/rules"
 )
 
@@ -98,6 +99,8 @@ type Listener struct {
 	parent                      *int64          // the execution that NoETL files deliveries under
 	credentials                 map[string]bool // headers that stay behind, in lower case
 	verifier                    verifier
+	acceptedAnswer              *webhook.Answer // what the sender insists on
+	verifyType                  string
 	rules                       block
 	badDirectives               error // why rules is empty
 	bothForms                   bool  // of a large payload
@@ -121,12 +124,13 @@ func (c ListenerConfig) encode() []byte {
 	return text
 }
 
-// verify decides whether a delivery is genuine. The zero value's never are.
-func (l Listener) verify(ctx context.Context, tokens TokenVerifier, d DeliverRequest) error {
+// verify decides whether a delivery is genuine. The zero value's never are. The detail is for both.
+func (l Listener) verify(ctx context.Context, trust Trust, d DeliverRequest) (Verified, error) {
 	if l.verifier == nil {
-		return newVerifier(VerifyConfig{}).verify(ctx, tokens, d)
+		l.verifier = newVerifier(VerifyConfig{})
 	}
-	return l.verifier.verify(ctx, tokens, d)
+	result, err := l.verifier.verify(ctx, trust, d)
+	return Verified{ID: result.ID, Detail: detailOf(l.verifyType, result, err)}, err
 }
 
 // NewListener compiles a configuration.
@@ -135,11 +139,19 @@ func NewListener(c ListenerConfig) Listener {
 		name: c.Name, catalogPath: c.CatalogPath, source: c.Source,
 		playbook: c.Playbook, payloadFrom: c.PayloadFrom, pool: c.ExecutionPool,
 		bothForms: c.BothForms,
-		verifier:  newVerifier(c.Verify),
+		verifier:  newVerifier(c.Verify), verifyType: c.Verify.Type,
 		credentials: map[string]bool{
 			"authorization": true, "cookie": true, "proxy-authorization": true, "x-signature": true,
 			strings.ToLower(c.Verify.Header): true,
 		},
+	}
+	if scheme, err := schemeOf(c.Verify); err == nil {
+		for _, name := range scheme.SecretHeaders() {
+			l.credentials[name] = true
+		}
+		if scheme.Accepted.Status != 0 {
+			l.acceptedAnswer = &scheme.Accepted
+		}
 	}
 	if parent, err := strconv.ParseInt(c.SubscriptionID, 10, 64); err == nil {
 		l.parent = &parent

@@ -43,16 +43,18 @@ type Observer interface {
 	Oldest(listener string, age time.Duration)
 }
 
-// TokenVerifier checks OpenID Connect tokens of Google, which Pub/Sub pushes with.
+// TokenVerifier checks tokens of OpenID Connect.
 type TokenVerifier interface {
-	// Verify checks signature, issuer, audience and times of a token. A refusal is a fault of
-	// [Reject] with one of the oidc reasons, or jwks_error when Google's keys cannot be had.
-	Verify(ctx context.Context, token, audience string) (Claims, error)
+	// Verify checks signature, issuer, audience and times of a token; an empty issuer is Google, which Pub/Sub pushes
+	// with. A refusal is a fault of [Reject] with one of the oidc reasons, or jwks_error when the issuer's keys cannot
+	// be had.
+	Verify(ctx context.Context, issuer, token, audience string) (Claims, error)
 }
 
 // Claims are what a verified token says of its sender.
 type Claims struct {
 	Email         string
+	Subject       string
 	EmailVerified bool
 }
 

@@ -3,48 +3,104 @@ package ingress
 import (
 	"cmp"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/hex"
-	"strings"
+	"errors"
+	"time"
+
+	"github.com/noetl/gateway/libs/contract/ingresswire"
+	"github.com/noetl/gateway/libs/webhook"
 )
 
-// Verification types of the contract.
+// Verification types that are no presets of libs/webhook.
 const (
-	verifyHMAC   = "hmac_sha256"
-	verifyBearer = "bearer"
+	verifyPubSub = "pubsub_oidc"
+	verifyOIDC   = "oidc"
+	verifyCustom = "custom"
 )
+
+// Trust is what verification asks of others.
+type Trust struct {
+	Tokens TokenVerifier
+	// Certificates are the senders' own; nil when they cannot be fetched.
+	Certificates *webhook.Certificates
+}
+
+// Verified is a genuine delivery.
+type Verified struct {
+	// ID is what the sender calls the delivery, and empty if it does not say.
+	ID     string
+	Detail ingresswire.Verification
+}
 
 // verifier decides whether a delivery comes from who knows the listener's secret.
 type verifier interface {
-	verify(ctx context.Context, tokens TokenVerifier, d DeliverRequest) error
+	verify(ctx context.Context, trust Trust, d DeliverRequest) (webhook.Result, error)
+	// handshake answers a request with which a sender checks the endpoint; false is none.
+	handshake(ctx context.Context, trust Trust, d DeliverRequest) (webhook.Answer, bool, error)
 }
 
 func newVerifier(c VerifyConfig) verifier {
+	v := newProof(c)
+	if len(c.AllowAddresses) == 0 && c.ClientCertificate == "" {
+		return v
+	}
+	return newConditions(c, v)
+}
+
+func newProof(c VerifyConfig) verifier {
 	switch c.Type {
 	case verifyPubSub:
 		return newPubSubVerifier(c)
-	case verifyHMAC:
-		if c.secret() == "" {
-			return rejecting{Misconfigured, "this listener has no secret to verify with"}
-		}
-		return hmacVerifier{header: cmp.Or(c.Header, "x-signature"), key: []byte(c.secret())}
-	case verifyBearer:
-		if c.secret() == "" {
-			return rejecting{Misconfigured, "this listener has no token to verify with"}
-		}
-		return bearerVerifier{header: cmp.Or(c.Header, "authorization"), sum: sha256.Sum256([]byte(c.secret()))}
-	default:
+	case verifyOIDC:
+		return newOIDCVerifier(c)
+	}
+	scheme, err := schemeOf(c)
+	if err != nil {
+		return rejecting{Misconfigured, err.Error()}
+	}
+	if scheme.Name == "" {
 		return rejecting{Unsupported, "this listener's verification type is not supported"}
 	}
+	secrets := make([]webhook.Secret, 0, len(c.Secrets))
+	for _, s := range c.Secrets {
+		secrets = append(secrets, webhook.Secret{Value: s.Value, Expires: s.Expires})
+	}
+	v, err := webhook.Compile(scheme, webhook.Options{
+		Secrets: secrets, Header: c.Header, PublicURL: c.PublicURL, Topics: c.TopicARNs, VerifyToken: c.VerifyToken,
+	})
+	if err != nil {
+		return rejecting{Misconfigured, messageOf(err)}
+	}
+	return schemeVerifier{v}
 }
 
-func (c VerifyConfig) secret() string {
-	if len(c.Secrets) == 0 {
-		return ""
+// schemeOf returns the scheme of a configuration; its name is empty if there is none.
+func schemeOf(c VerifyConfig) (webhook.Scheme, error) {
+	if c.Type != verifyCustom {
+		scheme, _ := webhook.Preset(c.Type)
+		return scheme, nil
 	}
-	return c.Secrets[0].Value
+	scheme, err := webhook.ParseScheme(c.Scheme)
+	scheme.Name = verifyCustom
+	return scheme, err
+}
+
+func messageOf(err error) string {
+	if r, ok := errors.AsType[*webhook.RejectionError](err); ok {
+		return r.Message
+	}
+	return err.Error()
+}
+
+// patience of Google's Pub/Sub, which waits for 10 s unless the subscription says otherwise.
+const pubSubPatience = 9 * time.Second
+
+// SenderPatience is how long the sender of a verification type waits for an answer, and 0 if that is not known.
+func SenderPatience(verifyType string) time.Duration {
+	if verifyType == verifyPubSub {
+		return pubSubPatience
+	}
+	scheme, _ := webhook.Preset(verifyType)
+	return scheme.Patience
 }
 
 // rejecting is the verifier of a configuration that nothing can be verified with.
@@ -53,58 +109,60 @@ type rejecting struct {
 	message string
 }
 
-func (r rejecting) verify(context.Context, TokenVerifier, DeliverRequest) error {
-	return reject(r.reason, r.message, nil)
+func (r rejecting) verify(context.Context, Trust, DeliverRequest) (webhook.Result, error) {
+	return webhook.Result{}, reject(r.reason, r.message, nil)
 }
 
-// hmacVerifier checks a hexadecimal HMAC-SHA256 of the raw body (RFC 2104), with or
-// without the prefix "sha256=".
-type hmacVerifier struct {
-	header string
-	key    []byte
+func (rejecting) handshake(context.Context, Trust, DeliverRequest) (webhook.Answer, bool, error) {
+	return webhook.Answer{}, false, nil
 }
 
-func (v hmacVerifier) verify(_ context.Context, _ TokenVerifier, d DeliverRequest) error {
-	given := d.header(v.header)
-	if given == "" {
-		return reject(MissingSignature,
-			"the header "+v.header+" must hold the HMAC-SHA256 of the body in hexadecimal", nil)
+// schemeVerifier verifies by a scheme.
+type schemeVerifier struct{ *webhook.Verifier }
+
+func (v schemeVerifier) verify(ctx context.Context, trust Trust, d DeliverRequest) (webhook.Result, error) {
+	result, err := v.Verify(ctx, trust.Certificates, d.webhook(), time.Now())
+	return result, asFault(err)
+}
+
+func (v schemeVerifier) handshake(ctx context.Context, trust Trust, d DeliverRequest) (webhook.Answer, bool, error) {
+	answer, is, err := v.Handshake(ctx, trust.Certificates, d.webhook(), time.Now())
+	return answer, is, asFault(err)
+}
+
+func (d DeliverRequest) webhook() webhook.Request {
+	return webhook.Request{Method: cmp.Or(d.Method, "POST"), URL: d.URL, Header: d.Headers, Body: d.Body}
+}
+
+// asFault gives a rejection the status of its reason.
+func asFault(err error) error {
+	var r *webhook.RejectionError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &r):
+		return err
+	case r.Reason == webhook.KeysUnavailable:
+		return reject(JWKSError, r.Message, r)
+	default:
+		return reject(Reason(r.Reason), r.Message, r)
 	}
-	sum, err := hex.DecodeString(strings.TrimPrefix(given, "sha256="))
+}
+
+// detailOf describes for operators how a delivery was checked.
+func detailOf(verifyType string, result webhook.Result, err error) ingresswire.Verification {
+	out := ingresswire.Verification{Type: verifyType, Result: "verified", Secret: result.Secret}
+	explanation := result.Explanation
 	if err != nil {
-		return reject(BadSignature, "the signature in "+v.header+" is not hexadecimal", nil)
+		out.Result, out.Detail = reasonAndMessage(err)
+		if r, ok := errors.AsType[*webhook.RejectionError](err); ok {
+			explanation = r.Explanation
+		}
 	}
-	mac := hmac.New(sha256.New, v.key)
-	mac.Write(d.Body)
-	if !hmac.Equal(sum, mac.Sum(nil)) {
-		return reject(BadSignature, "the signature in "+v.header+" does not match the body", nil)
+	out.SignedString, out.SignedSHA256 = explanation.SignedString, explanation.SignedSHA256
+	if explanation.HasSkew {
+		seconds := explanation.Skew.Seconds()
+		out.SkewSeconds = &seconds
 	}
-	return nil
-}
-
-// bearerVerifier compares a shared token by its hash, which makes the comparison independent of the token's
-// length too. The scheme before the token is optional.
-type bearerVerifier struct {
-	header string
-	sum    [sha256.Size]byte
-}
-
-func (v bearerVerifier) verify(_ context.Context, _ TokenVerifier, d DeliverRequest) error {
-	given := bearerOf(d.header(v.header))
-	if given == "" {
-		return reject(MissingToken, "the header "+v.header+" must hold the listener's token", nil)
-	}
-	sum := sha256.Sum256([]byte(given))
-	if subtle.ConstantTimeCompare(sum[:], v.sum[:]) != 1 {
-		return reject(BadToken, "the token in "+v.header+" is wrong", nil)
-	}
-	return nil
-}
-
-// bearerOf cuts off the scheme, if there is one.
-func bearerOf(value string) string {
-	if scheme, rest, ok := strings.Cut(value, " "); ok && strings.EqualFold(scheme, "bearer") {
-		return strings.TrimSpace(rest)
-	}
-	return value
+	return out
 }

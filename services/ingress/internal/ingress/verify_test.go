@@ -166,9 +166,12 @@ func TestVerification(t *testing.T) {
 		"hmac repeated, the last is good": {
 			noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {"00", good}}, "",
 		},
-		"hmac repeated, the last is bad": {
+		"hmac repeated, the first is good": {
+			noetlwire.Verify{Type: "hmac_sha256", Secret: secret}, headers{"x-signature": {good, "00"}}, "",
+		},
+		"hmac repeated, none is good": {
 			noetlwire.Verify{Type: "hmac_sha256", Secret: secret},
-			headers{"x-signature": {good, "00"}},
+			headers{"x-signature": {"11", "00"}},
 			ingress.BadSignature,
 		},
 		"hmac with no secret": {
@@ -207,9 +210,12 @@ func TestVerification(t *testing.T) {
 		"bearer only a scheme": {
 			noetlwire.Verify{Type: "bearer", Secret: secret}, headers{"authorization": {"Bearer "}}, ingress.BadToken,
 		},
-		"bearer repeated, the last is bad": {
+		"bearer repeated, the first is good": {
+			noetlwire.Verify{Type: "bearer", Secret: secret}, headers{"authorization": {secret, "x"}}, "",
+		},
+		"bearer repeated, none is good": {
 			noetlwire.Verify{Type: "bearer", Secret: secret},
-			headers{"authorization": {secret, "x"}},
+			headers{"authorization": {"y", "x"}},
 			ingress.BadToken,
 		},
 		"bearer with no secret": {
@@ -368,6 +374,10 @@ func TestReasonsHaveTheContractsStatus(t *testing.T) {
 		ingress.JWKSError:        502,
 		ingress.RateLimited:      429,
 		ingress.InvalidPayload:   422,
+		ingress.StaleTimestamp:   401,
+		ingress.Replayed:         401,
+		ingress.WrongAddress:     403,
+		ingress.WrongCertificate: 403,
 	}
 	for _, r := range ingress.Reasons() {
 		if r.Status() != want[r] {

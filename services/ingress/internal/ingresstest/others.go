@@ -18,14 +18,17 @@ var (
 type Tokens struct{}
 
 // Verify implements the port.
-func (Tokens) Verify(_ context.Context, token, audience string) (ingress.Claims, error) {
+func (Tokens) Verify(_ context.Context, issuer, token, audience string) (ingress.Claims, error) {
 	kind, email, _ := strings.Cut(token, ":")
+	if issuer != "" && issuer != "https://issuer.example" {
+		return ingress.Claims{}, ingress.Reject(ingress.OIDCInvalid, "another issuer", nil)
+	}
 	if audience != "aud" {
 		return ingress.Claims{}, ingress.Reject(ingress.OIDCAudience, "another audience", nil)
 	}
 	switch kind {
 	case "good", "unverified":
-		return ingress.Claims{Email: email, EmailVerified: kind == "good"}, nil
+		return ingress.Claims{Email: email, EmailVerified: kind == "good", Subject: "sub-" + email}, nil
 	default:
 		return ingress.Claims{}, ingress.Reject(ingress.Reason(kind), "refused", nil)
 	}

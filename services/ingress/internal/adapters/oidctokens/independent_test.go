@@ -1,4 +1,4 @@
-package googleoidc_test
+package oidctokens_test
 
 import (
 	"testing"
@@ -29,11 +29,11 @@ func TestATokenSignedByGoJose(t *testing.T) {
 		}
 		return text
 	}
-	got, err := v.Verify(t.Context(), sign("rsa", "rsa"), audience)
+	got, err := v.Verify(t.Context(), "", sign("rsa", "rsa"), audience)
 	if err != nil || got.Email != "push@acme.iam.gserviceaccount.com" || !got.EmailVerified {
 		t.Errorf("%+v %v", got, err)
 	}
-	if _, err := v.Verify(t.Context(), sign("rsa", "k2"), audience); reason(err) != "oidc_bad_signature" {
+	if _, err := v.Verify(t.Context(), "", sign("rsa", "k2"), audience); reason(err) != "oidc_bad_signature" {
 		t.Errorf("another key under this name: %v", err)
 	}
 }

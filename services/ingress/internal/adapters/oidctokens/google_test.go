@@ -1,4 +1,4 @@
-package googleoidc_test
+package oidctokens_test
 
 import (
 	"crypto/rand"
@@ -12,7 +12,7 @@ import (
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/oidc/oidctest"
-	"github.com/noetl/gateway/services/ingress/internal/adapters/googleoidc"
+	"github.com/noetl/gateway/services/ingress/internal/adapters/oidctokens"
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
 )
 
@@ -21,9 +21,9 @@ const audience = "https://gw.example.com/ingress/billing"
 const issuer = "https://accounts.google.com"
 
 // newVerifier trusts the keys of an issuer as Google's. now moves its clock; nil is the real one.
-func newVerifier(tb testing.TB, g *oidctest.Issuer, now func() time.Time) *googleoidc.Verifier {
+func newVerifier(tb testing.TB, g *oidctest.Issuer, now func() time.Time) *oidctokens.Verifier {
 	tb.Helper()
-	v, err := googleoidc.New(googleoidc.Config{KeysURL: g.URL + "jwks", Issuer: issuer, Now: now}, &http.Client{})
+	v, err := oidctokens.New(oidctokens.Config{KeysURL: g.URL + "jwks", Issuer: issuer, Now: now}, &http.Client{})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestTokens(t *testing.T) {
 		"no token": {"x.y", ingress.OIDCMalformed},
 		"no JSON":  {"x.y.z", ingress.OIDCMalformed},
 	} {
-		got, err := v.Verify(t.Context(), c.token, audience)
+		got, err := v.Verify(t.Context(), "", c.token, audience)
 		if reason(err) != c.want && (name != "no audience" || reason(err) != ingress.OIDCAudience) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
@@ -123,7 +123,7 @@ func TestKeysThatChange(t *testing.T) {
 	g, clock := oidctest.StartIssuer(t), oidctest.NewClock()
 	v := newVerifier(t, g, clock.Now)
 	verify := func(kid string) ingress.Reason {
-		_, err := v.Verify(t.Context(), g.Sign(t, kid, claims()), audience)
+		_, err := v.Verify(t.Context(), "", g.Sign(t, kid, claims()), audience)
 		return reason(err)
 	}
 	if got := verify("rsa"); got != "" {
@@ -157,7 +157,8 @@ func TestNoKeysAtAll(t *testing.T) {
 	v := newVerifier(t, g, clock.Now)
 	token := g.Sign(t, "rsa", claims())
 	for range 10 {
-		if _, err := v.Verify(t.Context(), token, audience); reason(err) != ingress.JWKSError || !fault.IsOutage(err) {
+		_, err := v.Verify(t.Context(), "", token, audience)
+		if reason(err) != ingress.JWKSError || !fault.IsOutage(err) {
 			t.Fatal(err)
 		}
 	}
@@ -166,7 +167,7 @@ func TestNoKeysAtAll(t *testing.T) {
 	}
 	g.Down.Store(false)
 	clock.Advance(5 * time.Second)
-	if _, err := v.Verify(t.Context(), token, audience); err != nil {
+	if _, err := v.Verify(t.Context(), "", token, audience); err != nil {
 		t.Errorf("the keys are back, and yet not used: %v", err)
 	}
 }
@@ -174,13 +175,13 @@ func TestNoKeysAtAll(t *testing.T) {
 func FuzzVerify(f *testing.F) {
 	f.Add("a.b.c")
 	f.Add("eyJhbGciOiJub25lIiwia2lkIjoiayJ9.e30.")
-	cfg := googleoidc.Config{KeysURL: "http://127.0.0.1:1", Issuer: "x"}
-	v, err := googleoidc.New(cfg, &http.Client{})
+	cfg := oidctokens.Config{KeysURL: "http://127.0.0.1:1", Issuer: "x"}
+	v, err := oidctokens.New(cfg, &http.Client{})
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, token string) {
-		if c, err := v.Verify(t.Context(), token, audience); err == nil {
+		if c, err := v.Verify(t.Context(), "", token, audience); err == nil {
 			t.Fatalf("%q is %+v", token, c)
 		}
 	})
