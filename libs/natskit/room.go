@@ -64,7 +64,9 @@ const (
 
 // Stores returns every bucket that has a share.
 func Stores() []Store {
-	return []Store{Sessions, LocalSessions, Logins, Flows, Revoked, Requests, Routes, Clients, Tickets, Sources, Controls}
+	return []Store{
+		Sessions, LocalSessions, Logins, Flows, Revoked, Requests, Routes, Clients, Tickets, Sources, Controls,
+	}
 }
 
 // Room is what the buckets of one process may hold. The zero value is one replica and the default size.

@@ -174,7 +174,8 @@ func TestNobodyIsKeptWaitingLongerThanTheirPatience(t *testing.T) {
 		if err != nil || again != out || time.Since(begin) != 2500*time.Millisecond {
 			t.Errorf("a repetition after %v: %+v %v", time.Since(begin), again, err)
 		}
-		if r, found, _ := w.inbox.Recall(t.Context(), "hook", out.DeliveryID); !found || r.State != ingresswire.Waiting {
+		r, found, err := w.inbox.Recall(t.Context(), "hook", out.DeliveryID)
+		if err != nil || !found || r.State != ingresswire.Waiting {
 			t.Errorf("%+v", r)
 		}
 		close(slow.release)

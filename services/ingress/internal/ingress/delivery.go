@@ -108,6 +108,7 @@ type Record struct {
 	Tried         int                   `json:"tried,omitempty"`      // attempts since then
 	Made          []ingresswire.Attempt `json:"made,omitempty"`       // the last ones, oldest first
 	Redriven      bool                  `json:"redriven,omitempty"`
+	RedriveToken  string                `json:"redrive_token,omitempty"`
 	ConflictsWith string                `json:"conflicts_with,omitempty"`
 
 	Revision uint64 `json:"-"` // of the store; 0 for a record that is not there yet

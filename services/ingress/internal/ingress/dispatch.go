@@ -94,17 +94,17 @@ func (s *Service) recordFor(ctx context.Context, w Work) (Record, bool, error) {
 	if w.Redrive == nil {
 		return record, settled(record.State), nil
 	}
-	switch {
-	case record.State == ingresswire.Dead:
-		record.redriven()
-	case record.State == ingresswire.Waiting && !record.Redriven: // its first message is still under way
-		return record, true, nil
+	if record.State == ingresswire.Dead { // whoever redrives it has not come to record that
+		record.redriven(w.Redrive.Token)
+		record.Revision, err = s.Records.Record(ctx, record)
+		return record, false, err
 	}
-	return record, settled(record.State), nil
+	return record, settled(record.State) || record.RedriveToken != w.Redrive.Token, nil
 }
 
 // redriven begins the schedule of attempts again.
-func (r *Record) redriven() {
+func (r *Record) redriven(token string) {
+	r.RedriveToken = token
 	r.State, r.Redriven, r.Begun, r.Tried, r.Reason = ingresswire.Waiting, true, time.Now(), 0, ""
 }
 

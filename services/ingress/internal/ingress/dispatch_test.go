@@ -202,7 +202,8 @@ func TestAnOutcomeIsRecordedBeforeItIsTold(t *testing.T) {
 		w.inbox.FailOnly("Record", nil)
 		<-time.After(3 * time.Minute)
 		synctest.Wait()
-		if r := state(t, w, out.DeliveryID); r.State != ingresswire.Dispatched || r.ExecutionID != "1" || len(a.at) != 1 {
+		r := state(t, w, out.DeliveryID)
+		if r.State != ingresswire.Dispatched || r.ExecutionID != "1" || len(a.at) != 1 {
 			t.Errorf("%s %s, NoETL was asked %d times", r.State, r.ExecutionID, len(a.at))
 		}
 	})

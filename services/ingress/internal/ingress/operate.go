@@ -200,12 +200,13 @@ func (s *Service) redrive(ctx context.Context, r Record, current bool) error {
 	}); err != nil { // so that its queue is pulled
 		return err
 	}
+	token := s.NewID()
 	if err := s.Inbox.Again(ctx, Redrive{
-		ID: r.ID, Listener: r.Listener, Partition: r.Partition, Sequence: r.Sequence, Current: current,
+		Token: token, ID: r.ID, Listener: r.Listener, Partition: r.Partition, Sequence: r.Sequence, Current: current,
 	}); err != nil {
 		return err
 	}
-	r.redriven()
+	r.redriven(token)
 	r.ChangedAt = time.Now()
 	_, err := s.Records.Record(ctx, r)
 	if kind, failed := fault.KindOf(err); failed && kind == fault.Conflict {

@@ -114,6 +114,7 @@ type Redrive struct {
 	Listener  string `json:"listener"`
 	Partition string `json:"partition"`
 	Sequence  uint64 `json:"sequence"` // of the delivery
+	Token     string `json:"token"`    // of two redrives of a delivery only the one whose token its record has counts
 	Current   bool   `json:"current,omitempty"`
 }
 
@@ -134,7 +135,7 @@ func (w Work) Describe() []string {
 	return []string{"noetl.listener", w.Delivery.Listener, "noetl.delivery.id", w.Delivery.ID}
 }
 
-// Lease is the right to dispatch a delivery. It ends by itself if it is not held on to, and another replica has it then.
+// Lease is the right to dispatch a delivery. It ends by itself if it is not held on to; then another replica has it.
 type Lease interface {
 	Hold()                     // for another [LeaseTime]
 	Done()                     // the delivery needs no work any more
@@ -189,7 +190,8 @@ type Announcer interface {
 	Changed(r Record)
 }
 
-// Rejections keeps deliveries that were not accepted, as well as it can. It MUST NOT block, and MUST bound what it keeps.
+// Rejections keeps deliveries that were not accepted, as well as it can. It MUST NOT block, and MUST bound what it
+// keeps.
 type Rejections interface {
 	Keep(r Rejection)
 	// Kept returns one that is still there.

@@ -45,7 +45,7 @@ func TestAFullInboxRefusesDeliveriesAndTakesOutcomes(t *testing.T) {
 	t.Parallel()
 	s := open(t, testkit.StartNATS(t), func(c *natsinbox.Config) { c.MaxBytes, c.BodiesMaxBytes = 8<<20, 1<<20 })
 	put := func(i, size int) error {
-		d := &ingress.Delivery{Listener: "l", Partition: ingress.Unordered, Body: make([]byte, size), Bytes: int64(size)}
+		d := &ingress.Delivery{Listener: "l", Partition: ingress.Unordered, Body: make([]byte, size)}
 		_, err := s.Store(t.Context(), d, "k"+strconv.Itoa(i), time.Hour)
 		return err
 	}
