@@ -31,18 +31,11 @@ func (s *Service) TryRules(
 	if limit <= 0 {
 		limit = triedDefault
 	}
-	page, err := s.Records.List(ctx, Query{Listener: in.Listener, Limit: min(limit, triedMost)})
+	samples, err := s.Samples(ctx, in.Listener, min(limit, triedMost))
 	if err != nil {
 		return out, err
 	}
-	for _, r := range page.Records {
-		d, err := s.Inbox.Load(ctx, r.Sequence)
-		if kind, failed := fault.KindOf(err); failed && kind == fault.NotFound {
-			continue // it has aged out
-		}
-		if err != nil {
-			return out, err
-		}
+	for _, d := range samples {
 		l, err := s.listenerOf(ctx, d)
 		if err != nil {
 			return out, err

@@ -40,7 +40,7 @@ type verifier interface {
 
 func newVerifier(c VerifyConfig) verifier {
 	v := newProof(c)
-	if len(c.AllowAddresses) == 0 && c.ClientCertificate == "" {
+	if _, none := v.(rejecting); none || len(c.AllowAddresses) == 0 && c.ClientCertificate == "" {
 		return v
 	}
 	return newConditions(c, v)

@@ -82,14 +82,14 @@ func TestEveryMemberHasItsMeaning(t *testing.T) {
 	}
 	want := ingress.ListenerConfig{
 		Name: "orders", CatalogPath: "subscriptions/orders", Source: "webhook", Origin: ingress.OriginFile,
-		Playbook: "shop/order", PayloadFrom: "message.body", ExecutionPool: "fast", OrderBy: "data.order.id",
+		Playbook: "shop/order", PayloadFrom: "message.body", ExecutionPool: "fast", OrderBy: "message.data.order.id",
 		BothForms: true, Paused: true, Window: time.Hour, Patience: 2500 * time.Millisecond, MaxBody: 25 << 20,
 		Retry: ingress.RetryConfig{
 			MinDelay: 500 * time.Millisecond, MaxDelay: 10 * time.Minute, MaxAttempts: 20, Expire: 24 * time.Hour,
 		},
 		Limits: ingress.LimitsConfig{PerSecond: 2.5, Concurrency: 8},
 		Rules: ingress.RulesConfig{
-			Filter: `data.kind == "order"`, Route: `"shop/order"`, Allowed: []string{"shop/order"},
+			Filter: `message.data.kind == "order"`, Route: `"shop/order"`, Allowed: []string{"shop/order"},
 			Schema: json.RawMessage(`{"required":["order"],"type":"object"}`),
 		},
 		Directives: json.RawMessage(`{"directives":[` +
