@@ -42,6 +42,7 @@ type Ready struct {
 	Ready    bool   `json:"ready"`
 	Version  string `json:"version"`
 	Public   string `json:"public,omitempty"`
+	Operator string `json:"operator,omitempty"`
 	Internal string `json:"internal,omitempty"`
 	Admin    string `json:"admin,omitempty"`
 	NATS     string `json:"nats,omitempty"`
