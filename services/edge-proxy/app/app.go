@@ -68,9 +68,11 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	if err != nil {
 		return nil, err
 	}
-	return a, a.listen(
-		ctx, cfg, host, near, public{svc: svc, session: session, observer: observer, refusals: refusals},
-	)
+	activity := edge.NewActivity(svc.Deliveries)
+	a.components = append(a.components, run.Func("activity of deliveries", activity.Run))
+	return a, a.listen(ctx, cfg, host, near, public{
+		svc: svc, session: session, observer: observer, refusals: refusals, activity: activity,
+	})
 }
 
 // service builds the domain on its adapters.

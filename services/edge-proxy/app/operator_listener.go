@@ -10,6 +10,7 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/browserlogin"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/operator"
+	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/operatorpage"
 )
 
 // operatorRoutes are those of the operators' own listener: what they use, and the way to log in. No page of another
@@ -42,5 +43,8 @@ func (p public) operator(
 		return err
 	}
 	routes.Register(mux)
+	operatorpage.Register(
+		mux, operatorpage.Deps{API: api, Service: p.svc, Observer: p.observer, Activity: p.activity},
+	)
 	return nil
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/browserlogin"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/graphql"
+	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/operatorpage"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/proxy"
 )
 
@@ -32,6 +33,7 @@ type public struct {
 	session  *sessions.Client
 	observer kit.Observer
 	refusals *prometheus.CounterVec
+	activity *edge.Activity
 	streams  *relay.Relay // of open streams, nil where they keep their handlers
 }
 
@@ -258,6 +260,9 @@ func consolePage(mux *http.ServeMux, cfg Config) error {
 	}
 	if cfg.Authority.ConsoleIsSandbox {
 		page.Webhook = &console.Webhook{Listener: "orders", Header: "X-Signature", Secret: "sandbox-secret"}
+	}
+	if !cfg.Operator.Separate() {
+		page.Operator = operatorpage.Prefix + "deliveries"
 	}
 	return console.Register(mux, page)
 }

@@ -43,8 +43,8 @@ func New(d Deps) (*Operator, error) {
 	return o, o.tails.register(d.Metrics)
 }
 
-// limits bound one operation; ingress answers from memory or reads a bounded part of a stream.
-func limits() kit.Limits { return kit.Limits{Deadline: 10 * time.Second, Concurrency: 32} }
+// Limits bound one operation; ingress answers from memory or reads a bounded part of a stream.
+func Limits() kit.Limits { return kit.Limits{Deadline: 10 * time.Second, Concurrency: 32} }
 
 // Register adds the routes.
 func (o *Operator) Register(mux *http.ServeMux) {
@@ -90,7 +90,7 @@ func answer[In, Out any](
 		}
 		return in, err
 	}
-	return httpkit.Handle(kit.Bind(o.Observer, name, limits(), use), decode, encode)
+	return httpkit.Handle(kit.Bind(o.Observer, name, Limits(), use), decode, encode)
 }
 
 func noContent(_ context.Context, w http.ResponseWriter, _ ingresswire.Empty) error {
