@@ -31,6 +31,7 @@ const (
 	Timeout                     // the upstream took longer than it may
 	Canceled                    // the caller left
 	TooSlow                     // the caller took too long to send its request
+	Unprocessable               // well-formed, and not what this takes
 	kinds                       // how many there are; keep last
 )
 
@@ -71,6 +72,7 @@ var table = [kinds]row{
 	Timeout:         {"timeout", 504, "TIMEOUT", -32001, AckRetry},
 	Canceled:        {"canceled", 499, "CANCELED", -32603, AckRetry},
 	TooSlow:         {"too_slow", 408, "TOO_SLOW", -32600, AckTerm},
+	Unprocessable:   {"unprocessable", 422, "BAD_USER_INPUT", -32602, AckTerm},
 }
 
 // Kinds returns every kind, in order, for tables and tests.

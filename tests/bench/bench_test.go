@@ -40,6 +40,10 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(roleVariable) {
 	case "upstream":
 		play(http.HandlerFunc(upstream))
+	case "bare-webhook":
+		play(bareWebhook())
+	case "webhook-noetl":
+		play(webhookNoETL())
 	case "bare":
 		base, err := url.Parse(os.Getenv("UPSTREAM"))
 		if err != nil {

@@ -319,3 +319,26 @@ func (b *safeBuffer) line(p []byte) {
 	default: // nobody waits for that many
 	}
 }
+
+// LaunchSelf starts the test binary itself with the given settings, and does not wait: it plays another part.
+func LaunchSelf(tb testing.TB, name string, env ...string) *Proc {
+	tb.Helper()
+	cmd := exec.Command(os.Args[0]) //nolint:noctx // its life is the test's
+	cmd.Env = append(os.Environ(), env...)
+	return launch(tb, name, cmd)
+}
+
+// StartSyncedNATS is [StartNATS] with a server that acknowledges a message when it is on the disk, as the servers of
+// deployments/nats do.
+func StartSyncedNATS(tb testing.TB) *NATS {
+	tb.Helper()
+	port := freePort(tb)
+	config := filepath.Join(tb.TempDir(), "nats.conf")
+	text := fmt.Sprintf("listen: 127.0.0.1:%d\njetstream { store_dir: %q, sync_interval: always }\n", port, tb.TempDir())
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	n := &NATS{URL: fmt.Sprintf("nats://127.0.0.1:%d", port), args: []string{"-c", config}}
+	n.Restart(tb)
+	return n
+}

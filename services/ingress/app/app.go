@@ -5,9 +5,11 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
@@ -17,9 +19,8 @@ import (
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/googleoidc"
-	"github.com/noetl/gateway/services/ingress/internal/adapters/natskv"
+	"github.com/noetl/gateway/services/ingress/internal/adapters/natsinbox"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/noetlaudit"
-	"github.com/noetl/gateway/services/ingress/internal/adapters/noetllisteners"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/prom"
 	"github.com/noetl/gateway/services/ingress/internal/config"
 	"github.com/noetl/gateway/services/ingress/internal/httpapi"
@@ -40,6 +41,7 @@ type App struct {
 	components []run.Component
 	ready      run.Ready
 	public     http.Handler
+	leave      run.Component // last: senders that wait are answered before anything else stops
 }
 
 // Option changes the composition.
@@ -76,8 +78,8 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 func routes(svc *ingress.Service, cfg Config, host run.Host) http.Handler {
 	mux := http.NewServeMux()
 	host.Health.Register(mux)
-	limits := kit.Limits{Deadline: cfg.Patience, Concurrency: cfg.Deliveries}
-	httpapi.Register(mux, svc, kit.NewObserver(host.Telemetry, "ingress"), limits, cfg.MaxBody)
+	limits := httpapi.Limits{Deadline: cfg.Deadline, Concurrency: cfg.Deliveries, MaxBody: cfg.MaxBody}
+	httpapi.Register(mux, svc, kit.NewObserver(host.Telemetry, "ingress"), limits)
 	return httpkit.Routes(mux)
 }
 
@@ -97,9 +99,8 @@ func (a *App) listen(ctx context.Context, cfg Config, host run.Host, proxies htt
 // service builds the domain on its adapters.
 func (a *App) service(cfg Config, host run.Host) (*ingress.Service, error) {
 	tel := host.Telemetry
-	room := cfg.Process.NATS.Room(tel.Logger)
 	server := noetl.New(cfg.NoETL, tel)
-	listeners, err := noetllisteners.New(server, cfg.ListenerTTL, cfg.Stale)
+	listeners, err := a.listeners(cfg, host, server)
 	if err != nil {
 		return nil, err
 	}
@@ -118,17 +119,20 @@ func (a *App) service(cfg Config, host run.Host) (*ingress.Service, error) {
 		return nil, err
 	}
 	auditor := noetlaudit.New(server, tel.Logger)
-	claims := natskv.NewClaimStore(js, cfg.ClaimTTL, room)
+	inbox := natsinbox.New(js, natsinbox.Config{
+		Replicas: cfg.Process.NATS.Replicas, Retention: cfg.Retention, MaxBytes: cfg.InboxBytes,
+		BodiesMaxBytes: cfg.BodiesBytes, Logger: tel.Logger, Propagator: tel.Propagator(), NewID: uuid.NewString,
+	})
 	host.Health.Add(
 		httpkit.Check{Name: "noetl", Probe: server.Probe},
-		httpkit.Check{Name: natskit.StorageCheck, Probe: claims.Storage().Probe},
+		httpkit.Check{Name: natskit.StorageCheck, Probe: inbox.Storage().Probe},
 	)
 	tell := run.Func("room in NATS", func(ctx context.Context) error {
-		return natskit.TellRoom(ctx, host.NATS, js, int64(room.Replicas)*room.Of(natskit.Claims),
-			"GATEWAY_STORE_MAX_BYTES", tel.Logger)
+		return natskit.TellRoom(ctx, host.NATS, js, int64(cfg.Process.NATS.Replicas)*inbox.Total(),
+			"INGRESS_INBOX_MAX_BYTES, INGRESS_BODIES_MAX_BYTES", tel.Logger)
 	})
-	a.components = append(a.components, auditor, tell)
-	return ingress.New(ingress.Deps{
+	replica := uuid.NewString()
+	svc := ingress.New(ingress.Deps{
 		Reserved:    cfg.Playbooks.Reserved(),
 		Listeners:   listeners,
 		Dispatcher:  server,
@@ -137,15 +141,56 @@ func (a *App) service(cfg Config, host run.Host) (*ingress.Service, error) {
 		NewID:       uuid.NewString,
 		Auditor:     auditor,
 		Tokens:      tokens,
-		Claims:      claims,
-		ClaimTTL:    cfg.ClaimTTL,
+		Inbox:       inbox,
+		Records:     inbox,
+		Queues:      inbox,
+		Controls:    inbox,
+		Announcer:   inbox,
+		Rejections:  inbox,
+		Settings:    domainSettings(cfg, replica),
+		TraceID:     traceID,
 		PerListener: kit.NewRates(cfg.RatePerMin, cfg.RatePerMin/10).Count(refusals, "listener"),
 		Failures:    kit.NewRates(cfg.FailPerMin, cfg.FailPerMin/10).Count(refusals, "failed_delivery"),
-	}), nil
+	})
+	a.components = append(a.components, auditor, tell,
+		run.Func("rejected deliveries", inbox.Keeping),
+		run.Func("listeners' controls", svc.Follow),
+		run.Func("outcomes of deliveries", func(ctx context.Context) error {
+			return inbox.Hear(ctx, replica, svc.Told)
+		}),
+		run.Func("dispatch of deliveries", svc.Pump))
+	a.leave = run.Func("waiting senders", func(ctx context.Context) error {
+		<-ctx.Done()
+		svc.Leave()
+		return nil
+	})
+	return svc, nil
+}
+
+// attemptMax bounds one attempt to start a workflow, whatever NoETL may take elsewhere.
+const attemptMax = 30 * time.Second
+
+func domainSettings(cfg Config, replica string) ingress.Settings {
+	return ingress.Settings{
+		Replica: replica, Window: cfg.ClaimTTL, Retention: cfg.Retention, Patience: cfg.Patience,
+		Attempt: min(cfg.NoETL.Timeout, attemptMax), Dispatches: cfg.Dispatches,
+		Retry: ingress.RetryConfig{
+			MinDelay: cfg.MinDelay, MaxDelay: cfg.MaxDelay, MaxAttempts: cfg.Attempts, Expire: cfg.Expire,
+		},
+	}
+}
+
+func traceID(ctx context.Context) string {
+	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
+		return span.TraceID().String()
+	}
+	return ""
 }
 
 // Components returns the parts to run, in start order.
-func (a *App) Components() []run.Component { return a.components }
+func (a *App) Components() []run.Component {
+	return append(a.components[:len(a.components):len(a.components)], a.leave)
+}
 
 // Ready returns the addresses that the service has.
 func (a *App) Ready() run.Ready { return a.ready }
@@ -169,5 +214,6 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	return run.Service[Config]{
 		Name: "ingress", Load: Load, Serve: Run,
 		Process: func(c Config) run.ProcessConfig { return c.Process },
+		Tools:   map[string]run.Tool{"listeners": ListenersTool()},
 	}.Main(args, stdout, stderr)
 }

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
 )
@@ -15,5 +16,11 @@ func RegisterDeliver(
 	found := func(ctx context.Context, _ ingress.FindRequest) (l ingress.Listener, err error) {
 		return l, ctx.Err()
 	}
-	operations{find: found, deliver: deliver}.register(mux, maxBody)
+	var answer ingress.DeliverResponse
+	receive := func(ctx context.Context, in ingress.DeliverRequest) (r ingress.Receipt, err error) {
+		answer, err = deliver(ctx, in)
+		return r, err
+	}
+	await := func(context.Context, ingress.Receipt) (ingress.DeliverResponse, error) { return answer, nil }
+	operations{find: found, receive: receive, await: await, patient: time.Minute}.register(mux, maxBody)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
@@ -12,24 +13,42 @@ import (
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
 )
 
-// Register adds POST /ingress/{listener}. maxBody is in bytes. l bounds one delivery, dispatch included, and how many
-// there are concurrently: each holds its body and a call to NoETL.
-func Register(mux *http.ServeMux, svc *ingress.Service, o kit.Observer, l kit.Limits, maxBody int64) {
-	operations{
-		find:    kit.Bind(o, "ingress.find", l, svc.Find),
-		deliver: kit.Bind(o, "ingress.deliver", l, svc.Deliver),
-	}.register(mux, maxBody)
+// Limits bound the route.
+type Limits struct {
+	Deadline    time.Duration // of one delivery, the waiting for its outcome included
+	Concurrency int           // deliveries that are received concurrently, each with its body in memory
+	MaxBody     int64         // bytes
 }
 
-// operations of one route: a delivery is read only if its listener was found.
+// Register adds POST /ingress/{listener}.
+func Register(mux *http.ServeMux, svc *ingress.Service, o kit.Observer, l Limits) {
+	bounded := kit.Limits{Deadline: l.Deadline, Concurrency: l.Concurrency}
+	operations{
+		find:    kit.Bind(o, "ingress.find", bounded, svc.Find),
+		receive: kit.Bind(o, "ingress.receive", bounded, svc.Receive),
+		await:   kit.Bind(o, "ingress.await", kit.Limits{}, svc.Await),
+		patient: l.Deadline,
+	}.register(mux, l.MaxBody)
+}
+
+// operations of one route: a delivery is read only if its listener was found, and its body is not kept while its
+// sender waits for the outcome.
 type operations struct {
 	find    func(context.Context, ingress.FindRequest) (ingress.Listener, error)
-	deliver func(context.Context, ingress.DeliverRequest) (ingress.DeliverResponse, error)
+	receive func(context.Context, ingress.DeliverRequest) (ingress.Receipt, error)
+	await   func(context.Context, ingress.Receipt) (ingress.DeliverResponse, error)
+	patient time.Duration
+}
+
+// received is a delivery that is stored, or why it is not. Its body may be forgotten.
+type received struct {
+	receipt ingress.Receipt
+	until   time.Time
 }
 
 func (o operations) register(mux *http.ServeMux, maxBody int64) {
-	decode := func(r *http.Request) (ingress.DeliverRequest, error) { return o.decode(r, maxBody) }
-	mux.Handle("POST /ingress/{listener}", httpkit.HandleWith(o.deliver, decode, encode, writeRejection))
+	decode := func(r *http.Request) (received, error) { return o.take(r, maxBody) }
+	mux.Handle("POST /ingress/{listener}", httpkit.HandleWith(o.answer, decode, encode, writeRejection))
 	mux.HandleFunc("/ingress/", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost { // a longer or an empty path is no listener's
 			writeRejection(
@@ -48,6 +67,25 @@ func (o operations) register(mux *http.ServeMux, maxBody int64) {
 			},
 		)
 	})
+}
+
+// take receives a delivery. What it read is not referred to when it returns.
+func (o operations) take(r *http.Request, maxBody int64) (received, error) {
+	until := time.Now().Add(o.patient)
+	in, err := o.decode(r, maxBody)
+	if err != nil {
+		return received{}, err
+	}
+	receipt, err := o.receive(r.Context(), in)
+	httpkit.ReleaseBody(r.Context(), in.Body)
+	return received{receipt: receipt, until: until}, err
+}
+
+// answer waits for the outcome.
+func (o operations) answer(ctx context.Context, in received) (ingress.DeliverResponse, error) {
+	ctx, cancel := context.WithDeadline(ctx, in.until)
+	defer cancel()
+	return o.await(ctx, in.receipt)
 }
 
 // decode finds the listener first: only a delivery to one that exists is read.
@@ -72,8 +110,15 @@ func (o operations) decode(r *http.Request, maxBody int64) (ingress.DeliverReque
 	return in, err
 }
 
+// accepted is the body of an answer to a delivery that is stored: it has an execution, or waits for one.
+type accepted struct {
+	ExecutionID string `json:"execution_id,omitempty"`
+	DeliveryID  string `json:"delivery_id,omitempty"`
+	Status      string `json:"status"` // "accepted"
+}
+
 func encode(_ context.Context, w http.ResponseWriter, out ingress.DeliverResponse) error {
-	httpkit.WriteJSON(w, http.StatusAccepted, map[string]string{"status": "accepted", "execution_id": out.ExecutionID})
+	httpkit.WriteJSON(w, http.StatusAccepted, accepted{out.ExecutionID, out.DeliveryID, "accepted"})
 	return nil
 }
 

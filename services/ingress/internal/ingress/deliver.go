@@ -4,8 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/ingresswire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 )
@@ -16,22 +18,53 @@ type Deps struct {
 	Dispatcher Dispatcher
 	Observer   Observer
 	Tokens     TokenVerifier
-	Claims     ClaimStore
+	Inbox      Inbox
+	Records    Records
+	Queues     Queues
+	Controls   Controls
+	Announcer  Announcer
+	Rejections Rejections
 	Auditor    Auditor
 	Logger     *slog.Logger
 	// PerListener limits the genuine deliveries of a listener; Failures those of one address to one
 	// listener that were not genuine. Nil does not.
 	PerListener, Failures Limiter
-	// ClaimTTL is how long a delivery is remembered; NoETL is told the same window.
-	ClaimTTL time.Duration
+	Settings              Settings
 	// Reserved are the playbooks that no delivery starts.
 	Reserved noetlwire.Reserved
-	// NewID returns a fresh id for deliveries that bring none.
+	// NewID returns a fresh id for deliveries that bring none: letters, digits, - and _.
 	NewID func() string
+	// TraceID returns the id of the trace of a context, "" if there is none. Nil has none.
+	TraceID func(context.Context) string
 }
 
-// Service takes deliveries. It is safe for concurrent use.
-type Service struct{ Deps }
+// Settings are what a listener's configuration may leave to the gateway.
+type Settings struct {
+	Replica     string        // of this process, unique
+	Window      time.Duration // how long a delivery is remembered by its sender's id
+	Retention   time.Duration // how long a delivery is kept; NoETL is told the same window
+	Patience    time.Duration // how long a sender is kept waiting for an execution id
+	Attempt     time.Duration // how long NoETL may take
+	Retry       RetryConfig
+	Concurrency int   // attempts of one listener
+	Dispatches  int   // attempts of all listeners
+	MaxBytes    int64 // of bodies that are being dispatched
+	Waiting     int   // senders that are kept waiting
+}
+
+// Service takes deliveries, and dispatches what it took. It is safe for concurrent use.
+type Service struct {
+	Deps
+
+	waiters  waiters
+	controls controls
+	versions versions
+	breaker  *breaker
+	gate     *gate
+	orphans  orphans
+	waiting  atomic.Int64
+	leaving  chan struct{}
+}
 
 // New makes the service.
 func New(d Deps) *Service {
@@ -41,7 +74,14 @@ func New(d Deps) *Service {
 	if d.Failures == nil {
 		d.Failures = unlimited{}
 	}
-	return &Service{Deps: d}
+	if d.TraceID == nil {
+		d.TraceID = func(context.Context) string { return "" }
+	}
+	d.Settings = d.Settings.withDefaults()
+	return &Service{
+		Deps: d, breaker: newBreaker(), gate: newGate(d.Settings.Dispatches, d.Settings.MaxBytes),
+		leaving: make(chan struct{}),
+	}
 }
 
 type unlimited struct{}
@@ -64,9 +104,10 @@ func (d DeliverRequest) header(name string) string {
 	return strings.TrimSpace(last(d.Headers[strings.ToLower(name)]))
 }
 
-// DeliverResponse is an accepted delivery.
+// DeliverResponse is an accepted delivery: it has an execution, or an id while it waits for one.
 type DeliverResponse struct {
 	ExecutionID string
+	DeliveryID  string
 }
 
 // Describe is what traces show of it.
@@ -78,108 +119,142 @@ func (d DeliverRequest) Describe() []string {
 }
 
 // Describe is what traces show of it.
-func (d DeliverResponse) Describe() []string { return []string{"noetl.execution.id", d.ExecutionID} }
+func (d DeliverResponse) Describe() []string {
+	return []string{"noetl.execution.id", d.ExecutionID, "noetl.delivery.id", d.DeliveryID}
+}
 
-// Deliver verifies a delivery and starts its workflow.
+// Deliver receives a delivery and waits for its outcome.
 func (s *Service) Deliver(ctx context.Context, in DeliverRequest) (DeliverResponse, error) {
+	receipt, err := s.Receive(ctx, in)
+	if err != nil {
+		return DeliverResponse{}, err
+	}
+	return s.Await(ctx, receipt)
+}
+
+// Receipt is a delivery that is stored. Whoever has it calls [Service.Await] once.
+type Receipt struct {
+	record   Record
+	label    string
+	repeated bool // it was received before
+	recorded bool // whoever dispatches it has recorded what became of it
+	patience time.Duration
+	outcome  <-chan Outcome
+	forget   func()
+}
+
+// Describe is what traces show of it.
+func (r Receipt) Describe() []string { return []string{"noetl.delivery.id", r.record.ID} }
+
+// Receive verifies a delivery and stores it. When it returns without an error, the delivery will be dispatched.
+func (s *Service) Receive(ctx context.Context, in DeliverRequest) (Receipt, error) {
 	listener, label := in.Found, labelOf(in.Listener, in.Found)
 	if in.TooLarge {
-		return DeliverResponse{}, s.rejected(
-			ctx, label, reject(TooLarge, "the delivery is larger than this gateway accepts", nil),
-		)
+		return Receipt{}, s.refused(ctx, label, in, nil,
+			reject(TooLarge, "the delivery is larger than this gateway accepts", nil))
 	}
 	if err := listener.verify(ctx, s.Tokens, in); err != nil {
 		if !fault.IsOutage(err) {
 			_ = s.Failures.Check(failureKey(label, in.Client)) // counted; the next one is refused
 		}
-		return DeliverResponse{}, s.rejected(ctx, label, err)
+		return Receipt{}, s.refused(ctx, label, in, nil, err)
 	}
+	s.Observer.Verified(label)
 	if err := limited(s.PerListener.Check(label)); err != nil {
-		return DeliverResponse{}, s.rejected(ctx, label, err)
+		return Receipt{}, s.rejected(ctx, label, err)
 	}
 	if listener.badDirectives != nil {
 		s.Logger.ErrorContext(ctx, "the listener's directives are malformed; none is applied", "listener", label,
 			"reason", "bad_directives", "err", listener.badDirectives)
 	}
-	message := read(listener, in, s.NewID)
-	plan := listener.rules.resolve(message.directiveSource)
-	request, err := s.request(listener, label, message, plan)
+	if listener.badRules != nil {
+		s.Logger.ErrorContext(ctx, "a rule of the listener is not valid; its deliveries are rejected", "listener", label,
+			"reason", "bad_rules", "err", listener.badRules)
+	}
+	now := time.Now()
+	d := &Delivery{
+		ID: s.NewID(), Listener: label, Version: listener.version, ReceivedAt: now, Client: in.Client,
+		Headers: in.Headers, SHA256: digest(in.Body), Bytes: int64(len(in.Body)), Body: in.Body,
+		Verification: ingresswire.Verification{Type: listener.config.Verify.Type, Result: "verified"},
+		TraceID:      s.TraceID(ctx), Replica: s.Settings.Replica,
+	}
+	message := read(listener, in, func() string { return d.ID })
+	plan, err := listener.decide(ctx, message)
+	if ctx.Err() != nil { // the sender left: nothing was decided
+		return Receipt{}, ctx.Err()
+	}
+	if err == nil && plan.dropped == "" && plan.dead == "" {
+		err = s.startable(listener, plan)
+	}
 	if err != nil {
-		return DeliverResponse{}, s.rejected(ctx, label, err)
+		return Receipt{}, s.refused(ctx, label, in, d, err)
 	}
-	id, again, err := s.dispatchOnce(
-		ctx, label, explicitID(message, plan),
-		func() (noetlwire.ExecuteResponse, error) { return s.Dispatcher.Execute(ctx, request) },
-	)
-	if fault.Of(err) != nil && fault.Of(err).Code == claimsFull {
-		s.Logger.WarnContext(ctx, "a delivery is refused: there is no room to remember it", "listener", label,
-			"reason", claimsFull, "setting", "GATEWAY_STORE_MAX_BYTES")
-		return DeliverResponse{}, s.rejected(ctx, label, limited(err))
-	}
-	if err != nil {
-		return DeliverResponse{}, s.rejected(
-			ctx, label,
-			reject(DispatchError, "the delivery is genuine but its workflow could not be started: send it again", err),
-		)
-	}
-	if again {
-		s.Logger.InfoContext(ctx, "a delivery was repeated", "listener", label, "execution_id", id)
-		return DeliverResponse{ExecutionID: id}, nil
-	}
-	s.Observer.Dispatched(label)
-	if len(plan.applied) > 0 || plan.trace != nil {
-		s.Auditor.Applied(
-			ctx,
-			Audit{
-				ExecutionID: id,
-				MessageID:   message.ID,
-				Applied:     plan.applied,
-				Playbook:    plan.playbook,
-				Pool:        plan.pool,
-				Trace:       plan.trace,
-			},
-		)
-	}
-	return DeliverResponse{ExecutionID: id}, nil
+	d.MessageID, d.Decision = message.senderID, decisionOf(plan)
+	d.Partition = partitionOf(plan.order, listener.config.OrderBy != "")
+	return s.store(ctx, listener, d, explicitID(message, plan))
 }
 
-// request is what NoETL is asked.
-func (s *Service) request(l Listener, label string, m message, p plan) (noetlwire.ExecuteRequest, error) {
-	out := noetlwire.ExecuteRequest{
-		Path:          l.playbook,
-		Workload:      workload(l, m, p),
-		ResourceKind:  noetlwire.KindPlaybook,
-		ExecutionPool: l.pool,
-		Trace:         p.trace,
-
-		ParentExecutionID: l.parent,
+// store puts a delivery into the inbox, unless it is there.
+func (s *Service) store(ctx context.Context, l Listener, d *Delivery, senderID string) (Receipt, error) {
+	key := d.ID
+	if senderID != "" {
+		key = claimKey(d.Listener, senderID)
 	}
+	if err := s.prepare(ctx, l, d); err != nil {
+		return Receipt{}, s.unstored(ctx, d.Listener, err)
+	}
+	window := l.config.Window
+	if window <= 0 {
+		window = s.Settings.Window
+	}
+	outcome, forget := s.waiters.add(key)
+	first, err := s.Inbox.Store(ctx, d, key, window)
+	if err != nil {
+		forget()
+		return Receipt{}, s.unstored(ctx, d.Listener, err)
+	}
+	r := Receipt{label: d.Listener, patience: s.patience(l), outcome: outcome, forget: forget}
+	stored := d
+	if first != nil {
+		r.repeated, stored = true, first
+		s.repeated(ctx, d, first)
+	}
+	if stored.ID != key { // it is not the first one under its key
+		forget()
+		r.outcome, r.forget = s.waiters.add(stored.ID)
+	}
+	r.record = recordOf(*stored)
+	if first == nil && d.Decision.Dropped != "" { // whoever dispatches it records that
+		r.record.State, r.record.Reason = ingresswire.Filtered, d.Decision.Dropped
+	}
+	return r, nil
+}
+
+// unstored is the answer to a delivery that could not be stored: nothing was started.
+func (s *Service) unstored(ctx context.Context, label string, err error) error {
+	if f := fault.Of(err); f.Code == inboxFull {
+		s.Logger.WarnContext(ctx, "a delivery is refused: there is no room to store it", "listener", label,
+			"reason", inboxFull, "setting", "INGRESS_INBOX_MAX_BYTES")
+		return s.rejected(ctx, label, limited(err))
+	}
+	return s.rejected(ctx, label,
+		reject(DispatchError, "the delivery is genuine but could not be stored: send it again", err))
+}
+
+// startable says whether the listener names a playbook that a delivery may start.
+func (s *Service) startable(l Listener, p plan) error {
+	path := l.playbook
 	if p.playbook != "" {
-		out.Path = p.playbook
+		path = p.playbook
 	}
-	if p.pool != "" {
-		out.ExecutionPool = p.pool
+	if path == "" {
+		return reject(Misconfigured, "this listener names no playbook to start", nil)
 	}
-	if out.Path == "" {
-		return out, reject(Misconfigured, "this listener names no playbook to start", nil)
+	if s.Reserved.Holds(path) {
+		return reject(Misconfigured, "this listener names a playbook that only the gateway's auth service starts", nil)
 	}
-	if s.Reserved.Holds(out.Path) {
-		return out, reject(
-			Misconfigured, "this listener names a playbook that only the gateway's auth service starts", nil,
-		)
-	}
-	if id := explicitID(m, p); id != "" {
-		key := label + ":" + id
-		if len(key) > maxDedupKey {
-			key = label + ":" + claimKey(label, id)
-		}
-		out.Dedup = &noetlwire.Dedup{Key: key, WindowSecs: int(s.ClaimTTL / time.Second)}
-	}
-	return out, nil
+	return nil
 }
-
-// maxDedupKey bounds the key that NoETL is given, in bytes; a longer one is hashed.
-const maxDedupKey = 256
 
 // explicitID is what the sender calls the delivery: the idempotency key if a directive reads one,
 // else the message's id. Two deliveries of the same bytes are two, unless their sender says not.

@@ -48,6 +48,11 @@ type plan struct {
 	idempotency, contentType, schemaHint string
 	trace                                map[string]any
 	applied                              []Applied
+
+	dropped string // why the listener's rules let it start nothing; empty if they do not
+	order   string // what it is ordered by, if the listener has an order
+	dead    string // why it cannot be dispatched before an operator looked at it; detail says more
+	detail  string
 }
 
 // parseBlock reads a block. One that is malformed in any part has no effect in any other: half a

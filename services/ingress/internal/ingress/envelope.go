@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/services/ingress/internal/payload"
 )
 
 // Payload forms of a dispatch.
@@ -18,13 +19,20 @@ const (
 	payloadAttributes = "message.attributes"
 )
 
+// bothFormsMax is the largest payload, as text, that a workload holds twice (ADR 27).
+const bothFormsMax = 256 << 10
+
 // Envelope is a verified delivery as playbooks see it.
 type Envelope struct {
-	ID         string            `json:"id"`
-	Data       any               `json:"data"`
-	Headers    map[string]string `json:"headers"`
-	Attributes map[string]string `json:"attributes"`
-	Metadata   Metadata          `json:"metadata"`
+	ID          string            `json:"id"`
+	Data        any               `json:"data"`
+	Encoding    string            `json:"encoding,omitempty"`     // base64 if the data is
+	Raw         string            `json:"raw,omitempty"`          // the text of a form
+	DecodeError payload.Code      `json:"decode_error,omitempty"` // why the data is the body as it came
+	PayloadAt   string            `json:"payload_at,omitempty"`   // where the one form of a large payload is
+	Headers     map[string]string `json:"headers"`
+	Attributes  map[string]string `json:"attributes"`
+	Metadata    Metadata          `json:"metadata"`
 }
 
 // Metadata says how the delivery came.
@@ -33,11 +41,11 @@ type Metadata struct {
 	Mode   string `json:"mode"` // "push"
 }
 
-// message is a verified delivery, read: what playbooks see of it, the text of its body, what
-// directives may look at, and the id that its sender gave it, if any.
+// message is a verified delivery, read: what playbooks see of it, its body, what directives may
+// look at, and the id that its sender gave it, if any.
 type message struct {
 	Envelope
-	text            string
+	body            payload.Payload
 	directiveSource map[string]string
 	senderID        string
 }
@@ -45,9 +53,14 @@ type message struct {
 // read reads a verified delivery. Headers that carry credentials or the signature stay behind:
 // playbooks and their logs have no use for them, and directives must not see them either.
 func read(l Listener, d DeliverRequest, newID func() string) message {
+	content := payload.Content{
+		Type: d.header("content-type"), Encoding: strings.Join(d.Headers["content-encoding"], ","),
+	}
 	if l.source == sourcePubSub {
-		if m, ok := readPubSub(d.Body, newID); ok {
-			return m
+		if plain, ok := payload.Inflate(d.Body, content.Encoding, 0); ok {
+			if m, ok := readPubSub(plain, newID); ok {
+				return m
+			}
 		}
 	}
 	headers := make(map[string]string, len(d.Headers))
@@ -61,18 +74,24 @@ func read(l Listener, d DeliverRequest, newID func() string) message {
 	if id == "" {
 		id = newID()
 	}
-	return message{
+	m := message{
 		Envelope: Envelope{
 			ID:         id,
-			Data:       decodeBody(d.Body),
 			Headers:    headers,
 			Attributes: map[string]string{},
 			Metadata:   Metadata{Source: l.source, Mode: "push"},
 		},
-		text:            string(d.Body),
 		directiveSource: headers,
 		senderID:        senderID,
 	}
+	m.hold(payload.Decode(content, d.Body, 0))
+	return m
+}
+
+// hold takes a body that was read.
+func (m *message) hold(p payload.Payload) {
+	m.body = p
+	m.Data, m.Encoding, m.Raw, m.DecodeError = p.Data, p.Encoding, p.Raw, p.Error
 }
 
 const sourcePubSub = "pubsub"
@@ -94,11 +113,7 @@ func readPubSub(body []byte, newID func() string) (message, bool) {
 	if dec.Decode(&in) != nil || in.Message == nil {
 		return message{}, false
 	}
-	data, err := base64.StdEncoding.DecodeString(in.Message.Data)
-	m := message{text: string(data), directiveSource: map[string]string{}, senderID: in.Message.ID}
-	if err != nil { // as it is: whoever reads it will see what came
-		m.text = in.Message.Data
-	}
+	m := message{directiveSource: map[string]string{}, senderID: in.Message.ID}
 	if m.senderID == "" {
 		m.senderID = in.Message.OldID
 	}
@@ -116,11 +131,14 @@ func readPubSub(body []byte, newID func() string) (message, bool) {
 	if m.ID == "" {
 		m.ID = newID()
 	}
-	if err != nil {
-		m.Data = in.Message.Data
-	} else {
-		m.Data = decodeBody(data)
+	data, err := base64.StdEncoding.DecodeString(in.Message.Data)
+	if err != nil { // as it is: whoever reads it will see what came
+		m.hold(payload.Payload{Data: in.Message.Data})
+		return m, true
 	}
+	m.hold(payload.Decode(payload.Content{
+		Type: m.directiveSource["content-type"], Encoding: m.directiveSource["content-encoding"],
+	}, data, 0))
 	return m, true
 }
 
@@ -136,36 +154,31 @@ func attribute(v any) string {
 	return string(text)
 }
 
-// decodeBody returns the body as JSON, numbers untouched, as a string if it is none, and null if
-// it is empty.
-func decodeBody(body []byte) any {
-	if len(body) == 0 {
-		return nil
-	}
-	if !json.Valid(body) { // a Decoder alone would not see what follows the first value
-		return string(body)
-	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber()
-	var v any
-	if dec.Decode(&v) != nil {
-		return string(body)
-	}
-	return v
-}
-
 // workload is what the playbook is started with: the message, and its data merged in as the
-// listener says. Members of the message never overwrite ours.
+// listener says. Members of the message never overwrite ours. A large payload is there once,
+// unless the listener wants both forms.
 func workload(l Listener, m message, p plan) map[string]any {
 	w := map[string]any{}
+	envelope := m.Envelope
+	once := !l.bothForms && m.body.Size() > bothFormsMax
+	if once {
+		envelope.Raw = ""
+	}
 	switch l.payloadFrom {
 	case payloadBody:
-		w["body"] = m.text
+		w["body"] = m.body.Text()
+		if once {
+			envelope.Data, envelope.PayloadAt = nil, "body"
+		}
 	case payloadAttributes:
 		for k, v := range m.Attributes {
 			w[k] = v
 		}
 	default: // message.json
+		if once {
+			envelope.PayloadAt = "message.data"
+			break
+		}
 		if object, ok := m.Data.(map[string]any); ok {
 			maps.Copy(w, object)
 		} else {
@@ -175,7 +188,7 @@ func workload(l Listener, m message, p plan) map[string]any {
 	for _, name := range noetlwire.Addresses() { // a partner does not decide where a worker reports to
 		delete(w, name)
 	}
-	w["message"], w["subscription"], w["source"] = m.Envelope, l.catalogPath, l.source
+	w["message"], w["subscription"], w["source"] = envelope, l.catalogPath, l.source
 	for name, value := range map[string]string{"idempotency_key": p.idempotency, "content_type": p.contentType} {
 		if value != "" {
 			w[name] = value

@@ -32,6 +32,7 @@ const (
 	TooLarge         Reason = "too_large"
 	NotConfigured    Reason = "not_configured"
 	RateLimited      Reason = "rate_limited"
+	InvalidPayload   Reason = "invalid_payload"
 )
 
 // Reasons returns every reason that a delivery can be counted with, for the metric's label set.
@@ -40,19 +41,25 @@ func Reasons() []Reason {
 		MissingSignature, BadSignature, MissingToken, BadToken, OIDCMalformed, OIDCUnknownKid, OIDCBadSignature,
 		OIDCExpired, OIDCInvalid, OIDCAudience, OIDCAccount, OIDCUnverified, Misconfigured, Unsupported,
 		UnknownListener, ConfigError, JWKSError, DispatchError, TooLarge, NotConfigured, RateLimited,
+		InvalidPayload,
 	}
 }
 
-// claimsFull is the code of a claim that there is no room for.
-const claimsFull = "claims_full"
+// inboxFull is the code of a delivery that there is no room for.
+const inboxFull = "inbox_full"
 
 // fullRetry is when to send a delivery again that there was no room for: old ones are forgotten all the time.
 const fullRetry = time.Minute
 
-// ClaimsFull returns the fault of a claim that there is no room for.
-func ClaimsFull(err error) error {
-	return fault.Wrap(err, fault.RateLimited, claimsFull,
-		"too many deliveries are remembered; send it again later").After(fullRetry)
+// InboxFull returns the fault of a delivery that there is no room for.
+func InboxFull(err error) error {
+	return fault.Wrap(err, fault.RateLimited, inboxFull,
+		"too many deliveries are stored; send it again later").After(fullRetry)
+}
+
+// RecordMoved returns the fault of a record that somebody else has written meanwhile.
+func RecordMoved() error {
+	return fault.New(fault.Conflict, "record_moved", "the delivery has changed meanwhile; try again")
 }
 
 // Status returns the status code that a rejection is answered with.
@@ -78,6 +85,8 @@ func (r Reason) kind() fault.Kind {
 		return fault.TooLarge
 	case RateLimited:
 		return fault.RateLimited
+	case InvalidPayload:
+		return fault.Unprocessable
 	case NotConfigured:
 		return fault.Unavailable
 	default: // ConfigError, JWKSError, DispatchError

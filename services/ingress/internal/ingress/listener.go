@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/noetl/gateway/services/ingress/internal/rules"
 )
 
 // ListenerConfig is how a listener is configured, at NoETL or in a file. What only a file can say has a zero value that
@@ -98,6 +100,25 @@ type Listener struct {
 	verifier                    verifier
 	rules                       block
 	badDirectives               error // why rules is empty
+	bothForms                   bool  // of a large payload
+	compiled                    *rules.Set
+	badRules                    error // why compiled is nil
+
+	config  ListenerConfig // without its secrets
+	version string         // the hash of config
+}
+
+// Version names the configuration of the listener, secrets aside: two that are the same have the same.
+func (l Listener) Version() string { return l.version }
+
+// encode returns the configuration as it is kept for deliveries that refer to it. Nothing in it cannot be encoded.
+func (c ListenerConfig) encode() []byte {
+	text, err := json.Marshal(c)
+	if err != nil { // raw JSON that is none; the compiler of directives has said so
+		c.Directives, c.Rules.Schema, c.Verify.Scheme = nil, nil, nil
+		text, _ = json.Marshal(c)
+	}
+	return text
 }
 
 // verify decides whether a delivery is genuine. The zero value's never are.
@@ -113,7 +134,8 @@ func NewListener(c ListenerConfig) Listener {
 	l := Listener{
 		name: c.Name, catalogPath: c.CatalogPath, source: c.Source,
 		playbook: c.Playbook, payloadFrom: c.PayloadFrom, pool: c.ExecutionPool,
-		verifier: newVerifier(c.Verify),
+		bothForms: c.BothForms,
+		verifier:  newVerifier(c.Verify),
 		credentials: map[string]bool{
 			"authorization": true, "cookie": true, "proxy-authorization": true, "x-signature": true,
 			strings.ToLower(c.Verify.Header): true,
@@ -123,5 +145,8 @@ func NewListener(c ListenerConfig) Listener {
 		l.parent = &parent
 	}
 	l.rules, l.badDirectives = parseBlock(c.Directives)
+	l.compiled, l.badRules = compileRules(c)
+	l.config = c.WithoutSecrets()
+	l.version = c.Version()
 	return l
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/ingresswire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 )
 
@@ -22,16 +23,22 @@ type ListenerMemory interface {
 
 // Dispatcher starts executions.
 type Dispatcher interface {
-	// Execute MUST NOT start anything when it returns a fault other than Timeout.
+	// Execute MUST NOT start anything when it returns a fault of a 4xx answer, whose code is "noetl_<status>".
 	Execute(ctx context.Context, in noetlwire.ExecuteRequest) (noetlwire.ExecuteResponse, error)
+	// Status MUST return the fault NotFound only for an execution that does not exist.
+	Status(ctx context.Context, executionID string) (noetlwire.Execution, error)
 }
 
 // Observer counts deliveries. Implementations MUST bound their labels: listener is one that
 // exists, or "unknown".
 type Observer interface {
 	Received(listener string)
+	Verified(listener string)
 	Rejected(listener string, reason Reason)
-	Dispatched(listener string)
+	// Dispatched counts a delivery whose execution was started so long after it was received.
+	Dispatched(listener string, after time.Duration)
+	Retried(listener string)
+	Dead(listener string)
 }
 
 // TokenVerifier checks OpenID Connect tokens of Google, which Pub/Sub pushes with.
@@ -47,35 +54,144 @@ type Claims struct {
 	EmailVerified bool
 }
 
-// ClaimStore remembers which deliveries were dispatched. All replicas share it.
-type ClaimStore interface {
-	// Claim takes a delivery for a while. Of all who claim the same concurrently exactly one gets
-	// ClaimTaken; a claim that is neither settled nor released by its lease may be taken again. Without
-	// room for another one it MUST return the fault of [ClaimsFull], and one that was taken MUST have room
-	// to be settled.
-	Claim(ctx context.Context, key string, lease time.Duration) (Claim, error)
-	// Settle records the execution of a claim that was taken.
-	Settle(ctx context.Context, c Claim, executionID string) error
-	// Release gives a claim up: the delivery may be dispatched again.
-	Release(ctx context.Context, c Claim) error
+// Inbox stores deliveries. All replicas share it.
+type Inbox interface {
+	// Store MUST have the delivery on disk when it returns. Of all that are stored under one key of one listener
+	// within the window exactly one is; to the others it MUST return that one, without its body. A first one that is older than the window MUST NOT stop another.
+	// Store sets Sequence, and ID: it is the key if the key was free. Without room it MUST return the fault of
+	// [InboxFull], and nothing is stored.
+	Store(ctx context.Context, d *Delivery, key string, window time.Duration) (first *Delivery, err error)
+	// Load returns the delivery at a place in the inbox, with its body: the fault NotFound if it is gone.
+	Load(ctx context.Context, sequence uint64) (Delivery, error)
+	// Body returns the body of a delivery that came without it.
+	Body(ctx context.Context, d Delivery) ([]byte, error)
+	// Again queues a delivery once more.
+	Again(ctx context.Context, r Redrive) error
 }
 
-// ClaimState says how a claim went.
-type ClaimState uint8
+// Records keeps what became of deliveries. All replicas share it.
+type Records interface {
+	// Record writes a record over the one of r.Revision, or a first one if that is 0, and returns the new revision.
+	// It MUST fail with the fault of [RecordMoved] when another record was written meanwhile, and MUST be on disk when
+	// it returns.
+	Record(ctx context.Context, r Record) (revision uint64, err error)
+	// Recall returns the record of a delivery. It MUST see what any replica has written before.
+	Recall(ctx context.Context, listener, id string) (r Record, found bool, err error)
+	// Find returns the record of a delivery whose listener is not known.
+	Find(ctx context.Context, id string) (r Record, found bool, err error)
+	// List returns records, those that were written last first. It MUST read a bounded number of them, whatever is
+	// stored: a page may be short and have a cursor.
+	List(ctx context.Context, q Query) (Page, error)
+	// Count counts the records of a listener in a state.
+	Count(ctx context.Context, listener string, state ingresswire.State) (int64, error)
+}
 
-// The states of a claim.
-const (
-	ClaimTaken   ClaimState = iota // the caller dispatches
-	ClaimSettled                   // it was dispatched before; ExecutionID says as what
-	ClaimBusy                      // somebody else is dispatching it right now
-)
+// Query asks for records. Cursor is of an earlier page.
+type Query struct {
+	Listener string // "" for all
+	State    ingresswire.State
+	Cursor   string
+	Limit    int
+}
 
-// Claim is an answer of a [ClaimStore].
-type Claim struct {
-	Key         string
-	State       ClaimState
-	ExecutionID string
-	Revision    uint64 // of the store
+// Page is a part of a list. An empty Next is its end.
+type Page struct {
+	Records []Record
+	Next    string
+}
+
+// Redrive asks for one more dispatch of a delivery.
+type Redrive struct {
+	ID        string `json:"id"`
+	Listener  string `json:"listener"`
+	Partition string `json:"partition"`
+	Sequence  uint64 `json:"sequence"` // of the delivery
+	Current   bool   `json:"current,omitempty"`
+}
+
+// Queue is a part of the inbox that is dispatched in its own order, by any replica.
+type Queue struct{ Listener, Partition string }
+
+// Work is a delivery that this replica is to dispatch.
+type Work struct {
+	Delivery Delivery // without its body if that is elsewhere
+	Redrive  *Redrive
+	// Fresh says that surely nobody tried it before. It MUST be false when that is not certain.
+	Fresh bool
+	Lease Lease
+}
+
+// Lease is the right to dispatch a delivery. It ends by itself if it is not held on to, and another replica has it then.
+type Lease interface {
+	Hold()                     // for another [LeaseTime]
+	Done()                     // the delivery needs no work any more
+	Retry(after time.Duration) // the delivery comes again, here or elsewhere
+}
+
+// LeaseTime is how long a lease lasts.
+const LeaseTime = 30 * time.Second
+
+// Queues hands out work.
+type Queues interface {
+	// Pull waits up to patience for at most n deliveries of a queue, and gives each to take, one after the other, as
+	// they come. A queue of which a partition is not [Unordered] MUST hand out one delivery at a time, in their order,
+	// to all replicas together, and the same one again until it is done.
+	Pull(ctx context.Context, q Queue, n int, patience time.Duration, take func(context.Context, Work)) error
+	// Oldest returns when the first delivery of a queue that is not done was received, zero if there is none.
+	Oldest(ctx context.Context, q Queue) (time.Time, error)
+}
+
+// Control is what all replicas know of a listener that had deliveries.
+type Control struct {
+	Listener string `json:"listener"`
+	Ordered  bool   `json:"ordered,omitempty"` // it has partitions
+	Paused   bool   `json:"paused,omitempty"`  // by an operator
+	Version  string `json:"version,omitempty"` // of its configuration, the last one that a delivery came with
+}
+
+// Controls keeps the controls of listeners and the versions of their configurations. All replicas share it.
+type Controls interface {
+	// Watch tells all controls, and each that changes, until ctx ends.
+	Watch(ctx context.Context, told func(Control)) error
+	// Change changes the control of a listener; change may run several times. It returns what is stored now.
+	Change(ctx context.Context, listener string, change func(*Control)) (Control, error)
+	// PutVersion keeps a configuration for as long as deliveries refer to it, if it is put again once a day.
+	PutVersion(ctx context.Context, version string, config []byte) error
+	// Version returns a configuration, or the fault NotFound.
+	Version(ctx context.Context, version string) ([]byte, error)
+}
+
+// Outcome is what the sender of a delivery that was just stored waits for.
+type Outcome struct {
+	ID          string            `json:"id"`
+	State       ingresswire.State `json:"state"`
+	ExecutionID string            `json:"execution_id,omitempty"`
+}
+
+// Announcer tells other replicas and operators what happens, as well as it can. It MUST NOT block.
+type Announcer interface {
+	// Outcome tells the replica whose sender waits.
+	Outcome(replica string, o Outcome)
+	// Changed tells who watches the live tail.
+	Changed(r Record)
+}
+
+// Rejections keeps deliveries that were not accepted, as well as it can. It MUST NOT block, and MUST bound what it keeps.
+type Rejections interface {
+	Keep(r Rejection)
+	// Kept returns one that is still there.
+	Kept(ctx context.Context, id string) (r Rejection, found bool, err error)
+}
+
+// Rejection is a delivery that started nothing. Its headers are masked, and its body is cut.
+type Rejection struct {
+	Record
+	Headers      map[string]string        `json:"headers"`
+	Verification ingresswire.Verification `json:"verification"`
+	Client       string                   `json:"client,omitempty"`
+	SHA256       string                   `json:"sha256,omitempty"`
+	Body         []byte                   `json:"body,omitempty"`
+	Truncated    bool                     `json:"truncated,omitempty"`
 }
 
 // Auditor records what directives did, as well as it can.

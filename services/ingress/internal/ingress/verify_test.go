@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,7 +32,7 @@ type world struct {
 	*ingress.Service
 	noetl  *ingresstest.NoETL
 	counts *ingresstest.Counts
-	claims *ingresstest.Claims
+	inbox  *ingresstest.Inbox
 	audits *ingresstest.Audits
 }
 
@@ -38,7 +40,7 @@ func newWorld() *world {
 	w := &world{
 		noetl:  ingresstest.NewNoETL(),
 		counts: &ingresstest.Counts{},
-		claims: &ingresstest.Claims{},
+		inbox:  ingresstest.NewInbox(),
 		audits: &ingresstest.Audits{},
 	}
 	w.Service = ingress.New(ingress.Deps{
@@ -46,13 +48,30 @@ func newWorld() *world {
 		Dispatcher: w.noetl,
 		Observer:   w.counts,
 		Logger:     slog.New(slog.DiscardHandler),
-		NewID:      func() string { return "fresh-id" },
+		NewID:      freshIDs(),
 		Tokens:     ingresstest.Tokens{},
-		Claims:     w.claims,
+		Inbox:      w.inbox,
+		Records:    w.inbox,
+		Queues:     w.inbox,
+		Controls:   w.inbox,
+		Announcer:  w.inbox,
+		Rejections: w.inbox,
 		Auditor:    w.audits,
-		ClaimTTL:   time.Hour,
+		Settings:   ingress.Settings{Window: time.Hour},
 	})
+	w.inbox.HandleWith(w.Handle)
 	return w
+}
+
+// freshIDs returns "fresh-id", then "fresh-id-2", and so on.
+func freshIDs() func() string {
+	var n atomic.Int64
+	return func() string {
+		if n := n.Add(1); n > 1 {
+			return "fresh-id-" + strconv.FormatInt(n, 10)
+		}
+		return "fresh-id"
+	}
 }
 
 // Deliver does what a delivery over HTTP does.
@@ -238,7 +257,7 @@ func TestVerification(t *testing.T) {
 		); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
-		started, want := len(w.noetl.Started()), map[string]int{"received l": 1, "dispatched l": 1}
+		started, want := len(w.noetl.Started()), map[string]int{"received l": 1, "verified l": 1, "dispatched l": 1}
 		if c.want != "" {
 			want = map[string]int{"received l": 1, "rejected l " + string(c.want): 1}
 		}
@@ -348,6 +367,7 @@ func TestReasonsHaveTheContractsStatus(t *testing.T) {
 		ingress.OIDCUnverified:   403,
 		ingress.JWKSError:        502,
 		ingress.RateLimited:      429,
+		ingress.InvalidPayload:   422,
 	}
 	for _, r := range ingress.Reasons() {
 		if r.Status() != want[r] {

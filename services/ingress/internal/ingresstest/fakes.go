@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
@@ -43,6 +44,9 @@ type NoETL struct {
 	refuse    error // of executions
 	held      chan struct{}
 	entered   chan struct{}
+	answers   []noetlwire.ExecuteResponse // of the next starts, instead of starting
+	missing   map[string]bool             // executions that do not exist
+	keys      map[string]noetlwire.ID     // executions by dedup key, if it recognises them
 }
 
 // NewNoETL makes one with the listener "orders" (hmac_sha256) and "hook" (bearer).
@@ -173,13 +177,55 @@ func (n *NoETL) Execute(ctx context.Context, in noetlwire.ExecuteRequest) (noetl
 	if err := cmp.Or(n.fail, n.refuse); err != nil {
 		return noetlwire.ExecuteResponse{}, err
 	}
+	if len(n.answers) > 0 {
+		out := n.answers[0]
+		n.answers = n.answers[1:]
+		return out, nil
+	}
+	if in.Dedup != nil && n.keys[in.Dedup.Key] != "" {
+		return noetlwire.ExecuteResponse{ExecutionID: n.keys[in.Dedup.Key], Status: "duplicate"}, nil
+	}
 	first, err := strconv.ParseInt(FirstExecution, 10, 64)
 	if err != nil {
 		return noetlwire.ExecuteResponse{}, err
 	}
 	id := noetlwire.ID(strconv.FormatInt(first+int64(len(n.started)), 10))
 	n.started = append(n.started, in)
+	if n.keys != nil && in.Dedup != nil {
+		n.keys[in.Dedup.Key] = id
+	}
 	return noetlwire.ExecuteResponse{ExecutionID: id, Status: "STARTED"}, nil
+}
+
+// Recognise makes it answer a repeated dedup key with the first one's execution, as the Rust server does.
+func (n *NoETL) Recognise() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.keys = map[string]noetlwire.ID{}
+}
+
+// AnswerExecute makes the next start have this answer and start nothing. Its execution exists or not.
+func (n *NoETL) AnswerExecute(out noetlwire.ExecuteResponse, exists bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.answers = append(n.answers, out)
+	if n.missing == nil {
+		n.missing = map[string]bool{}
+	}
+	n.missing[string(out.ExecutionID)] = !exists
+}
+
+// Status implements the port.
+func (n *NoETL) Status(_ context.Context, executionID string) (noetlwire.Execution, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fail != nil {
+		return noetlwire.Execution{}, n.fail
+	}
+	if n.missing[executionID] {
+		return noetlwire.Execution{}, fault.New(fault.NotFound, "noetl_404", "NoETL: no such execution")
+	}
+	return noetlwire.Execution{}, nil
 }
 
 // Handler serves the fake on NoETL's routes.
@@ -208,6 +254,10 @@ func (n *NoETL) Handler() http.Handler {
 		n.audited = append(n.audited, event)
 		n.mu.Unlock()
 		answer(w, r, map[string]string{"status": "ok"}, err)
+	})
+	mux.HandleFunc("GET /api/executions/{id}/status", func(w http.ResponseWriter, r *http.Request) {
+		out, err := n.Status(r.Context(), r.PathValue("id"))
+		answer(w, r, out, err)
 	})
 	mux.HandleFunc("POST /api/execute", func(w http.ResponseWriter, r *http.Request) {
 		dec := json.NewDecoder(r.Body)
@@ -248,8 +298,17 @@ func (c *Counts) Rejected(listener string, reason ingress.Reason) {
 	c.add("rejected " + listener + " " + string(reason))
 }
 
+// Verified implements the port.
+func (c *Counts) Verified(listener string) { c.add("verified " + listener) }
+
 // Dispatched implements the port.
-func (c *Counts) Dispatched(listener string) { c.add("dispatched " + listener) }
+func (c *Counts) Dispatched(listener string, _ time.Duration) { c.add("dispatched " + listener) }
+
+// Retried implements the port.
+func (c *Counts) Retried(listener string) { c.add("retried " + listener) }
+
+// Dead implements the port.
+func (c *Counts) Dead(listener string) { c.add("dead " + listener) }
 
 // All returns the counts.
 func (c *Counts) All() map[string]int {

@@ -56,8 +56,3 @@ func TestCountsObserve(t *testing.T) {
 		}
 	})
 }
-
-func TestClaims(t *testing.T) {
-	shared := &ingresstest.Claims{}
-	ingresstest.RunClaimStore(t, func(*testing.T) ingress.ClaimStore { return shared })
-}

@@ -3,12 +3,13 @@ package ingresstest
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
 )
 
 // RunObserver checks that an observer counts what it is told, by listener and reason, and
-// nothing else. count reads received, rejected (with a reason) or dispatched.
+// nothing else. count reads received, verified, rejected (with a reason), dispatched, retried or dead.
 func RunObserver(
 	t *testing.T,
 	newObserver func(*testing.T) (o ingress.Observer, count func(what, listener string, reason ingress.Reason) int),
@@ -20,7 +21,10 @@ func RunObserver(
 		wg.Go(func() {
 			o.Received("orders")
 			o.Rejected("orders", ingress.BadSignature)
-			o.Dispatched("other")
+			o.Verified("orders")
+			o.Dispatched("other", time.Second)
+			o.Retried("orders")
+			o.Dead("orders")
 		})
 	}
 	wg.Wait()
@@ -34,6 +38,10 @@ func RunObserver(
 		{"rejected", "orders", ingress.BadSignature, 40},
 		{"rejected", "orders", ingress.BadToken, 0},
 		{"rejected", "unknown", ingress.BadSignature, 0},
+		{"verified", "orders", "", 40},
+		{"retried", "orders", "", 40},
+		{"dead", "orders", "", 40},
+		{"dead", "other", "", 0},
 		{"dispatched", "other", "", 40},
 		{"dispatched", "orders", "", 0},
 	} {

@@ -2,6 +2,8 @@
 package prom
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
@@ -11,35 +13,33 @@ var _ ingress.Observer = (*Observer)(nil)
 
 // Observer is the Prometheus adapter. It is safe for concurrent use.
 type Observer struct {
-	received, rejected, dispatched *prometheus.CounterVec
+	received, verified, rejected, dispatched, retried, dead *prometheus.CounterVec
+	delay                                                   *prometheus.HistogramVec
 }
 
 // New makes and registers the metrics of the contract.
 func New(reg prometheus.Registerer) *Observer {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"subscription"},
+			labels...))
+	}
 	o := &Observer{
-		received: prometheus.NewCounterVec(
-			prometheus.CounterOpts{Name: "noetl_ingress_received_total", Help: "Deliveries to listeners that exist."},
-			[]string{"subscription"},
-		),
-		rejected: prometheus.NewCounterVec(
-			prometheus.CounterOpts{
-				Name: "noetl_ingress_rejected_total",
-				Help: "Deliveries that started nothing, by reason.",
-			},
-			[]string{"subscription", "reason"},
-		),
-		dispatched: prometheus.NewCounterVec(
-			prometheus.CounterOpts{
-				Name: "noetl_ingress_dispatched_total",
-				Help: "Deliveries whose workflow was started.",
-			},
-			[]string{"subscription"},
-		),
+		received:   counter("noetl_ingress_received_total", "Deliveries to listeners that exist."),
+		verified:   counter("noetl_ingress_verified_total", "Deliveries that were genuine."),
+		rejected:   counter("noetl_ingress_rejected_total", "Deliveries that started nothing, by reason.", "reason"),
+		dispatched: counter("noetl_ingress_dispatched_total", "Deliveries whose workflow was started."),
+		retried:    counter("noetl_ingress_retried_total", "Attempts to start a workflow that will be repeated."),
+		dead:       counter("noetl_ingress_dead_total", "Deliveries that are not tried again by themselves."),
+		delay: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "noetl_ingress_dispatch_delay_seconds",
+			Help:    "Time from a delivery's arrival until its workflow was started.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400},
+		}, []string{"subscription"}),
 	}
 	for _, r := range ingress.Reasons() { // a closed set starts at 0
 		o.rejected.WithLabelValues("unknown", string(r))
 	}
-	reg.MustRegister(o.received, o.rejected, o.dispatched)
+	reg.MustRegister(o.received, o.verified, o.rejected, o.dispatched, o.retried, o.dead, o.delay)
 	return o
 }
 
@@ -51,5 +51,17 @@ func (o *Observer) Rejected(listener string, reason ingress.Reason) {
 	o.rejected.WithLabelValues(listener, string(reason)).Inc()
 }
 
+// Verified implements the port.
+func (o *Observer) Verified(listener string) { o.verified.WithLabelValues(listener).Inc() }
+
 // Dispatched implements the port.
-func (o *Observer) Dispatched(listener string) { o.dispatched.WithLabelValues(listener).Inc() }
+func (o *Observer) Dispatched(listener string, after time.Duration) {
+	o.dispatched.WithLabelValues(listener).Inc()
+	o.delay.WithLabelValues(listener).Observe(after.Seconds())
+}
+
+// Retried implements the port.
+func (o *Observer) Retried(listener string) { o.retried.WithLabelValues(listener).Inc() }
+
+// Dead implements the port.
+func (o *Observer) Dead(listener string) { o.dead.WithLabelValues(listener).Inc() }
