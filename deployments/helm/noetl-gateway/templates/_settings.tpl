@@ -65,7 +65,6 @@ own default. Names that the chart sets may not be in `settings` too: which of th
 {{- else if eq .name "edge-proxy" }}
 {{- $_ := mergeOverwrite $set (dict
   "GATEWAY_PORT" 8090
-  "GATEWAY_OPERATOR_SURFACE" "separate"
   "GATEWAY_OPERATOR_PORT" 8094
   "GATEWAY_OPERATOR_BIND" $v.bindAddress
   "GATEWAY_EVENTS_URL" (printf "http://%s-event-fanout:8092" $fullname)
