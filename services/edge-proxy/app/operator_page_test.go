@@ -27,7 +27,8 @@ func (b browser) get(path string) answer {
 // post sends a form as a browser does; more are further headers.
 func (b browser) post(path string, form url.Values, more ...string) answer {
 	headers := append([]string{
-		"Cookie", "__Host-session=" + b.token, "Accept", "text/html", "Origin", b.w.ops, "Sec-Fetch-Site", "same-origin",
+		"Cookie", "__Host-session=" + b.token, "Accept", "text/html", "Origin", b.w.ops,
+		"Sec-Fetch-Site", "same-origin",
 		"Content-Type", "application/x-www-form-urlencoded",
 	}, more...)
 	return b.w.sendTo(b.w.ops, "POST", path, form.Encode(), headers...)
@@ -58,7 +59,10 @@ func TestAnOperatorConfirmsWhatChanges(t *testing.T) {
 		{"/operator/deliveries/d1/discard", "", "/operator/deliveries/d1?done=discarded", "is discarded"},
 		{"/operator/listeners/orders.eu/pause", "", "/operator/listeners?done=paused", "is paused"},
 		{"/operator/listeners/orders.eu/resume", "", "/operator/listeners?done=resumed", "goes on"},
-		{"/operator/listeners/orders.eu/redrive-dead", "current", "/operator/listeners?done=redriven-0", "0 deliveries"},
+		{
+			"/operator/listeners/orders.eu/redrive-dead", "current", "/operator/listeners?done=redriven-0",
+			"0 deliveries",
+		},
 	} {
 		before := len(w.inbox.Journal())
 		question := b.get(c.path)
@@ -86,7 +90,8 @@ func TestAnOperatorConfirmsWhatChanges(t *testing.T) {
 	}
 	// What cannot be done is said on a page.
 	question := b.get("/operator/deliveries/d2/redrive")
-	if got := b.post("/operator/deliveries/d2/redrive", url.Values{"token": {question.formToken(t)}}); got.status != 409 ||
+	form := url.Values{"token": {question.formToken(t)}}
+	if got := b.post("/operator/deliveries/d2/redrive", form); got.status != 409 ||
 		!strings.Contains(got.body, "the delivery has been dispatched") {
 		t.Errorf("%d %s", got.status, got.body)
 	}
@@ -190,7 +195,8 @@ func TestWhatPartnersSendIsTextOnThePages(t *testing.T) {
 		ListenerVersion: evil, Headers: map[string]string{evil: evil}, Body: evil + "\x00\n</pre>", BodySHA256: evil,
 		BodyEncoding: evil, Client: evil, ConflictsWith: "javascript:alert(1)",
 		Verification: ingresswire.Verification{
-			Type: evil, Result: evil, Detail: evil, SignedString: evil, SignedSHA256: evil, SkewSeconds: &skew, Secret: 2,
+			Type: evil, Result: evil, Detail: evil, SignedString: evil, SignedSHA256: evil, SkewSeconds: &skew,
+			Secret: 2,
 		},
 		AttemptsMade: []ingresswire.Attempt{{At: at, Code: evil, Message: evil, Redriven: true}},
 	})
@@ -239,7 +245,8 @@ func TestTheListIsFilteredAndPaged(t *testing.T) {
 	if got := b.get("/operator/deliveries?state=discarded"); !strings.Contains(got.body, `data-testid="empty"`) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	if got := b.get("/operator/deliveries?state=odd"); got.status != 400 || !strings.Contains(got.body, "state must be") {
+	if got := b.get("/operator/deliveries?state=odd"); got.status != 400 ||
+		!strings.Contains(got.body, "state must be") {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	one := b.get("/operator/deliveries/d1")

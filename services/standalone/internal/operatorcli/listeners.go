@@ -15,10 +15,14 @@ import (
 // Listeners is the tool of the noun listeners. more are its verbs that others build, such as validate.
 func Listeners(load func() (Config, error), sample Sample, more map[string]run.Tool) run.Tool {
 	verbs := map[string]verb{
-		"list":   {summary: "list the listeners", run: listListeners},
-		"show":   {args: "NAME", least: 1, most: 1, summary: "show one listener", run: showListener},
-		"pause":  {args: "NAME", least: 1, most: 1, summary: "keep its deliveries waiting", run: switchTo("pause", "paused")},
-		"resume": {args: "NAME", least: 1, most: 1, summary: "let its deliveries go on", run: switchTo("resume", "resumed")},
+		"list": {summary: "list the listeners", run: listListeners},
+		"show": {args: "NAME", least: 1, most: 1, summary: "show one listener", run: showListener},
+		"pause": {
+			args: "NAME", least: 1, most: 1, summary: "keep its deliveries waiting", run: switchTo("pause", "paused"),
+		},
+		"resume": {
+			args: "NAME", least: 1, most: 1, summary: "let its deliveries go on", run: switchTo("resume", "resumed"),
+		},
 	}
 	if sample != nil {
 		verbs["send"] = verb{
