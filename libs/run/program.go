@@ -42,6 +42,7 @@ type Ready struct {
 	Ready    bool   `json:"ready"`
 	Version  string `json:"version"`
 	Public   string `json:"public,omitempty"`
+	Operator string `json:"operator,omitempty"`
 	Internal string `json:"internal,omitempty"`
 	Admin    string `json:"admin,omitempty"`
 	NATS     string `json:"nats,omitempty"`
@@ -78,7 +79,8 @@ type Tool struct {
 	Run   func(args []string, stdout io.Writer) error
 }
 
-// ErrUsage is returned by a [Tool] that was given the wrong arguments.
+// ErrUsage is returned by a [Tool] that was given the wrong arguments. One that wraps it, as the last of its text, says
+// itself what is wrong.
 var ErrUsage = errors.New("wrong arguments")
 
 // Main runs the program and returns its exit code: 0 done, 1 failed, 2 wrong usage.
@@ -117,7 +119,11 @@ func (p Program) Main(args []string, stdout, stderr io.Writer) int {
 	if tool, ok := p.Tools[verb]; ok {
 		switch err := tool.Run(args[1:], stdout); {
 		case errors.Is(err, ErrUsage):
-			p.usage(stderr)
+			if text, said := strings.CutSuffix(err.Error(), ": "+ErrUsage.Error()); said {
+				_, _ = fmt.Fprintf(stderr, "%s: %s\n", p.Name, text)
+			} else {
+				p.usage(stderr)
+			}
 			return 2
 		case err != nil:
 			return fail(err)

@@ -20,7 +20,7 @@ type Config struct {
 // Validate reports everything that is wrong with the settings.
 func (c Config) Validate() error {
 	var problems []error
-	if c.PublicURL != "" && !isOrigin(strings.TrimRight(c.PublicURL, "/")) {
+	if c.PublicURL != "" && !IsOrigin(strings.TrimRight(c.PublicURL, "/")) {
 		problems = append(
 			problems,
 			fmt.Errorf("GATEWAY_PUBLIC_URL=%q must be an origin such as https://gateway.example.com", c.PublicURL),
@@ -36,7 +36,7 @@ func (c Config) Validate() error {
 						"user: list the origins",
 				),
 			)
-		case origin != everybody && !isOrigin(strings.Replace(origin, "://*.", "://any.", 1)):
+		case origin != everybody && !IsOrigin(strings.Replace(origin, "://*.", "://any.", 1)):
 			problems = append(
 				problems,
 				fmt.Errorf(
@@ -50,8 +50,8 @@ func (c Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// isOrigin reports whether s is what a browser sends as Origin: scheme, host and port, no more.
-func isOrigin(s string) bool {
+// IsOrigin reports whether s is what a browser sends as Origin: scheme, host and port, no more.
+func IsOrigin(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
 		s == u.Scheme+"://"+u.Host &&

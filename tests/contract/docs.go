@@ -107,7 +107,8 @@ func elsewhere(item map[string]any) bool {
 	}
 	server, _ := servers[0].(map[string]any)
 	text, _ := server["description"].(string)
-	return strings.HasPrefix(text, "internal listener") || strings.HasPrefix(text, "admin listener")
+	return strings.HasPrefix(text, "internal listener") || strings.HasPrefix(text, "admin listener") ||
+		strings.HasPrefix(text, "operators' listener")
 }
 
 // Seen lists the replies that were checked.
@@ -131,15 +132,27 @@ func (d *Docs) operation(path string) (string, map[string]any) {
 		return path, item
 	}
 	for _, template := range slices.Sorted(maps.Keys(paths)) {
-		prefix, name, ok := strings.Cut(template, "{")
-		rest, below := strings.CutPrefix(path, prefix)
-		if !ok || !below || rest == "" || strings.Contains(rest, "/") && name != "path}" && name != "profile}" {
-			continue
+		if fits(strings.Split(template, "/"), strings.Split(path, "/")) {
+			item, _ := paths[template].(map[string]any)
+			return template, item
 		}
-		item, _ := paths[template].(map[string]any)
-		return template, item
 	}
 	return "", nil
+}
+
+// fits compares a path with a template, segment by segment. {path} and {profile} stand for one segment or more.
+func fits(template, path []string) bool {
+	for i, want := range template {
+		switch {
+		case i >= len(path) || path[i] == "" && i > 0:
+			return false
+		case want == "{path}" || want == "{profile}":
+			return true
+		case !strings.HasPrefix(want, "{") && want != path[i]:
+			return false
+		}
+	}
+	return len(path) == len(template)
 }
 
 func (d *Docs) method(template string, item map[string]any, method string) (map[string]any, string) {

@@ -25,8 +25,8 @@ import (
 
 // Ready is the line that a process prints when it serves.
 type Ready struct {
-	Ready                                                 bool
-	Version, Public, Internal, Admin, NATS, NoETL, Issuer string
+	Ready                                                           bool
+	Version, Public, Operator, Internal, Admin, NATS, NoETL, Issuer string
 }
 
 // Proc is a running process.
@@ -59,7 +59,7 @@ func Binary(tb testing.TB, name string) string {
 func FreePorts() []string {
 	return []string{
 		"ROUTER_PORT=0", "GATEWAY_INTERNAL_PORT=0", "GATEWAY_ADMIN_PORT=0", "SANDBOX_PORT=0",
-		"GATEWAY_BIND=127.0.0.1",
+		"GATEWAY_OPERATOR_PORT=0", "GATEWAY_BIND=127.0.0.1",
 	}
 }
 

@@ -105,11 +105,12 @@ type BackchannelLogoutRequest struct {
 
 // BrowserBeginRequest begins a login by authorization code. Binding is what the browser's
 // login cookie holds, empty if there is none. CallbackURL is the callback route as the browser
-// would reach it; settings may replace it.
+// would reach it; settings may replace it, unless the login is at the operators' own listener.
 type BrowserBeginRequest struct {
 	ReturnTo    string `json:"return_to,omitempty"`
 	CallbackURL string `json:"callback_url"`
 	Binding     string `json:"binding,omitempty"`
+	Operator    bool   `json:"operator,omitempty"`
 }
 
 // BrowserBeginResponse says where to send the browser, and what its login cookie must hold for

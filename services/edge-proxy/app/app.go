@@ -16,6 +16,7 @@ import (
 	"github.com/noetl/gateway/libs/sessions"
 	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natsauth"
+	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natsingress"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natspending"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/nearmemory"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/noetlserver"
@@ -63,7 +64,15 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	commands := natskit.NewService(host.NATS, host.Telemetry, "edge-proxy", run.Version(), table...)
 	a.components = append(a.components, session, commands)
 	host.Health.Add(httpkit.Check{Name: "auth", Probe: natskit.ProbeService(host.NATS, "auth")})
-	return a, a.listen(ctx, cfg, host, near, public{svc: svc, session: session, observer: observer})
+	refusals, err := kit.NewRefusals(host.Telemetry.Registry)
+	if err != nil {
+		return nil, err
+	}
+	activity := edge.NewActivity(svc.Deliveries)
+	a.components = append(a.components, run.Func("activity of deliveries", activity.Run))
+	return a, a.listen(ctx, cfg, host, near, public{
+		svc: svc, session: session, observer: observer, refusals: refusals, activity: activity,
+	})
 }
 
 // service builds the domain on its adapters.
@@ -97,6 +106,7 @@ func (a *App) service(
 		Executions:    upstream,
 		Frames:        frames,
 		Origins:       nearmemory.NewOrigins(),
+		Deliveries:    natsingress.New(calls, host.NATS),
 		Logger:        tel.Logger,
 		NewID:         uuid.NewString,
 		GatewayURL:    cfg.CallbackURL,

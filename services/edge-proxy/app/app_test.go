@@ -34,6 +34,7 @@ type world struct {
 	auth    *edgetest.Auth
 	pending *edgetest.Pending
 	noetl   *edgetest.NoETL
+	inbox   *edgetest.Deliveries
 	journal *edgetest.Journal
 	server  *httptest.Server // NoETL
 	events  *httptest.Server // event-fanout's stream listener
@@ -41,6 +42,7 @@ type world struct {
 	js      jetstream.JetStream
 	health  *httpkit.Health
 	url     string
+	ops     string // of the operators' listener
 	stop    func()
 }
 
@@ -55,6 +57,7 @@ func boot(t *testing.T, settings ...string) *world {
 		journal: journal,
 		pending: edgetest.NewPending(journal),
 		noetl:   edgetest.NewNoETL(journal),
+		inbox:   &edgetest.Deliveries{},
 	}
 	nc := w.nats.Connect(t)
 	w.js = w.nats.JetStream(t)
@@ -66,6 +69,7 @@ func boot(t *testing.T, settings ...string) *world {
 	}
 	edgetest.Serve(t, nc, "auth", 9, edgetest.AuthService(nc, w.auth))
 	edgetest.Serve(t, nc, "event-fanout", 3, edgetest.PendingService(nc, w.pending))
+	edgetest.Serve(t, nc, "ingress", edgetest.IngressOperations, edgetest.IngressService(nc, w.inbox))
 	serve := func(h http.Handler) *httptest.Server {
 		srv := httptest.NewServer(h)
 		t.Cleanup(srv.Close)
@@ -122,6 +126,7 @@ func (w *world) start(settings ...string) {
 	t.Helper()
 	cfg, err := app.Load(append([]string{
 		"GATEWAY_PORT=0",
+		"GATEWAY_OPERATOR_PORT=0",
 		"GATEWAY_BIND=127.0.0.1",
 		"NOETL_BASE_URL=" + w.server.URL,
 		"GATEWAY_EVENTS_URL=" + w.events.URL,
@@ -158,7 +163,7 @@ func (w *world) start(settings ...string) {
 		}
 	})
 	t.Cleanup(w.stop)
-	w.url = a.Ready().Public
+	w.url, w.ops = a.Ready().Public, a.Ready().Operator
 	testkit.Eventually(t, "edge-proxy serves", func() bool { return w.health.Serving(context.Background()) })
 }
 
@@ -171,7 +176,12 @@ type answer struct {
 // send sends a request; headers are name, value pairs.
 func (w *world) send(method, path, body string, headers ...string) answer {
 	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), method, w.url+path, strings.NewReader(body))
+	return w.sendTo(w.url, method, path, body, headers...)
+}
+
+func (w *world) sendTo(base, method, path, body string, headers ...string) answer {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), method, base+path, strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -23,18 +23,21 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/browserlogin"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/graphql"
+	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/operatorpage"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/proxy"
 )
 
-// public is what the public listener is built on.
+// public is what the listeners are built on.
 type public struct {
 	svc      *edge.Service
 	session  *sessions.Client
 	observer kit.Observer
+	refusals *prometheus.CounterVec
+	activity *edge.Activity
 	streams  *relay.Relay // of open streams, nil where they keep their handlers
 }
 
-// listen opens the public listener.
+// listen opens the public listener, and the operators' if they have one of their own.
 func (a *App) listen(ctx context.Context, cfg Config, host run.Host, near Neighbours, p public) error {
 	proxies, err := httpkit.ParseProxies(cfg.TrustedProxies)
 	if err != nil {
@@ -49,7 +52,8 @@ func (a *App) listen(ctx context.Context, cfg Config, host run.Host, near Neighb
 		context.AfterFunc(closing, p.streams.End)
 		a.components = append(a.components, p.streams)
 	}
-	routes, drainSockets, err := p.routes(ctx, closing, cfg, host, near)
+	api := p.api(cfg, host)
+	routes, drainSockets, err := p.routes(ctx, closing, cfg, host, near, api)
 	if err != nil {
 		closeStreams()
 		return err
@@ -59,36 +63,55 @@ func (a *App) listen(ctx context.Context, cfg Config, host run.Host, near Neighb
 		closeStreams()
 		return err
 	}
-	handler := httpkit.Edge(host.Telemetry, cfg.TLS.Strict(host.Health.Retire(proxies.Wrap(routes))))
+	around := func(routes http.Handler) http.Handler {
+		return httpkit.Edge(host.Telemetry, cfg.TLS.Strict(host.Health.Retire(proxies.Wrap(routes))))
+	}
 	stop := func() {
 		closeStreams()
 		drainSockets()
 	}
-	listener := httpkit.NewServer("public listener", ln, handler, host.Telemetry.Logger, stop).WithTLS(tlsConfig)
+	listener := httpkit.NewServer("public listener", ln, around(routes), host.Telemetry.Logger, stop).
+		WithTLS(tlsConfig)
 	sockets := run.Func("GraphQL sockets", func(ctx context.Context) error {
 		<-ctx.Done()
 		drainSockets()
 		return nil
 	})
 	a.components = append(a.components, sockets, listener.Within(host.Bounds, proxies))
-	a.ready = run.Ready{Public: httpkit.URL(ln), NoETL: cfg.NoETL.BaseURL}
+	address := httpkit.URL
 	if tlsConfig != nil {
-		a.ready.Public = httpkit.SecureURL(ln)
+		address = httpkit.SecureURL
 	}
+	a.ready = run.Ready{Public: address(ln), Operator: address(ln), NoETL: cfg.NoETL.BaseURL}
+	if !cfg.Operator.Separate() {
+		return nil
+	}
+	operators, err := p.operatorRoutes(closing, cfg, host, api)
+	if err != nil {
+		closeStreams()
+		return err
+	}
+	opln, err := httpkit.Listen(ctx, cfg.Operator.Bind, cfg.Operator.Port, "GATEWAY_OPERATOR_PORT")
+	if err != nil {
+		closeStreams()
+		_ = ln.Close()
+		return err
+	}
+	a.components = append(a.components,
+		httpkit.NewServer("operators' listener", opln, around(operators), host.Telemetry.Logger, closeStreams).
+			WithTLS(tlsConfig).Within(host.Bounds, proxies))
+	a.ready.Operator = address(opln)
 	return nil
 }
 
 // routes are those of the public listener. Streams end with closing, GraphQL's sockets when they are drained.
 func (p public) routes(
-	ctx, closing context.Context, cfg Config, host run.Host, near Neighbours,
+	ctx, closing context.Context, cfg Config, host run.Host, near Neighbours, api *httpapi.API,
 ) (routes http.Handler, drainSockets func(), err error) {
-	refusals, err := kit.NewRefusals(host.Telemetry.Registry)
-	if err != nil {
-		return nil, nil, err
-	}
 	mux := http.NewServeMux()
 	host.Health.Register(mux)
-	api := p.authRoutes(mux, cfg, host, refusals)
+	api.Register(mux)
+	browserlogin.Register(mux, api, browserlogin.Surface{})
 	mux.Handle("GET /api/runtime/contract", httpapi.RuntimeContract(run.Version(), httpapi.Auth0(cfg.Auth0)))
 	mux.Handle("GET /sharding/preview", httpapi.ShardPreview())
 	if err := p.forwardToNeighbours(closing, mux, cfg, host, near); err != nil {
@@ -104,29 +127,30 @@ func (p public) routes(
 	origins := weborigin.New(
 		cfg.Web, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 	)
+	if !cfg.Operator.Separate() {
+		if err := p.operator(closing, mux, host, api, origins); err != nil {
+			return nil, nil, err
+		}
+	}
 	drainSockets = p.graphQL(ctx, mux, cfg, host, api, toNoETL, origins)
-	return origins.Wrap(httpapi.PerAddress(
-		kit.NewRates(cfg.RateAddress, cfg.RateAddress/10).Count(refusals, "address"),
-		httpapi.Public(httpkit.Routes(mux), toNoETL),
-	)), drainSockets, nil
+	return origins.Wrap(p.perAddress(cfg, httpapi.Public(httpkit.Routes(mux), toNoETL))), drainSockets, nil
 }
 
-// authRoutes adds the routes that authenticate. What it returns says who calls the others.
-func (p public) authRoutes(
-	mux *http.ServeMux, cfg Config, host run.Host, refusals *prometheus.CounterVec,
-) *httpapi.API {
-	api := httpapi.New(httpapi.Config{
+func (p public) perAddress(cfg Config, next http.Handler) http.Handler {
+	return httpapi.PerAddress(kit.NewRates(cfg.RateAddress, cfg.RateAddress/10).Count(p.refusals, "address"), next)
+}
+
+// api makes what says who calls.
+func (p public) api(cfg Config, host run.Host) *httpapi.API {
+	return httpapi.New(httpapi.Config{
 		Service:    p.svc,
 		Observer:   p.observer,
 		Sessions:   p.session,
-		PerSession: kit.NewRates(cfg.RateSession, cfg.RateSession/10).Count(refusals, "session"),
-		Logins:     kit.NewRates(cfg.RateLogin, cfg.RateLogin/2).Count(refusals, "login"),
-		AuthCalls:  kit.NewRates(cfg.RateAuth, cfg.RateAuth/10).Count(refusals, "auth"),
+		PerSession: kit.NewRates(cfg.RateSession, cfg.RateSession/10).Count(p.refusals, "session"),
+		Logins:     kit.NewRates(cfg.RateLogin, cfg.RateLogin/2).Count(p.refusals, "login"),
+		AuthCalls:  kit.NewRates(cfg.RateAuth, cfg.RateAuth/10).Count(p.refusals, "auth"),
 		Logger:     host.Telemetry.Logger,
 	})
-	api.Register(mux)
-	browserlogin.Register(mux, api)
-	return api
 }
 
 // proxy makes the handler of /noetl/*.
@@ -236,6 +260,9 @@ func consolePage(mux *http.ServeMux, cfg Config) error {
 	}
 	if cfg.Authority.ConsoleIsSandbox {
 		page.Webhook = &console.Webhook{Listener: "orders", Header: "X-Signature", Secret: "sandbox-secret"}
+	}
+	if !cfg.Operator.Separate() {
+		page.Operator = operatorpage.Prefix + "deliveries"
 	}
 	return console.Register(mux, page)
 }

@@ -264,6 +264,7 @@ func (p *process) add(part run.Part) {
 	r := part.Ready()
 	for _, f := range []struct{ to, from *string }{
 		{&p.ready.Public, &r.Public},
+		{&p.ready.Operator, &r.Operator},
 		{&p.ready.Internal, &r.Internal},
 		{&p.ready.NoETL, &r.NoETL},
 		{&p.ready.Issuer, &r.Issuer},

@@ -23,7 +23,8 @@ func start(t *testing.T, mode app.Mode, environ ...string) run.Ready {
 			ctx, mode,
 			append(
 				[]string{
-					"ROUTER_PORT=0", "GATEWAY_INTERNAL_PORT=0", "GATEWAY_ADMIN_PORT=0", "SANDBOX_PORT=0",
+					"ROUTER_PORT=0", "GATEWAY_OPERATOR_PORT=0", "GATEWAY_INTERNAL_PORT=0", "GATEWAY_ADMIN_PORT=0",
+					"SANDBOX_PORT=0",
 					"LOG_LEVEL=error",
 				},
 				environ...,

@@ -12,6 +12,7 @@ import (
 	ingress "github.com/noetl/gateway/services/ingress/app"
 	sandbox "github.com/noetl/gateway/services/sandbox/app"
 	"github.com/noetl/gateway/services/standalone/internal/config"
+	"github.com/noetl/gateway/services/standalone/internal/operatorcli"
 )
 
 // Main is the command line of noetl-gateway; it returns the exit code.
@@ -24,7 +25,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	return run.Program{
 		Name:   "noetl-gateway",
 		Verbs:  map[string]func(context.Context, io.Writer) error{"serve": verb(Serve), "dev": verb(Dev)},
-		Tools:  map[string]run.Tool{"routes": edge.RoutesTool(), "listeners": ingress.ListenersTool()},
+		Tools:  tools(),
 		Config: Table,
 		AdminURL: func() (string, error) {
 			cfg, err := config.Load(settings.Environ())
@@ -34,6 +35,24 @@ func Main(args []string, stdout, stderr io.Writer) int {
 			return cfg.Process.AdminURL()
 		},
 	}.Main(args, stdout, stderr)
+}
+
+// tools are the verbs that end: about the configuration, and those that ask a running gateway.
+func tools() map[string]run.Tool {
+	load := func() (operatorcli.Config, error) {
+		var cfg operatorcli.Config
+		return cfg, settings.Load(&cfg, settings.Environ())
+	}
+	return map[string]run.Tool{
+		"routes":     edge.RoutesTool(),
+		"deliveries": operatorcli.Deliveries(load),
+		"listeners": operatorcli.Listeners(load, nil, map[string]run.Tool{"validate": {
+			Usage: "FILE…",
+			Run: func(args []string, stdout io.Writer) error {
+				return ingress.ListenersTool().Run(append([]string{"validate"}, args...), stdout)
+			},
+		}}),
+	}
 }
 
 // OwnSettings returns the settings that no service has but standalone, for its README.

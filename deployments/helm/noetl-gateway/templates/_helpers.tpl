@@ -68,7 +68,7 @@ labels:
 
 {{/* Listeners of a service beside the admin listener: port of the container by its name. */}}
 {{- define "noetl-gateway.ports" -}}
-{{- if eq .name "edge-proxy" }}{"public": 8090}
+{{- if eq .name "edge-proxy" }}{"public": 8090, "operator": 8094}
 {{- else if eq .name "event-fanout" }}{"streams": 8092, "internal": 8091}
 {{- else if eq .name "ingress" }}{"deliveries": 8093}
 {{- else }}{}{{ end }}

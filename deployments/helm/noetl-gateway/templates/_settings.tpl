@@ -65,6 +65,8 @@ own default. Names that the chart sets may not be in `settings` too: which of th
 {{- else if eq .name "edge-proxy" }}
 {{- $_ := mergeOverwrite $set (dict
   "GATEWAY_PORT" 8090
+  "GATEWAY_OPERATOR_PORT" 8094
+  "GATEWAY_OPERATOR_BIND" $v.bindAddress
   "GATEWAY_EVENTS_URL" (printf "http://%s-event-fanout:8092" $fullname)
   "GATEWAY_INGRESS_URL" (printf "http://%s-ingress:8093" $fullname)
   "GATEWAY_ENFORCE_ACCESS" $v.auth.enforceAccess

@@ -46,11 +46,13 @@ var (
 )
 
 // BrowserBeginRequest begins a login by authorization code. Binding is what ties earlier logins
-// under way to this browser, empty if there are none.
+// under way to this browser, empty if there are none. Operator says that the browser is at the
+// operators' own listener, and must come back there.
 type BrowserBeginRequest struct {
 	ReturnTo    string
 	CallbackURL string
 	Binding     string
+	Operator    bool
 }
 
 // BrowserBeginResponse says where the browser must go and what it must keep until it is back.
@@ -68,7 +70,7 @@ func (s *Service) BrowserBegin(ctx context.Context, in BrowserBeginRequest) (Bro
 		return BrowserBeginResponse{}, errBrowserOff
 	}
 	callback := s.rules.CallbackURL
-	if callback == "" {
+	if callback == "" || in.Operator {
 		callback = in.CallbackURL
 	}
 	if u, err := url.Parse(callback); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {

@@ -233,3 +233,25 @@ func TestBrowserLoginIsOffWithoutAClient(t *testing.T) {
 	_, err = s.BrowserFinish(t.Context(), auth.BrowserFinishRequest{})
 	wantKind(t, err, fault.Unavailable)
 }
+
+// Operators have a listener of their own, and are sent back to it; nobody else says where a login ends.
+func TestALoginAtTheOperatorsListenerComesBackThere(t *testing.T) {
+	t.Parallel()
+	for _, operator := range []bool{false, true} {
+		w := authtest.NewWorld(func(r *auth.Rules) { r.CallbackURL = "https://gw.example.com/cb" })
+		out, err := w.Service.BrowserBegin(
+			t.Context(), auth.BrowserBeginRequest{CallbackURL: "http://127.0.0.1:8094/cb", Operator: operator},
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		target, err := url.Parse(out.AuthorizeURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[bool]string{false: "https://gw.example.com/cb", true: "http://127.0.0.1:8094/cb"}[operator]
+		if got := target.Query().Get("redirect_uri"); got != want {
+			t.Errorf("operator %t: %s", operator, got)
+		}
+	}
+}

@@ -112,7 +112,9 @@ func BackchannelIn(in authwire.BackchannelLogoutRequest) auth.BackchannelLogoutR
 
 // BrowserBeginIn turns the begin of a browser login.
 func BrowserBeginIn(in authwire.BrowserBeginRequest) auth.BrowserBeginRequest {
-	return auth.BrowserBeginRequest{ReturnTo: in.ReturnTo, CallbackURL: in.CallbackURL, Binding: in.Binding}
+	return auth.BrowserBeginRequest{
+		ReturnTo: in.ReturnTo, CallbackURL: in.CallbackURL, Binding: in.Binding, Operator: in.Operator,
+	}
 }
 
 // BrowserBeginOut turns its answer.

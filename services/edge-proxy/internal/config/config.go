@@ -44,6 +44,7 @@ type Config struct {
 	ProxyTimeout time.Duration `env:"GATEWAY_PROXY_TIMEOUT_SECS" file:"noetl.proxy_timeout_secs" default:"300" unit:"s"`
 
 	Authority       Authority
+	Operator        Operator
 	Console         bool   `env:"GATEWAY_CONSOLE" file:"server.console" default:"false"`
 	ConsoleIssuer   string `env:"GATEWAY_CONSOLE_ISSUER" file:"server.console_issuer"`
 	ConsoleClientID string `env:"GATEWAY_CONSOLE_CLIENT_ID" file:"server.console_client_id" default:"noetl-console"`
@@ -70,6 +71,7 @@ func Load(environ []string, defaults ...settings.Default) (Config, error) {
 func (c Config) Validate() error {
 	problems := []error{
 		c.Process.Validate(), c.NoETL.Validate(), c.TLS.Validate(), c.Web.Validate(), c.Authority.Validate(),
+		c.Operator.Validate(),
 		settings.Port("ROUTER_PORT (or GATEWAY_PORT)", c.Port),
 	}
 	for _, u := range []struct{ name, value string }{

@@ -24,6 +24,7 @@ type Config struct {
 	ClientID string   `json:"client_id"`
 	Audience string   `json:"audience,omitempty"`
 	Webhook  *Webhook `json:"webhook,omitempty"`
+	Operator string   `json:"operator,omitempty"` // path of the operators' pages, if they are on this listener
 }
 
 // Webhook is a listener that the page may send signed samples to. Its secret is no secret: it

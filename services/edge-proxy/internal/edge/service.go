@@ -18,6 +18,8 @@ type Deps struct {
 	Executions Executions
 	Frames     Frames
 	Origins    Origins
+	// Deliveries is the inbox of partners' deliveries.
+	Deliveries Deliveries
 	Logger     *slog.Logger
 	// NewID returns a fresh unguessable request id: it is the workers' capability to answer.
 	NewID func() string

@@ -3,6 +3,7 @@ package edgetest_test
 import (
 	"testing"
 
+	"github.com/noetl/gateway/libs/contract/ingresswire"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
 )
@@ -26,4 +27,12 @@ func TestNoETL(t *testing.T) {
 		n := edgetest.NewNoETL(nil)
 		return n, n
 	})
+}
+
+func TestDeliveries(t *testing.T) {
+	edgetest.RunDeliveries(
+		t, func(*testing.T) (edge.Deliveries, *edgetest.Deliveries, func(ingresswire.Delivery)) {
+			d := &edgetest.Deliveries{}
+			return d, d, d.Publish
+		})
 }

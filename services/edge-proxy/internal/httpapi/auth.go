@@ -25,9 +25,14 @@ func (a *API) Register(mux *http.ServeMux) {
 		httpkit.DecodeJSON[authwire.CheckAccessRequest](maxAuthBody), httpkit.JSON)))
 	mux.Handle("POST /api/auth/revoke", a.LimitAuthCalls(httpkit.Handle(
 		kit.Bind(o, "edge.revoke", AuthLimits(), svc.Revoke), decodeRevoke, httpkit.JSON)))
-	mux.Handle("POST /api/auth/logout", a.LimitAuthCalls(http.HandlerFunc(a.serveLogout)))
+	a.RegisterLogout(mux)
 	mux.Handle("POST /api/auth/backchannel-logout", a.LimitAuthCalls(
 		backchannelLogout(kit.Bind(o, "edge.backchannel_logout", AuthLimits(), svc.BackchannelLogout))))
+}
+
+// RegisterLogout adds the route that ends the caller's session.
+func (a *API) RegisterLogout(mux *http.ServeMux) {
+	mux.Handle("POST /api/auth/logout", a.LimitAuthCalls(http.HandlerFunc(a.serveLogout)))
 }
 
 // login opens a session, and ends the earlier one of a browser that logs in again.

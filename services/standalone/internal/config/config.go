@@ -7,6 +7,7 @@ import (
 
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/settings"
+	"github.com/noetl/gateway/services/standalone/internal/operatorcli"
 )
 
 // Config holds the settings.
@@ -19,6 +20,7 @@ type Config struct {
 type Own struct {
 	DataDir  string `env:"GATEWAY_DATA_DIR" file:"server.data_dir" default:"./.data"`
 	NATSPort int    `env:"GATEWAY_NATS_PORT" file:"nats.port" default:"-1"`
+	Client   operatorcli.Config
 }
 
 // Load reads the settings and checks them.

@@ -252,6 +252,10 @@ async function boot() {
   byId('sandbox-banner').hidden = !config.sandbox;
   byId('demo-accounts').hidden = !config.sandbox;
   if (config.webhook) setUpWebhook(config.webhook);
+  if (config.operator) {
+    byId('operator-link').href = config.operator;
+    byId('operator-link').hidden = false;
+  }
   const canSignIn = Boolean(config.issuer && config.client_id);
   byId('sign-in').disabled = !canSignIn;
 

@@ -24,17 +24,27 @@ const loginCookie = "__Host-noetl_login"
 // callbackRoute is where issuers send browsers back to.
 const callbackRoute = "/api/auth/browser/callback"
 
+// Surface is the listener that the routes are on.
+type Surface struct {
+	// Operator says that it is the operators' own: browsers come back to it, and not to the public one.
+	Operator bool
+	// Origin is where browsers reach it; "": where they say that they do.
+	Origin string
+}
+
 // login is the two routes and their operations.
 type login struct {
 	api    *httpapi.API
+	on     Surface
 	begin  func(context.Context, authwire.BrowserBeginRequest) (authwire.BrowserBeginResponse, error)
 	finish func(context.Context, authwire.BrowserFinishRequest) (authwire.BrowserFinishResponse, error)
 }
 
 // Register adds the routes.
-func Register(mux *http.ServeMux, a *httpapi.API) {
+func Register(mux *http.ServeMux, a *httpapi.API, on Surface) {
 	l := login{
 		api:    a,
+		on:     on,
 		begin:  kit.Bind(a.Observer, "edge.browser_begin", httpapi.AuthLimits(), a.Service.BrowserBegin),
 		finish: kit.Bind(a.Observer, "edge.browser_finish", httpapi.LoginLimits(), a.Service.BrowserFinish),
 	}
@@ -46,7 +56,8 @@ func Register(mux *http.ServeMux, a *httpapi.API) {
 func (l login) sendToIssuer(w http.ResponseWriter, r *http.Request) {
 	in := authwire.BrowserBeginRequest{
 		ReturnTo:    r.URL.Query().Get("return_to"),
-		CallbackURL: originOf(r) + callbackRoute,
+		CallbackURL: l.origin(r) + callbackRoute,
+		Operator:    l.on.Operator,
 	}
 	if c, err := r.Cookie(loginCookie); err == nil && len(c.Value) <= maxBinding {
 		in.Binding = c.Value
@@ -100,9 +111,12 @@ func redirect(w http.ResponseWriter, status int, target string) {
 	w.WriteHeader(status)
 }
 
-// originOf is this gateway as the browser sees it, unless a proxy in front ends TLS: then
-// GATEWAY_PUBLIC_URL must say it, and the auth service takes that instead.
-func originOf(r *http.Request) string {
+// origin is this listener as the browser sees it, unless a proxy in front ends TLS: then a setting must say it.
+// GATEWAY_PUBLIC_URL is known to the auth service, which takes that instead.
+func (l login) origin(r *http.Request) string {
+	if l.on.Origin != "" {
+		return l.on.Origin
+	}
 	if r.TLS != nil {
 		return "https://" + r.Host
 	}

@@ -27,7 +27,7 @@ func browserRoutes(t *testing.T) (http.Handler, *edgetest.Auth) {
 		Service: edge.New(edge.Deps{Auth: auth, Near: &edgetest.Near{}, Logger: slog.New(slog.DiscardHandler)}),
 	})
 	api.Register(mux)
-	browserlogin.Register(mux, api)
+	browserlogin.Register(mux, api, browserlogin.Surface{})
 	origins := weborigin.New(weborigin.Config{Credentials: true}, http.MethodGet, http.MethodPost)
 	return origins.Wrap(mux), auth
 }

@@ -1,0 +1,143 @@
+// Package operatorpage is the pages of those who run the gateway: what partners delivered, and what became of it. The
+// server writes them; a small script adds what is live. Whatever came from partners is shown as text.
+package operatorpage
+
+import (
+	"context"
+	"embed"
+	"net/http"
+	"net/url"
+
+	"github.com/noetl/gateway/libs/contract/ingresswire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/kit"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
+	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/operator"
+)
+
+// Prefix is where the pages are.
+const Prefix = "/operator/"
+
+//go:embed static
+var static embed.FS
+
+// Deps are what the pages need.
+type Deps struct {
+	API      *httpapi.API
+	Service  *edge.Service
+	Observer kit.Observer
+	Activity *edge.Activity
+}
+
+// Pages are the routes. They are safe for concurrent use.
+type Pages struct {
+	Deps
+	listeners func(context.Context, edge.ByOperator[ingresswire.Empty]) (ingresswire.ListenersResponse, error)
+	list      func(
+		context.Context, edge.ByOperator[ingresswire.DeliveriesRequest],
+	) (ingresswire.DeliveriesResponse, error)
+	get func(context.Context, edge.ByOperator[ingresswire.DeliveryRequest]) (ingresswire.Detail, error)
+}
+
+// Register adds the pages.
+func Register(mux *http.ServeMux, d Deps) {
+	o, l, svc := d.Observer, operator.Limits(), d.Service
+	p := &Pages{
+		Deps:      d,
+		listeners: kit.Bind(o, "edge.listeners", l, svc.Listeners),
+		list:      kit.Bind(o, "edge.deliveries", l, svc.ListDeliveries),
+		get:       kit.Bind(o, "edge.delivery", l, svc.Delivery),
+	}
+	pages := http.NewServeMux()
+	pages.HandleFunc("GET /operator/{$}", func(w http.ResponseWriter, _ *http.Request) {
+		redirect(w, Prefix+"deliveries")
+	})
+	pages.HandleFunc("GET /operator/deliveries", p.serve(p.showList))
+	pages.HandleFunc("GET /operator/deliveries/{id}", p.serve(p.showDelivery))
+	pages.HandleFunc("GET /operator/listeners", p.serve(p.showListeners))
+	for verb, a := range p.actions() {
+		path := "/operator/" + a.of + "/{name}/" + verb
+		pages.HandleFunc("GET "+path, p.serve(a.ask))
+		pages.HandleFunc("POST "+path, p.serve(a.run))
+	}
+	pages.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		writeError(w, r, fault.New(fault.NotFound, "no_such_route", "there is nothing at this path"))
+	})
+	mux.Handle(Prefix, p.admit(pages))
+	mux.HandleFunc("GET /operator/assets/{file}", asset) // it holds nothing that is anybody's
+}
+
+// request is a request whose caller may see the pages.
+type request struct {
+	*http.Request
+	caller edge.Caller
+}
+
+type callerKey struct{}
+
+// admit lets operators pass. Whoever is not logged in is sent to log in, and comes back.
+func (p *Pages) admit(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller, err := p.API.Identify(r)
+		if kind, _ := fault.KindOf(err); err != nil && kind == fault.Unauthenticated &&
+			(r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			redirect(w, "/api/auth/browser/login?return_to="+url.QueryEscape(r.URL.RequestURI()))
+			return
+		}
+		if err == nil {
+			err = p.Service.Operate(r.Context(), caller, "page")
+		}
+		if err != nil {
+			writeError(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
+	})
+}
+
+// serve writes the error of a page as a page.
+func (p *Pages) serve(page func(w http.ResponseWriter, r request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		caller, _ := r.Context().Value(callerKey{}).(edge.Caller)
+		if err := page(w, request{r, caller}); err != nil {
+			writeError(w, r, err)
+		}
+	}
+}
+
+func by[T any](r request, in T) edge.ByOperator[T] {
+	return edge.ByOperator[T]{Caller: r.caller, Request: in}
+}
+
+func redirect(w http.ResponseWriter, to string) {
+	guard(w.Header())
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// guard sets what every page has. A form must say where it comes from, so that the policy is not no-referrer, which
+// makes browsers send Origin: null.
+func guard(h http.Header) {
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "+
+		"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+}
+
+func asset(w http.ResponseWriter, r *http.Request) {
+	types := map[string]string{
+		"operator.css": "text/css; charset=utf-8", "operator.js": "text/javascript; charset=utf-8",
+	}
+	name := r.PathValue("file")
+	text, err := static.ReadFile("static/" + name)
+	if err != nil || types[name] == "" {
+		httpkit.NotFound(w, r)
+		return
+	}
+	guard(w.Header())
+	w.Header().Set("Content-Type", types[name])
+	w.Header().Set("Cache-Control", "no-cache")
+	_, _ = w.Write(text) //nolint:gosec // an embedded file
+}
