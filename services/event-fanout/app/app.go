@@ -28,7 +28,6 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsframes"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslifecycle"
-	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslive"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsobjects"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsrelay"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/prom"
@@ -91,7 +90,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	if err != nil {
 		return nil, err
 	}
-	feed := natslive.New(nc)
+	feed := natsframes.NewLiveFeed(nc)
 	clients := natskv.NewClientStore(js, room)
 	routes := natskv.NewRoutes(js, cfg.RequestTTL, room)
 	lifecycle, err := natslifecycle.New(

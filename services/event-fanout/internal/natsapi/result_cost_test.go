@@ -21,7 +21,6 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsframes"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslifecycle"
-	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslive"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsrelay"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanouttest"
@@ -70,7 +69,7 @@ func newReplica(t *testing.T, alone bool) *replica {
 	since := time.Now().Add(-time.Hour)
 	lifecycle.Alone(func() (time.Time, bool) { return since, alone })
 	index, clients := natskv.NewRoutes(js, time.Hour, natskit.Room{}), natskv.NewClientStore(js, natskit.Room{})
-	feed, settler := natslive.New(nc), natsrelay.NewSettler(nc)
+	feed, settler := natsframes.NewLiveFeed(nc), natsrelay.NewSettler(nc)
 	svc := fanout.New(fanout.Deps{
 		Frames: frames, Feed: feed, Clients: clients, Lifecycle: lifecycle, Settler: settler,
 		Requests: natskv.NewRequestStore(js, "requests", time.Hour, natskit.Room{}),

@@ -18,7 +18,6 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsframes"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslifecycle"
-	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslive"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsrelay"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
@@ -55,7 +54,7 @@ func newRouter(tb testing.TB) *router {
 	r := &router{nc: nc, log: lifecycle, routes: natskv.RouteIndex{Routes: index}}
 	r.svc = fanout.New(fanout.Deps{
 		Frames:  frames,
-		Feed:    natslive.New(nc),
+		Feed:    natsframes.NewLiveFeed(nc),
 		Clients: clients,
 		Requests: natskv.NewRequestStore(js, "requests",
 			time.Hour, natskit.Room{}),

@@ -1,5 +1,5 @@
 // Package natsframes keeps frames in the JetStream stream GATEWAY_FRAMES, one subject per
-// client, and has the server republish each stored frame to the client's live subject.
+// client. The server republishes each stored frame to the client's live subject, which the [LiveFeed] follows.
 package natsframes
 
 import (
@@ -24,12 +24,12 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
-// Names in NATS. The live subject is what natslive listens on.
+// Names in NATS. The live subject is what the [LiveFeed] listens on.
 const (
 	StreamName    = "GATEWAY_FRAMES"
 	subjectPrefix = "gateway.frames."
-	LivePrefix    = "gateway.live."
-	EventHeader   = "Gateway-Event"
+	livePrefix    = "gateway.live."
+	eventHeader   = "Gateway-Event"
 )
 
 // dedupWindow is how long a DedupID is remembered; the port asks for ten minutes.
@@ -84,7 +84,7 @@ func New(nc *nats.Conn, cfg Config, tel *telemetry.Telemetry) (*FrameLog, error)
 			Replicas:          cfg.Replicas,
 			RePublish: &jetstream.RePublish{
 				Source:      subjectPrefix + "*",
-				Destination: LivePrefix + "{{wildcard(1)}}",
+				Destination: livePrefix + "{{wildcard(1)}}",
 			},
 		}, tel.Logger),
 	}, nil
@@ -163,7 +163,7 @@ func (l *FrameLog) tooLarge(f fanout.NewFrame) error {
 
 func (l *FrameLog) message(ctx context.Context, client string, f fanout.NewFrame) *nats.Msg {
 	header := natskit.Inject(ctx, l.tel.Propagator(), nats.Header{
-		EventHeader: {f.Event}, jetstream.MsgIDHeader: {f.DedupID}, jetstream.ExpectedStreamHeader: {StreamName},
+		eventHeader: {f.Event}, jetstream.MsgIDHeader: {f.DedupID}, jetstream.ExpectedStreamHeader: {StreamName},
 	})
 	return &nats.Msg{Subject: subjectPrefix + client, Data: f.Body, Header: header}
 }
@@ -189,7 +189,7 @@ func (l *FrameLog) Since(
 	}
 	frames = make([]fanout.Frame, 0, len(messages))
 	for _, m := range messages {
-		frames = append(frames, fanout.Frame{Seq: m.Sequence, Event: m.Header.Get(EventHeader), Body: m.Data})
+		frames = append(frames, fanout.Frame{Seq: m.Sequence, Event: m.Header.Get(eventHeader), Body: m.Data})
 	}
 	return frames, more, nil
 }
@@ -257,6 +257,3 @@ func (l *FrameLog) Window(ctx context.Context) (fanout.Window, error) {
 		Last:  info.State.LastSeq,
 	}, nil
 }
-
-// Client returns the client of a live subject.
-func Client(subject string) string { return strings.TrimPrefix(subject, LivePrefix) }

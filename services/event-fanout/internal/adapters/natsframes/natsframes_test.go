@@ -10,7 +10,6 @@ import (
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsframes"
-	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslive"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanouttest"
 )
@@ -43,8 +42,8 @@ func TestLiveFeedConforms(t *testing.T) {
 		t.Helper()
 		n := testkit.StartNATS(t)
 		ncA := n.Connect(t)
-		a, b := natslive.New(ncA), natslive.New(n.Connect(t))
-		for _, f := range []*natslive.LiveFeed{a, b} {
+		a, b := natsframes.NewLiveFeed(ncA), natsframes.NewLiveFeed(n.Connect(t))
+		for _, f := range []*natsframes.LiveFeed{a, b} {
 			ctx, cancel := context.WithCancel(context.Background())
 			done := make(chan error, 1)
 			go func() { done <- f.Run(ctx, func() {}) }()
@@ -69,7 +68,7 @@ func TestLiveFeedConforms(t *testing.T) {
 // flushing waits until the other replica's subscription is at the server, which the log's own
 // connection cannot know.
 type flushing struct {
-	*natslive.LiveFeed
+	*natsframes.LiveFeed
 	log *natsframes.FrameLog
 }
 
