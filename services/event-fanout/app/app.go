@@ -84,7 +84,9 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 			MaxBytes:     cfg.FrameMaxBytes,
 			MaxPerClient: cfg.FramePerClient,
 			Replicas:     cfg.Process.NATS.Replicas,
+			Shards:       cfg.FrameShards,
 		},
+		natskv.Agreed(js, room),
 		tel,
 	)
 	if err != nil {
@@ -251,7 +253,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		httpkit.Check{
 			Name:     "frame_store",
 			Critical: true,
-			Probe:    func(ctx context.Context) error { _, err := frames.Window(ctx); return err },
+			Probe:    func(ctx context.Context) error { _, err := frames.Epochs(ctx); return err },
 		},
 	)
 
@@ -273,6 +275,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 				tel.Logger,
 			)
 		}),
+		run.Func("frame shards", frames.Run),
 		run.Func("live feed", func(ctx context.Context) error { return feed.Run(ctx, hub.Resync) }),
 		run.Func("heartbeats", hub.Run),
 		run.Func("websocket messages", sockets.Run),

@@ -235,50 +235,44 @@ func (h *Hub) Resync() {
 	}
 }
 
-// watchLog ends the streams whose log is gone: a log that was recreated counts from the beginning,
-// so they would wait forever, and nobody knows their clients any more. The clients come back and
-// are told what they may have missed. It looks after an interruption, and once in a heartbeat for a
-// log that somebody deleted without one.
+// watchLog ends the streams whose log is another now. One that was recreated counts from the beginning,
+// so they would wait forever, and nobody knows their clients any more; one that another log continues will be
+// forgotten when its frames have expired. The clients come back and are told what they may have missed. It looks after
+// an interruption, and once in a heartbeat for a log that was deleted or changed without one.
 func (h *Hub) watchLog(ctx context.Context) {
 	tick := time.NewTicker(max(h.cfg.Heartbeat, time.Millisecond))
 	defer tick.Stop()
-	epoch := ""
 	for {
-		interrupted := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-h.resynced:
-			interrupted = true
 		case <-tick.C:
 		}
-		window, err := h.log.Window(ctx)
-		for ; err != nil; window, err = h.log.Window(ctx) {
+		epochs, err := h.log.Epochs(ctx)
+		for ; err != nil; epochs, err = h.log.Epochs(ctx) {
 			select {
 			case <-ctx.Done():
 				return
 			case <-time.After(logRetry):
 			}
 		}
-		if window.Epoch != epoch || interrupted {
-			h.endOthers(ctx, window.Epoch)
-		}
-		epoch = window.Epoch
+		h.endOthers(ctx, epochs)
 	}
 }
 
-// endOthers ends the streams of every log but one.
-func (h *Hub) endOthers(ctx context.Context, epoch string) {
+// endOthers ends the streams of every log but those in use.
+func (h *Hub) endOthers(ctx context.Context, epochs func(client string) string) {
 	ended := 0
 	for _, s := range h.all() {
-		if s.epoch != epoch {
+		if s.epoch != epochs(s.client.ID) {
 			s.end(EndGone)
 			ended++
 		}
 	}
 	if ended > 0 {
 		h.logger.WarnContext(
-			ctx, "the store of frames was recreated: its streams were ended, for their clients to come back",
+			ctx, "the store of frames is another: its streams were ended, for their clients to come back",
 			"streams", ended,
 		)
 	}

@@ -171,10 +171,10 @@ func (f *Frames) Since(ctx context.Context, client string, after uint64, limit i
 }
 
 // Client implements the port.
-func (f *Frames) Client(ctx context.Context, seq uint64) (string, error) {
+func (f *Frames) Client(ctx context.Context, epoch string, seq uint64) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.err != nil {
+	if f.err != nil || epoch != f.name() {
 		return "", f.err
 	}
 	for client, frames := range f.byClient {
@@ -198,11 +198,21 @@ func (f *Frames) Full(ctx context.Context, client string) (bool, error) {
 }
 
 // Window implements the port.
-func (f *Frames) Window(context.Context) (fanout.Window, error) {
+func (f *Frames) Window(context.Context, string) (fanout.Window, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return fanout.Window{Epoch: "e" + strconv.Itoa(f.epoch), First: f.first, Last: f.last}, f.err
+	return fanout.Window{Epoch: f.name(), First: f.first, Last: f.last}, f.err
 }
+
+// Epochs implements the port.
+func (f *Frames) Epochs(context.Context) (func(string) string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	epoch := f.name()
+	return func(string) string { return epoch }, f.err
+}
+
+func (f *Frames) name() string { return "e" + strconv.Itoa(f.epoch) }
 
 // Follow implements the port.
 func (f *Frames) Follow(client string, deliver func(fanout.Frame, uint64), alive func() bool) (func(), error) {

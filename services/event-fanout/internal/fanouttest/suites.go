@@ -57,8 +57,10 @@ func RunFrameLog(t *testing.T, newLog func(*testing.T) fanout.FrameLog) {
 		if err != nil || more || bodies(got) != `["1" "2" "3"]` || got[0].Event != "e/1" || got[0].Seq == 0 {
 			t.Fatalf("%v %t %v", got, more, err)
 		}
+		w, err := l.Window(t.Context(), "a")
+		must(t, err)
 		for _, f := range got {
-			if client, err := l.Client(t.Context(), f.Seq); err != nil || client != "a" {
+			if client, err := l.Client(t.Context(), w.Epoch, f.Seq); err != nil || client != "a" {
 				t.Errorf("the frame %d is of %q, %v", f.Seq, client, err)
 			}
 		}
@@ -67,7 +69,10 @@ func RunFrameLog(t *testing.T, newLog func(*testing.T) fanout.FrameLog) {
 				t.Errorf("%s has too many frames: %v", client, err)
 			}
 		}
-		if client, err := l.Client(t.Context(), 1<<40); err != nil || client != "" {
+		if client, err := l.Client(t.Context(), "other", got[0].Seq); err != nil || client != "" {
+			t.Errorf("a frame of another epoch is of %q, %v", client, err)
+		}
+		if client, err := l.Client(t.Context(), w.Epoch, 1<<40); err != nil || client != "" {
 			t.Errorf("no frame is of %q, %v", client, err)
 		}
 		rest, more, err := l.Since(t.Context(), "a", got[1].Seq, 10)
@@ -136,15 +141,20 @@ func RunFrameLog(t *testing.T, newLog func(*testing.T) fanout.FrameLog) {
 		t.Parallel()
 		l := newLog(t)
 		put(t, l, "a", "1")
-		w, err := l.Window(t.Context())
+		w, err := l.Window(t.Context(), "a")
 		must(t, err)
 		got, _, err := l.Since(t.Context(), "a", 0, 1)
 		must(t, err)
 		if w.Epoch == "" || w.First > got[0].Seq || w.Last < got[0].Seq {
 			t.Fatalf("%+v does not hold %d", w, got[0].Seq)
 		}
-		if again, err := l.Window(t.Context()); err != nil || again.Epoch != w.Epoch {
+		if again, err := l.Window(t.Context(), "a"); err != nil || again.Epoch != w.Epoch {
 			t.Fatalf("the epoch changed: %+v %v", again, err)
+		}
+		epochs, err := l.Epochs(t.Context())
+		must(t, err)
+		if !w.Knows(w.Epoch) || w.Knows("other") || epochs("a") != w.Epoch {
+			t.Fatalf("%+v is not of the epoch %q", w, epochs("a"))
 		}
 	})
 }

@@ -57,7 +57,8 @@ func newReplica(t *testing.T, alone bool) *replica {
 		t.Fatal(err)
 	}
 	frames, err := natsframes.New(
-		nc, natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 30, MaxPerClient: 10_000, Replicas: 1}, tel,
+		nc, natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 30, MaxPerClient: 10_000, Replicas: 1},
+		natskv.Agreed(js, natskit.Room{}), tel,
 	)
 	if err != nil {
 		t.Fatal(err)

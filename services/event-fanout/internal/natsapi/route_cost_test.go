@@ -40,7 +40,8 @@ func newRouter(tb testing.TB) *router {
 		tb.Fatal(err)
 	}
 	frames, err := natsframes.New(
-		nc, natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 30, MaxPerClient: 1_000_000, Replicas: 1}, tel,
+		nc, natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 30, MaxPerClient: 1_000_000, Replicas: 1},
+		natskv.Agreed(js, natskit.Room{}), tel,
 	)
 	if err != nil {
 		tb.Fatal(err)

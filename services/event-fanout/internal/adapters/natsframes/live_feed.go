@@ -184,6 +184,11 @@ func (l *lane) handle(m *nats.Msg) {
 	if err != nil {
 		return
 	}
+	if previous == 0 && seq >= sequenceBlock {
+		// The first in its stream. The one before it may be in a stream that was left: whoever has not seen all of
+		// that stream has to read the log.
+		previous = seq/sequenceBlock*sequenceBlock - 1
+	}
 	l.mu.Lock()
 	follower, ok := l.followers[clientOf(m.Subject)]
 	l.mu.Unlock()
