@@ -151,7 +151,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		StreamsPerSession: cfg.PerSession,
 		StreamsPerAddress: cfg.PerAddress,
 		Recheck:           cfg.SessionRecheck,
-	}, frames, feed, clients, textSessions{session}, tel.Logger)
+	}, frames, feed, clients, session, tel.Logger)
 	session.OnRevoked(hub.EndSession)
 	observer := kit.NewObserver(tel, "event-fanout")
 	set := httpapi.Bind(svc, observer)
@@ -186,7 +186,7 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 	streams := &httpapi.Events{
 		Set:          set,
 		Hub:          hub,
-		Sessions:     textSessions{session},
+		Sessions:     session,
 		AddressLimit: perAddress,
 		Origins:      origins,
 		WriteTimeout: cfg.WriteTimeout,
@@ -209,14 +209,14 @@ func New(ctx context.Context, cfg Config, host run.Host, opts ...Option) (*App, 
 		"POST /events/ticket",
 		&httpapi.Tickets{
 			Set:          set,
-			Sessions:     textSessions{session},
+			Sessions:     session,
 			AddressLimit: perAddress,
 			Rate:         kit.NewRates(ticketsPerMinute, ticketBurst).Count(refusals, "ticket"),
 		},
 	)
 	publicMux.Handle(
 		"GET "+fanout.ResultsPath+"{request_id}",
-		httpapi.NewResults(set, textSessions{session}, results, cfg.WriteTimeout),
+		httpapi.NewResults(set, session, results, cfg.WriteTimeout),
 	)
 	a.public = proxies.Wrap(httpkit.Routes(publicMux))
 	a.internal = httpkit.Edge(

@@ -12,10 +12,9 @@ import (
 // AttachRequest opens a stream for a session.
 type AttachRequest struct {
 	Session     *authwire.Session
-	SessionKey  authwire.TokenKey
-	Token       string // of the session; the stream asks for its end with it
-	ClientID    string // "" for a new identity
-	LastEventID string // "" for none
+	Token       authwire.Token // of the session; the stream asks for its end with it
+	ClientID    string         // "" for a new identity
+	LastEventID string         // "" for none
 	// Returns is set when LastEventID came by itself, in the header of that name: a browser's EventSource
 	// returns with the URL that it began with, so the id knows better which client this is.
 	Returns bool
@@ -24,11 +23,10 @@ type AttachRequest struct {
 
 // Attachment is an accepted stream: what to send first, and where to go on.
 type Attachment struct {
-	Client     Client
-	Session    *authwire.Session
-	SessionKey authwire.TokenKey
-	Token      string
-	Address    string
+	Client  Client
+	Session *authwire.Session
+	Token   authwire.Token
+	Address string
 	// Init is the first frame, and ID the event id that it carries: it leads back to this client and to where
 	// its stream went on.
 	Init []byte
@@ -49,7 +47,7 @@ func (s *Service) Attach(ctx context.Context, in AttachRequest) (Attachment, err
 	// Copies, because the stream would keep the whole URL that they are a part of.
 	a := Attachment{
 		Client:  Client{ID: strings.Clone(in.ClientID), Owner: in.Session.Owner()},
-		Session: in.Session, SessionKey: in.SessionKey, Token: strings.Clone(in.Token), Address: in.Address,
+		Session: in.Session, Token: in.Token.Clone(), Address: in.Address,
 	}
 	if in.ClientID != "" && !noetlwire.ValidID(in.ClientID) {
 		return a, errBadClientID()

@@ -28,7 +28,7 @@ func TestEachStreamEndsWithItsOwnSession(t *testing.T) {
 					User:      authwire.User{UserID: int64(i + 1)},
 					ExpiresAt: begin.Add(life),
 				},
-				SessionKey: authwire.NewToken(string(rune('a' + i))).Key(),
+				Token: authwire.NewToken(string(rune('a' + i))),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -74,8 +74,7 @@ func opened(t *testing.T, w *world, h *fanout.Hub, token string, end time.Time) 
 			User:      authwire.User{UserID: 7},
 			ExpiresAt: end,
 		},
-		SessionKey: authwire.NewToken(token).Key(),
-		Token:      token,
+		Token: authwire.NewToken(token),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -103,18 +103,17 @@ func NewHub(
 // the caller's to close.
 func (h *Hub) Open(a Attachment, conn Conn) (*Stream, error) {
 	s := &Stream{
-		hub:        h,
-		client:     a.Client,
-		sessionKey: a.SessionKey,
-		token:      a.Token,
-		address:    a.Address,
-		expiresAt:  a.Session.ExpiresAt.UnixNano(),
-		conn:       conn,
-		epoch:      a.Epoch,
-		accepted:   a.After,
-		written:    a.After,
-		saved:      a.After,
-		replay:     true,
+		hub:       h,
+		client:    a.Client,
+		token:     a.Token,
+		address:   a.Address,
+		expiresAt: a.Session.ExpiresAt.UnixNano(),
+		conn:      conn,
+		epoch:     a.Epoch,
+		accepted:  a.After,
+		written:   a.After,
+		saved:     a.After,
+		replay:    true,
 	}
 	// Held so that nobody who finds the stream in the hub uses it before it is whole.
 	s.mu.Lock()
@@ -132,7 +131,7 @@ func (h *Hub) End(s *Stream) { s.close() }
 func (h *Hub) add(s *Stream) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.admit(Opening{Owner: s.client.Owner, SessionKey: s.sessionKey, Address: s.address}); err != nil {
+	if err := h.admit(Opening{Owner: s.client.Owner, SessionKey: s.token.Key(), Address: s.address}); err != nil {
 		return err
 	}
 	g := h.groups[s.client.ID]
@@ -153,7 +152,7 @@ func (h *Hub) add(s *Stream) error {
 	h.count++
 	h.byOwner[s.client.Owner]++
 	h.byAddress[s.address]++
-	h.bySession[s.sessionKey] = append(h.bySession[s.sessionKey], s)
+	h.bySession[s.token.Key()] = append(h.bySession[s.token.Key()], s)
 	h.schedule(s)
 	s.slot = rand.Int32N(wheelSlots)   //nolint:gosec // spreads load, guards nothing
 	s.at = int32(len(h.wheel[s.slot])) //nolint:gosec // streams are counted in thousands
@@ -176,10 +175,10 @@ func (h *Hub) remove(s *Stream) {
 	h.unschedule(s)
 	forget(h.byOwner, s.client.Owner)
 	forget(h.byAddress, s.address)
-	if rest := without(h.bySession[s.sessionKey], s); len(rest) > 0 {
-		h.bySession[s.sessionKey] = rest
+	if rest := without(h.bySession[s.token.Key()], s); len(rest) > 0 {
+		h.bySession[s.token.Key()] = rest
 	} else {
-		delete(h.bySession, s.sessionKey)
+		delete(h.bySession, s.token.Key())
 	}
 	slot := h.wheel[s.slot]
 	last := len(slot) - 1

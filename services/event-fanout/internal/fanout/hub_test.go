@@ -121,7 +121,7 @@ func TestARevokedSessionGetsNoMoreOfItsBacklog(t *testing.T) {
 				User:      authwire.User{UserID: 7},
 				ExpiresAt: time.Now().Add(time.Hour),
 			},
-			SessionKey:  authwire.NewToken("token-7").Key(),
+			Token:       authwire.NewToken("token-7"),
 			ClientID:    a.Client.ID,
 			LastEventID: first,
 		})
@@ -155,7 +155,7 @@ func TestOpenRacesEndSessionAndDrain(t *testing.T) {
 					User:      authwire.User{UserID: 7},
 					ExpiresAt: time.Now().Add(time.Hour),
 				},
-				SessionKey: authwire.NewToken("token-7").Key(),
+				Token: authwire.NewToken("token-7"),
 			})
 			if err != nil {
 				t.Error(err)

@@ -90,7 +90,7 @@ type LiveFeed interface {
 type Sessions interface {
 	// Recheck returns the session of a stream's token as it is now: the fault Unauthenticated when it has ended,
 	// an outage when nobody can tell. It MUST NOT count as a failed attempt.
-	Recheck(ctx context.Context, token string) (*authwire.Session, error)
+	Recheck(ctx context.Context, token authwire.Token) (*authwire.Session, error)
 }
 
 // Client is a client id and whose it is.

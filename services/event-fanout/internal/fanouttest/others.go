@@ -100,7 +100,7 @@ func (s *Sessions) Asked() int {
 }
 
 // Recheck implements the port.
-func (s *Sessions) Recheck(ctx context.Context, token string) (*authwire.Session, error) {
+func (s *Sessions) Recheck(ctx context.Context, token authwire.Token) (*authwire.Session, error) {
 	s.mu.Lock()
 	s.asked++
 	hangs := s.hangs
@@ -114,7 +114,7 @@ func (s *Sessions) Recheck(ctx context.Context, token string) (*authwire.Session
 	if s.err != nil {
 		return nil, s.err
 	}
-	end, ok := s.ends[token]
+	end, ok := s.ends[token.Reveal()]
 	if !ok || !time.Now().Before(end) {
 		return nil, fault.New(fault.Unauthenticated, "invalid_session", "no such session")
 	}

@@ -95,8 +95,8 @@ func newReplica(t *testing.T, alone bool) *replica {
 	testkit.Eventually(t, "the source is read", func() bool { return settler.Settle(t.Context()) == nil })
 
 	attached, err := svc.Attach(t.Context(), fanout.AttachRequest{
-		Session:    &authwire.Session{User: authwire.User{UserID: 7}, ExpiresAt: time.Now().Add(time.Hour)},
-		SessionKey: authwire.NewToken("token").Key(), ClientID: "c",
+		Session: &authwire.Session{User: authwire.User{UserID: 7}, ExpiresAt: time.Now().Add(time.Hour)},
+		Token:   authwire.NewToken("token"), ClientID: "c",
 	})
 	if err != nil {
 		t.Fatal(err)
