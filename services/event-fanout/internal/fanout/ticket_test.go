@@ -34,7 +34,8 @@ func TestATicketWorksOnceAndForThirtySeconds(t *testing.T) {
 		if one == late || len(one) != 43 {
 			t.Error(one, late)
 		}
-		if token, err := w.service().RedeemTicket(t.Context(), one); err != nil || token != authwire.NewToken("the token") {
+		token, err := w.service().RedeemTicket(t.Context(), one)
+		if err != nil || token != authwire.NewToken("the token") {
 			t.Fatal(token, err)
 		}
 		if !refused(one) {

@@ -273,7 +273,9 @@ func (c *wsConn) command(ctx context.Context, call wire.Call) (any, error) {
 		}
 		out, err := set.Cancel(
 			ctx,
-			edgewire.CancelRequest{SessionToken: c.token.Reveal(), ExecutionID: string(p.ExecutionID), Reason: p.Reason},
+			edgewire.CancelRequest{
+				SessionToken: c.token.Reveal(), ExecutionID: string(p.ExecutionID), Reason: p.Reason,
+			},
 		)
 		return wire.Canceled{ExecutionID: out.ExecutionID, Status: out.Status}, err
 	case "subscription/open", "subscription/close":

@@ -57,7 +57,10 @@ func newReplica(t *testing.T, alone bool) *replica {
 		t.Fatal(err)
 	}
 	frames, err := natsframes.New(
-		nc, natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 30, MaxPerClient: 10_000, Replicas: 1},
+		nc, natsframes.Config{
+			TTL: time.Hour, MaxBytes: 1 << 30, MaxPerClient: 10_000, Replicas: 1,
+			Settle: time.Hour, // the record of the layout is read once
+		},
 		natskv.Agreed(js, natskit.Room{}), tel,
 	)
 	if err != nil {

@@ -40,7 +40,10 @@ func newRouter(tb testing.TB) *router {
 		tb.Fatal(err)
 	}
 	frames, err := natsframes.New(
-		nc, natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 30, MaxPerClient: 1_000_000, Replicas: 1},
+		nc, natsframes.Config{
+			TTL: time.Hour, MaxBytes: 1 << 30, MaxPerClient: 1_000_000, Replicas: 1,
+			Settle: time.Hour, // the record of the layout is read once
+		},
 		natskv.Agreed(js, natskit.Room{}), tel,
 	)
 	if err != nil {
