@@ -23,6 +23,7 @@ import (
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/testkit"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 	"github.com/noetl/gateway/services/edge-proxy/app"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
 )
@@ -33,9 +34,8 @@ type world struct {
 	nats    *testkit.NATS
 	auth    *edgetest.Auth
 	pending *edgetest.Pending
-	noetl   *edgetest.NoETL
+	noetl   *noetltest.Server
 	journal *edgetest.Journal
-	server  *httptest.Server // NoETL
 	events  *httptest.Server // event-fanout's stream listener
 	ingress *httptest.Server
 	js      jetstream.JetStream
@@ -54,8 +54,9 @@ func boot(t *testing.T, settings ...string) *world {
 		auth:    &edgetest.Auth{},
 		journal: journal,
 		pending: edgetest.NewPending(journal),
-		noetl:   edgetest.NewNoETL(journal),
+		noetl:   noetltest.Start(t),
 	}
+	w.noetl.Journal = journal.Add
 	nc := w.nats.Connect(t)
 	w.js = w.nats.JetStream(t)
 	if _, err := w.js.CreateKeyValue(
@@ -71,7 +72,6 @@ func boot(t *testing.T, settings ...string) *world {
 		t.Cleanup(srv.Close)
 		return srv
 	}
-	w.server = serve(w.noetlRoutes())
 	w.events = serve(http.HandlerFunc(eventRoutes))
 	w.ingress = serve(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/healthz" {
@@ -83,25 +83,6 @@ func boot(t *testing.T, settings ...string) *world {
 	}))
 	w.start(settings...)
 	return w
-}
-
-func (w *world) noetlRoutes() http.Handler {
-	mux := edgetest.NoETLServer(w.noetl)
-	mux.HandleFunc("/api/echo/", func(rw http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		httpkit.WriteJSON(
-			rw,
-			http.StatusOK,
-			map[string]any{
-				"method": r.Method,
-				"path":   r.URL.EscapedPath(),
-				"query":  r.URL.RawQuery,
-				"header": r.Header,
-				"body":   string(body),
-			},
-		)
-	})
-	return mux
 }
 
 func eventRoutes(rw http.ResponseWriter, r *http.Request) {
@@ -123,7 +104,7 @@ func (w *world) start(settings ...string) {
 	cfg, err := app.Load(append([]string{
 		"GATEWAY_PORT=0",
 		"GATEWAY_BIND=127.0.0.1",
-		"NOETL_BASE_URL=" + w.server.URL,
+		"NOETL_BASE_URL=" + w.noetl.URL,
 		"GATEWAY_EVENTS_URL=" + w.events.URL,
 		"GATEWAY_INGRESS_URL=" + w.ingress.URL,
 		"GATEWAY_CALLBACK_URL=http://127.0.0.1:8091",
@@ -235,12 +216,12 @@ func TestFromLoginToLogout(t *testing.T) {
 		}
 	}
 	if err := json.Unmarshal([]byte(out.body), &reply); err != nil ||
-		reply.Data.ExecutePlaybook.ExecutionID != edgetest.FirstExecution {
+		reply.Data.ExecutePlaybook.ExecutionID != noetltest.FirstExecution {
 		t.Fatalf("execute: %d %s", out.status, out.body)
 	}
 	id := reply.Data.ExecutePlaybook.RequestID
 	if diff := cmp.Diff(
-		[]string{"expect " + id, "execute demo/echo", "bind " + id + " " + edgetest.FirstExecution},
+		[]string{"expect " + id, "execute demo/echo", "bind " + id + " " + noetltest.FirstExecution},
 		w.journal.Lines(),
 	); diff != "" {
 		t.Error(diff)

@@ -14,6 +14,7 @@ import (
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/routesfile"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
@@ -23,7 +24,7 @@ type world struct {
 	*edge.Service
 	auth    *edgetest.Auth
 	pending *edgetest.Pending
-	noetl   *edgetest.NoETL
+	noetl   *noetltest.Server
 	journal *edgetest.Journal
 	logs    *bytes.Buffer
 	caller  edge.Caller
@@ -87,7 +88,7 @@ func (w *world) happened(t *testing.T, want ...string) {
 	}
 }
 
-const first = edgetest.FirstExecution
+const first = noetltest.FirstExecution
 
 func TestAStartIsExpectedThenMadeThenBound(t *testing.T) {
 	w := newWorld()

@@ -10,6 +10,7 @@ import (
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 )
 
@@ -171,12 +172,12 @@ func RunPending(t *testing.T, newPort func(t *testing.T) (edge.Pending, *Pending
 		for range 2 {
 			if err := port.Bind(
 				t.Context(),
-				fanoutwire.BindRequest{RequestID: "r1", ExecutionID: FirstExecution},
+				fanoutwire.BindRequest{RequestID: "r1", ExecutionID: noetltest.FirstExecution},
 			); err != nil {
 				t.Error(err)
 			}
 		}
-		if diff := cmp.Diff(map[string]string{"r1": FirstExecution}, behind.Bound()); diff != "" {
+		if diff := cmp.Diff(map[string]string{"r1": noetltest.FirstExecution}, behind.Bound()); diff != "" {
 			t.Error(diff)
 		}
 		if err := port.Abandon(t.Context(), fanoutwire.AbandonRequest{RequestID: "r1"}); err != nil ||
@@ -202,7 +203,7 @@ func RunPending(t *testing.T, newPort func(t *testing.T) (edge.Pending, *Pending
 }
 
 // RunNoETL is the conformance suite of [edge.NoETL].
-func RunNoETL(t *testing.T, newPort func(t *testing.T) (edge.NoETL, *NoETL)) {
+func RunNoETL(t *testing.T, newPort func(t *testing.T) (edge.NoETL, *noetltest.Server)) {
 	t.Helper()
 	t.Run("starts and tells what runs", func(t *testing.T) {
 		port, behind := newPort(t)
@@ -212,7 +213,7 @@ func RunNoETL(t *testing.T, newPort func(t *testing.T) (edge.NoETL, *NoETL)) {
 			ResourceKind: noetlwire.KindAgent,
 		}
 		out, err := port.Execute(t.Context(), in)
-		if err != nil || out.ExecutionID != FirstExecution || out.Status != "STARTED" {
+		if err != nil || out.ExecutionID != noetltest.FirstExecution || out.Status != "STARTED" {
 			t.Fatalf("%+v %v", out, err)
 		}
 		again, err := port.Rerun(t.Context(), string(out.ExecutionID), map[string]any{"b": true})
@@ -256,7 +257,7 @@ func RunNoETL(t *testing.T, newPort func(t *testing.T) (edge.NoETL, *NoETL)) {
 }
 
 // RunCatalog is the suite of [edge.Catalog].
-func RunCatalog(t *testing.T, newPort func(t *testing.T) (edge.Catalog, *NoETL)) {
+func RunCatalog(t *testing.T, newPort func(t *testing.T) (edge.Catalog, *noetltest.Server)) {
 	t.Helper()
 	port, behind := newPort(t)
 	behind.Register("1152921504606846977", "demo/echo")
@@ -270,7 +271,7 @@ func RunCatalog(t *testing.T, newPort func(t *testing.T) (edge.Catalog, *NoETL))
 }
 
 // RunExecutions is the suite of [edge.Executions].
-func RunExecutions(t *testing.T, newPort func(t *testing.T) (edge.Executions, *NoETL)) {
+func RunExecutions(t *testing.T, newPort func(t *testing.T) (edge.Executions, *noetltest.Server)) {
 	t.Helper()
 	port, behind := newPort(t)
 	started, err := behind.Execute(t.Context(), noetlwire.ExecuteRequest{Path: "demo/echo"})

@@ -20,6 +20,7 @@ import (
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 	"github.com/noetl/gateway/libs/weborigin"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/routesfile"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
@@ -79,7 +80,7 @@ func (noStarts) Pass(_ context.Context, in edge.Call) (edge.Passage, error) {
 type ruled struct {
 	*edge.Service
 	auth  *edgetest.Auth
-	noetl *edgetest.NoETL
+	noetl *noetltest.Server
 }
 
 func rule(tb testing.TB, change ...func(*edge.Deps)) ruled {
