@@ -1,8 +1,6 @@
 package contract_test
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/noetl/gateway/libs/oidc/oidctest"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/tests/contract"
 	"github.com/noetl/gateway/tests/stack"
@@ -78,22 +77,15 @@ const local = "AUTH_BACKEND=local"
 // 1. Upstream does not verify signatures: any token with the right iss logs in.
 func TestFault01UnsignedTokensDoNotLogIn(t *testing.T) {
 	both(t, func(t *testing.T, w *contract.World) { //nolint:thelper // a test, run twice
-		claims := fmt.Sprintf(
-			`{"iss":%q,"aud":"noetl-console","sub":"sandbox|1002","email":"admin@example.com",`+
-				`"email_verified":true,"iat":%d,"exp":%d}`,
-			w.Issuer,
-			time.Now().Unix(),
-			time.Now().Add(time.Hour).Unix(),
-		)
-		own, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			t.Fatal(err)
-		}
+		own := oidctest.StartIssuer(t)
+		claims := own.Claims("admin@example.com", time.Now())
+		claims["iss"], claims["sub"] = w.Issuer, "sandbox|1002"
+		unsigned := oidctest.Unsigned(t, claims)
 		genuine := strings.Split(stack.IDToken(t, w.Issuer, "demo@example.com"), ".")
-		forged := strings.Split(stack.Unsigned(claims), ".")
+		forged := strings.Split(unsigned, ".")
 		for name, token := range map[string]string{
-			"unsigned":                      stack.Unsigned(claims),
-			"own key":                       stack.SignRS256(t, own, "k", claims),
+			"unsigned":                      unsigned,
+			"own key":                       own.Sign(t, "rsa", claims),
 			"genuine header, other payload": genuine[0] + "." + forged[1] + "." + genuine[2],
 			"no signature at all":           genuine[0] + "." + forged[1],
 			"genuine without signature":     genuine[0] + "." + genuine[1] + ".",

@@ -142,7 +142,7 @@ func (r *runner) step(s Step) {
 	case "put session":
 		r.putSession(s)
 	case "token":
-		r.vars.Bound[s.Args[0]] = r.world.NoETL.Sign(r.tb, s.Args[1], r.expand(s.Body, ""))
+		r.vars.Bound[s.Args[0]] = r.world.sign(r.tb, s.Args[1], r.expand(s.Body, ""))
 	case "file":
 		if err := os.WriteFile(filepath.Join(r.dir, s.Args[0]), []byte(r.expand(s.Body, "")), 0o600); err != nil {
 			r.fatal(s, "%v", err)

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/noetl/gateway/libs/oidc/oidctest"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 	"github.com/noetl/gateway/tests/stack"
 )
 
@@ -17,7 +20,8 @@ type World struct {
 	Public, Internal, Admin []string
 	Fanout                  []string // admin listeners of those who hold streams
 	Issuer                  string
-	NoETL                   *NoETL
+	NoETL                   *noetltest.Server // between the gateway and the sandbox
+	google, stranger        *oidctest.Issuer
 	NATS                    *nats.Conn
 	JetStream               jetstream.JetStream
 	turn                    int
@@ -29,7 +33,7 @@ type World struct {
 
 // common are the settings of every case: no limit gets in the way, and bounds are small enough
 // to be passed.
-func common(noetl string) []string {
+func common(noetl, google string) []string {
 	return []string{
 		"NOETL_BASE_URL=" + noetl,
 		"LOG_LEVEL=warn",
@@ -44,7 +48,7 @@ func common(noetl string) []string {
 		"GATEWAY_BAD_SESSION_RATE_ADDRESS_PER_MIN=0",
 		"INGRESS_FAILURE_RATE_PER_MIN=0",
 		"GATEWAY_STREAM_RATE_ADDRESS_PER_MIN=0",
-		"INGRESS_GOOGLE_JWKS_URL=" + noetl + "/google/keys",
+		"INGRESS_GOOGLE_JWKS_URL=" + google + "jwks",
 	}
 }
 
@@ -69,12 +73,16 @@ roles:
 // StartWorld starts one process, or two of each service.
 func StartWorld(tb testing.TB, split bool, settings ...string) *World {
 	tb.Helper()
-	w := &World{NoETL: StartNoETL(tb), logins: map[string]string{}}
+	w := &World{
+		NoETL: noetltest.Start(tb), google: oidctest.StartIssuer(tb), stranger: oidctest.StartIssuer(tb),
+		logins: map[string]string{},
+	}
+	w.stranger.AddRSA(tb, "unknown", 2048)
 	file := filepath.Join(tb.TempDir(), "policy.yaml")
 	if err := os.WriteFile(file, []byte(policy), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	env := common(w.NoETL.URL)
+	env := common(w.NoETL.URL, w.google.URL)
 	for _, s := range settings {
 		env = append(env, strings.NewReplacer("${noetl}", w.NoETL.URL, "${policy}", file).Replace(s))
 	}
@@ -103,7 +111,7 @@ func StartWorld(tb testing.TB, split bool, settings ...string) *World {
 		}, []string{p.Ready.Admin}, []string{p.Ready.Admin}
 		w.Issuer, address = p.Ready.Issuer, p.Ready.NATS
 	}
-	w.NoETL.Sandbox(tb, strings.TrimSuffix(w.Issuer, "/oidc"))
+	w.NoETL.PassOn(tb, strings.TrimSuffix(w.Issuer, "/oidc"))
 	nc, err := nats.Connect(address, as...)
 	if err != nil {
 		tb.Fatal(err)
@@ -115,6 +123,28 @@ func StartWorld(tb testing.TB, split bool, settings ...string) *World {
 	}
 	w.NATS, w.JetStream = nc, js
 	return w
+}
+
+// sign makes a JSON Web Token. signer is google, stranger (Google's key id, another key), unknown (another key id), or
+// none (unsigned).
+func (w *World) sign(tb testing.TB, signer, text string) string {
+	tb.Helper()
+	var claims map[string]any
+	if err := json.Unmarshal([]byte(text), &claims); err != nil {
+		tb.Fatal(err)
+	}
+	switch signer {
+	case "google":
+		return w.google.Sign(tb, "rsa", claims)
+	case "stranger":
+		return w.stranger.Sign(tb, "rsa", claims)
+	case "unknown":
+		return w.stranger.Sign(tb, "unknown", claims)
+	case "none":
+		return oidctest.Unsigned(tb, claims)
+	}
+	tb.Fatalf("there is no signer %q", signer)
+	return ""
 }
 
 // observe takes the addresses and the logs of the gateway's processes.

@@ -164,7 +164,9 @@ func (s *Server) Cancel(ctx context.Context, executionID, reason string, cascade
 	return nil
 }
 
-func notFound(what string) error { return fault.New(fault.NotFound, "noetl_404", "NoETL: no such "+what) }
+func notFound(what string) error {
+	return fault.New(fault.NotFound, "noetl_404", "NoETL: no such "+what)
+}
 
 // builtIn are the routes of what is above, and /api/echo/, which answers with what it got.
 func (s *Server) builtIn() http.Handler {
