@@ -56,7 +56,7 @@ func boot(t *testing.T, settings ...string) *world {
 		pending: edgetest.NewPending(journal),
 		noetl:   noetltest.Start(t),
 	}
-	w.noetl.Journal = journal.Add
+	w.noetl.Journal = func(line string) { journal.Add(line) }
 	nc := w.nats.Connect(t)
 	w.js = w.nats.JetStream(t)
 	if _, err := w.js.CreateKeyValue(
@@ -201,7 +201,7 @@ func TestFromLoginToLogout(t *testing.T) {
 		in.header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("headers: %v", in.header)
 	}
-	if got := w.auth.Logins()[0]; got.ClientUserAgent != "browser" || got.ClientIP != "127.0.0.1" {
+	if got := w.auth.Logins.All()[0]; got.ClientUserAgent != "browser" || got.ClientIP != "127.0.0.1" {
 		t.Errorf("login passed on %+v", got)
 	}
 	bearer := []string{"Authorization", "Bearer " + login.SessionToken, "Content-Type", "application/json"}
@@ -222,7 +222,7 @@ func TestFromLoginToLogout(t *testing.T) {
 	id := reply.Data.ExecutePlaybook.RequestID
 	if diff := cmp.Diff(
 		[]string{"expect " + id, "execute demo/echo", "bind " + id + " " + noetltest.FirstExecution},
-		w.journal.Lines(),
+		w.journal.All(),
 	); diff != "" {
 		t.Error(diff)
 	}
@@ -234,7 +234,7 @@ func TestFromLoginToLogout(t *testing.T) {
 	if diff := cmp.Diff(want, w.noetl.Started()[0].Workload); diff != "" {
 		t.Error(diff)
 	}
-	if got := w.pending.Expected()[id]; got.Owner != "id:9007199254740993" || got.ClientID != "c1" ||
+	if got := w.pending.Expected.All()[id]; got.Owner != "id:9007199254740993" || got.ClientID != "c1" ||
 		got.SessionKey != authwire.NewToken(login.SessionToken).Key().String() {
 		t.Errorf("expected %+v", got)
 	}

@@ -51,7 +51,7 @@ func RunAuth(t *testing.T, newPort func(t *testing.T) (edge.Auth, *Auth)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(in, behind.Logins()[0]); diff != "" {
+		if diff := cmp.Diff(in, behind.Logins.All()[0]); diff != "" {
 			t.Error(diff)
 		}
 		if out.User.UserID != 9007199254740993 || out.ExpiresAt.Year() != 2100 || out.SessionToken == "" {
@@ -166,7 +166,7 @@ func RunPending(t *testing.T, newPort func(t *testing.T) (edge.Pending, *Pending
 		if err := port.Expect(t.Context(), in); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(map[string]fanoutwire.ExpectRequest{"r1": in}, behind.Expected()); diff != "" {
+		if diff := cmp.Diff(map[string]fanoutwire.ExpectRequest{"r1": in}, behind.Expected.All()); diff != "" {
 			t.Error(diff)
 		}
 		for range 2 {
@@ -177,12 +177,12 @@ func RunPending(t *testing.T, newPort func(t *testing.T) (edge.Pending, *Pending
 				t.Error(err)
 			}
 		}
-		if diff := cmp.Diff(map[string]string{"r1": noetltest.FirstExecution}, behind.Bound()); diff != "" {
+		if diff := cmp.Diff(map[string]string{"r1": noetltest.FirstExecution}, behind.Bound.All()); diff != "" {
 			t.Error(diff)
 		}
 		if err := port.Abandon(t.Context(), fanoutwire.AbandonRequest{RequestID: "r1"}); err != nil ||
-			len(behind.Expected()) != 0 {
-			t.Errorf("abandon: %v, %v is left", err, behind.Expected())
+			len(behind.Expected.All()) != 0 {
+			t.Errorf("abandon: %v, %v is left", err, behind.Expected.All())
 		}
 	})
 	t.Run("faults pass as they are", func(t *testing.T) {

@@ -26,8 +26,8 @@ func TestLogoutRemovesTheCookies(t *testing.T) {
 	if c := got["session_token"]; c == nil || c.MaxAge >= 0 || c.Secure {
 		t.Errorf("%+v", c)
 	}
-	if len(near.Forgotten()) != 1 || near.Forgotten()[0] != session {
-		t.Errorf("forgotten: %v", near.Forgotten())
+	if len(near.Forgotten.All()) != 1 || near.Forgotten.All()[0] != session {
+		t.Errorf("forgotten: %v", near.Forgotten.All())
 	}
 	if v, err := auth.Validate(t.Context(), authwire.ValidateRequest{SessionToken: session}); err != nil || v.Valid {
 		t.Errorf("the session lives: %+v %v", v, err)
@@ -91,8 +91,8 @@ func TestRevoke(t *testing.T) {
 			t.Errorf("%s: %d %s", c.body, rec.Code, rec.Body)
 		}
 	}
-	if len(near.Forgotten()) != 1 || near.Forgotten()[0] != first {
-		t.Errorf("forgotten: %v", near.Forgotten())
+	if len(near.Forgotten.All()) != 1 || near.Forgotten.All()[0] != first {
+		t.Errorf("forgotten: %v", near.Forgotten.All())
 	}
 }
 
