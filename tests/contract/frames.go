@@ -13,7 +13,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/noetl/gateway/tests/stack"
+	"github.com/noetl/gateway/libs/testkit"
 )
 
 func (r *runner) open(s Step) {
@@ -125,7 +125,7 @@ func (r *runner) gone() {
 		sum := 0
 		for _, base := range r.world.Fanout {
 			_, rest, ok := strings.Cut(
-				stack.Do(r.tb, http.MethodGet, base+"/metrics", nil).Body,
+				testkit.Do(r.tb, http.MethodGet, base+"/metrics", nil).Body,
 				"\nnoetl_gateway_streams ",
 			)
 			text, _, _ := strings.Cut(rest, "\n")

@@ -39,7 +39,7 @@ func bearer(session string) []string { return []string{"Authorization", "Bearer 
 
 func code(tb testing.TB, method, target string, body any, headers ...string) int {
 	tb.Helper()
-	return stack.Do(tb, method, target, body, headers...).Code
+	return testkit.Do(tb, method, target, body, headers...).Code
 }
 
 // putSession writes a session record as login playbooks do.
@@ -91,7 +91,7 @@ func TestFault01UnsignedTokensDoNotLogIn(t *testing.T) {
 			"genuine without signature":     genuine[0] + "." + genuine[1] + ".",
 			"alg none, genuine signature":   forged[0] + "." + genuine[1] + "." + genuine[2],
 		} {
-			a := stack.Do(t, http.MethodPost, w.Public[0]+"/api/auth/login", `{"auth0_token":"`+token+`"}`)
+			a := testkit.Do(t, http.MethodPost, w.Public[0]+"/api/auth/login", `{"auth0_token":"`+token+`"}`)
 			if a.Code != http.StatusUnauthorized || strings.Contains(a.Body, "session_token") {
 				t.Errorf("%s: %d %s", name, a.Code, a.Body)
 			}
@@ -180,7 +180,7 @@ func TestFault03NobodyUsesAnotherUsersClient(t *testing.T) {
 				}
 				s.Close()
 				before := len(w.NoETL.Calls(0))
-				a := stack.Do(
+				a := testkit.Do(
 					t,
 					http.MethodPost,
 					base+"/graphql",
@@ -214,7 +214,7 @@ func TestFault04NothingIsLostWhileClientsOrReplicasAreGone(t *testing.T) {
 	s.Fanout[0].Kill() // the one that holds the stream
 	s.Fanout[1].Kill() // and the other: events and the callback come while nobody is there
 	testkit.Eventually(t, "the execution ends while no event-fanout runs", func() bool {
-		a := stack.Do(t, http.MethodGet, s.Sandbox.Ready.NoETL+"/api/executions/"+started.ExecutionID+"/status", nil)
+		a := testkit.Do(t, http.MethodGet, s.Sandbox.Ready.NoETL+"/api/executions/"+started.ExecutionID+"/status", nil)
 		return strings.Contains(a.Body, `"status":"COMPLETED"`)
 	})
 	for _, old := range s.Fanout { // each on the ports of the one that it replaces
@@ -269,7 +269,7 @@ func TestFault05ACompletionThatIsFasterThanItsRegistration(t *testing.T) {
 			); err != nil {
 				t.Error(err)
 			}
-			a := stack.Do(
+			a := testkit.Do(
 				t, http.MethodPost, in.Workload.Gateway+"/api/internal/callback/async",
 				`{"request_id":"`+in.Workload.Request+`","execution_id":"500000001","data":{"fast":true}}`,
 			)

@@ -65,7 +65,7 @@ func (c client) open(ctx context.Context, t *testing.T, method, target, body str
 	return resp
 }
 
-func (c client) send(t *testing.T, method, target, body string, headers ...string) stack.Answer {
+func (c client) send(t *testing.T, method, target, body string, headers ...string) testkit.Answer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -75,10 +75,10 @@ func (c client) send(t *testing.T, method, target, body string, headers ...strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	return stack.Answer{Code: resp.StatusCode, Header: resp.Header, Body: strings.TrimSpace(string(text))}
+	return testkit.Answer{Code: resp.StatusCode, Header: resp.Header, Body: strings.TrimSpace(string(text))}
 }
 
-func (c client) get(t *testing.T, target string, headers ...string) stack.Answer {
+func (c client) get(t *testing.T, target string, headers ...string) testkit.Answer {
 	t.Helper()
 	return c.send(t, http.MethodGet, target, "", headers...)
 }
@@ -89,7 +89,7 @@ func (c client) login(t *testing.T, p *stack.Proc) string {
 		t, http.MethodPost, p.Ready.Public+"/api/auth/login",
 		`{"auth0_token":"`+stack.IDToken(t, p.Ready.Issuer, "demo@example.com")+`"}`,
 	)
-	session := stack.Decode[struct {
+	session := testkit.Decode[struct {
 		Token string `json:"session_token"`
 	}](t, a).Token
 	if a.Code != http.StatusOK || session == "" {
@@ -104,7 +104,7 @@ func (c client) execute(t *testing.T, public, session, id, name, variables strin
 		t, http.MethodPost, public+"/graphql", stack.ExecuteBody(id, name, variables), "Authorization",
 		"Bearer "+session,
 	)
-	started := stack.Decode[struct {
+	started := testkit.Decode[struct {
 		Data struct{ ExecutePlaybook stack.Started }
 	}](t, a).Data.ExecutePlaybook
 	if a.Code != http.StatusOK || started.ExecutionID == "" {

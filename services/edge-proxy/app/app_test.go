@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -152,24 +151,13 @@ type answer struct {
 // send sends a request; headers are name, value pairs.
 func (w *world) send(method, path, body string, headers ...string) answer {
 	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), method, w.url+path, strings.NewReader(body))
+	got, err := testkit.Send(
+		testkit.Direct, testkit.Request(w.t, method, w.url+path, strings.NewReader(body), headers...),
+	)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	for i := 0; i+1 < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.Do(req)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return answer{resp.StatusCode, resp.Header, string(bytes.TrimSpace(b))}
+	return answer{got.Code, got.Header, strings.TrimSpace(got.Body)}
 }
 
 // refused checks that an answer is a JSON error of ours.

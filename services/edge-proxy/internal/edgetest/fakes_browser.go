@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 
@@ -79,4 +80,9 @@ func (a *Auth) BrowserFinish(
 	return authwire.BrowserFinishResponse{
 		SessionToken: s.SessionToken, ExpiresAt: s.ExpiresAt, ReturnTo: "/after?x=1",
 	}, nil
+}
+
+// HostOnly reports whether a browser takes a __Host- cookie and keeps it from scripts.
+func HostOnly(c *http.Cookie) bool {
+	return c != nil && c.HttpOnly && c.Secure && c.SameSite == http.SameSiteLaxMode && c.Path == "/" && c.Domain == ""
 }
