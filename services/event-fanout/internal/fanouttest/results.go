@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -31,11 +33,7 @@ func NewResults(room int64) *Results { return &Results{room: room, kept: map[str
 func (r *Results) Names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var names []string
-	for name := range r.kept {
-		names = append(names, name)
-	}
-	return names
+	return slices.Collect(maps.Keys(r.kept))
 }
 
 // Put implements the port.
