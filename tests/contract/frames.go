@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/coder/websocket"
 
@@ -139,18 +138,9 @@ func (r *runner) gone() {
 	})
 }
 
-// eventually waits for a condition that is not free to ask for.
 func (r *runner) eventually(what string, condition func() bool) {
 	r.tb.Helper()
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(25 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		if time.Now().After(deadline) {
-			r.tb.Fatalf("waited %s for: %s\n(%s)", patience, what, r.c.Rule)
-		}
-		<-tick.C
-	}
+	testkit.Eventually(r.tb, what+"\n("+r.c.Rule+")", condition)
 }
 
 func (r *runner) send(s Step) {

@@ -2,7 +2,6 @@ package contract
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -52,24 +51,6 @@ func common(noetl, google string) []string {
 	}
 }
 
-// policy is who may do what when the case asks for AUTH_BACKEND=local; as the sandbox has it.
-const policy = `users:
-  admin@example.com: [admin, user]
-  demo@example.com: [user]
-  viewer@example.com: [viewer]
-  developer@example.com: [developer, user]
-roles:
-  admin:
-    allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}
-  developer:
-    allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}
-  user:
-    allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}
-  viewer:
-    allow: {execute: ["demo/*"], view: ["**"]}
-    deny: {execute: ["demo/fail"]}
-`
-
 // StartWorld starts one process, or two of each service.
 func StartWorld(tb testing.TB, split bool, settings ...string) *World {
 	tb.Helper()
@@ -78,13 +59,10 @@ func StartWorld(tb testing.TB, split bool, settings ...string) *World {
 		logins: map[string]string{},
 	}
 	w.stranger.AddRSA(tb, "unknown", 2048)
-	file := filepath.Join(tb.TempDir(), "policy.yaml")
-	if err := os.WriteFile(file, []byte(policy), 0o600); err != nil {
-		tb.Fatal(err)
-	}
+	policy := filepath.Join(stack.Root(), "services", "standalone", "app", "policy.yaml")
 	env := common(w.NoETL.URL, w.google.URL)
 	for _, s := range settings {
-		env = append(env, strings.NewReplacer("${noetl}", w.NoETL.URL, "${policy}", file).Replace(s))
+		env = append(env, strings.NewReplacer("${noetl}", w.NoETL.URL, "${policy}", policy).Replace(s))
 	}
 	var address string
 	var as []nats.Option

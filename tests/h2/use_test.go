@@ -1,7 +1,6 @@
 package h2_test
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -136,28 +135,7 @@ func (c client) events(t *testing.T, public, session string, query url.Values, h
 	t.Cleanup(cancel)
 	go func() {
 		defer func() { _ = resp.Body.Close() }()
-		lines := bufio.NewReader(resp.Body)
-		var e testkit.Event
-		for {
-			line, err := lines.ReadString('\n')
-			if err != nil {
-				s.events <- testkit.Event{Error: err}
-				return
-			}
-			switch field, value, _ := strings.Cut(strings.TrimRight(line, "\n"), ": "); field {
-			case "id":
-				e.ID = value
-			case "event":
-				e.Name = value
-			case "data":
-				e.Data = value
-			case "":
-				if e.Name != "ping" {
-					s.events <- e
-				}
-				e = testkit.Event{}
-			}
-		}
+		testkit.ReadEvents(resp.Body, s.events)
 	}()
 	return s
 }
@@ -166,12 +144,15 @@ func (s *stream) next(t *testing.T) testkit.Event {
 	t.Helper()
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
-	select {
-	case e := <-s.events:
-		return e
-	case <-timeout.C:
-		t.Fatal("no event")
-		return testkit.Event{}
+	for {
+		select {
+		case e := <-s.events:
+			if e.Name != "ping" {
+				return e
+			}
+		case <-timeout.C:
+			t.Fatal("no event")
+		}
 	}
 }
 

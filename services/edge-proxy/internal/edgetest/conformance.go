@@ -57,22 +57,15 @@ func RunAuth(t *testing.T, newPort func(t *testing.T) (edge.Auth, *Auth)) {
 		if out.User.UserID != 9007199254740993 || out.ExpiresAt.Year() != 2100 || out.SessionToken == "" {
 			t.Errorf("login: %+v", out)
 		}
-		if v, err := port.Validate(
-			t.Context(),
-			authwire.ValidateRequest{SessionToken: out.SessionToken},
-		); err != nil || !v.Valid || v.User == nil ||
+		validate := authwire.ValidateRequest{SessionToken: out.SessionToken}
+		if v, err := port.Validate(t.Context(), validate); err != nil || !v.Valid || v.User == nil ||
 			v.User.Email != "demo@example.com" {
 			t.Errorf("validate: %+v %v", v, err)
 		}
 		for path, want := range map[string]bool{"demo/echo": true, "demo/fail": false} {
-			d, err := port.CheckAccess(
-				t.Context(),
-				authwire.CheckAccessRequest{
-					SessionToken:   out.SessionToken,
-					PlaybookPath:   path,
-					PermissionType: "execute",
-				},
-			)
+			d, err := port.CheckAccess(t.Context(), authwire.CheckAccessRequest{
+				SessionToken: out.SessionToken, PlaybookPath: path, PermissionType: "execute",
+			})
 			if err != nil || d.Allowed != want || d.PlaybookPath != path {
 				t.Errorf("%s: %+v %v", path, d, err)
 			}
@@ -80,45 +73,30 @@ func RunAuth(t *testing.T, newPort func(t *testing.T) (edge.Auth, *Auth)) {
 		if _, err := port.Logout(t.Context(), authwire.LogoutRequest{SessionToken: out.SessionToken}); err != nil {
 			t.Error(err)
 		}
-		if v, err := port.Validate(
-			t.Context(),
-			authwire.ValidateRequest{SessionToken: out.SessionToken},
-		); err != nil || v.Valid ||
-			v.User != nil {
+		if v, err := port.Validate(t.Context(), validate); err != nil || v.Valid || v.User != nil {
 			t.Errorf("validate after logout: %+v %v", v, err)
 		}
 	})
 	t.Run("sessions of others, and browsers", func(t *testing.T) {
 		port, behind := newPort(t)
-		admin, user := behind.Add(authwire.User{UserID: 1, Roles: []string{"admin"}}), authwire.User{
-			UserID: 9007199254740993,
-		}
-		behind.Add(user)
-		if out, err := port.Revoke(
-			t.Context(),
-			authwire.RevokeRequest{SessionToken: admin, UserID: authwire.ID(user.UserID)},
-		); err != nil ||
-			out.Revoked != 1 {
+		const user = 9007199254740993
+		admin := behind.Add(authwire.User{UserID: 1, Roles: []string{"admin"}})
+		behind.Add(authwire.User{UserID: user})
+		revoke := authwire.RevokeRequest{SessionToken: admin, UserID: user}
+		if out, err := port.Revoke(t.Context(), revoke); err != nil || out.Revoked != 1 {
 			t.Errorf("revoke: %+v %v", out, err)
 		}
-		if out, err := port.BackchannelLogout(
-			t.Context(),
-			authwire.BackchannelLogoutRequest{LogoutToken: "good"},
-		); err != nil ||
-			out.Revoked != 1 {
+		logout := authwire.BackchannelLogoutRequest{LogoutToken: "good"}
+		if out, err := port.BackchannelLogout(t.Context(), logout); err != nil || out.Revoked != 1 {
 			t.Errorf("back-channel logout: %+v %v", out, err)
 		}
-		begun, err := port.BrowserBegin(
-			t.Context(),
-			authwire.BrowserBeginRequest{ReturnTo: "/x", CallbackURL: "https://g/cb"},
-		)
+		begin := authwire.BrowserBeginRequest{ReturnTo: "/x", CallbackURL: "https://g/cb"}
+		begun, err := port.BrowserBegin(t.Context(), begin)
 		if err != nil || begun.Binding != "binding" || begun.MaxAgeSeconds != 600 || begun.AuthorizeURL == "" {
 			t.Errorf("begin: %+v %v", begun, err)
 		}
-		done, err := port.BrowserFinish(
-			t.Context(),
-			authwire.BrowserFinishRequest{State: "good", Code: "good", Binding: "binding"},
-		)
+		finish := authwire.BrowserFinishRequest{State: "good", Code: "good", Binding: "binding"}
+		done, err := port.BrowserFinish(t.Context(), finish)
 		if err != nil || done.SessionToken == "" || done.ReturnTo == "" || done.ExpiresAt.Year() != 2100 {
 			t.Errorf("finish: %+v %v", done, err)
 		}
@@ -157,11 +135,7 @@ func RunPending(t *testing.T, newPort func(t *testing.T) (edge.Pending, *Pending
 	t.Run("expect, bind twice, abandon", func(t *testing.T) {
 		port, behind := newPort(t)
 		in := fanoutwire.ExpectRequest{
-			RequestID:    "r1",
-			ClientID:     "c1",
-			Owner:        "id:7",
-			SessionKey:   "ab",
-			PlaybookPath: "demo/echo",
+			RequestID: "r1", ClientID: "c1", Owner: "id:7", SessionKey: "ab", PlaybookPath: "demo/echo",
 		}
 		if err := port.Expect(t.Context(), in); err != nil {
 			t.Fatal(err)
@@ -169,11 +143,9 @@ func RunPending(t *testing.T, newPort func(t *testing.T) (edge.Pending, *Pending
 		if diff := cmp.Diff(map[string]fanoutwire.ExpectRequest{"r1": in}, behind.Expected.All()); diff != "" {
 			t.Error(diff)
 		}
+		bind := fanoutwire.BindRequest{RequestID: "r1", ExecutionID: noetltest.FirstExecution}
 		for range 2 {
-			if err := port.Bind(
-				t.Context(),
-				fanoutwire.BindRequest{RequestID: "r1", ExecutionID: noetltest.FirstExecution},
-			); err != nil {
+			if err := port.Bind(t.Context(), bind); err != nil {
 				t.Error(err)
 			}
 		}
