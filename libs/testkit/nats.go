@@ -1,5 +1,5 @@
-// Package testkit is what the tests of several services share: a real NATS server in the
-// test's process, and waiting for a condition without sleeping.
+// Package testkit is what the tests of several services share: a real NATS server in the test's process, HTTP and event
+// streams, and waiting for a condition without sleeping.
 package testkit
 
 import (
