@@ -1,5 +1,5 @@
-// Package noetltest is the NoETL server of all tests that need no sandbox: it runs nothing, remembers what it was asked,
-// and answers as the test says.
+// Package noetltest is the NoETL server of all tests that need no sandbox: it runs nothing, remembers what it was
+// asked, and answers as the test says.
 package noetltest
 
 import (
@@ -98,8 +98,8 @@ func (s *Server) PassOn(tb testing.TB, base string) {
 	}}
 }
 
-// Answer has a function answer the calls of one path until the next [Server.Reset]; it may read the body. Several of one
-// path answer the calls in turn, and the last one stays.
+// Answer has a function answer the calls of one path until the next [Server.Reset]; it may read the body. Several of
+// one path answer the calls in turn, and the last one stays.
 func (s *Server) Answer(method, path string, serve http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
