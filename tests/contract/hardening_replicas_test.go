@@ -277,7 +277,8 @@ func TestFault12ASlowNoETLDoesNotLockUsersOut(t *testing.T) {
 				}
 			})
 			wait.Go(func() {
-				a, err := testkit.Try(t, http.MethodGet, base+"/noetl/echo/x", nil, bearer("nobody-"+strconv.Itoa(i))...)
+				nobody := bearer("nobody-" + strconv.Itoa(i))
+				a, err := testkit.Try(t, http.MethodGet, base+"/noetl/echo/x", nil, nobody...)
 				if err != nil || a.Code != http.StatusServiceUnavailable {
 					t.Errorf("unknown token: %d %s %v", a.Code, a.Body, err)
 				}

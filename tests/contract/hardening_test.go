@@ -269,7 +269,7 @@ func TestFault05ACompletionThatIsFasterThanItsRegistration(t *testing.T) {
 			); err != nil {
 				t.Error(err)
 			}
-			a := testkit.Do(
+			a := testkit.Do( //nolint:contextcheck // a call of a worker, not a part of the answer
 				t, http.MethodPost, in.Workload.Gateway+"/api/internal/callback/async",
 				`{"request_id":"`+in.Workload.Request+`","execution_id":"500000001","data":{"fast":true}}`,
 			)

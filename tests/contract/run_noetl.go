@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
 
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/libs/testkit/noetltest"
@@ -51,13 +50,14 @@ func (r *runner) noetl(s Step) {
 		path, body, tb := s.Args[1], r.expand(s.Body, ""), r.tb
 		r.stub.then = append(r.stub.then, func(c noetltest.Call) {
 			w := workload(c)
-			post(tb, w["workload.gateway_url"]+path, r.expandWith(body, w))
+			// The case fails for want of the answer.
+			_, _ = testkit.Try(tb, http.MethodPost, w["workload.gateway_url"]+path, r.expandWith(body, w))
 		})
 	case "NoETL then publishes":
 		subject, body, nc := s.Args[0], r.expand(s.Body, ""), r.world.NATS
 		r.stub.then = append(r.stub.then, func(c noetltest.Call) {
 			w := workload(c)
-			_ = nc.Publish(r.expandWith(subject, w), []byte(r.expandWith(body, w))) // the case fails for want of the answer
+			_ = nc.Publish(r.expandWith(subject, w), []byte(r.expandWith(body, w))) // as above
 		})
 	}
 }
@@ -98,14 +98,6 @@ func playbook(c noetltest.Call) string {
 	var in struct{ Path string }
 	_ = json.Unmarshal([]byte(c.Body), &in)
 	return in.Path
-}
-
-// post does what a worker does; the case fails for want of the answer.
-func post(tb testing.TB, target, body string) {
-	tb.Helper()
-	if resp, err := testkit.Client.Post(target, "application/json", strings.NewReader(body)); err == nil {
-		_ = resp.Body.Close()
-	}
 }
 
 // calls of NoETL since the last request, without those of auth playbooks that the case is not about.

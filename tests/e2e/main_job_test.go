@@ -123,7 +123,8 @@ func TestTheMainJobOutlivesTheReplicaThatHoldsTheStream(t *testing.T) {
 		t.Errorf("the stream was closed after %v", took)
 	}
 	testkit.Eventually(t, "the session is refused everywhere", func() bool {
-		return testkit.Do(t, http.MethodGet, a+"/noetl/echo", nil, bearer(session)...).Code == http.StatusUnauthorized &&
+		first := testkit.Do(t, http.MethodGet, a+"/noetl/echo", nil, bearer(session)...)
+		return first.Code == http.StatusUnauthorized &&
 			testkit.Do(t, http.MethodGet, b+"/noetl/echo", nil, bearer(session)...).Code == http.StatusUnauthorized
 	})
 	if took := time.Since(begin); took > time.Second {

@@ -53,7 +53,8 @@ func TestBrowserLogin(t *testing.T) {
 	if s, err := resolve(t, w, out.Opened.Token); err != nil || s.User.Email != "alice@example.com" {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if g := w.Backend.Grants.All()[0]; g.Token != "alice-token" || g.ClientIP != "192.0.2.1" || g.UserAgent != "browser" ||
+	if g := w.Backend.Grants.All()[0]; g.Token != "alice-token" || g.ClientIP != "192.0.2.1" ||
+		g.UserAgent != "browser" ||
 		g.Duration != auth.DefaultDuration {
 		t.Errorf("%+v", g)
 	}

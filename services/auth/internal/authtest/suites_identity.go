@@ -51,7 +51,8 @@ func RunIdentityProvider(
 	for name, bad := range map[string][2]string{"another verifier": {
 		signIn(target), verifier + "x",
 	}, "a made-up code": {"made-up", verifier}, "no code": {"", verifier}} {
-		if token, err := p.Exchange(t.Context(), bad[0], bad[1], callback); !testkit.IsKind(err, fault.Unauthenticated) {
+		token, err := p.Exchange(t.Context(), bad[0], bad[1], callback)
+		if !testkit.IsKind(err, fault.Unauthenticated) {
 			t.Errorf("%s: %q, %v", name, token, err)
 		}
 	}

@@ -366,7 +366,8 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		if err != nil || got.Ended != "" {
 			t.Fatalf("%+v %v", got, err)
 		}
-		if _, err := s.End(t.Context(), fanout.Request{ID: "x"}, fanout.EventCompleted); !testkit.IsKind(err, fault.NotFound) {
+		_, err = s.End(t.Context(), fanout.Request{ID: "x"}, fanout.EventCompleted)
+		if !testkit.IsKind(err, fault.NotFound) {
 			t.Fatal(err)
 		}
 	})

@@ -71,7 +71,8 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) (log fanout.Lifecycle
 	t.Run("a batch that is given again adds what is missing", func(t *testing.T) {
 		t.Parallel()
 		log, _ := newLog(t)
-		testkit.Must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("1", "a", "s0"), stepExit("1", "b", "s1")}))
+		first := []fanout.LifecycleEvent{stepExit("1", "a", "s0"), stepExit("1", "b", "s1")}
+		testkit.Must(t, log.Append(t.Context(), first))
 		testkit.Must(
 			t,
 			log.Append(

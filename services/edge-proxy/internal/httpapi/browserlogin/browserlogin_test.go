@@ -45,10 +45,13 @@ func TestABrowserIsSentToTheIssuer(t *testing.T) {
 		q.Get("return_to") != "/app?x=1" {
 		t.Errorf("%v", q)
 	}
-	if c := testkit.Cookies(rec)["__Host-noetl_login"]; !edgetest.HostOnly(c) || c.Value != "binding" || c.MaxAge != 600 {
+	if c := testkit.Cookies(rec)["__Host-noetl_login"]; !edgetest.HostOnly(c) || c.Value != "binding" ||
+		c.MaxAge != 600 {
 		t.Errorf("%+v", c)
 	}
-	rec = testkit.Ask(t, h, "GET", "http://gw.example.com/api/auth/browser/login", "", "Cookie", "__Host-noetl_login=mine")
+	rec = testkit.Ask(
+		t, h, "GET", "http://gw.example.com/api/auth/browser/login", "", "Cookie", "__Host-noetl_login=mine",
+	)
 	if c := testkit.Cookies(rec)["__Host-noetl_login"]; c == nil || c.Value != "mine" {
 		t.Errorf("a second tab breaks the first: %+v", c)
 	}
@@ -129,8 +132,10 @@ func TestALoginEndsTheBrowsersEarlierSession(t *testing.T) {
 	for name, login := range map[string]func(t *testing.T, h http.Handler, cookies string) *httptest.ResponseRecorder{
 		"browser": func(t *testing.T, h http.Handler, cookies string) *httptest.ResponseRecorder {
 			t.Helper()
-			return testkit.Ask(t, h, http.MethodGet, "https://gw.example/api/auth/browser/callback?state=good&code=good", "",
-				"Cookie", "__Host-noetl_login=binding; "+cookies)
+			return testkit.Ask(
+				t, h, http.MethodGet, "https://gw.example/api/auth/browser/callback?state=good&code=good", "",
+				"Cookie", "__Host-noetl_login=binding; "+cookies,
+			)
 		},
 		"token": func(t *testing.T, h http.Handler, cookies string) *httptest.ResponseRecorder {
 			t.Helper()
