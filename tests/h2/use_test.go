@@ -353,10 +353,10 @@ func TestARenewedCertificateIsServed(t *testing.T) {
 	if a := first.get(t, p.Ready.Public+"/health"); a.Code != http.StatusOK {
 		t.Errorf("the connection from before: %d", a.Code)
 	}
-	select {
-	case e := <-s.events:
-		t.Errorf("the stream from before got %+v", e)
-	default:
+	for len(s.events) > 0 {
+		if e := <-s.events; e.Name != "ping" {
+			t.Errorf("the stream from before got %+v", e)
+		}
 	}
 	if a := newClient(t, next.roots, 2).get(t, p.Ready.Public+"/health"); a.Code != http.StatusOK || a.Body != "ok" {
 		t.Errorf("a new connection: %d %s", a.Code, a.Body)
