@@ -100,7 +100,7 @@ func TestAProlongedSessionKeepsItsStreams(t *testing.T) {
 		if conn.Closed() {
 			t.Fatal("the stream ended with the end that was known first")
 		}
-		if n := w.sessions.Asked(); n > 6 {
+		if n := w.sessions.Asked.Load(); n > 6 {
 			t.Errorf("the authority was asked %d times", n)
 		}
 		<-time.After(31 * time.Second)
@@ -176,7 +176,7 @@ func TestExpiredSessionsEndAlthoughTheAuthorityHangs(t *testing.T) {
 				),
 			)
 		}
-		w.sessions.Hang()
+		w.sessions.Hangs.Store(true)
 		<-time.After(2*time.Minute + 30*time.Second)
 		for i, conn := range short {
 			if !conn.Closed() || len(conn.Sent("session/expired")) != 0 {
@@ -205,7 +205,7 @@ func TestStreamsOfASessionShareAQuestion(t *testing.T) {
 		}
 		w.sessions.Set("tok", end.Add(time.Minute))
 		<-time.After(61 * time.Second)
-		if n := w.sessions.Asked(); n != 1 {
+		if n := w.sessions.Asked.Load(); n != 1 {
 			t.Errorf("the authority was asked %d times", n)
 		}
 		<-time.After(time.Minute)
