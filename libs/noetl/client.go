@@ -298,7 +298,7 @@ func (c *Client) PathOf(ctx context.Context, catalogID string) (string, error) {
 }
 
 func errExecutionID() error {
-	return fault.New(fault.Invalid, "bad_execution_id", "execution_id must be "+noetlwire.IDRule)
+	return fault.New(fault.Invalid, noetlwire.CodeBadExecutionID, "execution_id must be "+noetlwire.IDRule)
 }
 
 func checkID(out noetlwire.ExecuteResponse) error {

@@ -1,5 +1,5 @@
-// Package testkit is what the tests of several services share: a real NATS server in the
-// test's process, and waiting for a condition without sleeping.
+// Package testkit is what the tests of several services share: a real NATS server in the test's process, HTTP and event
+// streams, and waiting for a condition without sleeping.
 package testkit
 
 import (
@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/noetl/gateway/libs/fault"
 )
 
 // NATS is a server with JetStream for one test, on a free port and a folder of its own.
@@ -95,6 +97,20 @@ func (n *NATS) JetStream(tb testing.TB) jetstream.JetStream {
 		tb.Fatal(err)
 	}
 	return js
+}
+
+// Must fails the test if there is an error.
+func Must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// IsKind reports whether an error is a fault of a kind.
+func IsKind(err error, want fault.Kind) bool {
+	kind, failed := fault.KindOf(err)
+	return failed && kind == want
 }
 
 // Eventually waits until the condition holds, and fails the test when it does not within 10 s.

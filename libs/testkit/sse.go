@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -77,18 +78,20 @@ func DialEvents(tb testing.TB, base, token string, query url.Values) (*EventStre
 	s := &EventStream{Events: make(chan Event, 4096), cancel: cancel}
 	go func() {
 		defer func() { _ = resp.Body.Close() }()
-		s.read(bufio.NewReaderSize(resp.Body, 64<<10))
+		ReadEvents(resp.Body, s.Events)
 	}()
 	tb.Cleanup(s.Close)
 	return s, resp.StatusCode, nil
 }
 
-func (s *EventStream) read(r *bufio.Reader) {
+// ReadEvents reads an event stream (HTML, section 9.2.6) to its end; the last event has an Error.
+func ReadEvents(from io.Reader, to chan<- Event) {
+	r := bufio.NewReaderSize(from, 64<<10)
 	var e Event
 	for {
 		line, err := r.ReadString('\n')
 		if err != nil {
-			s.Events <- Event{Error: err}
+			to <- Event{Error: err}
 			return
 		}
 		switch field, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), ": "); field {
@@ -99,7 +102,9 @@ func (s *EventStream) read(r *bufio.Reader) {
 		case "data":
 			e.Data += value
 		case "":
-			s.Events <- e
+			if e != (Event{}) {
+				to <- e
+			}
 			e = Event{}
 		}
 	}

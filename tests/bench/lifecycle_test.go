@@ -17,6 +17,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/tests/stack"
 )
 
@@ -146,9 +147,9 @@ func noetlStream(t *testing.T, js jetstream.JetStream) {
 
 func ownerOf(t *testing.T, p *stack.Proc, session string) string {
 	t.Helper()
-	who := stack.Decode[authwire.ValidateResponse](
+	who := testkit.Decode[authwire.ValidateResponse](
 		t,
-		stack.Do(t, "POST", p.Ready.Public+"/api/auth/validate", `{"session_token":"`+session+`"}`),
+		testkit.Do(t, "POST", p.Ready.Public+"/api/auth/validate", `{"session_token":"`+session+`"}`),
 	)
 	if !who.Valid {
 		t.Fatal("no session")
@@ -201,7 +202,7 @@ func TestBenchProgressReport(t *testing.T) {
 		begin := cpu(t, p.PID())
 		for range reports {
 			number++
-			a := stack.Do(
+			a := testkit.Do(
 				t,
 				"POST",
 				p.Ready.Internal+"/api/internal/progress",

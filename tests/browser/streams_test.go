@@ -12,6 +12,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/tests/stack"
 )
 
@@ -133,7 +134,7 @@ func TestABrowserReadsEveryHostileFrame(t *testing.T) {
 			`{"request_id":%q,"data":{%s:[%s]},"error":%s}`, started.RequestID, text(), text(),
 			[...]string{"null", text()}[i%2],
 		)
-		if a := stack.Do(
+		if a := testkit.Do(
 			t, http.MethodPost, p.Ready.Internal+"/api/internal/callback/async", body,
 		); a.Code != http.StatusOK {
 			t.Fatalf("%d %s for %q", a.Code, a.Body, body)

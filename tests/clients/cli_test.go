@@ -261,7 +261,7 @@ func (c commandLine) calls(t *testing.T) [][]string {
 func (c commandLine) endSession(t *testing.T, issuer string) {
 	t.Helper()
 	session := c.saved(t).Session
-	a := stack.Do(t, http.MethodPost, c.public+"/api/auth/logout", nil, "Authorization", "Bearer "+session)
+	a := testkit.Do(t, http.MethodPost, c.public+"/api/auth/logout", nil, "Authorization", "Bearer "+session)
 	if a.Code != http.StatusNoContent {
 		t.Fatalf("logout: %d %s", a.Code, a.Body)
 	}
@@ -304,9 +304,9 @@ func TestCLIKeepsItsSessionThroughAnOutage(t *testing.T) {
 func (c commandLine) outage(t *testing.T, p *stack.Proc, fault string, calls ...[]string) {
 	t.Helper()
 	before := c.saved(t)
-	stack.Do(t, http.MethodPut, p.Ready.NoETL+"/sandbox/faults", fault)
+	testkit.Do(t, http.MethodPut, p.Ready.NoETL+"/sandbox/faults", fault)
 	testkit.Eventually(t, "the session is not remembered", func() bool {
-		a := stack.Do(t, http.MethodGet, c.public+"/api/results/none", nil, "Authorization", "Bearer "+before.Session)
+		a := testkit.Do(t, http.MethodGet, c.public+"/api/results/none", nil, "Authorization", "Bearer "+before.Session)
 		return a.Code == http.StatusUnauthorized || a.Code >= http.StatusInternalServerError
 	})
 	for _, args := range calls {
@@ -315,7 +315,7 @@ func (c commandLine) outage(t *testing.T, p *stack.Proc, fault string, calls ...
 			t.Errorf("NoETL %s: %s exits with %d\n%s", fault, said.command, said.code, said.text)
 		}
 	}
-	stack.Do(t, http.MethodPut, p.Ready.NoETL+"/sandbox/faults", `{"mode":""}`)
+	testkit.Do(t, http.MethodPut, p.Ready.NoETL+"/sandbox/faults", `{"mode":""}`)
 	if after := c.saved(t); after != before {
 		t.Errorf("NoETL %s: the context was %+v, is %+v", fault, before, after)
 	}

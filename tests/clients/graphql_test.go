@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/tests/stack"
 )
 
@@ -175,7 +176,7 @@ func TestGraphQLWSIsToldThatItsSessionHasEnded(t *testing.T) {
 	s.want(t, "open")
 	s.want(t, "request")
 	firstFrame(t, s.want(t, "event"))
-	got := stack.Do(t, http.MethodPost, p.Ready.Public+"/api/auth/logout", nil, "Authorization", "Bearer "+session)
+	got := testkit.Do(t, http.MethodPost, p.Ready.Public+"/api/auth/logout", nil, "Authorization", "Bearer "+session)
 	if got.Code != http.StatusNoContent {
 		t.Fatalf("%+v", got)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/tests/stack"
 )
 
@@ -188,7 +189,7 @@ func TestEventStreamClientsAreToldThatTheSessionEnded(t *testing.T) {
 			s.want(t, "request")
 			s.want(t, "open")
 			firstFrame(t, s.want(t, "event"))
-			if a := stack.Do(
+			if a := testkit.Do(
 				t, http.MethodPost, p.Ready.Public+"/api/auth/logout", nil, "Authorization", "Bearer "+session,
 			); a.Code != http.StatusNoContent {
 				t.Fatalf("logout: %d %s", a.Code, a.Body)

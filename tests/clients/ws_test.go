@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/tests/stack"
 )
 
@@ -302,8 +303,8 @@ func TestWSDoors(t *testing.T) {
 	connect(t, public, "", url.Values{"session_token": {session}})
 
 	// A ticket opens one connection, of the session that asked for it.
-	a := stack.Do(t, http.MethodPost, public+"/events/ticket", nil, "Authorization", "Bearer "+session)
-	ticket := stack.Decode[struct{ Ticket string }](t, a).Ticket
+	a := testkit.Do(t, http.MethodPost, public+"/events/ticket", nil, "Authorization", "Bearer "+session)
+	ticket := testkit.Decode[struct{ Ticket string }](t, a).Ticket
 	if a.Code != http.StatusOK || ticket == "" || strings.Contains(ticket, session) {
 		t.Fatalf("ticket: %d %s", a.Code, a.Body)
 	}
@@ -341,7 +342,7 @@ func TestWSEnds(t *testing.T) {
 	// Logout: the frame first, then 4401, and soon.
 	s, _ := connect(t, public, session, nil)
 	begin := time.Now()
-	if a := stack.Do(
+	if a := testkit.Do(
 		t, http.MethodPost, public+"/api/auth/logout", nil, "Authorization", "Bearer "+session,
 	); a.Code != http.StatusNoContent {
 		t.Fatalf("logout: %d %s", a.Code, a.Body)

@@ -159,7 +159,7 @@ func (p *project) metric(service, name string) []float64 {
 	p.t.Helper()
 	var list []float64
 	for _, c := range p.containers(service) {
-		a, err := stack.Try(
+		a, err := testkit.Try(
 			p.t,
 			http.MethodGet,
 			"http://"+c.NetworkSettings.Networks[p.name+"_default"].IPAddress+":9090/metrics",
@@ -245,7 +245,7 @@ func (p *project) result(stream *testkit.EventStream, session, client string) {
 // believes checks whether the gateway takes the word of whoever is before the front for who the client is.
 func (p *project) believes(session string, want bool) {
 	p.t.Helper()
-	a := stack.Do(
+	a := testkit.Do(
 		p.t, http.MethodGet, p.page()+"/noetl/echo", nil, "Authorization", "Bearer "+session, "X-Forwarded-For",
 		"203.0.113.9",
 	)
@@ -262,12 +262,12 @@ func (p *project) deliver(order string) {
 	}
 }
 
-func (p *project) tryDeliver(order string) (stack.Answer, error) {
+func (p *project) tryDeliver(order string) (testkit.Answer, error) {
 	p.t.Helper()
 	body := `{"order":"` + order + `"}`
 	mac := hmac.New(sha256.New, []byte("sandbox-secret"))
 	mac.Write([]byte(body))
-	return stack.Try(
+	return testkit.Try(
 		p.t, http.MethodPost, p.page()+"/ingress/orders", body, "X-Signature",
 		"sha256="+hex.EncodeToString(mac.Sum(nil)),
 	)

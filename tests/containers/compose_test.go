@@ -70,7 +70,7 @@ func TestTheComposeStack(t *testing.T) {
 			streams = streams[1:]
 		}
 		for range 2 { // the front takes turns: the next may be for the other one
-			stack.Do(t, http.MethodPost, p.page()+"/api/auth/validate", `{"session_token":"`+session+`"}`)
+			testkit.Do(t, http.MethodPost, p.page()+"/api/auth/validate", `{"session_token":"`+session+`"}`)
 		}
 		var senders sync.WaitGroup
 		for i := range 8 {
@@ -84,7 +84,7 @@ func TestTheComposeStack(t *testing.T) {
 		}
 		return all
 	})
-	if services := stack.Do(
+	if services := testkit.Do(
 		t,
 		http.MethodGet,
 		"http://localhost:"+p.jaeger+"/api/services",
@@ -134,7 +134,7 @@ func TestTheComposeStackOnANATSCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	withinAMinute(t, "a playbook can be started without "+leader, func() bool {
-		a, err := stack.Try(
+		a, err := testkit.Try(
 			t, http.MethodPost, p.page()+"/graphql", stack.ExecuteBody(clientID, "demo/echo", `{}`),
 			"Authorization", "Bearer "+session,
 		)
@@ -158,7 +158,7 @@ func TestTheComposeStackOnANATSCluster(t *testing.T) {
 	)
 	// Other buckets have other leaders, which may be chosen a moment later.
 	withinAMinute(t, "logins and deliveries work without "+leader, func() bool {
-		login, err := stack.Try(
+		login, err := testkit.Try(
 			t, http.MethodPost, p.page()+"/api/auth/login",
 			`{"auth0_token":"`+stack.IDToken(t, p.issuer(), "admin@example.com")+`"}`,
 		)
@@ -234,7 +234,7 @@ func TestTheComposeStackWithANoETLElsewhere(t *testing.T) {
 		t.Errorf("%d sandboxes in the stack", len(c))
 	}
 	p.believes(p.walk(), true)
-	if a := stack.Do(t, http.MethodGet, p.page()+"/", nil); a.Code != http.StatusNotFound {
+	if a := testkit.Do(t, http.MethodGet, p.page()+"/", nil); a.Code != http.StatusNotFound {
 		t.Errorf("the console is there: %d", a.Code)
 	}
 	p.run(true, nil, "down")

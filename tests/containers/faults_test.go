@@ -70,7 +70,7 @@ func killedAll(service string) trouble {
 
 func misbehaving(name, behaviour string, during time.Duration) trouble {
 	set := func(w *world, behaviour string) {
-		if a := stack.Do(
+		if a := testkit.Do(
 			w.t, http.MethodPut, w.sandbox.address(8082)+"/sandbox/faults", behaviour,
 		); a.Code != http.StatusOK {
 			w.t.Fatalf("setting the sandbox's behaviour: %d %s", a.Code, a.Body)
@@ -164,7 +164,7 @@ func troubles() []trouble {
 				// Tokens that it gave before still log in: its keys are known.
 				token := stack.IDToken(t, w.issuer.address(8082)+"/oidc", "viewer@example.com")
 				w.issuer.cut()
-				if a := stack.Do(
+				if a := testkit.Do(
 					t, http.MethodPost, w.public+"/api/auth/login", `{"auth0_token":"`+token+`"}`,
 				); a.Code != http.StatusOK {
 					t.Errorf("a login with a good token while the issuer is unavailable: %d %s", a.Code, a.Body)

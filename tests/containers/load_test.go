@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/tests/stack"
 )
 
@@ -341,7 +342,7 @@ func (l *load) explain() {
 					p.executions[id],
 					at.UTC().Format(time.RFC3339Nano),
 				)
-				a, err := stack.Try(
+				a, err := testkit.Try(
 					l.w.t, http.MethodGet, l.w.sandbox.address(8082)+"/sandbox/executions/"+p.executions[id], nil,
 				)
 				l.w.t.Logf("  NoETL: %d %.600s (%v)", a.Code, a.Body, err)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/tests/stack"
 )
 
@@ -33,7 +34,7 @@ func (p *project) monitor() prometheus {
 // get reads data of Prometheus' HTTP API; what it refuses fails the test.
 func (m prometheus) get(path string, data any) bool {
 	m.t.Helper()
-	a, err := stack.Try(m.t, http.MethodGet, m.base+path, nil)
+	a, err := testkit.Try(m.t, http.MethodGet, m.base+path, nil)
 	if err != nil || a.Code == http.StatusServiceUnavailable { // it is starting
 		return false
 	}

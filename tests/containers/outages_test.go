@@ -36,7 +36,7 @@ func TestTokensOfAnIssuerWhoseClockIsWrong(t *testing.T) {
 		{"expired a second ago", []string{"expires_in", "-1"}, http.StatusUnauthorized},
 	} {
 		token := stack.IDToken(t, w.issuer.address(8082)+"/oidc", "demo@example.com", c.form...)
-		a := stack.Do(t, http.MethodPost, w.public+"/api/auth/login", `{"auth0_token":"`+token+`"}`)
+		a := testkit.Do(t, http.MethodPost, w.public+"/api/auth/login", `{"auth0_token":"`+token+`"}`)
 		if a.Code != c.code {
 			t.Errorf("%s: %d %s, want %d", c.name, a.Code, a.Body, c.code)
 		}
@@ -59,18 +59,18 @@ func TestAuthStartsWhileTheIssuerIsUnavailable(t *testing.T) {
 	auth.kill()
 	auth.resume()
 	auth.awaitReady()
-	login := func() stack.Answer {
-		return stack.Do(t, http.MethodPost, w.public+"/api/auth/login", `{"auth0_token":"`+token+`"}`)
+	login := func() testkit.Answer {
+		return testkit.Do(t, http.MethodPost, w.public+"/api/auth/login", `{"auth0_token":"`+token+`"}`)
 	}
 	testkit.Eventually(t, "auth is asked again", func() bool {
-		return stack.Do(
+		return testkit.Do(
 			t, http.MethodPost, w.public+"/api/auth/validate", `{"session_token":"`+session+`"}`,
 		).Code == http.StatusOK
 	})
 	if a := login(); a.Code != http.StatusServiceUnavailable || !strings.Contains(a.Body, `"code":"`) {
 		t.Errorf("a login without the issuer: %d %s", a.Code, a.Body)
 	}
-	if a := stack.Do(
+	if a := testkit.Do(
 		t, http.MethodPost, w.public+"/noetl/catalog/list", "{}", "Authorization", "Bearer "+session,
 	); a.Code != http.StatusOK {
 		t.Errorf("a good session without the issuer: %d %s", a.Code, a.Body)
@@ -129,7 +129,7 @@ func TestDiskFullOnNATS(t *testing.T) {
 		testkit.Eventually(t, "readiness says what to restart", func() bool {
 			for _, name := range []string{"auth", "event-fanout"} {
 				for _, c := range w.service[name] {
-					if a, err := stack.Try(t, http.MethodGet, c.address(9090)+"/readyz", nil); err == nil &&
+					if a, err := testkit.Try(t, http.MethodGet, c.address(9090)+"/readyz", nil); err == nil &&
 						strings.Contains(a.Body, "restart it") {
 						return true
 					}

@@ -41,7 +41,7 @@ func TestTheMainJobInContainers(t *testing.T) {
 	if logs := w.nats.logs(); strings.Contains(logs, "Violation") {
 		t.Errorf("a service did what its NATS user may not:\n%s", logs)
 	}
-	if a := stack.Do(
+	if a := testkit.Do(
 		t, http.MethodPost, w.public+"/api/auth/logout", nil, "Authorization", "Bearer "+session,
 	); a.Code != http.StatusNoContent {
 		t.Errorf("logout: %d %s", a.Code, a.Body)

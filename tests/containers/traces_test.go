@@ -47,7 +47,7 @@ func (w *world) trace(t *testing.T, id string, enough func(*trace) bool) *trace 
 	t.Helper()
 	var found *trace
 	testkit.Eventually(t, "trace "+id+" is whole", func() bool {
-		a, err := stack.Try(t, http.MethodGet, w.jaeger.address(16686)+"/api/traces/"+id, nil)
+		a, err := testkit.Try(t, http.MethodGet, w.jaeger.address(16686)+"/api/traces/"+id, nil)
 		if err != nil || a.Code != http.StatusOK {
 			return false
 		}
@@ -165,13 +165,13 @@ func TestTracesInJaeger(t *testing.T) {
 	// Login: browser → edge → auth → NoETL's playbook → its callback.
 	const loginTrace = "10000000000000000000000000000001"
 	token := stack.IDToken(t, w.issuer.address(8082)+"/oidc", "demo@example.com")
-	a := stack.Do(
+	a := testkit.Do(
 		t,
 		http.MethodPost,
 		w.public+"/api/auth/login",
 		`{"auth0_token":"`+token+`"}`,
 		parentOf(loginTrace)...)
-	session := stack.Decode[struct {
+	session := testkit.Decode[struct {
 		SessionToken string `json:"session_token"`
 	}](t, a).SessionToken
 	if a.Code != http.StatusOK || session == "" {
@@ -213,13 +213,13 @@ func TestTracesInJaeger(t *testing.T) {
 		t, w.public, "", url.Values{"session_token": {session}},
 	) // as EventSource must: in the URL
 	client := stream.ClientID(t)
-	a = stack.Do(
+	a = testkit.Do(
 		t,
 		http.MethodPost,
 		w.public+"/graphql",
 		stack.ExecuteBody(client, "demo/progress", `{"step_ms":20}`),
 		append(parentOf(clickTrace), "Authorization", "Bearer "+session)...)
-	started := stack.Decode[struct {
+	started := testkit.Decode[struct {
 		Data struct{ ExecutePlaybook stack.Started }
 	}](t, a).Data.ExecutePlaybook
 	if a.Code != http.StatusOK || started.ExecutionID == "" {
@@ -282,13 +282,13 @@ func TestTracesInJaeger(t *testing.T) {
 	mac := hmac.New(sha256.New, []byte("sandbox-secret"))
 	mac.Write([]byte(body))
 	follow := w.follow(t, client, session)
-	a = stack.Do(
+	a = testkit.Do(
 		t,
 		http.MethodPost,
 		w.public+"/ingress/orders",
 		body,
 		append(parentOf(partnerTrace), "X-Signature", "sha256="+hex.EncodeToString(mac.Sum(nil)))...)
-	delivered := stack.Decode[struct {
+	delivered := testkit.Decode[struct {
 		ExecutionID string `json:"execution_id"`
 	}](t, a).ExecutionID
 	if a.Code != http.StatusAccepted || delivered == "" {
@@ -313,21 +313,21 @@ func TestTracesInJaeger(t *testing.T) {
 
 	// Errors are marked where they happen, and on the way out; refusals are no errors of ours.
 	const brokenTrace, refusedTrace = "40000000000000000000000000000004", "50000000000000000000000000000005"
-	stack.Do(t, http.MethodPut, w.sandbox.address(8082)+"/sandbox/faults", `{"mode":"error"}`)
-	stack.Do(
+	testkit.Do(t, http.MethodPut, w.sandbox.address(8082)+"/sandbox/faults", `{"mode":"error"}`)
+	testkit.Do(
 		t,
 		http.MethodPost,
 		w.public+"/noetl/catalog/list",
 		"{}",
 		append(parentOf(brokenTrace), "Authorization", "Bearer "+session)...)
-	stack.Do(
+	testkit.Do(
 		t,
 		http.MethodPost,
 		w.public+"/graphql",
 		stack.ExecuteBody(client, "demo/echo", `{}`),
 		append(parentOf(brokenTrace), "Authorization", "Bearer "+session)...)
-	stack.Do(t, http.MethodPut, w.sandbox.address(8082)+"/sandbox/faults", `{"mode":""}`)
-	forged := stack.Do(
+	testkit.Do(t, http.MethodPut, w.sandbox.address(8082)+"/sandbox/faults", `{"mode":""}`)
+	forged := testkit.Do(
 		t,
 		http.MethodPost,
 		w.public+"/ingress/orders",
@@ -386,11 +386,11 @@ func (w *world) follow(t *testing.T, client, session string) func(executionID st
 			t.Fatalf("%s: %v %v", subject, err, m)
 		}
 	}
-	me := stack.Decode[struct {
+	me := testkit.Decode[struct {
 		User struct {
 			UserID int64 `json:"user_id"`
 		}
-	}](t, stack.Do(t, http.MethodPost, w.public+"/api/auth/validate", `{"session_token":"`+session+`"}`))
+	}](t, testkit.Do(t, http.MethodPost, w.public+"/api/auth/validate", `{"session_token":"`+session+`"}`))
 	ask(
 		"gateway.fanout.v1.expect",
 		map[string]string{

@@ -201,7 +201,7 @@ func start(t *testing.T, s setup) *world {
 	)
 	w.public = w.front.address(8090)
 	testkit.Eventually(t, "the gateway is ready as a whole", func() bool {
-		a, err := stack.Try(t, http.MethodGet, w.public+"/readyz", nil)
+		a, err := testkit.Try(t, http.MethodGet, w.public+"/readyz", nil)
 		return err == nil && strings.Contains(a.Body, `"status":"ready"`)
 	})
 	return w
@@ -362,7 +362,7 @@ func (n *node) awaitReady() {
 		if err != nil {
 			return false
 		}
-		a, err := stack.Try(n.w.t, http.MethodGet, "http://127.0.0.1:"+p.Port()+"/readyz", nil)
+		a, err := testkit.Try(n.w.t, http.MethodGet, "http://127.0.0.1:"+p.Port()+"/readyz", nil)
 		return err == nil && a.Code == http.StatusOK
 	})
 }

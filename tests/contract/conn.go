@@ -1,7 +1,6 @@
 package contract
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/noetl/gateway/libs/testkit"
 )
 
 // patience bounds every wait: for a reply, a frame, a call of NoETL.
@@ -65,35 +66,17 @@ func openStream(tb testing.TB, client *http.Client, base string, m message) *con
 	}
 	go func() {
 		defer func() { _ = resp.Body.Close() }()
-		readEvents(resp.Body, c.frames)
+		events := make(chan testkit.Event, cap(c.frames))
+		go testkit.ReadEvents(resp.Body, events)
+		for e := range events {
+			if e.Error != nil {
+				c.frames <- Frame{End: "stream"}
+				return
+			}
+			c.frames <- Frame{ID: e.ID, Event: e.Name, Data: e.Data}
+		}
 	}()
 	return c
-}
-
-// readEvents reads an event stream (HTML, section 9.2.6) to its end.
-func readEvents(from io.Reader, to chan<- Frame) {
-	r := bufio.NewReader(from)
-	var f Frame
-	for {
-		line, err := r.ReadString('\n')
-		if err != nil {
-			to <- Frame{End: "stream"}
-			return
-		}
-		switch field, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), ": "); field {
-		case "id":
-			f.ID = value
-		case "event":
-			f.Event = value
-		case "data":
-			f.Data += value
-		case "":
-			if f != (Frame{}) {
-				to <- f
-			}
-			f = Frame{}
-		}
-	}
 }
 
 // openSocket opens a WebSocket.

@@ -9,11 +9,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/coder/websocket"
 
-	"github.com/noetl/gateway/tests/stack"
+	"github.com/noetl/gateway/libs/testkit"
 )
 
 func (r *runner) open(s Step) {
@@ -125,7 +124,7 @@ func (r *runner) gone() {
 		sum := 0
 		for _, base := range r.world.Fanout {
 			_, rest, ok := strings.Cut(
-				stack.Do(r.tb, http.MethodGet, base+"/metrics", nil).Body,
+				testkit.Do(r.tb, http.MethodGet, base+"/metrics", nil).Body,
 				"\nnoetl_gateway_streams ",
 			)
 			text, _, _ := strings.Cut(rest, "\n")
@@ -139,18 +138,9 @@ func (r *runner) gone() {
 	})
 }
 
-// eventually waits for a condition that is not free to ask for.
 func (r *runner) eventually(what string, condition func() bool) {
 	r.tb.Helper()
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(25 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		if time.Now().After(deadline) {
-			r.tb.Fatalf("waited %s for: %s\n(%s)", patience, what, r.c.Rule)
-		}
-		<-tick.C
-	}
+	testkit.Eventually(r.tb, what+"\n("+r.c.Rule+")", condition)
 }
 
 func (r *runner) send(s Step) {

@@ -39,7 +39,7 @@ func TestEveryBodyDrawsOnTheBudget(t *testing.T) {
 	} {
 		refused := func(t *testing.T, target, path string, headers ...string) {
 			t.Helper()
-			a := stack.Do(t, http.MethodPost, target+path, "{}", headers...)
+			a := testkit.Do(t, http.MethodPost, target+path, "{}", headers...)
 			word := want.word
 			if strings.HasPrefix(path, "/ingress/") && want.code == http.StatusTooManyRequests {
 				word = "rate_limited"
@@ -51,7 +51,7 @@ func TestEveryBodyDrawsOnTheBudget(t *testing.T) {
 		full := func(t *testing.T, target, path string, headers ...string) {
 			t.Helper()
 			testkit.Eventually(t, "the budget is spent", func() bool {
-				a := stack.Do(t, http.MethodPost, target+path, "{}", headers...)
+				a := testkit.Do(t, http.MethodPost, target+path, "{}", headers...)
 				if a.Code == want.code && !strings.Contains(a.Body, "too_many") { // of the other limits
 					return true
 				}

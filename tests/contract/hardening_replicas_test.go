@@ -33,7 +33,7 @@ func TestFault06ReplicasAreOne(t *testing.T) {
 			w.NoETL.Reset()
 			executes(w, int64(600000000+10*i+j))
 			started := stack.Execute(t, w.Public[1-i], session, client, "demo/job", "{}")
-			a := stack.Do(
+			a := testkit.Do(
 				t, http.MethodPost, internal+"/api/internal/callback/async",
 				`{"request_id":"`+started.RequestID+`","data":{}}`,
 			)
@@ -105,7 +105,7 @@ func TestFault08IdentityIsOursAndTheTokenStaysHere(t *testing.T) {
 	both(t, func(t *testing.T, w *contract.World) { //nolint:thelper // a test, run twice
 		session := w.Login(t, "session")
 		before := len(w.NoETL.Calls(0))
-		a := stack.Do(
+		a := testkit.Do(
 			t, http.MethodGet, other(w.Public)+"/noetl/echo?session_token="+session, nil, "Authorization",
 			"Bearer "+session, "X-User-Id", "1002", "X-User-Roles", "admin", "Cookie", "session_token="+session,
 			"X-Note", "my token is "+session,
@@ -210,8 +210,8 @@ func TestFault11ADeliveryRunsOnceAndIsNotAcceptedForNothing(t *testing.T) {
 		mac := hmac.New(sha256.New, []byte("s"))
 		mac.Write([]byte(`{"n":1}`))
 		signature := hex.EncodeToString(mac.Sum(nil))
-		deliver := func(base, id string) stack.Answer {
-			a, err := stack.Try(
+		deliver := func(base, id string) testkit.Answer {
+			a, err := testkit.Try(
 				t, http.MethodPost, base+"/ingress/fault11", `{"n":1}`, "X-Signature", signature, "X-Message-Id",
 				id,
 			)
@@ -271,13 +271,14 @@ func TestFault12ASlowNoETLDoesNotLockUsersOut(t *testing.T) {
 		for i := range 20 { // users who want to log in, and tokens that nobody knows
 			base := w.Public[i%len(w.Public)]
 			wait.Go(func() {
-				a, err := stack.Try(t, http.MethodPost, base+"/api/auth/login", `{"auth0_token":"`+token+`"}`)
+				a, err := testkit.Try(t, http.MethodPost, base+"/api/auth/login", `{"auth0_token":"`+token+`"}`)
 				if err != nil || a.Code != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
 					t.Errorf("login: %d %s %v", a.Code, a.Body, err)
 				}
 			})
 			wait.Go(func() {
-				a, err := stack.Try(t, http.MethodGet, base+"/noetl/echo/x", nil, bearer("nobody-"+strconv.Itoa(i))...)
+				nobody := bearer("nobody-" + strconv.Itoa(i))
+				a, err := testkit.Try(t, http.MethodGet, base+"/noetl/echo/x", nil, nobody...)
 				if err != nil || a.Code != http.StatusServiceUnavailable {
 					t.Errorf("unknown token: %d %s %v", a.Code, a.Body, err)
 				}
@@ -308,15 +309,15 @@ func TestFault13TracesCrossAndMetricsAreThere(t *testing.T) {
 		const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
 		parent := append(bearer(session), "Traceparent", "00-"+trace+"-00f067aa0ba902b7-01", "Tracestate", "vendor=1")
 		before := len(w.NoETL.Calls(0))
-		stack.Do(t, http.MethodGet, w.Public[0]+"/noetl/echo", nil, parent...)
-		stack.Do(t, http.MethodPost, other(w.Public)+"/graphql", stack.ExecuteBody("", "demo/echo", "{}"), parent...)
+		testkit.Do(t, http.MethodGet, w.Public[0]+"/noetl/echo", nil, parent...)
+		testkit.Do(t, http.MethodPost, other(w.Public)+"/graphql", stack.ExecuteBody("", "demo/echo", "{}"), parent...)
 		mac := hmac.New(sha256.New, []byte("sandbox-secret"))
 		mac.Write([]byte("{}"))
-		stack.Do(
+		testkit.Do(
 			t, http.MethodPost, w.Public[0]+"/ingress/orders", "{}", "Traceparent",
 			"00-"+trace+"-00f067aa0ba902b7-01", "X-Signature", hex.EncodeToString(mac.Sum(nil)),
 		)
-		stack.Do(
+		testkit.Do(
 			t, http.MethodPost, w.Public[0]+"/api/auth/login",
 			`{"auth0_token":"`+stack.IDToken(t, w.Issuer, "demo@example.com")+`"}`, "Traceparent",
 			"00-"+trace+"-00f067aa0ba902b7-01",
@@ -334,7 +335,7 @@ func TestFault13TracesCrossAndMetricsAreThere(t *testing.T) {
 			}
 		}
 		for _, base := range append(w.Admin, w.Fanout...) {
-			if a := stack.Do(t, http.MethodGet, base+"/metrics", nil); a.Code != http.StatusOK ||
+			if a := testkit.Do(t, http.MethodGet, base+"/metrics", nil); a.Code != http.StatusOK ||
 				!strings.Contains(a.Body, "\nnoetl_gateway_build_info{") {
 				t.Errorf("metrics: %d, %d bytes", a.Code, len(a.Body))
 			}

@@ -21,7 +21,7 @@ func TestEveryAnswerHasTheHeadersOfAPage(t *testing.T) {
 		session := bearer(w.Login(t, "session"))
 		check := func(method, target string, body any, private bool, headers ...string) {
 			t.Helper()
-			a := stack.Do(t, method, target, body, headers...)
+			a := testkit.Do(t, method, target, body, headers...)
 			policy := a.Header.Get("Content-Security-Policy")
 			for name, want := range map[string]string{
 				"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY",
@@ -92,7 +92,7 @@ func TestTheAuditLogSaysWhoWasRefused(t *testing.T) {
 		var login struct {
 			Token string `json:"session_token"`
 		}
-		a := stack.Do(t, http.MethodPost, base+"/api/auth/login", `{"auth0_token":"`+id+`"}`, as("login")...)
+		a := testkit.Do(t, http.MethodPost, base+"/api/auth/login", `{"auth0_token":"`+id+`"}`, as("login")...)
 		if err := json.Unmarshal([]byte(a.Body), &login); err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +110,7 @@ func TestTheAuditLogSaysWhoWasRefused(t *testing.T) {
 			{"revocation", "/api/auth/revoke", `{}`, other},
 			{"logout", "/api/auth/logout", ``, session},
 		} {
-			stack.Do(t, http.MethodPost, base+c.path, c.body, as(c.event, c.headers...)...)
+			testkit.Do(t, http.MethodPost, base+c.path, c.body, as(c.event, c.headers...)...)
 		}
 		want := map[string]string{
 			"login":              "verified",

@@ -132,7 +132,7 @@ func TestFault10AClientThatDoesNotReadIsCutOff(t *testing.T) {
 		healthyClient := healthy.ClientID(t)
 		message := strings.Repeat("m", 400_000)
 		for n := range 100 { // 40 MB: more than all sockets on the way hold
-			a := stack.Do(
+			a := testkit.Do(
 				t, http.MethodPost, other(w.Internal)+"/api/internal/progress",
 				fmt.Sprintf(`{"request_id":%q,"step":"%d","message":%q}`, stalled.RequestID, n, message),
 			)
@@ -142,12 +142,12 @@ func TestFault10AClientThatDoesNotReadIsCutOff(t *testing.T) {
 		}
 		testkit.Eventually(t, "the client that takes nothing is cut off", func() bool { return streams(t, w) == 1 })
 		started := stack.Execute(t, w.Public[0], session, healthyClient, "demo/job", "{}")
-		stack.Do(
+		testkit.Do(
 			t, http.MethodPost, w.Internal[0]+"/api/internal/callback/async",
 			`{"request_id":"`+started.RequestID+`","data":{}}`,
 		)
 		healthy.Until(t, "playbook/result")
-		a := stack.Do(
+		a := testkit.Do(
 			t, http.MethodPost, w.Internal[0]+"/api/internal/callback/async",
 			`{"request_id":"`+stalled.RequestID+`","data":{"late":true}}`,
 		)
@@ -221,7 +221,7 @@ func streams(tb testing.TB, w *contract.World) int {
 	tb.Helper()
 	sum := 0
 	for _, base := range w.Fanout {
-		_, rest, _ := strings.Cut(stack.Do(tb, http.MethodGet, base+"/metrics", nil).Body, "\nnoetl_gateway_streams ")
+		_, rest, _ := strings.Cut(testkit.Do(tb, http.MethodGet, base+"/metrics", nil).Body, "\nnoetl_gateway_streams ")
 		text, _, _ := strings.Cut(rest, "\n")
 		n, err := strconv.Atoi(text)
 		if err != nil {

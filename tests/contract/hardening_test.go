@@ -1,8 +1,6 @@
 package contract_test
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/noetl/gateway/libs/oidc/oidctest"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/tests/contract"
 	"github.com/noetl/gateway/tests/stack"
@@ -40,7 +39,7 @@ func bearer(session string) []string { return []string{"Authorization", "Bearer 
 
 func code(tb testing.TB, method, target string, body any, headers ...string) int {
 	tb.Helper()
-	return stack.Do(tb, method, target, body, headers...).Code
+	return testkit.Do(tb, method, target, body, headers...).Code
 }
 
 // putSession writes a session record as login playbooks do.
@@ -78,28 +77,21 @@ const local = "AUTH_BACKEND=local"
 // 1. Upstream does not verify signatures: any token with the right iss logs in.
 func TestFault01UnsignedTokensDoNotLogIn(t *testing.T) {
 	both(t, func(t *testing.T, w *contract.World) { //nolint:thelper // a test, run twice
-		claims := fmt.Sprintf(
-			`{"iss":%q,"aud":"noetl-console","sub":"sandbox|1002","email":"admin@example.com",`+
-				`"email_verified":true,"iat":%d,"exp":%d}`,
-			w.Issuer,
-			time.Now().Unix(),
-			time.Now().Add(time.Hour).Unix(),
-		)
-		own, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			t.Fatal(err)
-		}
+		own := oidctest.StartIssuer(t)
+		claims := own.Claims("admin@example.com", time.Now())
+		claims["iss"], claims["sub"] = w.Issuer, "sandbox|1002"
+		unsigned := oidctest.Unsigned(t, claims)
 		genuine := strings.Split(stack.IDToken(t, w.Issuer, "demo@example.com"), ".")
-		forged := strings.Split(stack.Unsigned(claims), ".")
+		forged := strings.Split(unsigned, ".")
 		for name, token := range map[string]string{
-			"unsigned":                      stack.Unsigned(claims),
-			"own key":                       stack.SignRS256(t, own, "k", claims),
+			"unsigned":                      unsigned,
+			"own key":                       own.Sign(t, "rsa", claims),
 			"genuine header, other payload": genuine[0] + "." + forged[1] + "." + genuine[2],
 			"no signature at all":           genuine[0] + "." + forged[1],
 			"genuine without signature":     genuine[0] + "." + genuine[1] + ".",
 			"alg none, genuine signature":   forged[0] + "." + genuine[1] + "." + genuine[2],
 		} {
-			a := stack.Do(t, http.MethodPost, w.Public[0]+"/api/auth/login", `{"auth0_token":"`+token+`"}`)
+			a := testkit.Do(t, http.MethodPost, w.Public[0]+"/api/auth/login", `{"auth0_token":"`+token+`"}`)
 			if a.Code != http.StatusUnauthorized || strings.Contains(a.Body, "session_token") {
 				t.Errorf("%s: %d %s", name, a.Code, a.Body)
 			}
@@ -188,7 +180,7 @@ func TestFault03NobodyUsesAnotherUsersClient(t *testing.T) {
 				}
 				s.Close()
 				before := len(w.NoETL.Calls(0))
-				a := stack.Do(
+				a := testkit.Do(
 					t,
 					http.MethodPost,
 					base+"/graphql",
@@ -222,7 +214,7 @@ func TestFault04NothingIsLostWhileClientsOrReplicasAreGone(t *testing.T) {
 	s.Fanout[0].Kill() // the one that holds the stream
 	s.Fanout[1].Kill() // and the other: events and the callback come while nobody is there
 	testkit.Eventually(t, "the execution ends while no event-fanout runs", func() bool {
-		a := stack.Do(t, http.MethodGet, s.Sandbox.Ready.NoETL+"/api/executions/"+started.ExecutionID+"/status", nil)
+		a := testkit.Do(t, http.MethodGet, s.Sandbox.Ready.NoETL+"/api/executions/"+started.ExecutionID+"/status", nil)
 		return strings.Contains(a.Body, `"status":"COMPLETED"`)
 	})
 	for _, old := range s.Fanout { // each on the ports of the one that it replaces
@@ -277,7 +269,7 @@ func TestFault05ACompletionThatIsFasterThanItsRegistration(t *testing.T) {
 			); err != nil {
 				t.Error(err)
 			}
-			a := stack.Do(
+			a := testkit.Do( //nolint:contextcheck // a call of a worker, not a part of the answer
 				t, http.MethodPost, in.Workload.Gateway+"/api/internal/callback/async",
 				`{"request_id":"`+in.Workload.Request+`","execution_id":"500000001","data":{"fast":true}}`,
 			)

@@ -3,7 +3,6 @@ package contract
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,15 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/tests/stack"
 )
-
-// reply is an HTTP reply, read to its end.
-type reply struct {
-	status int
-	header http.Header
-	body   string
-}
 
 // runner runs one case.
 type runner struct {
@@ -32,8 +25,8 @@ type runner struct {
 	vars    Matcher
 	streams map[string]*conn
 	http    *http.Client
-	again   func() reply // makes the last request again
-	last    reply
+	again   func() testkit.Answer // makes the last request again
+	last    testkit.Answer
 	mark    int // calls of NoETL before the last request
 	asked   int // how many of the calls since then were compared; -1 while none was asked for
 	process *stack.Proc
@@ -142,7 +135,7 @@ func (r *runner) step(s Step) {
 	case "put session":
 		r.putSession(s)
 	case "token":
-		r.vars.Bound[s.Args[0]] = r.world.NoETL.Sign(r.tb, s.Args[1], r.expand(s.Body, ""))
+		r.vars.Bound[s.Args[0]] = r.world.sign(r.tb, s.Args[1], r.expand(s.Body, ""))
 	case "file":
 		if err := os.WriteFile(filepath.Join(r.dir, s.Args[0]), []byte(r.expand(s.Body, "")), 0o600); err != nil {
 			r.fatal(s, "%v", err)
@@ -187,7 +180,7 @@ func (r *runner) request(s Step) {
 		r.mark = len(r.world.NoETL.Calls(0))
 	}
 	turn := 0
-	r.again = func() reply {
+	r.again = func() testkit.Answer {
 		base := bases[turn%len(bases)]
 		if turn++; turn == 1 && r.world != nil {
 			base = r.world.next(bases)
@@ -211,24 +204,20 @@ func (m Matcher) bases(listener string, w *World) []string {
 	}
 }
 
-func (r *runner) do(s Step, base string, m message, public bool) reply {
+func (r *runner) do(s Step, base string, m message, public bool) testkit.Answer {
 	r.tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	req := newRequest(r.tb, base, m).WithContext(ctx)
-	resp, err := r.http.Do(req)
-	if err != nil {
+	out, err := testkit.Send(r.http, req)
+	if err != nil && out.Code == 0 {
 		r.fatal(s, "%s: %v", m.first, err)
+	} else if err != nil {
+		out.Body += " [the answer broke off]"
 	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		body = append(body, " [the answer broke off]"...)
-	}
-	out := reply{resp.StatusCode, resp.Header, string(body)}
 	path, _, _ := strings.Cut(strings.TrimPrefix(m.first, req.Method+" "), "?")
 	if public || strings.HasPrefix(path, "/api/") || path == "/metrics" {
-		if err := r.docs.Reply(req.Method, path, out.status, out.header, out.body); err != nil {
+		if err := r.docs.Reply(req.Method, path, out.Code, out.Header, out.Body); err != nil {
 			r.tb.Errorf("line %d: %s: %v", s.Line, m.first, err)
 		}
 	}
@@ -254,16 +243,16 @@ func (r *runner) reply(s Step) {
 
 func (r *runner) compareReply(want message) error {
 	got := r.last
-	if err := r.vars.Text(want.first, strconv.Itoa(got.status)); err != nil {
-		return fmt.Errorf("status: %w; %s", err, short(got.body))
+	if err := r.vars.Text(want.first, strconv.Itoa(got.Code)); err != nil {
+		return fmt.Errorf("status: %w; %s", err, short(got.Body))
 	}
-	if err := r.compareHeader(want.header, got.header); err != nil {
+	if err := r.compareHeader(want.header, got.Header); err != nil {
 		return err
 	}
 	if want.body == "" {
 		return nil
 	}
-	return r.vars.Body(want.body, got.body)
+	return r.vars.Body(want.body, got.Body)
 }
 
 // compareHeader compares those that are named; (no others) as the last line compares them all.

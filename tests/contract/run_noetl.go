@@ -4,38 +4,43 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/nats-io/nats.go"
-
+	"github.com/noetl/gateway/libs/testkit"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 	"github.com/noetl/gateway/tests/stack"
 )
+
+// stub is what NoETL answers a call with, and what happens before and after.
+type stub struct {
+	message message
+	status  int
+	first   []func()
+	then    []func(noetltest.Call)
+}
 
 func (r *runner) noetl(s Step) {
 	r.tb.Helper()
 	switch s.Verb {
 	case "NoETL answers":
-		m := parseMessage(r.expand(s.Body, ""))
-		r.stub = &stub{
-			method: s.Args[0],
-			path:   r.expand(s.Args[1], ""),
-			header: m.header,
-			body:   m.body,
-			hang:   m.first == "never",
-			broken: m.first == "broken",
-		}
-		if r.stub.status = http.StatusOK; !r.stub.hang && !r.stub.broken {
-			status, err := strconv.Atoi(m.first)
+		n, st := r.world.NoETL, &stub{message: parseMessage(r.expand(s.Body, "")), status: http.StatusOK}
+		serve := st.serve
+		switch st.message.first {
+		case "never":
+			serve = n.Hang
+		case "broken":
+			serve = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+		default:
+			status, err := strconv.Atoi(st.message.first)
 			r.compare(s, err)
-			r.stub.status = status
+			st.status = status
 		}
-		if strings.HasPrefix(m.body, "{") {
-			r.stub.header = append([][2]string{{"Content-Type", "application/json"}}, r.stub.header...)
-		}
-		r.world.NoETL.answer(r.stub)
+		r.stub = st
+		n.Answer(s.Args[0], r.expand(s.Args[1], ""), serve)
 	case "NoETL first publishes":
 		subject, body, js := r.expand(s.Args[0], ""), r.expand(s.Body, ""), r.world.JetStream
 		r.stub.first = append(r.stub.first, func() {
@@ -43,32 +48,69 @@ func (r *runner) noetl(s Step) {
 		})
 	case "NoETL then calls":
 		path, body, tb := s.Args[1], r.expand(s.Body, ""), r.tb
-		r.stub.then = append(r.stub.then, func(c Call) {
-			w := c.workload()
-			post(tb, w["workload.gateway_url"]+path, r.expandWith(body, w))
+		r.stub.then = append(r.stub.then, func(c noetltest.Call) {
+			w := workload(c)
+			// The case fails for want of the answer.
+			_, _ = testkit.Try(tb, http.MethodPost, w["workload.gateway_url"]+path, r.expandWith(body, w))
 		})
 	case "NoETL then publishes":
 		subject, body, nc := s.Args[0], r.expand(s.Body, ""), r.world.NATS
-		r.stub.then = append(r.stub.then, func(c Call) {
-			w := c.workload()
-			_ = nc.PublishMsg(
-				&nats.Msg{Subject: r.expandWith(subject, w), Data: []byte(r.expandWith(body, w))},
-			) // the case fails for want of the answer
+		r.stub.then = append(r.stub.then, func(c noetltest.Call) {
+			w := workload(c)
+			_ = nc.Publish(r.expandWith(subject, w), []byte(r.expandWith(body, w))) // as above
 		})
 	}
 }
 
+func (st *stub) serve(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body) // it is in memory
+	for _, first := range st.first {
+		first()
+	}
+	if strings.HasPrefix(st.message.body, "{") {
+		w.Header().Set("Content-Type", "application/json")
+	}
+	for _, h := range st.message.header {
+		w.Header().Add(h[0], h[1])
+	}
+	w.WriteHeader(st.status)
+	_, _ = io.WriteString(w, st.message.body) // the gateway may be gone
+	for _, then := range st.then {
+		go then(noetltest.Call{Body: string(body)})
+	}
+}
+
+// workload reads the texts in the workload of a call that starts a playbook, as ${workload.name}.
+func workload(c noetltest.Call) map[string]string {
+	var in struct{ Workload map[string]any }
+	_ = json.Unmarshal([]byte(c.Body), &in) // another call has none
+	out := map[string]string{}
+	for name, v := range in.Workload {
+		if s, ok := v.(string); ok {
+			out["workload."+name] = s
+		}
+	}
+	return out
+}
+
+// playbook is the path that the call starts, "" if it starts none.
+func playbook(c noetltest.Call) string {
+	var in struct{ Path string }
+	_ = json.Unmarshal([]byte(c.Body), &in)
+	return in.Path
+}
+
 // calls of NoETL since the last request, without those of auth playbooks that the case is not about.
-func (r *runner) calls() []Call {
+func (r *runner) calls() []noetltest.Call {
 	// Whoever waits for a playbook's callback looks whether it is still under way; how often is no contract.
-	all := slices.DeleteFunc(r.world.NoETL.Calls(r.mark), func(c Call) bool {
+	all := slices.DeleteFunc(r.world.NoETL.Calls(r.mark), func(c noetltest.Call) bool {
 		return r.c.AuthSeen && strings.HasPrefix(c.Target, "/api/executions/") && strings.HasSuffix(c.Target, "/status")
 	})
 	if r.c.AuthSeen {
 		return all
 	}
-	return slices.DeleteFunc(all, func(c Call) bool {
-		return strings.HasPrefix(c.playbook(), "api_integration/auth0/") && c.Target == "/api/execute"
+	return slices.DeleteFunc(all, func(c noetltest.Call) bool {
+		return strings.HasPrefix(playbook(c), "api_integration/auth0/") && c.Target == "/api/execute"
 	})
 }
 

@@ -1,7 +1,7 @@
 package contract
 
 import (
-	"os"
+	"encoding/json"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -9,6 +9,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/noetl/gateway/libs/oidc/oidctest"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 	"github.com/noetl/gateway/tests/stack"
 )
 
@@ -17,7 +19,8 @@ type World struct {
 	Public, Internal, Admin []string
 	Fanout                  []string // admin listeners of those who hold streams
 	Issuer                  string
-	NoETL                   *NoETL
+	NoETL                   *noetltest.Server // between the gateway and the sandbox
+	google, stranger        *oidctest.Issuer
 	NATS                    *nats.Conn
 	JetStream               jetstream.JetStream
 	turn                    int
@@ -29,7 +32,7 @@ type World struct {
 
 // common are the settings of every case: no limit gets in the way, and bounds are small enough
 // to be passed.
-func common(noetl string) []string {
+func common(noetl, google string) []string {
 	return []string{
 		"NOETL_BASE_URL=" + noetl,
 		"LOG_LEVEL=warn",
@@ -44,39 +47,22 @@ func common(noetl string) []string {
 		"GATEWAY_BAD_SESSION_RATE_ADDRESS_PER_MIN=0",
 		"INGRESS_FAILURE_RATE_PER_MIN=0",
 		"GATEWAY_STREAM_RATE_ADDRESS_PER_MIN=0",
-		"INGRESS_GOOGLE_JWKS_URL=" + noetl + "/google/keys",
+		"INGRESS_GOOGLE_JWKS_URL=" + google + "jwks",
 	}
 }
-
-// policy is who may do what when the case asks for AUTH_BACKEND=local; as the sandbox has it.
-const policy = `users:
-  admin@example.com: [admin, user]
-  demo@example.com: [user]
-  viewer@example.com: [viewer]
-  developer@example.com: [developer, user]
-roles:
-  admin:
-    allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}
-  developer:
-    allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}
-  user:
-    allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}
-  viewer:
-    allow: {execute: ["demo/*"], view: ["**"]}
-    deny: {execute: ["demo/fail"]}
-`
 
 // StartWorld starts one process, or two of each service.
 func StartWorld(tb testing.TB, split bool, settings ...string) *World {
 	tb.Helper()
-	w := &World{NoETL: StartNoETL(tb), logins: map[string]string{}}
-	file := filepath.Join(tb.TempDir(), "policy.yaml")
-	if err := os.WriteFile(file, []byte(policy), 0o600); err != nil {
-		tb.Fatal(err)
+	w := &World{
+		NoETL: noetltest.Start(tb), google: oidctest.StartIssuer(tb), stranger: oidctest.StartIssuer(tb),
+		logins: map[string]string{},
 	}
-	env := common(w.NoETL.URL)
+	w.stranger.AddRSA(tb, "unknown", 2048)
+	policy := filepath.Join(stack.Root(), "services", "standalone", "app", "policy.yaml")
+	env := common(w.NoETL.URL, w.google.URL)
 	for _, s := range settings {
-		env = append(env, strings.NewReplacer("${noetl}", w.NoETL.URL, "${policy}", file).Replace(s))
+		env = append(env, strings.NewReplacer("${noetl}", w.NoETL.URL, "${policy}", policy).Replace(s))
 	}
 	var address string
 	var as []nats.Option
@@ -103,7 +89,7 @@ func StartWorld(tb testing.TB, split bool, settings ...string) *World {
 		}, []string{p.Ready.Admin}, []string{p.Ready.Admin}
 		w.Issuer, address = p.Ready.Issuer, p.Ready.NATS
 	}
-	w.NoETL.Sandbox(tb, strings.TrimSuffix(w.Issuer, "/oidc"))
+	w.NoETL.PassOn(tb, strings.TrimSuffix(w.Issuer, "/oidc"))
 	nc, err := nats.Connect(address, as...)
 	if err != nil {
 		tb.Fatal(err)
@@ -115,6 +101,28 @@ func StartWorld(tb testing.TB, split bool, settings ...string) *World {
 	}
 	w.NATS, w.JetStream = nc, js
 	return w
+}
+
+// sign makes a JSON Web Token. signer is google, stranger (Google's key id, another key), unknown (another key id), or
+// none (unsigned).
+func (w *World) sign(tb testing.TB, signer, text string) string {
+	tb.Helper()
+	var claims map[string]any
+	if err := json.Unmarshal([]byte(text), &claims); err != nil {
+		tb.Fatal(err)
+	}
+	switch signer {
+	case "google":
+		return w.google.Sign(tb, "rsa", claims)
+	case "stranger":
+		return w.stranger.Sign(tb, "rsa", claims)
+	case "unknown":
+		return w.stranger.Sign(tb, "unknown", claims)
+	case "none":
+		return oidctest.Unsigned(tb, claims)
+	}
+	tb.Fatalf("there is no signer %q", signer)
+	return ""
 }
 
 // observe takes the addresses and the logs of the gateway's processes.

@@ -48,10 +48,10 @@ func TestStandaloneOnADiskThatFillsAndIsFreed(t *testing.T) {
 	}
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	token := stack.IDToken(t, p.Ready.Issuer, "viewer@example.com")
-	login := func() stack.Answer {
-		return stack.Do(t, http.MethodPost, p.Ready.Public+"/api/auth/login", `{"auth0_token":"`+token+`"}`)
+	login := func() testkit.Answer {
+		return testkit.Do(t, http.MethodPost, p.Ready.Public+"/api/auth/login", `{"auth0_token":"`+token+`"}`)
 	}
-	readyz := func() string { return stack.Do(t, http.MethodGet, p.Ready.Public+"/readyz", nil).Body }
+	readyz := func() string { return testkit.Do(t, http.MethodGet, p.Ready.Public+"/readyz", nil).Body }
 
 	name := filepath.Join(disk, "filler")
 	f, err := os.Create(name)
@@ -62,7 +62,7 @@ func TestStandaloneOnADiskThatFillsAndIsFreed(t *testing.T) {
 		_, err = f.Write(block)
 	}
 	_ = f.Close()
-	var refused stack.Answer
+	var refused testkit.Answer
 	testkit.Eventually(t, "a login is refused", func() bool {
 		refused = login()
 		return refused.Code >= 500 || refused.Code == http.StatusTooManyRequests
@@ -80,7 +80,7 @@ func TestStandaloneOnADiskThatFillsAndIsFreed(t *testing.T) {
 	}
 	testkit.Eventually(t, "logins work again", func() bool { return login().Code == http.StatusOK })
 	testkit.Eventually(t, "it is ready", func() bool { return strings.Contains(readyz(), `"status":"ready"`) })
-	if a := stack.Do(t, http.MethodPost, p.Ready.Public+"/api/auth/validate",
+	if a := testkit.Do(t, http.MethodPost, p.Ready.Public+"/api/auth/validate",
 		`{"session_token":"`+session+`"}`); a.Code != http.StatusOK || !strings.Contains(a.Body, `"valid":true`) {
 		t.Errorf("the session of before: %d %s", a.Code, a.Body)
 	}

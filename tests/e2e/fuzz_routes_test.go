@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/tests/stack"
 )
 
@@ -40,7 +41,7 @@ func FuzzRefusedRoutesNeverReachNoETL(f *testing.F) {
 		if strings.ContainsAny(call, "\r\n") || strings.Contains(target, " ") || method == "" || target == "" {
 			return // that would be another request, or none
 		}
-		stack.Do(t, http.MethodDelete, requests, nil)
+		testkit.Do(t, http.MethodDelete, requests, nil)
 		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", host)
 		if err != nil {
 			t.Fatal(err)
@@ -81,7 +82,7 @@ func FuzzRefusedRoutesNeverReachNoETL(f *testing.F) {
 		var received struct {
 			Requests []struct{ Method, Path, Query string }
 		}
-		if err := json.Unmarshal([]byte(stack.Do(t, http.MethodGet, requests, nil).Body), &received); err != nil {
+		if err := json.Unmarshal([]byte(testkit.Do(t, http.MethodGet, requests, nil).Body), &received); err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range received.Requests {

@@ -188,7 +188,7 @@ func (g gateway) hasStatus(t *testing.T, session, id, want string) {
 	t.Helper()
 	query := `{"query":"{ execution(id: \"` + id + `\") { executionId status completed failed } }"}`
 	testkit.Eventually(t, "execution(id) says "+want, func() bool {
-		return strings.Contains(stack.Do(t, http.MethodPost, g.near()+"/graphql", query, bearer(session)...).Body,
+		return strings.Contains(testkit.Do(t, http.MethodPost, g.near()+"/graphql", query, bearer(session)...).Body,
 			`{"executionId":"`+id+`","status":"`+want+`"`)
 	})
 }
@@ -202,9 +202,9 @@ func (g gateway) rerun(t *testing.T, generation, session, client string, stream 
 	body := `{"query":"mutation($v: JSON, $c: String) { rerunExecution(executionId: \"` + first.ExecutionID +
 		`\", variables: $v, clientId: $c) { executionId requestId status } }","variables":{"v":{"b":2},"c":"` + client +
 		`"}}`
-	reply := stack.Decode[struct {
+	reply := testkit.Decode[struct {
 		Data struct{ RerunExecution stack.Started }
-	}](t, stack.Do(t, http.MethodPost, g.far()+"/graphql", body, bearer(session)...))
+	}](t, testkit.Do(t, http.MethodPost, g.far()+"/graphql", body, bearer(session)...))
 	want := `{"a":1,"b":2,"big":582940187123449857}`
 	if generation == "python" {
 		want = `{"b":2}`
@@ -220,7 +220,7 @@ func (g gateway) cancel(t *testing.T, generation, session, client string, stream
 	t.Helper()
 	slow := stack.Execute(t, g.near(), session, client, "demo/slow", `{"seconds":60}`)
 	path := g.far() + "/noetl/executions/" + slow.ExecutionID + "/cancel"
-	a := stack.Do(t, http.MethodPost, path, `{"reason":"enough","cascade":true}`, bearer(session)...)
+	a := testkit.Do(t, http.MethodPost, path, `{"reason":"enough","cascade":true}`, bearer(session)...)
 	if a.Code != http.StatusOK {
 		t.Fatalf("cancel: %d %s", a.Code, a.Body)
 	}
@@ -241,7 +241,7 @@ func (g gateway) cancel(t *testing.T, generation, session, client string, stream
 // logout ends the session everywhere: on its streams, and for tokens that nobody knows.
 func (g gateway) logout(t *testing.T, session string, stream *testkit.EventStream) {
 	t.Helper()
-	a := stack.Do(t, http.MethodPost, g.near()+"/api/auth/logout", nil, bearer(session)...)
+	a := testkit.Do(t, http.MethodPost, g.near()+"/api/auth/logout", nil, bearer(session)...)
 	if a.Code != http.StatusNoContent {
 		t.Errorf("logout: %d %s", a.Code, a.Body)
 	}
@@ -251,11 +251,11 @@ func (g gateway) logout(t *testing.T, session string, stream *testkit.EventStrea
 		}
 	}
 	testkit.Eventually(t, "the session is refused", func() bool {
-		a := stack.Do(t, http.MethodGet, g.far()+"/noetl/executions", nil, bearer(session)...)
+		a := testkit.Do(t, http.MethodGet, g.far()+"/noetl/executions", nil, bearer(session)...)
 		return a.Code == http.StatusUnauthorized
 	})
 	begin := time.Now()
-	a = stack.Do(t, http.MethodGet, g.far()+"/noetl/executions", nil, bearer("nobody-knows")...)
+	a = testkit.Do(t, http.MethodGet, g.far()+"/noetl/executions", nil, bearer("nobody-knows")...)
 	if a.Code != http.StatusUnauthorized {
 		t.Errorf("an unknown token, after %v: %d %s", time.Since(begin), a.Code, a.Body)
 	}
@@ -271,7 +271,7 @@ func TestAnExecutionThatIsOverBeforeItsStartIsAnswered(t *testing.T) {
 			session := stack.Login(t, g.near(), g.issuer, "demo@example.com")
 			stream := testkit.OpenEvents(t, g.near(), session, nil)
 			client := stream.ClientID(t)
-			stack.Do(t, http.MethodPut, g.noetl+"/sandbox/faults", `{"mode":"answer_late","delay_ms":1000}`)
+			testkit.Do(t, http.MethodPut, g.noetl+"/sandbox/faults", `{"mode":"answer_late","delay_ms":1000}`)
 			started := stack.Execute(t, g.near(), session, client, "demo/progress", `{"step_ms":10}`)
 			r := follow(t, stream, started, 10)
 			r.check(t, true)
@@ -303,7 +303,7 @@ func TestPlaybooksThatBehaveOddly(t *testing.T) {
 				r.Error.Data.Code != "result_too_large" {
 				t.Errorf("the larger result: %.200s %+v", r.Data, r.Error)
 			}
-			kept := stack.Do(t, http.MethodGet, g.near()+"/api/results/"+large.RequestID, nil, bearer(session)...)
+			kept := testkit.Do(t, http.MethodGet, g.near()+"/api/results/"+large.RequestID, nil, bearer(session)...)
 			if kept.Code != http.StatusOK || len(kept.Body) < 9<<20 {
 				t.Errorf("the larger result has %d bytes: %d %.200s", len(kept.Body), kept.Code, kept.Body)
 			}

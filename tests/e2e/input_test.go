@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/tests/stack"
 )
 
@@ -105,7 +106,7 @@ func TestMalformedInputIsRefusedInWords(t *testing.T) {
 		for i := 1; i < len(headers); i += 2 {
 			headers[i] = strings.ReplaceAll(headers[i], "\x7f", "~")
 		}
-		answer := stack.Do(t, c.method, public+c.path, body, headers...)
+		answer := testkit.Do(t, c.method, public+c.path, body, headers...)
 		if answer.Code != c.want {
 			t.Errorf("%s: %d %s, want %d", name, answer.Code, answer.Body, c.want)
 			continue
@@ -126,7 +127,7 @@ func TestMalformedInputIsRefusedInWords(t *testing.T) {
 			t.Errorf("a secret is in the logs: %.12s…", secret)
 		}
 	}
-	if answer := stack.Do(t, http.MethodGet, public+"/readyz", nil); answer.Code != http.StatusOK {
+	if answer := testkit.Do(t, http.MethodGet, public+"/readyz", nil); answer.Code != http.StatusOK {
 		t.Errorf("not ready afterwards: %s", answer.Body)
 	}
 }

@@ -38,7 +38,7 @@ func lateAnswer(t *testing.T, s *stack.Split, session string, delay time.Duratio
 	if delay == 0 {
 		fault = `{"mode":""}`
 	}
-	if a := stack.Do(t, http.MethodPut, s.Sandbox.Ready.NoETL+"/sandbox/faults", fault); a.Code/100 != 2 {
+	if a := testkit.Do(t, http.MethodPut, s.Sandbox.Ready.NoETL+"/sandbox/faults", fault); a.Code/100 != 2 {
 		t.Fatalf("%s: %d %s", name, a.Code, a.Body)
 	}
 	page := newReader(t, s, session)
@@ -53,7 +53,7 @@ func lateAnswer(t *testing.T, s *stack.Split, session string, delay time.Duratio
 		if err != nil {
 			t.Error(err)
 		}
-		a, err := stack.Try(t, http.MethodPost, s.Edge[1].Ready.Public+"/graphql", string(body), bearer(session)...)
+		a, err := testkit.Try(t, http.MethodPost, s.Edge[1].Ready.Public+"/graphql", string(body), bearer(session)...)
 		answered <- fmt.Sprint(a.Code, " ", a.Body, " ", err)
 	}()
 	for i := range stack.Replicas { // one after the other, so that there is always one for the workers

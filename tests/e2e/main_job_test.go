@@ -34,7 +34,7 @@ func TestTheMainJobOutlivesTheReplicaThatHoldsTheStream(t *testing.T) {
 
 	// 1 Login through one edge; the session is known to the other.
 	session := stack.Login(t, a, issuer, "demo@example.com")
-	if answer := stack.Do(
+	if answer := testkit.Do(
 		t, http.MethodPost, b+"/api/auth/validate", `{"session_token":"`+session+`"}`,
 	); !strings.Contains(answer.Body, `"valid":true`) {
 		t.Fatalf("the other replica does not know the session: %s", answer.Body)
@@ -78,7 +78,7 @@ func TestTheMainJobOutlivesTheReplicaThatHoldsTheStream(t *testing.T) {
 	}
 
 	// 5 The proxy, authenticated, streaming, in the user's name.
-	answer := stack.Do(t, http.MethodGet, b+"/noetl/echo/x?y=1", nil, append(bearer(session), "X-User-Id", "1")...)
+	answer := testkit.Do(t, http.MethodGet, b+"/noetl/echo/x?y=1", nil, append(bearer(session), "X-User-Id", "1")...)
 	if answer.Code != http.StatusOK || !strings.Contains(answer.Body, `"path":"/api/echo/x"`) ||
 		!strings.Contains(answer.Body, `"x-user-id":"1001"`) ||
 		strings.Contains(answer.Body, session) {
@@ -87,13 +87,13 @@ func TestTheMainJobOutlivesTheReplicaThatHoldsTheStream(t *testing.T) {
 	// 6 One execution for a signed delivery, none for a forged one.
 	for i, edge := range []string{a, b} {
 		body := `{"order":` + string(rune('1'+i)) + `}`
-		if answer := stack.Do(
+		if answer := testkit.Do(
 			t, http.MethodPost, edge+"/ingress/orders", body, "X-Signature", sign(body, "sandbox-secret"),
 		); answer.Code != http.StatusAccepted ||
 			!strings.Contains(answer.Body, `"execution_id":"`) {
 			t.Errorf("signed delivery: %d %s", answer.Code, answer.Body)
 		}
-		if answer := stack.Do(
+		if answer := testkit.Do(
 			t, http.MethodPost, edge+"/ingress/orders", body, "X-Signature", sign(body, "wrong"),
 		); answer.Code != http.StatusUnauthorized ||
 			!strings.Contains(answer.Body, `"reason":"bad_signature"`) {
@@ -105,7 +105,7 @@ func TestTheMainJobOutlivesTheReplicaThatHoldsTheStream(t *testing.T) {
 	}
 	// 7 Logout through one edge ends the session on the other and closes the stream.
 	begin := time.Now()
-	if answer := stack.Do(
+	if answer := testkit.Do(
 		t,
 		http.MethodPost,
 		a+"/api/auth/logout",
@@ -123,8 +123,9 @@ func TestTheMainJobOutlivesTheReplicaThatHoldsTheStream(t *testing.T) {
 		t.Errorf("the stream was closed after %v", took)
 	}
 	testkit.Eventually(t, "the session is refused everywhere", func() bool {
-		return stack.Do(t, http.MethodGet, a+"/noetl/echo", nil, bearer(session)...).Code == http.StatusUnauthorized &&
-			stack.Do(t, http.MethodGet, b+"/noetl/echo", nil, bearer(session)...).Code == http.StatusUnauthorized
+		first := testkit.Do(t, http.MethodGet, a+"/noetl/echo", nil, bearer(session)...)
+		return first.Code == http.StatusUnauthorized &&
+			testkit.Do(t, http.MethodGet, b+"/noetl/echo", nil, bearer(session)...).Code == http.StatusUnauthorized
 	})
 	if took := time.Since(begin); took > time.Second {
 		t.Errorf("revocation took %v", took)
@@ -205,14 +206,14 @@ func TestEveryAuthBackendLogsInAndOut(t *testing.T) {
 			}
 			for token, want := range map[string]string{session: `"allowed":true`, viewer: `"allowed":false`} {
 				body := `{"session_token":"` + token + `","playbook_name":"demo/fail","permission_type":"execute"}`
-				if answer := stack.Do(
+				if answer := testkit.Do(
 					t, http.MethodPost, p.Ready.Public+"/api/auth/check-access", body,
 				); answer.Code != http.StatusOK ||
 					!strings.Contains(answer.Body, want) {
 					t.Errorf("check-access: %d %s, want %s", answer.Code, answer.Body, want)
 				}
 			}
-			if answer := stack.Do(
+			if answer := testkit.Do(
 				t,
 				http.MethodPost,
 				p.Ready.Public+"/noetl/execute",
@@ -220,7 +221,7 @@ func TestEveryAuthBackendLogsInAndOut(t *testing.T) {
 				bearer(viewer)...); answer.Code != http.StatusForbidden {
 				t.Errorf("the viewer executed demo/fail: %d %s", answer.Code, answer.Body)
 			}
-			if answer := stack.Do(
+			if answer := testkit.Do(
 				t,
 				http.MethodPost,
 				p.Ready.Public+"/api/auth/logout",
@@ -228,7 +229,7 @@ func TestEveryAuthBackendLogsInAndOut(t *testing.T) {
 				bearer(session)...); answer.Code != http.StatusNoContent {
 				t.Errorf("logout: %d %s", answer.Code, answer.Body)
 			}
-			if answer := stack.Do(
+			if answer := testkit.Do(
 				t,
 				http.MethodGet,
 				p.Ready.Public+"/noetl/echo",
@@ -258,7 +259,7 @@ func TestStreamsThatWereClosedDoNotCount(t *testing.T) {
 		stream.Close()
 	}
 	started := stack.Execute(t, p.Ready.Public, session, client, "demo/slow", `{"seconds":30}`)
-	answer := stack.Do(
+	answer := testkit.Do(
 		t, http.MethodPost, p.Ready.Internal+"/api/internal/callback/async",
 		`{"request_id":"`+started.RequestID+`","data":1}`,
 	)
@@ -283,7 +284,7 @@ func TestNobodyLogsInThroughNoETLDirectly(t *testing.T) {
 		for _, path := range []string{
 			"/noetl/auth/login", "/noetl/%61uth/login", "/noetl/AUTH/login", "/noetl/auth/session/validate",
 		} {
-			if answer := stack.Do(
+			if answer := testkit.Do(
 				t,
 				http.MethodPost,
 				public+path,
@@ -293,7 +294,7 @@ func TestNobodyLogsInThroughNoETLDirectly(t *testing.T) {
 			}
 		}
 		workload := `{"auth0_token":"` + forged + `"}`
-		if answer := stack.Do(
+		if answer := testkit.Do(
 			t,
 			http.MethodPost,
 			public+"/graphql",
@@ -304,7 +305,7 @@ func TestNobodyLogsInThroughNoETLDirectly(t *testing.T) {
 		) {
 			t.Errorf("graphql: %d %s", answer.Code, answer.Body)
 		}
-		if answer := stack.Do(
+		if answer := testkit.Do(
 			t,
 			http.MethodPost,
 			public+"/noetl/execute",
@@ -312,10 +313,10 @@ func TestNobodyLogsInThroughNoETLDirectly(t *testing.T) {
 			bearer(session)...); answer.Code != http.StatusForbidden {
 			t.Errorf("proxy: %d %s", answer.Code, answer.Body)
 		}
-		entry := stack.Decode[struct {
+		entry := testkit.Decode[struct {
 			ID string `json:"catalog_id"`
-		}](t, stack.Do(t, http.MethodPost, p.Ready.NoETL+"/api/catalog/resource", `{"path":"`+playbook+`"}`))
-		if answer := stack.Do(
+		}](t, testkit.Do(t, http.MethodPost, p.Ready.NoETL+"/api/catalog/resource", `{"path":"`+playbook+`"}`))
+		if answer := testkit.Do(
 			t,
 			http.MethodPost,
 			public+"/noetl/execute",
@@ -323,7 +324,7 @@ func TestNobodyLogsInThroughNoETLDirectly(t *testing.T) {
 			bearer(session)...); answer.Code != http.StatusForbidden {
 			t.Errorf("by catalog id: %d %s", answer.Code, answer.Body)
 		}
-		if answer := stack.Do(
+		if answer := testkit.Do(
 			t,
 			http.MethodPost,
 			public+"/noetl/execute",
@@ -335,7 +336,7 @@ func TestNobodyLogsInThroughNoETLDirectly(t *testing.T) {
 		if len(logins) != 1 {
 			t.Fatalf("%d logins ran at NoETL, want the one of this test", len(logins))
 		}
-		if answer := stack.Do(
+		if answer := testkit.Do(
 			t,
 			http.MethodPost,
 			public+"/noetl/executions/"+logins[0]+"/rerun",

@@ -24,9 +24,9 @@ func TestPagesOfOtherOriginsOpenStreams(t *testing.T) {
 		{"straight to event-fanout", s.Fanout[0].Ready.Public, session},
 		{"one process", alone.Ready.Public, stack.Login(t, alone.Ready.Public, alone.Ready.Issuer, "demo@example.com")},
 	} {
-		ticket := stack.Decode[struct {
+		ticket := testkit.Decode[struct {
 			Ticket string `json:"ticket"`
-		}](t, stack.Do(t, http.MethodPost, listener.base+"/events/ticket", nil, bearer(listener.session)...)).Ticket
+		}](t, testkit.Do(t, http.MethodPost, listener.base+"/events/ticket", nil, bearer(listener.session)...)).Ticket
 		by, cookie := bearer(listener.session), []string{"Cookie", "session_token=" + listener.session}
 		for _, c := range []struct {
 			what, method, path, from string

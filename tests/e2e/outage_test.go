@@ -25,11 +25,11 @@ func TestNATSKilledAndStartedAgain(t *testing.T) {
 
 	s.NATS.Kill()
 	testkit.Eventually(t, "readiness names NATS", func() bool {
-		ready := stack.Do(t, http.MethodGet, a+"/readyz", nil)
+		ready := testkit.Do(t, http.MethodGet, a+"/readyz", nil)
 		return ready.Code == http.StatusServiceUnavailable && strings.Contains(ready.Body, `"nats":{"status":"failed"`)
 	})
 	// A session that is cached still passes; a new login and a new stream say 503, not 401.
-	if answer := stack.Do(
+	if answer := testkit.Do(
 		t,
 		http.MethodGet,
 		a+"/noetl/executions",
@@ -37,13 +37,13 @@ func TestNATSKilledAndStartedAgain(t *testing.T) {
 		bearer(session)...); answer.Code != http.StatusOK {
 		t.Errorf("cached session during the outage: %d %s", answer.Code, answer.Body)
 	}
-	for what, answer := range map[string]stack.Answer{
-		"login": stack.Do(
+	for what, answer := range map[string]testkit.Answer{
+		"login": testkit.Do(
 			t, http.MethodPost, a+"/api/auth/login",
 			`{"auth0_token":"`+stack.IDToken(t, issuer, "admin@example.com")+`"}`,
 		),
-		"unknown session": stack.Do(t, http.MethodGet, b+"/noetl/executions", nil, bearer("never-seen")...),
-		"stream":          stack.Do(t, http.MethodGet, a+"/events", nil, bearer(session)...),
+		"unknown session": testkit.Do(t, http.MethodGet, b+"/noetl/executions", nil, bearer("never-seen")...),
+		"stream":          testkit.Do(t, http.MethodGet, a+"/events", nil, bearer(session)...),
 	} {
 		if answer.Code != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" ||
 			!strings.Contains(answer.Body, `"error":"`) {
@@ -82,7 +82,7 @@ func TestNATSKilledAndStartedAgain(t *testing.T) {
 		}
 	}
 	testkit.Eventually(t, "logins work again", func() bool {
-		answer, err := stack.Try(
+		answer, err := testkit.Try(
 			t, http.MethodPost, a+"/api/auth/login",
 			`{"auth0_token":"`+stack.IDToken(t, issuer, "admin@example.com")+`"}`,
 		)
@@ -113,7 +113,7 @@ func TestNoETLStoppedAndStartedAgain(t *testing.T) {
 	session := stack.Login(t, public, sandbox.Ready.Issuer, "demo@example.com")
 	sandbox.Kill()
 
-	answer := stack.Do(
+	answer := testkit.Do(
 		t,
 		http.MethodGet,
 		public+"/noetl/executions",
@@ -128,7 +128,7 @@ func TestNoETLStoppedAndStartedAgain(t *testing.T) {
 	}
 	stream := testkit.OpenEvents(t, public, session, nil)
 	client := stream.ClientID(t)
-	if answer := stack.Do(
+	if answer := testkit.Do(
 		t,
 		http.MethodPost,
 		public+"/graphql",
@@ -139,12 +139,12 @@ func TestNoETLStoppedAndStartedAgain(t *testing.T) {
 	) {
 		t.Errorf("graphql: %d %s", answer.Code, answer.Body)
 	}
-	if answer := stack.Do(
+	if answer := testkit.Do(
 		t, http.MethodPost, public+"/ingress/orders", "{}", "X-Signature", sign("{}", "sandbox-secret"),
 	); answer.Code != http.StatusBadGateway {
 		t.Errorf("ingress: %d %s", answer.Code, answer.Body)
 	}
-	if ready := stack.Do(
+	if ready := testkit.Do(
 		t, http.MethodGet, public+"/readyz", nil,
 	); ready.Code != http.StatusOK || !strings.Contains(ready.Body, `"status":"degraded"`) ||
 		!strings.Contains(ready.Body, `"noetl":{"status":"failed"`) {

@@ -29,9 +29,9 @@ func TestTerminateDrains(t *testing.T) {
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	stream := testkit.OpenEvents(t, p.Ready.Public, session, nil)
 	stream.ClientID(t)
-	inFlight := make(chan stack.Answer, 1)
+	inFlight := make(chan testkit.Answer, 1)
 	go func() {
-		a, _ := stack.Try(t, http.MethodGet, p.Ready.Public+"/noetl/echo/held", nil, bearer(session)...)
+		a, _ := testkit.Try(t, http.MethodGet, p.Ready.Public+"/noetl/echo/held", nil, bearer(session)...)
 		inFlight <- a
 	}()
 	<-arrived
@@ -43,7 +43,7 @@ func TestTerminateDrains(t *testing.T) {
 		}
 	}()
 	testkit.Eventually(t, "no new connection is taken", func() bool {
-		_, err := stack.Try(t, http.MethodGet, p.Ready.Public+"/health", nil)
+		_, err := testkit.Try(t, http.MethodGet, p.Ready.Public+"/health", nil)
 		return err != nil
 	})
 	close(release)

@@ -121,7 +121,7 @@ func (p *parts) streams() []string {
 func (p *parts) says(want string) {
 	p.t.Helper()
 	testkit.Eventually(p.t, "event_feed says "+want, func() bool {
-		return strings.Contains(stack.Do(p.t, "GET", p.gateway.Ready.Public+"/readyz", nil).Body, want)
+		return strings.Contains(testkit.Do(p.t, "GET", p.gateway.Ready.Public+"/readyz", nil).Body, want)
 	})
 }
 

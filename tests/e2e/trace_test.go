@@ -86,7 +86,7 @@ func TestOneTraceFromClickToFrame(t *testing.T) {
 	stream := testkit.OpenEvents(t, public, "", url.Values{"session_token": {session}})
 	client := stream.ClientID(t)
 	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-	answer := stack.Do(
+	answer := testkit.Do(
 		t,
 		http.MethodPost,
 		public+"/graphql",
@@ -148,7 +148,7 @@ func TestOneTraceFromClickToFrame(t *testing.T) {
 		t.Error("the session token is in a span")
 	}
 	// A refusal is logged in JSON with the trace id of the request.
-	stack.Do(t, http.MethodPost, public+"/api/auth/login", `{}`, "Traceparent", "00-"+trace+"-00f067aa0ba902b7-01")
+	testkit.Do(t, http.MethodPost, public+"/api/auth/login", `{}`, "Traceparent", "00-"+trace+"-00f067aa0ba902b7-01")
 	testkit.Eventually(t, "the refusal is in the log with its trace id", func() bool {
 		for line := range strings.Lines(s.Edge[0].Logs()) {
 			if strings.Contains(line, `"reason":"missing_token"`) && strings.Contains(line, `"trace_id":"`+trace+`"`) &&

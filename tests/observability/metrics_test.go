@@ -94,7 +94,7 @@ func holds(t *testing.T, f files, scrape func() samples) {
 // scrape reads /metrics of a process as Prometheus would.
 func scrape(t *testing.T, job string, p *stack.Proc) samples {
 	t.Helper()
-	answer := stack.Do(t, http.MethodGet, p.Ready.Admin+"/metrics", nil)
+	answer := testkit.Do(t, http.MethodGet, p.Ready.Admin+"/metrics", nil)
 	if answer.Code != http.StatusOK ||
 		!strings.HasPrefix(answer.Header.Get("Content-Type"), "text/plain; version=0.0.4") {
 		t.Fatalf("%s: /metrics: %d %s", job, answer.Code, answer.Header.Get("Content-Type"))
@@ -112,16 +112,16 @@ func traffic(t *testing.T, public, issuer string) {
 	const user = "admin@example.com"
 	session := stack.Login(t, public, issuer, user)
 	bearer := []string{"Authorization", "Bearer " + session}
-	want := func(what string, a stack.Answer, code int) stack.Answer {
+	want := func(what string, a testkit.Answer, code int) testkit.Answer {
 		t.Helper()
 		if a.Code != code {
 			t.Fatalf("%s: %d %s, want %d", what, a.Code, a.Body, code)
 		}
 		return a
 	}
-	post := func(path string, body any, headers ...string) stack.Answer {
+	post := func(path string, body any, headers ...string) testkit.Answer {
 		t.Helper()
-		return stack.Do(t, http.MethodPost, public+path, body, headers...)
+		return testkit.Do(t, http.MethodPost, public+path, body, headers...)
 	}
 	// People.
 	want("a bad login", post("/api/auth/login", `{"auth0_token":"nonsense"}`), http.StatusUnauthorized)
@@ -135,13 +135,13 @@ func traffic(t *testing.T, public, issuer string) {
 		http.StatusOK,
 	)
 	want(
-		"no session", stack.Do(t, http.MethodGet, public+"/noetl/echo", nil, "Authorization", "Bearer no-session"),
+		"no session", testkit.Do(t, http.MethodGet, public+"/noetl/echo", nil, "Authorization", "Bearer no-session"),
 		http.StatusUnauthorized,
 	)
 	post("/api/auth/backchannel-logout", url.Values{"logout_token": {"nonsense"}})
 
 	// Streams, executions, what workers report.
-	ticket := stack.Decode[struct{ Ticket string }](
+	ticket := testkit.Decode[struct{ Ticket string }](
 		t,
 		want("a ticket", post("/events/ticket", "{}", bearer...), http.StatusOK),
 	).Ticket
@@ -220,9 +220,9 @@ func overWebSocket(t *testing.T, public, session string) {
 		}
 	}
 	say("91", "initialize", "{}")
-	run := stack.Decode[struct {
+	run := testkit.Decode[struct {
 		Result struct{ ExecutionID string } `json:"result"`
-	}](t, stack.Answer{Body: say("92", "playbook/execute",
+	}](t, testkit.Answer{Body: say("92", "playbook/execute",
 		`{"name":"demo/slow","variables":{"seconds":30}}`)}).Result.ExecutionID
 	if run == "" {
 		t.Fatal("nothing was executed over the WebSocket")

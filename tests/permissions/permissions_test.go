@@ -33,6 +33,9 @@ var owners = map[string]struct{ writers, readers []string }{
 	"KV_gateway_routes":           {writers: []string{"event-fanout"}},
 	"KV_gateway_tickets":          {writers: []string{"event-fanout"}},
 	"GATEWAY_FRAMES":              {writers: []string{"event-fanout"}},
+	"GATEWAY_FRAMES_2_1":          {writers: []string{"event-fanout"}},
+	"GATEWAY_FRAMES_4_0":          {writers: []string{"event-fanout"}},
+	"GATEWAY_FRAMES_4_3":          {writers: []string{"event-fanout"}},
 	"OBJ_gateway_results":         {writers: []string{"event-fanout"}},
 	"GATEWAY_LIFECYCLE":           {writers: []string{"event-fanout"}},
 	"KV_gateway_sources":          {writers: []string{"event-fanout"}},
@@ -55,9 +58,8 @@ var callers = map[string][]string{
 	"gateway.fanout.v1.expect":    {"edge-proxy"},
 	"gateway.fanout.v1.bind":      {"edge-proxy"},
 	"gateway.edge.v1.execute":     {"event-fanout"},
-	"gateway.ingress.v1.redrive":  {"edge-proxy"},
-	"gateway.ingress.events.v1.x": {"ingress"},
 	"gateway.frames.somebody":     {"event-fanout"},
+	"gateway.frames.4.0.somebody": {"event-fanout"},
 	"gateway.live.somebody":       {"event-fanout"},
 	"gateway.lifecycle.5":         {"event-fanout"},
 	"gateway.fanout.settle.x":     {"event-fanout"},
@@ -79,7 +81,7 @@ var listeners = map[string][]string{
 	"gateway.fanout.v1.expect":            {"event-fanout"},
 	"gateway.edge.v1.execute":             {"edge-proxy"},
 	"gateway.ingress.v1.redrive":          {"ingress"},
-	"gateway.ingress.events.v1.>":         {"edge-proxy"},
+	"gateway.ingress.events.v1.*":         {"edge-proxy"},
 	"gateway.live.*":                      {"event-fanout"},
 	"gateway.fanout.settle.*":             {"event-fanout"},
 	"gateway.lifecycle.*":                 {},
@@ -96,7 +98,6 @@ var listeners = map[string][]string{
 	"_INBOX_GATEWAY.gateway-ingress.>":    {"ingress"},
 	"gateway.ingress.v1.*":                {"ingress"},
 	"gateway.ingress.outcome.*":           {"ingress"},
-	"gateway.ingress.events.v1.*":         {"edge-proxy"},
 	"gateway.deliveries.v1.>":             {},
 }
 
@@ -359,5 +360,22 @@ func TestAChangedLimitIsTheOperatorsToApply(t *testing.T) {
 	s, err := admin.Stream(t.Context(), "GATEWAY_FRAMES")
 	if err != nil || s.CachedInfo().Config.MaxAge != 30*time.Minute {
 		t.Errorf("the stream was changed: %v", err)
+	}
+}
+
+// A change of the number of shards, and back once nothing is stored any more, needs no operator.
+func TestFramesMoveToOtherStreamsAndBack(t *testing.T) {
+	t.Parallel()
+	n := stack.StartGuardedNATS(t)
+	env := []string{
+		"NATS_URL=" + n.URL, "NATS_USERNAME=event-fanout", "NATS_PASSWORD=" + stack.Password("event-fanout"),
+	}
+	stack.Start(t, "event-fanout", nil, env...).Kill()
+	for _, shards := range []string{"4", "2", "1"} {
+		p := stack.Start(t, "event-fanout", nil, append(env, "GATEWAY_FRAME_SHARDS="+shards)...)
+		testkit.Eventually(t, "frames go to "+shards+" streams", func() bool {
+			return strings.Contains(p.Logs(), "frames go to other streams")
+		})
+		p.Kill()
 	}
 }

@@ -124,7 +124,7 @@ func TestTheAccountsHaveLimitsAndRoom(t *testing.T) {
 		other   int64 // of the default sizes: streams, and the object store
 		forMore int64 // left for NoETL
 	}{
-		"auth":    {24, 16 * gib, gib + gib/2 + gib/4, 8 * gib},
+		"auth":    {32, 16 * gib, gib + gib/2 + gib/4, 8 * gib},
 		"ingress": {5, 10 * gib, 3 * gib, 0},
 	} {
 		info, err := dialJS(t, n, user).AccountInfo(t.Context())

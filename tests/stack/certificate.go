@@ -1,55 +1,34 @@
 package stack
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
-	"math/big"
-	"net"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 )
 
-// Certificate makes a certificate for 127.0.0.1 and returns the settings of a public listener that uses it, and who
-// trusts it.
+// Certificate writes the certificate of [httptest.NewTLSServer], which is for 127.0.0.1, and returns the settings of a
+// public listener that uses it, and who trusts it.
 func Certificate(tb testing.TB) (settings []string, roots *x509.CertPool) {
 	tb.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	srv := httptest.NewTLSServer(nil)
+	defer srv.Close()
+	key, err := x509.MarshalPKCS8PrivateKey(srv.TLS.Certificates[0].PrivateKey)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	roots = x509.NewCertPool()
-	roots.AddCert(cert)
+	roots.AddCert(srv.Certificate())
 	dir := tb.TempDir()
-	for _, f := range []struct {
-		setting, name, kind string
-		bytes               []byte
-	}{
-		{"GATEWAY_TLS_CERT_FILE", "cert.pem", "CERTIFICATE", der},
-		{"GATEWAY_TLS_KEY_FILE", "key.pem", "PRIVATE KEY", pkcs8},
+	for _, f := range []struct{ setting, name, kind, der string }{
+		{"GATEWAY_TLS_CERT_FILE", "cert.pem", "CERTIFICATE", string(srv.Certificate().Raw)},
+		{"GATEWAY_TLS_KEY_FILE", "key.pem", "PRIVATE KEY", string(key)},
 	} {
 		path := filepath.Join(dir, f.name)
-		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: f.kind, Bytes: f.bytes}), 0o600); err != nil {
+		text := pem.EncodeToMemory(&pem.Block{Type: f.kind, Bytes: []byte(f.der)})
+		if err := os.WriteFile(path, text, 0o600); err != nil {
 			tb.Fatal(err)
 		}
 		settings = append(settings, f.setting+"="+path)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/testkit"
 )
 
 // Generations are those of NoETL that a sandbox can look like (services/sandbox/README.md).
@@ -28,9 +29,9 @@ func feedOf(sandbox *Proc, env []string) []string {
 // Executions returns the ids of a sandbox's executions of a playbook, newest first, whatever its generation.
 func Executions(tb testing.TB, noetl, path string) []string {
 	tb.Helper()
-	list := Decode[[]struct {
+	list := testkit.Decode[[]struct {
 		ExecutionID noetlwire.ID `json:"execution_id"`
-	}](tb, Do(tb, http.MethodGet, noetl+"/api/executions?limit=10000&path="+url.QueryEscape(path), nil))
+	}](tb, testkit.Do(tb, http.MethodGet, noetl+"/api/executions?limit=10000&path="+url.QueryEscape(path), nil))
 	ids := make([]string, len(list))
 	for i, e := range list {
 		ids[i] = string(e.ExecutionID)

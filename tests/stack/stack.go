@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/noetl/gateway/libs/testkit"
 )
 
 // Ready is the line that a process prints when it serves.
@@ -85,7 +87,7 @@ func Launch(tb testing.TB, name string, args []string, env ...string) *Proc {
 
 func launch(tb testing.TB, name string, cmd *exec.Cmd) *Proc {
 	tb.Helper()
-	p := &Proc{name: name, cmd: cmd, logs: &safeBuffer{}, exited: make(chan struct{})}
+	p := &Proc{name: name, cmd: cmd, logs: &safeBuffer{out: make(chan []byte, 64)}, exited: make(chan struct{})}
 	cmd.Stderr = p.logs
 	stdout, w, err := os.Pipe()
 	if err != nil {
@@ -123,7 +125,7 @@ func (p *Proc) FirstLine(tb testing.TB) []byte {
 	deadline := time.After(20 * time.Second)
 	for {
 		select {
-		case line := <-p.logs.lines():
+		case line := <-p.logs.out:
 			return line
 		case <-p.exited:
 			tb.Fatalf("%s ended before it was ready: %v\n%s", p.name, p.err, p.logs)
@@ -215,18 +217,13 @@ func (n *NATS) Restart(tb testing.TB) {
 	cmd := exec.Command(binary, n.args...) //nolint:noctx // its life is the test's
 	cmd.Env = append(os.Environ(), n.env...)
 	n.Proc = launch(tb, "nats-server", cmd)
-	deadline := time.Now().Add(15 * time.Second)
-	for {
+	testkit.Eventually(tb, "nats-server answers", func() bool {
 		nc, err := nats.Connect(n.URL, nats.UserInfo(n.user, Password(n.user)))
 		if err == nil {
 			nc.Close()
-			return
 		}
-		if time.Now().After(deadline) {
-			tb.Fatalf("nats-server did not start: %v\n%s", err, n.Logs())
-		}
-		<-time.After(20 * time.Millisecond)
-	}
+		return err == nil
+	})
 }
 
 // FreePort picks a port for a server that is known before it is started.
@@ -304,18 +301,9 @@ func (b *safeBuffer) String() string {
 	return strings.TrimSpace(b.buf.String())
 }
 
-func (b *safeBuffer) lines() chan []byte {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.out == nil {
-		b.out = make(chan []byte, 64)
-	}
-	return b.out
-}
-
 func (b *safeBuffer) line(p []byte) {
 	select {
-	case b.lines() <- bytes.Clone(p):
+	case b.out <- bytes.Clone(p):
 	default: // nobody waits for that many
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 )
 
 // Token is a session token: a secret. Whatever prints it shows the start of its hash, which is enough to follow one
@@ -31,6 +32,9 @@ func (t Token) IsZero() bool { return t.text == "" }
 
 // Reveal returns the text, for those who must send it on.
 func (t Token) Reveal() string { return t.text }
+
+// Clone returns the token with a copy of its text: for those who keep it longer than the request that it is a part of.
+func (t Token) Clone() Token { return Token{strings.Clone(t.text), t.key} }
 
 // Key returns what stands for the token where the token itself must not be.
 func (t Token) Key() TokenKey { return t.key }

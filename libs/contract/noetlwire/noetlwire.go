@@ -36,8 +36,15 @@ func (id *ID) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// IDRule is what an id must be, for messages: "execution_id must be " + IDRule.
-const IDRule = "1 to 64 letters, digits, - or _"
+// CodeBadExecutionID is the code of the fault of an execution id that is not what it must be.
+const CodeBadExecutionID = "bad_execution_id"
+
+// What an execution id must be, for messages: "execution_id must be " + IDRule. Whoever chooses a shard, or passes a
+// path on that several servers read, needs the number; every other place takes any [ValidID].
+const (
+	IDRule     = "1 to 64 letters, digits, - or _"
+	NumberRule = "a whole number of 64 bits, in decimal digits without leading zeros"
+)
 
 // Valid is [ValidID].
 func (id ID) Valid() bool { return ValidID(string(id)) }

@@ -173,6 +173,12 @@ func (i *Issuer) Sign(tb testing.TB, kid string, claims jwt.MapClaims) string {
 	return text
 }
 
+// Unsigned makes a token without a signature (RFC 7518, section 3.6).
+func Unsigned(tb testing.TB, claims jwt.MapClaims) string {
+	tb.Helper()
+	return SignWith(tb, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil, claims)
+}
+
 // Token returns a good RS256 token for an address.
 func (i *Issuer) Token(tb testing.TB, email string) string {
 	tb.Helper()

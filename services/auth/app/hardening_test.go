@@ -25,7 +25,7 @@ func TestFault01UnsignedTokenDoesNotReachNoETL(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, backend)
 			r := w.start(t)
-			asked := len(w.noetl.Asked())
+			asked := len(w.noetl.Calls(0))
 			parts := strings.Split(w.issuer.Token(t, "admin@example.com"), ".")
 			for _, forged := range []string{
 				parts[0] + "." + parts[1] + ".", "eyJhbGciOiJub25lIn0." + parts[1] + ".",
@@ -34,7 +34,7 @@ func TestFault01UnsignedTokenDoesNotReachNoETL(t *testing.T) {
 				_, err := r.login(t, authwire.LoginRequest{Auth0Token: forged})
 				wantKind(t, err, fault.Unauthenticated)
 			}
-			if len(w.noetl.Asked()) != asked {
+			if len(w.noetl.Calls(0)) != asked {
 				t.Fatal("NoETL was asked about a forged token")
 			}
 		})
@@ -158,14 +158,14 @@ func TestFault12SilentNoETL(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "playbook")
 	r := w.start(t, "AUTH_PLAYBOOK_TIMEOUT_SECS=1")
-	w.noetl.Silence(true)
+	w.noetl.Silent.Store(true)
 	begin := time.Now()
 	_, err := r.login(t, authwire.LoginRequest{Auth0Token: w.issuer.Token(t, "a@example.com")})
 	wantKind(t, err, fault.Unavailable)
 	if took := time.Since(begin); took > 5*time.Second || fault.Of(err).RetryAfter <= 0 {
 		t.Errorf("after %s: %v", took, err)
 	}
-	testkit.Eventually(t, "the execution is canceled with cascade", func() bool { return len(w.noetl.Canceled()) == 1 })
+	testkit.Eventually(t, "the execution is canceled with cascade", func() bool { return len(w.noetl.Cascaded()) == 1 })
 }
 
 // TestOutagesHealByThemselves stops what the service needs and starts it again.
@@ -174,13 +174,13 @@ func TestOutagesHealByThemselves(t *testing.T) {
 	w := newWorld(t, "sync")
 	r := w.start(t)
 	in := r.mustLogin(t, w.issuer.Token(t, "a@example.com"))
-	w.noetl.Down(true)
+	w.noetl.Down.Store(true)
 	_, err := r.resolve(t, "unknown-to-the-cache")
 	wantKind(t, err, fault.Unavailable)
 	if _, err := r.resolve(t, in.SessionToken); err != nil {
 		t.Fatalf("a cached session must serve while NoETL is unavailable: %v", err)
 	}
-	w.noetl.Down(false)
+	w.noetl.Down.Store(false)
 	w.nats.Stop()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()

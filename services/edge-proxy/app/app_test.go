@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -23,6 +22,7 @@ import (
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/testkit"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 	"github.com/noetl/gateway/services/edge-proxy/app"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
 )
@@ -33,10 +33,9 @@ type world struct {
 	nats    *testkit.NATS
 	auth    *edgetest.Auth
 	pending *edgetest.Pending
-	noetl   *edgetest.NoETL
+	noetl   *noetltest.Server
 	inbox   *edgetest.Deliveries
 	journal *edgetest.Journal
-	server  *httptest.Server // NoETL
 	events  *httptest.Server // event-fanout's stream listener
 	ingress *httptest.Server
 	js      jetstream.JetStream
@@ -56,9 +55,10 @@ func boot(t *testing.T, settings ...string) *world {
 		auth:    &edgetest.Auth{},
 		journal: journal,
 		pending: edgetest.NewPending(journal),
-		noetl:   edgetest.NewNoETL(journal),
+		noetl:   noetltest.Start(t),
 		inbox:   &edgetest.Deliveries{},
 	}
+	w.noetl.Journal = func(line string) { journal.Add(line) }
 	nc := w.nats.Connect(t)
 	w.js = w.nats.JetStream(t)
 	if _, err := w.js.CreateKeyValue(
@@ -75,7 +75,6 @@ func boot(t *testing.T, settings ...string) *world {
 		t.Cleanup(srv.Close)
 		return srv
 	}
-	w.server = serve(w.noetlRoutes())
 	w.events = serve(http.HandlerFunc(eventRoutes))
 	w.ingress = serve(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/healthz" {
@@ -87,25 +86,6 @@ func boot(t *testing.T, settings ...string) *world {
 	}))
 	w.start(settings...)
 	return w
-}
-
-func (w *world) noetlRoutes() http.Handler {
-	mux := edgetest.NoETLServer(w.noetl)
-	mux.HandleFunc("/api/echo/", func(rw http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		httpkit.WriteJSON(
-			rw,
-			http.StatusOK,
-			map[string]any{
-				"method": r.Method,
-				"path":   r.URL.EscapedPath(),
-				"query":  r.URL.RawQuery,
-				"header": r.Header,
-				"body":   string(body),
-			},
-		)
-	})
-	return mux
 }
 
 func eventRoutes(rw http.ResponseWriter, r *http.Request) {
@@ -128,7 +108,7 @@ func (w *world) start(settings ...string) {
 		"GATEWAY_PORT=0",
 		"GATEWAY_OPERATOR_PORT=0",
 		"GATEWAY_BIND=127.0.0.1",
-		"NOETL_BASE_URL=" + w.server.URL,
+		"NOETL_BASE_URL=" + w.noetl.URL,
 		"GATEWAY_EVENTS_URL=" + w.events.URL,
 		"GATEWAY_INGRESS_URL=" + w.ingress.URL,
 		"GATEWAY_CALLBACK_URL=http://127.0.0.1:8091",
@@ -181,24 +161,13 @@ func (w *world) send(method, path, body string, headers ...string) answer {
 
 func (w *world) sendTo(base, method, path, body string, headers ...string) answer {
 	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), method, base+path, strings.NewReader(body))
+	got, err := testkit.Send(
+		testkit.Direct, testkit.Request(w.t, method, base+path, strings.NewReader(body), headers...),
+	)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	for i := 0; i+1 < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.Do(req)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return answer{resp.StatusCode, resp.Header, string(bytes.TrimSpace(b))}
+	return answer{got.Code, got.Header, strings.TrimSpace(got.Body)}
 }
 
 // refused checks that an answer is a JSON error of ours.
@@ -230,7 +199,7 @@ func TestFromLoginToLogout(t *testing.T) {
 		in.header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("headers: %v", in.header)
 	}
-	if got := w.auth.Logins()[0]; got.ClientUserAgent != "browser" || got.ClientIP != "127.0.0.1" {
+	if got := w.auth.Logins.All()[0]; got.ClientUserAgent != "browser" || got.ClientIP != "127.0.0.1" {
 		t.Errorf("login passed on %+v", got)
 	}
 	bearer := []string{"Authorization", "Bearer " + login.SessionToken, "Content-Type", "application/json"}
@@ -245,13 +214,13 @@ func TestFromLoginToLogout(t *testing.T) {
 		}
 	}
 	if err := json.Unmarshal([]byte(out.body), &reply); err != nil ||
-		reply.Data.ExecutePlaybook.ExecutionID != edgetest.FirstExecution {
+		reply.Data.ExecutePlaybook.ExecutionID != noetltest.FirstExecution {
 		t.Fatalf("execute: %d %s", out.status, out.body)
 	}
 	id := reply.Data.ExecutePlaybook.RequestID
 	if diff := cmp.Diff(
-		[]string{"expect " + id, "execute demo/echo", "bind " + id + " " + edgetest.FirstExecution},
-		w.journal.Lines(),
+		[]string{"expect " + id, "execute demo/echo", "bind " + id + " " + noetltest.FirstExecution},
+		w.journal.All(),
 	); diff != "" {
 		t.Error(diff)
 	}
@@ -263,7 +232,7 @@ func TestFromLoginToLogout(t *testing.T) {
 	if diff := cmp.Diff(want, w.noetl.Started()[0].Workload); diff != "" {
 		t.Error(diff)
 	}
-	if got := w.pending.Expected()[id]; got.Owner != "id:9007199254740993" || got.ClientID != "c1" ||
+	if got := w.pending.Expected.All()[id]; got.Owner != "id:9007199254740993" || got.ClientID != "c1" ||
 		got.SessionKey != authwire.NewToken(login.SessionToken).Key().String() {
 		t.Errorf("expected %+v", got)
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/testkit"
-	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 )
 
 func TestDrainLetsRequestsFinish(t *testing.T) {
@@ -41,7 +41,7 @@ func TestDrainLetsRequestsFinish(t *testing.T) {
 	}
 	close(finish)
 	<-stopped
-	if got := <-done; got.status != 200 || !strings.Contains(got.body, edgetest.FirstExecution) {
+	if got := <-done; got.status != 200 || !strings.Contains(got.body, noetltest.FirstExecution) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 }

@@ -37,7 +37,7 @@ func TestFault05TheRequestIsKnownBeforeNoETLIsCalled(t *testing.T) {
 		"POST", "/graphql", `{"query":"mutation{executePlaybook(name:\"demo/echo\",clientId:\"c1\"){id}}"}`,
 		"Authorization", "Bearer "+token, "Content-Type", "application/json",
 	)
-	lines := strings.Join(w.journal.Lines(), "\n")
+	lines := strings.Join(w.journal.All(), "\n")
 	expect, execute := strings.Index(lines, "expect"), strings.Index(lines, "execute demo/echo")
 	if expect < 0 || execute < 0 || expect > execute {
 		t.Errorf("the order was\n%s", lines)

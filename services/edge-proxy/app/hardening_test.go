@@ -11,7 +11,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/testkit"
-	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 )
 
 // raw sends bytes as they are and returns the first answer: clients of net/http would clean
@@ -160,7 +160,7 @@ func TestEnforcedAccessHasNoWayAround(t *testing.T) {
 	}
 	if got := w.send(
 		"POST",
-		"/noetl/executions/"+edgetest.FirstExecution+"/rerun",
+		"/noetl/executions/"+noetltest.FirstExecution+"/rerun",
 		`{"workload":{}}`,
 		headers...); got.status != 200 {
 		t.Errorf("rerunning what may be executed: %d %s", got.status, got.body)

@@ -8,7 +8,7 @@ import (
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/testkit"
-	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 )
 
 func TestNATSIsUnavailableAndBack(t *testing.T) {
@@ -48,7 +48,7 @@ func TestNATSIsUnavailableAndBack(t *testing.T) {
 	testkit.Eventually(t, "executions start again", func() bool {
 		return strings.Contains(
 			w.send("POST", "/graphql", execute, "X-Session-Token", cached, "Content-Type", "application/json").body,
-			edgetest.FirstExecution,
+			noetltest.FirstExecution,
 		)
 	})
 	testkit.Eventually(t, "ready again", func() bool { return w.send("GET", "/readyz", "").status == 200 })
@@ -81,7 +81,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 		})
 	}
 	check("ready")
-	w.server.Close()
+	w.noetl.Close()
 	check("degraded", "noetl")
 	w.events.Close()
 	check("degraded", "noetl", "event-fanout")

@@ -14,7 +14,7 @@ import (
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/testkit"
-	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 )
 
 func TestRoutesWithoutASession(t *testing.T) {
@@ -53,7 +53,7 @@ func TestCommandsOverNATS(t *testing.T) {
 	out, err := natskit.Call[edgewire.ExecuteRequest, edgewire.ExecuteResponse](
 		ctx, calls, "edge-proxy", edgewire.SubjectExecute, in,
 	)
-	if err != nil || out.ExecutionID != edgetest.FirstExecution || out.RequestID == "" {
+	if err != nil || out.ExecutionID != noetltest.FirstExecution || out.RequestID == "" {
 		t.Fatalf("%+v %v", out, err)
 	}
 	if started := w.noetl.Started(); len(started) != 1 || started[0].Path != "demo/echo" {

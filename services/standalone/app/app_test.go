@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/noetl/gateway/libs/run"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/standalone/app"
 )
 
@@ -48,20 +49,8 @@ func start(t *testing.T, mode app.Mode, environ ...string) run.Ready {
 
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(body)
+	a := testkit.Do(t, http.MethodGet, url, nil)
+	return a.Code, a.Body
 }
 
 func TestDevServesEverythingInOneProcess(t *testing.T) {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	_ "embed" // policy.yaml
 	"errors"
 	"fmt"
 	"io"
@@ -28,24 +29,8 @@ func devDefaults() []settings.Default {
 	}
 }
 
-// devPolicy is who may do what with AUTH_BACKEND=local and no policy file named: the same
-// people and rights as the sandbox has for the other backends.
-const devPolicy = `users:
-  admin@example.com: [admin, user]
-  demo@example.com: [user]
-  viewer@example.com: [viewer]
-  developer@example.com: [developer, user]
-roles:
-  admin:
-    allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}
-  developer:
-    allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}
-  user:
-    allow: {execute: ["**"], view: ["**"], edit: ["**"], modify: ["**"]}
-  viewer:
-    allow: {execute: ["demo/*"], view: ["**"]}
-    deny: {execute: ["demo/fail"]}
-`
+//go:embed policy.yaml
+var devPolicy string
 
 // policyFile writes the demonstration policy into the data folder, once: an edited one stays.
 func (p *process) policyFile() error {

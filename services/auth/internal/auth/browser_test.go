@@ -53,7 +53,8 @@ func TestBrowserLogin(t *testing.T) {
 	if s, err := resolve(t, w, out.Opened.Token); err != nil || s.User.Email != "alice@example.com" {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if g := w.Backend.Grants()[0]; g.Token != "alice-token" || g.ClientIP != "192.0.2.1" || g.UserAgent != "browser" ||
+	if g := w.Backend.Grants.All()[0]; g.Token != "alice-token" || g.ClientIP != "192.0.2.1" ||
+		g.UserAgent != "browser" ||
 		g.Duration != auth.DefaultDuration {
 		t.Errorf("%+v", g)
 	}
@@ -66,7 +67,7 @@ func TestBrowserLogin(t *testing.T) {
 	if other, _ := begin(t, w, auth.BrowserBeginRequest{Binding: "chosen by somebody"}); other == "chosen by somebody" {
 		t.Error("a binding that we did not make")
 	}
-	a := w.Provider.Asked()
+	a := w.Provider.Asked.All()
 	if a[0].State == a[1].State || a[0].Nonce == a[1].Nonce || a[0].Challenge == a[1].Challenge ||
 		a[0].Nonce == a[0].State {
 		t.Errorf("what must differ does not: %+v", a)
@@ -124,7 +125,7 @@ func TestAnIDTokenOfAnotherLoginIsRefused(t *testing.T) {
 	w.Verifier.IDs["alice-token"] = auth.IDClaims{Issuer: "issuer", ClientID: "client", Nonce: "of another login"}
 	_, err := w.Service.BrowserFinish(t.Context(), back)
 	wantKind(t, err, fault.Unauthenticated)
-	if len(w.Backend.Grants()) != 0 {
+	if len(w.Backend.Grants.All()) != 0 {
 		t.Error("the backend was asked")
 	}
 }
@@ -227,7 +228,7 @@ func FuzzReturnTo(f *testing.F) {
 
 func TestBrowserLoginIsOffWithoutAClient(t *testing.T) {
 	t.Parallel()
-	s := auth.New(auth.Deps{Meter: authtest.NewMeter()}, auth.Rules{})
+	s := auth.New(auth.Deps{Meter: &authtest.Meter{}}, auth.Rules{})
 	_, err := s.BrowserBegin(t.Context(), auth.BrowserBeginRequest{CallbackURL: "https://g/cb"})
 	wantKind(t, err, fault.Unavailable)
 	_, err = s.BrowserFinish(t.Context(), auth.BrowserFinishRequest{})

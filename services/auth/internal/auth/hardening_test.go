@@ -21,7 +21,7 @@ func TestFault01TheBackendNeverSeesAnUnverifiedToken(t *testing.T) {
 	w := authtest.NewWorld()
 	_, err := w.Service.Login(t.Context(), auth.LoginRequest{Token: "eyJhbGciOiJub25lIn0.eyJpc3MiOiJpc3N1ZXIifQ."})
 	wantKind(t, err, fault.Unauthenticated)
-	if len(w.Backend.Grants()) != 0 {
+	if len(w.Backend.Grants.All()) != 0 {
 		t.Fatal("the backend was asked")
 	}
 }
@@ -107,7 +107,7 @@ func TestAnAnswerThatNamesNobodyIsRefusedWhereNamesAreAnnounced(t *testing.T) {
 	}{{true, "issuer", true}, {true, "", false}, {true, "other", false}, {false, "", true}, {false, "other", false}} {
 		w := authtest.NewWorld()
 		if c.announced {
-			w.Provider.Announce()
+			w.Provider.Announces.Store(true)
 		}
 		_, back := begin(t, w, auth.BrowserBeginRequest{})
 		back.Issuer = c.issuer
@@ -115,7 +115,7 @@ func TestAnAnswerThatNamesNobodyIsRefusedWhereNamesAreAnnounced(t *testing.T) {
 		if (err == nil) != c.ok || (err != nil && fault.Of(err).Code != "wrong_issuer") {
 			t.Errorf("%+v: %v", c, err)
 		}
-		if !c.ok && len(w.Backend.Grants()) != 0 {
+		if !c.ok && len(w.Backend.Grants.All()) != 0 {
 			t.Errorf("%+v: a session was opened", c)
 		}
 	}

@@ -38,7 +38,7 @@ func newLocal(t *testing.T) (*auth.Local, *authtest.PolicySource) {
 	t.Helper()
 	source := &authtest.PolicySource{}
 	source.P.Store(newPolicy(t))
-	return auth.NewLocal(authtest.NewSessionStore(), source), source
+	return auth.NewLocal(&authtest.SessionStore{}, source), source
 }
 
 func grant(email string) auth.Grant {

@@ -29,7 +29,7 @@ func TestLoginDuration(t *testing.T) {
 		if _, err := w.Service.Login(t.Context(), auth.LoginRequest{Token: "alice-token", Hours: hours}); err != nil {
 			t.Fatalf("%v: %v", hours, err)
 		}
-		if got := w.Backend.Grants()[0].Duration; got != want {
+		if got := w.Backend.Grants.All()[0].Duration; got != want {
 			t.Errorf("%v hours became %s", hours, got)
 		}
 	}
@@ -57,7 +57,7 @@ func TestLoginRefusesBadInput(t *testing.T) {
 	wantKind(t, err, fault.TooLarge)
 	_, err = w.Service.Login(t.Context(), auth.LoginRequest{Token: "forged"})
 	wantKind(t, err, fault.Unauthenticated)
-	if len(w.Backend.Grants()) != 0 {
+	if len(w.Backend.Grants.All()) != 0 {
 		t.Fatal("the backend was asked for a token that was refused")
 	}
 }
@@ -75,7 +75,7 @@ func TestLoginPassesOnOnlyWhatIsClean(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
-	g := w.Backend.Grants()[0]
+	g := w.Backend.Grants.All()[0]
 	if g.ClientIP != "" || len(g.UserAgent) > 512 || !strings.HasPrefix(g.UserAgent, "abx") {
 		t.Fatalf("passed on %q %q", g.ClientIP, g.UserAgent)
 	}

@@ -226,7 +226,8 @@ func TestLoginsOfOneAccountAreLimited(t *testing.T) {
 	}
 	_, err := w.Service.Login(t.Context(), auth.LoginRequest{Token: "alice-token"})
 	wantKind(t, err, fault.RateLimited)
-	if fault.Of(err).RetryAfter <= 0 || w.Meter.Count("login", "rate_limited") != 1 || len(w.Backend.Grants()) != 2 {
+	if fault.Of(err).RetryAfter <= 0 || w.Meter.Count("login", "rate_limited") != 1 ||
+		len(w.Backend.Grants.All()) != 2 {
 		t.Errorf("%v", err)
 	}
 	if _, err := w.Service.Login(t.Context(), auth.LoginRequest{Token: "bob-token"}); err != nil {

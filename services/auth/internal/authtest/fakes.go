@@ -4,17 +4,27 @@ package authtest
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit/fake"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
 
 // Unavailable is what fakes answer while they are down.
 func Unavailable() error { return fault.New(fault.Unavailable, "down", "down for a test") }
+
+// outage is the switch of fakes that can be down.
+type outage struct{ Down atomic.Bool }
+
+func (o *outage) err() error {
+	if o.Down.Load() {
+		return Unavailable()
+	}
+	return nil
+}
 
 var (
 	_ auth.Backend      = (*Backend)(nil)
@@ -27,47 +37,24 @@ type Backend struct {
 	Validating func(context.Context) error
 	Open       func(auth.Opened) auth.Opened // changes what a login answers
 	Decide     func(auth.AccessQuestion) (auth.Decision, error)
-	Asked      atomic.Int32 // validations
-
-	mu       sync.Mutex
-	sessions map[auth.Token]auth.Session
-	grants   []auth.Grant
+	Asked      atomic.Int32          // validations
+	Grants     fake.List[auth.Grant] // what logins asked for
+	sessions   fake.Map[auth.Token, auth.Session]
 }
-
-// NewBackend makes a backend.
-func NewBackend() *Backend { return &Backend{sessions: map[auth.Token]auth.Session{}} }
 
 // Add makes a token a session.
-func (b *Backend) Add(t auth.Token, s auth.Session) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.sessions[t] = s
-}
-
-// Grants returns what logins asked for.
-func (b *Backend) Grants() []auth.Grant {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return append([]auth.Grant(nil), b.grants...)
-}
+func (b *Backend) Add(t auth.Token, s auth.Session) { b.sessions.Put(t, s) }
 
 // Login opens a session.
 func (b *Backend) Login(ctx context.Context, g auth.Grant) (auth.Opened, error) {
 	if err := ctx.Err(); err != nil {
 		return auth.Opened{}, err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.grants = append(b.grants, g)
-	o := auth.Opened{Token: authwire.NewToken(fmt.Sprintf("session-%d", len(b.grants))), Session: auth.Session{
-		User: auth.User{
-			ID:    7,
-			Email: g.Identity.Email,
-			Roles: []string{"viewer"},
-		},
+	o := auth.Opened{Token: authwire.NewToken(fmt.Sprintf("session-%d", b.Grants.Add(g))), Session: auth.Session{
+		User:      auth.User{ID: 7, Email: g.Identity.Email, Roles: []string{"viewer"}},
 		ExpiresAt: time.Now().Add(g.Duration),
 	}}
-	b.sessions[o.Token] = o.Session
+	b.sessions.Put(o.Token, o.Session)
 	if b.Open != nil {
 		o = b.Open(o)
 	}
@@ -82,13 +69,10 @@ func (b *Backend) Validate(ctx context.Context, t auth.Token) (auth.Session, err
 			return auth.Session{}, err
 		}
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	s, ok := b.sessions[t]
-	if !ok {
-		return auth.Session{}, auth.ErrNoSession
+	if s, ok := b.sessions.Get(t); ok {
+		return s, nil
 	}
-	return s, nil
+	return auth.Session{}, auth.ErrNoSession
 }
 
 // Access allows all but demo/fail.
@@ -101,90 +85,59 @@ func (b *Backend) Access(_ context.Context, q auth.AccessQuestion) (auth.Decisio
 
 // EndSession deletes a session.
 func (b *Backend) EndSession(_ context.Context, t auth.Token) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.sessions, t)
+	b.sessions.Take(t)
 	return nil
 }
 
 var _ auth.SessionCache = (*SessionCache)(nil)
 
-// SessionCache is a cache in memory. It is safe for concurrent use.
+// SessionCache is a cache in memory.
 type SessionCache struct {
-	Down atomic.Bool
-
-	mu      sync.Mutex
-	records map[auth.Token]auth.Record
+	outage
+	records fake.Map[auth.Token, auth.Record]
 }
-
-// NewSessionCache makes a cache.
-func NewSessionCache() *SessionCache { return &SessionCache{records: map[auth.Token]auth.Record{}} }
 
 // Put writes any record.
-func (c *SessionCache) Put(t auth.Token, r auth.Record) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.records[t] = r
-}
+func (c *SessionCache) Put(t auth.Token, r auth.Record) { c.records.Put(t, r) }
 
 // Get reads a record.
 func (c *SessionCache) Get(_ context.Context, t auth.Token) (auth.Record, bool, error) {
-	if c.Down.Load() {
-		return auth.Record{}, false, Unavailable()
+	if err := c.err(); err != nil {
+		return auth.Record{}, false, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r, ok := c.records[t]
+	r, ok := c.records.Get(t)
 	return r, ok, nil
+}
+
+// put writes a record unless keep wants the one that is there.
+func (c *SessionCache) put(t auth.Token, r auth.Record, keep func(old auth.Record) bool) error {
+	if err := c.err(); err != nil {
+		return err
+	}
+	c.records.Change(t, func(old auth.Record, found bool) (auth.Record, bool) { return r, !found || !keep(old) })
+	return nil
 }
 
 // Renew writes a live record over a live one.
 func (c *SessionCache) Renew(_ context.Context, t auth.Token, s auth.Session) error {
-	if c.Down.Load() {
-		return Unavailable()
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if old, ok := c.records[t]; ok && !old.Active {
-		return nil
-	}
-	c.records[t] = auth.Record{Session: s, Active: true}
-	return nil
+	return c.put(t, auth.Record{Session: s, Active: true}, func(old auth.Record) bool { return !old.Active })
 }
 
 // Fill writes a live record unless there is one.
 func (c *SessionCache) Fill(_ context.Context, t auth.Token, s auth.Session) error {
-	if c.Down.Load() {
-		return Unavailable()
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, ok := c.records[t]; !ok {
-		c.records[t] = auth.Record{Session: s, Active: true}
-	}
-	return nil
+	return c.put(t, auth.Record{Session: s, Active: true}, func(auth.Record) bool { return true })
 }
 
 // Deactivate writes an ended record.
 func (c *SessionCache) Deactivate(_ context.Context, t auth.Token, s auth.Session) error {
-	if c.Down.Load() {
-		return Unavailable()
-	}
-	c.Put(t, auth.Record{Session: s})
-	return nil
+	return c.put(t, auth.Record{Session: s}, func(auth.Record) bool { return false })
 }
 
 var _ auth.SessionStore = (*SessionStore)(nil)
 
-// SessionStore keeps local sessions in memory. It is safe for concurrent use.
+// SessionStore keeps local sessions in memory.
 type SessionStore struct {
-	mu       sync.Mutex
-	sessions map[auth.Token]auth.LocalSession
-}
-
-// NewSessionStore makes an empty store.
-func NewSessionStore() *SessionStore {
-	return &SessionStore{sessions: map[auth.Token]auth.LocalSession{}}
+	sessions fake.Map[auth.Token, auth.LocalSession]
 }
 
 // Create stores a session.
@@ -192,31 +145,23 @@ func (s *SessionStore) Create(ctx context.Context, t auth.Token, l auth.LocalSes
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.sessions[t]; ok {
+	if !s.sessions.Create(t, l) {
 		return fault.New(fault.Conflict, "session_exists", "exists")
 	}
-	s.sessions[t] = l
 	return nil
 }
 
 // Get reads a session.
 func (s *SessionStore) Get(_ context.Context, t auth.Token) (auth.LocalSession, bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	l, ok := s.sessions[t]
-	if !ok || !time.Now().Before(l.ExpiresAt) {
-		return auth.LocalSession{}, false, nil
+	if l, ok := s.sessions.Get(t); ok && time.Now().Before(l.ExpiresAt) {
+		return l, true, nil
 	}
-	return l, true, nil
+	return auth.LocalSession{}, false, nil
 }
 
 // Delete ends a session.
 func (s *SessionStore) Delete(_ context.Context, t auth.Token) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.sessions, t)
+	s.sessions.Take(t)
 	return nil
 }
 
@@ -230,26 +175,17 @@ func (s *PolicySource) Current() *auth.Policy { return s.P.Load() }
 
 var _ auth.Meter = (*Meter)(nil)
 
-// Meter keeps the counts. It is safe for concurrent use.
-type Meter struct {
-	mu     sync.Mutex
-	counts map[string]int
-}
-
-// NewMeter makes a meter.
-func NewMeter() *Meter { return &Meter{counts: map[string]int{}} }
+// Meter keeps the counts.
+type Meter struct{ counts fake.Map[string, int] }
 
 // Count returns a count by operation (login, check, access, cache) and outcome or stage.
 func (m *Meter) Count(operation, outcome string) int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.counts[operation+" "+outcome]
+	n, _ := m.counts.Get(operation + " " + outcome)
+	return n
 }
 
 func (m *Meter) add(operation, outcome string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.counts[operation+" "+outcome]++
+	m.counts.Change(operation+" "+outcome, func(n int, _ bool) (int, bool) { return n + 1, true })
 }
 
 // Login counts a login.

@@ -3,68 +3,53 @@ package authtest
 import (
 	"context"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/testkit/fake"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
 
-type switchable = atomic.Bool
-
 var _ auth.Logins = (*Logins)(nil)
 
-// Logins are in memory. It is safe for concurrent use.
+// Logins are in memory.
 type Logins struct {
-	Down switchable
-
-	mu      sync.Mutex
-	records map[auth.Key]auth.LoginRecord
+	outage
+	records fake.Map[auth.Key, auth.LoginRecord]
 }
-
-// NewLogins makes an empty store.
-func NewLogins() *Logins { return &Logins{records: map[auth.Key]auth.LoginRecord{}} }
 
 // Record stores a login.
 func (l *Logins) Record(_ context.Context, k auth.Key, r auth.LoginRecord) error {
-	if l.Down.Load() {
-		return Unavailable()
+	if err := l.err(); err != nil {
+		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	r.At = time.Now()
-	l.records[k] = r
+	l.records.Put(k, r)
 	return nil
 }
 
 // Get reads a login.
 func (l *Logins) Get(_ context.Context, k auth.Key) (auth.LoginRecord, bool, error) {
-	if l.Down.Load() {
-		return auth.LoginRecord{}, false, Unavailable()
+	if err := l.err(); err != nil {
+		return auth.LoginRecord{}, false, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	r, ok := l.records[k]
+	r, ok := l.records.Get(k)
 	return r, ok, nil
 }
 
 // Find looks at every login.
 func (l *Logins) Find(_ context.Context, q auth.LoginQuery) ([]auth.KnownSession, error) {
-	if l.Down.Load() {
-		return nil, Unavailable()
+	if err := l.err(); err != nil {
+		return nil, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	var found []auth.KnownSession
-	for k, r := range l.records {
-		var match bool
+	for k, r := range l.records.All() {
+		match := q.Subject != "" && q.Issuer == r.Issuer && q.Subject == r.Subject
 		switch {
 		case q.User != "":
 			match = slices.Contains(r.Users, q.User)
 		case q.SessionID != "":
 			match = q.Issuer == r.Issuer && q.SessionID == r.SessionID
-		default:
-			match = q.Subject != "" && q.Issuer == r.Issuer && q.Subject == r.Subject
 		}
 		if match {
 			found = append(found, auth.KnownSession{Key: k, ExpiresAt: r.ExpiresAt, HasSessionID: r.SessionID != ""})
@@ -78,78 +63,118 @@ var (
 	_ auth.Spent = (*Flows)(nil)
 )
 
-// Flows keep flows and spent ids in memory. It is safe for concurrent use.
+// Flows keep flows and spent ids in memory.
 type Flows struct {
-	Down switchable
-
-	mu    sync.Mutex
-	flows map[string]keptFlow
-	spent map[string]time.Time
+	outage
+	flows fake.Map[string, flow]
+	spent fake.Map[string, time.Time]
 }
 
-type keptFlow struct {
+type flow struct {
 	auth.Flow
 	until time.Time
 }
 
-// NewFlows makes an empty store.
-func NewFlows() *Flows { return &Flows{flows: map[string]keptFlow{}, spent: map[string]time.Time{}} }
-
 // Begin stores a flow.
 func (f *Flows) Begin(_ context.Context, state string, in auth.Flow, life time.Duration) error {
-	if f.Down.Load() {
-		return Unavailable()
+	if err := f.err(); err != nil {
+		return err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.flows[state] = keptFlow{in, time.Now().Add(life)}
+	f.flows.Put(state, flow{in, time.Now().Add(life)})
 	return nil
 }
 
 // Get reads a flow.
 func (f *Flows) Get(_ context.Context, state string) (auth.Flow, bool, error) {
-	if f.Down.Load() {
-		return auth.Flow{}, false, Unavailable()
+	got, ok := f.flows.Get(state)
+	if err := f.err(); err != nil || !ok || !time.Now().Before(got.until) {
+		return auth.Flow{}, false, err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	kept, ok := f.flows[state]
-	if !ok || !time.Now().Before(kept.until) {
-		return auth.Flow{}, false, nil
-	}
-	return kept.Flow, true, nil
+	return got.Flow, true, nil
 }
 
 // Take deletes a flow.
 func (f *Flows) Take(_ context.Context, state string) (bool, error) {
-	if f.Down.Load() {
-		return false, Unavailable()
+	if err := f.err(); err != nil {
+		return false, err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	_, ok := f.flows[state]
-	delete(f.flows, state)
+	_, ok := f.flows.Take(state)
 	return ok, nil
 }
 
 // IsSpent looks an id up.
 func (f *Flows) IsSpent(_ context.Context, id string) (bool, error) {
-	if f.Down.Load() {
-		return false, Unavailable()
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	until, ok := f.spent[id]
-	return ok && time.Now().Before(until), nil
+	until, _ := f.spent.Get(id)
+	err := f.err()
+	return err == nil && time.Now().Before(until), err
 }
 
 // Spend stores an id.
 func (f *Flows) Spend(_ context.Context, id string, until time.Time) error {
-	if f.Down.Load() {
-		return Unavailable()
+	if err := f.err(); err != nil {
+		return err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.spent[id] = until
+	f.spent.Put(id, until)
 	return nil
 }
+
+var _ auth.Revocations = (*Revocations)(nil)
+
+// Revocations are in memory.
+type Revocations struct {
+	outage
+	until fake.Map[auth.Key, time.Time]
+	users fake.Map[authwire.UserKey, time.Time]
+}
+
+// Revoke stores a revocation.
+func (r *Revocations) Revoke(_ context.Context, k auth.Key, until time.Time) error {
+	if err := r.err(); err != nil {
+		return err
+	}
+	r.until.Create(k, until)
+	return nil
+}
+
+// Revoked looks a revocation up.
+func (r *Revocations) Revoked(_ context.Context, k auth.Key) (bool, error) {
+	until, _ := r.until.Get(k)
+	err := r.err()
+	return err == nil && time.Now().Before(until), err
+}
+
+// RevokeUser stores the end of all sessions of a user.
+func (r *Revocations) RevokeUser(_ context.Context, u authwire.UserKey, _ time.Time) error {
+	if err := r.err(); err != nil {
+		return err
+	}
+	r.users.Put(u, time.Now())
+	return nil
+}
+
+// UserRevoked looks the last end up.
+func (r *Revocations) UserRevoked(_ context.Context, users []authwire.UserKey) (time.Time, error) {
+	var last time.Time
+	for _, u := range users {
+		if at, _ := r.users.Get(u); at.After(last) {
+			last = at
+		}
+	}
+	if err := r.err(); err != nil {
+		return time.Time{}, err
+	}
+	return last, nil
+}
+
+// None looks whether there is nothing of either.
+func (r *Revocations) None(ctx context.Context, k auth.Key, users []authwire.UserKey) (bool, error) {
+	revoked, err := r.Revoked(ctx, k)
+	if revoked || err != nil {
+		return false, err
+	}
+	at, err := r.UserRevoked(ctx, users)
+	return at.IsZero() && err == nil, err
+}
+
+// Until returns to when a token is revoked.
+func (r *Revocations) Until(t auth.Token) (time.Time, bool) { return r.until.Get(t.Key()) }

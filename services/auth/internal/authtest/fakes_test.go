@@ -13,17 +13,17 @@ func TestFakes(t *testing.T) {
 	t.Parallel()
 	alice := auth.Identity{Issuer: "issuer", Subject: "alice"}
 	t.Run("SessionCache", func(t *testing.T) {
-		authtest.RunSessionCache(t, func(*testing.T) auth.SessionCache { return authtest.NewSessionCache() })
+		authtest.RunSessionCache(t, func(*testing.T) auth.SessionCache { return &authtest.SessionCache{} })
 	})
 	t.Run("Revocations", func(t *testing.T) {
 		authtest.RunRevocations(t, func(*testing.T) (auth.Revocations, auth.Revocations) {
-			r := authtest.NewRevocations()
+			r := &authtest.Revocations{}
 			return r, r
 		})
 	})
 	t.Run("Logins", func(t *testing.T) {
 		authtest.RunLogins(t, func(*testing.T) (auth.Logins, auth.Logins, func() time.Time) {
-			l := authtest.NewLogins()
+			l := &authtest.Logins{}
 			return l, l, time.Now
 		})
 	})
@@ -33,7 +33,7 @@ func TestFakes(t *testing.T) {
 			auth.Spent
 		},
 		) {
-			f := authtest.NewFlows()
+			f := &authtest.Flows{}
 			return f, f
 		})
 	})
@@ -41,8 +41,8 @@ func TestFakes(t *testing.T) {
 		authtest.RunIdentityProvider(t, func(t *testing.T) (auth.IdentityProvider, func(string) string) {
 			t.Helper()
 			p := &authtest.Provider{}
-			p.Announce()
-			return p, func(string) string { return "code:" + p.Asked()[0].Challenge }
+			p.Announces.Store(true)
+			return p, func(string) string { return "code:" + p.Asked.All()[0].Challenge }
 		})
 	})
 	t.Run("LoginLimiter", func(t *testing.T) {
@@ -50,11 +50,11 @@ func TestFakes(t *testing.T) {
 		authtest.RunLoginLimiter(t, func(*testing.T) auth.LoginLimiter { return kit.NewRates(2, 2) })
 	})
 	t.Run("SessionStore", func(t *testing.T) {
-		authtest.RunSessionStore(t, func(*testing.T) auth.SessionStore { return authtest.NewSessionStore() })
+		authtest.RunSessionStore(t, func(*testing.T) auth.SessionStore { return &authtest.SessionStore{} })
 	})
 	t.Run("Backend", func(t *testing.T) {
 		authtest.RunBackend(t, func(*testing.T) (auth.Backend, auth.Grant) {
-			return authtest.NewBackend(), auth.Grant{Identity: alice, Duration: time.Hour}
+			return &authtest.Backend{}, auth.Grant{Identity: alice, Duration: time.Hour}
 		})
 	})
 	t.Run("PolicySource", func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestFakes(t *testing.T) {
 	})
 	t.Run("Meter", func(t *testing.T) {
 		authtest.RunMeter(t, func(*testing.T) (auth.Meter, func(string, string) int) {
-			m := authtest.NewMeter()
+			m := &authtest.Meter{}
 			return m, m.Count
 		})
 	})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
 
@@ -34,7 +35,7 @@ func RunSessionCache(t *testing.T, newCache func(*testing.T) auth.SessionCache) 
 	})
 	t.Run("a filled session is read as it was", func(t *testing.T) {
 		c, want := newCache(t), Alice()
-		must(t, c.Fill(t.Context(), authwire.NewToken("tok"), want))
+		testkit.Must(t, c.Fill(t.Context(), authwire.NewToken("tok"), want))
 		got, found, err := c.Get(t.Context(), authwire.NewToken("tok"))
 		if diff := cmp.Diff(auth.Record{Session: want, Active: true}, got); diff != "" || !found || err != nil {
 			t.Fatalf("%t %v %s", found, err, diff)
@@ -42,8 +43,8 @@ func RunSessionCache(t *testing.T, newCache func(*testing.T) auth.SessionCache) 
 	})
 	t.Run("filling does not replace what is there", func(t *testing.T) {
 		c := newCache(t)
-		must(t, c.Deactivate(t.Context(), authwire.NewToken("tok"), Alice()))
-		must(t, c.Fill(t.Context(), authwire.NewToken("tok"), Alice()))
+		testkit.Must(t, c.Deactivate(t.Context(), authwire.NewToken("tok"), Alice()))
+		testkit.Must(t, c.Fill(t.Context(), authwire.NewToken("tok"), Alice()))
 		if got, found, err := c.Get(t.Context(), authwire.NewToken("tok")); !found || err != nil || got.Active {
 			t.Fatalf("an ended session came back: %+v %t %v", got, found, err)
 		}
@@ -52,25 +53,25 @@ func RunSessionCache(t *testing.T, newCache func(*testing.T) auth.SessionCache) 
 		c := newCache(t)
 		later := Alice()
 		later.ExpiresAt = later.ExpiresAt.Add(time.Hour)
-		must(t, c.Renew(t.Context(), authwire.NewToken("new"), later))
-		must(t, c.Fill(t.Context(), authwire.NewToken("tok"), Alice()))
-		must(t, c.Renew(t.Context(), authwire.NewToken("tok"), later))
+		testkit.Must(t, c.Renew(t.Context(), authwire.NewToken("new"), later))
+		testkit.Must(t, c.Fill(t.Context(), authwire.NewToken("tok"), Alice()))
+		testkit.Must(t, c.Renew(t.Context(), authwire.NewToken("tok"), later))
 		for _, token := range []auth.Token{authwire.NewToken("new"), authwire.NewToken("tok")} {
 			if got, found, err := c.Get(t.Context(), token); !found || err != nil || !got.Active ||
 				!got.Session.ExpiresAt.Equal(later.ExpiresAt) {
 				t.Fatalf("%s: %+v %t %v", token, got, found, err)
 			}
 		}
-		must(t, c.Deactivate(t.Context(), authwire.NewToken("tok"), later))
-		must(t, c.Renew(t.Context(), authwire.NewToken("tok"), later))
+		testkit.Must(t, c.Deactivate(t.Context(), authwire.NewToken("tok"), later))
+		testkit.Must(t, c.Renew(t.Context(), authwire.NewToken("tok"), later))
 		if got, found, err := c.Get(t.Context(), authwire.NewToken("tok")); !found || err != nil || got.Active {
 			t.Fatalf("an ended session came back: %+v %t %v", got, found, err)
 		}
 	})
 	t.Run("deactivating replaces what is there", func(t *testing.T) {
 		c := newCache(t)
-		must(t, c.Fill(t.Context(), authwire.NewToken("tok"), Alice()))
-		must(t, c.Deactivate(t.Context(), authwire.NewToken("tok"), Alice()))
+		testkit.Must(t, c.Fill(t.Context(), authwire.NewToken("tok"), Alice()))
+		testkit.Must(t, c.Deactivate(t.Context(), authwire.NewToken("tok"), Alice()))
 		if got, found, err := c.Get(t.Context(), authwire.NewToken("tok")); !found || err != nil || got.Active {
 			t.Fatalf("got %+v %t %v", got, found, err)
 		}
@@ -89,7 +90,7 @@ func RunRevocations(t *testing.T, newPair func(*testing.T) (a, b auth.Revocation
 	})
 	t.Run("the other replica sees it immediately", func(t *testing.T) {
 		a, b := newPair(t)
-		must(t, a.Revoke(t.Context(), keyOf(authwire.NewToken("tok")), Until()))
+		testkit.Must(t, a.Revoke(t.Context(), keyOf(authwire.NewToken("tok")), Until()))
 		for _, r := range []auth.Revocations{a, b} {
 			if revoked, err := r.Revoked(t.Context(), keyOf(authwire.NewToken("tok"))); !revoked || err != nil {
 				t.Fatalf("got %t, %v", revoked, err)
@@ -98,9 +99,9 @@ func RunRevocations(t *testing.T, newPair func(*testing.T) (a, b auth.Revocation
 	})
 	t.Run("twice is fine, and an end in the past too", func(t *testing.T) {
 		a, b := newPair(t)
-		must(t, a.Revoke(t.Context(), keyOf(authwire.NewToken("tok")), Until()))
-		must(t, b.Revoke(t.Context(), keyOf(authwire.NewToken("tok")), Until()))
-		must(t, a.Revoke(t.Context(), keyOf(authwire.NewToken("old")), time.Now().Add(-time.Hour)))
+		testkit.Must(t, a.Revoke(t.Context(), keyOf(authwire.NewToken("tok")), Until()))
+		testkit.Must(t, b.Revoke(t.Context(), keyOf(authwire.NewToken("tok")), Until()))
+		testkit.Must(t, a.Revoke(t.Context(), keyOf(authwire.NewToken("old")), time.Now().Add(-time.Hour)))
 	})
 	t.Run("all sessions of a user end at a moment of the store", func(t *testing.T) {
 		a, b := newPair(t)
@@ -109,7 +110,7 @@ func RunRevocations(t *testing.T, newPair func(*testing.T) (a, b auth.Revocation
 		if !none.IsZero() || err != nil {
 			t.Fatalf("got %s, %v", none, err)
 		}
-		must(t, a.RevokeUser(t.Context(), email, Until()))
+		testkit.Must(t, a.RevokeUser(t.Context(), email, Until()))
 		for _, r := range []auth.Revocations{a, b} {
 			at, err := r.UserRevoked(t.Context(), []authwire.UserKey{id, email})
 			if at.IsZero() || time.Since(at).Abs() > time.Minute || err != nil {
@@ -120,10 +121,10 @@ func RunRevocations(t *testing.T, newPair func(*testing.T) (a, b auth.Revocation
 			}
 		}
 		first, err := b.UserRevoked(t.Context(), []authwire.UserKey{email})
-		must(t, err)
-		must(t, b.RevokeUser(t.Context(), email, Until()))
+		testkit.Must(t, err)
+		testkit.Must(t, b.RevokeUser(t.Context(), email, Until()))
 		second, err := a.UserRevoked(t.Context(), []authwire.UserKey{email})
-		if must(t, err); !second.After(first) {
+		if testkit.Must(t, err); !second.After(first) {
 			t.Fatalf("the second end is of %s, the first of %s", second, first)
 		}
 	})
@@ -140,10 +141,10 @@ func RunRevocations(t *testing.T, newPair func(*testing.T) (a, b auth.Revocation
 		}
 		none(true, authwire.NewToken("tok"), users)
 		none(true, authwire.NewToken("tok"), nil)
-		must(t, a.Revoke(t.Context(), keyOf(authwire.NewToken("tok")), Until()))
+		testkit.Must(t, a.Revoke(t.Context(), keyOf(authwire.NewToken("tok")), Until()))
 		none(false, authwire.NewToken("tok"), users)
 		none(true, authwire.NewToken("other"), users)
-		must(t, b.RevokeUser(t.Context(), users[1], Until()))
+		testkit.Must(t, b.RevokeUser(t.Context(), users[1], Until()))
 		none(false, authwire.NewToken("other"), users)
 		none(true, authwire.NewToken("other"), users[:1])
 	})
@@ -161,7 +162,7 @@ func RunSessionStore(t *testing.T, newStore func(*testing.T) auth.SessionStore) 
 	}
 	t.Run("what was created is read as it was", func(t *testing.T) {
 		s := newStore(t)
-		must(t, s.Create(t.Context(), authwire.NewToken("tok"), kept))
+		testkit.Must(t, s.Create(t.Context(), authwire.NewToken("tok"), kept))
 		got, found, err := s.Get(t.Context(), authwire.NewToken("tok"))
 		if diff := cmp.Diff(kept, got); diff != "" || !found || err != nil {
 			t.Fatalf("%t %v %s", found, err, diff)
@@ -169,7 +170,7 @@ func RunSessionStore(t *testing.T, newStore func(*testing.T) auth.SessionStore) 
 	})
 	t.Run("a token is created once", func(t *testing.T) {
 		s := newStore(t)
-		must(t, s.Create(t.Context(), authwire.NewToken("tok"), kept))
+		testkit.Must(t, s.Create(t.Context(), authwire.NewToken("tok"), kept))
 		if err := s.Create(t.Context(), authwire.NewToken("tok"), kept); err == nil {
 			t.Fatal("the second session replaced the first")
 		}
@@ -177,17 +178,17 @@ func RunSessionStore(t *testing.T, newStore func(*testing.T) auth.SessionStore) 
 	t.Run("an expired session is not found", func(t *testing.T) {
 		s, old := newStore(t), kept
 		old.ExpiresAt = time.Now().Add(-time.Millisecond)
-		must(t, s.Create(t.Context(), authwire.NewToken("tok"), old))
+		testkit.Must(t, s.Create(t.Context(), authwire.NewToken("tok"), old))
 		if _, found, err := s.Get(t.Context(), authwire.NewToken("tok")); found || err != nil {
 			t.Fatalf("got %t, %v", found, err)
 		}
 	})
 	t.Run("a deleted session is not found, deleting is repeatable", func(t *testing.T) {
 		s := newStore(t)
-		must(t, s.Create(t.Context(), authwire.NewToken("tok"), kept))
-		must(t, s.Delete(t.Context(), authwire.NewToken("tok")))
-		must(t, s.Delete(t.Context(), authwire.NewToken("tok")))
-		must(t, s.Delete(t.Context(), authwire.NewToken("never")))
+		testkit.Must(t, s.Create(t.Context(), authwire.NewToken("tok"), kept))
+		testkit.Must(t, s.Delete(t.Context(), authwire.NewToken("tok")))
+		testkit.Must(t, s.Delete(t.Context(), authwire.NewToken("tok")))
+		testkit.Must(t, s.Delete(t.Context(), authwire.NewToken("never")))
 		if _, found, err := s.Get(t.Context(), authwire.NewToken("tok")); found || err != nil {
 			t.Fatalf("got %t, %v", found, err)
 		}
@@ -201,12 +202,12 @@ func RunBackend(t *testing.T, newBackend func(*testing.T) (b auth.Backend, alice
 	t.Run("an opened session is valid", func(t *testing.T) {
 		b, alice := newBackend(t)
 		opened, err := b.Login(t.Context(), alice)
-		must(t, err)
+		testkit.Must(t, err)
 		if !auth.LegalToken(opened.Token) || !opened.Session.Live(time.Now()) {
 			t.Fatalf("opened %+v", opened.Session)
 		}
 		got, err := b.Validate(t.Context(), opened.Token)
-		must(t, err)
+		testkit.Must(t, err)
 		if diff := cmp.Diff(opened.Session.User, got.User); diff != "" {
 			t.Fatal(diff)
 		}
@@ -220,8 +221,8 @@ func RunBackend(t *testing.T, newBackend func(*testing.T) (b auth.Backend, alice
 			}
 		}
 		if ender, ok := b.(auth.SessionEnder); ok {
-			must(t, ender.EndSession(t.Context(), opened.Token))
-			must(t, ender.EndSession(t.Context(), opened.Token))
+			testkit.Must(t, ender.EndSession(t.Context(), opened.Token))
+			testkit.Must(t, ender.EndSession(t.Context(), opened.Token))
 			if _, err := b.Validate(t.Context(), opened.Token); !errors.Is(err, auth.ErrNoSession) {
 				t.Fatalf("an ended session answered %v", err)
 			}
@@ -261,27 +262,15 @@ func RunTokenVerifier(
 			t.Fatalf("domain %q: %v %s", d, err, diff)
 		}
 	}
-	if _, err := v.Verify(t.Context(), good(), "elsewhere.example.org"); !isKind(err, fault.Unauthenticated) {
+	if _, err := v.Verify(t.Context(), good(), "elsewhere.example.org"); !testkit.IsKind(err, fault.Unauthenticated) {
 		t.Errorf("an unknown domain answered %v", err)
 	}
 	for name, token := range bad {
 		t.Run(name, func(t *testing.T) {
 			id, err := v.Verify(t.Context(), token(), "")
-			if !isKind(err, fault.Unauthenticated) {
+			if !testkit.IsKind(err, fault.Unauthenticated) {
 				t.Fatalf("got %+v, %v", id, err)
 			}
 		})
-	}
-}
-
-func isKind(err error, want fault.Kind) bool {
-	kind, failed := fault.KindOf(err)
-	return failed && kind == want
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
 
@@ -27,9 +28,9 @@ func RunIdentityProvider(
 		CallbackURL: callback,
 	}
 	target, err := p.AuthorizeURL(t.Context(), asked)
-	must(t, err)
+	testkit.Must(t, err)
 	u, err := url.Parse(target)
-	must(t, err)
+	testkit.Must(t, err)
 	for name, want := range map[string]string{
 		"response_type": "code", "client_id": p.ClientID(), "redirect_uri": callback, "state": asked.State,
 		"nonce": "n", "code_challenge": asked.Challenge, "code_challenge_method": "S256",
@@ -50,7 +51,8 @@ func RunIdentityProvider(
 	for name, bad := range map[string][2]string{"another verifier": {
 		signIn(target), verifier + "x",
 	}, "a made-up code": {"made-up", verifier}, "no code": {"", verifier}} {
-		if token, err := p.Exchange(t.Context(), bad[0], bad[1], callback); !isKind(err, fault.Unauthenticated) {
+		token, err := p.Exchange(t.Context(), bad[0], bad[1], callback)
+		if !testkit.IsKind(err, fault.Unauthenticated) {
 			t.Errorf("%s: %q, %v", name, token, err)
 		}
 	}
@@ -61,11 +63,11 @@ func RunLoginLimiter(t *testing.T, newLimiter func(*testing.T) auth.LoginLimiter
 	t.Helper()
 	l := newLimiter(t)
 	for range 2 {
-		must(t, l.Check("alice"))
+		testkit.Must(t, l.Check("alice"))
 	}
 	err := l.Check("alice")
-	if !isKind(err, fault.RateLimited) || fault.Of(err).RetryAfter <= 0 {
+	if !testkit.IsKind(err, fault.RateLimited) || fault.Of(err).RetryAfter <= 0 {
 		t.Errorf("the third: %v", err)
 	}
-	must(t, l.Check("bob"))
+	testkit.Must(t, l.Check("bob"))
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
 
@@ -26,7 +27,7 @@ func RunLogins(t *testing.T, newPair func(*testing.T) (a, b auth.Logins, mark fu
 	}
 	t.Run("a login is read by the other replica", func(t *testing.T) {
 		a, b, _ := newPair(t)
-		must(t, a.Record(t.Context(), keyOf(authwire.NewToken("tok")), record))
+		testkit.Must(t, a.Record(t.Context(), keyOf(authwire.NewToken("tok")), record))
 		got, found, err := b.Get(t.Context(), keyOf(authwire.NewToken("tok")))
 		if err != nil || !found || time.Since(got.At).Abs() > time.Minute || !got.ExpiresAt.Equal(record.ExpiresAt) ||
 			!cmp.Equal(got.Users, record.Users) {
@@ -38,13 +39,13 @@ func RunLogins(t *testing.T, newPair func(*testing.T) (a, b auth.Logins, mark fu
 	})
 	t.Run("logins and ends of users are in one order", func(t *testing.T) {
 		a, b, mark := newPair(t)
-		must(t, a.Record(t.Context(), keyOf(authwire.NewToken("tok")), record))
+		testkit.Must(t, a.Record(t.Context(), keyOf(authwire.NewToken("tok")), record))
 		before, _, err := b.Get(t.Context(), keyOf(authwire.NewToken("tok")))
-		must(t, err)
+		testkit.Must(t, err)
 		at := mark()
-		must(t, b.Record(t.Context(), keyOf(authwire.NewToken("tok")), record)) // again, the same session
+		testkit.Must(t, b.Record(t.Context(), keyOf(authwire.NewToken("tok")), record)) // again, the same session
 		after, _, err := a.Get(t.Context(), keyOf(authwire.NewToken("tok")))
-		if must(t, err); !before.At.Before(at) || !after.At.After(at) {
+		if testkit.Must(t, err); !before.At.Before(at) || !after.At.After(at) {
 			t.Fatalf("login %s, end %s, login %s", before.At, at, after.At)
 		}
 	})
@@ -52,9 +53,9 @@ func RunLogins(t *testing.T, newPair func(*testing.T) (a, b auth.Logins, mark fu
 		a, b, _ := newPair(t)
 		second := record
 		second.SessionID, second.Users = "", []authwire.UserKey{email}
-		must(t, a.Record(t.Context(), keyOf(authwire.NewToken("one")), record))
-		must(t, a.Record(t.Context(), keyOf(authwire.NewToken("two")), second))
-		must(t, a.Record(t.Context(), keyOf(authwire.NewToken("none")), auth.LoginRecord{ExpiresAt: Until()}))
+		testkit.Must(t, a.Record(t.Context(), keyOf(authwire.NewToken("one")), record))
+		testkit.Must(t, a.Record(t.Context(), keyOf(authwire.NewToken("two")), second))
+		testkit.Must(t, a.Record(t.Context(), keyOf(authwire.NewToken("none")), auth.LoginRecord{ExpiresAt: Until()}))
 		for name, tc := range map[string]struct {
 			query auth.LoginQuery
 			want  int
@@ -95,7 +96,7 @@ func RunFlows(t *testing.T, newPair func(*testing.T) (a, b interface {
 	flow := auth.Flow{Issuer: "https://i/", Binding: [32]byte{1, 2}, CallbackURL: "https://g/cb", ReturnTo: "/x?y=1"}
 	t.Run("a flow is read as it was, and taken once", func(t *testing.T) {
 		a, b := newPair(t)
-		must(t, a.Begin(t.Context(), "state", flow, time.Minute))
+		testkit.Must(t, a.Begin(t.Context(), "state", flow, time.Minute))
 		got, found, err := b.Get(t.Context(), "state")
 		if diff := cmp.Diff(flow, got); err != nil || !found || diff != "" {
 			t.Fatalf("%t %v %s", found, err, diff)
@@ -124,7 +125,7 @@ func RunFlows(t *testing.T, newPair func(*testing.T) (a, b interface {
 	})
 	t.Run("an unknown or old flow is not there", func(t *testing.T) {
 		a, _ := newPair(t)
-		must(t, a.Begin(t.Context(), "old", flow, -time.Second))
+		testkit.Must(t, a.Begin(t.Context(), "old", flow, -time.Second))
 		for _, state := range []string{"old", "unknown", ""} {
 			if _, found, err := a.Get(t.Context(), state); found || err != nil {
 				t.Errorf("%q: %t %v", state, found, err)
@@ -139,8 +140,8 @@ func RunFlows(t *testing.T, newPair func(*testing.T) (a, b interface {
 		if spent, err := b.IsSpent(t.Context(), "id\x00*"); spent || err != nil {
 			t.Fatalf("%t %v", spent, err)
 		}
-		must(t, a.Spend(t.Context(), "id\x00*", Until()))
-		must(t, b.Spend(t.Context(), "id\x00*", Until()))
+		testkit.Must(t, a.Spend(t.Context(), "id\x00*", Until()))
+		testkit.Must(t, b.Spend(t.Context(), "id\x00*", Until()))
 		if spent, err := b.IsSpent(t.Context(), "id\x00*"); !spent || err != nil {
 			t.Fatalf("%t %v", spent, err)
 		}

@@ -306,14 +306,16 @@ func (s *Service) origin(ctx context.Context, executionID string) (string, error
 	return path, err
 }
 
-var errBadExecutionID = fault.New(fault.Invalid, "bad_execution_id",
-	"an execution id is a whole number of up to 64 bits, without sign, leading zeros or fraction")
+// ErrBadExecutionID is the fault of an execution id that is no number.
+var ErrBadExecutionID = fault.New(
+	fault.Invalid, noetlwire.CodeBadExecutionID, "execution_id must be "+noetlwire.NumberRule,
+)
 
 // exactID accepts an execution id in the one spelling that all servers read alike.
 func exactID(text string) (string, error) {
 	id, ok := shard.ParseID(text)
 	if !ok || id < 0 || strconv.FormatInt(id, 10) != text {
-		return "", errBadExecutionID
+		return "", ErrBadExecutionID
 	}
 	return text, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/routesfile"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
@@ -23,7 +24,7 @@ type world struct {
 	*edge.Service
 	auth    *edgetest.Auth
 	pending *edgetest.Pending
-	noetl   *edgetest.NoETL
+	noetl   *noetltest.Server
 	journal *edgetest.Journal
 	logs    *bytes.Buffer
 	caller  edge.Caller
@@ -82,12 +83,12 @@ func (w *world) execute(ctx context.Context, client string, variables map[string
 
 func (w *world) happened(t *testing.T, want ...string) {
 	t.Helper()
-	if diff := cmp.Diff(want, w.journal.Lines()); diff != "" {
+	if diff := cmp.Diff(want, w.journal.All()); diff != "" {
 		t.Error(diff)
 	}
 }
 
-const first = edgetest.FirstExecution
+const first = noetltest.FirstExecution
 
 func TestAStartIsExpectedThenMadeThenBound(t *testing.T) {
 	w := newWorld()
@@ -100,7 +101,7 @@ func TestAStartIsExpectedThenMadeThenBound(t *testing.T) {
 		t.Error(diff, err)
 	}
 	w.happened(t, "expect r1", "execute demo/echo", "bind r1 "+first)
-	got := w.pending.Expected()["r1"]
+	got := w.pending.Expected.All()["r1"]
 	if got.SessionKey != w.caller.Token.Key().String() || got.Owner != "id:7" ||
 		got.PlaybookPath != "demo/echo" {
 		t.Errorf("expected %+v", got)
@@ -205,10 +206,10 @@ func TestBindingIsTriedAgainAfterAnOutageOnly(t *testing.T) {
 				if err != nil || out.ExecutionID != first || out.RequestID != "r1" {
 					t.Errorf("a started execution must be answered: %+v %v", out, err)
 				}
-				if n := strings.Count(strings.Join(w.journal.Lines(), "\n"), "bind"); n != c.binds {
+				if n := strings.Count(strings.Join(w.journal.All(), "\n"), "bind"); n != c.binds {
 					t.Errorf("%d binds, want %d", n, c.binds)
 				}
-				if bound := w.pending.Bound()["r1"] == first; bound != c.bound ||
+				if bound := w.pending.Bound.All()["r1"] == first; bound != c.bound ||
 					strings.Contains(w.logs.String(), "binding") == c.bound {
 					t.Errorf("bound %v, logged %q", bound, w.logs)
 				}
@@ -278,7 +279,7 @@ func TestEnforcedAccess(t *testing.T) {
 	if _, err := w.execute(t.Context(), "c1", nil); err != nil {
 		t.Errorf("granted: %v", err)
 	}
-	if diff := cmp.Diff([]string{"demo/echo", "demo/fail", "demo/echo", "demo/echo"}, w.auth.Asked()); diff != "" {
+	if diff := cmp.Diff([]string{"demo/echo", "demo/fail", "demo/echo", "demo/echo"}, w.auth.Asked.All()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -312,8 +313,8 @@ func TestBadRequestsCallNobody(t *testing.T) {
 		fault.Of(err).Kind != fault.Unauthenticated {
 		t.Errorf("logout: %v", err)
 	}
-	if len(w.journal.Lines()) != 0 || len(w.auth.Asked()) != 0 || len(w.auth.Logins()) != 0 {
-		t.Errorf("called: %v %v %v", w.journal.Lines(), w.auth.Asked(), w.auth.Logins())
+	if len(w.journal.All()) != 0 || len(w.auth.Asked.All()) != 0 || len(w.auth.Logins.All()) != 0 {
+		t.Errorf("called: %v %v %v", w.journal.All(), w.auth.Asked.All(), w.auth.Logins.All())
 	}
 }
 
@@ -346,7 +347,7 @@ func TestTheCallerMayChooseTheRequestID(t *testing.T) {
 		},
 	)
 	if err != nil || out.RequestID != id || w.noetl.Started()[0].Workload["request_id"] != id ||
-		w.pending.Expected()[id].Attempt == "" {
+		w.pending.Expected.All()[id].Attempt == "" {
 		t.Errorf("%+v %v", out, err)
 	}
 	w.happened(t, "expect "+id, "execute demo/echo", "bind "+id+" "+first)

@@ -310,7 +310,7 @@ func (t *Table) Decide(method, path string, roles []string) Decision {
 	}
 	if id, ok := route.vars[string(AnExecution)]; ok {
 		if _, err := exactID(id); err != nil {
-			return Decision{Reason: errBadExecutionID.Code + ": " + errBadExecutionID.Message}
+			return Decision{Reason: ErrBadExecutionID.Code + ": " + ErrBadExecutionID.Message}
 		}
 	}
 	return Decision{true, fmt.Sprintf("class %s, route %s", class, route.Rule)}

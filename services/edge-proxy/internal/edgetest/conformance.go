@@ -10,6 +10,7 @@ import (
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 )
 
@@ -50,28 +51,21 @@ func RunAuth(t *testing.T, newPort func(t *testing.T) (edge.Auth, *Auth)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(in, behind.Logins()[0]); diff != "" {
+		if diff := cmp.Diff(in, behind.Logins.All()[0]); diff != "" {
 			t.Error(diff)
 		}
 		if out.User.UserID != 9007199254740993 || out.ExpiresAt.Year() != 2100 || out.SessionToken == "" {
 			t.Errorf("login: %+v", out)
 		}
-		if v, err := port.Validate(
-			t.Context(),
-			authwire.ValidateRequest{SessionToken: out.SessionToken},
-		); err != nil || !v.Valid || v.User == nil ||
+		validate := authwire.ValidateRequest{SessionToken: out.SessionToken}
+		if v, err := port.Validate(t.Context(), validate); err != nil || !v.Valid || v.User == nil ||
 			v.User.Email != "demo@example.com" {
 			t.Errorf("validate: %+v %v", v, err)
 		}
 		for path, want := range map[string]bool{"demo/echo": true, "demo/fail": false} {
-			d, err := port.CheckAccess(
-				t.Context(),
-				authwire.CheckAccessRequest{
-					SessionToken:   out.SessionToken,
-					PlaybookPath:   path,
-					PermissionType: "execute",
-				},
-			)
+			d, err := port.CheckAccess(t.Context(), authwire.CheckAccessRequest{
+				SessionToken: out.SessionToken, PlaybookPath: path, PermissionType: "execute",
+			})
 			if err != nil || d.Allowed != want || d.PlaybookPath != path {
 				t.Errorf("%s: %+v %v", path, d, err)
 			}
@@ -79,45 +73,30 @@ func RunAuth(t *testing.T, newPort func(t *testing.T) (edge.Auth, *Auth)) {
 		if _, err := port.Logout(t.Context(), authwire.LogoutRequest{SessionToken: out.SessionToken}); err != nil {
 			t.Error(err)
 		}
-		if v, err := port.Validate(
-			t.Context(),
-			authwire.ValidateRequest{SessionToken: out.SessionToken},
-		); err != nil || v.Valid ||
-			v.User != nil {
+		if v, err := port.Validate(t.Context(), validate); err != nil || v.Valid || v.User != nil {
 			t.Errorf("validate after logout: %+v %v", v, err)
 		}
 	})
 	t.Run("sessions of others, and browsers", func(t *testing.T) {
 		port, behind := newPort(t)
-		admin, user := behind.Add(authwire.User{UserID: 1, Roles: []string{"admin"}}), authwire.User{
-			UserID: 9007199254740993,
-		}
-		behind.Add(user)
-		if out, err := port.Revoke(
-			t.Context(),
-			authwire.RevokeRequest{SessionToken: admin, UserID: authwire.ID(user.UserID)},
-		); err != nil ||
-			out.Revoked != 1 {
+		const user = 9007199254740993
+		admin := behind.Add(authwire.User{UserID: 1, Roles: []string{"admin"}})
+		behind.Add(authwire.User{UserID: user})
+		revoke := authwire.RevokeRequest{SessionToken: admin, UserID: user}
+		if out, err := port.Revoke(t.Context(), revoke); err != nil || out.Revoked != 1 {
 			t.Errorf("revoke: %+v %v", out, err)
 		}
-		if out, err := port.BackchannelLogout(
-			t.Context(),
-			authwire.BackchannelLogoutRequest{LogoutToken: "good"},
-		); err != nil ||
-			out.Revoked != 1 {
+		logout := authwire.BackchannelLogoutRequest{LogoutToken: "good"}
+		if out, err := port.BackchannelLogout(t.Context(), logout); err != nil || out.Revoked != 1 {
 			t.Errorf("back-channel logout: %+v %v", out, err)
 		}
-		begun, err := port.BrowserBegin(
-			t.Context(),
-			authwire.BrowserBeginRequest{ReturnTo: "/x", CallbackURL: "https://g/cb"},
-		)
+		begin := authwire.BrowserBeginRequest{ReturnTo: "/x", CallbackURL: "https://g/cb"}
+		begun, err := port.BrowserBegin(t.Context(), begin)
 		if err != nil || begun.Binding != "binding" || begun.MaxAgeSeconds != 600 || begun.AuthorizeURL == "" {
 			t.Errorf("begin: %+v %v", begun, err)
 		}
-		done, err := port.BrowserFinish(
-			t.Context(),
-			authwire.BrowserFinishRequest{State: "good", Code: "good", Binding: "binding"},
-		)
+		finish := authwire.BrowserFinishRequest{State: "good", Code: "good", Binding: "binding"}
+		done, err := port.BrowserFinish(t.Context(), finish)
 		if err != nil || done.SessionToken == "" || done.ReturnTo == "" || done.ExpiresAt.Year() != 2100 {
 			t.Errorf("finish: %+v %v", done, err)
 		}
@@ -156,32 +135,26 @@ func RunPending(t *testing.T, newPort func(t *testing.T) (edge.Pending, *Pending
 	t.Run("expect, bind twice, abandon", func(t *testing.T) {
 		port, behind := newPort(t)
 		in := fanoutwire.ExpectRequest{
-			RequestID:    "r1",
-			ClientID:     "c1",
-			Owner:        "id:7",
-			SessionKey:   "ab",
-			PlaybookPath: "demo/echo",
+			RequestID: "r1", ClientID: "c1", Owner: "id:7", SessionKey: "ab", PlaybookPath: "demo/echo",
 		}
 		if err := port.Expect(t.Context(), in); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(map[string]fanoutwire.ExpectRequest{"r1": in}, behind.Expected()); diff != "" {
+		if diff := cmp.Diff(map[string]fanoutwire.ExpectRequest{"r1": in}, behind.Expected.All()); diff != "" {
 			t.Error(diff)
 		}
+		bind := fanoutwire.BindRequest{RequestID: "r1", ExecutionID: noetltest.FirstExecution}
 		for range 2 {
-			if err := port.Bind(
-				t.Context(),
-				fanoutwire.BindRequest{RequestID: "r1", ExecutionID: FirstExecution},
-			); err != nil {
+			if err := port.Bind(t.Context(), bind); err != nil {
 				t.Error(err)
 			}
 		}
-		if diff := cmp.Diff(map[string]string{"r1": FirstExecution}, behind.Bound()); diff != "" {
+		if diff := cmp.Diff(map[string]string{"r1": noetltest.FirstExecution}, behind.Bound.All()); diff != "" {
 			t.Error(diff)
 		}
 		if err := port.Abandon(t.Context(), fanoutwire.AbandonRequest{RequestID: "r1"}); err != nil ||
-			len(behind.Expected()) != 0 {
-			t.Errorf("abandon: %v, %v is left", err, behind.Expected())
+			len(behind.Expected.All()) != 0 {
+			t.Errorf("abandon: %v, %v is left", err, behind.Expected.All())
 		}
 	})
 	t.Run("faults pass as they are", func(t *testing.T) {
@@ -202,7 +175,7 @@ func RunPending(t *testing.T, newPort func(t *testing.T) (edge.Pending, *Pending
 }
 
 // RunNoETL is the conformance suite of [edge.NoETL].
-func RunNoETL(t *testing.T, newPort func(t *testing.T) (edge.NoETL, *NoETL)) {
+func RunNoETL(t *testing.T, newPort func(t *testing.T) (edge.NoETL, *noetltest.Server)) {
 	t.Helper()
 	t.Run("starts and tells what runs", func(t *testing.T) {
 		port, behind := newPort(t)
@@ -212,7 +185,7 @@ func RunNoETL(t *testing.T, newPort func(t *testing.T) (edge.NoETL, *NoETL)) {
 			ResourceKind: noetlwire.KindAgent,
 		}
 		out, err := port.Execute(t.Context(), in)
-		if err != nil || out.ExecutionID != FirstExecution || out.Status != "STARTED" {
+		if err != nil || out.ExecutionID != noetltest.FirstExecution || out.Status != "STARTED" {
 			t.Fatalf("%+v %v", out, err)
 		}
 		again, err := port.Rerun(t.Context(), string(out.ExecutionID), map[string]any{"b": true})
@@ -256,7 +229,7 @@ func RunNoETL(t *testing.T, newPort func(t *testing.T) (edge.NoETL, *NoETL)) {
 }
 
 // RunCatalog is the suite of [edge.Catalog].
-func RunCatalog(t *testing.T, newPort func(t *testing.T) (edge.Catalog, *NoETL)) {
+func RunCatalog(t *testing.T, newPort func(t *testing.T) (edge.Catalog, *noetltest.Server)) {
 	t.Helper()
 	port, behind := newPort(t)
 	behind.Register("1152921504606846977", "demo/echo")
@@ -270,7 +243,7 @@ func RunCatalog(t *testing.T, newPort func(t *testing.T) (edge.Catalog, *NoETL))
 }
 
 // RunExecutions is the suite of [edge.Executions].
-func RunExecutions(t *testing.T, newPort func(t *testing.T) (edge.Executions, *NoETL)) {
+func RunExecutions(t *testing.T, newPort func(t *testing.T) (edge.Executions, *noetltest.Server)) {
 	t.Helper()
 	port, behind := newPort(t)
 	started, err := behind.Execute(t.Context(), noetlwire.ExecuteRequest{Path: "demo/echo"})

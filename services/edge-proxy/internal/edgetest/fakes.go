@@ -1,16 +1,17 @@
+// Package edgetest holds fakes of the ports of edge and the conformance suite of each port, which runs on the fake and
+// on the real adapter.
 package edgetest
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit/fake"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 )
 
@@ -19,112 +20,61 @@ var _ edge.Auth = (*Auth)(nil)
 // Auth keeps sessions in memory. The identity token "good" logs in; a user may execute what
 // [Auth.Grant] names.
 type Auth struct {
-	mu       sync.Mutex
-	sessions map[string]authwire.Session
-	grants   map[string]bool
-	fail     error
-	asked    []string
-	logins   []authwire.LoginRequest
-}
-
-// Fail makes every call return err, until it is nil.
-func (a *Auth) Fail(err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.fail = err
+	fake.Failing
+	Asked    fake.List[string] // the paths of all access questions
+	Logins   fake.List[authwire.LoginRequest]
+	sessions fake.Map[string, authwire.Session]
+	grants   fake.Map[string, bool]
+	made     fake.List[string]
 }
 
 // Grant lets everybody execute a playbook.
 func (a *Auth) Grant(path string) { a.GrantAs("execute", path) }
 
 // GrantAs gives everybody a permission on a playbook.
-func (a *Auth) GrantAs(permission, path string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.grants == nil {
-		a.grants = map[string]bool{}
-	}
-	a.grants[permission+" "+path] = true
-}
+func (a *Auth) GrantAs(permission, path string) { a.grants.Put(permission+" "+path, true) }
 
 // Add makes a session and returns its token.
-func (a *Auth) Add(user authwire.User) string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.add(user).SessionToken
-}
+func (a *Auth) Add(user authwire.User) string { return a.login(user).SessionToken }
 
 // Know makes a session of a token that the test chose.
 func (a *Auth) Know(token string, user authwire.User) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.sessions == nil {
-		a.sessions = map[string]authwire.Session{}
-	}
-	a.sessions[token] = authwire.Session{User: user, ExpiresAt: time.Date(2100, 1, 2, 3, 4, 5, 0, time.UTC)}
+	a.sessions.Put(token, authwire.Session{User: user, ExpiresAt: time.Date(2100, 1, 2, 3, 4, 5, 0, time.UTC)})
 }
 
-func (a *Auth) add(user authwire.User) authwire.LoginResponse {
-	if a.sessions == nil {
-		a.sessions = map[string]authwire.Session{}
-	}
-	token := "session-token-" + strconv.Itoa(len(a.sessions)+1)
-	s := authwire.Session{User: user, ExpiresAt: time.Date(2100, 1, 2, 3, 4, 5, 0, time.UTC)}
-	a.sessions[token] = s
+func (a *Auth) login(user authwire.User) authwire.LoginResponse {
+	token := "session-token-" + strconv.Itoa(a.made.Add(""))
+	a.Know(token, user)
+	s, _ := a.sessions.Get(token)
 	return authwire.LoginResponse{
-		Status:       "authenticated",
-		SessionToken: token,
-		User:         user,
-		ExpiresAt:    s.ExpiresAt,
-		Message:      "welcome",
+		Status: "authenticated", SessionToken: token, User: user, ExpiresAt: s.ExpiresAt, Message: "welcome",
 	}
 }
 
-// Asked returns the paths of all access questions, in order.
-func (a *Auth) Asked() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.asked)
-}
-
-// Logins returns all login requests, in order.
-func (a *Auth) Logins() []authwire.LoginRequest {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.logins)
+func demo() authwire.User {
+	return authwire.User{
+		UserID: 9007199254740993, Email: "demo@example.com", DisplayName: "Demo", Roles: []string{"user"},
+	}
 }
 
 // Login implements the port.
-func (a *Auth) Login(_ context.Context, in authwire.LoginRequest) (authwire.LoginResponse, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.logins = append(a.logins, in)
-	if a.fail != nil {
-		return authwire.LoginResponse{}, a.fail
+func (a *Auth) Login(_ context.Context, in authwire.LoginRequest) (out authwire.LoginResponse, err error) {
+	a.Logins.Add(in)
+	switch err := a.Err(); {
+	case err != nil:
+		return out, err
+	case in.Auth0Token != "good":
+		return out, fault.New(fault.Unauthenticated, "bad_signature", "the token's signature is wrong")
 	}
-	if in.Auth0Token != "good" {
-		return authwire.LoginResponse{}, fault.New(
-			fault.Unauthenticated, "bad_signature", "the token's signature is wrong",
-		)
-	}
-	return a.add(
-		authwire.User{
-			UserID:      9007199254740993,
-			Email:       "demo@example.com",
-			DisplayName: "Demo",
-			Roles:       []string{"user"},
-		},
-	), nil
+	return a.login(demo()), nil
 }
 
 // Validate implements the port.
-func (a *Auth) Validate(_ context.Context, in authwire.ValidateRequest) (authwire.ValidateResponse, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.fail != nil {
-		return authwire.ValidateResponse{}, a.fail
+func (a *Auth) Validate(_ context.Context, in authwire.ValidateRequest) (out authwire.ValidateResponse, err error) {
+	if err := a.Err(); err != nil {
+		return out, err
 	}
-	s, ok := a.sessions[in.SessionToken]
+	s, ok := a.sessions.Get(in.SessionToken)
 	if !ok {
 		return authwire.ValidateResponse{Message: "invalid"}, nil
 	}
@@ -132,181 +82,154 @@ func (a *Auth) Validate(_ context.Context, in authwire.ValidateRequest) (authwir
 }
 
 // CheckAccess implements the port.
-func (a *Auth) CheckAccess(_ context.Context, in authwire.CheckAccessRequest) (authwire.CheckAccessResponse, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.asked = append(a.asked, in.PlaybookPath)
-	if a.fail != nil {
-		return authwire.CheckAccessResponse{}, a.fail
+func (a *Auth) CheckAccess(
+	_ context.Context, in authwire.CheckAccessRequest,
+) (out authwire.CheckAccessResponse, err error) {
+	a.Asked.Add(in.PlaybookPath)
+	if err := a.Err(); err != nil {
+		return out, err
 	}
-	_, known := a.sessions[in.SessionToken]
+	_, known := a.sessions.Get(in.SessionToken)
+	granted, _ := a.grants.Get(in.PermissionType + " " + in.PlaybookPath)
 	return authwire.CheckAccessResponse{
-		Allowed: known &&
-			a.grants[in.PermissionType+" "+in.PlaybookPath],
-		PlaybookPath:   in.PlaybookPath,
-		PermissionType: in.PermissionType,
+		Allowed: known && granted, PlaybookPath: in.PlaybookPath, PermissionType: in.PermissionType,
 	}, nil
 }
 
 // Logout implements the port.
-func (a *Auth) Logout(_ context.Context, in authwire.LogoutRequest) (authwire.LogoutResponse, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.fail != nil {
-		return authwire.LogoutResponse{}, a.fail
+func (a *Auth) Logout(_ context.Context, in authwire.LogoutRequest) (out authwire.LogoutResponse, err error) {
+	if err := a.Err(); err != nil {
+		return out, err
 	}
-	delete(a.sessions, in.SessionToken)
-	return authwire.LogoutResponse{}, nil
+	a.sessions.Take(in.SessionToken)
+	return out, nil
 }
 
 // Resolve answers whose session a token is, as the auth service does.
 func (a *Auth) Resolve(_ context.Context, in authwire.ResolveRequest) (authwire.Session, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.fail != nil {
-		return authwire.Session{}, a.fail
+	s, ok := a.sessions.Get(in.SessionToken)
+	if err := a.Err(); err != nil {
+		return authwire.Session{}, err
 	}
-	s, ok := a.sessions[in.SessionToken]
 	if !ok {
 		return s, fault.New(fault.Unauthenticated, "invalid_session", "no such session")
 	}
 	return s, nil
 }
 
-var _ edge.Pending = (*Pending)(nil)
+// Journal is what happened, in order, at all fakes that share it. A nil Journal forgets it.
+type Journal struct{ fake.List[string] }
+
+func (j *Journal) add(line string) {
+	if j != nil {
+		j.Add(line)
+	}
+}
+
+// NewNoETL makes a NoETL whose starts are in the journal, which may be nil.
+func NewNoETL(journal *Journal) *noetltest.Server {
+	n := noetltest.New()
+	n.Journal = journal.add
+	return n
+}
+
+var (
+	_ edge.NoETL      = (*noetltest.Server)(nil)
+	_ edge.Catalog    = (*noetltest.Server)(nil)
+	_ edge.Executions = (*noetltest.Server)(nil)
+	_ edge.Pending    = (*Pending)(nil)
+)
 
 // Pending keeps the register in memory. The client "foreign" belongs to somebody else.
 type Pending struct {
-	mu       sync.Mutex
-	requests map[string]fanoutwire.ExpectRequest
-	bound    map[string]string
+	Expected fake.Map[string, fanoutwire.ExpectRequest] // requests by id
+	Bound    fake.Map[string, string]                   // execution ids by request id
 	journal  *Journal
-	fail     map[string][]error
-}
-
-// Journal is what happened, in order, at all fakes that share it.
-type Journal struct {
-	mu    sync.Mutex
-	lines []string
-}
-
-// Add appends a line; a nil Journal forgets it.
-func (j *Journal) Add(line string) {
-	if j == nil {
-		return
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.lines = append(j.lines, line)
-}
-
-// Lines returns what happened.
-func (j *Journal) Lines() []string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return slices.Clone(j.lines)
+	fail     fake.Map[string, []error]
 }
 
 // NewPending makes the fake; journal may be nil.
-func NewPending(journal *Journal) *Pending {
-	return &Pending{
-		requests: map[string]fanoutwire.ExpectRequest{},
-		bound:    map[string]string{},
-		fail:     map[string][]error{},
-		journal:  journal,
-	}
-}
+func NewPending(journal *Journal) *Pending { return &Pending{journal: journal} }
 
 // Fail makes the next calls of an operation (expect, bind or abandon) return these errors.
-func (p *Pending) Fail(operation string, errs ...error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.fail[operation] = errs
-}
+func (p *Pending) Fail(operation string, errs ...error) { p.fail.Put(operation, errs) }
 
-func (p *Pending) next(ctx context.Context, operation, line string) error {
+func (p *Pending) next(ctx context.Context, operation, arguments string) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	p.journal.Add(line)
-	if errs := p.fail[operation]; len(errs) > 0 {
-		p.fail[operation] = errs[1:]
-		return errs[0]
-	}
-	return nil
-}
-
-// Expected returns the registered requests by id.
-func (p *Pending) Expected() map[string]fanoutwire.ExpectRequest {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return maps.Clone(p.requests)
-}
-
-// Bound returns the execution ids by request id.
-func (p *Pending) Bound() map[string]string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return maps.Clone(p.bound)
+	p.journal.add(operation + " " + arguments)
+	p.fail.Change(operation, func(errs []error, _ bool) ([]error, bool) {
+		if len(errs) == 0 {
+			return nil, false
+		}
+		err = errs[0]
+		return errs[1:], true
+	})
+	return err
 }
 
 // Expect implements the port.
 func (p *Pending) Expect(ctx context.Context, in fanoutwire.ExpectRequest) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.next(ctx, "expect", "expect "+in.RequestID); err != nil {
+	if err := p.next(ctx, "expect", in.RequestID); err != nil {
 		return err
 	}
 	if in.ClientID == "foreign" {
 		return fault.New(fault.Denied, "client_denied", "the client belongs to somebody else")
 	}
-	p.requests[in.RequestID] = in
+	p.Expected.Put(in.RequestID, in)
 	return nil
 }
 
 // Bind implements the port.
 func (p *Pending) Bind(ctx context.Context, in fanoutwire.BindRequest) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.next(ctx, "bind", "bind "+in.RequestID+" "+in.ExecutionID); err != nil {
+	if err := p.next(ctx, "bind", in.RequestID+" "+in.ExecutionID); err != nil {
 		return err
 	}
-	if _, ok := p.requests[in.RequestID]; !ok {
+	if _, ok := p.Expected.Get(in.RequestID); !ok {
 		return fault.New(fault.NotFound, "unknown_request", "no such request")
 	}
-	p.bound[in.RequestID] = in.ExecutionID
+	p.Bound.Put(in.RequestID, in.ExecutionID)
 	return nil
 }
 
 // Abandon implements the port.
 func (p *Pending) Abandon(ctx context.Context, in fanoutwire.AbandonRequest) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.next(ctx, "abandon", "abandon "+in.RequestID); err != nil {
+	if err := p.next(ctx, "abandon", in.RequestID); err != nil {
 		return err
 	}
-	delete(p.requests, in.RequestID)
+	p.Expected.Take(in.RequestID)
 	return nil
-}
-
-// Near remembers which sessions were forgotten.
-type Near struct {
-	mu        sync.Mutex
-	forgotten []string
 }
 
 var _ edge.NearSessions = (*Near)(nil)
 
-// Forget implements edge.NearSessions.
-func (n *Near) Forget(token authwire.Token) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.forgotten = append(n.forgotten, token.Reveal())
-}
+// Near remembers which sessions were forgotten.
+type Near struct{ Forgotten fake.List[string] }
 
-// Forgotten returns the tokens, in order.
-func (n *Near) Forgotten() []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return slices.Clone(n.forgotten)
+// Forget implements edge.NearSessions.
+func (n *Near) Forget(token authwire.Token) { n.Forgotten.Add(token.Reveal()) }
+
+var _ edge.Origins = (*Origins)(nil)
+
+// Origins is a memory without a bound.
+type Origins struct{ paths fake.Map[string, string] }
+
+// Get implements the port.
+func (o *Origins) Get(executionID string) (path string, known bool) { return o.paths.Get(executionID) }
+
+// Set implements the port.
+func (o *Origins) Set(executionID, path string) { o.paths.Put(executionID, path) }
+
+// OpenTable is a table that has no route and lets everybody start, read and change executions.
+func OpenTable() *edge.Table {
+	classes := map[edge.Class]edge.ClassRule{}
+	for _, class := range []edge.Class{edge.Start, edge.ReadExecution, edge.ChangeExecution} {
+		classes[class] = edge.ClassRule{Roles: []string{edge.AnyRole}}
+	}
+	table, err := edge.NewTable("test", classes, nil, nil)
+	if err != nil {
+		panic(err) // no rule can be wrong
+	}
+	return table
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/noetl/gateway/libs/contract/ingresswire"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
 )
@@ -23,7 +24,7 @@ func TestPending(t *testing.T) {
 }
 
 func TestNoETL(t *testing.T) {
-	edgetest.RunNoETL(t, func(*testing.T) (edge.NoETL, *edgetest.NoETL) {
+	edgetest.RunNoETL(t, func(*testing.T) (edge.NoETL, *noetltest.Server) {
 		n := edgetest.NewNoETL(nil)
 		return n, n
 	})

@@ -3,7 +3,6 @@ package edgetest
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"testing"
 	"time"
 
@@ -12,8 +11,6 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
-	"github.com/noetl/gateway/libs/contract/noetlwire"
-	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/telemetry"
@@ -55,74 +52,6 @@ func PendingService(nc *nats.Conn, p *Pending) *natskit.Service {
 				return fanoutwire.AbandonResponse{}, p.Abandon(ctx, in)
 			}),
 	)
-}
-
-// NoETLServer serves the fake on NoETL's routes.
-func NoETLServer(n *NoETL) *http.ServeMux {
-	mux := http.NewServeMux()
-	answer := func(w http.ResponseWriter, r *http.Request, out any, err error) {
-		if err != nil {
-			httpkit.WriteError(r.Context(), w, err)
-			return
-		}
-		httpkit.WriteJSON(w, http.StatusOK, out)
-	}
-	mux.HandleFunc(
-		"GET /api/health",
-		func(w http.ResponseWriter, _ *http.Request) { httpkit.WriteJSON(w, http.StatusOK, "ok") },
-	)
-	mux.HandleFunc("POST /api/execute", func(w http.ResponseWriter, r *http.Request) {
-		in, err := decode[noetlwire.ExecuteRequest](r)
-		if err == nil {
-			out, failed := n.Execute(r.Context(), in)
-			answer(w, r, out, failed)
-			return
-		}
-		answer(w, r, nil, err)
-	})
-	mux.HandleFunc("POST /api/executions/{id}/rerun", func(w http.ResponseWriter, r *http.Request) {
-		in, err := decode[noetlwire.RerunRequest](r)
-		if err == nil {
-			out, failed := n.Rerun(r.Context(), r.PathValue("id"), in.Workload)
-			answer(w, r, out, failed)
-			return
-		}
-		answer(w, r, nil, err)
-	})
-	mux.HandleFunc("GET /api/executions/{id}", func(w http.ResponseWriter, r *http.Request) {
-		path, err := n.PlaybookOf(r.Context(), r.PathValue("id"))
-		answer(w, r, map[string]string{"execution_id": r.PathValue("id"), "path": path}, err)
-	})
-	mux.HandleFunc("GET /api/executions/{id}/status", func(w http.ResponseWriter, r *http.Request) {
-		out, err := n.Status(r.Context(), r.PathValue("id"))
-		answer(w, r, out, err)
-	})
-	mux.HandleFunc("POST /api/executions/{id}/cancel", func(w http.ResponseWriter, r *http.Request) {
-		in, err := decode[noetlwire.CancelRequest](r)
-		if err == nil {
-			err = n.Cancel(r.Context(), r.PathValue("id"), in.Reason, in.Cascade)
-		}
-		answer(w, r, map[string]string{"status": "cancelled"}, err)
-	})
-	mux.HandleFunc("POST /api/catalog/resource", func(w http.ResponseWriter, r *http.Request) {
-		in, err := decode[struct {
-			CatalogID noetlwire.ID `json:"catalog_id"`
-		}](r)
-		path := ""
-		if err == nil {
-			path, err = n.PathOf(r.Context(), string(in.CatalogID))
-		}
-		answer(w, r, map[string]any{"catalog_id": in.CatalogID, "path": path, "kind": "Playbook", "version": 1}, err)
-	})
-	return mux
-}
-
-// decode keeps the digits of numbers, as NoETL does.
-func decode[T any](r *http.Request) (T, error) {
-	var v T
-	dec := json.NewDecoder(r.Body)
-	dec.UseNumber()
-	return v, dec.Decode(&v)
 }
 
 // Serve runs a stand-in until the test ends, and returns when all its operations answer.

@@ -2,26 +2,19 @@ package graphiql_test
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/graphiql"
 )
-
-func get(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
-	t.Helper()
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
-	return w
-}
 
 func TestThePageLoadsNothingFromElsewhere(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
 	mux.Handle("GET /graphql", graphiql.Page(mux))
-	page := get(t, mux, "/graphql")
+	page := testkit.Ask(t, mux, http.MethodGet, "/graphql", "")
 	if page.Code != http.StatusOK || !strings.HasPrefix(page.Header().Get("Content-Type"), "text/html") {
 		t.Fatalf("%d %s", page.Code, page.Header())
 	}
@@ -39,7 +32,7 @@ func TestThePageLoadsNothingFromElsewhere(t *testing.T) {
 		}
 	}
 	for _, own := range []string{"page.js", "page.css"} {
-		if w := get(t, mux, "/graphql/assets/"+own); w.Code != http.StatusOK {
+		if w := testkit.Ask(t, mux, http.MethodGet, "/graphql/assets/"+own, ""); w.Code != http.StatusOK {
 			t.Errorf("%s: %d", own, w.Code)
 		}
 	}
@@ -50,7 +43,7 @@ func TestNothingElseIsServed(t *testing.T) {
 	mux := http.NewServeMux()
 	graphiql.Page(mux)
 	for _, name := range []string{".gitignore", "nothing.js", "..%2fgraphiql.go", "%2e%2e", "package.json"} {
-		if w := get(t, mux, "/graphql/assets/"+name); w.Code != http.StatusNotFound {
+		if w := testkit.Ask(t, mux, http.MethodGet, "/graphql/assets/"+name, ""); w.Code != http.StatusNotFound {
 			t.Errorf("%s: %d", name, w.Code)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/kit"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
 )
@@ -136,12 +137,12 @@ func TestAnExhaustedAddressKeepsNobodyFromLoggingOut(t *testing.T) {
 	t.Parallel()
 	mux, _ := authRoutes(&edgetest.Auth{}, kit.NewRates(1, 1))
 	for i := range 5 {
-		rec := ask(t, mux, http.MethodPost, "/api/auth/logout", "", "X-Session-Token", fmt.Sprint("bad", i))
+		rec := testkit.Ask(t, mux, http.MethodPost, "/api/auth/logout", "", "X-Session-Token", fmt.Sprint("bad", i))
 		if want := http.StatusTooManyRequests; i > 0 && rec.Code != want {
 			t.Errorf("call %d: %d, want %d", i, rec.Code, want)
 		}
 	}
-	if rec := ask(
+	if rec := testkit.Ask(
 		t, mux, http.MethodPost, "/api/auth/logout", "", "X-Session-Token", token,
 	); rec.Code == http.StatusTooManyRequests {
 		t.Errorf("a session: %d %s", rec.Code, rec.Body)

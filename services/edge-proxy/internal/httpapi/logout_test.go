@@ -9,6 +9,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
 )
@@ -18,40 +19,40 @@ func TestLogoutRemovesTheCookies(t *testing.T) {
 	h, near := authRoutes(auth, nil)
 	session := auth.Add(authwire.User{UserID: 7})
 	own := []string{"Sec-Fetch-Site", "same-origin", "Cookie", "__Host-session=" + session + "; session_token="}
-	rec := ask(t, h, "POST", "/api/auth/logout", "", own...)
-	got := cookies(t, rec)
-	if c := got["__Host-session"]; rec.Code != http.StatusNoContent || !hostOnly(c) || c.MaxAge >= 0 {
+	rec := testkit.Ask(t, h, "POST", "/api/auth/logout", "", own...)
+	got := testkit.Cookies(rec)
+	if c := got["__Host-session"]; rec.Code != http.StatusNoContent || !edgetest.HostOnly(c) || c.MaxAge >= 0 {
 		t.Errorf("%d %+v", rec.Code, got)
 	}
 	if c := got["session_token"]; c == nil || c.MaxAge >= 0 || c.Secure {
 		t.Errorf("%+v", c)
 	}
-	if len(near.Forgotten()) != 1 || near.Forgotten()[0] != session {
-		t.Errorf("forgotten: %v", near.Forgotten())
+	if len(near.Forgotten.All()) != 1 || near.Forgotten.All()[0] != session {
+		t.Errorf("forgotten: %v", near.Forgotten.All())
 	}
 	if v, err := auth.Validate(t.Context(), authwire.ValidateRequest{SessionToken: session}); err != nil || v.Valid {
 		t.Errorf("the session lives: %+v %v", v, err)
 	}
 	auth.Fail(fault.New(fault.Unauthenticated, "invalid_session", "ended before"))
-	if rec := ask(
+	if rec := testkit.Ask(
 		t,
 		h,
 		"POST",
 		"/api/auth/logout",
 		"",
 		own...); rec.Code != http.StatusUnauthorized ||
-		cookies(t, rec)["__Host-session"] == nil {
+		testkit.Cookies(rec)["__Host-session"] == nil {
 		t.Errorf("the cookie of an ended session stays: %d %v", rec.Code, rec.Header())
 	}
 	auth.Fail(fault.New(fault.Unavailable, "x", "x"))
-	if rec := ask(
+	if rec := testkit.Ask(
 		t,
 		h,
 		"POST",
 		"/api/auth/logout",
 		"",
 		own...); rec.Code != http.StatusServiceUnavailable ||
-		len(cookies(t, rec)) != 0 {
+		len(testkit.Cookies(rec)) != 0 {
 		t.Errorf("the cookie of a live session is gone: %d %v", rec.Code, rec.Header())
 	}
 }
@@ -80,7 +81,7 @@ func TestRevoke(t *testing.T) {
 		if c.caller != "" {
 			headers = append(headers, "Authorization", c.caller)
 		}
-		if rec := ask(
+		if rec := testkit.Ask(
 			t,
 			h,
 			"POST",
@@ -91,8 +92,8 @@ func TestRevoke(t *testing.T) {
 			t.Errorf("%s: %d %s", c.body, rec.Code, rec.Body)
 		}
 	}
-	if len(near.Forgotten()) != 1 || near.Forgotten()[0] != first {
-		t.Errorf("forgotten: %v", near.Forgotten())
+	if len(near.Forgotten.All()) != 1 || near.Forgotten.All()[0] != first {
+		t.Errorf("forgotten: %v", near.Forgotten.All())
 	}
 }
 
@@ -105,7 +106,7 @@ func TestBackchannelLogout(t *testing.T) {
 		"logout_token=bad": 400, "": 400, "logout_token=good&logout_token=good": 400, "logout_token=%zz": 400,
 		"logout_token=" + strings.Repeat("x", 70<<10): 400,
 	} {
-		rec := ask(t, h, "POST", "/api/auth/backchannel-logout", body, form...)
+		rec := testkit.Ask(t, h, "POST", "/api/auth/backchannel-logout", body, form...)
 		var answer map[string]string
 		err := json.Unmarshal(rec.Body.Bytes(), &answer)
 		if rec.Code != status || err != nil || answer["error"] != "invalid_request" ||
@@ -113,17 +114,17 @@ func TestBackchannelLogout(t *testing.T) {
 			t.Errorf("%.40s: %d %s", body, rec.Code, rec.Body)
 		}
 	}
-	if rec := ask(
+	if rec := testkit.Ask(
 		t, h, "POST", "/api/auth/backchannel-logout", `{"logout_token":"good"}`, "Content-Type", "application/json",
 	); rec.Code != 400 {
 		t.Errorf("JSON: %d", rec.Code)
 	}
-	rec := ask(t, h, "POST", "/api/auth/backchannel-logout", "logout_token=good", form...)
+	rec := testkit.Ask(t, h, "POST", "/api/auth/backchannel-logout", "logout_token=good", form...)
 	if rec.Code != http.StatusOK || rec.Header().Get("Cache-Control") != "no-store" || rec.Body.Len() != 0 {
 		t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
 	}
 	auth.Fail(fault.New(fault.Unavailable, "nats_unavailable", "x"))
-	if rec := ask(
+	if rec := testkit.Ask(
 		t,
 		h,
 		"POST",

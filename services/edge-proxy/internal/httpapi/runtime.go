@@ -7,6 +7,7 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/shard"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 )
 
 // contractVersion is the date of the contract that this document describes.
@@ -144,10 +145,7 @@ func ShardPreview() http.Handler {
 		query := r.URL.Query()
 		id, ok := shard.ParseID(query.Get("execution_id"))
 		if !ok {
-			httpkit.WriteError(
-				r.Context(), w,
-				fault.New(fault.Invalid, "bad_execution_id", "execution_id must be a whole number of 64 bits"),
-			)
+			httpkit.WriteError(r.Context(), w, edge.ErrBadExecutionID)
 			return
 		}
 		count, err := strconv.Atoi(query.Get("shard_count"))

@@ -11,12 +11,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/noetl/gateway/libs/shard"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
 )
 
 func contract(t *testing.T, auth0 httpapi.Auth0) map[string]any {
 	t.Helper()
-	got := ask(t, httpapi.RuntimeContract("v9", auth0), "GET", "/api/runtime/contract", "")
+	got := testkit.Ask(t, httpapi.RuntimeContract("v9", auth0), "GET", "/api/runtime/contract", "")
 	var doc map[string]any
 	if err := json.Unmarshal(got.Body.Bytes(), &doc); err != nil || got.Code != http.StatusOK {
 		t.Fatal(got, err)
@@ -64,7 +65,7 @@ func TestTheRuntimeContract(t *testing.T) {
 func TestShardPreview(t *testing.T) {
 	t.Parallel()
 	preview := func(query string) *httptest.ResponseRecorder {
-		return ask(t, httpapi.ShardPreview(), "GET", "/sharding/preview?"+query, "")
+		return testkit.Ask(t, httpapi.ShardPreview(), "GET", "/sharding/preview?"+query, "")
 	}
 	got := preview("execution_id=320816801799737344&shard_count=16")
 	index := strconv.Itoa(shard.Of(320816801799737344, 16))

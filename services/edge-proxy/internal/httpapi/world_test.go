@@ -4,9 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"strings"
-	"testing"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
@@ -40,29 +37,4 @@ func authRoutes(auth edge.Auth, authCalls *kit.Rates) (http.Handler, *edgetest.N
 	}).Register(mux)
 	origins := weborigin.New(weborigin.Config{Credentials: true}, http.MethodGet, http.MethodPost)
 	return origins.Wrap(mux), near
-}
-
-func ask(t *testing.T, h http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {
-	t.Helper()
-	req := httptest.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
-	for i := 0; i+1 < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	rec := httptest.NewRecorder()
-	h.ServeHTTP(rec, req)
-	return rec
-}
-
-func cookies(t *testing.T, rec *httptest.ResponseRecorder) map[string]*http.Cookie {
-	t.Helper()
-	found := map[string]*http.Cookie{}
-	for _, c := range rec.Result().Cookies() {
-		found[c.Name] = c
-	}
-	return found
-}
-
-// hostOnly reports whether a browser takes a __Host- cookie and keeps it from scripts.
-func hostOnly(c *http.Cookie) bool {
-	return c != nil && c.HttpOnly && c.Secure && c.SameSite == http.SameSiteLaxMode && c.Path == "/" && c.Domain == ""
 }

@@ -47,6 +47,7 @@ type Config struct {
 	FrameTTL       time.Duration `env:"GATEWAY_FRAME_TTL_SECS" file:"nats.frame_ttl_secs" default:"1800" unit:"s"`
 	FrameMaxBytes  int64         `env:"GATEWAY_FRAME_MAX_BYTES" file:"nats.frame_max_bytes" default:"1073741824"`
 	FramePerClient int64         `env:"GATEWAY_FRAME_MAX_PER_CLIENT" file:"nats.frame_max_per_client" default:"10000"`
+	FrameShards    int           `env:"GATEWAY_FRAME_SHARDS" file:"nats.frame_shards" default:"1"`
 	ResultMaxBytes int64         `env:"GATEWAY_RESULT_MAX_BYTES" file:"nats.result_max_bytes" default:"67108864"`
 	ResultsBytes   int64         `env:"GATEWAY_RESULT_STORE_MAX_BYTES" file:"nats.result_store_max_bytes" default:"536870912"`
 	RequestBucket  string        `env:"NATS_REQUEST_BUCKET" file:"nats.request_bucket" default:"requests"`
@@ -101,6 +102,9 @@ func (c Config) Validate() error {
 	}
 	positive("GATEWAY_FRAME_MAX_BYTES", c.FrameMaxBytes > 0)
 	positive("GATEWAY_FRAME_MAX_PER_CLIENT", c.FramePerClient > 0)
+	if c.FrameShards < 1 || c.FrameShards > 64 {
+		problems = append(problems, errors.New("GATEWAY_FRAME_SHARDS must be 1 to 64"))
+	}
 	positive("GATEWAY_RESULT_MAX_BYTES", c.ResultMaxBytes > 0)
 	positive("GATEWAY_RESULT_STORE_MAX_BYTES", c.ResultsBytes > 0)
 	if most := min(fanout.MaxCallback, c.ResultsBytes); c.ResultMaxBytes > most && c.ResultsBytes > 0 {

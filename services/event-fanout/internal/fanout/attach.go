@@ -12,10 +12,9 @@ import (
 // AttachRequest opens a stream for a session.
 type AttachRequest struct {
 	Session     *authwire.Session
-	SessionKey  authwire.TokenKey
-	Token       string // of the session; the stream asks for its end with it
-	ClientID    string // "" for a new identity
-	LastEventID string // "" for none
+	Token       authwire.Token // of the session; the stream asks for its end with it
+	ClientID    string         // "" for a new identity
+	LastEventID string         // "" for none
 	// Returns is set when LastEventID came by itself, in the header of that name: a browser's EventSource
 	// returns with the URL that it began with, so the id knows better which client this is.
 	Returns bool
@@ -24,11 +23,10 @@ type AttachRequest struct {
 
 // Attachment is an accepted stream: what to send first, and where to go on.
 type Attachment struct {
-	Client     Client
-	Session    *authwire.Session
-	SessionKey authwire.TokenKey
-	Token      string
-	Address    string
+	Client  Client
+	Session *authwire.Session
+	Token   authwire.Token
+	Address string
 	// Init is the first frame, and ID the event id that it carries: it leads back to this client and to where
 	// its stream went on.
 	Init []byte
@@ -49,18 +47,15 @@ func (s *Service) Attach(ctx context.Context, in AttachRequest) (Attachment, err
 	// Copies, because the stream would keep the whole URL that they are a part of.
 	a := Attachment{
 		Client:  Client{ID: strings.Clone(in.ClientID), Owner: in.Session.Owner()},
-		Session: in.Session, SessionKey: in.SessionKey, Token: strings.Clone(in.Token), Address: in.Address,
+		Session: in.Session, Token: in.Token.Clone(), Address: in.Address,
 	}
 	if in.ClientID != "" && !noetlwire.ValidID(in.ClientID) {
 		return a, errBadClientID()
 	}
-	window, err := s.Frames.Window(ctx)
-	if err != nil {
-		return a, err
-	}
 	said, placed := ParsePosition(in.LastEventID)
-	if placed && said.Client == "" && in.ClientID == "" {
-		if said.Client, err = s.clientOf(ctx, said, window); err != nil {
+	if placed && said.Client == "" && said.Seq > 0 && in.ClientID == "" { // an id of an earlier version
+		var err error
+		if said.Client, err = s.Frames.Client(ctx, said.Epoch, said.Seq); err != nil {
 			return a, err
 		}
 	}
@@ -68,6 +63,10 @@ func (s *Service) Attach(ctx context.Context, in AttachRequest) (Attachment, err
 		a.Client.ID = strings.Clone(said.Client)
 	}
 	if err := s.claim(ctx, &a); err != nil {
+		return a, err
+	}
+	window, err := s.Frames.Window(ctx, a.Client.ID)
+	if err != nil {
 		return a, err
 	}
 	a.Epoch, a.After = window.Epoch, window.Last
@@ -111,15 +110,6 @@ func (s *Service) claim(ctx context.Context, a *Attachment) error {
 	a.Client.ID, a.Fresh = s.NewID(), true
 	_, err := s.Clients.Claim(ctx, a.Client)
 	return err
-}
-
-// clientOf finds the client of an event id of an earlier version, which does not name it. It is "" for a
-// frame that is not kept.
-func (s *Service) clientOf(ctx context.Context, p Position, w Window) (string, error) {
-	if p.Seq == 0 || p.Epoch != w.Epoch || p.Seq < w.First || p.Seq > w.Last {
-		return "", nil
-	}
-	return s.Frames.Client(ctx, p.Seq)
 }
 
 func gap(lastEventID, reason string) []byte {
@@ -168,7 +158,7 @@ func (s *Service) place(
 	switch {
 	case at.Epoch == "": // never served
 		return true, nil
-	case at.Epoch != w.Epoch:
+	case !w.Knows(at.Epoch):
 		// The log that this position belongs to is gone; what is in the new one is all there is.
 		lost("the store of frames was reset")
 		return true, nil

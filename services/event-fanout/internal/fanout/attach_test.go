@@ -25,8 +25,8 @@ func comeBack(t *testing.T, w *world, user int64, client, last string) (fanout.A
 func attachAs(t *testing.T, w *world, user int64, client, last string, returns bool) (fanout.Attachment, error) {
 	t.Helper()
 	return w.service().Attach(t.Context(), fanout.AttachRequest{
-		Session:    &authwire.Session{User: authwire.User{UserID: user}, ExpiresAt: time.Now().Add(time.Hour)},
-		SessionKey: authwire.NewToken("t").Key(), ClientID: client, LastEventID: last, Returns: returns,
+		Session: &authwire.Session{User: authwire.User{UserID: user}, ExpiresAt: time.Now().Add(time.Hour)},
+		Token:   authwire.NewToken("t"), ClientID: client, LastEventID: last, Returns: returns,
 	})
 }
 

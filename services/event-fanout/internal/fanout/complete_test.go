@@ -255,11 +255,11 @@ func TestAFailureKeepsThePlace(t *testing.T) {
 	w := newWorld()
 	s := w.service()
 	w.expect(t, s, "r", "c", "55")
-	w.events.Page(1)
+	w.events.Page.Set(1)
 	w.events.Publish("55", "step.exit", "one")
 	last := w.events.Publish("55", "step.exit", "two")
 	appended := 0
-	w.frames.Lose(func() bool { // after the first frame the log goes away
+	w.frames.Lose.Set(func() bool { // after the first frame the log goes away
 		if appended++; appended == 1 {
 			w.events.Fail(errors.New("unavailable"))
 		}

@@ -84,7 +84,7 @@ const (
 // question is what the authority is asked about a session, once for all its streams.
 type question struct {
 	key    authwire.TokenKey
-	token  string
+	token  authwire.Token
 	urgent bool        // a stream of it is past the end that is known
 	begun  bool        // it has had its turn, or given up waiting for it
 	giveUp *time.Timer // fires when it has had none for too long
@@ -135,9 +135,9 @@ func (h *Hub) expire() {
 // askAbout adds a question about a stream's session, unless it is asked already. Those about streams that may have to
 // end come first. The caller holds the hub's lock.
 func (h *Hub) askAbout(s *Stream, urgent bool) {
-	q := h.questions.open[s.sessionKey]
+	q := h.questions.open[s.token.Key()]
 	if q == nil {
-		q = &question{key: s.sessionKey, token: s.token, urgent: urgent}
+		q = &question{key: s.token.Key(), token: s.token, urgent: urgent}
 		q.giveUp = time.AfterFunc(askTimeout, func() { h.giveUp(q) })
 		h.questions.open[q.key] = q
 	} else if q.begun || q.urgent || !urgent {

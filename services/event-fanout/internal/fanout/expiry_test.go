@@ -28,7 +28,7 @@ func TestEachStreamEndsWithItsOwnSession(t *testing.T) {
 					User:      authwire.User{UserID: int64(i + 1)},
 					ExpiresAt: begin.Add(life),
 				},
-				SessionKey: authwire.NewToken(string(rune('a' + i))).Key(),
+				Token: authwire.NewToken(string(rune('a' + i))),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -74,8 +74,7 @@ func opened(t *testing.T, w *world, h *fanout.Hub, token string, end time.Time) 
 			User:      authwire.User{UserID: 7},
 			ExpiresAt: end,
 		},
-		SessionKey: authwire.NewToken(token).Key(),
-		Token:      token,
+		Token: authwire.NewToken(token),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +100,7 @@ func TestAProlongedSessionKeepsItsStreams(t *testing.T) {
 		if conn.Closed() {
 			t.Fatal("the stream ended with the end that was known first")
 		}
-		if n := w.sessions.Asked(); n > 6 {
+		if n := w.sessions.Asked.Load(); n > 6 {
 			t.Errorf("the authority was asked %d times", n)
 		}
 		<-time.After(31 * time.Second)
@@ -177,7 +176,7 @@ func TestExpiredSessionsEndAlthoughTheAuthorityHangs(t *testing.T) {
 				),
 			)
 		}
-		w.sessions.Hang()
+		w.sessions.Hangs.Store(true)
 		<-time.After(2*time.Minute + 30*time.Second)
 		for i, conn := range short {
 			if !conn.Closed() || len(conn.Sent("session/expired")) != 0 {
@@ -206,7 +205,7 @@ func TestStreamsOfASessionShareAQuestion(t *testing.T) {
 		}
 		w.sessions.Set("tok", end.Add(time.Minute))
 		<-time.After(61 * time.Second)
-		if n := w.sessions.Asked(); n != 1 {
+		if n := w.sessions.Asked.Load(); n != 1 {
 			t.Errorf("the authority was asked %d times", n)
 		}
 		<-time.After(time.Minute)

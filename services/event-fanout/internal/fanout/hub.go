@@ -103,18 +103,17 @@ func NewHub(
 // the caller's to close.
 func (h *Hub) Open(a Attachment, conn Conn) (*Stream, error) {
 	s := &Stream{
-		hub:        h,
-		client:     a.Client,
-		sessionKey: a.SessionKey,
-		token:      a.Token,
-		address:    a.Address,
-		expiresAt:  a.Session.ExpiresAt.UnixNano(),
-		conn:       conn,
-		epoch:      a.Epoch,
-		accepted:   a.After,
-		written:    a.After,
-		saved:      a.After,
-		replay:     true,
+		hub:       h,
+		client:    a.Client,
+		token:     a.Token,
+		address:   a.Address,
+		expiresAt: a.Session.ExpiresAt.UnixNano(),
+		conn:      conn,
+		epoch:     a.Epoch,
+		accepted:  a.After,
+		written:   a.After,
+		saved:     a.After,
+		replay:    true,
 	}
 	// Held so that nobody who finds the stream in the hub uses it before it is whole.
 	s.mu.Lock()
@@ -132,7 +131,7 @@ func (h *Hub) End(s *Stream) { s.close() }
 func (h *Hub) add(s *Stream) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.admit(Opening{Owner: s.client.Owner, SessionKey: s.sessionKey, Address: s.address}); err != nil {
+	if err := h.admit(Opening{Owner: s.client.Owner, SessionKey: s.token.Key(), Address: s.address}); err != nil {
 		return err
 	}
 	g := h.groups[s.client.ID]
@@ -153,7 +152,7 @@ func (h *Hub) add(s *Stream) error {
 	h.count++
 	h.byOwner[s.client.Owner]++
 	h.byAddress[s.address]++
-	h.bySession[s.sessionKey] = append(h.bySession[s.sessionKey], s)
+	h.bySession[s.token.Key()] = append(h.bySession[s.token.Key()], s)
 	h.schedule(s)
 	s.slot = rand.Int32N(wheelSlots)   //nolint:gosec // spreads load, guards nothing
 	s.at = int32(len(h.wheel[s.slot])) //nolint:gosec // streams are counted in thousands
@@ -176,10 +175,10 @@ func (h *Hub) remove(s *Stream) {
 	h.unschedule(s)
 	forget(h.byOwner, s.client.Owner)
 	forget(h.byAddress, s.address)
-	if rest := without(h.bySession[s.sessionKey], s); len(rest) > 0 {
-		h.bySession[s.sessionKey] = rest
+	if rest := without(h.bySession[s.token.Key()], s); len(rest) > 0 {
+		h.bySession[s.token.Key()] = rest
 	} else {
-		delete(h.bySession, s.sessionKey)
+		delete(h.bySession, s.token.Key())
 	}
 	slot := h.wheel[s.slot]
 	last := len(slot) - 1
@@ -235,50 +234,44 @@ func (h *Hub) Resync() {
 	}
 }
 
-// watchLog ends the streams whose log is gone: a log that was recreated counts from the beginning,
-// so they would wait forever, and nobody knows their clients any more. The clients come back and
-// are told what they may have missed. It looks after an interruption, and once in a heartbeat for a
-// log that somebody deleted without one.
+// watchLog ends the streams whose log is another now. One that was recreated counts from the beginning,
+// so they would wait forever, and nobody knows their clients any more; one that another log continues will be
+// forgotten when its frames have expired. The clients come back and are told what they may have missed. It looks after
+// an interruption, and once in a heartbeat for a log that was deleted or changed without one.
 func (h *Hub) watchLog(ctx context.Context) {
 	tick := time.NewTicker(max(h.cfg.Heartbeat, time.Millisecond))
 	defer tick.Stop()
-	epoch := ""
 	for {
-		interrupted := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-h.resynced:
-			interrupted = true
 		case <-tick.C:
 		}
-		window, err := h.log.Window(ctx)
-		for ; err != nil; window, err = h.log.Window(ctx) {
+		epochs, err := h.log.Epochs(ctx)
+		for ; err != nil; epochs, err = h.log.Epochs(ctx) {
 			select {
 			case <-ctx.Done():
 				return
 			case <-time.After(logRetry):
 			}
 		}
-		if window.Epoch != epoch || interrupted {
-			h.endOthers(ctx, window.Epoch)
-		}
-		epoch = window.Epoch
+		h.endOthers(ctx, epochs)
 	}
 }
 
-// endOthers ends the streams of every log but one.
-func (h *Hub) endOthers(ctx context.Context, epoch string) {
+// endOthers ends the streams of every log but those in use.
+func (h *Hub) endOthers(ctx context.Context, epochs func(client string) string) {
 	ended := 0
 	for _, s := range h.all() {
-		if s.epoch != epoch {
+		if s.epoch != epochs(s.client.ID) {
 			s.end(EndGone)
 			ended++
 		}
 	}
 	if ended > 0 {
 		h.logger.WarnContext(
-			ctx, "the store of frames was recreated: its streams were ended, for their clients to come back",
+			ctx, "the store of frames is another: its streams were ended, for their clients to come back",
 			"streams", ended,
 		)
 	}

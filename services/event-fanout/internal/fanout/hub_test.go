@@ -112,7 +112,7 @@ func TestARevokedSessionGetsNoMoreOfItsBacklog(t *testing.T) {
 			w.append(t, a.Client.ID, n)
 		}
 		synctest.Wait()
-		w.frames.Page(10)
+		w.frames.Page.Set(10)
 		h.EndSession(authwire.NewToken("token-7").Key())
 		synctest.Wait()
 		first := "e1-1"
@@ -121,7 +121,7 @@ func TestARevokedSessionGetsNoMoreOfItsBacklog(t *testing.T) {
 				User:      authwire.User{UserID: 7},
 				ExpiresAt: time.Now().Add(time.Hour),
 			},
-			SessionKey:  authwire.NewToken("token-7").Key(),
+			Token:       authwire.NewToken("token-7"),
 			ClientID:    a.Client.ID,
 			LastEventID: first,
 		})
@@ -129,7 +129,7 @@ func TestARevokedSessionGetsNoMoreOfItsBacklog(t *testing.T) {
 			t.Fatal(err)
 		}
 		conn := &fanouttest.Conn{}
-		conn.Slow(func() { <-time.After(5 * time.Second) })
+		conn.Slow.Set(func() { <-time.After(5 * time.Second) })
 		if _, err := h.Open(att, conn); err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +155,7 @@ func TestOpenRacesEndSessionAndDrain(t *testing.T) {
 					User:      authwire.User{UserID: 7},
 					ExpiresAt: time.Now().Add(time.Hour),
 				},
-				SessionKey: authwire.NewToken("token-7").Key(),
+				Token: authwire.NewToken("token-7"),
 			})
 			if err != nil {
 				t.Error(err)
@@ -183,7 +183,7 @@ func TestAStreamSurvivesAnOutageOfTheLog(t *testing.T) {
 		h := w.hub(nil)
 		conn, a := w.stream(t, h, 7, "", "")
 		synctest.Wait()
-		w.frames.Lose(func() bool { return true })
+		w.frames.Lose.Set(func() bool { return true })
 		w.append(t, a.Client.ID, 1)
 		w.frames.Fail(fault.New(fault.Unavailable, "x", "x"))
 		h.Resync()

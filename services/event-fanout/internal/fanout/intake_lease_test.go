@@ -154,7 +154,7 @@ func TestTheNextHolderIsNotBrokenYet(t *testing.T) {
 		w := &intakeWorld{source: fanouttest.NewSource(), leases: fanouttest.NewLeases()}
 		i, stop := w.replica(t, "a")
 		synctest.Wait()
-		w.source.Refuse(errors.New("refused"))
+		w.source.Refused.Fail(errors.New("refused"))
 		w.source.Break(errors.New("broken"))
 		<-time.After(time.Minute)
 		if err := i.Settle(t.Context()); !errors.Is(err, fanout.ErrCannotTell()) {

@@ -213,7 +213,7 @@ func TestASourceThatCannotBeReadIsSaidAndNotWaitedFor(t *testing.T) {
 		if text, err := fanout.TellSources(t.Context(), []*fanout.Intake{i}); err != nil || text == "" {
 			t.Fatal(text, err)
 		}
-		w.source.Refuse(errors.New("maximum consumers limit reached"))
+		w.source.Refused.Fail(errors.New("maximum consumers limit reached"))
 		w.source.Break(errors.New("the consumer is gone"))
 		<-time.After(30 * time.Second) // the bubble's clock
 		if text, err := fanout.TellSources(t.Context(), []*fanout.Intake{i}); err == nil ||
@@ -224,7 +224,7 @@ func TestASourceThatCannotBeReadIsSaidAndNotWaitedFor(t *testing.T) {
 		if err := i.Settle(t.Context()); err == nil || time.Since(begin) > 0 {
 			t.Errorf("a report waits %s for it: %v", time.Since(begin), err)
 		}
-		w.source.Refuse(nil)
+		w.source.Refused.Fail(nil)
 		<-time.After(time.Minute)
 		if text, err := fanout.TellSources(t.Context(), []*fanout.Intake{i}); err != nil {
 			t.Errorf("readiness says %q, %v", text, err)

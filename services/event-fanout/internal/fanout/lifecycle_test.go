@@ -297,7 +297,7 @@ func TestReportsWaitForTheEventsFromBefore(t *testing.T) {
 	s := w.service()
 	w.expect(t, s, "r", "c", "55")
 	steps := 0
-	w.settler.Before(func() {
+	w.settler.Before.Set(func() {
 		steps++
 		if err := s.Ingest(
 			t.Context(),
@@ -352,18 +352,18 @@ func TestCostOfAReportAndOfAnEvent(t *testing.T) {
 		for i := range requests {
 			w.expect(t, s, fmt.Sprint("r", i), fmt.Sprint("c", i), "55")
 		}
-		before := w.events.Reads()
+		before := int(w.events.Reads.Load())
 		if err := s.Progress(t.Context(), fanout.Progress{RequestID: "r0", Message: "half"}); err != nil {
 			t.Fatal(err)
 		}
-		between := w.events.Reads()
+		between := int(w.events.Reads.Load())
 		w.route(t, s, source("1", `{"event_type":"step.exit","execution_id":"55","step":"s"}`))
 		for i := range requests {
 			if told := w.told(t, fmt.Sprint("c", i)); !slices.Contains(told, "s") {
 				t.Fatalf("request %d: %v", i, told)
 			}
 		}
-		return between - before, w.events.Reads() - between
+		return between - before, int(w.events.Reads.Load()) - between
 	}
 	if report, event := cost(1); report != 0 || event != 1 {
 		t.Errorf("one request: %d reads for a report, %d for an event", report, event)

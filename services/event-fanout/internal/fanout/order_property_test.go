@@ -22,7 +22,7 @@ func TestStateFramesAreInEventOrderEachOnce(t *testing.T) {
 			t.Parallel()
 			rnd := rand.New(rand.NewPCG(seed, 2))
 			w := newWorld()
-			w.events.Page(1 + rnd.IntN(4))
+			w.events.Page.Set(1 + rnd.IntN(4))
 			replicas := []*fanout.Service{w.service(), w.service(), w.service()}
 			const requests, steps = 3, 12
 			for r := range requests {

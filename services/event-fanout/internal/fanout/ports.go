@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
@@ -29,14 +30,21 @@ type ClientFrame struct {
 	NewFrame
 }
 
-// Window is what a log can still replay.
+// Window is what a log can still replay of a client.
 type Window struct {
 	// Epoch names the log's incarnation: after its data was lost it has another.
 	Epoch string
+	// Earlier are the epochs of the logs that this one goes on from. Their sequences are places in this one too.
+	Earlier []string
 	// First is the oldest sequence that is kept; everything before it is gone.
 	First uint64
 	// Last is the newest sequence. A log that lost its end may give a sequence out twice.
 	Last uint64
+}
+
+// Knows reports whether the sequences of an epoch are places in the log.
+func (w Window) Knows(epoch string) bool {
+	return epoch == w.Epoch || slices.Contains(w.Earlier, epoch)
 }
 
 // FrameLog keeps the frames of every client for a while.
@@ -52,20 +60,23 @@ type FrameLog interface {
 	// they are large. more MUST be true when there were others when it was asked; an answer
 	// that was cut short on its way is an error or has more set, never the end.
 	Since(ctx context.Context, client string, after uint64, limit int) (frames []Frame, more bool, err error)
-	// Client returns whose frame has that sequence, "" when none has or it is no longer kept.
-	Client(ctx context.Context, seq uint64) (string, error)
+	// Client returns whose frame has that sequence in the log of an epoch, "" when none has or it is no longer kept.
+	Client(ctx context.Context, epoch string, seq uint64) (string, error)
 	// Full reports whether the client has as many frames as are kept of one client, so that older ones may be
 	// gone that are not older than the window.
 	Full(ctx context.Context, client string) (bool, error)
-	// Window returns what can be replayed.
-	Window(ctx context.Context) (Window, error)
+	// Window returns what can be replayed of the client.
+	Window(ctx context.Context, client string) (Window, error)
+	// Epochs returns a function that tells the epoch of a client's window as it is now.
+	Epochs(ctx context.Context) (func(client string) string, error)
 }
 
 // LiveFeed tells about frames as they are stored. It may lose some; it MUST then either
 // deliver a later frame whose previous shows the hole, or call the function given to OnBreak.
 type LiveFeed interface {
-	// Follow calls deliver for each frame of the client until stop is called. previous is the
-	// sequence of the client's frame before it, 0 for none. A frame MUST be delivered unless
+	// Follow calls deliver for each frame of the client until stop is called. previous is the sequence of the
+	// client's frame before it, 0 for none; it may be larger when the feed cannot tell.
+	// A frame MUST be delivered unless
 	// FrameLog.Since, asked after Follow returned, finds it. deliver MUST NOT be called concurrently for the same
 	// client, and must not block.
 	// alive says whether anybody is still there to deliver to; a follower for whom it says no
@@ -79,7 +90,7 @@ type LiveFeed interface {
 type Sessions interface {
 	// Recheck returns the session of a stream's token as it is now: the fault Unauthenticated when it has ended,
 	// an outage when nobody can tell. It MUST NOT count as a failed attempt.
-	Recheck(ctx context.Context, token string) (*authwire.Session, error)
+	Recheck(ctx context.Context, token authwire.Token) (*authwire.Session, error)
 }
 
 // Client is a client id and whose it is.

@@ -53,18 +53,17 @@ const maxReplies = 64
 // at the start) is read from the log instead. So the queue is bounded, nothing is lost, and a
 // stream with nothing to write owns no goroutine.
 type Stream struct {
-	hub        *Hub
-	group      *group
-	client     Client
-	sessionKey authwire.TokenKey
-	token      string
-	address    string
-	expiresAt  int64 // end of the session as last heard, Unix nanoseconds; guarded by the hub's mutex
-	askAt      int64 // when the authority is asked about it, likewise
-	conn       Conn
-	epoch      string
-	slot, at   int32 // place on the heartbeat wheel
-	due        int32 // place in the hub's expiries, -1 for none
+	hub       *Hub
+	group     *group
+	client    Client
+	token     authwire.Token
+	address   string
+	expiresAt int64 // end of the session as last heard, Unix nanoseconds; guarded by the hub's mutex
+	askAt     int64 // when the authority is asked about it, likewise
+	conn      Conn
+	epoch     string
+	slot, at  int32 // place on the heartbeat wheel
+	due       int32 // place in the hub's expiries, -1 for none
 
 	mu       sync.Mutex
 	queue    []Frame

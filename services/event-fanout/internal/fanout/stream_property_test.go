@@ -31,8 +31,8 @@ func randomStream(t *testing.T, rnd *rand.Rand) {
 	h := w.hub(func(c *fanout.HubConfig) { c.QueueFrames = 1 + rnd.IntN(4) })
 	var mu sync.Mutex
 	dice := func(n int) int { mu.Lock(); defer mu.Unlock(); return rnd.IntN(n) }
-	w.frames.Page(1 + dice(5))
-	w.frames.Lose(func() bool { return dice(4) == 0 })
+	w.frames.Page.Set(1 + dice(5))
+	w.frames.Lose.Set(func() bool { return dice(4) == 0 })
 	conn, a := w.stream(t, h, 7, "", "")
 	client, last := a.Client.ID, ""
 	var got []fanout.Outgoing
@@ -55,9 +55,9 @@ func randomStream(t *testing.T, rnd *rand.Rand) {
 			w.append(t, "other", n)
 		case 1:
 			d := time.Duration(dice(300)) * time.Millisecond
-			conn.Slow(func() { <-time.After(d) })
+			conn.Slow.Set(func() { <-time.After(d) })
 		case 2:
-			conn.Slow(nil)
+			conn.Slow.Set(nil)
 		case 3:
 			h.Resync()
 		case 4:
@@ -71,7 +71,7 @@ func randomStream(t *testing.T, rnd *rand.Rand) {
 			reconnect()
 		}
 	}
-	w.frames.Lose(nil)
+	w.frames.Lose.Set(nil)
 	h.Resync()                // what the feed calls after it lost something
 	<-time.After(time.Minute) // the bubble's clock
 	synctest.Wait()
@@ -157,9 +157,9 @@ func TestAnAnnouncedFrameThatACopyOfTheLogDoesNotHaveYetIsReadLater(t *testing.T
 		conn, a := w.stream(t, h, 7, "", "")
 		synctest.Wait()
 		lag.set(true)
-		w.frames.Lose(func() bool { return true })
+		w.frames.Lose.Set(func() bool { return true })
 		w.append(t, a.Client.ID, 1)
-		w.frames.Lose(nil)
+		w.frames.Lose.Set(nil)
 		w.append(t, a.Client.ID, 2) // shows the hole
 		synctest.Wait()
 		if n := len(conn.Sent("f")); n != 0 {

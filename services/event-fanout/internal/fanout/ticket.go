@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 )
 
@@ -30,7 +31,7 @@ const ticketBytes = 32
 // IssueTicket makes a ticket for a session token. The store gets the token sealed with a key
 // that only the ticket gives, under a name that does not give the ticket: who reads the store
 // learns neither.
-func (s *Service) IssueTicket(ctx context.Context, token string) (Ticket, error) {
+func (s *Service) IssueTicket(ctx context.Context, token authwire.Token) (Ticket, error) {
 	var secret [ticketBytes]byte
 	_, _ = rand.Read(secret[:]) // never fails since Go 1.24
 	name, seal, err := ticketKeys(secret[:])
@@ -38,7 +39,7 @@ func (s *Service) IssueTicket(ctx context.Context, token string) (Ticket, error)
 		return Ticket{}, err
 	}
 	plain := binary.BigEndian.AppendUint64(nil, uint64(s.Now().Add(TicketLife).UnixNano()))
-	plain = append(plain, token...)
+	plain = append(plain, token.Reveal()...)
 	sealed := seal.Seal(nil, nil, plain, []byte(name)) //nolint:gosec // it takes none: see ticketKeys
 	if err := s.Tickets.Put(ctx, name, sealed); err != nil {
 		return Ticket{}, err
@@ -50,31 +51,31 @@ func (s *Service) IssueTicket(ctx context.Context, token string) (Ticket, error)
 }
 
 // RedeemTicket returns the session token of a ticket, once.
-func (s *Service) RedeemTicket(ctx context.Context, ticket string) (token string, err error) {
+func (s *Service) RedeemTicket(ctx context.Context, ticket string) (token authwire.Token, err error) {
 	if len(ticket) != base64.RawURLEncoding.EncodedLen(ticketBytes) {
-		return "", errBadTicket()
+		return authwire.Token{}, errBadTicket()
 	}
 	secret, err := base64.RawURLEncoding.Strict().DecodeString(ticket)
 	if err != nil {
-		return "", errBadTicket()
+		return authwire.Token{}, errBadTicket()
 	}
 	name, seal, err := ticketKeys(secret)
 	if err != nil {
-		return "", err
+		return authwire.Token{}, err
 	}
 	sealed, err := s.Tickets.Take(ctx, name)
 	if kind, failed := fault.KindOf(err); failed && kind == fault.NotFound {
-		return "", errBadTicket()
+		return authwire.Token{}, errBadTicket()
 	}
 	if err != nil {
-		return "", err
+		return authwire.Token{}, err
 	}
 	plain, err := seal.Open(nil, nil, sealed, []byte(name))
 	if err != nil || len(plain) < 8 ||
 		s.Now().UnixNano() >= int64(binary.BigEndian.Uint64(plain)) { //nolint:gosec // written above
-		return "", errBadTicket()
+		return authwire.Token{}, errBadTicket()
 	}
-	return string(plain[8:]), nil
+	return authwire.NewToken(string(plain[8:])), nil
 }
 
 // ticketKeys derives what a ticket is stored under and what it seals with.

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 )
 
@@ -19,7 +20,7 @@ func TestATicketWorksOnceAndForThirtySeconds(t *testing.T) {
 		s := w.service()
 		issue := func() string {
 			t.Helper()
-			ticket, err := s.IssueTicket(t.Context(), "the token")
+			ticket, err := s.IssueTicket(t.Context(), authwire.NewToken("the token"))
 			if err != nil || ticket.ExpiresIn != 30 {
 				t.Fatal(ticket, err)
 			}
@@ -33,7 +34,8 @@ func TestATicketWorksOnceAndForThirtySeconds(t *testing.T) {
 		if one == late || len(one) != 43 {
 			t.Error(one, late)
 		}
-		if token, err := w.service().RedeemTicket(t.Context(), one); err != nil || token != "the token" {
+		token, err := w.service().RedeemTicket(t.Context(), one)
+		if err != nil || token != authwire.NewToken("the token") {
 			t.Fatal(token, err)
 		}
 		if !refused(one) {
@@ -56,7 +58,7 @@ func TestATicketWorksOnceAndForThirtySeconds(t *testing.T) {
 func TestTheStoreOfTicketsHoldsNoSecret(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
-	ticket, err := w.service().IssueTicket(t.Context(), "the token")
+	ticket, err := w.service().IssueTicket(t.Context(), authwire.NewToken("the token"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +77,7 @@ func TestTheStoreOfTicketsHoldsNoSecret(t *testing.T) {
 func TestAnOutageIsNoBadTicket(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
-	ticket, err := w.service().IssueTicket(t.Context(), "x")
+	ticket, err := w.service().IssueTicket(t.Context(), authwire.NewToken("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +85,7 @@ func TestAnOutageIsNoBadTicket(t *testing.T) {
 	if _, err := w.service().RedeemTicket(t.Context(), ticket.Ticket); fault.Of(err).Kind != fault.Unavailable {
 		t.Error(err)
 	}
-	if _, err := w.service().IssueTicket(t.Context(), "x"); fault.Of(err).Kind != fault.Unavailable {
+	if _, err := w.service().IssueTicket(t.Context(), authwire.NewToken("x")); fault.Of(err).Kind != fault.Unavailable {
 		t.Error(err)
 	}
 }
@@ -91,7 +93,7 @@ func TestAnOutageIsNoBadTicket(t *testing.T) {
 func FuzzRedeemTicket(f *testing.F) {
 	f.Add("AAAA")
 	w := newWorld()
-	ticket, err := w.service().IssueTicket(context.Background(), "secret")
+	ticket, err := w.service().IssueTicket(context.Background(), authwire.NewToken("secret"))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -99,7 +99,7 @@ func (w *world) stream(
 			User:      authwire.User{UserID: user},
 			ExpiresAt: time.Now().Add(time.Hour),
 		},
-		SessionKey:  authwire.NewToken(token).Key(),
+		Token:       authwire.NewToken(token),
 		ClientID:    client,
 		LastEventID: lastID,
 	})

@@ -23,7 +23,7 @@ func TestFakesKeepTheirPorts(t *testing.T) {
 	fanouttest.RunPendingIndex(t, func(*testing.T) fanout.PendingIndex { return fanouttest.NewPending() })
 	fanouttest.RunLifecycleLog(t, func(*testing.T) (fanout.LifecycleLog, func(bool)) {
 		l := fanouttest.NewLifecycle()
-		return l, l.Refuse
+		return l, l.Refuse.Store
 	})
 	fanouttest.RunLeases(t, func(*testing.T) (a, b fanout.Leases, life time.Duration) {
 		l := fanouttest.NewLeases()
@@ -42,7 +42,7 @@ func TestFakesKeepTheirPorts(t *testing.T) {
 		t,
 		func(_ *testing.T, answer edgewire.ExecuteResponse, err error) (fanout.Commands, func() []any) {
 			c := fanouttest.NewCommands()
-			c.Answer(answer)
+			c.Answer.Set(answer)
 			c.Fail(err)
 			return c, c.Seen
 		},

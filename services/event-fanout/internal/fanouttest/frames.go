@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit/fake"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
@@ -32,9 +33,10 @@ type Frames struct {
 	follow   map[string]map[int]func(fanout.Frame, uint64)
 	alive    map[string]map[int]func() bool
 	follows  int
-	err      error
-	page     int
-	lose     func() bool
+
+	fake.Failing
+	Page fake.Value[int]         // Since returns at most that many frames, as a log does whose frames are large
+	Lose fake.Value[func() bool] // the live feed drops the frames for which it returns true
 }
 
 // NewFrames makes an empty log.
@@ -48,27 +50,6 @@ func NewFrames() *Frames {
 		follow:   map[string]map[int]func(fanout.Frame, uint64){},
 		alive:    map[string]map[int]func() bool{},
 	}
-}
-
-// Fail makes every call on the log fail with err, until Fail(nil).
-func (f *Frames) Fail(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.err = err
-}
-
-// Page makes Since return at most n frames, as a log does whose frames are large.
-func (f *Frames) Page(n int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.page = n
-}
-
-// Lose makes the live feed drop the frames for which it returns true.
-func (f *Frames) Lose(lose func() bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.lose = lose
 }
 
 // Reset empties the log and gives it another epoch.
@@ -113,9 +94,9 @@ func (f *Frames) Append(ctx context.Context, client string, n fanout.NewFrame) e
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch {
-	case f.err != nil:
-		return f.err
+	switch err := f.Err(); {
+	case err != nil:
+		return err
 	case len(n.Body) > MaxBody:
 		return fault.New(fault.TooLarge, "frame_too_large", "too large")
 	case f.seen[n.DedupID]:
@@ -129,7 +110,7 @@ func (f *Frames) Append(ctx context.Context, client string, n fanout.NewFrame) e
 	}
 	frame := fanout.Frame{Seq: f.last, Event: n.Event, Body: n.Body}
 	f.byClient[client] = append(f.byClient[client], frame)
-	if f.lose != nil && f.lose() {
+	if lose := f.Lose.Get(); lose != nil && lose() {
 		return nil
 	}
 	for _, deliver := range f.follow[client] {
@@ -151,12 +132,10 @@ func (f *Frames) AppendEach(ctx context.Context, frames []fanout.ClientFrame) []
 func (f *Frames) Since(ctx context.Context, client string, after uint64, limit int) ([]fanout.Frame, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.err != nil {
-		return nil, false, f.err
+	if err := f.Err(); err != nil {
+		return nil, false, err
 	}
-	if f.page > 0 {
-		limit = min(limit, f.page)
-	}
+	limit = paged(limit, f.Page.Get())
 	var out []fanout.Frame
 	for _, frame := range f.byClient[client] {
 		if frame.Seq <= after {
@@ -170,12 +149,20 @@ func (f *Frames) Since(ctx context.Context, client string, after uint64, limit i
 	return out, false, ctx.Err()
 }
 
+// paged is the smaller of a limit and the size of a page, which may be 0 for none.
+func paged(limit, page int) int {
+	if page > 0 {
+		return min(limit, page)
+	}
+	return limit
+}
+
 // Client implements the port.
-func (f *Frames) Client(ctx context.Context, seq uint64) (string, error) {
+func (f *Frames) Client(ctx context.Context, epoch string, seq uint64) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.err != nil {
-		return "", f.err
+	if err := f.Err(); err != nil || epoch != f.name() {
+		return "", err
 	}
 	for client, frames := range f.byClient {
 		for _, frame := range frames {
@@ -191,18 +178,28 @@ func (f *Frames) Client(ctx context.Context, seq uint64) (string, error) {
 func (f *Frames) Full(ctx context.Context, client string) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.err != nil {
-		return false, f.err
+	if err := f.Err(); err != nil {
+		return false, err
 	}
 	return f.evicted[client], ctx.Err()
 }
 
 // Window implements the port.
-func (f *Frames) Window(context.Context) (fanout.Window, error) {
+func (f *Frames) Window(context.Context, string) (fanout.Window, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return fanout.Window{Epoch: "e" + strconv.Itoa(f.epoch), First: f.first, Last: f.last}, f.err
+	return fanout.Window{Epoch: f.name(), First: f.first, Last: f.last}, f.Err()
 }
+
+// Epochs implements the port.
+func (f *Frames) Epochs(context.Context) (func(string) string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	epoch := f.name()
+	return func(string) string { return epoch }, f.Err()
+}
+
+func (f *Frames) name() string { return "e" + strconv.Itoa(f.epoch) }
 
 // Follow implements the port.
 func (f *Frames) Follow(client string, deliver func(fanout.Frame, uint64), alive func() bool) (func(), error) {
@@ -226,7 +223,7 @@ func (f *Frames) Follow(client string, deliver func(fanout.Frame, uint64), alive
 // Present implements the port.
 func (f *Frames) Present(_ context.Context, client string) (bool, error) {
 	f.mu.Lock()
-	asked, err := maps.Clone(f.alive[client]), f.err
+	asked, err := maps.Clone(f.alive[client]), f.Err()
 	f.mu.Unlock()
 	for _, alive := range asked {
 		if alive() {

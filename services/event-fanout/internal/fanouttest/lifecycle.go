@@ -3,11 +3,14 @@ package fanouttest
 import (
 	"context"
 	"maps"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit/fake"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
@@ -15,52 +18,22 @@ var _ fanout.LifecycleLog = (*Lifecycle)(nil)
 
 // Lifecycle is a log of lifecycle events in memory.
 type Lifecycle struct {
-	mu    sync.Mutex
-	log   []fanout.LifecycleEvent
-	known map[string]bool
-	page  int
-	err   error
-	reads int
-
-	refuses bool
-}
-
-// Refuse makes it refuse events whose step has more than 2 KiB, until Refuse(false).
-func (l *Lifecycle) Refuse(refuses bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.refuses = refuses
+	fake.Failing
+	Refuse atomic.Bool     // events whose step has more than 2 KiB
+	Page   fake.Value[int] // After returns at most that many events
+	Reads  atomic.Int32    // of After
+	mu     sync.Mutex
+	log    []fanout.LifecycleEvent
 }
 
 // NewLifecycle makes an empty log.
-func NewLifecycle() *Lifecycle { return &Lifecycle{known: map[string]bool{}} }
-
-// Page makes After return at most n events.
-func (l *Lifecycle) Page(n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.page = n
-}
-
-// Fail makes every call fail with err, until Fail(nil).
-func (l *Lifecycle) Fail(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.err = err
-}
-
-// Reads returns how often After was called.
-func (l *Lifecycle) Reads() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.reads
-}
+func NewLifecycle() *Lifecycle { return &Lifecycle{} }
 
 // All returns what the log holds.
 func (l *Lifecycle) All() []fanout.LifecycleEvent {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return append([]fanout.LifecycleEvent(nil), l.log...)
+	return slices.Clone(l.log)
 }
 
 // Publish appends an event of an execution and returns it.
@@ -81,7 +54,6 @@ func (l *Lifecycle) Publish(executionID, eventType, step string) fanout.Lifecycl
 
 func (l *Lifecycle) add(e fanout.LifecycleEvent) fanout.LifecycleEvent {
 	e.Seq = uint64(len(l.log) + 1)
-	l.known[e.ID] = true
 	l.log = append(l.log, e)
 	return e
 }
@@ -99,14 +71,15 @@ func size(e fanout.LifecycleEvent) int {
 func (l *Lifecycle) Append(_ context.Context, events []fanout.LifecycleEvent) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.err != nil {
-		return l.err
+	if err := l.Err(); err != nil {
+		return err
 	}
 	for _, e := range events {
-		if l.refuses && len(e.State.StepName) > 2<<10 {
+		if l.Refuse.Load() && len(e.State.StepName) > 2<<10 {
 			return fault.New(fault.Unavailable, "refused", "refused")
 		}
-		if !l.known[e.ID] && size(e) <= MaxBody && len(e.ID) < 1<<16 {
+		known := slices.ContainsFunc(l.log, func(old fanout.LifecycleEvent) bool { return old.ID == e.ID })
+		if !known && size(e) <= MaxBody && len(e.ID) < 1<<16 {
 			l.add(e)
 		}
 	}
@@ -117,12 +90,9 @@ func (l *Lifecycle) Append(_ context.Context, events []fanout.LifecycleEvent) er
 func (l *Lifecycle) Any(_ context.Context, executionID string, seq uint64) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, e := range l.log[min(seq, uint64(len(l.log))):] {
-		if e.State.ExecutionID == executionID {
-			return true, l.err
-		}
-	}
-	return false, l.err
+	return slices.ContainsFunc(l.log[min(seq, uint64(len(l.log))):], func(e fanout.LifecycleEvent) bool {
+		return e.State.ExecutionID == executionID
+	}), l.Err()
 }
 
 // After implements the port.
@@ -131,55 +101,35 @@ func (l *Lifecycle) After(
 ) ([]fanout.LifecycleEvent, bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.reads++
-	if l.page > 0 {
-		limit = min(limit, l.page)
-	}
+	l.Reads.Add(1)
+	limit = paged(limit, l.Page.Get())
 	var out []fanout.LifecycleEvent
 	for _, e := range l.log[min(seq, uint64(len(l.log))):] {
 		if e.State.ExecutionID != executionID {
 			continue
 		}
 		if len(out) == limit {
-			return out, true, l.err
+			return out, true, l.Err()
 		}
 		out = append(out, e)
 	}
-	return out, false, l.err
+	return out, false, l.Err()
 }
 
 var _ fanout.Settler = (*Settler)(nil)
 
 // Settler says that all has arrived, or fails.
 type Settler struct {
-	mu     sync.Mutex
-	before func()
-	err    error
-}
-
-// Before calls f whenever it is asked.
-func (s *Settler) Before(f func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.before = f
-}
-
-// Fail makes Settle fail with err, until Fail(nil).
-func (s *Settler) Fail(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.err = err
+	fake.Failing
+	Before fake.Value[func()] // called whenever it is asked
 }
 
 // Settle implements the port.
 func (s *Settler) Settle(context.Context) error {
-	s.mu.Lock()
-	before, err := s.before, s.err
-	s.mu.Unlock()
-	if before != nil {
+	if before := s.Before.Get(); before != nil {
 		before()
 	}
-	return err
+	return s.Err()
 }
 
 var _ fanout.Leases = (*Leases)(nil)
@@ -321,11 +271,11 @@ var _ fanout.LifecycleSource = (*Source)(nil)
 
 // Source is a source in memory: one part, whose positions are numbers.
 type Source struct {
+	Refused fake.Failing // reading fails before it has begun
 	mu      sync.Mutex
 	events  []fanout.SourceEvent
 	changed chan struct{}
 	broken  chan error
-	refused error
 }
 
 // NewSource makes an empty source.
@@ -343,13 +293,6 @@ func (s *Source) Publish(payload string) {
 // Break makes reading end with err.
 func (s *Source) Break(err error) { s.broken <- err }
 
-// Refuse makes reading fail before it has begun, until Refuse(nil).
-func (s *Source) Refuse(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.refused = err
-}
-
 // Name implements the port.
 func (s *Source) Name() string { return "memory" }
 
@@ -366,11 +309,8 @@ func (s *Source) Read(
 	report func(fanout.SourceState),
 	take func(context.Context, fanout.SourceBatch) error,
 ) error {
-	s.mu.Lock()
-	refused := s.refused
-	s.mu.Unlock()
-	if refused != nil {
-		return refused
+	if err := s.Refused.Err(); err != nil {
+		return err
 	}
 	report(fanout.SourceState{Reading: "memory"})
 	at, _ := strconv.Atoi(cursor["all"])

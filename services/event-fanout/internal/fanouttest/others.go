@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit/fake"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
@@ -16,28 +17,31 @@ var _ fanout.PendingIndex = (*Pending)(nil)
 
 // Pending is a pending index in memory.
 type Pending struct {
-	mu       sync.Mutex
-	revision uint64
-	m        map[string][]fanout.PendingRequest
+	revision atomic.Uint64
+	clients  fake.Map[string, []fanout.PendingRequest]
 }
 
 // NewPending makes an empty index.
-func NewPending() *Pending { return &Pending{m: map[string][]fanout.PendingRequest{}} }
+func NewPending() *Pending { return &Pending{} }
+
+func (x *Pending) change(clientID string, f func([]fanout.PendingRequest) []fanout.PendingRequest) error {
+	x.clients.Change(clientID, func(old []fanout.PendingRequest, _ bool) ([]fanout.PendingRequest, bool) {
+		return f(slices.Clone(old)), true
+	})
+	return nil
+}
 
 // Add implements the port.
 func (x *Pending) Add(_ context.Context, clientID, requestID string) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.revision++
-	x.m[clientID] = append(x.m[clientID], fanout.PendingRequest{RequestID: requestID, Revision: x.revision})
-	return nil
+	return x.change(clientID, func(now []fanout.PendingRequest) []fanout.PendingRequest {
+		return append(now, fanout.PendingRequest{RequestID: requestID, Revision: x.revision.Add(1)})
+	})
 }
 
 // List implements the port.
 func (x *Pending) List(_ context.Context, clientID string) ([]fanout.PendingRequest, error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return slices.Clone(x.m[clientID]), nil
+	requests, _ := x.clients.Get(clientID)
+	return requests, nil
 }
 
 // Delete implements the port.
@@ -51,109 +55,62 @@ func (x *Pending) DeleteThrough(_ context.Context, clientID string, revision uin
 }
 
 func (x *Pending) remove(clientID string, drop func(fanout.PendingRequest) bool) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.m[clientID] = slices.DeleteFunc(slices.Clone(x.m[clientID]), drop)
-	return nil
+	return x.change(clientID, func(now []fanout.PendingRequest) []fanout.PendingRequest {
+		return slices.DeleteFunc(now, drop)
+	})
 }
 
 var _ fanout.Sessions = (*Sessions)(nil)
 
 // Sessions is an authority in memory. A token that it was told nothing of is no session.
 type Sessions struct {
-	mu    sync.Mutex
-	ends  map[string]time.Time
-	err   error
-	asked int
-	hangs bool
-}
-
-// Hang makes every question last as long as whoever asks it waits.
-func (s *Sessions) Hang() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.hangs = true
+	fake.Failing
+	Hangs atomic.Bool  // every question lasts as long as whoever asks it waits
+	Asked atomic.Int32 // how often it was asked
+	ends  fake.Map[string, time.Time]
 }
 
 // NewSessions makes an authority that knows no session.
-func NewSessions() *Sessions { return &Sessions{ends: map[string]time.Time{}} }
+func NewSessions() *Sessions { return &Sessions{} }
 
 // Set makes a session end then.
-func (s *Sessions) Set(token string, end time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ends[token] = end
-}
-
-// Fail makes every question fail with err, until Fail(nil).
-func (s *Sessions) Fail(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.err = err
-}
-
-// Asked returns how often it was asked.
-func (s *Sessions) Asked() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.asked
-}
+func (s *Sessions) Set(token string, end time.Time) { s.ends.Put(token, end) }
 
 // Recheck implements the port.
-func (s *Sessions) Recheck(ctx context.Context, token string) (*authwire.Session, error) {
-	s.mu.Lock()
-	s.asked++
-	hangs := s.hangs
-	s.mu.Unlock()
-	if hangs {
+func (s *Sessions) Recheck(ctx context.Context, token authwire.Token) (*authwire.Session, error) {
+	s.Asked.Add(1)
+	if s.Hangs.Load() {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil {
-		return nil, s.err
+	if err := s.Err(); err != nil {
+		return nil, err
 	}
-	end, ok := s.ends[token]
-	if !ok || !time.Now().Before(end) {
-		return nil, fault.New(fault.Unauthenticated, "invalid_session", "no such session")
+	if end, _ := s.ends.Get(token.Reveal()); time.Now().Before(end) {
+		return &authwire.Session{ExpiresAt: end}, nil
 	}
-	return &authwire.Session{ExpiresAt: end}, nil
+	return nil, fault.New(fault.Unauthenticated, "invalid_session", "no such session")
 }
 
 var _ fanout.CallbackRelay = (*Relay)(nil)
 
 // Relay is a relay in memory.
 type Relay struct {
-	mu      sync.Mutex
-	waiting map[string]func([]byte)
-	err     error
+	fake.Failing
+	waiting fake.Map[string, func([]byte)]
 }
 
 // NewRelay makes a relay on which nobody waits.
-func NewRelay() *Relay { return &Relay{waiting: map[string]func([]byte){}} }
+func NewRelay() *Relay { return &Relay{} }
 
 // Wait makes somebody wait for a request.
-func (r *Relay) Wait(requestID string, take func([]byte)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.waiting[requestID] = take
-}
-
-// Fail makes Deliver fail with err.
-func (r *Relay) Fail(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.err = err
-}
+func (r *Relay) Wait(requestID string, take func([]byte)) { r.waiting.Put(requestID, take) }
 
 // Deliver implements the port.
 func (r *Relay) Deliver(_ context.Context, requestID string, body []byte) (bool, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	take := r.waiting[requestID]
-	if r.err != nil || take == nil {
-		return false, r.err
+	take, waits := r.waiting.Get(requestID)
+	if err := r.Err(); err != nil || !waits {
+		return false, err
 	}
 	take(body)
 	return true, nil
@@ -166,57 +123,34 @@ var _ fanout.Conn = (*Conn)(nil)
 
 // Conn is a connection that records what is sent.
 type Conn struct {
-	mu     sync.Mutex
-	sent   []fanout.Outgoing
-	broken bool
-	closed bool
-	slow   func()
-}
-
-// Slow calls f before each send, for a client that takes its time.
-func (c *Conn) Slow(f func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.slow = f
+	Slow   fake.Value[func()] // called before each send, for a client that takes its time
+	sent   fake.List[fanout.Outgoing]
+	broken atomic.Bool
+	closed atomic.Bool
 }
 
 // Break makes the next send fail.
-func (c *Conn) Break() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.broken = true
-}
+func (c *Conn) Break() { c.broken.Store(true) }
 
 // Send implements the port.
 func (c *Conn) Send(messages []fanout.Outgoing) error {
-	c.mu.Lock()
-	slow := c.slow
-	c.mu.Unlock()
-	if slow != nil {
+	if slow := c.Slow.Get(); slow != nil {
 		slow()
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.broken || c.closed {
+	if c.broken.Load() || c.closed.Load() {
 		return ErrGone
 	}
-	c.sent = append(c.sent, messages...)
+	c.sent.Add(messages...)
 	return nil
 }
 
 // Close implements the port.
-func (c *Conn) Close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-}
+func (c *Conn) Close() { c.closed.Store(true) }
 
 // Sent returns what was sent, by event name; none for all.
 func (c *Conn) Sent(events ...string) []fanout.Outgoing {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	var out []fanout.Outgoing
-	for _, m := range c.sent {
+	for _, m := range c.sent.All() {
 		if len(events) == 0 || slices.Contains(events, m.Event) {
 			out = append(out, m)
 		}
@@ -225,8 +159,4 @@ func (c *Conn) Sent(events ...string) []fanout.Outgoing {
 }
 
 // Closed reports whether the connection was closed.
-func (c *Conn) Closed() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.closed
-}
+func (c *Conn) Closed() bool { return c.closed.Load() }

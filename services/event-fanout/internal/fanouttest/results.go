@@ -5,12 +5,15 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
 	"testing/iotest"
 
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
@@ -31,11 +34,7 @@ func NewResults(room int64) *Results { return &Results{room: room, kept: map[str
 func (r *Results) Names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var names []string
-	for name := range r.kept {
-		names = append(names, name)
-	}
-	return names
+	return slices.Collect(maps.Keys(r.kept))
 }
 
 // Put implements the port.
@@ -95,7 +94,7 @@ func RunResultStore(t *testing.T, newStore func(*testing.T) fanout.ResultStore) 
 			}
 			names[name] = true
 			body, size, err := s.Get(t.Context(), name)
-			must(t, err)
+			testkit.Must(t, err)
 			got, err := io.ReadAll(body)
 			if cerr := body.Close(); err != nil || cerr != nil || !bytes.Equal(got, want) || size != int64(len(want)) {
 				t.Fatalf("%d of %d bytes, %v, %v", len(got), size, err, cerr)
@@ -106,12 +105,12 @@ func RunResultStore(t *testing.T, newStore func(*testing.T) fanout.ResultStore) 
 		t.Parallel()
 		s := newStore(t)
 		name, _, err := s.Put(t.Context(), bytes.NewReader(big))
-		must(t, err)
-		must(t, s.Remove(t.Context(), name))
-		must(t, s.Remove(t.Context(), name))
-		must(t, s.Remove(t.Context(), "unknown"))
+		testkit.Must(t, err)
+		testkit.Must(t, s.Remove(t.Context(), name))
+		testkit.Must(t, s.Remove(t.Context(), name))
+		testkit.Must(t, s.Remove(t.Context(), "unknown"))
 		for _, gone := range []string{name, "unknown"} {
-			if _, _, err := s.Get(t.Context(), gone); !isKind(err, fault.NotFound) {
+			if _, _, err := s.Get(t.Context(), gone); !testkit.IsKind(err, fault.NotFound) {
 				t.Errorf("%s: %v", gone, err)
 			}
 		}
@@ -131,17 +130,17 @@ func RunResultStore(t *testing.T, newStore func(*testing.T) fanout.ResultStore) 
 		t.Parallel()
 		s := newStore(t)
 		name, _, err := s.Put(t.Context(), bytes.NewReader(big))
-		must(t, err)
+		testkit.Must(t, err)
 		for range 64 { // of 1.6 MB
 			if _, _, err = s.Put(t.Context(), bytes.NewReader(big)); err != nil {
 				break
 			}
 		}
-		if !isKind(err, fault.TooLarge) {
+		if !testkit.IsKind(err, fault.TooLarge) {
 			t.Fatalf("a full store says %v", err)
 		}
 		body, _, err := s.Get(t.Context(), name)
-		must(t, err)
+		testkit.Must(t, err)
 		if got, err := io.ReadAll(body); err != nil || !bytes.Equal(got, big) {
 			t.Errorf("%d bytes, %v", len(got), err)
 		}
@@ -150,17 +149,17 @@ func RunResultStore(t *testing.T, newStore func(*testing.T) fanout.ResultStore) 
 		t.Parallel()
 		s := newStore(t)
 		name, _, err := s.Put(t.Context(), bytes.NewReader(big))
-		must(t, err)
+		testkit.Must(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, _, err := s.Put(ctx, bytes.NewReader(big)); err == nil || isKind(err, fault.TooLarge) {
+		if _, _, err := s.Put(ctx, bytes.NewReader(big)); err == nil || testkit.IsKind(err, fault.TooLarge) {
 			t.Errorf("put: %v", err)
 		}
 		body, _, err := s.Get(ctx, name)
 		if err == nil {
 			_, err = io.ReadAll(body)
 		}
-		if _, fake := s.(*Results); !fake && (err == nil || isKind(err, fault.NotFound)) {
+		if _, fake := s.(*Results); !fake && (err == nil || testkit.IsKind(err, fault.NotFound)) {
 			t.Errorf("get: %v", err)
 		}
 	})

@@ -2,9 +2,12 @@ package fanouttest
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit/fake"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
@@ -17,45 +20,33 @@ var _ fanout.ClientStore = (*Clients)(nil)
 
 // Clients is a client store in memory.
 type Clients struct {
-	mu        sync.Mutex
-	owners    map[string]string
-	positions map[string]position
+	owners    fake.Map[string, string]
+	positions fake.Map[string, position]
 }
 
 // NewClients makes an empty store.
-func NewClients() *Clients {
-	return &Clients{owners: map[string]string{}, positions: map[string]position{}}
-}
+func NewClients() *Clients { return &Clients{} }
 
 // Claim implements the port.
-func (s *Clients) Claim(_ context.Context, c fanout.Client) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.owners[c.ID] == "" {
-		s.owners[c.ID] = c.Owner
-	}
-	return s.owners[c.ID], nil
+func (s *Clients) Claim(ctx context.Context, c fanout.Client) (string, error) {
+	s.owners.Create(c.ID, c.Owner)
+	return s.Owner(ctx, c.ID)
 }
 
 // Owner implements the port.
 func (s *Clients) Owner(_ context.Context, id string) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.owners[id], nil
+	owner, _ := s.owners.Get(id)
+	return owner, nil
 }
 
 // SavePosition implements the port.
 func (s *Clients) SavePosition(id, epoch string, seq uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.positions[id] = position{epoch, seq}
+	s.positions.Put(id, position{epoch, seq})
 }
 
 // Position implements the port.
 func (s *Clients) Position(_ context.Context, id string) (string, uint64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.positions[id]
+	p, _ := s.positions.Get(id)
 	return p.epoch, p.seq, nil
 }
 
@@ -63,21 +54,17 @@ var _ fanout.RequestStore = (*Requests)(nil)
 
 // Requests is a request store in memory.
 type Requests struct {
-	mu sync.Mutex
-	m  map[string]fanout.Request
+	requests fake.Map[string, fanout.Request]
 }
 
 // NewRequests makes an empty store.
-func NewRequests() *Requests { return &Requests{m: map[string]fanout.Request{}} }
+func NewRequests() *Requests { return &Requests{} }
 
 // Add implements the port.
 func (s *Requests) Add(_ context.Context, r fanout.Request) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, known := s.m[r.ID]; known {
+	if !s.requests.Create(r.ID, r) {
 		return fault.New(fault.Conflict, "request_exists", "taken")
 	}
-	s.m[r.ID] = r
 	return nil
 }
 
@@ -91,11 +78,9 @@ func (s *Requests) Recent(string) (fanout.Request, bool) { return fanout.Request
 
 // Several implements the port.
 func (s *Requests) Several(_ context.Context, ids []string) ([]fanout.Request, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var known []fanout.Request
 	for _, id := range ids {
-		if r, ok := s.m[id]; ok {
+		if r, ok := s.requests.Get(id); ok {
 			known = append(known, r)
 		}
 	}
@@ -103,15 +88,14 @@ func (s *Requests) Several(_ context.Context, ids []string) ([]fanout.Request, e
 }
 
 func (s *Requests) change(r fanout.Request, edit func(*fanout.Request)) (fanout.Request, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r, known := s.m[r.ID]
+	r, known := s.requests.Change(r.ID, func(r fanout.Request, known bool) (fanout.Request, bool) {
+		edit(&r)
+		r.Revision++
+		return r, known
+	})
 	if !known {
 		return r, fault.New(fault.NotFound, "request_not_found", "Request not found")
 	}
-	edit(&r)
-	r.Revision++
-	s.m[r.ID] = r
 	return r, nil
 }
 
@@ -149,9 +133,7 @@ func (s *Requests) End(_ context.Context, r fanout.Request, eventType string) (f
 
 // Remove implements the port.
 func (s *Requests) Remove(_ context.Context, id string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.m, id)
+	s.requests.Take(id)
 	return nil
 }
 
@@ -199,10 +181,7 @@ func (x *Routes) ByExecution(_ context.Context, executionID string) ([]fanout.Ro
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	var routes []fanout.Route
-	for _, r := range x.m[executionID] {
-		routes = append(routes, r)
-	}
-	return routes, nil
+	return slices.AppendSeq(routes, maps.Values(x.m[executionID])), nil
 }
 
 // Advance implements the port.

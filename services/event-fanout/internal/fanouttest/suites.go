@@ -12,21 +12,9 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func isKind(err error, want fault.Kind) bool {
-	kind, failed := fault.KindOf(err)
-	return failed && kind == want
-}
-
 func put(t *testing.T, log fanout.FrameLog, client, id string) {
 	t.Helper()
-	must(
+	testkit.Must(
 		t,
 		log.Append(
 			t.Context(), client,
@@ -57,8 +45,10 @@ func RunFrameLog(t *testing.T, newLog func(*testing.T) fanout.FrameLog) {
 		if err != nil || more || bodies(got) != `["1" "2" "3"]` || got[0].Event != "e/1" || got[0].Seq == 0 {
 			t.Fatalf("%v %t %v", got, more, err)
 		}
+		w, err := l.Window(t.Context(), "a")
+		testkit.Must(t, err)
 		for _, f := range got {
-			if client, err := l.Client(t.Context(), f.Seq); err != nil || client != "a" {
+			if client, err := l.Client(t.Context(), w.Epoch, f.Seq); err != nil || client != "a" {
 				t.Errorf("the frame %d is of %q, %v", f.Seq, client, err)
 			}
 		}
@@ -67,7 +57,10 @@ func RunFrameLog(t *testing.T, newLog func(*testing.T) fanout.FrameLog) {
 				t.Errorf("%s has too many frames: %v", client, err)
 			}
 		}
-		if client, err := l.Client(t.Context(), 1<<40); err != nil || client != "" {
+		if client, err := l.Client(t.Context(), "other", got[0].Seq); err != nil || client != "" {
+			t.Errorf("a frame of another epoch is of %q, %v", client, err)
+		}
+		if client, err := l.Client(t.Context(), w.Epoch, 1<<40); err != nil || client != "" {
 			t.Errorf("no frame is of %q, %v", client, err)
 		}
 		rest, more, err := l.Since(t.Context(), "a", got[1].Seq, 10)
@@ -128,7 +121,7 @@ func RunFrameLog(t *testing.T, newLog func(*testing.T) fanout.FrameLog) {
 		l := newLog(t)
 		put(t, l, "a", "1") // connected by now
 		err := l.Append(t.Context(), "a", fanout.NewFrame{Event: "e", DedupID: "big", Body: make([]byte, MaxBody+1)})
-		if !isKind(err, fault.TooLarge) {
+		if !testkit.IsKind(err, fault.TooLarge) {
 			t.Fatalf("got %v", err)
 		}
 	})
@@ -136,15 +129,20 @@ func RunFrameLog(t *testing.T, newLog func(*testing.T) fanout.FrameLog) {
 		t.Parallel()
 		l := newLog(t)
 		put(t, l, "a", "1")
-		w, err := l.Window(t.Context())
-		must(t, err)
+		w, err := l.Window(t.Context(), "a")
+		testkit.Must(t, err)
 		got, _, err := l.Since(t.Context(), "a", 0, 1)
-		must(t, err)
+		testkit.Must(t, err)
 		if w.Epoch == "" || w.First > got[0].Seq || w.Last < got[0].Seq {
 			t.Fatalf("%+v does not hold %d", w, got[0].Seq)
 		}
-		if again, err := l.Window(t.Context()); err != nil || again.Epoch != w.Epoch {
+		if again, err := l.Window(t.Context(), "a"); err != nil || again.Epoch != w.Epoch {
 			t.Fatalf("the epoch changed: %+v %v", again, err)
+		}
+		epochs, err := l.Epochs(t.Context())
+		testkit.Must(t, err)
+		if !w.Knows(w.Epoch) || w.Knows("other") || epochs("a") != w.Epoch {
+			t.Fatalf("%+v is not of the epoch %q", w, epochs("a"))
 		}
 	})
 }
@@ -168,10 +166,10 @@ func RunLiveFeed(t *testing.T, newFeeds func(*testing.T) (log fanout.FrameLog, a
 				defer mu.Unlock()
 				live, previous = append(live, f), append(previous, p)
 			}, yes)
-			must(t, err)
+			testkit.Must(t, err)
 			defer stop()
 			backlog, _, err := log.Since(t.Context(), "a", 0, 1000)
-			must(t, err)
+			testkit.Must(t, err)
 			for i := range 50 {
 				put(t, log, "other", fmt.Sprintf("%d-%d", round, i))
 				put(t, log, "a", fmt.Sprintf("%d-%d", round, i))
@@ -195,19 +193,19 @@ func RunLiveFeed(t *testing.T, newFeeds func(*testing.T) (log fanout.FrameLog, a
 		log, a, _ := newFeeds(t)
 		got := make(chan string, 16)
 		stop, err := a.Follow("a", func(f fanout.Frame, _ uint64) { got <- "first " + string(f.Body) }, yes)
-		must(t, err)
+		testkit.Must(t, err)
 		_, _, err = log.Since(t.Context(), "a", 0, 1)
-		must(t, err)
+		testkit.Must(t, err)
 		put(t, log, "a", "1")
 		if g := <-got; g != `first "1"` {
 			t.Fatal(g)
 		}
 		stop()
 		stop2, err := a.Follow("a", func(f fanout.Frame, _ uint64) { got <- "second " + string(f.Body) }, yes)
-		must(t, err)
+		testkit.Must(t, err)
 		defer stop2()
 		_, _, err = log.Since(t.Context(), "a", 0, 1)
-		must(t, err)
+		testkit.Must(t, err)
 		put(t, log, "a", "2")
 		if g := <-got; g != `second "2"` {
 			t.Fatal(g)
@@ -221,7 +219,7 @@ func RunLiveFeed(t *testing.T, newFeeds func(*testing.T) (log fanout.FrameLog, a
 			t.Fatal(here, err)
 		}
 		stop, err := a.Follow("a", func(fanout.Frame, uint64) {}, yes)
-		must(t, err)
+		testkit.Must(t, err)
 		for _, f := range []fanout.LiveFeed{a, b} {
 			testkit.Eventually(
 				t, "present", func() bool { here, err := f.Present(t.Context(), "a"); return here && err == nil },
@@ -232,7 +230,7 @@ func RunLiveFeed(t *testing.T, newFeeds func(*testing.T) (log fanout.FrameLog, a
 			t, "absent", func() bool { here, err := b.Present(t.Context(), "a"); return !here && err == nil },
 		)
 		stop, err = a.Follow("b", func(fanout.Frame, uint64) {}, func() bool { return false })
-		must(t, err)
+		testkit.Must(t, err)
 		defer stop()
 		for _, f := range []fanout.LiveFeed{a, b} {
 			if here, err := f.Present(t.Context(), "b"); here || err != nil {
@@ -297,8 +295,8 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 	t.Run("a request is added once", func(t *testing.T) {
 		t.Parallel()
 		s := newStore(t)
-		must(t, s.Add(t.Context(), r))
-		if err := s.Add(t.Context(), r); !isKind(err, fault.Conflict) {
+		testkit.Must(t, s.Add(t.Context(), r))
+		if err := s.Add(t.Context(), r); !testkit.IsKind(err, fault.Conflict) {
 			t.Fatalf("second add: %v", err)
 		}
 		got, err := s.Get(t.Context(), "r")
@@ -313,7 +311,7 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		_, bindErr := s.Bind(t.Context(), fanout.Request{ID: "x"}, "1")
 		_, finishErr := s.Finish(t.Context(), fanout.Request{ID: "x"})
 		for _, err := range []error{getErr, bindErr, finishErr} {
-			if !isKind(err, fault.NotFound) {
+			if !testkit.IsKind(err, fault.NotFound) {
 				t.Fatal(err)
 			}
 		}
@@ -321,7 +319,7 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 	t.Run("the first bind counts, and end and bind keep each other", func(t *testing.T) {
 		t.Parallel()
 		s := newStore(t)
-		must(t, s.Add(t.Context(), r))
+		testkit.Must(t, s.Add(t.Context(), r))
 		var mu sync.Mutex
 		seen := map[string]bool{}
 		var wg sync.WaitGroup
@@ -359,7 +357,7 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 	t.Run("the first end counts, and none after the result", func(t *testing.T) {
 		t.Parallel()
 		s := newStore(t)
-		must(t, s.Add(t.Context(), r))
+		testkit.Must(t, s.Add(t.Context(), r))
 		for range 2 {
 			for _, end := range []string{fanout.EventCancelled, fanout.EventCompleted} {
 				got, err := s.End(t.Context(), fanout.Request{ID: "r"}, end)
@@ -370,7 +368,7 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		}
 		other := r
 		other.ID = "done"
-		must(t, s.Add(t.Context(), other))
+		testkit.Must(t, s.Add(t.Context(), other))
 		if _, err := s.Finish(t.Context(), fanout.Request{ID: "done"}); err != nil {
 			t.Fatal(err)
 		}
@@ -378,17 +376,18 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		if err != nil || got.Ended != "" {
 			t.Fatalf("%+v %v", got, err)
 		}
-		if _, err := s.End(t.Context(), fanout.Request{ID: "x"}, fanout.EventCompleted); !isKind(err, fault.NotFound) {
+		_, err = s.End(t.Context(), fanout.Request{ID: "x"}, fanout.EventCompleted)
+		if !testkit.IsKind(err, fault.NotFound) {
 			t.Fatal(err)
 		}
 	})
 	t.Run("a removed one is forgotten, repeatably", func(t *testing.T) {
 		t.Parallel()
 		s := newStore(t)
-		must(t, s.Add(t.Context(), r))
-		must(t, s.Remove(t.Context(), "r"))
-		must(t, s.Remove(t.Context(), "r"))
-		if _, err := s.Get(t.Context(), "r"); !isKind(err, fault.NotFound) {
+		testkit.Must(t, s.Add(t.Context(), r))
+		testkit.Must(t, s.Remove(t.Context(), "r"))
+		testkit.Must(t, s.Remove(t.Context(), "r"))
+		if _, err := s.Get(t.Context(), "r"); !testkit.IsKind(err, fault.NotFound) {
 			t.Fatal(err)
 		}
 	})

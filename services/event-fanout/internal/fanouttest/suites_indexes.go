@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
@@ -23,7 +24,7 @@ func RunRouteIndex(t *testing.T, newIndex func(*testing.T) fanout.RouteIndex) {
 	put := func(t *testing.T, x fanout.RouteIndex, execution string, r fanout.Route) fanout.Route {
 		t.Helper()
 		r, err := x.Put(t.Context(), execution, r)
-		must(t, err)
+		testkit.Must(t, err)
 		return r
 	}
 	t.Run("routes are found by execution, and an existing one is kept", func(t *testing.T) {
@@ -55,16 +56,16 @@ func RunRouteIndex(t *testing.T, newIndex func(*testing.T) fanout.RouteIndex) {
 		stale := one(t, x, "1")
 		fresh := stale
 		fresh.Through = 9
-		must(t, x.Advance(t.Context(), "1", fresh))
+		testkit.Must(t, x.Advance(t.Context(), "1", fresh))
 		stale.Through = 3
-		must(t, x.Advance(t.Context(), "1", stale))
+		testkit.Must(t, x.Advance(t.Context(), "1", stale))
 		if r := one(t, x, "1"); r.Through != 9 {
 			t.Fatalf("%+v", r)
 		}
 		now := one(t, x, "1")
-		must(t, x.Delete(t.Context(), "1", "r"))
-		must(t, x.Delete(t.Context(), "1", "r"))
-		must(t, x.Advance(t.Context(), "1", now))
+		testkit.Must(t, x.Delete(t.Context(), "1", "r"))
+		testkit.Must(t, x.Delete(t.Context(), "1", "r"))
+		testkit.Must(t, x.Advance(t.Context(), "1", now))
 		if routes, err := x.ByExecution(t.Context(), "1"); len(routes) != 0 || err != nil {
 			t.Fatal(routes, err)
 		}
@@ -76,19 +77,19 @@ func RunRouteIndex(t *testing.T, newIndex func(*testing.T) fanout.RouteIndex) {
 		put(t, x, "1", fanout.Route{RequestID: "b", ClientID: "d", Through: 2})
 		put(t, x, "2", fanout.Route{RequestID: "other", ClientID: "c"})
 		read, err := x.ByExecution(t.Context(), "1")
-		must(t, err)
+		testkit.Must(t, err)
 		put(t, x, "1", fanout.Route{RequestID: "late", ClientID: "c", Through: 1})
-		must(t, x.AdvanceAll(t.Context(), "1", read, 7))
+		testkit.Must(t, x.AdvanceAll(t.Context(), "1", read, 7))
 		want := map[string]uint64{"a": 7, "b": 7, "late": 1}
 		routes, err := x.ByExecution(t.Context(), "1")
-		must(t, err)
+		testkit.Must(t, err)
 		for _, r := range routes {
 			same, found, err := x.Get(t.Context(), "1", r.RequestID)
 			if r.Through != want[r.RequestID] || same != r || !found || err != nil {
 				t.Errorf("%+v %+v %v", r, same, err)
 			}
 		}
-		must(t, x.DeleteAll(t.Context(), "1", slices.DeleteFunc(routes, func(r fanout.Route) bool {
+		testkit.Must(t, x.DeleteAll(t.Context(), "1", slices.DeleteFunc(routes, func(r fanout.Route) bool {
 			return r.RequestID == "late"
 		})))
 		if r := one(t, x, "1"); r.RequestID != "late" {
@@ -114,7 +115,7 @@ func RunPendingIndex(t *testing.T, newIndex func(*testing.T) fanout.PendingIndex
 	list := func(t *testing.T, x fanout.PendingIndex, client string) []string {
 		t.Helper()
 		entries, err := x.List(t.Context(), client)
-		must(t, err)
+		testkit.Must(t, err)
 		var ids []string
 		for _, e := range entries {
 			ids = append(ids, e.RequestID)
@@ -125,11 +126,11 @@ func RunPendingIndex(t *testing.T, newIndex func(*testing.T) fanout.PendingIndex
 		t.Parallel()
 		x := newIndex(t)
 		for _, id := range []string{"z", "a", "m"} {
-			must(t, x.Add(t.Context(), "c", id))
-			must(t, x.Add(t.Context(), "d", id+id))
+			testkit.Must(t, x.Add(t.Context(), "c", id))
+			testkit.Must(t, x.Add(t.Context(), "d", id+id))
 		}
-		must(t, x.Delete(t.Context(), "c", "a"))
-		must(t, x.Delete(t.Context(), "c", "a"))
+		testkit.Must(t, x.Delete(t.Context(), "c", "a"))
+		testkit.Must(t, x.Delete(t.Context(), "c", "a"))
 		if got := list(t, x, "c"); !slices.Equal(got, []string{"z", "m"}) {
 			t.Fatal(got)
 		}
@@ -138,12 +139,12 @@ func RunPendingIndex(t *testing.T, newIndex func(*testing.T) fanout.PendingIndex
 		t.Parallel()
 		x := newIndex(t)
 		for _, id := range []string{"z", "a", "m"} {
-			must(t, x.Add(t.Context(), "c", id))
-			must(t, x.Add(t.Context(), "d", id))
+			testkit.Must(t, x.Add(t.Context(), "c", id))
+			testkit.Must(t, x.Add(t.Context(), "d", id))
 		}
 		entries, err := x.List(t.Context(), "c")
-		must(t, err)
-		must(t, x.DeleteThrough(t.Context(), "c", entries[1].Revision))
+		testkit.Must(t, err)
+		testkit.Must(t, x.DeleteThrough(t.Context(), "c", entries[1].Revision))
 		if got, others := list(t, x, "c"), list(t, x, "d"); !slices.Equal(got, []string{"m"}) || len(others) != 3 {
 			t.Fatal(got, others)
 		}
@@ -152,15 +153,15 @@ func RunPendingIndex(t *testing.T, newIndex func(*testing.T) fanout.PendingIndex
 		t.Parallel()
 		x := newIndex(t)
 		for i := range 1100 {
-			must(t, x.Add(t.Context(), "c", "r"+strconv.Itoa(i)))
+			testkit.Must(t, x.Add(t.Context(), "c", "r"+strconv.Itoa(i)))
 		}
 		if got := list(t, x, "c"); len(got) != 1100 || got[0] != "r0" || got[1099] != "r1099" {
 			t.Fatal(len(got))
 		}
 		for i := range 1100 {
-			must(t, x.Delete(t.Context(), "c", "r"+strconv.Itoa(i)))
+			testkit.Must(t, x.Delete(t.Context(), "c", "r"+strconv.Itoa(i)))
 		}
-		must(t, x.Add(t.Context(), "c", "last"))
+		testkit.Must(t, x.Add(t.Context(), "c", "last"))
 		if got := list(t, x, "c"); !slices.Equal(got, []string{"last"}) {
 			t.Fatal(got)
 		}

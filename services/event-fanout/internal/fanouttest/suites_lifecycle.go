@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
@@ -44,7 +45,7 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) (log fanout.Lifecycle
 				stepExit("2", "b"+strconv.Itoa(i), "other"),
 			)
 		}
-		must(t, log.Append(t.Context(), batch))
+		testkit.Must(t, log.Append(t.Context(), batch))
 		var got []string
 		through, pages := uint64(0), 0
 		for more := true; more; pages++ {
@@ -70,8 +71,9 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) (log fanout.Lifecycle
 	t.Run("a batch that is given again adds what is missing", func(t *testing.T) {
 		t.Parallel()
 		log, _ := newLog(t)
-		must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("1", "a", "s0"), stepExit("1", "b", "s1")}))
-		must(
+		first := []fanout.LifecycleEvent{stepExit("1", "a", "s0"), stepExit("1", "b", "s1")}
+		testkit.Must(t, log.Append(t.Context(), first))
+		testkit.Must(
 			t,
 			log.Append(
 				t.Context(),
@@ -79,7 +81,7 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) (log fanout.Lifecycle
 			),
 		)
 		events, _, err := log.After(t.Context(), "1", 0, 10)
-		must(t, err)
+		testkit.Must(t, err)
 		want := []fanout.State{
 			stepExit("1", "", "s0").State, stepExit("1", "", "s1").State, stepExit("1", "", "s2").State,
 		}
@@ -94,7 +96,7 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) (log fanout.Lifecycle
 	t.Run("a refusal lets nothing of its execution go before it", func(t *testing.T) {
 		t.Parallel()
 		log, refuse := newLog(t)
-		must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("2", "other", "s")}))
+		testkit.Must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("2", "other", "s")}))
 		batch := []fanout.LifecycleEvent{
 			stepExit("1", "a", "s0"), stepExit("2", "x", "s"), stepExit("1", "b", strings.Repeat("x", 4<<10)),
 			stepExit("1", "c", "s2"), stepExit("2", "y", "s"),
@@ -106,7 +108,7 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) (log fanout.Lifecycle
 		has := func(execution string, want ...string) {
 			t.Helper()
 			events, _, err := log.After(t.Context(), execution, 0, 10)
-			must(t, err)
+			testkit.Must(t, err)
 			var got []string
 			for _, e := range events {
 				got = append(got, e.ID)
@@ -117,7 +119,7 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) (log fanout.Lifecycle
 		}
 		has("1", "a")
 		refuse(false)
-		must(t, log.Append(t.Context(), batch))
+		testkit.Must(t, log.Append(t.Context(), batch))
 		has("1", "a", "b", "c")
 		has("2", "other", "x", "y")
 	})
@@ -128,7 +130,7 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) (log fanout.Lifecycle
 		noID := stepExit("1", strings.Repeat("i", 70<<10), "header")
 		noTrace := stepExit("1", "t", "trace")
 		noTrace.Trace = map[string]string{"tracestate": large}
-		must(
+		testkit.Must(
 			t,
 			log.Append(
 				t.Context(),
@@ -137,9 +139,9 @@ func RunLifecycleLog(t *testing.T, newLog func(*testing.T) (log fanout.Lifecycle
 				},
 			),
 		)
-		must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("1", "b", large)}))
+		testkit.Must(t, log.Append(t.Context(), []fanout.LifecycleEvent{stepExit("1", "b", large)}))
 		events, _, err := log.After(t.Context(), "1", 0, 10)
-		must(t, err)
+		testkit.Must(t, err)
 		if len(events) != 2 || events[0].ID != "a" || events[1].ID != "c" {
 			t.Fatalf("%d events: %.200v", len(events), events)
 		}
@@ -157,7 +159,7 @@ func RunLeases(t *testing.T, newStores func(*testing.T) (a, b fanout.Leases, lif
 			t.Fatalf("%+v %v", r, err)
 		}
 		first, err := a.Acquire(t.Context(), "s")
-		must(t, err)
+		testkit.Must(t, err)
 		waiting, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		if _, err := b.Acquire(waiting, "s"); err == nil {
@@ -167,18 +169,18 @@ func RunLeases(t *testing.T, newStores func(*testing.T) (a, b fanout.Leases, lif
 			Cursor: fanout.Cursor{"x": "7"},
 			State:  fanout.SourceState{Reading: "r", Since: time.Unix(1, 0).UTC()},
 		}
-		must(t, first.Save(t.Context(), want))
+		testkit.Must(t, first.Save(t.Context(), want))
 		r, err := b.Peek(t.Context(), "s")
 		if err != nil || r.Holder == "" || r.State != want.State {
 			t.Fatalf("%+v %v", r, err)
 		}
 		first.Release(t.Context())
 		second, err := b.Acquire(t.Context(), "s")
-		must(t, err)
+		testkit.Must(t, err)
 		if got := second.Record(); got.Cursor["x"] != "7" || got.State != want.State {
 			t.Fatalf("%+v", got)
 		}
-		if err := first.Save(t.Context(), want); !isKind(err, fault.Conflict) {
+		if err := first.Save(t.Context(), want); !testkit.IsKind(err, fault.Conflict) {
 			t.Fatalf("the first still holds it: %v", err)
 		}
 		if _, err := a.Acquire(t.Context(), "other"); err != nil {
@@ -189,8 +191,8 @@ func RunLeases(t *testing.T, newStores func(*testing.T) (a, b fanout.Leases, lif
 		t.Parallel()
 		a, b, life := newStores(t)
 		first, err := a.Acquire(t.Context(), "s")
-		must(t, err)
-		must(t, first.Save(t.Context(), fanout.SourceRecord{Cursor: fanout.Cursor{"x": "1"}}))
+		testkit.Must(t, err)
+		testkit.Must(t, first.Save(t.Context(), fanout.SourceRecord{Cursor: fanout.Cursor{"x": "1"}}))
 		took := make(chan string, 1)
 		go func() {
 			l, err := b.Acquire(t.Context(), "s")
@@ -208,7 +210,7 @@ func RunLeases(t *testing.T, newStores func(*testing.T) (a, b fanout.Leases, lif
 				t.Fatalf("it was taken from a holder that lives: %s", x)
 			case <-tick.C:
 			}
-			must(t, first.Save(t.Context(), fanout.SourceRecord{Cursor: fanout.Cursor{"x": strconv.Itoa(i)}}))
+			testkit.Must(t, first.Save(t.Context(), fanout.SourceRecord{Cursor: fanout.Cursor{"x": strconv.Itoa(i)}}))
 		}
 		select { // a holder dies by not renewing any more
 		case x := <-took:

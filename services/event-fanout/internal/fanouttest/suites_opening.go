@@ -10,6 +10,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/edgewire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
@@ -22,7 +23,7 @@ func RunTicketStore(t *testing.T, newStores func(*testing.T) (a, b fanout.Ticket
 		a, b := newStores(t)
 		for round := range 5 {
 			name := "n" + strconv.Itoa(round)
-			must(t, a.Put(t.Context(), name, []byte("sealed")))
+			testkit.Must(t, a.Put(t.Context(), name, []byte("sealed")))
 			var got atomic.Int64
 			var wg sync.WaitGroup
 			for i := range 20 {
@@ -31,7 +32,7 @@ func RunTicketStore(t *testing.T, newStores func(*testing.T) (a, b fanout.Ticket
 					switch {
 					case err == nil && string(sealed) == "sealed":
 						got.Add(1)
-					case !isKind(err, fault.NotFound):
+					case !testkit.IsKind(err, fault.NotFound):
 						t.Errorf("%s %v", sealed, err)
 					}
 				})
@@ -45,7 +46,7 @@ func RunTicketStore(t *testing.T, newStores func(*testing.T) (a, b fanout.Ticket
 	t.Run("an unknown one is NotFound", func(t *testing.T) {
 		t.Parallel()
 		a, _ := newStores(t)
-		if _, err := a.Take(t.Context(), "x"); !isKind(err, fault.NotFound) {
+		if _, err := a.Take(t.Context(), "x"); !testkit.IsKind(err, fault.NotFound) {
 			t.Fatal(err)
 		}
 	})
@@ -74,9 +75,9 @@ func RunCommands(
 		got1, err1 := c.Execute(t.Context(), execute)
 		got2, err2 := c.Rerun(t.Context(), rerun)
 		got3, err3 := c.Cancel(t.Context(), cancel)
-		must(t, err1)
-		must(t, err2)
-		must(t, err3)
+		testkit.Must(t, err1)
+		testkit.Must(t, err2)
+		testkit.Must(t, err3)
 		if got1.ExecutionID != answer.ExecutionID || got1.RequestID != answer.RequestID ||
 			got2.Status != answer.Status ||
 			got3.ExecutionID != answer.ExecutionID {

@@ -19,7 +19,7 @@ import (
 // SessionResolver answers whose session a token is.
 type SessionResolver interface {
 	// Resolve returns the session, or the fault Unauthenticated or Unavailable.
-	Resolve(ctx context.Context, token string) (*authwire.Session, error)
+	Resolve(ctx context.Context, token authwire.Token) (*authwire.Session, error)
 }
 
 // Events serves GET /events.
@@ -49,7 +49,7 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		httpkit.WriteError(ctx, w, weborigin.Denied())
 		return
 	}
-	attachment, token, err := e.attach(ctx, r)
+	attachment, err := e.attach(ctx, r)
 	if err != nil {
 		httpkit.WriteError(ctx, w, err)
 		return
@@ -66,7 +66,7 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case taken:
 		limitUnacknowledged(raw.conn, e.PeerTimeout)
 		if e.open(attachment, raw, first) != nil {
-			e.confirm(ctx, token, attachment.SessionKey)
+			e.confirm(ctx, attachment.Token)
 		}
 		return
 	}
@@ -76,7 +76,7 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if stream == nil {
 		return
 	}
-	e.confirm(ctx, token, attachment.SessionKey)
+	e.confirm(ctx, attachment.Token)
 	select {
 	case <-ctx.Done():
 		e.Hub.End(stream)
@@ -98,55 +98,55 @@ func firstMessages(a fanout.Attachment) []fanout.Outgoing {
 }
 
 // attach decides whether a stream may open, cheapest question first.
-func (e *Events) attach(ctx context.Context, r *http.Request) (a fanout.Attachment, token string, err error) {
+func (e *Events) attach(ctx context.Context, r *http.Request) (a fanout.Attachment, err error) {
 	if err := e.AddressLimit.allowOpen(r); err != nil {
-		return a, "", err
+		return a, err
 	}
 	address := addressOf(r)
 	if err := e.Hub.AdmitAddress(address); err != nil {
-		return a, "", err
+		return a, err
 	}
 	query := r.URL.Query()
-	if token, err = e.token(ctx, r, query.Get("ticket")); err != nil {
-		return a, "", err
+	token, err := e.token(ctx, r, query.Get("ticket"))
+	if err != nil {
+		return a, err
 	}
 	session, err := e.Sessions.Resolve(ctx, token)
 	if err != nil {
-		return a, "", err
+		return a, err
 	}
-	key := authwire.NewToken(token).Key()
-	if err := e.Hub.Admit(fanout.Opening{Owner: session.Owner(), SessionKey: key, Address: address}); err != nil {
-		return a, "", err
+	opening := fanout.Opening{Owner: session.Owner(), SessionKey: token.Key(), Address: address}
+	if err := e.Hub.Admit(opening); err != nil {
+		return a, err
 	}
 	in := fanout.AttachRequest{
-		Session: session, SessionKey: key, Token: token, ClientID: query.Get("client_id"), Address: address,
+		Session: session, Token: token, ClientID: query.Get("client_id"), Address: address,
 		LastEventID: r.Header.Get("Last-Event-ID"),
 	}
 	if in.Returns = in.LastEventID != ""; !in.Returns {
 		in.LastEventID = query.Get("last_event_id")
 	}
-	a, err = e.Set.Attach(ctx, in)
-	return a, token, err
+	return e.Set.Attach(ctx, in)
 }
 
 // token returns the session token of a request. A ticket was made for this very request, so it
 // comes before a cookie that the browser sends by itself.
-func (e *Events) token(ctx context.Context, r *http.Request, ticket string) (string, error) {
+func (e *Events) token(ctx context.Context, r *http.Request, ticket string) (authwire.Token, error) {
 	if ticket != "" {
 		return e.Set.RedeemTicket(ctx, ticket)
 	}
-	if token := sessions.TokenOf(r).Reveal(); token != "" {
+	if token := sessions.TokenOf(r); !token.IsZero() {
 		return token, nil
 	}
-	return r.URL.Query().Get("session_token"), nil // a browser's EventSource can set no header
+	return authwire.NewToken(r.URL.Query().Get("session_token")), nil // a browser's EventSource can set no header
 }
 
 // confirm asks about the session again once its stream is where a revocation finds it: one
 // that came between the check and then ended no stream. It costs no network.
-func (e *Events) confirm(ctx context.Context, token string, key authwire.TokenKey) {
+func (e *Events) confirm(ctx context.Context, token authwire.Token) {
 	_, err := e.Sessions.Resolve(ctx, token)
 	if kind, failed := fault.KindOf(err); failed && kind == fault.Unauthenticated {
-		e.Hub.EndSession(key)
+		e.Hub.EndSession(token.Key())
 	}
 }
 

@@ -26,8 +26,8 @@ import (
 // of times still, as a check does that a revocation overtakes.
 type resolver struct{ left atomic.Int64 }
 
-func (r *resolver) Resolve(_ context.Context, token string) (*authwire.Session, error) {
-	if token == "" || r.left.Add(-1) < 0 {
+func (r *resolver) Resolve(_ context.Context, token authwire.Token) (*authwire.Session, error) {
+	if token.IsZero() || r.left.Add(-1) < 0 {
 		return nil, fault.New(fault.Unauthenticated, "invalid_session", "no")
 	}
 	return &authwire.Session{User: authwire.User{UserID: 7}, ExpiresAt: time.Now().Add(time.Hour)}, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/edgewire"
 	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/kit"
@@ -13,8 +14,8 @@ import (
 // Operations are what the listeners ask of the domain, each behind its limits.
 type Operations struct {
 	Attach       func(context.Context, fanout.AttachRequest) (fanout.Attachment, error)
-	IssueTicket  func(context.Context, string) (fanout.Ticket, error)
-	RedeemTicket func(context.Context, string) (string, error)
+	IssueTicket  func(context.Context, authwire.Token) (fanout.Ticket, error)
+	RedeemTicket func(context.Context, string) (authwire.Token, error)
 	Hello        func(context.Context, string) (frame.InitResult, error)
 	Fetch        func(context.Context, fanout.FetchRequest) (string, error)
 	Execute      func(context.Context, edgewire.ExecuteRequest) (edgewire.ExecuteResponse, error)

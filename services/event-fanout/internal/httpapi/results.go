@@ -48,10 +48,10 @@ func NewResults(set Operations, s SessionResolver, store fanout.ResultStore, wri
 func (h *Results) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), fetchTime)
 	defer cancel()
-	token := sessions.TokenOf(r).Reveal()
+	token := sessions.TokenOf(r)
 	session, err := h.sessions.Resolve(ctx, token)
 	if err == nil {
-		key := authwire.NewToken(token).Key()
+		key := token.Key()
 		if err = h.begin(key); err == nil {
 			defer h.end(key)
 		}

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"net/http"
 
-	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
@@ -22,13 +21,13 @@ type Tickets struct {
 // defeat the purpose.
 func (t *Tickets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
-	token := sessions.TokenOf(r).Reveal()
+	token := sessions.TokenOf(r)
 	err := t.AddressLimit.allowOpen(r)
 	if err == nil {
 		_, err = t.Sessions.Resolve(ctx, token)
 	}
 	if err == nil {
-		err = t.Rate.Check(authwire.NewToken(token).Key().String())
+		err = t.Rate.Check(token.Key().String())
 	}
 	if err != nil {
 		httpkit.WriteError(ctx, w, err)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -91,13 +90,13 @@ func (s *WebSockets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.handshake(w, r) {
 		return
 	}
-	attachment, token, err := s.streams.attach(ctx, r)
+	attachment, err := s.streams.attach(ctx, r)
 	if err != nil {
 		httpkit.WriteError(ctx, w, err)
 		return
 	}
 	// The session belongs to the connection, not the URL that it may be a part of.
-	conn := &wsConn{owner: s, token: strings.Clone(token), client: attachment.Client.ID}
+	conn := &wsConn{owner: s, token: attachment.Token, client: attachment.Client.ID}
 	conn.socket.timeout = s.streams.WriteTimeout
 	header := w.Header().Clone()
 	ws, err := s.upgrader.Upgrade(&hijacker{ResponseWriter: w, conn: conn}, r, header)
@@ -112,7 +111,7 @@ func (s *WebSockets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	conn.stream = stream
-	s.streams.confirm(ctx, token, attachment.SessionKey)
+	s.streams.confirm(ctx, attachment.Token)
 	if !s.poller.add(conn) {
 		go conn.wait() //nolint:contextcheck // it outlives the request
 	}

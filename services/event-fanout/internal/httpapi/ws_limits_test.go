@@ -153,7 +153,7 @@ func TestCommandsUnderWayAreBounded(t *testing.T) {
 	s := newSockets(t, nil)
 	c := s.open("")
 	hold := make(chan struct{})
-	s.commands.Hold(hold)
+	s.commands.Hold.Set(hold)
 	for range 9 {
 		if err := c.WriteMessage(
 			websocket.TextMessage,

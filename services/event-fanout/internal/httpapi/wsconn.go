@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/wire"
@@ -80,7 +81,7 @@ type wsConn struct {
 	number uint64        // the poller's
 	owner  *WebSockets
 	stream *fanout.Stream
-	token  string // of the session, for commands
+	token  authwire.Token // of the session, for commands
 	client string
 
 	heard   atomic.Int64 // Unix nanoseconds of the last sign of life

@@ -245,7 +245,7 @@ func (c *wsConn) command(ctx context.Context, call wire.Call) (any, error) {
 			return nil, err
 		}
 		out, err := set.Execute(ctx, edgewire.ExecuteRequest{
-			SessionToken: c.token,
+			SessionToken: c.token.Reveal(),
 			ClientID:     c.client,
 			RequestID:    p.RequestID,
 			Name:         p.Name,
@@ -259,7 +259,7 @@ func (c *wsConn) command(ctx context.Context, call wire.Call) (any, error) {
 			return nil, err
 		}
 		out, err := set.Rerun(ctx, edgewire.RerunRequest{
-			SessionToken: c.token,
+			SessionToken: c.token.Reveal(),
 			ClientID:     c.client,
 			RequestID:    p.RequestID,
 			ExecutionID:  string(p.ExecutionID),
@@ -273,7 +273,9 @@ func (c *wsConn) command(ctx context.Context, call wire.Call) (any, error) {
 		}
 		out, err := set.Cancel(
 			ctx,
-			edgewire.CancelRequest{SessionToken: c.token, ExecutionID: string(p.ExecutionID), Reason: p.Reason},
+			edgewire.CancelRequest{
+				SessionToken: c.token.Reveal(), ExecutionID: string(p.ExecutionID), Reason: p.Reason,
+			},
 		)
 		return wire.Canceled{ExecutionID: out.ExecutionID, Status: out.Status}, err
 	case "subscription/open", "subscription/close":

@@ -21,7 +21,6 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsframes"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslifecycle"
-	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslive"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsrelay"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanouttest"
@@ -58,7 +57,11 @@ func newReplica(t *testing.T, alone bool) *replica {
 		t.Fatal(err)
 	}
 	frames, err := natsframes.New(
-		nc, natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 30, MaxPerClient: 10_000, Replicas: 1}, tel,
+		nc, natsframes.Config{
+			TTL: time.Hour, MaxBytes: 1 << 30, MaxPerClient: 10_000, Replicas: 1,
+			Settle: time.Hour, // the record of the layout is read once
+		},
+		natskv.Agreed(js, natskit.Room{}), tel,
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +73,7 @@ func newReplica(t *testing.T, alone bool) *replica {
 	since := time.Now().Add(-time.Hour)
 	lifecycle.Alone(func() (time.Time, bool) { return since, alone })
 	index, clients := natskv.NewRoutes(js, time.Hour, natskit.Room{}), natskv.NewClientStore(js, natskit.Room{})
-	feed, settler := natslive.New(nc), natsrelay.NewSettler(nc)
+	feed, settler := natsframes.NewLiveFeed(nc), natsrelay.NewSettler(nc)
 	svc := fanout.New(fanout.Deps{
 		Frames: frames, Feed: feed, Clients: clients, Lifecycle: lifecycle, Settler: settler,
 		Requests: natskv.NewRequestStore(js, "requests", time.Hour, natskit.Room{}),
@@ -95,8 +98,8 @@ func newReplica(t *testing.T, alone bool) *replica {
 	testkit.Eventually(t, "the source is read", func() bool { return settler.Settle(t.Context()) == nil })
 
 	attached, err := svc.Attach(t.Context(), fanout.AttachRequest{
-		Session:    &authwire.Session{User: authwire.User{UserID: 7}, ExpiresAt: time.Now().Add(time.Hour)},
-		SessionKey: authwire.NewToken("token").Key(), ClientID: "c",
+		Session: &authwire.Session{User: authwire.User{UserID: 7}, ExpiresAt: time.Now().Add(time.Hour)},
+		Token:   authwire.NewToken("token"), ClientID: "c",
 	})
 	if err != nil {
 		t.Fatal(err)

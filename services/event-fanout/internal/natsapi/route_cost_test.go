@@ -18,7 +18,6 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsframes"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslifecycle"
-	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslive"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsrelay"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
@@ -41,7 +40,11 @@ func newRouter(tb testing.TB) *router {
 		tb.Fatal(err)
 	}
 	frames, err := natsframes.New(
-		nc, natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 30, MaxPerClient: 1_000_000, Replicas: 1}, tel,
+		nc, natsframes.Config{
+			TTL: time.Hour, MaxBytes: 1 << 30, MaxPerClient: 1_000_000, Replicas: 1,
+			Settle: time.Hour, // the record of the layout is read once
+		},
+		natskv.Agreed(js, natskit.Room{}), tel,
 	)
 	if err != nil {
 		tb.Fatal(err)
@@ -55,7 +58,7 @@ func newRouter(tb testing.TB) *router {
 	r := &router{nc: nc, log: lifecycle, routes: natskv.RouteIndex{Routes: index}}
 	r.svc = fanout.New(fanout.Deps{
 		Frames:  frames,
-		Feed:    natslive.New(nc),
+		Feed:    natsframes.NewLiveFeed(nc),
 		Clients: clients,
 		Requests: natskv.NewRequestStore(js, "requests",
 			time.Hour, natskit.Room{}),

@@ -2,7 +2,6 @@ package httpapi_test
 
 import (
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/directory"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/feedlog"
 	"github.com/noetl/gateway/services/sandbox/internal/httpapi"
@@ -55,9 +55,7 @@ func newServerOf(tb testing.TB, g sandbox.Generation, rerun bool) (*httptest.Ser
 	srv := httptest.NewServer(httpapi.New(api))
 	tb.Cleanup(srv.Close)
 	tb.Cleanup(func() { close(closing) })
-	return srv, &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	return srv, testkit.Direct
 }
 
 type answer struct {
@@ -68,29 +66,18 @@ type answer struct {
 
 func send(t *testing.T, c *http.Client, method, target, body string, headers ...string) answer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	var content any = strings.NewReader(body)
 	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
+		content = body
 	}
-	for i := 0; i+1 < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	resp, err := c.Do(req)
+	got, err := testkit.Send(c, testkit.Request(t, method, target, content, headers...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = resp.Body.Close() }()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
+	if said := got.Header.Get("X-NoETL-Sandbox"); said != "development-and-tests-only" {
+		t.Errorf("%s %s: sandbox header %q", method, target, said)
 	}
-	if got := resp.Header.Get("X-NoETL-Sandbox"); got != "development-and-tests-only" {
-		t.Errorf("%s %s: sandbox header %q", method, target, got)
-	}
-	return answer{resp.StatusCode, resp.Header, string(text)}
+	return answer{got.Code, got.Header, got.Body}
 }
 
 func form(values ...string) string {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/sandbox/internal/sandbox"
 )
 
@@ -73,12 +74,9 @@ func repairs(t *testing.T, log EventLog) {
 		t.Errorf("err = %v, want an outage", err)
 	}
 	log.Repair(t)
-	deadline := time.Now().Add(10 * time.Second)
-	for log.Publish(t.Context(), Event(2, "step.enter", "a")) != nil {
-		if time.Now().After(deadline) {
-			t.Fatal("it did not recover")
-		}
-	}
+	testkit.Eventually(t, "it recovers", func() bool {
+		return log.Publish(t.Context(), Event(2, "step.enter", "a")) == nil
+	})
 	if got := log.Stored(t); len(got) != 2 {
 		t.Errorf("stored %v", got)
 	}

@@ -1,62 +1,48 @@
+// Package sandboxtest holds fakes of the domain's ports, and the conformance suite that
+// every implementation of a port must pass.
 package sandboxtest
 
 import (
 	"context"
 	"net/url"
 	"slices"
-	"sync"
+	"sync/atomic"
 
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit/fake"
 	"github.com/noetl/gateway/services/sandbox/internal/sandbox"
 )
 
 var _ sandbox.EventPublisher = (*Events)(nil)
 
-// Events keeps events in memory. While Down is set it fails as NATS does when it is unavailable.
+// Events keeps events in memory.
 type Events struct {
-	mu     sync.Mutex
-	stored []sandbox.Event
-	seen   map[int64]bool
-	down   bool
+	stored fake.List[sandbox.Event]
+	seen   fake.Map[int64, bool]
+	down   atomic.Bool
 }
 
-// Down makes it fail, or work again.
-func (f *Events) Down(down bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.down = down
-}
+// Down makes it fail as NATS does when it is unavailable, or work again.
+func (f *Events) Down(down bool) { f.down.Store(down) }
 
 // Publish keeps an event once.
 func (f *Events) Publish(_ context.Context, e sandbox.Event) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.down {
+	if f.down.Load() {
 		return fault.New(fault.Unavailable, "nats_unavailable", "unavailable")
 	}
-	if f.seen == nil {
-		f.seen = map[int64]bool{}
-	}
-	if !f.seen[e.ID] {
-		f.seen[e.ID] = true
-		f.stored = append(f.stored, e)
+	if f.seen.Create(e.ID, true) {
+		f.stored.Add(e)
 	}
 	return nil
 }
 
 // All returns the events, in order.
-func (f *Events) All() []sandbox.Event {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.Clone(f.stored)
-}
+func (f *Events) All() []sandbox.Event { return f.stored.All() }
 
 // Stored returns the events as "type node status", in order.
 func (f *Events) Stored() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	out := []string{}
-	for _, e := range f.stored {
+	for _, e := range f.All() {
 		out = append(out, Line(e.Type, e.Node, e.Status))
 	}
 	return out
@@ -69,11 +55,10 @@ var _ sandbox.CallbackSender = (*Callbacks)(nil)
 
 // Callbacks keeps callbacks in memory. It allows loopback only.
 type Callbacks struct {
-	mu   sync.Mutex
-	sent []sandbox.Callback
 	// Answer, if not nil, decides about each try.
 	Answer func(sandbox.Callback) error
-	tries  int
+	sent   fake.List[sandbox.Callback]
+	tries  atomic.Int32
 }
 
 // Allowed accepts http URLs on loopback.
@@ -91,55 +76,34 @@ func (f *Callbacks) Send(_ context.Context, gatewayURL string, c sandbox.Callbac
 	if err := f.Allowed(gatewayURL); err != nil {
 		return err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.tries++
+	f.tries.Add(1)
 	if f.Answer != nil {
 		if err := f.Answer(c); err != nil {
 			return err
 		}
 	}
-	f.sent = append(f.sent, c)
+	f.sent.Add(c)
 	return nil
 }
 
 // Sent returns what arrived, in order.
-func (f *Callbacks) Sent() []sandbox.Callback {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.Clone(f.sent)
-}
+func (f *Callbacks) Sent() []sandbox.Callback { return f.sent.All() }
 
 // Tries returns how often something was sent, arrived or not.
-func (f *Callbacks) Tries() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.tries
-}
+func (f *Callbacks) Tries() int { return int(f.tries.Load()) }
 
 var _ sandbox.SessionWriter = (*Sessions)(nil)
 
 // Sessions keeps session records in memory.
 type Sessions struct {
-	mu      sync.Mutex
-	records map[string]sandbox.SessionRecord
+	records fake.Map[string, sandbox.SessionRecord]
 }
 
 // Put keeps a record.
 func (f *Sessions) Put(_ context.Context, r sandbox.SessionRecord) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.records == nil {
-		f.records = map[string]sandbox.SessionRecord{}
-	}
-	f.records[r.SessionToken] = r
+	f.records.Put(r.SessionToken, r)
 	return nil
 }
 
 // Get returns the record of a token.
-func (f *Sessions) Get(token string) (sandbox.SessionRecord, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	r, ok := f.records[token]
-	return r, ok
-}
+func (f *Sessions) Get(token string) (sandbox.SessionRecord, bool) { return f.records.Get(token) }

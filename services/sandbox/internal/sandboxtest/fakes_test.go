@@ -1,7 +1,6 @@
 package sandboxtest_test
 
 import (
-	"sync"
 	"testing"
 
 	"github.com/noetl/gateway/libs/fault"
@@ -22,7 +21,6 @@ func TestEvents(t *testing.T) {
 func TestCallbacks(t *testing.T) {
 	sandboxtest.RunCallbackSender(t, func(*testing.T) sandboxtest.Gateway {
 		f := &sandboxtest.Callbacks{}
-		var mu sync.Mutex
 		return sandboxtest.Gateway{
 			CallbackSender: f, URL: "http://127.0.0.1:1",
 			Sent: func() []string {
@@ -33,8 +31,6 @@ func TestCallbacks(t *testing.T) {
 				return ids
 			},
 			Refuse: func(k fault.Kind) {
-				mu.Lock()
-				defer mu.Unlock()
 				f.Answer = func(sandbox.Callback) error { return fault.New(k, "refused", "refused") }
 			},
 		}

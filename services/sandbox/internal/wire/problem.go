@@ -4,13 +4,14 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/sandbox/internal/sandbox"
 )
 
 // Codes of faults that a transport raises and that servers answer in forms of their own.
 const (
-	CodeBadID         = "bad_execution_id" // the message is the text that is not a number
+	CodeBadID         = noetlwire.CodeBadExecutionID // the message is the text that is not a number
 	CodeNoType        = "content_type"
 	CodeBadJSON       = "bad_json"
 	CodeEmptyBody     = "empty_body"

@@ -275,7 +275,7 @@ func flags(completed, failed bool, step string) noetlwire.Execution {
 
 func TestAPlaybookThatEndsWithoutAnAnswerIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
-	backend := authtest.NewBackend()
+	backend := &authtest.Backend{}
 	backend.Add(authwire.NewToken("known"), authtest.Alice())
 	for name, c := range map[string]struct {
 		said   []noetlwire.Execution

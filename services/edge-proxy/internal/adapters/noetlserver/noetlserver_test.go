@@ -10,6 +10,7 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/noetlserver"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
@@ -25,10 +26,10 @@ func connect(t *testing.T, h http.Handler) *noetlserver.Server {
 }
 
 func TestConformance(t *testing.T) {
-	edgetest.RunNoETL(t, func(t *testing.T) (edge.NoETL, *edgetest.NoETL) {
+	edgetest.RunNoETL(t, func(t *testing.T) (edge.NoETL, *noetltest.Server) {
 		t.Helper()
-		behind := edgetest.NewNoETL(nil)
-		return connect(t, edgetest.NoETLServer(behind)), behind
+		behind := noetltest.New()
+		return connect(t, behind), behind
 	})
 }
 
@@ -59,17 +60,17 @@ func TestSilenceIsATimeout(t *testing.T) {
 }
 
 func TestCatalogConformance(t *testing.T) {
-	edgetest.RunCatalog(t, func(t *testing.T) (edge.Catalog, *edgetest.NoETL) {
+	edgetest.RunCatalog(t, func(t *testing.T) (edge.Catalog, *noetltest.Server) {
 		t.Helper()
-		behind := edgetest.NewNoETL(nil)
-		return connect(t, edgetest.NoETLServer(behind)), behind
+		behind := noetltest.New()
+		return connect(t, behind), behind
 	})
 }
 
 func TestExecutionsConformance(t *testing.T) {
-	edgetest.RunExecutions(t, func(t *testing.T) (edge.Executions, *edgetest.NoETL) {
+	edgetest.RunExecutions(t, func(t *testing.T) (edge.Executions, *noetltest.Server) {
 		t.Helper()
-		behind := edgetest.NewNoETL(nil)
-		return connect(t, edgetest.NoETLServer(behind)), behind
+		behind := noetltest.New()
+		return connect(t, behind), behind
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/libs/weborigin"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
@@ -32,34 +33,9 @@ func browserRoutes(t *testing.T) (http.Handler, *edgetest.Auth) {
 	return origins.Wrap(mux), auth
 }
 
-func ask(t *testing.T, h http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {
-	t.Helper()
-	req := httptest.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
-	for i := 0; i+1 < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	rec := httptest.NewRecorder()
-	h.ServeHTTP(rec, req)
-	return rec
-}
-
-func cookies(t *testing.T, rec *httptest.ResponseRecorder) map[string]*http.Cookie {
-	t.Helper()
-	found := map[string]*http.Cookie{}
-	for _, c := range rec.Result().Cookies() {
-		found[c.Name] = c
-	}
-	return found
-}
-
-// hostOnly reports whether a browser takes a __Host- cookie and keeps it from scripts.
-func hostOnly(c *http.Cookie) bool {
-	return c != nil && c.HttpOnly && c.Secure && c.SameSite == http.SameSiteLaxMode && c.Path == "/" && c.Domain == ""
-}
-
 func TestABrowserIsSentToTheIssuer(t *testing.T) {
 	h, _ := browserRoutes(t)
-	rec := ask(t, h, "GET", "https://gw.example.com/api/auth/browser/login?return_to=%2Fapp%3Fx%3D1", "")
+	rec := testkit.Ask(t, h, "GET", "https://gw.example.com/api/auth/browser/login?return_to=%2Fapp%3Fx%3D1", "")
 	target, err := url.Parse(rec.Header().Get("Location"))
 	if err != nil || rec.Code != http.StatusFound || target.Host != "issuer.example.com" ||
 		rec.Header().Get("Cache-Control") != "no-store" {
@@ -69,18 +45,21 @@ func TestABrowserIsSentToTheIssuer(t *testing.T) {
 		q.Get("return_to") != "/app?x=1" {
 		t.Errorf("%v", q)
 	}
-	if c := cookies(t, rec)["__Host-noetl_login"]; !hostOnly(c) || c.Value != "binding" || c.MaxAge != 600 {
+	if c := testkit.Cookies(rec)["__Host-noetl_login"]; !edgetest.HostOnly(c) || c.Value != "binding" ||
+		c.MaxAge != 600 {
 		t.Errorf("%+v", c)
 	}
-	rec = ask(t, h, "GET", "http://gw.example.com/api/auth/browser/login", "", "Cookie", "__Host-noetl_login=mine")
-	if c := cookies(t, rec)["__Host-noetl_login"]; c == nil || c.Value != "mine" {
+	rec = testkit.Ask(
+		t, h, "GET", "http://gw.example.com/api/auth/browser/login", "", "Cookie", "__Host-noetl_login=mine",
+	)
+	if c := testkit.Cookies(rec)["__Host-noetl_login"]; c == nil || c.Value != "mine" {
 		t.Errorf("a second tab breaks the first: %+v", c)
 	}
 }
 
 func TestABrowserThatIsBackGetsASession(t *testing.T) {
 	h, _ := browserRoutes(t)
-	rec := ask(
+	rec := testkit.Ask(
 		t,
 		h,
 		"GET",
@@ -93,18 +72,18 @@ func TestABrowserThatIsBackGetsASession(t *testing.T) {
 		rec.Header().Get("Referrer-Policy") != "no-referrer" {
 		t.Fatalf("%d %v", rec.Code, rec.Header())
 	}
-	got := cookies(t, rec)
-	if c := got["__Host-session"]; !hostOnly(c) || c.Value != "session-token-1" || c.MaxAge < 3600 {
+	got := testkit.Cookies(rec)
+	if c := got["__Host-session"]; !edgetest.HostOnly(c) || c.Value != "session-token-1" || c.MaxAge < 3600 {
 		t.Errorf("%+v", c)
 	}
-	if c := got["__Host-noetl_login"]; !hostOnly(c) || c.MaxAge >= 0 {
+	if c := got["__Host-noetl_login"]; !edgetest.HostOnly(c) || c.MaxAge >= 0 {
 		t.Errorf("the login cookie stays: %+v", c)
 	}
 }
 
 func TestAFailedSignInIsToldToAPerson(t *testing.T) {
 	h, auth := browserRoutes(t)
-	rec := ask(
+	rec := testkit.Ask(
 		t, h, "GET", "/api/auth/browser/callback?state=bad&code=good", "", "Accept", "text/html,*/*;q=0.8",
 		"Cookie", "__Host-noetl_login=binding",
 	)
@@ -114,16 +93,16 @@ func TestAFailedSignInIsToldToAPerson(t *testing.T) {
 		!strings.Contains(rec.Header().Get("Content-Security-Policy"), "default-src 'none'") {
 		t.Errorf("%d %v %s", rec.Code, rec.Header(), body)
 	}
-	if _, set := cookies(t, rec)["__Host-session"]; set {
+	if _, set := testkit.Cookies(rec)["__Host-session"]; set {
 		t.Error("a session without a login")
 	}
-	rec = ask(t, h, "GET", "/api/auth/browser/callback?state=bad", "")
+	rec = testkit.Ask(t, h, "GET", "/api/auth/browser/callback?state=bad", "")
 	if rec.Code != http.StatusBadRequest || !json.Valid(rec.Body.Bytes()) {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
 	auth.Fail(fault.New(fault.Unavailable, "browser_login_off", "not configured"))
 	for _, path := range []string{"login", "callback?state=good&code=good"} {
-		rec = ask(t, h, "GET", "/api/auth/browser/"+path, "", "Accept", "text/html")
+		rec = testkit.Ask(t, h, "GET", "/api/auth/browser/"+path, "", "Accept", "text/html")
 		if rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" {
 			t.Errorf("%s: %d %v", path, rec.Code, rec.Header())
 		}
@@ -153,12 +132,14 @@ func TestALoginEndsTheBrowsersEarlierSession(t *testing.T) {
 	for name, login := range map[string]func(t *testing.T, h http.Handler, cookies string) *httptest.ResponseRecorder{
 		"browser": func(t *testing.T, h http.Handler, cookies string) *httptest.ResponseRecorder {
 			t.Helper()
-			return ask(t, h, http.MethodGet, "https://gw.example/api/auth/browser/callback?state=good&code=good", "",
-				"Cookie", "__Host-noetl_login=binding; "+cookies)
+			return testkit.Ask(
+				t, h, http.MethodGet, "https://gw.example/api/auth/browser/callback?state=good&code=good", "",
+				"Cookie", "__Host-noetl_login=binding; "+cookies,
+			)
 		},
 		"token": func(t *testing.T, h http.Handler, cookies string) *httptest.ResponseRecorder {
 			t.Helper()
-			return ask(t, h, http.MethodPost, "https://gw.example/api/auth/login", `{"auth0_token":"good"}`,
+			return testkit.Ask(t, h, http.MethodPost, "https://gw.example/api/auth/login", `{"auth0_token":"good"}`,
 				"Cookie", cookies, "Sec-Fetch-Site", "same-origin", "Content-Type", "application/json")
 		},
 	} {

@@ -21,6 +21,7 @@ import (
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edgetest"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/graphql"
@@ -29,7 +30,7 @@ import (
 // api is the handler over fakes.
 type api struct {
 	*graphql.API
-	noetl   *edgetest.NoETL
+	noetl   *noetltest.Server
 	pending *edgetest.Pending
 	session bool
 	accept  string
@@ -38,7 +39,7 @@ type api struct {
 // newAPI makes an api; change may change what it is made of.
 func newAPI(change ...func(*graphql.Deps)) *api {
 	a := &api{noetl: edgetest.NewNoETL(nil), pending: edgetest.NewPending(nil), session: true}
-	a.noetl.Run(edgetest.FirstExecution, "demo/echo")
+	a.noetl.Run(noetltest.FirstExecution, "demo/echo")
 	svc := edge.New(edge.Deps{
 		Auth:         &edgetest.Auth{},
 		Pending:      a.pending,

@@ -3,12 +3,11 @@ package graphql_test
 import (
 	"encoding/json"
 	"io"
-	"net"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/graphql"
 )
 
@@ -87,28 +86,6 @@ func FuzzWhatAClientSends(f *testing.F) {
 	f.Add(append([]byte{0x81, 0xfe, 0, byte(len(initText)), 0, 0, 0, 0}, initText...))
 	address := strings.TrimSuffix(strings.TrimPrefix(serve(f, newAPI()), "ws://"), "/graphql")
 	f.Fuzz(func(t *testing.T, sent []byte) {
-		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = c.Close() }()
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-		handshake := "GET /graphql HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n" +
-			"Sec-WebSocket-Protocol: " + protocol + "\r\n\r\n"
-		if _, err := io.WriteString(c, handshake); err != nil {
-			t.Fatal(err)
-		}
-		head := make([]byte, 12)
-		if _, err := io.ReadFull(c, head); err != nil || string(head) != "HTTP/1.1 101" {
-			t.Fatalf("%q %v", head, err)
-		}
-		_, _ = c.Write(sent) // the server may have closed half-way
-		if tcp, ok := c.(*net.TCPConn); ok {
-			_ = tcp.CloseWrite()
-		}
-		if _, err := io.Copy(io.Discard, c); err != nil && strings.Contains(err.Error(), "timeout") {
-			t.Errorf("%q left the connection open", sent)
-		}
+		testkit.SendRaw(t, address, "/graphql", "Sec-WebSocket-Protocol: "+protocol+"\r\n", sent)
 	})
 }

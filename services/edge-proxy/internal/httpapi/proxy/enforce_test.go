@@ -67,7 +67,7 @@ func TestExecutionsAreAskedFor(t *testing.T) {
 	}
 	if diff := cmp.Diff(
 		[]string{"demo/ok", "demo/bad", "demo/bad", "demo/ok", "demo/bad", "demo/ok", "demo/bad"},
-		a.auth.Asked(),
+		a.auth.Asked.All(),
 	); diff != "" {
 		t.Error(diff)
 	}

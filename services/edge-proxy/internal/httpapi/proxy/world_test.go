@@ -1,7 +1,6 @@
 package proxy_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -20,6 +19,8 @@ import (
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/telemetry"
+	"github.com/noetl/gateway/libs/testkit"
+	"github.com/noetl/gateway/libs/testkit/noetltest"
 	"github.com/noetl/gateway/libs/weborigin"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/routesfile"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
@@ -79,7 +80,7 @@ func (noStarts) Pass(_ context.Context, in edge.Call) (edge.Passage, error) {
 type ruled struct {
 	*edge.Service
 	auth  *edgetest.Auth
-	noetl *edgetest.NoETL
+	noetl *noetltest.Server
 }
 
 func rule(tb testing.TB, change ...func(*edge.Deps)) ruled {
@@ -180,17 +181,11 @@ func request(t *testing.T, method, target string, body io.Reader, headers ...str
 
 func do(t *testing.T, req *http.Request) answer {
 	t.Helper()
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.Do(req)
+	got, err := testkit.Send(testkit.Direct, req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = resp.Body.Close() }()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer{resp.StatusCode, resp.Header, string(bytes.TrimSpace(b))}
+	return answer{got.Code, got.Header, strings.TrimSpace(got.Body)}
 }
 
 func send(t *testing.T, method, target, body string, headers ...string) answer {

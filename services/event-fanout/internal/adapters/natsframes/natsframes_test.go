@@ -7,69 +7,95 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsframes"
-	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslive"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanouttest"
 )
 
-func newLog(t *testing.T, n *testkit.NATS, perClient int64) *natsframes.FrameLog {
+// replica is the log of one process with that many shards. What takes part in a change of them runs with it.
+func replica(t *testing.T, nc *nats.Conn, shards int, perClient int64) *natsframes.FrameLog {
 	t.Helper()
-	l, err := natsframes.New(
-		n.Connect(t), natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 26, MaxPerClient: perClient, Replicas: 1},
-		telemetry.Nop("test"),
-	)
+	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
 	}
+	l, err := natsframes.New(nc, natsframes.Config{
+		TTL: time.Hour, MaxBytes: 1 << 26, MaxPerClient: perClient, Replicas: 1, Shards: shards,
+		Settle: 600 * time.Millisecond,
+	}, natskit.Bucket(js, jetstream.KeyValueConfig{Bucket: "agreed", MaxBytes: 1 << 20}), telemetry.Nop("test"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	background(t, l.Run)
 	return l
+}
+
+func background(t *testing.T, run func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func newLog(t *testing.T, n *testkit.NATS, perClient int64) *natsframes.FrameLog {
+	t.Helper()
+	return replica(t, n.Connect(t), 1, perClient)
+}
+
+func eachLayout(t *testing.T, test func(t *testing.T, shards int)) {
+	t.Helper()
+	for _, shards := range []int{1, 4} {
+		t.Run(strconv.Itoa(shards)+" shards", func(t *testing.T) { t.Parallel(); test(t, shards) })
+	}
 }
 
 func TestFrameLogConforms(t *testing.T) {
 	t.Parallel()
-	fanouttest.RunFrameLog(
-		t,
-		func(t *testing.T) fanout.FrameLog { t.Helper(); return newLog(t, testkit.StartNATS(t), 1000) },
-	)
+	eachLayout(t, func(t *testing.T, shards int) {
+		t.Helper()
+		fanouttest.RunFrameLog(t, func(t *testing.T) fanout.FrameLog {
+			t.Helper()
+			return replica(t, testkit.StartNATS(t).Connect(t), shards, 1000)
+		})
+	})
 }
 
 // The feed follows through one connection what the log stores through another; a stream reads
 // the log over the feed's connection, so Since does here too.
 func TestLiveFeedConforms(t *testing.T) {
 	t.Parallel()
-	fanouttest.RunLiveFeed(t, func(t *testing.T) (fanout.FrameLog, fanout.LiveFeed, fanout.LiveFeed) {
+	eachLayout(t, func(t *testing.T, shards int) {
 		t.Helper()
-		n := testkit.StartNATS(t)
-		ncA := n.Connect(t)
-		a, b := natslive.New(ncA), natslive.New(n.Connect(t))
-		for _, f := range []*natslive.LiveFeed{a, b} {
-			ctx, cancel := context.WithCancel(context.Background())
-			done := make(chan error, 1)
-			go func() { done <- f.Run(ctx, func() {}) }()
-			t.Cleanup(func() {
-				cancel()
-				if err := <-done; err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		l, err := natsframes.New(
-			ncA, natsframes.Config{TTL: time.Hour, MaxBytes: 1 << 26, MaxPerClient: 1000, Replicas: 1},
-			telemetry.Nop("test"),
-		)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l, a, flushing{b, l}
+		fanouttest.RunLiveFeed(t, func(t *testing.T) (fanout.FrameLog, fanout.LiveFeed, fanout.LiveFeed) {
+			t.Helper()
+			n := testkit.StartNATS(t)
+			ncA := n.Connect(t)
+			a, b := natsframes.NewLiveFeed(ncA), natsframes.NewLiveFeed(n.Connect(t))
+			for _, f := range []*natsframes.LiveFeed{a, b} {
+				background(t, func(ctx context.Context) error { return f.Run(ctx, func() {}) })
+			}
+			l := replica(t, ncA, shards, 1000)
+			return l, a, flushing{b, l}
+		})
 	})
 }
 
 // flushing waits until the other replica's subscription is at the server, which the log's own
 // connection cannot know.
 type flushing struct {
-	*natslive.LiveFeed
+	*natsframes.LiveFeed
 	log *natsframes.FrameLog
 }
 

@@ -13,7 +13,8 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
-// sourcesBucket holds, per source of lifecycle events, who reads it, how far, and what it reports.
+// sourcesBucket holds, per source of lifecycle events, who reads it, how far, and what it reports; and the layout of
+// the frame log.
 const sourcesBucket = "gateway_sources"
 
 // A holder that has not renewed its lease for leaseLife has lost it. Nobody compares clocks: whoever
@@ -34,10 +35,15 @@ type Leases struct {
 
 // NewLeases makes the store; holder names this process and no other.
 func NewLeases(js jetstream.JetStream, holder string, room natskit.Room) *Leases {
-	return &Leases{holder: holder, life: leaseLife, bucket: room.Bucket(js, natskit.Sources, jetstream.KeyValueConfig{
+	return &Leases{holder: holder, life: leaseLife, bucket: Agreed(js, room)}
+}
+
+// Agreed is the bucket of what the replicas agree on: who reads which source, and where frames are stored.
+func Agreed(js jetstream.JetStream, room natskit.Room) *natskit.Lazy[jetstream.KeyValue] {
+	return room.Bucket(js, natskit.Sources, jetstream.KeyValueConfig{
 		Bucket: sourcesBucket, Description: "Who reads which source of NoETL's lifecycle events, and how far.",
 		Storage: jetstream.FileStorage,
-	})}
+	})
 }
 
 // leaseRecord is the value of a source. Beat changes with each renewal, so that the record does.

@@ -1,18 +1,16 @@
-// Package natslive follows the live subjects of clients. All subscriptions of a process share
-// a few channels, because a subscription with a callback of its own costs a goroutine.
-package natslive
+package natsframes
 
 import (
 	"context"
 	"errors"
 	"hash/maphash"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsframes"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
@@ -28,8 +26,9 @@ const probeHeader = "Gateway-Probe"
 
 var _ fanout.LiveFeed = (*LiveFeed)(nil)
 
-// LiveFeed is the core NATS adapter. It is safe for concurrent use; [LiveFeed.Run] must be
-// running for frames to arrive.
+// LiveFeed follows the live subjects of clients with core NATS. All subscriptions of a process share a few channels,
+// because a subscription with a callback of its own costs a goroutine. It is safe for concurrent use; [LiveFeed.Run]
+// must be running for frames to arrive.
 type LiveFeed struct {
 	nc    *nats.Conn
 	seed  maphash.Seed
@@ -47,8 +46,8 @@ type lane struct {
 	followers map[string]follower
 }
 
-// New makes the feed.
-func New(nc *nats.Conn) *LiveFeed {
+// NewLiveFeed makes the feed.
+func NewLiveFeed(nc *nats.Conn) *LiveFeed {
 	f := &LiveFeed{nc: nc, seed: maphash.MakeSeed()}
 	for i := range f.lanes {
 		f.lanes[i].messages = make(chan *nats.Msg, laneDepth)
@@ -63,7 +62,7 @@ func (f *LiveFeed) Follow(client string, deliver func(fanout.Frame, uint64), ali
 	l.mu.Lock()
 	l.followers[client] = follower{deliver, alive}
 	l.mu.Unlock()
-	sub, err := f.nc.ChanSubscribe(natsframes.LivePrefix+client, l.messages)
+	sub, err := f.nc.ChanSubscribe(livePrefix+client, l.messages)
 	if err != nil {
 		l.forget(client)
 		return nil, err
@@ -91,7 +90,7 @@ func (f *LiveFeed) Present(ctx context.Context, client string) (bool, error) {
 	for range presenceTries {
 		reply, err := f.nc.RequestMsgWithContext(
 			ctx,
-			&nats.Msg{Subject: natsframes.LivePrefix + client, Header: nats.Header{probeHeader: []string{"1"}}},
+			&nats.Msg{Subject: livePrefix + client, Header: nats.Header{probeHeader: []string{"1"}}},
 		)
 		switch {
 		case errors.Is(err, nats.ErrNoResponders):
@@ -163,10 +162,10 @@ func (l *lane) present(client string) bool {
 	return ok && follower.alive()
 }
 
-// answer tells an caller whether the client is present here.
+// answer tells a caller whether the client is present here.
 func (l *lane) answer(m *nats.Msg) {
 	reply := answerGone
-	if l.present(natsframes.Client(m.Subject)) {
+	if l.present(clientOf(m.Subject)) {
 		reply = answerHere
 	}
 	_ = m.Respond([]byte(reply)) // the caller has its own deadline
@@ -185,10 +184,18 @@ func (l *lane) handle(m *nats.Msg) {
 	if err != nil {
 		return
 	}
+	if previous == 0 && seq >= sequenceBlock {
+		// The first in its stream. The one before it may be in a stream that was left: whoever has not seen all of
+		// that stream has to read the log.
+		previous = seq/sequenceBlock*sequenceBlock - 1
+	}
 	l.mu.Lock()
-	follower, ok := l.followers[natsframes.Client(m.Subject)]
+	follower, ok := l.followers[clientOf(m.Subject)]
 	l.mu.Unlock()
 	if ok {
-		follower.deliver(fanout.Frame{Seq: seq, Event: m.Header.Get(natsframes.EventHeader), Body: m.Data}, previous)
+		follower.deliver(fanout.Frame{Seq: seq, Event: m.Header.Get(eventHeader), Body: m.Data}, previous)
 	}
 }
+
+// clientOf returns the client of a live subject.
+func clientOf(subject string) string { return strings.TrimPrefix(subject, livePrefix) }
