@@ -206,7 +206,8 @@ func TestEveryAcceptedDeliveryIsExecutedExactlyOnce(t *testing.T) {
 	slices.Sort(seen.slow)
 	t.Logf("\n| deliveries | kills | accepted | of them later | repeated by the sender | without id, not accepted |"+
 		" executed once | twice | lost | p50 | p99 | a second |\n"+
-		"|---|---|---|---|---|---|---|---|---|---|---|---|\n| %d | %d | %d | %d | %d | %d | %d | %d | %d | %v | %v | %.0f |",
+		"|---|---|---|---|---|---|---|---|---|---|---|---|\n"+
+		"| %d | %d | %d | %d | %d | %d | %d | %d | %d | %v | %v | %.0f |",
 		*total, kills, seen.accepted.Load(), seen.later.Load(), seen.repeated.Load(), seen.unanswered.Load(),
 		count.once, count.twice, count.lost, seen.slow[len(seen.slow)/2].Round(time.Millisecond),
 		seen.slow[len(seen.slow)*99/100].Round(time.Millisecond), float64(*total)/took.Seconds())

@@ -102,9 +102,10 @@ func playNoETL(address, path string) {
 		writeJSON(w, map[string]any{"execution_id": r.PathValue("id"), "status": "RUNNING"})
 	})
 	mux.HandleFunc("POST /api/events", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, map[string]any{}) })
-	mux.HandleFunc("GET /api/health", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, map[string]any{"status": "ok"}) })
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, map[string]any{"status": "ok"}) })
-	_ = http.ListenAndServe(address, mux) //nolint:gosec // a test's server on loopback
+	health := func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, map[string]any{"status": "ok"}) }
+	mux.HandleFunc("GET /api/health", health)
+	mux.HandleFunc("GET /health", health)
+	_ = http.ListenAndServe(address, mux)
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

@@ -322,7 +322,9 @@ func StartSyncedNATS(tb testing.TB) *NATS {
 	tb.Helper()
 	port := freePort(tb)
 	config := filepath.Join(tb.TempDir(), "nats.conf")
-	text := fmt.Sprintf("listen: 127.0.0.1:%d\njetstream { store_dir: %q, sync_interval: always }\n", port, tb.TempDir())
+	text := fmt.Sprintf(
+		"listen: 127.0.0.1:%d\njetstream { store_dir: %q, sync_interval: always }\n", port, tb.TempDir(),
+	)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}

@@ -195,8 +195,8 @@ func (s *Service) Receive(ctx context.Context, in DeliverRequest) (Receipt, erro
 			"reason", "bad_directives", "err", listener.badDirectives)
 	}
 	if listener.badRules != nil {
-		s.Logger.ErrorContext(ctx, "a rule of the listener is not valid; its deliveries are rejected", "listener", label,
-			"reason", "bad_rules", "err", listener.badRules)
+		s.Logger.ErrorContext(ctx, "a rule of the listener is not valid; its deliveries are rejected",
+			"listener", label, "reason", "bad_rules", "err", listener.badRules)
 	}
 	now := time.Now()
 	d := &Delivery{

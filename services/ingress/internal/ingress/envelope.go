@@ -19,7 +19,7 @@ const (
 	payloadAttributes = "message.attributes"
 )
 
-// bothFormsMax is the largest payload, as text, that a workload holds twice (ADR 27).
+// bothFormsMax is the largest payload, as text, that a workload holds twice (ADR 0027).
 const bothFormsMax = 256 << 10
 
 // Envelope is a verified delivery as playbooks see it.

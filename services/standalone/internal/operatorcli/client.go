@@ -145,8 +145,7 @@ func refusal(status int, text []byte) error {
 }
 
 func unreachable(err error) error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
 	}
 	return fmt.Errorf("the gateway cannot be reached: %w", err)
