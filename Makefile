@@ -60,8 +60,11 @@ test-containers: images ## the images on a Docker network: main job, traces in J
 	@GATEWAY_VERSION=$(VERSION) tests/in-memory go test -tags containers -count=1 -timeout 30m -v ./tests/containers | \
 	  grep -E '^(=== RUN|--- |    --- |ok|FAIL|PASS|panic)|_test.go:|^\s+\|'; exit $${PIPESTATUS[0]}
 
-reliability: images third-party ## the fault tests, and their figures into docs/reliability.md
+reliability: build images third-party ## the fault tests, a million deliveries, and their figures into docs/reliability.md
 	@GATEWAY_VERSION=$(VERSION) go test -tags containers -count=1 -timeout 30m -run 'TestFaults|TestDiskFull' ./tests/containers -args -write-table
+	@go test -count=1 -timeout 4h -v ./tests/deliveries -args -deliveries 1000000 -deliveries-rate 400 \
+	  -deliveries-kill 45s -deliveries-down 3s -deliveries-settle 10m | grep -E '^(--- |ok|FAIL|PASS|panic)|_test.go:|^\s+\|'; \
+	  exit $${PIPESTATUS[0]}
 
 check-deploy: build ## the Helm chart, the alert rules and their tests, the dashboards
 	@deployments/helm/check

@@ -27,8 +27,8 @@ import (
 )
 
 var (
-	total    = flag.Int("deliveries", 4000, "how many deliveries to send")
-	rate     = flag.Int("deliveries-rate", 200, "deliveries a second")
+	total    = flag.Int("deliveries", 3000, "how many deliveries to send")
+	rate     = flag.Int("deliveries-rate", 150, "deliveries a second")
 	every    = flag.Duration("deliveries-kill", 3*time.Second, "time between two kills")
 	settling = flag.Duration("deliveries-settle", time.Minute, "how long what was accepted may wait in the end")
 	down     = flag.Duration("deliveries-down", time.Second, "how long what was killed stays down")
