@@ -39,7 +39,7 @@ func TestStandaloneOnADiskThatFillsAndIsFreed(t *testing.T) {
 	}
 	p := stack.Standalone(t, "GATEWAY_DATA_DIR="+disk, "AUTH_BACKEND=local")
 	for _, part := range []string{
-		"the default sizes are made smaller", "configured_bytes=2952790016", "free_bytes=",
+		"the default sizes are made smaller", "configured_bytes=6174015488", "free_bytes=",
 		"taken_bytes=", "GATEWAY_FRAME_MAX_BYTES",
 	} {
 		if !strings.Contains(p.Logs(), part) {
@@ -97,7 +97,7 @@ func TestSizesThatDoNotFitAreNamedAtStart(t *testing.T) {
 	testkit.Eventually(t, "the log names what does not fit", func() bool {
 		logs := p.Logs()
 		return strings.Contains(logs, "the disk has less room than the configured sizes") && strings.Contains(logs,
-			"configured_bytes=2879048192") &&
+			"configured_bytes=6100273664") &&
 			strings.Contains(logs, "free_bytes=") && strings.Contains(logs, "GATEWAY_FRAME_MAX_BYTES")
 	})
 }

@@ -143,7 +143,10 @@ func (w *world) start(settings ...string) {
 		}
 	})
 	t.Cleanup(w.stop)
-	w.url, w.ops = a.Ready().Public, a.Ready().Operator
+	w.url = a.Ready().Public
+	if w.ops = a.Ready().Operator; w.ops == "" { // operators are at the public listener
+		w.ops = w.url
+	}
 	testkit.Eventually(t, "edge-proxy serves", func() bool { return w.health.Serving(context.Background()) })
 }
 

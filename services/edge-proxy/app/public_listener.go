@@ -82,7 +82,7 @@ func (a *App) listen(ctx context.Context, cfg Config, host run.Host, near Neighb
 	if tlsConfig != nil {
 		address = httpkit.SecureURL
 	}
-	a.ready = run.Ready{Public: address(ln), Operator: address(ln), NoETL: cfg.NoETL.BaseURL}
+	a.ready = run.Ready{Public: address(ln), NoETL: cfg.NoETL.BaseURL}
 	if !cfg.Operator.Separate() {
 		return nil
 	}
