@@ -3,6 +3,7 @@ package contract
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"strconv"
 	"strings"
@@ -71,6 +72,12 @@ func (r *runner) expand(text, body string) string {
 		case function == "repeat":
 			n, _ := strconv.Atoi(argument)
 			return strings.Repeat("x", n)
+		case function == "base64": // the bytes that a file of text cannot hold
+			bytes, err := base64.StdEncoding.DecodeString(argument)
+			if err != nil {
+				r.tb.Fatalf("%s: %v", whole, err)
+			}
+			return string(bytes)
 		case function == "hmac":
 			mac := hmac.New(sha256.New, []byte(argument))
 			mac.Write([]byte(body))

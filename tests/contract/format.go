@@ -33,7 +33,7 @@ type Step struct {
 var verbs = []string{
 	"request", "reply", "NoETL answers", "NoETL first publishes", "NoETL then calls", "NoETL then publishes",
 	"NoETL is asked", "NoETL is not asked", "stream", "frames", "close", "ws", "send", "publish core", "publish",
-	"put session", "token", "file", "start", "ready", "ends",
+	"put session", "token", "sign", "file", "start", "ready", "ends",
 }
 
 // Load reads every golden file below a folder, in order.

@@ -69,6 +69,8 @@ func (r *runner) begin() {
 	)
 	b["future_half"] = until.Format("2006-01-02T15:04:05") + ".5Z"
 	b["soon"] = time.Now().Add(2 * time.Second).UTC().Format(time.RFC3339Nano)
+	b["begun"], b["begun_rfc3339"] = strconv.FormatInt(time.Now().Unix(), 10), time.Now().UTC().Format(time.RFC3339)
+	b["cr"] = "\r"
 	b["past"], b["dir"] = until.Add(-3*time.Hour).Format(time.RFC3339), r.dir
 	if r.world == nil {
 		return
@@ -136,6 +138,8 @@ func (r *runner) step(s Step) {
 		r.putSession(s)
 	case "token":
 		r.vars.Bound[s.Args[0]] = r.world.sign(r.tb, s.Args[1], r.expand(s.Body, ""))
+	case "sign":
+		r.sign(s)
 	case "file":
 		if err := os.WriteFile(filepath.Join(r.dir, s.Args[0]), []byte(r.expand(s.Body, "")), 0o600); err != nil {
 			r.fatal(s, "%v", err)
@@ -169,10 +173,8 @@ func (r *runner) request(s Step) {
 	switch strings.Join(s.Args, "") {
 	case "":
 		bases = r.vars.bases("public", r.world)
-	case "internal":
-		bases = r.vars.bases("internal", r.world)
-	case "admin":
-		bases = r.vars.bases("admin", r.world)
+	case "internal", "admin", "operator":
+		bases = r.vars.bases(s.Args[0], r.world)
 	default:
 		r.fatal(s, "there is no listener %q", s.Args)
 	}
@@ -199,6 +201,8 @@ func (m Matcher) bases(listener string, w *World) []string {
 		return w.Public
 	case listener == "internal":
 		return w.Internal
+	case listener == "operator":
+		return w.Operator
 	default:
 		return w.Admin
 	}

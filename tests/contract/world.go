@@ -17,6 +17,7 @@ import (
 // World is a gateway that runs, with NoETL behind it. Requests go to its replicas in turn.
 type World struct {
 	Public, Internal, Admin []string
+	Operator                []string // the public ones if these serve operators
 	Fanout                  []string // admin listeners of those who hold streams
 	Issuer                  string
 	NoETL                   *noetltest.Server // between the gateway and the sandbox
@@ -60,9 +61,12 @@ func StartWorld(tb testing.TB, split bool, settings ...string) *World {
 	}
 	w.stranger.AddRSA(tb, "unknown", 2048)
 	policy := filepath.Join(stack.Root(), "services", "standalone", "app", "policy.yaml")
+	listeners := filepath.Join(stack.Root(), "tests", "contract", "testdata", "listeners.yaml")
 	env := common(w.NoETL.URL, w.google.URL)
 	for _, s := range settings {
-		env = append(env, strings.NewReplacer("${noetl}", w.NoETL.URL, "${policy}", policy).Replace(s))
+		env = append(env, strings.NewReplacer(
+			"${noetl}", w.NoETL.URL, "${policy}", policy, "${listeners}", listeners,
+		).Replace(s))
 	}
 	var address string
 	var as []nats.Option
@@ -73,6 +77,7 @@ func StartWorld(tb testing.TB, split bool, settings ...string) *World {
 			w.Internal = append(w.Internal, s.Fanout[i].Ready.Internal)
 			w.Fanout = append(w.Fanout, s.Fanout[i].Ready.Admin)
 			w.Admin = append(w.Admin, s.Edge[i].Ready.Admin)
+			w.Operator = append(w.Operator, s.Edge[i].Ready.Operator)
 		}
 		var procs []*stack.Proc
 		for i := range stack.Replicas {
@@ -87,6 +92,7 @@ func StartWorld(tb testing.TB, split bool, settings ...string) *World {
 		w.Public, w.Internal, w.Admin, w.Fanout = []string{p.Ready.Public}, []string{
 			p.Ready.Internal,
 		}, []string{p.Ready.Admin}, []string{p.Ready.Admin}
+		w.Operator = w.Public // where `dev` serves operators
 		w.Issuer, address = p.Ready.Issuer, p.Ready.NATS
 	}
 	w.NoETL.PassOn(tb, strings.TrimSuffix(w.Issuer, "/oidc"))

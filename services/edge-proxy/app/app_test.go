@@ -329,6 +329,17 @@ func TestDeliveriesArePassedToIngress(t *testing.T) {
 	if got.status != 202 || got.body != `{"n":1}` || got.header.Get("X-Path") != "/ingress/orders" {
 		t.Errorf("%d %s %v", got.status, got.body, got.header)
 	}
+	got = w.send("OPTIONS", "/ingress/orders", "", "WebHook-Request-Origin", "sender.example")
+	if got.header.Get("X-Path") != "/ingress/orders" {
+		t.Errorf("a sender that asks whether it may deliver: %d %v", got.status, got.header)
+	}
+	for _, header := range [][]string{
+		nil, {"WebHook-Request-Origin", "x.example", "Access-Control-Request-Method", "POST", "Origin", "https://x.example"},
+	} {
+		if got = w.send("OPTIONS", "/ingress/orders", "", header...); got.header.Get("X-Path") != "" {
+			t.Errorf("a browser's OPTIONS reaches ingress: %v", header)
+		}
+	}
 	w.ingress.Close()
 	w.send("POST", "/ingress/orders", "{}").refused(t, "ingress unavailable", 503, "ingress_unavailable")
 }

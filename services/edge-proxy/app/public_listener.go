@@ -133,7 +133,9 @@ func (p public) routes(
 		}
 	}
 	drainSockets = p.graphQL(ctx, mux, cfg, host, api, toNoETL, origins)
-	return origins.Wrap(p.perAddress(cfg, httpapi.Public(httpkit.Routes(mux), toNoETL))), drainSockets, nil
+	known := httpkit.Routes(mux)
+	browsers := origins.Wrap(p.perAddress(cfg, httpapi.Public(known, toNoETL)))
+	return httpapi.Senders(known, browsers), drainSockets, nil
 }
 
 func (p public) perAddress(cfg Config, next http.Handler) http.Handler {

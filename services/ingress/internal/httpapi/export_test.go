@@ -8,12 +8,21 @@ import (
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
 )
 
+// SmallListener is the listener of [RegisterDeliver] that takes SmallBody bytes only.
+const (
+	SmallListener = "small"
+	SmallBody     = 8
+)
+
 // RegisterDeliver is [Register] with every listener found and deliveries taken by a function.
 func RegisterDeliver(
 	mux *http.ServeMux, deliver func(context.Context, ingress.DeliverRequest) (ingress.DeliverResponse, error),
 	maxBody int64,
 ) {
-	found := func(ctx context.Context, _ ingress.FindRequest) (l ingress.Listener, err error) {
+	found := func(ctx context.Context, in ingress.FindRequest) (l ingress.Listener, err error) {
+		if in.Listener == SmallListener {
+			l = ingress.NewListener(ingress.ListenerConfig{Name: SmallListener, MaxBody: SmallBody})
+		}
 		return l, ctx.Err()
 	}
 	var answer ingress.DeliverResponse

@@ -17,7 +17,7 @@ import (
 type Limits struct {
 	Deadline    time.Duration // of one delivery, the waiting for its outcome included
 	Concurrency int           // deliveries that are received concurrently, each with its body in memory
-	MaxBody     int64         // bytes
+	MaxBody     int64         // bytes; a listener may have less
 }
 
 // Register adds POST /ingress/{listener}, and GET and OPTIONS for senders' handshakes.
@@ -110,6 +110,9 @@ func (o operations) decode(r *http.Request, maxBody int64) (ingress.DeliverReque
 	in.Headers = make(map[string][]string, len(r.Header))
 	for name, values := range r.Header {
 		in.Headers[strings.ToLower(name)] = values
+	}
+	if own := in.Found.MaxBody(); own > 0 {
+		maxBody = min(maxBody, own)
 	}
 	in.Body, err = httpkit.ReadBody(r, maxBody)
 	if kind, failed := fault.KindOf(err); failed && kind == fault.TooLarge {

@@ -30,7 +30,13 @@ func serve(
 
 func post(t *testing.T, address, body string) (int, http.Header, string) {
 	t.Helper()
-	resp, err := http.Post(address+"/ingress/orders", "text/plain", strings.NewReader(body)) //nolint:noctx // a test's
+	return postTo(t, address, "orders", body)
+}
+
+func postTo(t *testing.T, address, listener, body string) (int, http.Header, string) {
+	t.Helper()
+	address += "/ingress/" + listener
+	resp, err := http.Post(address, "text/plain", strings.NewReader(body)) //nolint:noctx // a test's
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +72,21 @@ func TestBodiesUpToTheLimitAreDelivered(t *testing.T) {
 		if in := <-got; in.TooLarge != (len(body) > 64) || !in.TooLarge && string(in.Body) != body ||
 			in.TooLarge && len(in.Body) != 0 {
 			t.Errorf("%+v", in)
+		}
+	}
+}
+
+// A listener may take less than the gateway, and never more.
+func TestAListenerHasALimitOfItsOwn(t *testing.T) {
+	got := make(chan ingress.DeliverRequest, 1)
+	srv := serve(t, func(ctx context.Context, in ingress.DeliverRequest) (ingress.DeliverResponse, error) {
+		got <- in
+		return ingress.DeliverResponse{ExecutionID: "1"}, ctx.Err()
+	})
+	for size, tooLarge := range map[int]bool{httpapi.SmallBody: false, httpapi.SmallBody + 1: true} {
+		postTo(t, srv.URL, httpapi.SmallListener, strings.Repeat("x", size))
+		if in := <-got; in.TooLarge != tooLarge {
+			t.Errorf("%d bytes: too large is %t", size, in.TooLarge)
 		}
 	}
 }

@@ -174,7 +174,7 @@ func (s *Service) Receive(ctx context.Context, in DeliverRequest) (Receipt, erro
 	listener, label := in.Found, labelOf(in.Listener, in.Found)
 	if in.TooLarge {
 		return Receipt{}, s.refused(ctx, label, in, nil,
-			reject(TooLarge, "the delivery is larger than this gateway accepts", nil))
+			reject(TooLarge, "the delivery is larger than this gateway, or its listener, accepts", nil))
 	}
 	if answer, is, err := s.handshake(ctx, in); is {
 		return Receipt{shaken: &answer, forget: func() {}}, err
@@ -195,8 +195,8 @@ func (s *Service) Receive(ctx context.Context, in DeliverRequest) (Receipt, erro
 			"reason", "bad_directives", "err", listener.badDirectives)
 	}
 	if listener.badRules != nil {
-		s.Logger.ErrorContext(ctx, "a rule of the listener is not valid; its deliveries are rejected",
-			"listener", label, "reason", "bad_rules", "err", listener.badRules)
+		s.Logger.ErrorContext(ctx, "a rule of the listener is invalid; its deliveries are rejected", "listener", label,
+			"reason", "bad_rules", "err", listener.badRules)
 	}
 	now := time.Now()
 	d := &Delivery{

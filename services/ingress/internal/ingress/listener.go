@@ -114,6 +114,9 @@ type Listener struct {
 // Version names the configuration of the listener, secrets aside: two that are the same have the same.
 func (l Listener) Version() string { return l.version }
 
+// MaxBody is how large a delivery may be, in bytes; 0 leaves it to the gateway.
+func (l Listener) MaxBody() int64 { return l.config.MaxBody }
+
 // encode returns the configuration as it is kept for deliveries that refer to it. Nothing in it cannot be encoded.
 func (c ListenerConfig) encode() []byte {
 	text, err := json.Marshal(c)
