@@ -1,7 +1,9 @@
 package webhook_test
 
 import (
+	"encoding/json"
 	"errors"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -152,5 +154,30 @@ func TestHandshakesWithoutASignature(t *testing.T) {
 	crc, _ := handshake(t, newSender(t, "x", 0).verifier(t), at("GET", "?crc_token=9b4507b3"))
 	if string(crc.Body) != `{"response_token":"sha256=py0vMv572RJvt/E6lK28jV0nBs9KJ+Ifd/S7q1eRd7I="}` {
 		t.Errorf("%s", crc.Body)
+	}
+}
+
+// The answer to X's handshake, which anybody may ask for, signs no delivery.
+func TestAHandshakeSignsNoDelivery(t *testing.T) {
+	v := newSender(t, "x", 0).verifier(t)
+	for _, body := range []string{`{"event":1}`, "[1]", `"text"`, "a b", "\xff", strings.Repeat("a", 257)} {
+		if answer, reason := handshake(t, v, webhook.Request{Method: "GET", URL: listener + "?crc_token=" + url.QueryEscape(body)}); reason != "bad_signature" {
+			t.Errorf("%q is answered: %q %s", body, reason, answer.Body)
+		}
+	}
+	for _, token := range []string{"9b4507b3", "17", "true"} {
+		answer, reason := handshake(t, v, webhook.Request{Method: "GET", URL: listener + "?crc_token=" + token})
+		if reason != "" {
+			t.Fatalf("%q is not answered: %s", token, reason)
+		}
+		var told struct {
+			Signature string `json:"response_token"`
+		}
+		if err := json.Unmarshal(answer.Body, &told); err != nil {
+			t.Fatal(err)
+		}
+		forged := webhook.Request{Method: "POST", URL: listener, Header: map[string][]string{}, Body: []byte(token)}
+		forged.Header["x-twitter-webhooks-signature"] = []string{told.Signature}
+		rejects(t, v, forged, now(), webhook.BadSignature)
 	}
 }

@@ -328,6 +328,9 @@ func (v *Verifier) checkBody(r *reader) *RejectionError {
 			return rejection(BadSignature, DiffersBody, "the topic is none of this listener's")
 		}
 	}
+	if slices.Contains(v.scheme.Handshakes, HandshakeCRC) && len(r.Body) <= maxCRC && crcToken(string(r.Body)) {
+		return rejection(BadSignature, DiffersBody, "the body is no event: it may be the token of a handshake")
+	}
 	if len(v.bodyHash) == 0 {
 		return nil
 	}

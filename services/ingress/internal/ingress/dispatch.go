@@ -76,12 +76,15 @@ func (s *Service) Dispatch(ctx context.Context, w Work) error {
 // storeRetry is when a delivery comes again that the inbox could not be asked about.
 const storeRetry = 2 * time.Second
 
+// freshTime is for how long a delivery that nobody tried surely has no record. One that waited may be discarded.
+const freshTime = time.Second
+
 // recordFor returns the record to go on with, or says that the delivery is done.
 func (s *Service) recordFor(ctx context.Context, w Work) (Record, bool, error) {
 	if orphan, ok := s.orphans.take(w.Delivery.ID); ok { // started by this process, and not recorded
 		return orphan, false, nil
 	}
-	if w.Fresh && w.Redrive == nil {
+	if w.Fresh && w.Redrive == nil && time.Since(w.Delivery.ReceivedAt) < freshTime {
 		return recordOf(w.Delivery), false, nil
 	}
 	record, found, err := s.Records.Recall(ctx, w.Delivery.Listener, w.Delivery.ID)
@@ -94,7 +97,9 @@ func (s *Service) recordFor(ctx context.Context, w Work) (Record, bool, error) {
 	if w.Redrive == nil {
 		return record, settled(record.State), nil
 	}
-	if record.State == ingresswire.Dead { // whoever redrives it has not come to record that
+	if record.State == ingresswire.Dead ||
+		record.State == ingresswire.Discarded && record.Revision == w.Redrive.Revision {
+		// Whoever redrives it has not come to record that.
 		record.redriven(w.Redrive.Token)
 		record.Revision, err = s.Records.Record(ctx, record)
 		return record, false, err
@@ -326,7 +331,8 @@ func (s *Service) write(ctx context.Context, r Record) (Record, error) {
 			var other Record
 			var found bool
 			if other, found, err = s.Records.Recall(wctx, r.Listener, r.ID); err == nil {
-				if found && other.State == ingresswire.Dispatched {
+				if found && (other.State == ingresswire.Dispatched ||
+					other.State == ingresswire.Discarded && r.State != ingresswire.Dispatched) {
 					cancel()
 					return other, nil
 				}

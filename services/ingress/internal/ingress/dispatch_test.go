@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -245,6 +246,107 @@ func TestADiscardedDeliveryIsNotDispatched(t *testing.T) {
 		<-time.After(time.Hour)
 		synctest.Wait()
 		if r := state(t, w, out.DeliveryID); r.State != ingresswire.Discarded || len(a.at) != 1 {
+			t.Errorf("%s, NoETL was asked %d times", r.State, len(a.at))
+		}
+	})
+}
+
+// What was discarded while its listener was paused is not dispatched when that is resumed.
+func TestADiscardedDeliveryIsNotResumed(t *testing.T) {
+	pumping(t, []error{nil}, func(t *testing.T, w *world, a *answers) {
+		t.Helper()
+		if _, err := w.Pause(t.Context(), ingresswire.ListenerRequest{Listener: "hook"}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		out, err := w.Deliver(t.Context(), hook("m1"))
+		if err != nil || out.DeliveryID == "" {
+			t.Fatalf("%+v %v", out, err)
+		}
+		<-time.After(time.Minute)
+		if _, err := w.Discard(t.Context(), ingresswire.DiscardRequest{ID: out.DeliveryID}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Resume(t.Context(), ingresswire.ListenerRequest{Listener: "hook"}); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Minute)
+		synctest.Wait()
+		if r := state(t, w, out.DeliveryID); r.State != ingresswire.Discarded || len(a.at) != 0 {
+			t.Errorf("%s, NoETL was asked %d times", r.State, len(a.at))
+		}
+	})
+}
+
+// slow is a NoETL that does something with the delivery before it answers.
+type slow struct {
+	*answers
+
+	meanwhile func(id string)
+}
+
+// Execute implements the port.
+func (s slow) Execute(ctx context.Context, in noetlwire.ExecuteRequest) (noetlwire.ExecuteResponse, error) {
+	s.meanwhile(strings.TrimSuffix(strings.TrimPrefix(in.Dedup.Key, "hook:"), ".0"))
+	return s.answers.Execute(ctx, in)
+}
+
+// An attempt that fails after the delivery was discarded does not bring it back. One that started it is recorded.
+func TestADeliveryIsDiscardedDuringAnAttempt(t *testing.T) {
+	for want, failure := range map[ingresswire.State]error{
+		ingresswire.Discarded:  status(fault.Conflict, 409),
+		ingresswire.Dispatched: nil,
+	} {
+		pumping(t, []error{failure, nil}, func(t *testing.T, w *world, a *answers) {
+			t.Helper()
+			discarded := ""
+			w.Dispatcher = slow{a, func(id string) {
+				discarded = id
+				if _, err := w.Discard(t.Context(), ingresswire.DiscardRequest{ID: id}); err != nil {
+					t.Error(err)
+				}
+			}}
+			if _, err := w.Deliver(t.Context(), hook("m1")); err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(time.Hour)
+			synctest.Wait()
+			if r := state(t, w, discarded); r.State != want || len(a.at) != 1 {
+				t.Errorf("%s, want %s; NoETL was asked %d times", r.State, want, len(a.at))
+			}
+		})
+	}
+}
+
+// lateRecords are records that an operator's process writes late.
+type lateRecords struct{ ingress.Records }
+
+// Record implements the port.
+func (l lateRecords) Record(ctx context.Context, r ingress.Record) (uint64, error) {
+	if r.Redriven && len(r.Made) == 1 && r.State == ingresswire.Waiting {
+		<-time.After(10 * time.Second)
+	}
+	return l.Records.Record(ctx, r)
+}
+
+// A discarded delivery is redriven, though its redrive is pulled before it is recorded.
+func TestADiscardedDeliveryIsRedriven(t *testing.T) {
+	pumping(t, []error{status(fault.NotFound, 404), nil}, func(t *testing.T, w *world, a *answers) {
+		t.Helper()
+		out, err := w.Deliver(t.Context(), hook("m1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Discard(t.Context(), ingresswire.DiscardRequest{ID: out.DeliveryID}); err != nil {
+			t.Fatal(err)
+		}
+		w.Records = lateRecords{w.Records}
+		if _, err := w.Redrive(t.Context(), ingresswire.RedriveRequest{ID: out.DeliveryID}); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Hour)
+		synctest.Wait()
+		if r := state(t, w, out.DeliveryID); r.State != ingresswire.Dispatched || len(a.at) != 2 {
 			t.Errorf("%s, NoETL was asked %d times", r.State, len(a.at))
 		}
 	})

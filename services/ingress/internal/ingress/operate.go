@@ -203,6 +203,7 @@ func (s *Service) redrive(ctx context.Context, r Record, current bool) error {
 	token := s.NewID()
 	if err := s.Inbox.Again(ctx, Redrive{
 		Token: token, ID: r.ID, Listener: r.Listener, Partition: r.Partition, Sequence: r.Sequence, Current: current,
+		Revision: r.Revision,
 	}); err != nil {
 		return err
 	}

@@ -115,6 +115,7 @@ type Redrive struct {
 	Partition string `json:"partition"`
 	Sequence  uint64 `json:"sequence"` // of the delivery
 	Token     string `json:"token"`    // of two redrives of a delivery only the one whose token its record has counts
+	Revision  uint64 `json:"revision"` // of the record that it was asked for
 	Current   bool   `json:"current,omitempty"`
 }
 

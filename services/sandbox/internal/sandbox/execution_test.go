@@ -180,6 +180,21 @@ func TestDedupRunsOncePerWindow(t *testing.T) {
 	})
 }
 
+// Ingress asks for as long as it keeps deliveries: 7 days, or what INGRESS_DELIVERY_RETENTION_SECS says.
+func TestDedupWindowOfWeeks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		for window, accepted := range map[int]bool{7 * 86400: true, 366 * 86400: true, 367 * 86400: false, -1: false} {
+			_, err := b.Execute(t.Context(), sandbox.ExecuteRequest{
+				Path: "demo/echo", Dedup: &noetlwire.Dedup{Key: "k", WindowSecs: window},
+			})
+			if (err == nil) != accepted {
+				t.Errorf("%d s: %v", window, err)
+			}
+		}
+	})
+}
+
 func TestTheStoreIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

@@ -71,7 +71,7 @@ func (s *Source) readAll(paths []string, first bool) {
 			s.files[path] = f
 		}
 		f.missed = 0
-		text, err := settings.ReadFile(path, MaxFile)
+		text, err := readFile(path, MaxFile)
 		if err != nil {
 			f.problems = []string{err.Error()}
 			f.text = settled{} // when it can be read again, it is parsed again
@@ -89,6 +89,18 @@ func (s *Source) readAll(paths []string, first bool) {
 			delete(s.files, path)
 		}
 	}
+}
+
+// readFile reads a file. The opening of anything else, such as a named pipe, may last forever.
+func readFile(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", path)
+	}
+	return settings.ReadFile(path, limit)
 }
 
 // parse takes a new text; one that is wrong leaves the documents as they were.

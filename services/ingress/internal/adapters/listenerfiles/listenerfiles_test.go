@@ -267,6 +267,18 @@ func TestAFileThatWasNeverValid(t *testing.T) {
 	w.fails("none", fault.NotFound)
 }
 
+// Reading what is no regular file may last forever, and would end the following of all others.
+func TestADeviceIsNoListenerFile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "b.yaml", document("b", "secret: {env: TOKEN}"))
+	if err := os.Symlink(os.DevNull, filepath.Join(w.dir, "a.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	w.polls()
+	w.takes("b", "env token")
+	w.reports("a.yaml is no regular file", 1, 0)
+}
+
 func TestALostFolderLeavesEverythingInForce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "a.yaml", document("a", "secret: {env: TOKEN}"))

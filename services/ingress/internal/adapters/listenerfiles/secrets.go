@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/noetl/gateway/libs/fault"
-	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/ingress/internal/listenerspec"
 )
 
@@ -83,7 +82,7 @@ func (r *secretReader) file(path string) (string, error) {
 	if !r.fresh[path] {
 		r.fresh[path] = true
 		var text []byte
-		if text, err = settings.ReadFile(path, maxSecret); err == nil {
+		if text, err = readFile(path, maxSecret); err == nil {
 			if text = []byte(strings.TrimRight(string(text), "\r\n")); len(text) == 0 {
 				err = fmt.Errorf("%s is empty", path)
 			} else {
