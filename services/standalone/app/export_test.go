@@ -1,5 +1,8 @@
 package app
 
+// SignSample is signSample.
+var SignSample = signSample
+
 // Fit is fit for sizes that nobody set, by name, and those that the user set.
 func Fit(unset, set map[string]int64, room int64) (taken map[string]string, total int64) {
 	var list []size

@@ -351,3 +351,17 @@ func TestADiscardedDeliveryIsRedriven(t *testing.T) {
 		}
 	})
 }
+
+// A name that is misspelled is told, and does not look like a listener without dead deliveries.
+func TestRedrivingAnUnknownListener(t *testing.T) {
+	pumping(t, []error{nil}, func(t *testing.T, w *world, _ *answers) {
+		t.Helper()
+		_, err := w.RedriveAll(t.Context(), ingresswire.RedriveAllRequest{Listener: "nobody"})
+		if kind, _ := fault.KindOf(err); kind != fault.NotFound {
+			t.Errorf("%v", err)
+		}
+		if _, err := w.RedriveAll(t.Context(), ingresswire.RedriveAllRequest{Listener: "hook"}); err != nil {
+			t.Error(err)
+		}
+	})
+}

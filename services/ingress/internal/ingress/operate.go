@@ -249,10 +249,8 @@ func (s *Service) setPaused(ctx context.Context, in ingresswire.ListenerRequest,
 	if !validName(in.Listener) {
 		return noListener()
 	}
-	if _, known := s.controls.get(in.Listener); !known { // one that never had a delivery may be paused too
-		if _, err := s.Listeners.Listener(ctx, in.Listener); err != nil {
-			return lookupFault(err)
-		}
+	if err := s.exists(ctx, in.Listener); err != nil {
+		return err
 	}
 	event := "listener_resumed"
 	if paused {
@@ -264,6 +262,17 @@ func (s *Service) setPaused(ctx context.Context, in ingresswire.ListenerRequest,
 		s.controls.set(stored)
 	}
 	return err
+}
+
+// exists reports what is no listener. One that had deliveries is one, and one that is configured.
+func (s *Service) exists(ctx context.Context, listener string) error {
+	if _, known := s.controls.get(listener); known {
+		return nil
+	}
+	if _, err := s.Listeners.Listener(ctx, listener); err != nil {
+		return lookupFault(err)
+	}
+	return nil
 }
 
 // redrivePace is how many deliveries are redriven in a second if nobody says.
@@ -280,6 +289,9 @@ func (s *Service) RedriveAll(
 	}
 	current, err := whichConfig(in.Config)
 	if err != nil {
+		return out, err
+	}
+	if err := s.exists(ctx, in.Listener); err != nil {
 		return out, err
 	}
 	found, err := s.dead(ctx, in)

@@ -265,3 +265,18 @@ func TestSendSignsAndPosts(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// What a partner sent, and a terminal might obey, stays escaped in JSON, which means the same.
+func TestJSONHoldsNothingForTerminals(t *testing.T) {
+	t.Parallel()
+	const raw = "{\"deliveries\":[{\"id\":\"d1\",\"message_id\":\"\u009b31m\u202eé\U0001f600\U000e0001\"}]}"
+	g := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, raw)
+	}))
+	t.Cleanup(g.Close)
+	got, err := verbs(operatorcli.Config{URL: g.URL, Token: token}, "deliveries", "list", "--json")
+	want := `{"deliveries":[{"id":"d1","message_id":"\u009b31m\u202eé` + "\U0001f600" + `\udb40\udc01"}]}` + "\n"
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/noetl/gateway/libs/contract/ingresswire"
 )
@@ -32,13 +33,25 @@ func escaped(text, keep string) string {
 	return b.String()
 }
 
-// printJSON prints an answer as it came, on one line.
+// printJSON prints an answer as it came, on one line. What a terminal may obey, which a partner may have sent, is
+// escaped; it can only be in strings.
 func printJSON(out io.Writer, raw []byte) error {
 	var line bytes.Buffer
 	if err := json.Compact(&line, raw); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "%s\n", line.Bytes())
+	var b strings.Builder
+	for _, r := range line.String() {
+		switch high, low := utf16.EncodeRune(r); {
+		case unicode.IsGraphic(r):
+			b.WriteRune(r)
+		case r > 0xFFFF:
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	_, err := fmt.Fprintln(out, b.String())
 	return err
 }
 
