@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -171,10 +172,13 @@ type dedupEntry struct {
 
 // once answers with the execution that the key started within its window, or starts one.
 func (d *dedup) once(want *noetlwire.Dedup, start func() (Started, error)) (Started, error) {
-	window := time.Duration(want.WindowSecs) * time.Second
-	if len(want.Key) > 512 || want.WindowSecs < 0 || window > maxDedupWindow {
-		return Started{}, invalid("bad_dedup", "dedup needs a key of at most 512 bytes and window_secs from 0 to 86400")
+	most := int(maxDedupWindow / time.Second)
+	if len(want.Key) > 512 || want.WindowSecs < 0 || want.WindowSecs > most {
+		return Started{}, invalid(
+			"bad_dedup", fmt.Sprintf("dedup needs a key of at most 512 bytes and window_secs from 0 to %d", most),
+		)
 	}
+	window := time.Duration(want.WindowSecs) * time.Second
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()

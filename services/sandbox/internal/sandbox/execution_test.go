@@ -180,6 +180,20 @@ func TestDedupRunsOncePerWindow(t *testing.T) {
 	})
 }
 
+// The gateway keeps deliveries for a week by default, and asks NoETL to know their keys for as long.
+func TestADedupWindowMayBeAsLongAsDeliveriesAreKept(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for secs, want := range map[int]bool{7 * 86400: true, 366 * 86400: true, 366*86400 + 1: false, 1 << 62: false} {
+		_, err := b.Execute(t.Context(), sandbox.ExecuteRequest{
+			Path: "demo/echo", Dedup: &noetlwire.Dedup{Key: strconv.Itoa(secs), WindowSecs: secs},
+		})
+		if got := err == nil; got != want {
+			t.Errorf("%d s: %v", secs, err)
+		}
+	}
+}
+
 func TestTheStoreIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

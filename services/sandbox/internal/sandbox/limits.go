@@ -11,7 +11,7 @@ const (
 	maxAudit          = 10_000    // audit events
 	maxAuditBytes     = 32 << 20
 	maxDedup          = 10_000 // deduplication keys
-	maxDedupWindow    = 24 * time.Hour
+	maxDedupWindow    = 366 * 24 * time.Hour // NoETL has none; what lies in memory is bounded by maxDedup
 	maxBatch          = 1000     // executions in one batch
 	maxRegistered     = 1000     // playbooks that were registered
 	maxContent        = 32 << 20 // bytes of their text
