@@ -97,6 +97,31 @@ func TestAnOperatorConfirmsWhatChanges(t *testing.T) {
 	}
 }
 
+// Signing out ends the session and the cookie, and needs a form of this page.
+func TestAnOperatorSignsOut(t *testing.T) {
+	t.Parallel()
+	w, _, _ := operators(t)
+	b := w.browser(7, "admin")
+	form := url.Values{"token": {b.get("/operator/deliveries").formToken(t)}}
+	if got := b.post("/operator/sign-out", url.Values{"token": {"x"}}); got.status != 403 {
+		t.Errorf("a foreign form: %d %s", got.status, got.body)
+	}
+	if got := b.get("/operator/deliveries"); got.status != 200 {
+		t.Errorf("a foreign form ended the session: %d", got.status)
+	}
+	got := b.post("/operator/sign-out", form)
+	if got.status != 303 || got.header.Get("Location") != "/operator/signed-out" ||
+		!strings.Contains(got.header.Get("Set-Cookie"), "__Host-session=; Path=/; Max-Age=0") {
+		t.Errorf("%d %v %s", got.status, got.header, got.body)
+	}
+	if got := b.get("/operator/signed-out"); got.status != 200 || !strings.Contains(got.body, "You are signed out") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := b.get("/operator/deliveries"); got.status != 303 {
+		t.Errorf("the session goes on: %d %s", got.status, got.body)
+	}
+}
+
 // A form counts only from a page of this listener, and only for the session that it was written for.
 func TestAFormOfAnotherPageOrSessionDoesNotCount(t *testing.T) {
 	t.Parallel()

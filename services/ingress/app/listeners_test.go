@@ -117,7 +117,13 @@ func TestListenersValidate(t *testing.T) {
 		}},
 		{[]string{other}, 0, []string{other + ":6:51: warning: a secret stands in the file", "filed: bearer"}},
 		{[]string{good, other}, 1, []string{other + ":1:1: the listener filed is in " + good + " already"}},
-		{nil, 2, []string{"listeners validate <file>…"}},
+		{[]string{"--json", good, bad}, 1, []string{
+			`{"file":"` + bad + `","line":4,"column":11,"message":"spec.source must be`,
+			`{"name":"filed","mode":"push","verify":"bearer","playbook":"demo/filed","version":"`,
+			`{"name":"subscriptions/drain","mode":"pull"}`,
+		}},
+		{nil, 2, []string{"listeners validate [--json] <file>…"}},
+		{[]string{"--json"}, 2, []string{"usage"}},
 	} {
 		var out, errs bytes.Buffer
 		code := app.Main(append([]string{"listeners", "validate"}, c.args...), &out, &errs)

@@ -46,8 +46,8 @@ func tools() map[string]run.Tool {
 	return map[string]run.Tool{
 		"routes":     edge.RoutesTool(),
 		"deliveries": operatorcli.Deliveries(load),
-		"listeners": operatorcli.Listeners(load, signSample, map[string]run.Tool{"validate": {
-			Usage: "FILE…",
+		"listeners": operatorcli.Listeners(load, sample, map[string]run.Tool{"validate": {
+			Usage: "[--json] FILE…",
 			Run: func(args []string, stdout io.Writer) error {
 				return ingress.ListenersTool().Run(append([]string{"validate"}, args...), stdout)
 			},

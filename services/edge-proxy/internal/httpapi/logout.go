@@ -25,9 +25,18 @@ func (a *API) EndEarlierSessions(r *http.Request, now string) {
 	}
 }
 
-// serveLogout ends the caller's session and removes the cookies, also those of a session that had
-// ended before.
+// serveLogout is [API.Logout] as a route.
 func (a *API) serveLogout(w http.ResponseWriter, r *http.Request) {
+	if err := a.Logout(w, r); err != nil {
+		httpkit.WriteError(r.Context(), w, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// Logout ends the caller's session and removes the cookies, also those of a session that had ended before. It writes
+// headers only.
+func (a *API) Logout(w http.ResponseWriter, r *http.Request) error {
 	token := sessions.TokenOf(r)
 	_, err := a.logout(r.Context(), authwire.LogoutRequest{SessionToken: token.Reveal()})
 	for _, other := range sessions.CookieTokens(r) { // a cookie that goes takes its session with it
@@ -50,11 +59,7 @@ func (a *API) serveLogout(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	if err != nil {
-		httpkit.WriteError(r.Context(), w, err)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+	return err
 }
 
 // decodeRevoke reads whose sessions to end; they must be the caller's, unless an administrator calls.

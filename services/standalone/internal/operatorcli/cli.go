@@ -71,7 +71,15 @@ func group(
 				return help(out, noun, about, verbs, more)
 			}
 			if tool, ok := more[args[0]]; ok {
-				return tool.Run(args[1:], out)
+				if len(args) > 1 && isHelp(args[1]) {
+					_, err := fmt.Fprintf(out, "noetl-gateway %s %s %s\n", noun, args[0], tool.Usage)
+					return err
+				}
+				err := tool.Run(args[1:], out)
+				if errors.Is(err, run.ErrUsage) {
+					return usage(noun+" "+args[0], "it takes "+tool.Usage)
+				}
+				return err
 			}
 			v, ok := verbs[args[0]]
 			if !ok {

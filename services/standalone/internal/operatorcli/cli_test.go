@@ -102,6 +102,9 @@ func verbs(cfg operatorcli.Config, line ...string) (string, error) {
 		"deliveries": operatorcli.Deliveries(load),
 		"listeners": operatorcli.Listeners(load, sample, map[string]run.Tool{"validate": {
 			Usage: "FILE", Run: func(args []string, out io.Writer) error {
+				if len(args) == 0 {
+					return run.ErrUsage
+				}
 				_, err := io.WriteString(out, "valid: "+strings.Join(args, " ")+"\n")
 				return err
 			},
@@ -127,7 +130,7 @@ func TestOutputsOfTheVerbs(t *testing.T) {
 		"deliveries redrive --listener orders.eu --since 7d --per-second 5",
 		"deliveries discard d1 --json", "listeners list", "listeners list --json", "listeners show orders.eu",
 		"listeners show orders.eu --json", "listeners pause orders.eu", "listeners resume --json orders.eu",
-		"listeners validate x.yaml",
+		"listeners validate x.yaml", "listeners validate --help", "listeners validate",
 		"deliveries", "deliveries lost", "deliveries show", "deliveries show a b", "deliveries list --what",
 		"deliveries list x", "deliveries redrive", "deliveries redrive d1 --listener l", "deliveries redrive d1 --q x",
 		"deliveries forward", "listeners show none", "listeners pause redirect", "listeners send github",

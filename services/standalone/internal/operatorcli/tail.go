@@ -89,7 +89,7 @@ func forward(ctx context.Context, c *call) error {
 	}
 	seen := map[string]bool{}
 	return c.follow(ctx, func(_ []byte, d ingresswire.Delivery) error {
-		if seen[d.ID] || d.State != ingresswire.Waiting && d.State != ingresswire.Dispatched {
+		if seen[d.ID] || !slices.Contains(accepted(), d.State) {
 			return nil
 		}
 		if len(seen) >= maxForwarded {
@@ -103,6 +103,12 @@ func forward(ctx context.Context, c *call) error {
 		result, err := post(ctx, to, one)
 		return c.report(d.ID, result, err)
 	})
+}
+
+// accepted are the states in which a delivery that has just come is seen first: one that NoETL rejects immediately is
+// dead before it was seen to wait.
+func accepted() []ingresswire.State {
+	return []ingresswire.State{ingresswire.Waiting, ingresswire.Dispatched, ingresswire.Dead}
 }
 
 // report says what became of a delivery that was forwarded. That nobody took it does not end the tail.

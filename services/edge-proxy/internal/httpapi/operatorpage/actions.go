@@ -122,6 +122,26 @@ func (a action) run(w http.ResponseWriter, r request) error {
 	return nil
 }
 
+// signedOutPath is a page for everybody. The list would send who signed out to the issuer, which logs them in again.
+const signedOutPath = "/operator/signed-out"
+
+func (p *Pages) signOut(w http.ResponseWriter, r request) error {
+	if _, err := readForm(r); err != nil {
+		return err
+	}
+	if err := p.API.Logout(w, r.Request); err != nil {
+		return err
+	}
+	redirect(w, signedOutPath)
+	return nil
+}
+
+func showSignedOut(w http.ResponseWriter, r *http.Request) {
+	if err := write(w, request{Request: r}, http.StatusOK, "signedout", page{Title: "Signed out"}); err != nil {
+		writeError(w, r, err)
+	}
+}
+
 // maxForm bounds a form, in bytes.
 const maxForm = 4 << 10
 

@@ -57,6 +57,7 @@ func Register(mux *http.ServeMux, d Deps) {
 	pages.HandleFunc("GET /operator/deliveries", p.serve(p.showList))
 	pages.HandleFunc("GET /operator/deliveries/{id}", p.serve(p.showDelivery))
 	pages.HandleFunc("GET /operator/listeners", p.serve(p.showListeners))
+	pages.HandleFunc("POST /operator/sign-out", p.serve(p.signOut))
 	for verb, a := range p.actions() {
 		path := "/operator/" + a.of + "/{name}/" + verb
 		pages.HandleFunc("GET "+path, p.serve(a.ask))
@@ -65,6 +66,7 @@ func Register(mux *http.ServeMux, d Deps) {
 	pages.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, r, fault.New(fault.NotFound, "no_such_route", "there is nothing at this path"))
 	})
+	mux.HandleFunc("GET "+signedOutPath, showSignedOut)
 	mux.Handle(Prefix, p.admit(pages))
 	mux.HandleFunc("GET /operator/assets/{file}", asset) // it holds nothing that is anybody's
 }
