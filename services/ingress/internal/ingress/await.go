@@ -16,9 +16,8 @@ func (s *Service) patience(l Listener) time.Duration {
 		return 0
 	case l.config.Patience > 0:
 		return l.config.Patience
-	}
-	if known := SenderPatience(l.config.Verify.Type); known > 0 {
-		return known
+	case l.senderPatience > 0:
+		return l.senderPatience
 	}
 	return s.Settings.Patience
 }

@@ -101,6 +101,7 @@ type Listener struct {
 	verifier                    verifier
 	acceptedAnswer              *webhook.Answer // what the sender insists on
 	verifyType                  string
+	senderPatience              time.Duration
 	rules                       block
 	badDirectives               error // why rules is empty
 	bothForms                   bool  // of a large payload
@@ -143,6 +144,7 @@ func NewListener(c ListenerConfig) Listener {
 		playbook: c.Playbook, payloadFrom: c.PayloadFrom, pool: c.ExecutionPool,
 		bothForms: c.BothForms,
 		verifier:  newVerifier(c.Verify), verifyType: c.Verify.Type,
+		senderPatience: senderPatience(c.Verify.Type),
 		credentials: map[string]bool{
 			"authorization": true, "cookie": true, "proxy-authorization": true, "x-signature": true,
 			strings.ToLower(c.Verify.Header): true,

@@ -94,8 +94,8 @@ func messageOf(err error) string {
 // patience of Google's Pub/Sub, which waits for 10 s unless the subscription says otherwise.
 const pubSubPatience = 9 * time.Second
 
-// SenderPatience is how long the sender of a verification type waits for an answer, and 0 if that is not known.
-func SenderPatience(verifyType string) time.Duration {
+// senderPatience is how long the sender of a verification type waits for an answer, and 0 if that is not known.
+func senderPatience(verifyType string) time.Duration {
 	if verifyType == verifyPubSub {
 		return pubSubPatience
 	}

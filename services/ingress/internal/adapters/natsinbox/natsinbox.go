@@ -63,6 +63,9 @@ type Store struct {
 	bodies     *natskit.Lazy[jetstream.ObjectStore]
 	control    *natskit.Lazy[jetstream.KeyValue]
 	consumers  consumers
+	inbox      *writes // to deliveries
+	outcomes   *writes // to states
+	refusals   *writes // to rejected
 	keeping    chan ingress.Rejection
 }
 
@@ -92,13 +95,14 @@ func New(js jetstream.JetStream, cfg Config) *Store {
 		}
 	}
 	in := stream(Deliveries, "Deliveries to the NoETL gateway's listeners.", subjectIn+">", subjectAgain+">")
-	in.MaxBytes, in.Discard = deliveries, jetstream.DiscardNew
+	in.MaxBytes, in.Discard, in.AllowAtomicPublish = deliveries, jetstream.DiscardNew, true
 	// Without room for an outcome nothing would ever be done; what is discarded is the oldest outcome.
 	state := stream(States, "What became of deliveries.", subjectState+">")
 	state.MaxBytes, state.MaxMsgsPerSubject, state.Discard = states, 1, jetstream.DiscardOld
+	state.AllowAtomicPublish = true
 	refused := stream(Rejected, "Deliveries that were not accepted.", subjectRejected+">")
 	refused.MaxBytes, refused.MaxAge, refused.Discard = rejected, rejectedAge, jetstream.DiscardOld
-	return &Store{
+	s := &Store{
 		Config: cfg, js: js, nc: js.Conn(),
 		deliveries: natskit.Stream(js, in, cfg.Logger),
 		states:     natskit.Stream(js, state, cfg.Logger),
@@ -114,6 +118,10 @@ func New(js jetstream.JetStream, cfg Config) *Store {
 		consumers: consumers{of: map[ingress.Queue]*natskit.Lazy[*feed]{}},
 		keeping:   make(chan ingress.Rejection, keepQueue),
 	}
+	s.inbox = &writes{js: js, stream: s.deliveries}
+	s.outcomes = &writes{js: js, stream: s.states}
+	s.refusals = &writes{js: js, stream: s.rejected}
+	return s
 }
 
 // Storage returns a check that NATS stores, for readiness.
@@ -156,8 +164,7 @@ func (s *Store) claim(
 	everywhere := subjectOf(subjectIn, d.Listener, "*", key)
 	var expected uint64
 	for range claimTries {
-		ack, err := s.publish(ctx, s.deliveries, subject, encode(d),
-			jetstream.WithExpectLastSequenceForSubject(expected, everywhere))
+		ack, err := s.inbox.put(ctx, s.message(ctx, subject, encode(d)), expected, everywhere)
 		won, err := natskit.Won(err)
 		switch {
 		case natskit.Full(err):
@@ -186,19 +193,9 @@ func (s *Store) claim(
 	return nil, fault.New(fault.Unavailable, "inbox_busy", "the same delivery is being stored: send it again")
 }
 
-// publish stores a message, with the trace of ctx, and returns its sequence.
-func (s *Store) publish(
-	ctx context.Context, stream *natskit.Lazy[jetstream.Stream], subject string, data []byte,
-	opts ...jetstream.PublishOpt,
-) (uint64, error) {
-	return natskit.Use(ctx, stream, func(jetstream.Stream) (uint64, error) {
-		msg := &nats.Msg{Subject: subject, Data: data, Header: natskit.Inject(ctx, s.Propagator, nats.Header{})}
-		ack, err := s.js.PublishMsg(ctx, msg, opts...)
-		if err != nil {
-			return 0, err
-		}
-		return ack.Sequence, nil
-	})
+// message returns a message with the trace of ctx.
+func (s *Store) message(ctx context.Context, subject string, data []byte) *nats.Msg {
+	return &nats.Msg{Subject: subject, Data: data, Header: natskit.Inject(ctx, s.Propagator, nats.Header{})}
 }
 
 // encode writes a delivery: what is known of it as one line of JSON, then its body.
@@ -278,7 +275,7 @@ func (s *Store) Again(ctx context.Context, r ingress.Redrive) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.publish(ctx, s.deliveries, subjectOf(subjectAgain, r.Listener, r.Partition, r.ID), data)
+	_, err = s.inbox.put(ctx, s.message(ctx, subjectOf(subjectAgain, r.Listener, r.Partition, r.ID), data), 0, "")
 	if natskit.Full(err) {
 		return ingress.InboxFull(err)
 	}

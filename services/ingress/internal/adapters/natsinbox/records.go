@@ -18,8 +18,8 @@ func (s *Store) Record(ctx context.Context, r ingress.Record) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	revision, err := s.publish(ctx, s.states, recordSubject(r.State, r.Listener, r.ID), data,
-		jetstream.WithExpectLastSequenceForSubject(r.Revision, recordSubject("*", r.Listener, r.ID)))
+	revision, err := s.outcomes.put(ctx, s.message(ctx, recordSubject(r.State, r.Listener, r.ID), data),
+		r.Revision, recordSubject("*", r.Listener, r.ID))
 	won, err := natskit.Won(err)
 	switch {
 	case err != nil:

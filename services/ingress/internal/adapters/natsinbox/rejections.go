@@ -45,7 +45,7 @@ func (s *Store) keepOne(ctx context.Context, r ingress.Rejection) {
 	defer cancel()
 	data, err := json.Marshal(r)
 	if err == nil {
-		_, err = s.publish(ctx, s.rejected, recordSubject(r.State, r.Listener, r.ID), data)
+		_, err = s.refusals.put(ctx, s.message(ctx, recordSubject(r.State, r.Listener, r.ID), data), 0, "")
 	}
 	if err != nil {
 		s.Logger.DebugContext(ctx, "a rejected delivery is not kept", "listener", r.Listener, "err", err)

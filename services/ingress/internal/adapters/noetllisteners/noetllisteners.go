@@ -40,8 +40,8 @@ type ListenerSource struct {
 	lookup  Lookup
 	ttl     time.Duration
 	stale   time.Duration
-	cache   *otter.Cache[string, answer]
-	absent  *otter.Cache[string, answer] // whose err is NotFound
+	cache   *otter.Cache[string, *answer]
+	absent  *otter.Cache[string, *answer] // whose err is NotFound
 	flights singleflight.Group
 }
 
@@ -57,11 +57,11 @@ type answer struct {
 // NoETL, and an outage of that length is none for them. A listener that is gone or changed at
 // NoETL is therefore believed for at most ttl and one more delivery while NoETL answers.
 func New(lookup Lookup, ttl, stale time.Duration) (*ListenerSource, error) {
-	cache, err := otter.New(&otter.Options[string, answer]{MaximumSize: maxListeners})
+	cache, err := otter.New(&otter.Options[string, *answer]{MaximumSize: maxListeners})
 	if err != nil {
 		return nil, err
 	}
-	absent, err := otter.New(&otter.Options[string, answer]{MaximumSize: maxAbsent})
+	absent, err := otter.New(&otter.Options[string, *answer]{MaximumSize: maxAbsent})
 	if err != nil {
 		return nil, err
 	}
@@ -72,10 +72,11 @@ func New(lookup Lookup, ttl, stale time.Duration) (*ListenerSource, error) {
 func (s *ListenerSource) Listener(ctx context.Context, name string) (ingress.Listener, error) {
 	now := time.Now()
 	a, known := s.cache.GetIfPresent(name)
+	if known && now.Before(a.until) {
+		return a.listener, nil
+	}
 	none, gone := s.absent.GetIfPresent(name)
 	switch {
-	case known && now.Before(a.until):
-		return a.listener, nil
 	case known && now.Before(a.stale):
 		s.ask(ctx, name)
 		return a.listener, nil
@@ -86,10 +87,10 @@ func (s *ListenerSource) Listener(ctx context.Context, name string) (ingress.Lis
 	case <-ctx.Done():
 		return ingress.Listener{}, ctx.Err()
 	case r := <-s.ask(ctx, name):
-		a, _ := r.Val.(answer)
 		if r.Err != nil {
 			return ingress.Listener{}, r.Err
 		}
+		a, _ := r.Val.(*answer)
 		return a.listener, a.err
 	}
 }
@@ -108,7 +109,7 @@ func (s *ListenerSource) ask(ctx context.Context, name string) <-chan singleflig
 		defer cancel()
 		l, err := s.lookup.Listener(fctx, name)
 		now := time.Now()
-		a := answer{err: err, until: now.Add(s.ttl), stale: now.Add(s.ttl + s.stale)}
+		a := &answer{err: err, until: now.Add(s.ttl), stale: now.Add(s.ttl + s.stale)}
 		if kind, failed := fault.KindOf(err); failed {
 			if kind != fault.NotFound {
 				return a, err
