@@ -1,7 +1,7 @@
 package app
 
-// SignSample is signSample.
-var SignSample = signSample
+// SignSample is sample.
+var SignSample = sample
 
 // Fit is fit for sizes that nobody set, by name, and those that the user set.
 func Fit(unset, set map[string]int64, room int64) (taken map[string]string, total int64) {

@@ -212,3 +212,19 @@ func TestPatience(t *testing.T) {
 		})
 	}
 }
+
+// Who reads the disk of NATS learns no credential.
+func TestCredentialsAreNotStored(t *testing.T) {
+	w := newWorld()
+	out, err := w.Deliver(t.Context(), hook("m1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := w.inbox.Load(t.Context(), 1)
+	if err != nil || out.ExecutionID == "" {
+		t.Fatal(d, err, out)
+	}
+	if got := d.Headers["authorization"]; len(got) != 1 || got[0] != "***" || d.Headers["x-message-id"][0] != "m1" {
+		t.Errorf("%v", d.Headers)
+	}
+}

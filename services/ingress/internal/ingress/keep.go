@@ -72,6 +72,19 @@ func (s *Service) rejection(ctx context.Context, label string, in DeliverRequest
 	}
 }
 
+// withoutCredentials returns headers as they are stored: who reads the disk of NATS must not be able to deliver in the
+// name of a partner.
+func withoutCredentials(headers map[string][]string, credentials map[string]bool) map[string][]string {
+	out := make(map[string][]string, len(headers))
+	for name, values := range headers {
+		if credentials[name] {
+			values = []string{masked}
+		}
+		out[name] = values
+	}
+	return out
+}
+
 // maskHeaders returns headers as operators may see them: neither a credential nor a signature.
 func maskHeaders(headers map[string][]string, credentials map[string]bool) map[string]string {
 	out := make(map[string]string, min(len(headers), keptHeaders))

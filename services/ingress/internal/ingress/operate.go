@@ -278,6 +278,9 @@ func (s *Service) exists(ctx context.Context, listener string) error {
 // redrivePace is how many deliveries are redriven in a second if nobody says.
 const redrivePace = 10
 
+// minRedrivePace is the slowest: what takes longer does not outlive this process.
+const minRedrivePace = 0.01
+
 // RedriveAll redrives the dead deliveries of a listener in the background. What a replica that ends has not come to
 // is dead as before, and may be redriven again.
 func (s *Service) RedriveAll(
@@ -303,6 +306,7 @@ func (s *Service) RedriveAll(
 	if pace <= 0 {
 		pace = redrivePace
 	}
+	pace = max(pace, minRedrivePace)
 	work := context.WithoutCancel(ctx)
 	go func() {
 		limit := rate.NewLimiter(rate.Limit(pace), 1)
