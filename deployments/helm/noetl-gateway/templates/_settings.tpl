@@ -79,6 +79,7 @@ own default. Names that the chart sets may not be in `settings` too: which of th
 {{- $_ := mergeOverwrite $set (dict "GATEWAY_PORT" 8092 "GATEWAY_INTERNAL_PORT" 8091 "GATEWAY_INTERNAL_BIND" $v.bindAddress) }}
 {{- else }}
 {{- $_ := set $set "GATEWAY_PORT" 8093 }}
+{{- if or $v.listeners.files $v.listeners.existingConfigMap }}{{ $_ := set $set "INGRESS_LISTENERS_FILE" "/etc/noetl-gateway/listeners" }}{{ end }}
 {{- end }}
 {{- $own := merge (dict) $svc.settings $v.settings }}
 {{- $secrets := include "noetl-gateway.secretSettings" .root | fromJsonArray }}
