@@ -76,12 +76,16 @@ func (s *Service) Dispatch(ctx context.Context, w Work) error {
 // storeRetry is when a delivery comes again that the inbox could not be asked about.
 const storeRetry = 2 * time.Second
 
+// unseenFor is how long a delivery that nobody tried needs no look at its record. An operator may discard one that has
+// waited for longer, for example while its listener was paused.
+const unseenFor = 500 * time.Millisecond
+
 // recordFor returns the record to go on with, or says that the delivery is done.
 func (s *Service) recordFor(ctx context.Context, w Work) (Record, bool, error) {
 	if orphan, ok := s.orphans.take(w.Delivery.ID); ok { // started by this process, and not recorded
 		return orphan, false, nil
 	}
-	if w.Fresh && w.Redrive == nil {
+	if w.Fresh && w.Redrive == nil && time.Since(w.Delivery.ReceivedAt) < unseenFor {
 		return recordOf(w.Delivery), false, nil
 	}
 	record, found, err := s.Records.Recall(ctx, w.Delivery.Listener, w.Delivery.ID)

@@ -10,12 +10,12 @@ const (
 	maxActive         = 10_000    // executions running, or with events or callbacks still to deliver
 	maxAudit          = 10_000    // audit events
 	maxAuditBytes     = 32 << 20
-	maxDedup          = 10_000 // deduplication keys
+	maxDedup          = 10_000               // deduplication keys
 	maxDedupWindow    = 366 * 24 * time.Hour // NoETL has none; what lies in memory is bounded by maxDedup
-	maxBatch          = 1000     // executions in one batch
-	maxRegistered     = 1000     // playbooks that were registered
-	maxContent        = 32 << 20 // bytes of their text
-	maxOverrides      = 1000     // sessions that were changed
+	maxBatch          = 1000                 // executions in one batch
+	maxRegistered     = 1000                 // playbooks that were registered
+	maxContent        = 32 << 20             // bytes of their text
+	maxOverrides      = 1000                 // sessions that were changed
 	defaultList       = 50
 	maxList           = 10000
 	maxEvents         = 2000 // events in a detail view, the latest
