@@ -385,3 +385,36 @@ func memory() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+// What was discarded while its listener was paused is not dispatched when it goes on.
+func TestADiscardedDeliveryIsNotDispatchedAfterAPause(t *testing.T) {
+	t.Parallel()
+	w := boot(t)
+	turn := func(subject string) {
+		t.Helper()
+		_, err := ask[ingresswire.ListenerRequest, ingresswire.Empty](w, subject,
+			ingresswire.ListenerRequest{Listener: "hook", Actor: "somebody"})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	turn(ingresswire.SubjectPause)
+	_, first := w.hook("m1", `{"n":1}`)
+	_, second := w.hook("m2", `{"n":2}`)
+	w.becomes(first["delivery_id"], ingresswire.Waiting)
+	begin := time.Now()
+	testkit.Eventually(t, "they have waited for a while", func() bool { return time.Since(begin) > time.Second })
+	_, err := ask[ingresswire.DiscardRequest, ingresswire.Empty](w, ingresswire.SubjectDiscard,
+		ingresswire.DiscardRequest{ID: first["delivery_id"], Actor: "somebody"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	turn(ingresswire.SubjectResume)
+	w.becomes(second["delivery_id"], ingresswire.Dispatched)
+	if state := w.delivery(first["delivery_id"]).State; state != ingresswire.Discarded {
+		t.Errorf("the discarded one is %s", state)
+	}
+	if got := payloads(w.noetl.Started()); !slices.Equal(got, []string{"2"}) {
+		t.Errorf("started %v", got)
+	}
+}

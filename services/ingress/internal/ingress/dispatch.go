@@ -77,7 +77,7 @@ func (s *Service) Dispatch(ctx context.Context, w Work) error {
 const storeRetry = 2 * time.Second
 
 // freshTime is for how long a delivery that nobody tried surely has no record. One that waited may be discarded.
-const freshTime = time.Second
+const freshTime = 500 * time.Millisecond
 
 // recordFor returns the record to go on with, or says that the delivery is done.
 func (s *Service) recordFor(ctx context.Context, w Work) (Record, bool, error) {

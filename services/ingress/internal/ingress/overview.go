@@ -63,14 +63,17 @@ func (s *Service) overview(ctx context.Context, c Control) (ingresswire.Listener
 	if !oldest.IsZero() {
 		out.OldestWaitingSeconds = time.Since(oldest).Seconds()
 	}
-	page, err := s.Records.List(ctx, Query{Listener: c.Listener, Limit: 1})
+	page, err := s.Records.List(ctx, Query{Listener: c.Listener, Limit: healthReads})
 	if err != nil {
 		return out, err
 	}
-	if len(page.Records) > 0 {
-		last := page.Records[0]
-		out.LastReceivedAt = last.ReceivedAt
-		if out.Health == "ok" && len(last.Made) > 0 && last.State != ingresswire.Dispatched {
+	for _, r := range page.Records {
+		if r.ReceivedAt.After(out.LastReceivedAt) {
+			out.LastReceivedAt = r.ReceivedAt
+		}
+	}
+	if i := slices.IndexFunc(page.Records, tried); i >= 0 && out.Health == "ok" {
+		if last := page.Records[i]; last.State != ingresswire.Dispatched {
 			out.Health, out.Detail = "failing", last.Reason
 		}
 	}
@@ -78,6 +81,17 @@ func (s *Service) overview(ctx context.Context, c Control) (ingresswire.Listener
 		out.Health = "paused"
 	}
 	return out, nil
+}
+
+// healthReads is how many of the last records tell how a listener does. A redrive changes an old one, and rejections say
+// nothing about NoETL.
+const healthReads = 20
+
+// tried reports a record that says whether NoETL starts what is delivered. A discarded one is done with.
+func tried(r Record) bool {
+	return len(r.Made) > 0 && slices.Contains(
+		[]ingresswire.State{ingresswire.Dispatched, ingresswire.Dead, ingresswire.Waiting}, r.State,
+	)
 }
 
 // oldest returns when the first delivery of a listener came that is not done, zero if there is none.
