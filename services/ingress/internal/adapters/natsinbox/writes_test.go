@@ -20,9 +20,9 @@ func TestWhatIsStoredTogetherIsStoredOneByOne(t *testing.T) {
 	n := testkit.StartNATS(t)
 	s := open(t, n)
 	const keys, senders = 200, 3
-	stream := func(name string, sequence uint64) (batched bool) {
+	inBatch := func(sequence uint64) bool {
 		t.Helper()
-		of, err := n.JetStream(t).Stream(t.Context(), name)
+		of, err := n.JetStream(t).Stream(t.Context(), natsinbox.Deliveries)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +74,7 @@ func TestWhatIsStoredTogetherIsStoredOneByOne(t *testing.T) {
 			if err != nil || d.ID != key || string(d.Body) != key {
 				t.Errorf("at %d is %q, not %s: %v", sequence, d.ID, key, err)
 			}
-			if stream(natsinbox.Deliveries, sequence) {
+			if inBatch(sequence) {
 				batched++
 			}
 		}
@@ -87,9 +87,9 @@ func TestWhatIsStoredTogetherIsStoredOneByOne(t *testing.T) {
 func TestRecordsThatAreWrittenTogetherKeepTheirRevisions(t *testing.T) {
 	t.Parallel()
 	s := open(t, testkit.StartNATS(t))
-	record := func(i int, state string, revision uint64) ingress.Record {
+	record := func(i int, execution string, revision uint64) ingress.Record {
 		r := ingress.Record{Revision: revision}
-		r.Listener, r.ID, r.State, r.ExecutionID = "l", "k"+strconv.Itoa(i), "waiting", state
+		r.Listener, r.ID, r.State, r.ExecutionID = "l", "k"+strconv.Itoa(i), "waiting", execution
 		return r
 	}
 	var wg sync.WaitGroup
