@@ -237,7 +237,8 @@ func (v *Verifier) crc(request Request, now time.Time) (Answer, bool, error) {
 // answered is no body of a delivery, and the other way round.
 func crcToken(text string) bool {
 	return text != "" && len(text) <= maxCRC && !strings.ContainsFunc(text, func(c rune) bool {
-		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("+/=-_.", c)
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') &&
+			!strings.ContainsRune("+/=-_.", c)
 	})
 }
 

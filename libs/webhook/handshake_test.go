@@ -161,7 +161,10 @@ func TestHandshakesWithoutASignature(t *testing.T) {
 func TestAHandshakeSignsNoDelivery(t *testing.T) {
 	v := newSender(t, "x", 0).verifier(t)
 	for _, body := range []string{`{"event":1}`, "[1]", `"text"`, "a b", "\xff", strings.Repeat("a", 257)} {
-		if answer, reason := handshake(t, v, webhook.Request{Method: "GET", URL: listener + "?crc_token=" + url.QueryEscape(body)}); reason != "bad_signature" {
+		answer, reason := handshake(t, v, webhook.Request{
+			Method: "GET", URL: listener + "?crc_token=" + url.QueryEscape(body),
+		})
+		if reason != "bad_signature" {
 			t.Errorf("%q is answered: %q %s", body, reason, answer.Body)
 		}
 	}

@@ -207,10 +207,12 @@ func TestBenchDelivery(t *testing.T) {
 		slow = append(slow, float64(i.p99())/float64(b.p99()))
 		cost = append(cost, (float64(i1-i0)/float64(i.accepted))/(float64(b1-b0)/float64(b.accepted)))
 		last = fmt.Sprintf("%.0f : %.0f a second, p99 %v : %v", float64(i.accepted)/round.Seconds(),
-			float64(b.accepted)/round.Seconds(), i.p99().Round(100*time.Microsecond), b.p99().Round(100*time.Microsecond))
+			float64(b.accepted)/round.Seconds(), i.p99().Round(100*time.Microsecond),
+			b.p99().Round(100*time.Microsecond))
 	}
 	t.Logf("RESULT delivery, stored and started : bare HMAC handler with one synced message = %.2f of the rate, %.2f x "+
-		"the p99, %.2f x the CPU (medians of 3 rounds, 64 senders; last round %s)", median(rate), median(slow), median(cost), last)
+		"the p99, %.2f x the CPU (medians of 3 rounds, 64 senders; last round %s)",
+		median(rate), median(slow), median(cost), last)
 
 	before := deliver(t, target, senders, 0, round)
 	deliver(t, target, 256, *stored, 20*time.Minute)
@@ -233,7 +235,8 @@ func TestBenchDeliveriesToASlowNoETL(t *testing.T) {
 		case o := <-done:
 			grown := (peak - before) / (1 << 20)
 			t.Logf("RESULT 1,000 deliveries in flight, NoETL at 10 s a call: %d accepted, %d of them stored for later, "+
-				"slowest %v, resident memory grew by %.0f MiB", o.accepted, o.later, slices.Max(o.times).Round(time.Millisecond), grown)
+				"slowest %v, resident memory grew by %.0f MiB", o.accepted, o.later,
+				slices.Max(o.times).Round(time.Millisecond), grown)
 			if o.accepted != 1000 {
 				t.Errorf("%d of 1,000 were accepted", o.accepted)
 			}

@@ -98,7 +98,8 @@ func TestAnOperatorRedrivesADeadDelivery(t *testing.T) {
 	// The listener is corrected.
 	configure("demo/webhook")
 	testkit.Eventually(t, "the correction counts", func() bool {
-		a := testkit.Do(t, http.MethodGet, p.Ready.Public+"/api/ingress/listeners", nil, "Authorization", "Bearer "+token)
+		a := testkit.Do(t, http.MethodGet, p.Ready.Public+"/api/ingress/listeners", nil,
+			"Authorization", "Bearer "+token)
 		return strings.Contains(a.Body, "demo/webhook")
 	})
 	tabTo(ctx, t, id("redrive"))

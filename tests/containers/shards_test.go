@@ -173,7 +173,7 @@ func (f *cluster) authenticate() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- auth.Run(ctx) }()
-	f.t.Cleanup(func() { cancel(); _ = <-done })
+	f.t.Cleanup(func() { cancel(); f.t.Log(<-done) })
 }
 
 // expect registers a request of one of the clients.

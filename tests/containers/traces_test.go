@@ -296,13 +296,16 @@ func TestTracesInJaeger(t *testing.T) {
 	}
 	follow(delivered)
 	way := []string{
-		edge + "POST /ingress/", edge + "POST", ingress + "POST /ingress/{listener}", ingress + "ingress.deliver",
-		ingress + "POST", noetl + "POST /api/execute", noetl + "noetl.execute", fanout + "fanout.route",
+		edge + "POST /ingress/", edge + "POST", ingress + "POST /ingress/{listener}", ingress + "ingress.receive",
+		ingress + "ingress.dispatch", ingress + "POST", noetl + "POST /api/execute", noetl + "noetl.execute", fanout + "fanout.route",
 	}
 	tr = w.trace(t, partnerTrace, func(tr *trace) bool { return tr.has(append(way, fanout+"store frame")...) })
 	tr.whole(secrets...)
-	if got := tr.must(way[:4]...); got.tag("noetl.listener") != "orders" || got.tag("noetl.execution.id") != delivered {
-		t.Errorf("ingress.deliver says %+v", got.Tags)
+	if got := tr.must(way[:4]...); got.tag("noetl.listener") != "orders" {
+		t.Errorf("ingress.receive says %+v", got.Tags)
+	}
+	if got := tr.must(append(way[:3:3], ingress+"ingress.await")...).tag("noetl.execution.id"); got != delivered {
+		t.Errorf("ingress.await is about %q", got)
 	}
 	if got := tr.must(way...).tag("noetl.execution.id"); got != delivered {
 		t.Errorf("fanout.route is about %q", got)

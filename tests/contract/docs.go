@@ -144,10 +144,12 @@ func (d *Docs) operation(path string) (string, map[string]any) {
 func fits(template, path []string) bool {
 	for i, want := range template {
 		switch {
-		case i >= len(path) || path[i] == "" && i > 0:
+		case i >= len(path):
 			return false
 		case want == "{path}" || want == "{profile}":
-			return true
+			return strings.Join(path[i:], "/") != ""
+		case path[i] == "" && i > 0:
+			return false
 		case !strings.HasPrefix(want, "{") && want != path[i]:
 			return false
 		}

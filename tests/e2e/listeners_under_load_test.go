@@ -46,11 +46,13 @@ func (o operators) deliverAlways(name, secret string) *senders {
 	return s
 }
 
-// more waits until a number of further deliveries were accepted.
-func (s *senders) more(t *testing.T, n int64) {
+// more waits until 20 further deliveries were accepted.
+func (s *senders) more(t *testing.T) {
 	t.Helper()
-	until := s.accepted.Load() + n
-	testkit.Eventually(t, "more deliveries are accepted", func() bool { return t.Failed() || s.accepted.Load() >= until })
+	until := s.accepted.Load() + 20
+	testkit.Eventually(t, "more deliveries are accepted", func() bool {
+		return t.Failed() || s.accepted.Load() >= until
+	})
 }
 
 func (s *senders) end() {
@@ -87,16 +89,16 @@ func TestASecretIsRotatedUnderLoad(t *testing.T) {
 	o := newOperators(t, stack.FreePort(t), map[string]string{"rotated.yaml": secrets(one, "3")})
 	old := o.version("rotated", "")
 	load := o.deliverAlways("rotated", older)
-	load.more(t, 20)
+	load.more(t)
 	o.write("rotated.yaml", secrets(both, "4")) // the version is without secrets: another member shows the change
 	old = o.version("rotated", old)
-	load.more(t, 20)
+	load.more(t)
 	secret := newer
 	load.secret.Store(&secret)
-	load.more(t, 20)
+	load.more(t)
 	o.write("rotated.yaml", secrets("{value: "+newer+"}", "5"))
 	o.version("rotated", old)
-	load.more(t, 20)
+	load.more(t)
 	load.end()
 	if a := o.bearer("rotated", older, "late", `{}`); a.Code != http.StatusUnauthorized {
 		t.Errorf("the old secret still counts: %d %s", a.Code, a.Body)
@@ -120,7 +122,7 @@ func TestAListenerFileBecomesInvalidUnderLoad(t *testing.T) {
 		return strings.Contains(metrics.Body, "\ngateway_ingress_listener_files_invalid "+n+"\n")
 	}
 	load := o.deliverAlways("kept", secret)
-	load.more(t, 20)
+	load.more(t)
 	for name, bad := range map[string]string{
 		"an unknown member": strings.Replace(text, "playbook:", "playbok:", 1),
 		"half of the file":  text[:len(text)/2],
@@ -136,10 +138,10 @@ func TestAListenerFileBecomesInvalidUnderLoad(t *testing.T) {
 		if !strings.Contains(o.p.Logs(), "kept.yaml:") {
 			t.Errorf("%s: the log does not name the file", name)
 		}
-		load.more(t, 20)
+		load.more(t)
 		o.write("kept.yaml", text)
 		testkit.Eventually(t, "the repaired file counts", func() bool { return invalid("0") })
-		load.more(t, 20)
+		load.more(t)
 	}
 	load.end()
 	out := o.must("listeners", "show", "kept", "--json")

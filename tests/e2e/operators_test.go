@@ -89,7 +89,9 @@ func TestOperatorsVerbs(t *testing.T) {
 	b.becomes(waiting, "dispatched")
 	b.enter("deliveries", "redrive", "--listener", "lost", "--since", "1h", "--config", "current")
 	b.enter("deliveries", "redrive", "--json", "--listener", "lost", "--per-second", "5")
-	out := b.enter("listeners", "send", "github", "--secret-file", b.file(operatorSecret), "--to", b.public+"/ingress/hub")
+	out := b.enter(
+		"listeners", "send", "github", "--secret-file", b.file(operatorSecret), "--to", b.public+"/ingress/hub",
+	)
 	if !strings.HasPrefix(out, "202 ") {
 		t.Errorf("a sample: %s", out)
 	}
@@ -104,7 +106,8 @@ func TestOperatorsVerbs(t *testing.T) {
 		}
 	}
 	for _, json := range []string{"deliveries list", "listeners list", "listeners validate " + b.folder} {
-		if got := b.must(strings.Fields(json + " --json")...); !strings.HasPrefix(got, "{") || strings.Count(got, "\n") != 1 {
+		got := b.must(strings.Fields(json + " --json")...)
+		if !strings.HasPrefix(got, "{") || strings.Count(got, "\n") != 1 {
 			t.Errorf("%s --json: %s", json, got)
 		}
 	}

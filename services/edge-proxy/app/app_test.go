@@ -334,7 +334,9 @@ func TestDeliveriesArePassedToIngress(t *testing.T) {
 		t.Errorf("a sender that asks whether it may deliver: %d %v", got.status, got.header)
 	}
 	for _, header := range [][]string{
-		nil, {"WebHook-Request-Origin", "x.example", "Access-Control-Request-Method", "POST", "Origin", "https://x.example"},
+		nil, {
+			"WebHook-Request-Origin", "x.example", "Access-Control-Request-Method", "POST", "Origin", "https://x.example",
+		},
 	} {
 		if got = w.send("OPTIONS", "/ingress/orders", "", header...); got.header.Get("X-Path") != "" {
 			t.Errorf("a browser's OPTIONS reaches ingress: %v", header)

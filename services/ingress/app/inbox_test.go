@@ -392,11 +392,11 @@ func TestADiscardedDeliveryIsNotDispatchedAfterAPause(t *testing.T) {
 	w := boot(t)
 	turn := func(subject string) {
 		t.Helper()
-		_, err := ask[ingresswire.ListenerRequest, ingresswire.Empty](w, subject,
-			ingresswire.ListenerRequest{Listener: "hook", Actor: "somebody"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Eventually(t, subject+" is answered", func() bool { // the service may be about to start
+			_, err := ask[ingresswire.ListenerRequest, ingresswire.Empty](w, subject,
+				ingresswire.ListenerRequest{Listener: "hook", Actor: "somebody"})
+			return err == nil
+		})
 	}
 	turn(ingresswire.SubjectPause)
 	_, first := w.hook("m1", `{"n":1}`)

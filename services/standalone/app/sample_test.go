@@ -15,7 +15,9 @@ func TestSamplesAreSigned(t *testing.T) {
 	mac := hmac.New(sha256.New, []byte("s"))
 	_, _ = mac.Write([]byte("{}"))
 	want := "sha256=" + hex.EncodeToString(mac.Sum(nil))
-	in := operatorcli.SampleRequest{Preset: "github", Secret: "s", URL: "http://gateway.test/ingress/a", Body: []byte("{}")}
+	in := operatorcli.SampleRequest{
+		Preset: "github", Secret: "s", URL: "http://gateway.test/ingress/a", Body: []byte("{}"),
+	}
 	out, err := app.SignSample(in)
 	if err != nil || out.Method != "POST" || out.URL != in.URL || string(out.Body) != "{}" {
 		t.Errorf("%+v %v", out, err)

@@ -201,7 +201,8 @@ func (s *Service) Receive(ctx context.Context, in DeliverRequest) (Receipt, erro
 	now := time.Now()
 	d := &Delivery{
 		ID: s.NewID(), Listener: label, Version: listener.version, ReceivedAt: now, Client: in.Client,
-		Headers: withoutCredentials(in.Headers, listener.credentials), SHA256: digest(in.Body), Bytes: int64(len(in.Body)), Body: in.Body,
+		Headers: withoutCredentials(in.Headers, listener.credentials),
+		SHA256:  digest(in.Body), Bytes: int64(len(in.Body)), Body: in.Body,
 		Verification: verified.Detail, TraceID: s.TraceID(ctx), Replica: s.Settings.Replica,
 	}
 	message := read(listener, in, func() string { return d.ID })

@@ -83,8 +83,8 @@ func (s *Service) overview(ctx context.Context, c Control) (ingresswire.Listener
 	return out, nil
 }
 
-// healthReads is how many of the last records tell how a listener does. A redrive changes an old one, and rejections say
-// nothing about NoETL.
+// healthReads is how many of the last records tell how a listener does. A redrive changes an old one, and rejections
+// say nothing about NoETL.
 const healthReads = 20
 
 // tried reports a record that says whether NoETL starts what is delivered. A discarded one is done with.

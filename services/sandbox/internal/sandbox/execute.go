@@ -173,7 +173,8 @@ type dedupEntry struct {
 func (d *dedup) once(want *noetlwire.Dedup, start func() (Started, error)) (Started, error) {
 	window := time.Duration(want.WindowSecs) * time.Second
 	if len(want.Key) > 512 || want.WindowSecs < 0 || window > maxDedupWindow {
-		return Started{}, invalid("bad_dedup", "dedup needs a key of at most 512 bytes and window_secs of 0 to 366 days")
+		return Started{}, invalid("bad_dedup",
+			"dedup needs a key of at most 512 bytes and window_secs of 0 to 366 days")
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

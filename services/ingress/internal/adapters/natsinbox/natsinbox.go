@@ -118,9 +118,9 @@ func New(js jetstream.JetStream, cfg Config) *Store {
 		consumers: consumers{of: map[ingress.Queue]*natskit.Lazy[*feed]{}},
 		keeping:   make(chan ingress.Rejection, keepQueue),
 	}
-	s.inbox = &writes{js: js, stream: s.deliveries}
-	s.outcomes = &writes{js: js, stream: s.states}
-	s.refusals = &writes{js: js, stream: s.rejected}
+	s.inbox = &writes{js: js, stream: s.deliveries, least: groupMin}
+	s.outcomes = &writes{js: js, stream: s.states, least: groupMin}
+	s.refusals = &writes{js: js, stream: s.rejected, least: groupMin}
 	return s
 }
 

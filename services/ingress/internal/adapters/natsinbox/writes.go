@@ -18,7 +18,7 @@ import (
 // Bounds of what is stored together. NATS takes 1,000 messages in one batch. It stages a batch in files of its own
 // first, which costs as much as storing some dozen messages one by one.
 const (
-	groupMin   = 24 // fewer are stored one by one
+	groupMin   = 24
 	groupMax   = 256
 	groupBytes = 2 << 20
 	groupTime  = 5 * time.Second
@@ -31,6 +31,7 @@ const (
 type writes struct {
 	js     jetstream.JetStream
 	stream *natskit.Lazy[jetstream.Stream]
+	least  int // fewer are stored one by one
 
 	mu    sync.Mutex
 	queue []*write
@@ -107,12 +108,13 @@ func (w *writes) next() []*write {
 
 // store stores a group. If NATS refuses it, for example because of one message in it, each is stored alone.
 func (w *writes) store(ctx context.Context, group []*write) {
-	if len(group) >= groupMin {
+	if len(group) >= w.least {
 		last, err := natskit.Use(ctx, w.stream, func(jetstream.Stream) (uint64, error) { return w.batch(ctx, group) })
 		var refused *jetstream.APIError
 		if err == nil || !errors.As(err, &refused) {
-			for i, one := range group {
-				one.sequence, one.err = last-uint64(len(group)-1-i), err
+			for _, one := range slices.Backward(group) {
+				one.sequence, one.err = last, err
+				last--
 			}
 			return
 		}

@@ -19,6 +19,7 @@ func TestWhatIsStoredTogetherIsStoredOneByOne(t *testing.T) {
 	t.Parallel()
 	n := testkit.StartNATS(t)
 	s := open(t, n)
+	s.GroupFrom(2) // however fast NATS is
 	const keys, senders = 200, 3
 	inBatch := func(sequence uint64) bool {
 		t.Helper()
