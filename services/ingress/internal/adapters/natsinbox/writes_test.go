@@ -21,18 +21,6 @@ func TestWhatIsStoredTogetherIsStoredOneByOne(t *testing.T) {
 	s := open(t, n)
 	s.GroupFrom(2) // however fast NATS is
 	const keys, senders = 200, 3
-	inBatch := func(sequence uint64) bool {
-		t.Helper()
-		of, err := n.JetStream(t).Stream(t.Context(), natsinbox.Deliveries)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m, err := of.GetMsg(t.Context(), sequence)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m.Header.Get(jetstreamext.BatchIDHeader) != ""
-	}
 	for round := range 2 { // what the second one sends is there already
 		var mu sync.Mutex
 		firsts := map[string]uint64{}
@@ -69,19 +57,53 @@ func TestWhatIsStoredTogetherIsStoredOneByOne(t *testing.T) {
 		if want := []int{keys, keys / 2}[round]; len(firsts) != want {
 			t.Errorf("round %d: %d were stored, not %d", round, len(firsts), want)
 		}
-		batched := 0
 		for key, sequence := range firsts {
 			d, err := s.Load(t.Context(), sequence)
 			if err != nil || d.ID != key || string(d.Body) != key {
 				t.Errorf("at %d is %q, not %s: %v", sequence, d.ID, key, err)
 			}
-			if inBatch(sequence) {
-				batched++
+		}
+	}
+}
+
+// What is all new goes into batches.
+func TestManyAreStoredInOneBatch(t *testing.T) {
+	t.Parallel()
+	n := testkit.StartNATS(t)
+	s := open(t, n)
+	s.GroupFrom(2)
+	const keys = 100
+	var wg sync.WaitGroup
+	begin, sequences := make(chan struct{}), make(chan uint64, keys)
+	for i := range keys {
+		wg.Go(func() {
+			<-begin
+			d := &ingress.Delivery{Listener: "l", Partition: ingress.Unordered, Body: []byte("b")}
+			if _, err := s.Store(t.Context(), d, "k"+strconv.Itoa(i), time.Hour); err != nil {
+				t.Error(err)
 			}
+			sequences <- d.Sequence
+		})
+	}
+	close(begin)
+	wg.Wait()
+	close(sequences)
+	of, err := n.JetStream(t).Stream(t.Context(), natsinbox.Deliveries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batched := 0
+	for sequence := range sequences {
+		m, err := of.GetMsg(t.Context(), sequence)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if round == 0 && batched == 0 {
-			t.Error("no batch was written")
+		if m.Header.Get(jetstreamext.BatchIDHeader) != "" {
+			batched++
 		}
+	}
+	if batched < 2 {
+		t.Errorf("%d of %d were stored in a batch", batched, keys)
 	}
 }
 
