@@ -210,8 +210,8 @@ func TestBenchDelivery(t *testing.T) {
 			float64(b.accepted)/round.Seconds(), i.p99().Round(100*time.Microsecond),
 			b.p99().Round(100*time.Microsecond))
 	}
-	t.Logf("RESULT delivery, stored and started : bare HMAC handler with one synced message = %.2f of the rate, %.2f x "+
-		"the p99, %.2f x the CPU (medians of 3 rounds, 64 senders; last round %s)",
+	t.Logf("RESULT delivery, stored and started : bare HMAC handler with one synced message = %.2f of the rate, "+
+		"%.2f x the p99, %.2f x the CPU (medians of 3 rounds, 64 senders; last round %s)",
 		median(rate), median(slow), median(cost), last)
 
 	before := deliver(t, target, senders, 0, round)
@@ -234,8 +234,8 @@ func TestBenchDeliveriesToASlowNoETL(t *testing.T) {
 		select {
 		case o := <-done:
 			grown := (peak - before) / (1 << 20)
-			t.Logf("RESULT 1,000 deliveries in flight, NoETL at 10 s a call: %d accepted, %d of them stored for later, "+
-				"slowest %v, resident memory grew by %.0f MiB", o.accepted, o.later,
+			t.Logf("RESULT 1,000 deliveries in flight, NoETL at 10 s a call: %d accepted, "+
+				"%d of them stored for later, slowest %v, resident memory grew by %.0f MiB", o.accepted, o.later,
 				slices.Max(o.times).Round(time.Millisecond), grown)
 			if o.accepted != 1000 {
 				t.Errorf("%d of 1,000 were accepted", o.accepted)

@@ -297,7 +297,8 @@ func TestTracesInJaeger(t *testing.T) {
 	follow(delivered)
 	way := []string{
 		edge + "POST /ingress/", edge + "POST", ingress + "POST /ingress/{listener}", ingress + "ingress.receive",
-		ingress + "ingress.dispatch", ingress + "POST", noetl + "POST /api/execute", noetl + "noetl.execute", fanout + "fanout.route",
+		ingress + "ingress.dispatch", ingress + "POST", noetl + "POST /api/execute", noetl + "noetl.execute",
+		fanout + "fanout.route",
 	}
 	tr = w.trace(t, partnerTrace, func(tr *trace) bool { return tr.has(append(way, fanout+"store frame")...) })
 	tr.whole(secrets...)

@@ -335,7 +335,8 @@ func TestDeliveriesArePassedToIngress(t *testing.T) {
 	}
 	for _, header := range [][]string{
 		nil, {
-			"WebHook-Request-Origin", "x.example", "Access-Control-Request-Method", "POST", "Origin", "https://x.example",
+			"WebHook-Request-Origin", "x.example", "Access-Control-Request-Method", "POST",
+			"Origin", "https://x.example",
 		},
 	} {
 		if got = w.send("OPTIONS", "/ingress/orders", "", header...); got.header.Get("X-Path") != "" {
