@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Senders passes on the OPTIONS with which a sender of CloudEvents asks whether it may deliver (CloudEvents, "HTTP 1.1
-// Web Hooks for Event Delivery", section 4.1). Any other OPTIONS is a browser's, which the gateway answers itself.
+// Senders passes on the OPTIONS with which a sender of CloudEvents asks whether it may deliver (CloudEvents,
+// HTTP 1.1 Web Hooks, section 4.1). Any other OPTIONS is a browser's, which the gateway answers itself.
 func Senders(ingress, browsers http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodOptions && strings.HasPrefix(r.URL.Path, "/ingress/") &&

@@ -310,8 +310,8 @@ func (s *Service) settle(ctx context.Context, w Work, r Record, delay time.Durat
 		w.Lease.Retry(storeRetry)
 		return err
 	}
-	s.tell(w.Delivery, r)
 	s.count(ctx, w, r)
+	s.tell(w.Delivery, r)
 	if settled(r.State) {
 		w.Lease.Done()
 	} else {

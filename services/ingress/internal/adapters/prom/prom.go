@@ -48,8 +48,14 @@ func New(reg prometheus.Registerer) *Observer {
 	return o
 }
 
-// Received implements the port.
-func (o *Observer) Received(listener string) { o.received.WithLabelValues(listener).Inc() }
+// Received implements the port. What did not happen yet to a listener's deliveries is 0, and not missing.
+func (o *Observer) Received(listener string) {
+	o.received.WithLabelValues(listener).Inc()
+	for _, c := range []*prometheus.CounterVec{o.verified, o.dispatched, o.retried, o.dead} {
+		c.WithLabelValues(listener)
+	}
+	o.oldest.WithLabelValues(listener)
+}
 
 // Rejected implements the port.
 func (o *Observer) Rejected(listener string, reason ingress.Reason) {
