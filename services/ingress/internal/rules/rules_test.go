@@ -255,7 +255,7 @@ func TestExpensiveRulesEnd(t *testing.T) {
 		_, err := s.Decide(t.Context(), m)
 		spent := time.Since(start)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) ||
-			spent > 10*time.Second {
+			spent > time.Minute { // under the race detector; a regular expression cannot be interrupted
 			t.Errorf("%s: %v after %v", name, err, spent)
 		}
 		t.Logf("%s: %v", name, spent)
