@@ -244,7 +244,8 @@ func TestExpensiveRulesEnd(t *testing.T) {
 		"functions": {
 			`[1,2,3,4,5,6,7,8].all(i, [1,2,3,4,5,6,7,8].all(j, message.data.lowerAscii() != "b"))`, text, "cost limit",
 		},
-		"expressions":   {`!message.data.matches("((a|aa|aaa){6}){4}b$")`, text, ""},
+		// One of 256 KiB takes a second and more, and cannot be interrupted; the race detector makes minutes of it.
+		"expressions":   {`!message.data.matches("((a|aa|aaa){6}){4}b$")`, text[:8<<10] + `"`, ""},
 		"long text":     {`message.data == ""`, `"` + strings.Repeat("a", 256<<10+1) + `"`, "a text of more than"},
 		"long member":   {`message.data[0] == ""`, `["` + strings.Repeat("a", 256<<10+1) + `"]`, "a text of more than"},
 		"not looked at": {`size(message.data) == 1`, `["` + strings.Repeat("a", 256<<10+1) + `"]`, ""},
