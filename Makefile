@@ -58,7 +58,7 @@ e2e: build ## black-box tests of the built binaries, and the browser test
 test-containers: images ## the images on a Docker network: main job, traces in Jaeger, faults under load, the compose stack
 	@deployments/docker/third-party auto nats jaeger haproxy prometheus
 	@GATEWAY_VERSION=$(VERSION) tests/in-memory go test -tags containers -count=1 -timeout 30m -v ./tests/containers | \
-	  grep -E '^(=== RUN|--- |    --- |ok|FAIL|PASS|panic)|_test.go:|^\s+\|'; exit $${PIPESTATUS[0]}
+	  grep -a -E '^(=== RUN|--- |    --- |ok|FAIL|PASS|panic)|_test.go:|^\s+\|'; exit $${PIPESTATUS[0]}
 
 reliability: build images third-party ## the fault tests, a million deliveries, and their figures into docs/reliability.md
 	@GATEWAY_VERSION=$(VERSION) go test -tags containers -count=1 -timeout 30m -run 'TestFaults|TestDiskFull' ./tests/containers -args -write-table
