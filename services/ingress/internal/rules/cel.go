@@ -5,15 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"regexp/syntax"
 	"slices"
 	"strconv"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/overloads"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/ext"
+	"github.com/google/cel-go/interpreter"
 )
 
 // Bounds of expressions. A unit of cost is about a step of the interpreter, or ten bytes that a function reads.
@@ -22,7 +25,8 @@ const (
 	maxNesting     = 2       // of all(), exists(), map(), filter()
 	maxCost        = 1_000_000
 	maxText        = 256 << 10 // bytes of one string that a rule looks at
-	maxRegexp      = 250       // instructions; what matches() takes is about this many steps for each byte
+	maxRegexp      = 250       // instructions
+	maxMatch       = 4 << 20   // instructions times bytes of one matches(): about a tenth of a second
 	bytesPerStep   = 10
 	interruptEvery = 1_000 // turns of a comprehension
 )
@@ -78,7 +82,7 @@ func compile(env *cel.Env, rule, source string, allowed []*cel.Type) (*expressio
 		return nil, fmt.Errorf("%s: it is of type %s and must be of type %s", rule, got, allowed[0])
 	}
 	program, err := env.Program(checked, cel.CostLimit(maxCost), cel.CostTracking(lengths{}),
-		cel.InterruptCheckFrequency(interruptEvery), cel.EvalOptions(cel.OptOptimize))
+		cel.InterruptCheckFrequency(interruptEvery), cel.EvalOptions(cel.OptOptimize), cel.OptimizeRegex(matching()))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", rule, err)
 	}
@@ -161,6 +165,36 @@ func (calls) Validate(_ *cel.Env, _ cel.ValidatorConfig, a *ast.AST, issues *cel
 		} else if text, ok := pattern.AsLiteral().(types.String); ok && instructions(string(text)) > maxRegexp {
 			issues.ReportErrorAtID(e.ID(), "the regular expression is too large")
 		}
+	}
+}
+
+// matching compiles the expressions of matches() when the rule is, and bounds what one call takes: it cannot be
+// interrupted, and its time is the product of the two sizes.
+func matching() *interpreter.RegexOptimization {
+	return &interpreter.RegexOptimization{
+		Function: overloads.Matches, OverloadID: overloads.MatchesString, RegexIndex: 1,
+		Factory: func(call interpreter.InterpretableCall, pattern string) (interpreter.InterpretableCall, error) {
+			compiled, err := regexp.Compile(pattern)
+			if err != nil {
+				return nil, err
+			}
+			longest := maxMatch / max(instructions(pattern), 1)
+			match := func(args ...ref.Val) ref.Val {
+				if len(args) != 2 {
+					return types.NoSuchOverloadErr()
+				}
+				text, ok := args[0].(types.String)
+				switch {
+				case !ok:
+					return types.MaybeNoSuchOverloadErr(args[0])
+				case len(text) > longest:
+					return types.NewErr("a text of more than %d bytes for this regular expression", longest)
+				default:
+					return types.Bool(compiled.MatchString(string(text)))
+				}
+			}
+			return interpreter.NewCall(call.ID(), call.Function(), call.OverloadID(), call.Args(), match), nil
+		},
 	}
 }
 

@@ -244,8 +244,9 @@ func TestExpensiveRulesEnd(t *testing.T) {
 		"functions": {
 			`[1,2,3,4,5,6,7,8].all(i, [1,2,3,4,5,6,7,8].all(j, message.data.lowerAscii() != "b"))`, text, "cost limit",
 		},
-		// One of 256 KiB takes a second and more, and cannot be interrupted; the race detector makes minutes of it.
-		"expressions":   {`!message.data.matches("((a|aa|aaa){6}){4}b$")`, text[:8<<10] + `"`, ""},
+		"expressions":   {`!message.data.matches("((a|aa|aaa){6}){4}b$")`, text, "for this regular expression"},
+		"short text":    {`!message.data.matches("((a|aa|aaa){6}){4}b$")`, text[:16<<10] + `"`, ""},
+		"simple":        {`!message.data.matches("b$")`, text, ""},
 		"long text":     {`message.data == ""`, `"` + strings.Repeat("a", 256<<10+1) + `"`, "a text of more than"},
 		"long member":   {`message.data[0] == ""`, `["` + strings.Repeat("a", 256<<10+1) + `"]`, "a text of more than"},
 		"not looked at": {`size(message.data) == 1`, `["` + strings.Repeat("a", 256<<10+1) + `"]`, ""},
@@ -256,7 +257,7 @@ func TestExpensiveRulesEnd(t *testing.T) {
 		_, err := s.Decide(t.Context(), m)
 		spent := time.Since(start)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) ||
-			spent > time.Minute { // under the race detector; a regular expression cannot be interrupted
+			spent > 10*time.Second {
 			t.Errorf("%s: %v after %v", name, err, spent)
 		}
 		t.Logf("%s: %v", name, spent)
