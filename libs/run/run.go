@@ -30,6 +30,23 @@ func (f funcComponent) Run(ctx context.Context) error { return f.run(ctx) }
 // Func makes a component of a function.
 func Func(name string, run func(context.Context) error) Component { return funcComponent{name, run} }
 
+// Every makes a component that calls a function again and again until it is stopped, the first time after one interval.
+// A call that takes longer than the interval delays the next one.
+func Every(name string, interval time.Duration, call func(context.Context)) Component {
+	return Func(name, func(ctx context.Context) error {
+		tick := time.NewTicker(interval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+				call(ctx)
+			}
+		}
+	})
+}
+
 // DrainTimeout is how long all parts together may take to stop. Orchestrators commonly kill
 // after 30 s, and the contract promises an exit within 10 s.
 const DrainTimeout = 8 * time.Second

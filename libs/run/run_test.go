@@ -70,3 +70,21 @@ func TestAHangingPartIsNamedAndDoesNotBlockTheExit(t *testing.T) {
 		}
 	})
 }
+
+func TestEveryCallsAtItsIntervalUntilItIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		begin, calls := time.Now(), []time.Duration(nil)
+		part := run.Every("a part", time.Minute, func(context.Context) {
+			if calls = append(calls, time.Since(begin)); len(calls) == 2 {
+				cancel()
+			}
+		})
+		if err := part.Run(ctx); err != nil || part.Name() != "a part" {
+			t.Errorf("%q: %v", part.Name(), err)
+		}
+		if !slices.Equal(calls, []time.Duration{time.Minute, 2 * time.Minute}) {
+			t.Errorf("called at %v", calls)
+		}
+	})
+}

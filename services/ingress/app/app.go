@@ -173,12 +173,12 @@ func (a *App) service(cfg Config, host run.Host, observer kit.Observer) (*ingres
 	})
 	a.components = append(a.components, auditor, tell,
 		run.Func("rejected deliveries", inbox.Keeping),
-		run.Func("room in the inbox", func(ctx context.Context) error { return inbox.Sweeping(ctx, cfg.ClaimTTL) }),
+		run.Every("room in the inbox", sweepEvery, func(ctx context.Context) { inbox.MakeRoom(ctx, cfg.ClaimTTL) }),
 		run.Func("listeners' controls", svc.Follow),
 		run.Func("outcomes of deliveries", func(ctx context.Context) error {
 			return inbox.Hear(ctx, replica, svc.Told)
 		}),
-		run.Func("ages of deliveries", svc.Ages),
+		run.Every("ages of deliveries", agesEvery, svc.MeasureAges),
 		run.Func("dispatch of deliveries", svc.Pump),
 		natskit.NewService(host.NATS, tel, "ingress", run.Version(), natsapi.Table(svc, observer)...))
 	a.leave = run.Func("waiting senders", func(ctx context.Context) error {
@@ -188,6 +188,12 @@ func (a *App) service(cfg Config, host run.Host, observer kit.Observer) (*ingres
 	})
 	return svc, nil
 }
+
+// How often room is made in the inbox, and how often the age of what waits is measured.
+const (
+	sweepEvery = 10 * time.Second
+	agesEvery  = 15 * time.Second
+)
 
 // attemptMax bounds one attempt to start a workflow, whatever NoETL may take elsewhere.
 const attemptMax = 30 * time.Second

@@ -109,27 +109,11 @@ func (s *Service) oldest(ctx context.Context, c Control) (time.Time, error) {
 	return first, nil
 }
 
-// agesEvery is how often the age of what waits is measured, and agesTime how long that may take.
-const (
-	agesEvery = 15 * time.Second
-	agesTime  = 10 * time.Second
-)
+// agesTime bounds one measurement.
+const agesTime = 10 * time.Second
 
-// Ages is the life of measuring how long deliveries wait.
-func (s *Service) Ages(ctx context.Context) error {
-	tick := time.NewTicker(agesEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			s.measure(ctx)
-		}
-	}
-}
-
-func (s *Service) measure(ctx context.Context) {
+// MeasureAges measures how long the oldest delivery of each listener has waited.
+func (s *Service) MeasureAges(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, agesTime)
 	defer cancel()
 	known, _ := s.controls.all()

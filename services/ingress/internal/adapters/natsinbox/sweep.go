@@ -13,30 +13,20 @@ import (
 
 // When room is made: above sweepFrom percent of the stream's bound, down to sweepTo.
 const (
-	sweepEvery = 10 * time.Second
 	sweepFrom  = 80
 	sweepTo    = 70
 	sweepBatch = 256
 )
 
-// Sweeping is the life of making room: deliveries that are done and older than the window, in which a repetition must
-// be recognised, are forgotten before their retention ends, the oldest first. What waits or is dead is never forgotten.
-func (s *Store) Sweeping(ctx context.Context, window time.Duration) error {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			if err := s.Sweep(ctx, window); err != nil && ctx.Err() == nil {
-				s.Logger.DebugContext(ctx, "no room can be made in the inbox; trying again", "err", err)
-			}
-		}
+// MakeRoom is Sweep for whoever calls it again and again: what fails is tried the next time.
+func (s *Store) MakeRoom(ctx context.Context, window time.Duration) {
+	if err := s.Sweep(ctx, window); err != nil && ctx.Err() == nil {
+		s.Logger.DebugContext(ctx, "no room can be made in the inbox; trying again", "err", err)
 	}
 }
 
-// Sweep makes room once, if there is little.
+// Sweep makes room, if there is little: deliveries that are done and older than the window, in which a repetition must
+// be recognised, are forgotten before their retention ends, the oldest first. What waits or is dead is never forgotten.
 func (s *Store) Sweep(ctx context.Context, window time.Duration) error {
 	swept := 0
 	for from := sweepFrom; ; from = sweepTo {
