@@ -12,7 +12,6 @@ const (
 	MissingToken     Reason = "missing_token"
 	BadToken         Reason = "bad_token"
 	StaleTimestamp   Reason = "stale_timestamp"
-	Replayed         Reason = "replayed"
 	Misconfigured    Reason = "misconfigured"
 	Unsupported      Reason = "unsupported"
 	// KeysUnavailable means that the signer's certificate cannot be fetched now: the sender should try again.

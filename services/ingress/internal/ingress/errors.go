@@ -34,7 +34,7 @@ const (
 	RateLimited      Reason = "rate_limited"
 	InvalidPayload   Reason = "invalid_payload"
 	StaleTimestamp   Reason = "stale_timestamp"
-	Replayed         Reason = "replayed"
+	Replayed         Reason = "replayed" // reserved: a replay gets the first one's answer
 	WrongAddress     Reason = "wrong_address"
 	WrongCertificate Reason = "wrong_certificate"
 )
