@@ -27,6 +27,7 @@ const (
 	defaultSettle = 3 * time.Second
 	changeTimeout = 10 * time.Second
 	changeRetry   = 15 * time.Second
+	firstRetry    = 250 * time.Millisecond // NATS and we may start together
 	// longAgo is how old a change must be for a replica that starts to take part without waiting. It allows for
 	// clocks that differ.
 	longAgo = time.Minute
@@ -170,6 +171,7 @@ func (l *layouts) read(ctx context.Context) (layout, uint64, error) {
 // run brings the wanted layout into use, until ctx ends. Another replica may want another one: the last that starts
 // has its way. It brings it back when the record is lost.
 func (l *layouts) run(ctx context.Context) error {
+	wait := firstRetry
 	for first, reached := true, false; ; first = false {
 		changed, err := l.change(ctx, reached)
 		reached = reached || err == nil
@@ -188,9 +190,12 @@ func (l *layouts) run(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case <-time.After(changeRetry):
+		case <-time.After(wait):
 		case <-ctx.Done():
 			return nil
+		}
+		if wait = min(2*wait, changeRetry); reached {
+			wait = changeRetry
 		}
 	}
 }
