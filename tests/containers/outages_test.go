@@ -95,6 +95,8 @@ func TestDiskFullOnNATS(t *testing.T) {
 		"GATEWAY_RESULT_STORE_MAX_BYTES": "16777216",
 		"GATEWAY_RESULT_MAX_BYTES":       "8388608",
 		"GATEWAY_STORE_MAX_BYTES":        "67108864",
+		"INGRESS_INBOX_MAX_BYTES":        "67108864",
+		"INGRESS_BODIES_MAX_BYTES":       "33554432",
 	}})
 	l := startLoad(w)
 	testkit.Eventually(t, "the load runs", func() bool { return l.since(time.Time{}) })

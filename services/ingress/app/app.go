@@ -136,6 +136,7 @@ func (a *App) service(cfg Config, host run.Host, observer kit.Observer) (*ingres
 	host.Health.Add(
 		httpkit.Check{Name: "noetl", Probe: server.Probe},
 		httpkit.Check{Name: natskit.StorageCheck, Probe: inbox.Storage().Probe},
+		httpkit.Check{Name: "inbox", Probe: inbox.Ready},
 	)
 	tell := run.Func("room in NATS", func(ctx context.Context) error {
 		return natskit.TellRoom(ctx, host.NATS, js, int64(cfg.Process.NATS.Replicas)*inbox.Total(),

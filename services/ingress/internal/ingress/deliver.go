@@ -71,6 +71,7 @@ type Service struct {
 	gate     *gate
 	orphans  orphans
 	waiting  atomic.Int64
+	fullTold atomic.Int64 // when the log was last told that the inbox is full, in nanoseconds since 1970
 	leaving  chan struct{}
 	dispatch func(context.Context, Work) (struct{}, error)
 }
@@ -265,8 +266,11 @@ func (s *Service) store(ctx context.Context, l Listener, d *Delivery, senderID s
 // unstored is the answer to a delivery that could not be stored: nothing was started.
 func (s *Service) unstored(ctx context.Context, label string, err error) error {
 	if f := fault.Of(err); f.Code == inboxFull {
-		s.Logger.WarnContext(ctx, "a delivery is refused: there is no room to store it", "listener", label,
-			"reason", inboxFull, "setting", "INGRESS_INBOX_MAX_BYTES")
+		if told, now := s.fullTold.Load(), time.Now().UnixNano(); now-told > int64(fullTellEvery) &&
+			s.fullTold.CompareAndSwap(told, now) {
+			s.Logger.WarnContext(ctx, "deliveries are refused: there is no room to store them", "listener", label,
+				"reason", inboxFull, "setting", "INGRESS_INBOX_MAX_BYTES")
+		}
 		return s.rejected(ctx, label, limited(err))
 	}
 	return s.rejected(ctx, label,

@@ -1,8 +1,12 @@
 package ingress_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -114,6 +118,20 @@ func TestWithoutRoomADeliveryIsRefused(t *testing.T) {
 	if f := fault.Of(err); f == nil || f.Kind != fault.RateLimited || f.Code != string(ingress.RateLimited) ||
 		f.RetryAfter != time.Minute {
 		t.Errorf("%v", err)
+	}
+}
+
+// What happens to each of thousands of deliveries a second is not a line of the log each.
+func TestAFullInboxIsToldOnceInAWhile(t *testing.T) {
+	w := newWorld()
+	var log bytes.Buffer
+	w.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	w.inbox.FailOnly("Store", ingress.InboxFull(errors.New("maximum bytes exceeded")))
+	for i := range 100 {
+		_, _ = w.Deliver(t.Context(), hook(strconv.Itoa(i)))
+	}
+	if n := strings.Count(log.String(), "no room to store"); n != 1 {
+		t.Errorf("%d lines for 100 deliveries", n)
 	}
 }
 

@@ -55,6 +55,9 @@ const inboxFull = "inbox_full"
 // fullRetry is when to send a delivery again that there was no room for: old ones are forgotten all the time.
 const fullRetry = time.Minute
 
+// fullTellEvery is how often the log is told that there is no room: senders may come thousands of times a second.
+const fullTellEvery = 10 * time.Second
+
 // InboxFull returns the fault of a delivery that there is no room for.
 func InboxFull(err error) error {
 	return fault.Wrap(err, fault.RateLimited, inboxFull,

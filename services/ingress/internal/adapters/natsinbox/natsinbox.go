@@ -127,6 +127,20 @@ func New(js jetstream.JetStream, cfg Config) *Store {
 // Storage returns a check that NATS stores, for readiness.
 func (s *Store) Storage() *natskit.Storage { return natskit.NewStorage(s.js, s.control) }
 
+// Ready reports whether NATS keeps the streams of the inbox, and makes them if they are missing.
+func (s *Store) Ready(ctx context.Context) error {
+	for _, stream := range []*natskit.Lazy[jetstream.Stream]{s.deliveries, s.states} {
+		if _, err := stream.Get(ctx); natskit.Full(err) {
+			return fault.Wrap(err, fault.Unavailable, "inbox_has_no_room",
+				"NATS has no room for the inbox, so that no delivery is accepted: lower INGRESS_INBOX_MAX_BYTES, or "+
+					"give NATS more")
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // inlineMax is the largest body that travels in the message, in bytes: what waits to be dispatched is held in memory.
 const inlineMax = 256 << 10
 

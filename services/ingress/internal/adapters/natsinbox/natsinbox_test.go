@@ -104,6 +104,21 @@ func TestWhatWasThereBeforeAnOutageIsNotFresh(t *testing.T) {
 	}
 }
 
+// An inbox that NATS has no room for is seen before the first delivery is refused.
+func TestAnInboxWithoutRoomIsNotReady(t *testing.T) {
+	t.Parallel()
+	for bytes, want := range map[int64]string{1 << 26: "", 1 << 50: "inbox_has_no_room"} {
+		s := open(t, testkit.StartNATS(t), func(cfg *natsinbox.Config) { cfg.MaxBytes = bytes })
+		code := ""
+		if err := s.Ready(t.Context()); err != nil {
+			code = fault.Of(err).Code
+		}
+		if code != want {
+			t.Errorf("%d bytes: %q", bytes, code)
+		}
+	}
+}
+
 // A consumer that an operator deleted is made again, and nothing is called fresh that was there before.
 func TestADeletedConsumerIsMadeAgain(t *testing.T) {
 	t.Parallel()
