@@ -12,9 +12,11 @@ const (
 	SubjectLogin       = "gateway.auth.v1.login"
 	SubjectValidate    = "gateway.auth.v1.validate"
 	SubjectCheckAccess = "gateway.auth.v1.check-access"
-	SubjectLogout      = "gateway.auth.v1.logout"
-	SubjectResolve     = "gateway.auth.v1.resolve"
-	SubjectRevoke      = "gateway.auth.v1.revoke"
+	// SubjectCheckResource decides whether a user may watch something that is no playbook.
+	SubjectCheckResource = "gateway.auth.v1.check_resource"
+	SubjectLogout        = "gateway.auth.v1.logout"
+	SubjectResolve       = "gateway.auth.v1.resolve"
+	SubjectRevoke        = "gateway.auth.v1.revoke"
 	// SubjectBackchannelLogout takes an issuer's logout token.
 	SubjectBackchannelLogout = "gateway.auth.v1.backchannel-logout"
 	SubjectBrowserBegin      = "gateway.auth.v1.browser-begin"
@@ -96,6 +98,29 @@ type CheckAccessResponse struct {
 	PlaybookPath   string `json:"playbook_path"`
 	PermissionType string `json:"permission_type"`
 	Message        string `json:"message"`
+}
+
+// Resource names what a subscription watches. Segments are the named parts of the pattern that the path matched, such
+// as thread_id.
+type Resource struct {
+	Source   string            `json:"source"` // firestore or kv
+	Path     string            `json:"path"`
+	Scope    string            `json:"scope"` // owner
+	Pattern  string            `json:"pattern"`
+	Segments map[string]string `json:"segments,omitempty"`
+}
+
+// CheckResourceRequest asks whether a session's user may watch a resource. The answer to a token that is no session is
+// the fault Unauthenticated.
+type CheckResourceRequest struct {
+	SessionToken string   `json:"session_token"`
+	Resource     Resource `json:"resource"`
+}
+
+// CheckResourceResponse is the decision. Anything but a clear yes is a no.
+type CheckResourceResponse struct {
+	Allowed bool   `json:"allowed"`
+	Message string `json:"message,omitempty"`
 }
 
 // LogoutRequest ends one session. Replaced says that a later login of the same browser ends it.

@@ -9,6 +9,8 @@ const (
 	SubjectExecute = "gateway.edge.v1.execute"
 	SubjectRerun   = "gateway.edge.v1.rerun"
 	SubjectCancel  = "gateway.edge.v1.cancel"
+	// SubjectViewExecution decides whether a session may view an execution.
+	SubjectViewExecution = "gateway.edge.v1.view-execution"
 )
 
 // ExecuteRequest starts a playbook in the name of a session. edge-proxy resolves the session and
@@ -61,4 +63,21 @@ type CancelRequest struct {
 type CancelResponse struct {
 	ExecutionID string `json:"execution_id"`
 	Status      string `json:"status"`
+}
+
+// ViewExecutionRequest asks whether a session may view an execution. The answer is the fault NotFound for one that NoETL
+// does not know, and Forbidden for one whose playbook the user may not view.
+type ViewExecutionRequest struct {
+	SessionToken string `json:"session_token"`
+	ExecutionID  string `json:"execution_id"`
+}
+
+// Describe is what traces show of it.
+func (in ViewExecutionRequest) Describe() []string {
+	return []string{"noetl.execution.id", in.ExecutionID}
+}
+
+// ViewExecutionResponse names the playbook of an execution that may be viewed.
+type ViewExecutionResponse struct {
+	PlaybookPath string `json:"playbook_path"`
 }

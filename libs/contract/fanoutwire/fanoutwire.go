@@ -7,6 +7,9 @@ const (
 	SubjectExpect  = "gateway.fanout.v1.expect"
 	SubjectBind    = "gateway.fanout.v1.bind"
 	SubjectAbandon = "gateway.fanout.v1.abandon"
+	// SubjectSubscribe and SubjectUnsubscribe open and close a subscription for a connected client.
+	SubjectSubscribe   = "gateway.fanout.v1.subscribe"
+	SubjectUnsubscribe = "gateway.fanout.v1.unsubscribe"
 )
 
 // SubjectSettle with the name of a source of lifecycle events after it reaches the replica that reads

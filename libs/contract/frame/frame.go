@@ -14,6 +14,7 @@ const (
 	MethodProgress       = "playbook/progress"
 	MethodState          = "playbook/state"
 	MethodSubscription   = "subscription/event"
+	MethodEnded          = "subscription/ended"
 	MethodSessionExpired = "session/expired"
 	MethodGap            = "gap"
 )
@@ -96,6 +97,41 @@ type StateParams struct {
 	StepName    *string `json:"step_name"`
 	Status      string  `json:"status"`
 	At          string  `json:"at"`
+}
+
+// What happened to a document of a subscription.
+const (
+	OpAdded    = "added"
+	OpModified = "modified"
+	OpRemoved  = "removed"
+)
+
+// SubscriptionParams are the params of subscription/event: one change of one document. Data is null for a document that
+// was removed, and for one with TooLarge, which exceeds a frame.
+type SubscriptionParams struct {
+	SubscriptionID string          `json:"subscription_id"`
+	DocID          string          `json:"doc_id"`
+	Data           json.RawMessage `json:"data"`
+	Op             string          `json:"op"`
+	UpdateTime     string          `json:"update_time,omitempty"` // RFC 3339, where the source tells it
+	TooLarge       bool            `json:"too_large,omitempty"`
+}
+
+// Reasons why a subscription ends.
+const (
+	EndedClosed     = "closed"      // by the user
+	EndedExpired    = "expired"     // its client had no connection for too long
+	EndedSession    = "session"     // the session has ended
+	EndedDenied     = "denied"      // the right to view it is gone
+	EndedNotFound   = "not_found"   // the source does not know the path
+	EndedTooLarge   = "too_large"   // more documents or bytes than one watch may have
+	EndedSourceGone = "source_gone" // this gateway no longer has the source
+)
+
+// SubscriptionEndedParams are the params of subscription/ended, the last frame of a subscription.
+type SubscriptionEndedParams struct {
+	SubscriptionID string `json:"subscription_id"`
+	Reason         string `json:"reason"`
 }
 
 // GapParams tell a client that frames between its last one and Resumed are gone for good
