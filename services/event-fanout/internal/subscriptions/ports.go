@@ -39,7 +39,7 @@ type WatchSource interface {
 	// Watch calls emit for each change of a path until ctx ends, and then returns nil. It begins with the documents
 	// that are there, then Ready, then what changes. emit is not called concurrently and does not block for long. What
 	// breaks inside and can be repeated is repeated inside, as long as that does not lose a change; after a loss Watch
-	// MUST return an error, and the caller watches again from the beginning. The faults Forbidden, NotFound and
+	// MUST return an error, and the caller watches again from the beginning. The faults Denied, NotFound and
 	// TooLarge say that it will not work later either; any other error is an outage.
 	Watch(ctx context.Context, path string, emit func(Change)) error
 	// Complete reports whether a document that a new watch does not tell before Ready is gone. It is false for a
@@ -49,7 +49,7 @@ type WatchSource interface {
 
 // Authority decides who may watch what.
 type Authority interface {
-	// CheckResource returns nil when the session's user may watch the resource, the fault Forbidden when not, and
+	// CheckResource returns nil when the session's user may watch the resource, the fault Denied when not, and
 	// Unauthenticated for a session that has ended. Anything else is an outage.
 	CheckResource(ctx context.Context, token authwire.Token, resource authwire.Resource) error
 	// ViewExecution likewise, for an execution; NotFound for one that NoETL does not know.
