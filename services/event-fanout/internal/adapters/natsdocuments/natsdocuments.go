@@ -47,12 +47,17 @@ func (s *Source) CheckPath(path string) error {
 		return err
 	}
 	for _, r := range path {
-		if r != '/' && r != '_' && r != '-' && r != '=' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') {
-			return fault.New(fault.Invalid, "bad_path",
-				fmt.Sprintf("path has the character %q: a segment of the source kv has letters, digits, -, _ and = only", r))
+		if !plain(r) {
+			return fault.New(fault.Invalid, "bad_path", fmt.Sprintf(
+				"path has the character %q: a segment of the source kv has letters, digits, -, _ and = only", r))
 		}
 	}
 	return nil
+}
+
+// plain reports whether a character can be a part of a key, or separates segments.
+func plain(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/_-=", r)
 }
 
 // lookAgain is how often a bucket is looked for that was lost, or is not there yet.
@@ -125,7 +130,7 @@ func (s *Source) missing(ctx context.Context, emit func(subscriptions.Change)) e
 
 func asEnd(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // nobody asks any more
 	}
 	return err
 }
