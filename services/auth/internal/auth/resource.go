@@ -29,17 +29,20 @@ const (
 // ScopeOwner is the only scope: what the caller may reach in the caller's own name.
 const ScopeOwner = "owner"
 
-// maxSegments bounds the named segments of a resource.
-const maxSegments = 16
+// Bounds of a resource: the longest path of Firestore, in bytes, and how many named segments there may be.
+const (
+	maxResourcePath = 6 << 10
+	maxSegments     = 32
+)
 
 // segmentName is what a named segment of a pattern may be called.
-var segmentName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,31}$`)
+var segmentName = regexp.MustCompile(`^[a-z0-9_]{1,64}$`)
 
 var (
 	errSourceUnknown = fault.New(fault.Invalid, "bad_source", "source must be firestore or kv")
 	errScopeUnknown  = fault.New(fault.Invalid, "bad_scope", "scope must be owner")
 	errResourceBad   = fault.New(
-		fault.Invalid, "bad_path", "path must be segments with single slashes between them, in at most 512 bytes of "+
+		fault.Invalid, "bad_path", "path must be segments with single slashes between them, in at most 6144 bytes of "+
 			`plain text: no dot segments, control characters or any of \ % ? # { }`,
 	)
 	errSegmentsBad = fault.New(
@@ -56,9 +59,9 @@ func (r Resource) wellFormed() error {
 		return errSourceUnknown
 	case r.Scope != ScopeOwner:
 		return errScopeUnknown
-	case len(r.Path) > maxPath || !plainPath(r.Path):
+	case len(r.Path) > maxResourcePath || !plainPath(r.Path):
 		return errResourceBad
-	case len(r.Pattern) > maxPath || !printable(r.Pattern) || len(r.Segments) > maxSegments:
+	case len(r.Pattern) > maxResourcePath || !printable(r.Pattern) || len(r.Segments) > maxSegments:
 		return errSegmentsBad
 	}
 	segments := strings.Split(r.Path, "/")
