@@ -196,6 +196,7 @@ func (p public) graphQL(
 		StartTimeout: cfg.NoETL.Timeout,
 		Caller:       api.CallerOf,
 		Subscribe:    p.svc.Subscribe,
+		Watch:        p.svc.Watch,
 		Proxy:        toNoETL.Request,
 		Count:        api.Count,
 		Answers:      graphql.NewAnswers(cfg.AnswerBytes),
