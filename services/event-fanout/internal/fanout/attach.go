@@ -129,9 +129,12 @@ func (s *Service) Hello(ctx context.Context, client string) (frame.InitResult, e
 
 func (s *Service) hello(client string, pending []frame.Pending) frame.InitResult {
 	return frame.InitResult{
-		ServerInfo:      frame.ServerInfo{Name: "noetl-gateway", Version: s.Version},
-		ClientID:        client,
-		Capabilities:    frame.Capabilities{Playbooks: true, Callbacks: true, PlaybookState: true},
+		ServerInfo: frame.ServerInfo{Name: "noetl-gateway", Version: s.Version},
+		ClientID:   client,
+		Capabilities: frame.Capabilities{
+			Playbooks: true, Callbacks: true, PlaybookState: true, Subscriptions: len(s.Sources) > 0,
+			SubscriptionSources: s.Sources,
+		},
 		PendingRequests: pending,
 	}
 }
