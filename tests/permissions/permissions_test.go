@@ -39,6 +39,7 @@ var owners = map[string]struct{ writers, readers []string }{
 	"OBJ_gateway_results":         {writers: []string{"event-fanout"}},
 	"GATEWAY_LIFECYCLE":           {writers: []string{"event-fanout"}},
 	"KV_gateway_sources":          {writers: []string{"event-fanout"}},
+	"KV_noetl_documents":          {writers: []string{"noetl"}, readers: []string{"event-fanout"}},
 	"NOETL_EVENTS":                {writers: []string{"noetl"}, readers: []string{"event-fanout"}},
 	"noetl_events":                {writers: []string{"noetl"}, readers: []string{"event-fanout"}},
 	"noetl_commands":              {writers: []string{"noetl"}},
@@ -172,7 +173,7 @@ func TestEachUserMayDoItsOwnAndNothingElse(t *testing.T) {
 				publish("make", "$JS.API.STREAM.CREATE."+stream, writes)
 				watched := stream == "KV_gateway_revoked" ||
 					writes && slices.Contains([]string{ // by its owner
-						"KV_gateway_auth_logins", "KV_gateway_ingress_control", "GATEWAY_DELIVERIES",
+						"KV_gateway_auth_logins", "KV_gateway_ingress_control", "GATEWAY_DELIVERIES", "KV_noetl_documents",
 					}, stream)
 				if !reads && !watched && (!read || !writes) {
 					publish("consume", "$JS.API.CONSUMER.CREATE."+stream+".x.y", false)
