@@ -60,8 +60,11 @@ func plain(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/_-=", r)
 }
 
-// lookAgain is how often a bucket is looked for that was lost, or is not there yet.
-const lookAgain = 5 * time.Second
+// How often a bucket is looked for: one that is there, which may be deleted, and one that is not there yet.
+const (
+	lookAgain = 5 * time.Second
+	lookFor   = time.Second
+)
 
 // Watch implements the port.
 func (s *Source) Watch(ctx context.Context, path string, emit func(subscriptions.Change)) error {
@@ -114,7 +117,7 @@ func (s *Source) Watch(ctx context.Context, path string, emit func(subscriptions
 // missing watches a bucket that is not there: it has no documents until somebody makes it.
 func (s *Source) missing(ctx context.Context, emit func(subscriptions.Change)) error {
 	emit(subscriptions.Change{Op: subscriptions.Ready})
-	tick := time.NewTicker(lookAgain)
+	tick := time.NewTicker(lookFor)
 	defer tick.Stop()
 	for {
 		select {
