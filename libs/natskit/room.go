@@ -32,6 +32,8 @@ const (
 	Tickets       Store = "gateway_tickets"
 	Sources       Store = "gateway_sources"
 	Controls      Store = "gateway_ingress_control"
+	Subscriptions Store = "gateway_subscriptions"
+	Documents     Store = "gateway_documents"
 )
 
 // shares divide GATEWAY_STORE_MAX_BYTES. What callers can make grow and what must always find room
@@ -40,7 +42,8 @@ const (
 //
 //nolint:gochecknoglobals // a constant table
 var shares = map[Store]int64{
-	Controls:      16,
+	Controls:      8,
+	Documents:     6,
 	Clients:       8,
 	Logins:        8,
 	Requests:      6,
@@ -49,6 +52,7 @@ var shares = map[Store]int64{
 	LocalSessions: 6,
 	Revoked:       4,
 	Flows:         2,
+	Subscriptions: 2,
 	Sources:       1,
 	Tickets:       1,
 }
@@ -66,6 +70,7 @@ const (
 func Stores() []Store {
 	return []Store{
 		Sessions, LocalSessions, Logins, Flows, Revoked, Requests, Routes, Clients, Tickets, Sources, Controls,
+		Subscriptions, Documents,
 	}
 }
 

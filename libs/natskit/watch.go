@@ -27,6 +27,10 @@ type Watch struct {
 	Bucket *Lazy[jetstream.KeyValue] // whether it is made when it is missing is the Lazy's matter
 	Logger *slog.Logger
 	Put    func(jetstream.KeyValueEntry) // an entry that was written; those that are there come first
+	// Gone, if set, is called for an entry that was deleted or purged.
+	Gone func(jetstream.KeyValueEntry)
+	// Begin, if set, is called before all entries are told, for the first time or again.
+	Begin func()
 	// CaughtUp, if set, is called when all entries that were there have been told.
 	CaughtUp func()
 	// Tick, if set, is called once in a while, never concurrently with the others.
@@ -61,7 +65,14 @@ func (w Watch) follow(ctx context.Context) error {
 	if err := w.check(ctx, kv); err != nil {
 		return err
 	}
-	updates, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes())
+	var opts []jetstream.WatchOpt
+	if w.Gone == nil {
+		opts = append(opts, jetstream.IgnoreDeletes())
+	}
+	if w.Begin != nil {
+		w.Begin()
+	}
+	updates, err := kv.WatchAll(ctx, opts...)
 	if err != nil {
 		return w.Bucket.AsFault(err)
 	}
@@ -83,6 +94,8 @@ func (w Watch) follow(ctx context.Context) error {
 			switch {
 			case !open:
 				return errors.New("the watch ended")
+			case e != nil && e.Operation() != jetstream.KeyValuePut:
+				w.Gone(e)
 			case e != nil:
 				w.Put(e)
 			case w.CaughtUp != nil:

@@ -3,7 +3,9 @@
 package frame
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -46,7 +48,7 @@ type Pending struct {
 type Capabilities struct {
 	Playbooks     bool `json:"playbooks"`
 	Callbacks     bool `json:"callbacks"`
-	Subscriptions bool `json:"subscriptions"`
+	Subscriptions bool `json:"subscriptions"` // of documents: firestore or kv
 	PlaybookState bool `json:"playbookState"`
 }
 
@@ -57,6 +59,8 @@ type InitResult struct {
 	ClientID        string       `json:"clientId"`
 	Capabilities    Capabilities `json:"capabilities"`
 	PendingRequests []Pending    `json:"pendingRequests,omitempty"`
+	// SubscriptionSources are what clients can subscribe to: firestore, kv, execution.
+	SubscriptionSources []string `json:"subscriptionSources,omitempty"`
 }
 
 // ServerInfo names the server.
@@ -115,6 +119,16 @@ type SubscriptionParams struct {
 	Op             string          `json:"op"`
 	UpdateTime     string          `json:"update_time,omitempty"` // RFC 3339, where the source tells it
 	TooLarge       bool            `json:"too_large,omitempty"`
+}
+
+// SubscriptionEvent returns a function that makes the notification of one change for each subscription, whose id must
+// be a valid id. The change is encoded once, however many there are.
+func SubscriptionEvent(p SubscriptionParams) func(subscriptionID string) []byte {
+	p.SubscriptionID = ""
+	head, tail, _ := bytes.Cut(Notify(MethodSubscription, p), []byte(`"subscription_id":""`))
+	return func(id string) []byte {
+		return slices.Concat(head, []byte(`"subscription_id":"`+id+`"`), tail)
+	}
 }
 
 // Reasons why a subscription ends.

@@ -18,6 +18,7 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natsauth"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natsingress"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natspending"
+	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natssubscriptions"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/nearmemory"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/noetlserver"
 	"github.com/noetl/gateway/services/edge-proxy/internal/config"
@@ -101,6 +102,7 @@ func (a *App) service(
 		Auth:          natsauth.New(calls),
 		Near:          session,
 		Pending:       natspending.New(calls),
+		Subscriptions: natssubscriptions.New(calls),
 		NoETL:         upstream,
 		Catalog:       upstream,
 		Executions:    upstream,

@@ -33,6 +33,7 @@ type world struct {
 	nats    *testkit.NATS
 	auth    *edgetest.Auth
 	pending *edgetest.Pending
+	subs    *edgetest.Subscriptions
 	noetl   *noetltest.Server
 	inbox   *edgetest.Deliveries
 	journal *edgetest.Journal
@@ -55,6 +56,7 @@ func boot(t *testing.T, settings ...string) *world {
 		auth:    &edgetest.Auth{},
 		journal: journal,
 		pending: edgetest.NewPending(journal),
+		subs:    &edgetest.Subscriptions{},
 		noetl:   noetltest.Start(t),
 		inbox:   &edgetest.Deliveries{},
 	}
@@ -68,7 +70,7 @@ func boot(t *testing.T, settings ...string) *world {
 		t.Fatal(err)
 	}
 	edgetest.Serve(t, nc, "auth", 9, edgetest.AuthService(nc, w.auth))
-	edgetest.Serve(t, nc, "event-fanout", 3, edgetest.PendingService(nc, w.pending))
+	edgetest.Serve(t, nc, "event-fanout", 5, edgetest.FanoutService(nc, w.pending, w.subs))
 	edgetest.Serve(t, nc, "ingress", edgetest.IngressOperations, edgetest.IngressService(nc, w.inbox))
 	serve := func(h http.Handler) *httptest.Server {
 		srv := httptest.NewServer(h)

@@ -114,7 +114,7 @@ func (p public) routes(
 	browserlogin.Register(mux, api, browserlogin.Surface{})
 	mux.Handle("GET /api/runtime/contract", httpapi.RuntimeContract(run.Version(), httpapi.Auth0(cfg.Auth0)))
 	mux.Handle("GET /sharding/preview", httpapi.ShardPreview())
-	if err := p.forwardToNeighbours(closing, mux, cfg, host, near); err != nil {
+	if err := p.forwardToNeighbours(closing, mux, cfg, host, near, api); err != nil {
 		return nil, nil, err
 	}
 	if err := consolePage(mux, cfg); err != nil {
@@ -196,6 +196,7 @@ func (p public) graphQL(
 		StartTimeout: cfg.NoETL.Timeout,
 		Caller:       api.CallerOf,
 		Subscribe:    p.svc.Subscribe,
+		Watch:        p.svc.Watch,
 		Proxy:        toNoETL.Request,
 		Count:        api.Count,
 		Answers:      graphql.NewAnswers(cfg.AnswerBytes),
@@ -215,7 +216,7 @@ func (p public) graphQL(
 // forwardToNeighbours adds the routes of the other services; their streams end with closing. Each request that is
 // forwarded has a context of its own.
 func (p public) forwardToNeighbours(
-	closing context.Context, mux *http.ServeMux, cfg Config, host run.Host, near Neighbours,
+	closing context.Context, mux *http.ServeMux, cfg Config, host run.Host, near Neighbours, api *httpapi.API,
 ) error {
 	//nolint:contextcheck // see above
 	events, err := neighbour(near.Events, cfg.EventsURL, "event-fanout", cfg, host, p.streams)
@@ -226,6 +227,7 @@ func (p public) forwardToNeighbours(
 	for _, route := range []string{"/events", "POST /events/ticket", "/ws", "GET /api/results/{request_id}"} {
 		mux.Handle(route, events)
 	}
+	api.RegisterSubscriptions(mux, events)
 	//nolint:contextcheck // see above
 	ingress, err := neighbour(near.Ingress, cfg.IngressURL, "ingress", cfg, host, nil)
 	if err != nil {

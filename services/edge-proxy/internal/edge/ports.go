@@ -45,6 +45,15 @@ type Pending interface {
 	Abandon(ctx context.Context, in fanoutwire.AbandonRequest) error
 }
 
+// Subscriptions is where event-fanout keeps the subscriptions of clients.
+type Subscriptions interface {
+	// Subscribe opens one for a connected client: the fault Conflict for one that is not connected. It MUST NOT repeat
+	// a call whose answer is late: each one that arrives opens another.
+	Subscribe(ctx context.Context, in fanoutwire.SubscribeRequest) (fanoutwire.Subscription, error)
+	// Unsubscribe closes one: NotFound for one that has ended.
+	Unsubscribe(ctx context.Context, in fanoutwire.UnsubscribeRequest) error
+}
+
 // NoETL starts executions and tells what they run.
 type NoETL interface {
 	Execute(ctx context.Context, in noetlwire.ExecuteRequest) (noetlwire.ExecuteResponse, error)

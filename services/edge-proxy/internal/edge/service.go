@@ -12,8 +12,10 @@ type Deps struct {
 	Auth    Auth
 	Near    NearSessions
 	Pending Pending
-	NoETL   NoETL
-	Catalog Catalog
+	// Subscriptions are those of the clients that GraphQL connects.
+	Subscriptions Subscriptions
+	NoETL         NoETL
+	Catalog       Catalog
 	// Executions tells about executions and cancels them.
 	Executions Executions
 	Frames     Frames

@@ -23,6 +23,13 @@ func TestPending(t *testing.T) {
 	})
 }
 
+func TestSubscriptions(t *testing.T) {
+	edgetest.RunSubscriptions(t, func(*testing.T) (edge.Subscriptions, *edgetest.Subscriptions) {
+		s := &edgetest.Subscriptions{}
+		return s, s
+	})
+}
+
 func TestNoETL(t *testing.T) {
 	edgetest.RunNoETL(t, func(*testing.T) (edge.NoETL, *noetltest.Server) {
 		n := edgetest.NewNoETL(nil)

@@ -36,9 +36,14 @@ func AuthService(nc *nats.Conn, a *Auth) *natskit.Service {
 		row(authwire.SubjectResolve, "auth.resolve", a.Resolve))
 }
 
-// PendingService serves the fake on event-fanout's subjects.
-func PendingService(nc *nats.Conn, p *Pending) *natskit.Service {
+// FanoutService serves the fakes on event-fanout's subjects.
+func FanoutService(nc *nats.Conn, p *Pending, s *Subscriptions) *natskit.Service {
 	return natskit.NewService(nc, telemetry.Nop("event-fanout"), "event-fanout", "test",
+		row(fanoutwire.SubjectSubscribe, "fanout.subscribe", s.Subscribe),
+		row(fanoutwire.SubjectUnsubscribe, "fanout.unsubscribe",
+			func(ctx context.Context, in fanoutwire.UnsubscribeRequest) (fanoutwire.UnsubscribeResponse, error) {
+				return fanoutwire.UnsubscribeResponse{}, s.Unsubscribe(ctx, in)
+			}),
 		row(fanoutwire.SubjectExpect, "fanout.expect",
 			func(ctx context.Context, in fanoutwire.ExpectRequest) (fanoutwire.ExpectResponse, error) {
 				return fanoutwire.ExpectResponse{}, p.Expect(ctx, in)

@@ -21,6 +21,7 @@ type Config struct {
 	Process      run.ProcessConfig
 	Sessions     sessions.Config
 	Web          weborigin.Config
+	Subs         Subscriptions
 	Port         int    `env:"ROUTER_PORT,GATEWAY_PORT" file:"server.port" default:"8092"`
 	Bind         string `env:"GATEWAY_BIND" file:"server.bind" default:"0.0.0.0"`
 	InternalPort int    `env:"GATEWAY_INTERNAL_PORT" file:"server.internal_port" default:"8091"`
@@ -81,6 +82,7 @@ func (c Config) Validate() error {
 			problems = append(problems, fmt.Errorf("%s must be above 0", name))
 		}
 	}
+	problems = append(problems, c.Subs.validate())
 	positive("GATEWAY_HEARTBEAT_INTERVAL_SECS", c.Heartbeat > 0)
 	positive("GATEWAY_STREAM_WRITE_TIMEOUT_SECS", c.WriteTimeout > 0)
 	positive("GATEWAY_STREAM_QUEUE_FRAMES", c.QueueFrames > 0)

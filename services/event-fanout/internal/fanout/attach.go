@@ -2,9 +2,11 @@ package fanout
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 )
@@ -129,10 +131,16 @@ func (s *Service) Hello(ctx context.Context, client string) (frame.InitResult, e
 
 func (s *Service) hello(client string, pending []frame.Pending) frame.InitResult {
 	return frame.InitResult{
-		ServerInfo:      frame.ServerInfo{Name: "noetl-gateway", Version: s.Version},
-		ClientID:        client,
-		Capabilities:    frame.Capabilities{Playbooks: true, Callbacks: true, PlaybookState: true},
-		PendingRequests: pending,
+		ServerInfo: frame.ServerInfo{Name: "noetl-gateway", Version: s.Version},
+		ClientID:   client,
+		Capabilities: frame.Capabilities{
+			Playbooks: true, Callbacks: true, PlaybookState: true,
+			Subscriptions: slices.ContainsFunc(s.Sources, func(name string) bool {
+				return name != fanoutwire.SourceExecution
+			}),
+		},
+		SubscriptionSources: s.Sources,
+		PendingRequests:     pending,
 	}
 }
 

@@ -100,10 +100,3 @@ func ErrNotReading() error {
 func ErrNoSource() error {
 	return fault.New(fault.Unavailable, "no_event_source", "there is no source of lifecycle events")
 }
-
-// ErrSubscriptionsUnavailable is the answer to subscriptions where no watcher is configured.
-func ErrSubscriptionsUnavailable() error {
-	return fault.New(
-		fault.Unavailable, "subscriptions_not_configured", "subscriptions are not configured on this gateway",
-	)
-}

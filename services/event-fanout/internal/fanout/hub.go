@@ -277,6 +277,35 @@ func (h *Hub) endOthers(ctx context.Context, epochs func(client string) string) 
 	}
 }
 
+// ClientOf returns a client of a session that has an open stream here: the one that is asked for, or the one that
+// opened last for "".
+func (h *Hub) ClientOf(session authwire.TokenKey, client string) (string, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range slices.Backward(h.bySession[session]) {
+		if client == "" || s.client.ID == client {
+			return s.client.ID, true
+		}
+	}
+	return "", false
+}
+
+// Token returns the session token of an open stream of a client.
+func (h *Hub) Token(client string) (authwire.Token, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	g := h.groups[client]
+	if g == nil {
+		return authwire.Token{}, false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.streams) == 0 {
+		return authwire.Token{}, false
+	}
+	return g.streams[len(g.streams)-1].token, true
+}
+
 // Streams returns how many streams are open.
 func (h *Hub) Streams() int {
 	h.mu.Lock()

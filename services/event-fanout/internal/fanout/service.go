@@ -31,6 +31,8 @@ type Deps struct {
 	Now func() time.Time
 	// Forwarded lists the lifecycle event types that clients see.
 	Forwarded []string
+	// Sources are what clients can subscribe to.
+	Sources []string
 	// Version is shown in the first frame.
 	Version string
 }

@@ -24,12 +24,14 @@ type SessionResolver interface {
 
 // Events serves GET /events.
 type Events struct {
-	Set          Operations
-	Hub          *fanout.Hub
-	Sessions     SessionResolver
-	AddressLimit *AddressLimit
-	Origins      *weborigin.Rules // whose pages may open streams
-	WriteTimeout time.Duration    // longest wait for a client to take what is written
+	Set Operations
+	// Subscriptions serve the methods of /ws.
+	Subscriptions SubscriptionOperations
+	Hub           *fanout.Hub
+	Sessions      SessionResolver
+	AddressLimit  *AddressLimit
+	Origins       *weborigin.Rules // whose pages may open streams
+	WriteTimeout  time.Duration    // longest wait for a client to take what is written
 	// PeerTimeout is how long what was sent may stay unacknowledged before the peer counts as gone.
 	PeerTimeout time.Duration
 }

@@ -11,8 +11,9 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/noetl/gateway/libs/contract/edgewire"
+	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/fault"
-	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+	"github.com/noetl/gateway/services/event-fanout/internal/subscriptions"
 	"github.com/noetl/gateway/services/event-fanout/internal/wire"
 )
 
@@ -279,8 +280,36 @@ func (c *wsConn) command(ctx context.Context, call wire.Call) (any, error) {
 		)
 		return wire.Canceled{ExecutionID: out.ExecutionID, Status: out.Status}, err
 	case "subscription/open", "subscription/close":
-		return nil, fanout.ErrSubscriptionsUnavailable()
+		return c.subscription(ctx, call)
 	default:
 		return nil, errNoMethod
 	}
+}
+
+// subscription opens or closes a subscription for this connection's client.
+func (c *wsConn) subscription(ctx context.Context, call wire.Call) (any, error) {
+	session, err := c.owner.streams.Sessions.Resolve(ctx, c.token)
+	if err != nil {
+		return nil, err
+	}
+	caller := subscriptions.Caller{Token: c.token, Session: session}
+	set := c.owner.streams.Subscriptions
+	if call.Method == "subscription/close" {
+		p, err := wire.DecodeParams[wire.CloseParams](call.Params)
+		if err != nil {
+			return nil, err
+		}
+		_, err = set.Close(ctx, subscriptions.CloseRequest{Caller: caller, ID: p.SubscriptionID})
+		return struct{}{}, err
+	}
+	p, err := wire.DecodeParams[wire.OpenParams](call.Params)
+	if err != nil {
+		return nil, err
+	}
+	if p.Source == "" {
+		p.Source = fanoutwire.SourceFirestore
+	}
+	return set.Open(ctx, subscriptions.OpenRequest{
+		Caller: caller, Source: p.Source, Path: p.Path, Scope: p.Scope, ClientID: c.client,
+	})
 }

@@ -181,6 +181,18 @@ type Canceled struct {
 	Status      string `json:"status"`
 }
 
+// OpenParams are the params of subscription/open. Source is firestore by default.
+type OpenParams struct {
+	Source string `json:"source"`
+	Path   string `json:"path"`
+	Scope  string `json:"scope"`
+}
+
+// CloseParams are the params of subscription/close.
+type CloseParams struct {
+	SubscriptionID string `json:"subscription_id"`
+}
+
 // DecodeParams reads the params of a call into a T.
 func DecodeParams[T any](params json.RawMessage) (T, error) {
 	var v T

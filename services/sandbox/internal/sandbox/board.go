@@ -31,8 +31,11 @@ const (
 	columnDone  = "done"
 )
 
-// boardPrefix is the collection boards, as keys of a bucket spell it.
-const boardPrefix = "boards."
+// Keys of the cards of a board: its collection boards/demo/cards, as keys of a bucket spell it.
+const (
+	boardPrefix = "boards."
+	cardsInfix  = ".cards."
+)
 
 var boardName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 
@@ -99,7 +102,7 @@ func (s *Service) boardSteps(w Workload) ([]step, error) {
 		return nil, err
 	}
 	r := &boardRun{
-		documents: s.deps.Documents, prefix: boardPrefix + name + ".", cards: int(cards),
+		documents: s.deps.Documents, prefix: boardPrefix + name + cardsInfix, cards: int(cards),
 		delay: time.Duration(ms * float64(time.Millisecond)),
 	}
 	return []step{

@@ -54,7 +54,7 @@ func TestBoardAddsMovesAndRemovesCards(t *testing.T) {
 		}
 		var got []string
 		for _, line := range documents.Log() {
-			got = append(got, strings.Replace(line, "boards.demo.card-", "", 1))
+			got = append(got, strings.Replace(line, "boards.demo.cards.card-", "", 1))
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
@@ -64,7 +64,7 @@ func TestBoardAddsMovesAndRemovesCards(t *testing.T) {
 		if result != `{"added":5,"board":"demo","moved":9,"removed":2,"tidied":0}` {
 			t.Error(result)
 		}
-		card, ok := documents.Get("boards.demo.card-4").(sandbox.Card)
+		card, ok := documents.Get("boards.demo.cards.card-4").(sandbox.Card)
 		at, err := time.Parse(time.RFC3339Nano, card.UpdatedAt)
 		if !ok || card.Title == "" || card.Column != "doing" || err != nil || at.Before(begun) {
 			t.Errorf("%+v %v", card, err)
@@ -81,7 +81,7 @@ func TestBoardStaysBounded(t *testing.T) {
 			if v := b.over(t, b.begin(t, "demo/board", w)); v.Status != sandbox.StatusCompleted {
 				t.Fatalf("%+v", v)
 			}
-			if keys, err := documents.Keys(t.Context(), "boards.b-1."); err != nil || len(keys) > 60 {
+			if keys, err := documents.Keys(t.Context(), "boards.b-1.cards."); err != nil || len(keys) > 60 {
 				t.Fatalf("%d cards, %v", len(keys), err)
 			}
 		}
@@ -101,7 +101,7 @@ func TestBoardsThatRunConcurrentlyShareNoCard(t *testing.T) {
 		first, second := b.begin(t, "demo/board", nil), b.begin(t, "demo/board", nil)
 		b.over(t, first)
 		b.over(t, second)
-		keys, err := documents.Keys(t.Context(), "boards.demo.")
+		keys, err := documents.Keys(t.Context(), "boards.demo.cards.")
 		if err != nil || len(keys) != 6 {
 			t.Errorf("%q %v", keys, err)
 		}

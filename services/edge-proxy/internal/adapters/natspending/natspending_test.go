@@ -22,7 +22,7 @@ func TestConformance(t *testing.T) {
 		t.Helper()
 		n, behind := testkit.StartNATS(t), edgetest.NewPending(nil)
 		nc := n.Connect(t)
-		edgetest.Serve(t, nc, "event-fanout", 3, edgetest.PendingService(nc, behind))
+		edgetest.Serve(t, nc, "event-fanout", 5, edgetest.FanoutService(nc, behind, &edgetest.Subscriptions{}))
 		return natspending.New(natskit.NewClient(n.Connect(t), telemetry.Nop("test"))), behind
 	})
 }

@@ -48,7 +48,9 @@ type Deps struct {
 	StartTimeout time.Duration
 	Caller       CallerOf
 	Subscribe    func(context.Context, edge.FramesRequest) (<-chan edge.Frame, error)
-	Proxy        Proxy
+	// Watch subscribes to the changes of a path.
+	Watch func(context.Context, edge.WatchRequest) (*edge.Watch, error)
+	Proxy Proxy
 	// Count counts n calls of a caller, beside the one that carried an operation over HTTP, or rejects them. Nil
 	// counts nothing.
 	Count func(ctx context.Context, caller edge.Caller, n int) error

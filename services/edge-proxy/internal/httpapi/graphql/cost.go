@@ -19,6 +19,7 @@ import (
 const (
 	mutationCost  = 50
 	executionCost = 20 // a question to NoETL
+	watchCost     = 20 // a question to the auth service, and a stream
 )
 
 // topFields are the fields at the top of an operation, with fragments written out and equal ones merged.
@@ -35,6 +36,8 @@ func price(op *graphql.OperationContext) int {
 			total += mutationCost
 		case field.Name == "execution":
 			total += executionCost
+		case field.Name == "documents", field.Name == "executionEvents":
+			total += watchCost
 		}
 	}
 	return total

@@ -37,6 +37,15 @@ type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
+	DocumentEvent struct {
+		Data           func(childComplexity int) int
+		DocID          func(childComplexity int) int
+		Op             func(childComplexity int) int
+		SubscriptionID func(childComplexity int) int
+		TooLarge       func(childComplexity int) int
+		UpdateTime     func(childComplexity int) int
+	}
+
 	ExecuteResult struct {
 		ExecutionID func(childComplexity int) int
 		ID          func(childComplexity int) int
@@ -55,6 +64,14 @@ type ComplexityRoot struct {
 		Path        func(childComplexity int) int
 		Result      func(childComplexity int) int
 		Status      func(childComplexity int) int
+	}
+
+	ExecutionEvent struct {
+		At          func(childComplexity int) int
+		EventType   func(childComplexity int) int
+		ExecutionID func(childComplexity int) int
+		Status      func(childComplexity int) int
+		StepName    func(childComplexity int) int
 	}
 
 	Frame struct {
@@ -82,7 +99,9 @@ type ComplexityRoot struct {
 	}
 
 	Subscription struct {
-		Frames func(childComplexity int, clientID *string, lastEventID *string) int
+		Documents       func(childComplexity int, source string, path string, scope *string) int
+		ExecutionEvents func(childComplexity int, executionID string) int
+		Frames          func(childComplexity int, clientID *string, lastEventID *string) int
 	}
 }
 
@@ -98,6 +117,8 @@ type QueryResolver interface {
 }
 type SubscriptionResolver interface {
 	Frames(ctx context.Context, clientID *string, lastEventID *string) (<-chan *Frame, error)
+	Documents(ctx context.Context, source string, path string, scope *string) (<-chan *DocumentEvent, error)
+	ExecutionEvents(ctx context.Context, executionID string) (<-chan *ExecutionEvent, error)
 }
 
 type executableSchema graphql.ExecutableSchemaState[ResolverRoot, DirectiveRoot, ComplexityRoot]
@@ -113,6 +134,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
 	switch typeName + "." + field {
+
+	case "DocumentEvent.data":
+		if e.ComplexityRoot.DocumentEvent.Data == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DocumentEvent.Data(childComplexity), true
+	case "DocumentEvent.docId":
+		if e.ComplexityRoot.DocumentEvent.DocID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DocumentEvent.DocID(childComplexity), true
+	case "DocumentEvent.op":
+		if e.ComplexityRoot.DocumentEvent.Op == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DocumentEvent.Op(childComplexity), true
+	case "DocumentEvent.subscriptionId":
+		if e.ComplexityRoot.DocumentEvent.SubscriptionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DocumentEvent.SubscriptionID(childComplexity), true
+	case "DocumentEvent.tooLarge":
+		if e.ComplexityRoot.DocumentEvent.TooLarge == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DocumentEvent.TooLarge(childComplexity), true
+	case "DocumentEvent.updateTime":
+		if e.ComplexityRoot.DocumentEvent.UpdateTime == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DocumentEvent.UpdateTime(childComplexity), true
 
 	case "ExecuteResult.executionId":
 		if e.ComplexityRoot.ExecuteResult.ExecutionID == nil {
@@ -199,6 +257,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Execution.Status(childComplexity), true
+
+	case "ExecutionEvent.at":
+		if e.ComplexityRoot.ExecutionEvent.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvent.At(childComplexity), true
+	case "ExecutionEvent.eventType":
+		if e.ComplexityRoot.ExecutionEvent.EventType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvent.EventType(childComplexity), true
+	case "ExecutionEvent.executionId":
+		if e.ComplexityRoot.ExecutionEvent.ExecutionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvent.ExecutionID(childComplexity), true
+	case "ExecutionEvent.status":
+		if e.ComplexityRoot.ExecutionEvent.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvent.Status(childComplexity), true
+	case "ExecutionEvent.stepName":
+		if e.ComplexityRoot.ExecutionEvent.StepName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvent.StepName(childComplexity), true
 
 	case "Frame.id":
 		if e.ComplexityRoot.Frame.ID == nil {
@@ -297,6 +386,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Query.Version(childComplexity), true
 
+	case "Subscription.documents":
+		if e.ComplexityRoot.Subscription.Documents == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_documents_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.Documents(childComplexity, args["source"].(string), args["path"].(string), args["scope"].(*string)), true
+	case "Subscription.executionEvents":
+		if e.ComplexityRoot.Subscription.ExecutionEvents == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_executionEvents_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.ExecutionEvents(childComplexity, args["executionId"].(string)), true
 	case "Subscription.frames":
 		if e.ComplexityRoot.Subscription.Frames == nil {
 			break
@@ -429,6 +540,24 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
 
+func (ec *executionContext) childFields_DocumentEvent(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "subscriptionId":
+		return ec.fieldContext_DocumentEvent_subscriptionId(ctx, field)
+	case "docId":
+		return ec.fieldContext_DocumentEvent_docId(ctx, field)
+	case "op":
+		return ec.fieldContext_DocumentEvent_op(ctx, field)
+	case "data":
+		return ec.fieldContext_DocumentEvent_data(ctx, field)
+	case "updateTime":
+		return ec.fieldContext_DocumentEvent_updateTime(ctx, field)
+	case "tooLarge":
+		return ec.fieldContext_DocumentEvent_tooLarge(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DocumentEvent", field.Name)
+}
+
 func (ec *executionContext) childFields_ExecuteResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -467,6 +596,22 @@ func (ec *executionContext) childFields_Execution(ctx context.Context, field gra
 		return ec.fieldContext_Execution_error(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Execution", field.Name)
+}
+
+func (ec *executionContext) childFields_ExecutionEvent(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "executionId":
+		return ec.fieldContext_ExecutionEvent_executionId(ctx, field)
+	case "eventType":
+		return ec.fieldContext_ExecutionEvent_eventType(ctx, field)
+	case "stepName":
+		return ec.fieldContext_ExecutionEvent_stepName(ctx, field)
+	case "status":
+		return ec.fieldContext_ExecutionEvent_status(ctx, field)
+	case "at":
+		return ec.fieldContext_ExecutionEvent_at(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExecutionEvent", field.Name)
 }
 
 func (ec *executionContext) childFields_Frame(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -735,6 +880,50 @@ func (ec *executionContext) field_Query_execution_args(ctx context.Context, rawA
 	return args, nil
 }
 
+func (ec *executionContext) field_Subscription_documents_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "source",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["source"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "path",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["path"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "scope",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["scope"] = arg2
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_executionEvents_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "executionId",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["executionId"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Subscription_frames_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -820,6 +1009,144 @@ func (ec *executionContext) field___Type_fields_args(ctx context.Context, rawArg
 // endregion ************************** directives.gotpl **************************
 
 // region    **************************** field.gotpl *****************************
+
+func (ec *executionContext) _DocumentEvent_subscriptionId(ctx context.Context, field graphql.CollectedField, obj *DocumentEvent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DocumentEvent_subscriptionId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SubscriptionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DocumentEvent_subscriptionId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DocumentEvent", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _DocumentEvent_docId(ctx context.Context, field graphql.CollectedField, obj *DocumentEvent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DocumentEvent_docId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DocID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DocumentEvent_docId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DocumentEvent", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _DocumentEvent_op(ctx context.Context, field graphql.CollectedField, obj *DocumentEvent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DocumentEvent_op(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Op, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DocumentEvent_op(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DocumentEvent", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _DocumentEvent_data(ctx context.Context, field graphql.CollectedField, obj *DocumentEvent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DocumentEvent_data(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Data, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v any) graphql.Marshaler {
+			return ec.marshalOJSON2interface(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_DocumentEvent_data(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DocumentEvent", field, false, false, errors.New("field of type JSON does not have child fields"))
+}
+
+func (ec *executionContext) _DocumentEvent_updateTime(ctx context.Context, field graphql.CollectedField, obj *DocumentEvent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DocumentEvent_updateTime(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UpdateTime, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_DocumentEvent_updateTime(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DocumentEvent", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _DocumentEvent_tooLarge(ctx context.Context, field graphql.CollectedField, obj *DocumentEvent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DocumentEvent_tooLarge(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TooLarge, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DocumentEvent_tooLarge(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DocumentEvent", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
 
 func (ec *executionContext) _ExecuteResult_id(ctx context.Context, field graphql.CollectedField, obj *ExecuteResult) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
@@ -1141,6 +1468,121 @@ func (ec *executionContext) _Execution_error(ctx context.Context, field graphql.
 }
 func (ec *executionContext) fieldContext_Execution_error(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Execution", field, false, false, errors.New("field of type JSON does not have child fields"))
+}
+
+func (ec *executionContext) _ExecutionEvent_executionId(ctx context.Context, field graphql.CollectedField, obj *ExecutionEvent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExecutionEvent_executionId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExecutionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExecutionEvent_executionId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExecutionEvent", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _ExecutionEvent_eventType(ctx context.Context, field graphql.CollectedField, obj *ExecutionEvent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExecutionEvent_eventType(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EventType, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExecutionEvent_eventType(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExecutionEvent", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExecutionEvent_stepName(ctx context.Context, field graphql.CollectedField, obj *ExecutionEvent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExecutionEvent_stepName(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StepName, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ExecutionEvent_stepName(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExecutionEvent", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExecutionEvent_status(ctx context.Context, field graphql.CollectedField, obj *ExecutionEvent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExecutionEvent_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExecutionEvent_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExecutionEvent", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ExecutionEvent_at(ctx context.Context, field graphql.CollectedField, obj *ExecutionEvent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExecutionEvent_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExecutionEvent_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExecutionEvent", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _Frame_id(ctx context.Context, field graphql.CollectedField, obj *Frame) (ret graphql.Marshaler) {
@@ -1629,6 +2071,94 @@ func (ec *executionContext) fieldContext_Subscription_frames(ctx context.Context
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Subscription_frames_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription_documents(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_documents(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().Documents(ctx, fc.Args["source"].(string), fc.Args["path"].(string), fc.Args["scope"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *DocumentEvent) graphql.Marshaler {
+			return ec.marshalNDocumentEvent2ᚖgithubᚗcomᚋnoetlᚋgatewayᚋservicesᚋedgeᚑproxyᚋinternalᚋhttpapiᚋgraphqlᚐDocumentEvent(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_documents(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_DocumentEvent(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_documents_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription_executionEvents(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_executionEvents(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().ExecutionEvents(ctx, fc.Args["executionId"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ExecutionEvent) graphql.Marshaler {
+			return ec.marshalNExecutionEvent2ᚖgithubᚗcomᚋnoetlᚋgatewayᚋservicesᚋedgeᚑproxyᚋinternalᚋhttpapiᚋgraphqlᚐExecutionEvent(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_executionEvents(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExecutionEvent(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_executionEvents_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -2746,6 +3276,64 @@ func (ec *executionContext) unmarshalInputProxyRequestInput(ctx context.Context,
 
 // region    **************************** object.gotpl ****************************
 
+var documentEventImplementors = []string{"DocumentEvent"}
+
+func (ec *executionContext) _DocumentEvent(ctx context.Context, sel ast.SelectionSet, obj *DocumentEvent) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, documentEventImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := make(map[string]*graphql.FieldSet)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("DocumentEvent")
+		case "subscriptionId":
+			out.Values[i] = ec._DocumentEvent_subscriptionId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "docId":
+			out.Values[i] = ec._DocumentEvent_docId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "op":
+			out.Values[i] = ec._DocumentEvent_op(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "data":
+			out.Values[i] = ec._DocumentEvent_data(ctx, field, obj)
+		case "updateTime":
+			out.Values[i] = ec._DocumentEvent_updateTime(ctx, field, obj)
+		case "tooLarge":
+			out.Values[i] = ec._DocumentEvent_tooLarge(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferred), math.MaxInt32)))
+
+	for label, dfs := range deferred {
+		ec.ProcessDeferredGroup(graphql.DeferredGroup{
+			Label:    label,
+			Path:     graphql.GetPath(ctx),
+			FieldSet: dfs,
+			Context:  ctx,
+		})
+	}
+
+	return out
+}
+
 var executeResultImplementors = []string{"ExecuteResult"}
 
 func (ec *executionContext) _ExecuteResult(ctx context.Context, sel ast.SelectionSet, obj *ExecuteResult) graphql.Marshaler {
@@ -2828,6 +3416,62 @@ func (ec *executionContext) _Execution(ctx context.Context, sel ast.SelectionSet
 			out.Values[i] = ec._Execution_result(ctx, field, obj)
 		case "error":
 			out.Values[i] = ec._Execution_error(ctx, field, obj)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferred), math.MaxInt32)))
+
+	for label, dfs := range deferred {
+		ec.ProcessDeferredGroup(graphql.DeferredGroup{
+			Label:    label,
+			Path:     graphql.GetPath(ctx),
+			FieldSet: dfs,
+			Context:  ctx,
+		})
+	}
+
+	return out
+}
+
+var executionEventImplementors = []string{"ExecutionEvent"}
+
+func (ec *executionContext) _ExecutionEvent(ctx context.Context, sel ast.SelectionSet, obj *ExecutionEvent) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, executionEventImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := make(map[string]*graphql.FieldSet)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExecutionEvent")
+		case "executionId":
+			out.Values[i] = ec._ExecutionEvent_executionId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "eventType":
+			out.Values[i] = ec._ExecutionEvent_eventType(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "stepName":
+			out.Values[i] = ec._ExecutionEvent_stepName(ctx, field, obj)
+		case "status":
+			out.Values[i] = ec._ExecutionEvent_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "at":
+			out.Values[i] = ec._ExecutionEvent_at(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -3128,6 +3772,10 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 	switch fields[0].Name {
 	case "frames":
 		return ec._Subscription_frames(ctx, fields[0])
+	case "documents":
+		return ec._Subscription_documents(ctx, fields[0])
+	case "executionEvents":
+		return ec._Subscription_executionEvents(ctx, fields[0])
 	default:
 		panic("unknown field " + strconv.Quote(fields[0].Name))
 	}
@@ -3484,6 +4132,20 @@ func (ec *executionContext) marshalNBoolean2bool(ctx context.Context, sel ast.Se
 	return res
 }
 
+func (ec *executionContext) marshalNDocumentEvent2githubᚗcomᚋnoetlᚋgatewayᚋservicesᚋedgeᚑproxyᚋinternalᚋhttpapiᚋgraphqlᚐDocumentEvent(ctx context.Context, sel ast.SelectionSet, v DocumentEvent) graphql.Marshaler {
+	return ec._DocumentEvent(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNDocumentEvent2ᚖgithubᚗcomᚋnoetlᚋgatewayᚋservicesᚋedgeᚑproxyᚋinternalᚋhttpapiᚋgraphqlᚐDocumentEvent(ctx context.Context, sel ast.SelectionSet, v *DocumentEvent) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._DocumentEvent(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNExecuteResult2githubᚗcomᚋnoetlᚋgatewayᚋservicesᚋedgeᚑproxyᚋinternalᚋhttpapiᚋgraphqlᚐExecuteResult(ctx context.Context, sel ast.SelectionSet, v ExecuteResult) graphql.Marshaler {
 	return ec._ExecuteResult(ctx, sel, &v)
 }
@@ -3498,6 +4160,20 @@ func (ec *executionContext) marshalNExecuteResult2ᚖgithubᚗcomᚋnoetlᚋgate
 	return ec._ExecuteResult(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNExecutionEvent2githubᚗcomᚋnoetlᚋgatewayᚋservicesᚋedgeᚑproxyᚋinternalᚋhttpapiᚋgraphqlᚐExecutionEvent(ctx context.Context, sel ast.SelectionSet, v ExecutionEvent) graphql.Marshaler {
+	return ec._ExecutionEvent(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNExecutionEvent2ᚖgithubᚗcomᚋnoetlᚋgatewayᚋservicesᚋedgeᚑproxyᚋinternalᚋhttpapiᚋgraphqlᚐExecutionEvent(ctx context.Context, sel ast.SelectionSet, v *ExecutionEvent) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ExecutionEvent(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNFrame2githubᚗcomᚋnoetlᚋgatewayᚋservicesᚋedgeᚑproxyᚋinternalᚋhttpapiᚋgraphqlᚐFrame(ctx context.Context, sel ast.SelectionSet, v Frame) graphql.Marshaler {
 	return ec._Frame(ctx, sel, &v)
 }
@@ -3510,6 +4186,22 @@ func (ec *executionContext) marshalNFrame2ᚖgithubᚗcomᚋnoetlᚋgatewayᚋse
 		return graphql.Null
 	}
 	return ec._Frame(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNID2string(ctx context.Context, v any) (string, error) {
+	res, err := graphql.UnmarshalID(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNID2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalID(v)
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
 }
 
 func (ec *executionContext) unmarshalNProxyRequestInput2githubᚗcomᚋnoetlᚋgatewayᚋservicesᚋedgeᚑproxyᚋinternalᚋhttpapiᚋgraphqlᚐProxyRequestInput(ctx context.Context, v any) (ProxyRequestInput, error) {

@@ -59,9 +59,9 @@ func (selectionLimit) MutateOperationContext(_ context.Context, op *graphql.Oper
 	}
 	if cost := price(op); cost > 0 && selected+cost > maxComplexity {
 		err := gqlerror.Errorf(
-			"operation has complexity %d, which exceeds the limit of %d: a mutation costs %d, execution %d, each "+
-				"field 1",
-			selected+cost, maxComplexity, mutationCost, executionCost,
+			"operation has complexity %d, which exceeds the limit of %d: a mutation costs %d, execution %d, a "+
+				"subscription to documents or an execution %d, each field 1",
+			selected+cost, maxComplexity, mutationCost, executionCost, watchCost,
 		)
 		errcode.Set(err, "COMPLEXITY_LIMIT_EXCEEDED") // as gqlgen's own limit
 		return err

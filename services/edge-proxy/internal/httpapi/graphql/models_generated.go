@@ -9,6 +9,19 @@ import (
 	"strconv"
 )
 
+type DocumentEvent struct {
+	SubscriptionID string `json:"subscriptionId"`
+	DocID          string `json:"docId"`
+	// added, modified or removed.
+	Op string `json:"op"`
+	// The document; null for one that was removed, or is too large.
+	Data any `json:"data,omitempty"`
+	// When the source changed it, if it tells.
+	UpdateTime *string `json:"updateTime,omitempty"`
+	// Whether the document exceeds what a frame may hold.
+	TooLarge bool `json:"tooLarge"`
+}
+
 type ExecuteResult struct {
 	ID          string  `json:"id"`
 	ExecutionID string  `json:"executionId"`
@@ -31,10 +44,20 @@ type Execution struct {
 	Error     any   `json:"error,omitempty"`
 }
 
+type ExecutionEvent struct {
+	ExecutionID string  `json:"executionId"`
+	EventType   string  `json:"eventType"`
+	StepName    *string `json:"stepName,omitempty"`
+	Status      string  `json:"status"`
+	// A time of RFC 3339.
+	At string `json:"at"`
+}
+
 type Frame struct {
 	// Place of the frame in the client's stream, for lastEventId; null for frames that have none.
 	ID *string `json:"id,omitempty"`
-	// initialized, ping, playbook/result, playbook/progress, playbook/state, gap, session/expired or subscription/event.
+	// initialized, ping, playbook/result, playbook/progress, playbook/state, subscription/event, subscription/ended, gap
+	// or session/expired.
 	Method string `json:"method"`
 	Params any    `json:"params,omitempty"`
 }

@@ -93,6 +93,7 @@ func (s *socket) execute(op *operation, params *graphql.RawParams) {
 	}
 	ctx, release := s.answers.operation(ctx)
 	defer release()
+	ctx, failure := withFailure(ctx)
 	responses, ctx := s.exec.DispatchOperation(ctx, rc)
 	for {
 		response := responses(ctx)
@@ -108,7 +109,11 @@ func (s *socket) execute(op *operation, params *graphql.RawParams) {
 			return
 		}
 	}
-	if ctx.Err() != nil { // cut off, which is not complete
+	switch {
+	case ctx.Err() != nil: // cut off, which is not complete
+		return
+	case failure.err != nil:
+		s.fail(ctx, op, failure.err)
 		return
 	}
 	if body, err := encode(typeComplete, op.id, nil); err == nil { // it has an id alone

@@ -1,0 +1,246 @@
+package subscriptions
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/noetl/gateway/libs/contract/frame"
+	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
+)
+
+// Batch is what is delivered together: changes of different documents.
+type Batch struct {
+	watch *watch
+	steps []step
+	saved bool // the documents are noted
+}
+
+// Describe is what traces show of it.
+func (b *Batch) Describe() []string {
+	return []string{
+		"noetl.subscription.source", b.watch.resource.Source,
+		"noetl.subscription.changes", strconv.Itoa(len(b.steps)),
+		"noetl.subscription.subscribers", strconv.Itoa(len(b.watch.subs)),
+	}
+}
+
+// step is a change as subscribers see it.
+type step struct {
+	item  item
+	known Known // as it is afterwards
+	again bool  // the owner before has noted it
+}
+
+func (w *watch) batch() *Batch { return &Batch{watch: w} }
+
+// add adds what a change means for those who know the documents, which may be nothing.
+func (b *Batch) add(w *watch, it item) {
+	d := w.docs[it.DocID]
+	s := step{item: it, known: Known{DocID: it.DocID, Version: it.Version, Gone: it.Op == Remove}}
+	if d != nil {
+		s.known.Revision, s.known.Before = d.Revision, d.Revision
+	}
+	there := d != nil && !d.Gone
+	switch {
+	case it.Op == Remove && !there:
+		return
+	case it.Op == Remove:
+		s.known.Op = frame.OpRemoved
+	default:
+		s.known.Sum = sum(it.Change)
+		if s.known.Op = frame.OpAdded; there {
+			if s.known.Op = frame.OpModified; d.unsure {
+				s.known.Op = d.Op // whether it was told of as added is not known
+			}
+			same := d.Version == it.Version && (it.Version != "" || d.Sum == s.known.Sum)
+			switch {
+			case same && d.unsure:
+				b.again(d, it)
+				return
+			case same:
+				w.keep(d, it.Change) // the owner before had it, and this one needs its data
+				w.Meter.Changed(w.resource.Source, Same, 1)
+				return
+			}
+		}
+	}
+	b.steps = append(b.steps, s)
+}
+
+// again adds the last change that the owner before noted of a document. Its frames have the same ids.
+func (b *Batch) again(d *document, it item) {
+	b.steps = append(b.steps, step{item: it, known: d.Known, again: true})
+}
+
+// keep notes the content of a document.
+func (w *watch) keep(d *document, c Change) {
+	w.bytes += len(c.Data) - len(d.change.Data)
+	d.change = c
+	if w.bytes > w.Limits.Bytes {
+		w.queue.fail(frame.EndedTooLarge)
+	}
+}
+
+// send delivers a batch. It returns false when ctx ends or the watch is another replica's.
+func (w *watch) send(ctx context.Context, b *Batch) bool {
+	if len(b.steps) == 0 {
+		return true
+	}
+	if w.limited() {
+		w.tokens -= float64(len(b.steps))
+	}
+	for {
+		_, err := w.deliver(ctx, b)
+		if err == nil {
+			return true
+		}
+		if kind, _ := fault.KindOf(err); kind == fault.Conflict {
+			w.Logger.InfoContext(ctx, "another replica owns a watch", "source", w.resource.Source)
+			return false
+		}
+		if !sleep(ctx, storeRetry) {
+			return false
+		}
+	}
+}
+
+// store notes what the documents become, and then stores the frames. Whoever finds the watch owned by another replica
+// has sent nothing; after a crash between the two the next owner stores the frames, and those that are there already
+// are known to the frame log by their ids.
+func (s *Service) store(ctx context.Context, b *Batch) (struct{}, error) {
+	w := b.watch
+	if !b.saved {
+		if err := b.save(ctx, s.Documents); err != nil {
+			return struct{}{}, err
+		}
+		b.saved = true
+	}
+	if len(w.subs) > 0 {
+		clients := slices.Collect(maps.Values(w.subs))
+		for _, st := range b.steps {
+			before := strconv.FormatUint(st.known.Before, 10)
+			if err := w.push(ctx, clients, st.known.Op, st.item.Change, st.known, before); err != nil {
+				return struct{}{}, err
+			}
+		}
+	}
+	for _, st := range b.steps {
+		w.apply(st)
+		w.sent = max(w.sent, st.known.Revision)
+		s.Meter.Stored(w.resource.Source, time.Since(st.item.seen))
+	}
+	if w.ready { // before, changes of the owner before may still have to be sent
+		s.Documents.Sent(w.key, w.sent)
+	}
+	s.Meter.Changed(w.resource.Source, Sent, len(b.steps))
+	return struct{}{}, nil
+}
+
+// save notes the documents of the steps, but those that are noted.
+func (b *Batch) save(ctx context.Context, store Documents) error {
+	var known []Known
+	var at []int
+	for i, st := range b.steps {
+		if !st.again {
+			known, at = append(known, st.known), append(at, i)
+		}
+	}
+	if len(known) == 0 {
+		return nil
+	}
+	revisions, err := store.Save(ctx, b.watch.key, known)
+	if err != nil {
+		return err
+	}
+	for i, revision := range revisions {
+		b.steps[at[i]].known.Revision = revision
+	}
+	return nil
+}
+
+// apply notes what a step made of a document.
+func (w *watch) apply(st step) {
+	d := w.docs[st.known.DocID]
+	if d == nil {
+		d = &document{}
+		w.docs[st.known.DocID] = d
+	}
+	if d.DocID == "" || d.Gone { // it is told after those that were there
+		w.order = append(slices.DeleteFunc(w.order, func(id string) bool { return d.Gone && id == st.known.DocID }),
+			st.known.DocID)
+	}
+	d.Known, d.unsure = st.known, false
+	w.keep(d, st.item.Change)
+	if d.Gone {
+		d.goneAt = time.Now()
+		w.keep(d, Change{})
+	}
+}
+
+// push stores the frame of one change for each of the clients.
+func (w *watch) push(ctx context.Context, to []Record, op string, c Change, k Known, before string) error {
+	p := frame.SubscriptionParams{DocID: k.DocID, Data: c.Data, Op: op, UpdateTime: updateTime(k.Version)}
+	body := frame.SubscriptionEvent(p)
+	state := shortSum(k.DocID) + ":" + before + ":" + shortSum(op, k.Version, k.Sum)
+	frames := make([]fanout.ClientFrame, len(to))
+	for i, r := range to {
+		frames[i] = fanout.ClientFrame{Client: r.ClientID, NewFrame: fanout.NewFrame{
+			Event: frame.MethodSubscription, DedupID: "sub:" + r.ID + ":" + state,
+			Body: noetlwire.ValidText(body(r.ID)),
+		}}
+	}
+	for {
+		var left []fanout.ClientFrame
+		var problem error
+		for i, err := range w.Frames.AppendEach(ctx, frames) {
+			if err == nil {
+				continue
+			}
+			if kind, _ := fault.KindOf(err); kind == fault.TooLarge && !p.TooLarge {
+				p.TooLarge, p.Data = true, nil
+				body = frame.SubscriptionEvent(p)
+				w.Meter.Changed(w.resource.Source, TooLarge, 1)
+			}
+			problem = err
+			if p.TooLarge {
+				id := to[slices.IndexFunc(to, func(r Record) bool {
+					return "sub:"+r.ID+":"+state == frames[i].DedupID
+				})].ID
+				frames[i].Body = body(id)
+			}
+			left = append(left, frames[i])
+		}
+		if len(left) == 0 {
+			return nil
+		}
+		if kind, _ := fault.KindOf(problem); kind != fault.TooLarge && !sleep(ctx, storeRetry) {
+			return problem
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		frames = left
+	}
+}
+
+// updateTime returns a version that is a time.
+func updateTime(version string) string {
+	if _, err := time.Parse(time.RFC3339Nano, version); err != nil {
+		return ""
+	}
+	return version
+}
+
+func shortSum(parts ...string) string {
+	text, _ := json.Marshal(parts)
+	h := sha256.Sum256(text)
+	return hex.EncodeToString(h[:9])
+}
