@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,7 +111,14 @@ func gateway(t *testing.T) string {
 	if page := os.Getenv("GATEWAY_PAGE"); page != "" {
 		return strings.TrimSuffix(page, "/")
 	}
-	return strings.Replace(stack.Standalone(t).Ready.Public, "127.0.0.1", "localhost", 1)
+	return local(stack.Standalone(t).Ready.Public)
+}
+
+// local names loopback as the issuer and cookies want it.
+func local(origin string) string { return strings.Replace(origin, "127.0.0.1", "localhost", 1) }
+
+func containsAll(text string, parts ...string) bool {
+	return !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(text, part) })
 }
 
 // signIn goes through the issuer's page, as a person does.

@@ -1,12 +1,15 @@
 import { getJSON, logout, postJSON } from './api.js';
+import { Board } from './board.js';
 import { Catalog } from './catalog.js';
 import { announce, byId, clearAlert, el, setText, showAlert } from './dom.js';
+import { Executions } from './executions.js';
 import { executePlaybook } from './graphql.js';
 import { text } from './json.js';
 import * as oidc from './oidc.js';
 import { Runs } from './runs.js';
 import { State, claim, session } from './store.js';
 import { EventStream } from './stream.js';
+import { Subscriptions } from './subscriptions.js';
 import { Timeline } from './timeline.js';
 import { setUpWebhook } from './webhook.js';
 
@@ -15,10 +18,12 @@ const STREAM_LABELS = { connecting: 'Connecting', live: 'Live', reconnecting: 'R
 const RESULT_TIMEOUT_MS = 120000;
 
 let config = null;
-let active = null; // {token, user, state, runs, stream} while someone is signed in
+let active = null; // {token, user, state, runs, subscriptions, stream} while someone is signed in
 
 const timeline = new Timeline(byId('timeline'), byId('timeline-empty'), fetchResult);
 const catalog = new Catalog();
+const executions = new Executions();
+const board = new Board({ onRun: (button) => start('demo/board', {}, button) });
 
 function setView(view) {
   document.body.dataset.view = view;
@@ -33,6 +38,7 @@ function setStream(state) {
 function refreshRun() {
   const ready = Boolean(active?.state.clientId && catalog.selected);
   byId('run').disabled = !ready;
+  byId('board-run').disabled = !active?.state.clientId;
   setText(byId('run-hint'), ready || !active ? '' : catalog.selected ? 'Waiting for the event stream…' : '');
 }
 
@@ -49,6 +55,7 @@ function onMessage(message, id) {
     if (id) state.lastId = id;
     for (const request of Array.isArray(init.pendingRequests) ? init.pendingRequests : []) runs.pending(request);
     refreshRun();
+    watch(init.capabilities);
     state.save();
     return;
   }
@@ -57,11 +64,38 @@ function onMessage(message, id) {
     return;
   } else if (message?.method === 'gap') {
     showAlert('You were offline for longer than events are kept: some are missing from the timeline below.', 'info');
+    active.subscriptions.gap();
+  } else if (message?.method === 'subscription/event' || message?.method === 'subscription/ended') {
+    active.subscriptions.apply(message);
   } else if (message?.method) {
     runs.apply(message);
   }
   state.advance(id);
   state.save();
+}
+
+/** A gateway says in its first frame whether it has subscriptions. */
+function watch(capabilities) {
+  const { subscriptions, token } = active;
+  if (!capabilities?.subscriptions) return;
+  executions.begin(subscriptions, token);
+  if (config.sandbox) board.begin(subscriptions);
+  subscriptions.connected();
+}
+
+function newSubscriptions(token, state) {
+  const panelOf = (one) => (board.owns(one) ? board : executions.owns(one) ? executions : null);
+  const subscriptions = new Subscriptions(state.savedWatches, {
+    token,
+    clientId: () => state.clientId,
+    onState: (one) => {
+      panelOf(one)?.showState(one);
+      state.save();
+    },
+    onDocument: (one, docId, op) => panelOf(one)?.showDocument(one, docId, op),
+    onError: (cause) => { if (active?.subscriptions === subscriptions) fail(cause); },
+  });
+  return subscriptions;
 }
 
 async function startStream() {
@@ -70,7 +104,11 @@ async function startStream() {
   if (active !== mine) return;
   mine.stream = new EventStream(mine.token, {
     position: () => mine.state,
-    onState: (value) => { if (active === mine) setStream(value); },
+    onState: (value) => {
+      if (active !== mine) return;
+      setStream(value);
+      if (value !== 'live') mine.subscriptions.disconnected();
+    },
     onMessage: (message, id) => { if (active === mine) onMessage(message, id); },
     onUnauthorized: () => { if (active === mine) endSession('Your session is not valid any more. Sign in again to go on.'); },
   });
@@ -103,11 +141,15 @@ function enter(saved) {
   const { token, user } = saved;
   const state = new State(text(user?.user_id) || text(user?.email));
   const runs = new Runs(state.savedRuns, {
-    onChange: (run) => timeline.show(run),
+    onChange: (run) => {
+      timeline.show(run);
+      executions.note(run);
+    },
     onRemove: (run) => timeline.remove(run),
   });
-  state.bind(() => runs.all());
-  active = { token, user, state, runs, stream: null };
+  const subscriptions = newSubscriptions(token, state);
+  state.bind(() => runs.all(), () => subscriptions.saved());
+  active = { token, user, state, runs, subscriptions, stream: null };
   timeline.restore(runs.all());
   const name = text(user?.display_name);
   const email = text(user?.email);
@@ -123,6 +165,9 @@ function leave() {
   const left = active;
   active = null;
   left.stream?.stop();
+  left.subscriptions.leave();
+  board.leave();
+  executions.leave();
   for (const run of [...left.runs.all()]) timeline.remove(run);
   session.clear();
   setStream('offline');
@@ -174,18 +219,28 @@ function newRequestId() {
 async function run(event) {
   event.preventDefault();
   if (!active) return;
-  clearAlert();
   const variables = catalog.read();
-  if (variables === null) return catalog.focusVariables();
+  if (variables === null) {
+    clearAlert();
+    catalog.focusVariables();
+    return;
+  }
+  await start(catalog.selected, variables, byId('run'));
+}
+
+/** Starts a playbook from one of the buttons that do so. */
+async function start(name, variables, button) {
+  if (!active) return;
+  clearAlert();
   const mine = active;
-  const button = byId('run');
-  const name = catalog.selected;
+  const label = button.textContent;
   button.disabled = true;
   setText(button, 'Starting…');
   // Chosen here, so that frames that come before the answer find their card.
   const requestId = newRequestId();
   try {
-    timeline.reveal(mine.runs.started({ requestId }, name));
+    const card = mine.runs.started({ requestId }, name);
+    if (button === byId('run')) timeline.reveal(card);
     const answer = await executePlaybook(mine.token, { name, variables, clientId: mine.state.clientId, requestId });
     if (active === mine) {
       mine.runs.started(answer, name);
@@ -196,12 +251,11 @@ async function run(event) {
     mine.runs.drop(requestId);
     if (active === mine) fail(cause, cause.status === 403 ? `You may not run ${name}` : `${name} was not started`);
   } finally {
-    setText(button, 'Run playbook');
+    setText(button, label);
     refreshRun();
     // The new card was scrolled to; the focus must not scroll back.
     if (active === mine) button.focus({ preventScroll: true });
   }
-  return undefined;
 }
 
 async function fetchResult(run, button) {
@@ -251,7 +305,7 @@ async function boot() {
   }
   byId('sandbox-banner').hidden = !config.sandbox;
   byId('demo-accounts').hidden = !config.sandbox;
-  if (config.webhook) setUpWebhook(config.webhook);
+  if (config.webhook) setUpWebhook(config.webhook, () => executions.refresh());
   if (config.operator) {
     byId('operator-link').href = config.operator;
     byId('operator-link').hidden = false;

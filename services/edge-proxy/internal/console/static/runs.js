@@ -10,7 +10,8 @@ const SYNONYMS = {
 
 export const isOver = (run) => TERMINAL.has(run.status);
 
-function normalise(status) {
+/** The end that a status word stands for, or '' while there is none. */
+export function statusOf(status) {
   const word = text(status).toLowerCase();
   const known = SYNONYMS[word] ?? word;
   return TERMINAL.has(known) ? known : '';
@@ -43,7 +44,7 @@ export class Runs {
       name: text(answer.name) || fallbackName,
     });
     if (!run.message) run.message = text(answer.textOutput);
-    this.#settle(run, normalise(answer.status));
+    this.#settle(run, statusOf(answer.status));
     this.#hooks.onChange(run);
     return run;
   }
@@ -92,7 +93,7 @@ export class Runs {
     run.states.push({ type: text(params.event_type), step: text(params.step_name), status: text(params.status), at: text(params.at) || now() });
     if (run.states.length > STATE_LIMIT) run.states.shift();
     const over = { 'playbook.completed': 'completed', 'playbook.failed': 'failed', 'playbook.cancelled': 'cancelled' }[text(params.event_type)];
-    this.#settle(run, over ? normalise(params.status) || over : '');
+    this.#settle(run, over ? statusOf(params.status) || over : '');
     return run;
   }
 
@@ -100,7 +101,7 @@ export class Runs {
     const run = this.#upsert({ requestId: text(params.requestId), executionId: text(params.executionId) });
     // Too large for a frame: the error says where it is, and failed only if the status says so.
     const large = params.error?.data?.code === 'result_too_large';
-    const failed = normalise(params.status) === 'failed' || Boolean(params.error && !large);
+    const failed = statusOf(params.status) === 'failed' || Boolean(params.error && !large);
     run.elsewhere = large && Boolean(params.error.data.url);
     if (large) run.message = text(params.error.message);
     run.result = params.data;
@@ -108,7 +109,7 @@ export class Runs {
     run.error = failed ? this.#errorOf(params.error) : null;
     run.hasResult = true;
     // The result outranks what the lifecycle said before.
-    run.status = failed ? 'failed' : normalise(params.status) || 'completed';
+    run.status = failed ? 'failed' : statusOf(params.status) || 'completed';
     run.endedAt ??= now();
     if (run.status === 'completed') run.progress = 1;
     return run;

@@ -34,9 +34,14 @@ function slim(run, limit) {
   return { ...run, result: undefined, resultDropped: true };
 }
 
+/** Without its documents a watch begins again after a reload. */
+function slimWatch(watch, limit) {
+  return JSON.stringify(watch.docs).length <= limit ? watch : { ...watch, docs: null };
+}
+
 /**
- * The place in the stream and the cards, saved under ONE key: a frame is either in both or in
- * neither, so that a reload between two writes can neither lose nor repeat it.
+ * The place in the stream, the cards and what is watched, saved under ONE key: a frame is either in all or in
+ * none, so that a reload between two writes can neither lose nor repeat it.
  */
 export class State {
   clientId = '';
@@ -44,6 +49,7 @@ export class State {
   #userId;
   #seen;
   #runs = () => [];
+  #watches = () => [];
   #timer = 0;
 
   constructor(userId) {
@@ -55,9 +61,13 @@ export class State {
     this.lastId = own?.lastId ?? '';
     this.#seen = new Set(own?.seen ?? []);
     this.savedRuns = own?.runs ?? [];
+    this.savedWatches = own?.watches ?? [];
   }
 
-  bind(runs) { this.#runs = runs; }
+  bind(runs, watches) {
+    this.#runs = runs;
+    this.#watches = watches;
+  }
 
   forgetClient() {
     this.clientId = '';
@@ -91,6 +101,7 @@ export class State {
           lastId: this.lastId,
           seen: [...this.#seen],
           runs: this.#runs().map((run) => slim(run, limit)),
+          watches: this.#watches().map((watch) => slimWatch(watch, limit)),
         }));
         return;
       } catch { /* try again with less */ }

@@ -43,7 +43,8 @@ function show(target, ok, headline, summary, body) {
     ...(body === undefined ? [] : [el('pre', { tabindex: '0', 'aria-label': 'Answer', role: 'region' }, body)]));
 }
 
-export function setUpWebhook({ listener, header, secret }) {
+/** onTaken() is called after a delivery was taken. */
+export function setUpWebhook({ listener, header, secret }, onTaken) {
   const area = byId('webhook-body');
   const error = byId('webhook-error');
   const target = byId('webhook-result');
@@ -74,6 +75,7 @@ export function setUpWebhook({ listener, header, secret }) {
       const body = await readBody(response);
       show(target, response.ok, `${response.status} ${response.statusText}`.trim(), verdict(response, body, forged),
         typeof body === 'string' ? body : pretty(body));
+      if (response.ok) onTaken();
     } catch (cause) {
       show(target, false, 'Not sent.', cause.message);
     } finally {
