@@ -39,6 +39,9 @@ var owners = map[string]struct{ writers, readers []string }{
 	"OBJ_gateway_results":         {writers: []string{"event-fanout"}},
 	"GATEWAY_LIFECYCLE":           {writers: []string{"event-fanout"}},
 	"KV_gateway_sources":          {writers: []string{"event-fanout"}},
+	"KV_gateway_subscriptions":    {writers: []string{"event-fanout"}},
+	"KV_gateway_documents":        {writers: []string{"event-fanout"}},
+	"KV_noetl_documents":          {writers: []string{"noetl"}, readers: []string{"event-fanout"}},
 	"NOETL_EVENTS":                {writers: []string{"noetl"}, readers: []string{"event-fanout"}},
 	"noetl_events":                {writers: []string{"noetl"}, readers: []string{"event-fanout"}},
 	"noetl_commands":              {writers: []string{"noetl"}},
@@ -51,27 +54,33 @@ var owners = map[string]struct{ writers, readers []string }{
 
 // callers says who may ask what.
 var callers = map[string][]string{
-	"gateway.auth.v1.login":       {"edge-proxy"},
-	"gateway.auth.v1.resolve":     {"edge-proxy", "event-fanout"},
-	"gateway.auth.v1.revoke":      {"edge-proxy"},
-	"gateway.auth.v1.callback.x":  {"event-fanout"},
-	"gateway.fanout.v1.expect":    {"edge-proxy"},
-	"gateway.fanout.v1.bind":      {"edge-proxy"},
-	"gateway.edge.v1.execute":     {"event-fanout"},
-	"gateway.frames.somebody":     {"event-fanout"},
-	"gateway.frames.4.0.somebody": {"event-fanout"},
-	"gateway.live.somebody":       {"event-fanout"},
-	"gateway.lifecycle.5":         {"event-fanout"},
-	"gateway.fanout.settle.x":     {"event-fanout"},
-	"gateway.ingress.v1.redrive":  {"edge-proxy"},
-	"gateway.ingress.events.v1.x": {"ingress"},
-	"gateway.ingress.outcome.x":   {"ingress"},
-	"gateway.deliveries.v1.in.x":  {"ingress"},
-	"noetl.callbacks.x":           {"noetl"},
-	"noetl.events.a.b.1.0":        {"noetl"},
-	"$JS.API.STREAM.LIST":         {},
-	"$JS.API.STREAM.NAMES":        {"event-fanout"}, // it finds NoETL's streams by their subjects
-	"$SYS.REQ.ACCOUNT.PING.CONNZ": {},
+	"gateway.auth.v1.login":          {"edge-proxy"},
+	"gateway.auth.v1.resolve":        {"edge-proxy", "event-fanout"},
+	"gateway.auth.v1.revoke":         {"edge-proxy"},
+	"gateway.auth.v1.check-access":   {"edge-proxy"},
+	"gateway.auth.v1.check_resource": {"event-fanout"},
+	"gateway.auth.v1.callback.x":     {"event-fanout"},
+	"gateway.fanout.v1.expect":       {"edge-proxy"},
+	"gateway.fanout.v1.bind":         {"edge-proxy"},
+	"gateway.fanout.v1.subscribe":    {"edge-proxy"},
+	"gateway.fanout.v1.unsubscribe":  {"edge-proxy"},
+	"gateway.fanout.here.x":          {"event-fanout"},
+	"gateway.edge.v1.execute":        {"event-fanout"},
+	"gateway.edge.v1.view-execution": {"event-fanout"},
+	"gateway.frames.somebody":        {"event-fanout"},
+	"gateway.frames.4.0.somebody":    {"event-fanout"},
+	"gateway.live.somebody":          {"event-fanout"},
+	"gateway.lifecycle.5":            {"event-fanout"},
+	"gateway.fanout.settle.x":        {"event-fanout"},
+	"gateway.ingress.v1.redrive":     {"edge-proxy"},
+	"gateway.ingress.events.v1.x":    {"ingress"},
+	"gateway.ingress.outcome.x":      {"ingress"},
+	"gateway.deliveries.v1.in.x":     {"ingress"},
+	"noetl.callbacks.x":              {"noetl"},
+	"noetl.events.a.b.1.0":           {"noetl"},
+	"$JS.API.STREAM.LIST":            {},
+	"$JS.API.STREAM.NAMES":           {"event-fanout"}, // it finds NoETL's streams by their subjects
+	"$SYS.REQ.ACCOUNT.PING.CONNZ":    {},
 }
 
 // listeners says who may hear what.
@@ -79,7 +88,11 @@ var listeners = map[string][]string{
 	"gateway.auth.v1.login":               {"auth"},
 	"gateway.auth.v1.>":                   {"auth"},
 	"gateway.fanout.v1.expect":            {"event-fanout"},
+	"gateway.auth.v1.check_resource":      {"auth"},
+	"gateway.fanout.v1.subscribe":         {"event-fanout"},
+	"gateway.fanout.here.*":               {"event-fanout"},
 	"gateway.edge.v1.execute":             {"edge-proxy"},
+	"gateway.edge.v1.view-execution":      {"edge-proxy"},
 	"gateway.ingress.v1.redrive":          {"ingress"},
 	"gateway.ingress.events.v1.*":         {"edge-proxy"},
 	"gateway.live.*":                      {"event-fanout"},
@@ -162,7 +175,8 @@ func TestEachUserMayDoItsOwnAndNothingElse(t *testing.T) {
 				}
 				if bucket, ok := strings.CutPrefix(stream, "KV_"); ok {
 					publish("write to", "$KV."+bucket+".somebody", writes)
-					publish("read from", "$JS.API.DIRECT.GET."+stream+".$KV."+bucket+".somebody", writes)
+					direct := writes || reads && stream != "KV_gateway_revoked" // which is only watched
+					publish("read from", "$JS.API.DIRECT.GET."+stream+".$KV."+bucket+".somebody", direct)
 				}
 				publish("ask for the state of", "$JS.API.STREAM.INFO."+stream, writes || reads)
 				publish("change", "$JS.API.STREAM.UPDATE."+stream, false)
@@ -173,7 +187,17 @@ func TestEachUserMayDoItsOwnAndNothingElse(t *testing.T) {
 				watched := stream == "KV_gateway_revoked" ||
 					writes && slices.Contains([]string{ // by its owner
 						"KV_gateway_auth_logins", "KV_gateway_ingress_control", "GATEWAY_DELIVERIES",
+						"KV_gateway_subscriptions", "KV_gateway_documents", "GATEWAY_LIFECYCLE",
+						"KV_noetl_documents",
 					}, stream)
+				purges := writes && slices.Contains([]string{
+					"KV_gateway_documents", "KV_gateway_routes", "GATEWAY_FRAMES", "GATEWAY_FRAMES_2_1",
+					"GATEWAY_FRAMES_4_0", "GATEWAY_FRAMES_4_3", "OBJ_gateway_results", "OBJ_gateway_delivery_bodies",
+				}, stream)
+				publish("purge", "$JS.API.STREAM.PURGE."+stream, purges)
+				if watched && stream != "KV_gateway_revoked" || reads && stream == "KV_noetl_documents" {
+					publish("watch", "$JS.API.CONSUMER.CREATE."+stream+".x.y", true)
+				}
 				if !reads && !watched && (!read || !writes) {
 					publish("consume", "$JS.API.CONSUMER.CREATE."+stream+".x.y", false)
 				}

@@ -16,9 +16,12 @@ import (
 
 // stores says which user has which buckets.
 var stores = map[string][]natskit.Store{
-	"auth":         {natskit.Sessions, natskit.LocalSessions, natskit.Logins, natskit.Flows, natskit.Revoked},
-	"ingress":      {natskit.Controls},
-	"event-fanout": {natskit.Requests, natskit.Routes, natskit.Clients, natskit.Tickets, natskit.Sources},
+	"auth":    {natskit.Sessions, natskit.LocalSessions, natskit.Logins, natskit.Flows, natskit.Revoked},
+	"ingress": {natskit.Controls},
+	"event-fanout": {
+		natskit.Requests, natskit.Routes, natskit.Clients, natskit.Tickets, natskit.Sources, natskit.Subscriptions,
+		natskit.Documents,
+	},
 }
 
 // dialJS connects as a user of the accounts.
@@ -124,7 +127,7 @@ func TestTheAccountsHaveLimitsAndRoom(t *testing.T) {
 		other   int64 // of the default sizes: streams, and the object store
 		forMore int64 // left for NoETL
 	}{
-		"auth":    {32, 16 * gib, gib + gib/2 + gib/4, 8 * gib},
+		"auth":    {40, 16 * gib, gib + gib/2 + gib/4, 8 * gib},
 		"ingress": {5, 10 * gib, 3 * gib, 0},
 	} {
 		info, err := dialJS(t, n, user).AccountInfo(t.Context())

@@ -48,10 +48,8 @@ type Pending struct {
 type Capabilities struct {
 	Playbooks     bool `json:"playbooks"`
 	Callbacks     bool `json:"callbacks"`
-	Subscriptions bool `json:"subscriptions"`
+	Subscriptions bool `json:"subscriptions"` // of documents: firestore or kv
 	PlaybookState bool `json:"playbookState"`
-	// SubscriptionSources are what clients can subscribe to: firestore, kv, execution.
-	SubscriptionSources []string `json:"subscriptionSources,omitempty"`
 }
 
 // InitResult is the result of the first frame.
@@ -61,6 +59,8 @@ type InitResult struct {
 	ClientID        string       `json:"clientId"`
 	Capabilities    Capabilities `json:"capabilities"`
 	PendingRequests []Pending    `json:"pendingRequests,omitempty"`
+	// SubscriptionSources are what clients can subscribe to: firestore, kv, execution.
+	SubscriptionSources []string `json:"subscriptionSources,omitempty"`
 }
 
 // ServerInfo names the server.

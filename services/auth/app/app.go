@@ -64,10 +64,11 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 	if err := a.stores(cfg, host, js, &deps); err != nil {
 		return nil, err
 	}
-	deps.Backend, err = a.backends(cfg, host, js, meter)
+	backends, err := a.backends(cfg, host, js, meter)
 	if err != nil {
 		return nil, err
 	}
+	deps.Backend, deps.Resources = backends, backends
 	a.components = append(a.components, subjects(auth.New(deps, rules(cfg, bypass, host)), cfg, host))
 	return a, nil
 }
@@ -160,15 +161,15 @@ func (a *App) backends(cfg Config, host run.Host, js jetstream.JetStream, meter 
 	if err != nil {
 		return nil, err
 	}
-	known := map[string]auth.Backend{}
+	known, resources := map[string]auth.Backend{}, map[string]auth.ResourceAuthority{}
 	if who.Uses(config.BackendLocal) {
 		policy, err := policyfile.Open(cfg.PolicyFile, host.Telemetry.Logger)
 		if err != nil {
 			return nil, err
 		}
 		a.components = append(a.components, policy)
-		known[config.BackendLocal] = auth.NewLocal(natskv.NewSessionStore(js, cfg.NATS.Room(host.Telemetry.Logger)),
-			policy)
+		local := auth.NewLocal(natskv.NewSessionStore(js, cfg.NATS.Room(host.Telemetry.Logger)), policy)
+		known[config.BackendLocal], resources[config.BackendLocal] = local, local
 	}
 	if who.Uses(config.BackendSync) || who.Uses(config.BackendPlaybook) {
 		client := noetl.New(cfg.NoETL, host.Telemetry)
@@ -187,12 +188,15 @@ func (a *App) backends(cfg Config, host run.Host, js jetstream.JetStream, meter 
 		)
 		a.components = append(a.components, playbook)
 		known[config.BackendSync], known[config.BackendPlaybook] = routes, playbook
+		// NoETL has no route that knows resources.
+		resources[config.BackendSync], resources[config.BackendPlaybook] = playbook, playbook
 	}
 	host.Telemetry.Logger.Info("auth backends", "login", who.Login, "validate", who.Validate, "access", who.Access)
 	return &auth.Backends{
-		ForLogin:    known[who.Login],
-		ForValidate: known[who.Validate],
-		ForAccess:   known[who.Access],
+		ForLogin:     known[who.Login],
+		ForValidate:  known[who.Validate],
+		ForAccess:    known[who.Access],
+		ForResources: resources[who.Access],
 	}, nil
 }
 

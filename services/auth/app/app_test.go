@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -36,6 +37,8 @@ roles:
   viewer:
     allow: {execute: ["demo/*"], view: ["**"]}
     deny: {execute: ["demo/fail"]}
+resources:
+  - {source: firestore, path: "users/{user_id}/**", roles: [viewer]}
 `
 
 // world is everything around the service, on real sockets.
@@ -195,9 +198,25 @@ func TestSessionLife(t *testing.T) {
 					t.Errorf("access to %s answered %+v, %v", path, got, err)
 				}
 			}
+			watch := func(path string) (bool, error) {
+				out, err := call[authwire.CheckResourceRequest, authwire.CheckResourceResponse](
+					t, r, authwire.SubjectCheckResource, authwire.CheckResourceRequest{
+						SessionToken: in.SessionToken,
+						Resource:     authwire.Resource(authtest.Document(path)),
+					})
+				return out.Allowed, err
+			}
+			own := fmt.Sprintf("users/%d/notes", in.User.UserID)
+			for path, want := range map[string]bool{own: true, own + "/1": true, "users/1/notes": false} {
+				if got, err := watch(path); err != nil || got != want {
+					t.Errorf("watching %s: %t, %v", path, got, err)
+				}
+			}
 			if err := r.logout(t, in.SessionToken); err != nil {
 				t.Fatalf("logout: %v", err)
 			}
+			_, err = watch(own)
+			wantKind(t, err, fault.Unauthenticated)
 			_, err = r.resolve(t, in.SessionToken)
 			wantKind(t, err, fault.Unauthenticated)
 			wantKind(t, r.logout(t, in.SessionToken), fault.Unauthenticated)

@@ -40,8 +40,8 @@ func TestCommandsOverNATS(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	testkit.Eventually(t, "the last of the subjects answers", func() bool { // NATS is no part of serving HTTP
-		_, err := natskit.Call[edgewire.CancelRequest, edgewire.CancelResponse](
-			ctx, calls, "edge-proxy", edgewire.SubjectCancel, edgewire.CancelRequest{})
+		_, err := natskit.Call[edgewire.ViewExecutionRequest, edgewire.ViewExecutionResponse](
+			ctx, calls, "edge-proxy", edgewire.SubjectViewExecution, edgewire.ViewExecutionRequest{})
 		return !fault.IsOutage(err)
 	})
 	in := edgewire.ExecuteRequest{
@@ -75,6 +75,23 @@ func TestCommandsOverNATS(t *testing.T) {
 	)
 	if err != nil || gone.Status != "cancelled" || w.noetl.Reason(out.ExecutionID) != "enough" {
 		t.Errorf("%+v %v", gone, err)
+	}
+	view := func(token, id string) (edgewire.ViewExecutionResponse, error) {
+		return natskit.Call[edgewire.ViewExecutionRequest, edgewire.ViewExecutionResponse](
+			ctx, calls, "edge-proxy", edgewire.SubjectViewExecution,
+			edgewire.ViewExecutionRequest{SessionToken: token, ExecutionID: id},
+		)
+	}
+	if seen, err := view(token, out.ExecutionID); err != nil || seen.PlaybookPath != "demo/echo" {
+		t.Errorf("%+v %v", seen, err)
+	}
+	if _, err := view(token, "404"); !testkit.IsKind(err, fault.NotFound) {
+		t.Errorf("an execution that is not there: %v", err)
+	}
+	for _, stranger := range []string{"", "wrong"} {
+		if _, err := view(stranger, out.ExecutionID); !testkit.IsKind(err, fault.Unauthenticated) {
+			t.Errorf("the session %q: %v", stranger, err)
+		}
 	}
 	for name, bad := range map[string]edgewire.ExecuteRequest{
 		"no session":          {Name: "demo/echo"},

@@ -25,6 +25,12 @@ const (
 	ticketBurst      = 20
 )
 
+// Subscriptions that one session may open: a page opens some for each view.
+const (
+	openingsPerMinute = 120
+	openingBurst      = 40
+)
+
 // streamDrain is how long open streams may take to end when the process stops.
 const streamDrain = 3 * time.Second
 
@@ -52,8 +58,11 @@ func (f *service) background() []run.Component {
 		run.Func("memory", func(ctx context.Context) error { return giveBack(ctx, f.hub.Streams, debug.FreeOSMemory) }),
 		consumer,
 		run.Func("finished requests", f.domain.Retire),
+		run.Func("clients of other replicas", f.here.Run),
+		run.Func("subscriptions", f.subs.Run),
 		natsapi.NewCallbacks(nc, f.cfg.CallbackPrefix, f.domain, f.observer, tel),
-		natskit.NewService(nc, tel, "event-fanout", run.Version(), natsapi.Table(f.domain, f.observer)...),
+		natskit.NewService(nc, tel, "event-fanout", run.Version(), append(
+			natsapi.Table(f.domain, f.observer), natsapi.SubscriptionTable(f.subs, f.sessions, f.observer)...)...),
 	}
 }
 
@@ -88,15 +97,17 @@ func (f *service) clients(ctx context.Context, a *App, proxies httpkit.Proxies, 
 	perAddress := &httpapi.AddressLimit{
 		Opening: kit.NewRates(cfg.OpeningRate, cfg.OpeningRate/6).Count(refusals, "stream_opening"),
 	}
-	origins := weborigin.New(cfg.Web, http.MethodGet, http.MethodPost)
+	origins := weborigin.New(cfg.Web, http.MethodGet, http.MethodPost, http.MethodDelete)
+	subs := httpapi.BindSubscriptions(f.subs, f.observer)
 	streams := &httpapi.Events{
-		Set:          f.set,
-		Hub:          f.hub,
-		Sessions:     f.sessions,
-		AddressLimit: perAddress,
-		Origins:      origins,
-		WriteTimeout: cfg.WriteTimeout,
-		PeerTimeout:  cfg.PeerTimeout,
+		Subscriptions: subs,
+		Set:           f.set,
+		Hub:           f.hub,
+		Sessions:      f.sessions,
+		AddressLimit:  perAddress,
+		Origins:       origins,
+		WriteTimeout:  cfg.WriteTimeout,
+		PeerTimeout:   cfg.PeerTimeout,
 	}
 	sockets := httpapi.NewWebSockets(ctx, streams, httpapi.WebSocketLimits{
 		MaxMessage: cfg.WSMaxMessage, PerMinute: cfg.WSRate, Silence: cfg.Silence(),
@@ -114,6 +125,10 @@ func (f *service) clients(ctx context.Context, a *App, proxies httpkit.Proxies, 
 	if cfg.WebSocket {
 		mux.Handle("/ws", sockets)
 	}
+	(&httpapi.Subscriptions{
+		Set: subs, Sessions: f.sessions,
+		Rate: kit.NewRates(openingsPerMinute, openingBurst).Count(refusals, "subscription"),
+	}).Register(mux)
 	mux.Handle("POST /events/ticket", &httpapi.Tickets{
 		Set:          f.set,
 		Sessions:     f.sessions,

@@ -19,10 +19,12 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natskv"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natslifecycle"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsobjects"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natspresence"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsrelay"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/prom"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/httpapi"
+	"github.com/noetl/gateway/services/event-fanout/internal/subscriptions"
 )
 
 // service is the domain on its adapters, before it has listeners.
@@ -38,6 +40,8 @@ type service struct {
 	sessions  *sessions.Client
 	domain    *fanout.Service
 	hub       *fanout.Hub
+	subs      *subscriptions.Service
+	here      *natspresence.Connections
 	intakes   []*fanout.Intake
 	observer  kit.Observer
 	set       httpapi.Operations
@@ -74,6 +78,7 @@ func build(ctx context.Context, cfg Config, host run.Host) (*service, error) {
 	if f.sessions, err = sessions.New(nc, cfg.Sessions, tel); err != nil {
 		return nil, err
 	}
+	sources := f.sources()
 	routes, settler := natskv.NewRoutes(js, cfg.RequestTTL, room), natsrelay.NewSettler(nc)
 
 	f.domain = fanout.New(fanout.Deps{
@@ -93,6 +98,7 @@ func build(ctx context.Context, cfg Config, host run.Host) (*service, error) {
 		NewID:     uuid.NewString,
 		Now:       time.Now,
 		Forwarded: cfg.Forwarded,
+		Sources:   sourceNames(sources),
 		Version:   run.Version(),
 	})
 	f.set = httpapi.Bind(f.domain, f.observer)
@@ -111,6 +117,9 @@ func build(ctx context.Context, cfg Config, host run.Host) (*service, error) {
 		Recheck:           cfg.SessionRecheck,
 	}, f.frames, f.feed, f.owners, f.sessions, tel.Logger)
 	f.sessions.OnRevoked(f.hub.EndSession)
+	if err := f.subscriptions(js, sources, room); err != nil {
+		return nil, err
+	}
 	tel.Registry.MustRegister(prometheus.NewGaugeFunc(
 		prometheus.GaugeOpts{Name: "noetl_gateway_streams", Help: "Open event streams."},
 		func() float64 { return float64(f.hub.Streams()) },

@@ -44,8 +44,8 @@ type App struct {
 	feed       string
 }
 
-// New opens the listener and builds everything behind it. It does not need NATS to be there, and in a
-// generation without NATS uses no connection.
+// New opens the listener and builds everything behind it. It does not need NATS to be there. In a generation without
+// NATS it uses a connection for the documents of demo/board only, where the host has one.
 func New(ctx context.Context, cfg Config, host run.Host) (*App, error) {
 	app, tel := &App{}, host.Telemetry
 	deps := sandbox.Deps{
@@ -55,6 +55,13 @@ func New(ctx context.Context, cfg Config, host run.Host) (*App, error) {
 	deps.Callbacks = callback.New(
 		callback.Config{Generation: deps.Generation, Hosts: cfg.CallbackHosts, Token: cfg.CallbackToken}, tel,
 	)
+	if host.NATS != nil {
+		js, err := jetstream.New(host.NATS)
+		if err != nil {
+			return nil, fmt.Errorf("sandbox: JetStream: %w", err)
+		}
+		deps.Documents = natskv.NewDocuments(js, cfg.Process.NATS.Replicas)
+	}
 	feed, err := app.events(cfg, host, &deps)
 	if err != nil {
 		return nil, err

@@ -25,6 +25,8 @@ func devDefaults() []settings.Default {
 		{Name: "AUTH_AUDIENCES", Value: "noetl-console"},
 		{Name: "AUTH_CLIENT_ID", Value: "noetl-console"},
 		{Name: "NOETL_INTERNAL_API_TOKEN", Value: "sandbox-internal-token"},
+		{Name: "GATEWAY_SUBSCRIPTION_PATHS", Value: "chat_threads/{thread_id}/**,boards/{board}/**"},
+		{Name: "GATEWAY_SUBSCRIPTION_KV_BUCKET", Value: "noetl_documents"},
 		{Name: "LOG_LEVEL", Value: "warn"},
 	}
 }

@@ -8,10 +8,10 @@ import (
 // accessMax bounds the remembered decisions; with the longest paths they take about 10 MB.
 const accessMax = 16_384
 
-// accessKey is one question of one session.
+// accessKey is one question of one session. name is the path of a playbook, or stands for a resource.
 type accessKey struct {
 	session    Key
-	path       string
+	name       string
 	permission Permission
 }
 

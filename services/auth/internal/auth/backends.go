@@ -3,14 +3,16 @@ package auth
 import "context"
 
 var (
-	_ Backend      = (*Backends)(nil)
-	_ SessionEnder = (*Backends)(nil)
+	_ Backend           = (*Backends)(nil)
+	_ ResourceAuthority = (*Backends)(nil)
+	_ SessionEnder      = (*Backends)(nil)
 )
 
 // Backends has each operation answered by a backend of its own. It is as safe for concurrent use as
 // they are.
 type Backends struct {
 	ForLogin, ForValidate, ForAccess Backend
+	ForResources                     ResourceAuthority
 }
 
 // Login implements Backend.
@@ -26,6 +28,11 @@ func (b *Backends) Validate(ctx context.Context, t Token) (Session, error) {
 // Access implements Backend.
 func (b *Backends) Access(ctx context.Context, q AccessQuestion) (Decision, error) {
 	return b.ForAccess.Access(ctx, q)
+}
+
+// Resource implements ResourceAuthority.
+func (b *Backends) Resource(ctx context.Context, q ResourceQuestion) (Decision, error) {
+	return b.ForResources.Resource(ctx, q)
 }
 
 // EndSession implements SessionEnder: the one that opened the session ends it, if it can.

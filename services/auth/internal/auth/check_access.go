@@ -84,16 +84,23 @@ func (s *Service) checkAccess(ctx context.Context, in CheckAccessRequest) (Check
 	return out, Allowed, nil
 }
 
-// decide asks the backend, once for all who ask the same at the same time, unless it decided a
-// moment ago. What is no decision is not remembered.
+// decide asks the backend.
 func (s *Service) decide(ctx context.Context, q AccessQuestion) (Decision, error) {
-	key := accessKey{q.Token.Key(), q.Path, q.Permission}
+	return s.decideOnce(ctx, accessKey{q.Token.Key(), q.Path, q.Permission},
+		func(ctx context.Context) (Decision, error) { return s.Backend.Access(ctx, q) })
+}
+
+// decideOnce asks once for all who ask the same at the same time, unless it was decided a moment ago. What is no
+// decision is not remembered.
+func (s *Service) decideOnce(
+	ctx context.Context, key accessKey, ask func(context.Context) (Decision, error),
+) (Decision, error) {
 	if d, ok := s.decided.get(key); ok {
 		return d, nil
 	}
-	flight := key.session.String() + " " + string(q.Permission) + " " + q.Path
+	flight := key.session.String() + " " + string(key.permission) + " " + key.name
 	return s.decisions.do(ctx, flight, func(ctx context.Context) (Decision, error) {
-		d, err := s.Backend.Access(ctx, q)
+		d, err := ask(ctx)
 		if err == nil {
 			s.decided.put(key, d)
 		}

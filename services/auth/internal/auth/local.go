@@ -18,8 +18,9 @@ var errNotInPolicy = fault.New(
 )
 
 var (
-	_ Backend      = (*Local)(nil)
-	_ SessionEnder = (*Local)(nil)
+	_ Backend           = (*Local)(nil)
+	_ ResourceAuthority = (*Local)(nil)
+	_ SessionEnder      = (*Local)(nil)
 )
 
 // Local is the backend that needs no NoETL: users are verified identities, rights come from
@@ -72,6 +73,14 @@ func (l *Local) Validate(ctx context.Context, t Token) (Session, error) {
 // Access asks the policy.
 func (l *Local) Access(_ context.Context, q AccessQuestion) (Decision, error) {
 	if l.policy.Current().Allows(q.Session.User.Roles, q.Permission, q.Path) {
+		return Decision{Allowed: true, Message: "access granted"}, nil
+	}
+	return Decision{Message: "access denied: no role of yours allows this"}, nil
+}
+
+// Resource asks the policy.
+func (l *Local) Resource(_ context.Context, q ResourceQuestion) (Decision, error) {
+	if l.policy.Current().AllowsResource(q.Session.User, q.Resource) {
 		return Decision{Allowed: true, Message: "access granted"}, nil
 	}
 	return Decision{Message: "access denied: no role of yours allows this"}, nil

@@ -34,6 +34,18 @@ func newPolicy(t *testing.T) *auth.Policy {
 	return p
 }
 
+// newLocalWith makes the backend with grants of resources.
+func newLocalWith(t *testing.T, grants ...auth.ResourceGrant) *auth.Local {
+	t.Helper()
+	l, source := newLocal(t)
+	p, err := source.Current().WithResources(grants)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source.P.Store(p)
+	return l
+}
+
 func newLocal(t *testing.T) (*auth.Local, *authtest.PolicySource) {
 	t.Helper()
 	source := &authtest.PolicySource{}
@@ -54,6 +66,17 @@ func TestLocalConforms(t *testing.T) {
 		t.Helper()
 		l, _ := newLocal(t)
 		return l, grant("viewer@example.com")
+	})
+}
+
+func TestLocalDecidesAboutResources(t *testing.T) {
+	t.Parallel()
+	authtest.RunResourceAuthority(t, func(t *testing.T) (auth.ResourceAuthority, func(*testing.T) auth.Opened) {
+		t.Helper()
+		l := newLocalWith(
+			t, auth.ResourceGrant{Source: "firestore", Path: "users/{user_id}/**", Roles: []string{"viewer"}},
+		)
+		return l, authtest.LoginTo(l, grant("viewer@example.com"))
 	})
 }
 

@@ -19,8 +19,9 @@ type Role struct {
 // Policy says who has which roles and what a role may do: the local backend's only source of
 // rights. What it does not allow is denied. It is immutable and safe for concurrent use.
 type Policy struct {
-	users map[string][]string
-	roles map[string]Role
+	users     map[string][]string
+	roles     map[string]Role
+	resources []resourceGrant
 }
 
 // NewPolicy makes a policy. The keys of users are addresses, *@domain, or * for everybody

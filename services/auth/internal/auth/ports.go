@@ -145,6 +145,14 @@ type Backend interface {
 	Access(ctx context.Context, q AccessQuestion) (Decision, error)
 }
 
+// ResourceAuthority decides about resources.
+//
+// Resource MUST be an allowed decision only if the authority said clearly that this user may watch this resource,
+// ErrMalformed for an answer that is no decision, and an outage when nobody can tell. It MUST return when ctx ends.
+type ResourceAuthority interface {
+	Resource(ctx context.Context, q ResourceQuestion) (Decision, error)
+}
+
 // SessionEnder is the optional power of a [Backend] to end a session at its source. Ending
 // what does not exist MUST NOT be an error.
 type SessionEnder interface {

@@ -14,6 +14,7 @@ type Deps struct {
 	Flows       Flows
 	Spent       Spent
 	Backend     Backend
+	Resources   ResourceAuthority
 	Cache       SessionCache
 	Revocations Revocations
 	Logins      Logins

@@ -4,6 +4,7 @@ package authtest
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -27,19 +28,21 @@ func (o *outage) err() error {
 }
 
 var (
-	_ auth.Backend      = (*Backend)(nil)
-	_ auth.SessionEnder = (*Backend)(nil)
+	_ auth.Backend           = (*Backend)(nil)
+	_ auth.ResourceAuthority = (*Backend)(nil)
+	_ auth.SessionEnder      = (*Backend)(nil)
 )
 
 // Backend keeps sessions in memory. Its hooks, if set, run first and their error is the
 // answer. It is safe for concurrent use; set the hooks before.
 type Backend struct {
-	Validating func(context.Context) error
-	Open       func(auth.Opened) auth.Opened // changes what a login answers
-	Decide     func(auth.AccessQuestion) (auth.Decision, error)
-	Asked      atomic.Int32          // validations
-	Grants     fake.List[auth.Grant] // what logins asked for
-	sessions   fake.Map[auth.Token, auth.Session]
+	Validating     func(context.Context) error
+	Open           func(auth.Opened) auth.Opened // changes what a login answers
+	Decide         func(auth.AccessQuestion) (auth.Decision, error)
+	DecideResource func(auth.ResourceQuestion) (auth.Decision, error)
+	Asked          atomic.Int32          // validations
+	Grants         fake.List[auth.Grant] // what logins asked for
+	sessions       fake.Map[auth.Token, auth.Session]
 }
 
 // Add makes a token a session.
@@ -81,6 +84,20 @@ func (b *Backend) Access(_ context.Context, q auth.AccessQuestion) (auth.Decisio
 		return b.Decide(q)
 	}
 	return auth.Decision{Allowed: q.Path != "demo/fail"}, nil
+}
+
+// Resource allows what Firestore has in users/<the user's id>.
+func (b *Backend) Resource(ctx context.Context, q auth.ResourceQuestion) (auth.Decision, error) {
+	if err := ctx.Err(); err != nil {
+		return auth.Decision{}, err
+	}
+	if b.DecideResource != nil {
+		return b.DecideResource(q)
+	}
+	own := fmt.Sprintf("users/%d/", q.Session.User.ID)
+	return auth.Decision{
+		Allowed: q.Resource.Source == auth.SourceFirestore && strings.HasPrefix(q.Resource.Path, own),
+	}, nil
 }
 
 // EndSession deletes a session.

@@ -57,6 +57,12 @@ func TestFakes(t *testing.T) {
 			return &authtest.Backend{}, auth.Grant{Identity: alice, Duration: time.Hour}
 		})
 	})
+	t.Run("ResourceAuthority", func(t *testing.T) {
+		authtest.RunResourceAuthority(t, func(*testing.T) (auth.ResourceAuthority, func(*testing.T) auth.Opened) {
+			b := &authtest.Backend{}
+			return b, authtest.LoginTo(b, auth.Grant{Identity: alice, Duration: time.Hour})
+		})
+	})
 	t.Run("PolicySource", func(t *testing.T) {
 		authtest.RunPolicySource(t, func(t *testing.T) auth.PolicySource {
 			t.Helper()

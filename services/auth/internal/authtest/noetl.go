@@ -106,6 +106,12 @@ func (n *NoETL) decide(kind string, in map[string]any) any {
 			"expires_at": time.Now().UTC().Add(time.Hour).Format("2006-01-02T15:04:05"),
 		}
 	default:
+		if resource, ok := in["resource"].(map[string]any); ok { // what is in users/42 is the user's
+			return map[string]any{
+				"allowed": in["playbook_path"] == "" && in["action"] == "watch" && n.sessions[token] != "" &&
+					resource["source"] == "firestore" && strings.HasPrefix(fmt.Sprint(resource["path"]), "users/42/"),
+			}
+		}
 		return map[string]any{
 			"allowed": in["playbook_path"] != "demo/fail" && n.sessions[token] != "",
 			"message": "decided",

@@ -53,6 +53,7 @@ func NewWorld(change ...func(*auth.Rules)) *World {
 		Flows:       w.Flows,
 		Spent:       w.Flows,
 		Backend:     w.Backend,
+		Resources:   w.Backend,
 		Cache:       w.Cache,
 		Revocations: w.Revocations,
 		Logins:      w.Logins,

@@ -41,6 +41,8 @@ func Table(svc *auth.Service, o kit.Observer, l Limits) []natskit.Endpoint {
 		natskit.Handle(o, authwire.SubjectValidate, "auth.validate", checks,
 			translated(wire.ValidateIn, svc.Validate, wire.ValidateOut)),
 		natskit.Handle(o, authwire.SubjectCheckAccess, "auth.check-access", checks, checkAccess(svc)),
+		natskit.Handle(o, authwire.SubjectCheckResource, "auth.check-resource", checks,
+			translated(wire.CheckResourceIn, svc.CheckResource, wire.CheckResourceOut)),
 		natskit.Handle(o, authwire.SubjectLogout, "auth.logout", logouts,
 			translated(wire.LogoutIn, svc.Logout, wire.LogoutOut)),
 		natskit.Handle(o, authwire.SubjectRevoke, "auth.revoke", logouts,

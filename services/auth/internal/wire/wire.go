@@ -64,6 +64,27 @@ func CheckAccessOut(in authwire.CheckAccessRequest, out auth.CheckAccessResponse
 	return answer
 }
 
+// CheckResourceIn turns a question about a resource.
+func CheckResourceIn(in authwire.CheckResourceRequest) auth.CheckResourceRequest {
+	return auth.CheckResourceRequest{
+		Token: authwire.NewToken(in.SessionToken), Resource: auth.Resource(in.Resource),
+	}
+}
+
+// CheckResourceOut turns its answer.
+func CheckResourceOut(out auth.Decision) authwire.CheckResourceResponse {
+	return authwire.CheckResourceResponse{Allowed: out.Allowed, Message: out.Message}
+}
+
+// ResourceOut turns a resource; segments are never null.
+func ResourceOut(r auth.Resource) authwire.Resource {
+	out := authwire.Resource(r)
+	if out.Segments == nil {
+		out.Segments = map[string]string{}
+	}
+	return out
+}
+
 func pathOf(in authwire.CheckAccessRequest) string {
 	if in.PlaybookPath != "" {
 		return in.PlaybookPath

@@ -88,6 +88,27 @@ func told(out noetlwire.Execution, state noetlwire.State) noetlwire.Execution {
 	return out
 }
 
+// ViewExecutionRequest asks whether a caller may follow an execution.
+type ViewExecutionRequest struct {
+	Caller      Caller
+	ExecutionID string
+}
+
+// ViewExecutionResponse names the playbook of an execution that may be followed, "" where NoETL does not tell it.
+type ViewExecutionResponse struct{ PlaybookPath string }
+
+// ViewExecution decides as [Service.Status] does, and asks NoETL only what the execution runs, once.
+func (s *Service) ViewExecution(ctx context.Context, in ViewExecutionRequest) (ViewExecutionResponse, error) {
+	if err := s.use(ctx, in.Caller, ReadExecution, in.ExecutionID); err != nil {
+		return ViewExecutionResponse{}, err
+	}
+	path, err := s.origin(ctx, in.ExecutionID)
+	if err != nil && fault.Of(err).Code != noetlwire.CodeNoPath {
+		return ViewExecutionResponse{}, err
+	}
+	return ViewExecutionResponse{PlaybookPath: path}, nil
+}
+
 // Cancel ends an execution, and what it started.
 func (s *Service) Cancel(ctx context.Context, in CancelRequest) (CancelResponse, error) {
 	if err := s.use(ctx, in.Caller, ChangeExecution, in.ExecutionID); err != nil {

@@ -1,5 +1,5 @@
 // Package natsapi is the subject table of edge-proxy: commands of users that came in at another listener of the
-// gateway, such as what a WebSocket asked event-fanout to execute.
+// gateway, such as what a WebSocket asked event-fanout to execute, and whether they may follow an execution.
 package natsapi
 
 import (
@@ -34,6 +34,7 @@ func Table(svc *edge.Service, sessions SessionResolver, o kit.Observer, start ti
 		natskit.Handle(o, edgewire.SubjectExecute, "edge.execute", limits, c.execute),
 		natskit.Handle(o, edgewire.SubjectRerun, "edge.rerun", limits, c.rerun),
 		natskit.Handle(o, edgewire.SubjectCancel, "edge.cancel", limits, c.cancel),
+		natskit.Handle(o, edgewire.SubjectViewExecution, "edge.view-execution", limits, c.viewExecution),
 	}
 }
 
@@ -97,6 +98,17 @@ func (c commands) cancel(ctx context.Context, in edgewire.CancelRequest) (edgewi
 		Caller: caller, ExecutionID: in.ExecutionID, Reason: in.Reason,
 	})
 	return edgewire.CancelResponse(out), err
+}
+
+func (c commands) viewExecution(
+	ctx context.Context, in edgewire.ViewExecutionRequest,
+) (edgewire.ViewExecutionResponse, error) {
+	caller, err := c.caller(ctx, in.SessionToken)
+	if err != nil {
+		return edgewire.ViewExecutionResponse{}, err
+	}
+	out, err := c.svc.ViewExecution(ctx, edge.ViewExecutionRequest{Caller: caller, ExecutionID: in.ExecutionID})
+	return edgewire.ViewExecutionResponse(out), err
 }
 
 // object decodes the variables; whole numbers keep all their digits.

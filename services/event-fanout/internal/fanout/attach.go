@@ -2,9 +2,11 @@ package fanout
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 )
@@ -132,10 +134,13 @@ func (s *Service) hello(client string, pending []frame.Pending) frame.InitResult
 		ServerInfo: frame.ServerInfo{Name: "noetl-gateway", Version: s.Version},
 		ClientID:   client,
 		Capabilities: frame.Capabilities{
-			Playbooks: true, Callbacks: true, PlaybookState: true, Subscriptions: len(s.Sources) > 0,
-			SubscriptionSources: s.Sources,
+			Playbooks: true, Callbacks: true, PlaybookState: true,
+			Subscriptions: slices.ContainsFunc(s.Sources, func(name string) bool {
+				return name != fanoutwire.SourceExecution
+			}),
 		},
-		PendingRequests: pending,
+		SubscriptionSources: s.Sources,
+		PendingRequests:     pending,
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/telemetry"
@@ -20,6 +21,7 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanouttest"
 	"github.com/noetl/gateway/services/event-fanout/internal/httpapi"
+	"github.com/noetl/gateway/services/event-fanout/internal/subscriptions"
 )
 
 // resolver knows every token as user 7, until it is revoked: then it answers the given number
@@ -65,7 +67,17 @@ func newEventsWith(checks int64, commands fanout.Commands) (*httpapi.Events, *fa
 	r.left.Store(checks)
 	set := httpapi.Bind(svc, kit.Observer{Logger: tel.Logger})
 	return &httpapi.Events{
-		Set:          set,
+		Set: set,
+		Subscriptions: httpapi.SubscriptionOperations{
+			Open: func(_ context.Context, in subscriptions.OpenRequest) (fanoutwire.Subscription, error) {
+				return fanoutwire.Subscription{
+					SubscriptionID: "s1", ClientID: in.ClientID, Source: in.Source, Path: in.Path, Scope: in.Scope,
+				}, nil
+			},
+			Close: func(_ context.Context, in subscriptions.CloseRequest) (struct{}, error) {
+				return struct{}{}, fault.New(fault.NotFound, "no_such_subscription", in.ID+" has ended")
+			},
+		},
 		Hub:          hub,
 		Sessions:     r,
 		WriteTimeout: 200 * time.Millisecond,

@@ -147,11 +147,11 @@ func TestEveryMethodOfTheContract(t *testing.T) {
 		},
 		{
 			`{"jsonrpc":"2.0","id":4,"method":"subscription/open","params":{"path":"chat_threads/1","scope":"owner"}}`,
-			`{"jsonrpc":"2.0","id":4,"error":{"code":-32603,"message":"subscriptions are not configured on this gateway","data":{"code":"subscriptions_not_configured"}}}`,
+			`{"jsonrpc":"2.0","id":4,"result":{"subscription_id":"s1","client_id":"client","source":"firestore","path":"chat_threads/1","scope":"owner","created_at":"0001-01-01T00:00:00Z"}}`,
 		},
 		{
 			`{"jsonrpc":"2.0","id":5,"method":"subscription/close","params":{"subscription_id":"x"}}`,
-			`{"jsonrpc":"2.0","id":5,"error":{"code":-32603,"message":"subscriptions are not configured on this gateway","data":{"code":"subscriptions_not_configured"}}}`,
+			`{"jsonrpc":"2.0","id":5,"error":{"code":-32602,"message":"x has ended","data":{"code":"no_such_subscription"}}}`,
 		},
 		{
 			`{"jsonrpc":"2.0","id":6,"method":"else"}`,

@@ -13,7 +13,6 @@ import (
 	"github.com/noetl/gateway/libs/contract/edgewire"
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/fault"
-	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/subscriptions"
 	"github.com/noetl/gateway/services/event-fanout/internal/wire"
 )

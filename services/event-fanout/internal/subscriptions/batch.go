@@ -193,7 +193,8 @@ func (w *watch) push(ctx context.Context, to []Record, op string, c Change, k Kn
 	frames := make([]fanout.ClientFrame, len(to))
 	for i, r := range to {
 		frames[i] = fanout.ClientFrame{Client: r.ClientID, NewFrame: fanout.NewFrame{
-			Event: frame.MethodSubscription, DedupID: "sub:" + r.ID + ":" + state, Body: noetlwire.ValidText(body(r.ID)),
+			Event: frame.MethodSubscription, DedupID: "sub:" + r.ID + ":" + state,
+			Body: noetlwire.ValidText(body(r.ID)),
 		}}
 	}
 	for {

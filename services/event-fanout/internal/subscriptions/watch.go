@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -178,27 +177,32 @@ func (w *watch) follow(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		kind, _ := fault.KindOf(err)
-		switch {
-		case kind == fault.Denied:
-			w.queue.fail(frame.EndedDenied)
-			return
-		case kind == fault.NotFound:
-			w.queue.fail(frame.EndedNotFound)
-			return
-		case kind == fault.TooLarge:
-			w.queue.fail(frame.EndedTooLarge)
+		if reason := final(err); reason != "" {
+			w.queue.fail(reason)
 			return
 		}
 		w.Meter.Restarted(w.source.Name())
-		w.Logger.WarnContext(ctx, "a watch broke, watching again", "source", w.source.Name(), "err", err,
-			slog.Duration("after", time.Since(begin)))
+		w.Logger.WarnContext(ctx, "a watch broke, watching again", "source", w.source.Name(), "err", err)
 		if time.Since(begin) > sourceRetryMax {
 			wait = sourceRetry
 		}
 		if !sleep(ctx, wait/2+rand.N(wait/2)) { //nolint:gosec // spreads load, guards nothing
 			return
 		}
+	}
+}
+
+// final returns the reason why a watch cannot go on, "" for an outage.
+func final(err error) string {
+	switch kind, _ := fault.KindOf(err); kind {
+	case fault.Denied:
+		return frame.EndedDenied
+	case fault.NotFound:
+		return frame.EndedNotFound
+	case fault.TooLarge:
+		return frame.EndedTooLarge
+	default:
+		return ""
 	}
 }
 

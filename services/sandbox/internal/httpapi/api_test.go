@@ -181,7 +181,8 @@ func TestCatalogListsOnlyTheDemos(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
-	const want = "demo/echo demo/progress demo/fail demo/slow demo/webhook demo/silent demo/large demo/odd"
+	const want = "demo/echo demo/progress demo/fail demo/slow demo/webhook demo/silent demo/large demo/odd " +
+		"demo/board"
 	if s := strings.Join(paths, " "); s != want {
 		t.Errorf("paths %s", s)
 	}

@@ -27,7 +27,7 @@ func (s *Service) authPlaybooks() []*playbook {
 		},
 		{
 			path: PathCheckAccess, replies: true, refusal: "Access check failed",
-			description: "Decides about access to a playbook.", steps: s.accessSteps,
+			description: "Decides about access to a playbook, or to documents.", steps: s.accessSteps,
 		},
 	}
 }
@@ -105,6 +105,9 @@ func (s *Service) validateSteps(w Workload) ([]step, error) {
 
 func (s *Service) accessSteps(w Workload) ([]step, error) {
 	return []step{{"decide", "the grants are looked for", func(context.Context) (any, error) {
+		if resource, asked := w["resource"]; asked {
+			return s.decideResource(w.text("session_token"), resource), nil
+		}
 		d := s.decide(w.text("session_token"), w.text("action"), w.text("playbook_path"))
 		d["playbook_path"], d["permission_type"] = w.text("playbook_path"), w.text("action")
 		return d, nil
@@ -119,4 +122,15 @@ func (s *Service) decide(token, action, path string) map[string]any {
 	}
 	user := map[string]any{"display_name": ses.user.Name, "email": ses.user.Email, "user_id": ses.user.ID}
 	return map[string]any{"allowed": true, "message": "Access granted to " + action + " playbook", "user": user}
+}
+
+// decideResource says whether the holder of a token may watch documents. Real access playbooks know nothing of them
+// unless somebody teaches them; this one has the rules of [User.MayWatch].
+func (s *Service) decideResource(token string, resource any) map[string]any {
+	members, _ := resource.(map[string]any)
+	documents, _ := members["path"].(string)
+	if ses, ok := s.session(token); !ok || !ses.user.MayWatch(documents) {
+		return map[string]any{"allowed": false, "message": "Access denied"}
+	}
+	return map[string]any{"allowed": true, "message": "Access granted to " + documents}
 }

@@ -64,7 +64,7 @@ type catalog struct {
 }
 
 func newCatalog(s *Service) *catalog {
-	c := &catalog{playbooks: slices.Concat(demoPlaybooks(), s.authPlaybooks())}
+	c := &catalog{playbooks: slices.Concat(demoPlaybooks(), []*playbook{s.boardPlaybook()}, s.authPlaybooks())}
 	for i, p := range c.playbooks {
 		p.id = noetlwire.ID(strconv.FormatInt(1<<60+int64(2*i+1), 10)) // ids look like NoETL's
 		p.version, p.kind, p.created = 1, noetlwire.KindPlaybook, time.Now().UTC()

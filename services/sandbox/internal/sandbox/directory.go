@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -76,4 +77,25 @@ func (u User) May(action, playbook string) bool {
 	// A path that is not in its shortest form could name demo/fail in disguise.
 	return action == "execute" && strings.HasPrefix(playbook, "demo/") && path.Clean(playbook) == playbook &&
 		playbook != "demo/fail"
+}
+
+// MayWatch decides whether a user may watch the documents at a path, in any source. Boards are for everybody who is
+// logged in. A chat thread is for everybody if its id is public, and otherwise for the user whose id it is or begins
+// with, followed by a dash, and for administrators.
+func (u User) MayWatch(documents string) bool {
+	if path.Clean("/"+documents) != "/"+documents {
+		return false // it could name another thread in disguise
+	}
+	collection, rest, _ := strings.Cut(documents, "/")
+	thread, _, _ := strings.Cut(rest, "/")
+	own := strconv.FormatInt(u.ID, 10)
+	switch collection {
+	case "boards":
+		return true
+	case "chat_threads":
+		return thread == "public" || thread == own || strings.HasPrefix(thread, own+"-") ||
+			thread != "" && slices.Contains(u.Roles, "admin")
+	default:
+		return false
+	}
 }

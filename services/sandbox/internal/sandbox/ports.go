@@ -33,6 +33,19 @@ type SessionWriter interface {
 	Put(ctx context.Context, r SessionRecord) error
 }
 
+// Documents keeps JSON documents where the gateway watches them. It is safe for concurrent use.
+type Documents interface {
+	// Keys MUST return the keys that begin with prefix, which ends in a dot; of two keys the one that was written
+	// earlier comes first.
+	Keys(ctx context.Context, prefix string) ([]string, error)
+	// Create MUST return the fault Conflict, and change nothing, when the document is there.
+	Create(ctx context.Context, key string, document any) error
+	// Put MUST overwrite the document, or make it.
+	Put(ctx context.Context, key string, document any) error
+	// Remove MUST return nil when the document is not there.
+	Remove(ctx context.Context, key string) error
+}
+
 // Run is what every event of an execution tells about it. It never changes.
 type Run struct {
 	ExecutionID       noetlwire.ID

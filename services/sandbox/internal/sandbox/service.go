@@ -18,6 +18,7 @@ type Deps struct {
 	Events    EventPublisher
 	Callbacks CallbackSender
 	Sessions  SessionWriter // nil in a generation without NATS
+	Documents Documents     // nil without a connection to NATS
 	Directory *Directory
 	Logger    *slog.Logger
 }

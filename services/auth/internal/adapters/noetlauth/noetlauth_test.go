@@ -70,6 +70,23 @@ func TestPlaybookConforms(t *testing.T) {
 	})
 }
 
+func TestThePlaybookDecidesAboutResources(t *testing.T) {
+	t.Parallel()
+	authtest.RunResourceAuthority(t, func(t *testing.T) (auth.ResourceAuthority, func(*testing.T) auth.Opened) {
+		t.Helper()
+		server := testkit.StartNATS(t)
+		p := noetlauth.NewPlaybook(
+			client(authtest.StartNoETL(t, server.Connect(t)).URL),
+			natscallback.New(server.Connect(t), "noetl.callbacks."),
+			nil,
+			playbookConfig(),
+			prom.New(telemetry.Nop("auth").Registry, false),
+			slog.New(slog.DiscardHandler),
+		)
+		return p, authtest.LoginTo(p, grantFor(t))
+	})
+}
+
 func TestSyncConforms(t *testing.T) {
 	t.Parallel()
 	authtest.RunBackend(t, func(t *testing.T) (auth.Backend, auth.Grant) {

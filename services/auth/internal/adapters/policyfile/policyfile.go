@@ -10,6 +10,10 @@
 //	  viewer:
 //	    allow: {execute: ["demo/*"], view: ["**"]}
 //	    deny: {execute: ["demo/fail"]}   # wins over every allow
+//	resources:                   # what subscriptions may watch
+//	  - source: firestore        # or kv, or * for both
+//	    path: "users/{user_id}/**"
+//	    roles: [viewer]          # empty: nobody
 package policyfile
 
 import (
@@ -104,6 +108,14 @@ func (s *Source) reload(ctx context.Context) {
 type document struct {
 	Users map[string][]string `yaml:"users"`
 	Roles map[string]role     `yaml:"roles"`
+	// Resources is a list, whose entries the errors count from 0.
+	Resources []grant `yaml:"resources"`
+}
+
+type grant struct {
+	Source string   `yaml:"source"`
+	Path   string   `yaml:"path"`
+	Roles  []string `yaml:"roles"`
 }
 
 type role struct {
@@ -126,5 +138,11 @@ func Parse(text []byte) (*auth.Policy, error) {
 	for name, r := range d.Roles {
 		roles[name] = auth.Role{Allow: r.Allow, Deny: r.Deny}
 	}
-	return auth.NewPolicy(d.Users, roles)
+	grants := make([]auth.ResourceGrant, 0, len(d.Resources))
+	for _, g := range d.Resources {
+		grants = append(grants, auth.ResourceGrant(g))
+	}
+	policy, err := auth.NewPolicy(d.Users, roles)
+	policy, more := policy.WithResources(grants)
+	return policy, errors.Join(err, more)
 }

@@ -86,7 +86,10 @@ func TestMistakesStopTheStart(t *testing.T) {
 		"unknown key": "roles: {r: {alow: {view: [x]}}}", "mistyped deny": "roles: {r: {denny: {}}}",
 		"two documents": good + "---\n" + good,
 		"list":          "[]", "no YAML": "\t", "unknown role": "users: {a@b: [x]}",
-		"permission": "roles: {r: {allow: {run: [x]}}}",
+		"permission": "roles: {r: {allow: {run: [x]}}}", "a grant's unknown key": "resources: [{pathh: x}]",
+		"a grant's unknown role": "resources: [{source: kv, path: x, roles: [nobody]}]",
+		"a grant's source":       "resources: [{source: execution, path: x}]",
+		"no list of grants":      "resources: {source: kv, path: x}",
 	} {
 		path := filepath.Join(dir, name)
 		write(t, path, text)
@@ -100,12 +103,42 @@ func TestMistakesStopTheStart(t *testing.T) {
 	}
 }
 
+func TestGrantsOfResources(t *testing.T) {
+	t.Parallel()
+	p, err := policyfile.Parse([]byte(good + `
+resources:
+  - source: "*"
+    path: "users/{user_id}/**"
+    roles: [viewer]
+  - {source: kv, path: closed}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := auth.User{ID: 7, Roles: []string{"viewer"}}
+	for path, want := range map[string]bool{"users/7/notes": true, "users/8/notes": false, "closed": false} {
+		r := auth.Resource{Source: auth.SourceKV, Path: path, Scope: auth.ScopeOwner}
+		if got := p.AllowsResource(who, r); got != want {
+			t.Errorf("%s: %t", path, got)
+		}
+	}
+	_, err = policyfile.Parse([]byte("users: {a@b: [x]}\nresources: [{path: x, source: kv}, {path: /x, source: kv}]"))
+	if err == nil || !strings.Contains(err.Error(), `"a@b"`) || !strings.Contains(err.Error(), "resources[1]") {
+		t.Errorf("not every mistake is named: %v", err)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(good))
 	f.Add([]byte("users: &a {x: *a}"))
+	f.Add([]byte("resources: [{source: kv, path: 'a/{b}/**'}]"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		p, err := policyfile.Parse(text)
-		if err == nil && p.Allows(nil, auth.View, "demo/echo") {
+		if err != nil {
+			return
+		}
+		r := auth.Resource{Source: auth.SourceKV, Path: "a/b", Scope: auth.ScopeOwner}
+		if p.Allows(nil, auth.View, "demo/echo") || p.AllowsResource(auth.User{ID: 7}, r) {
 			t.Fatal("somebody without a role may see something")
 		}
 	})

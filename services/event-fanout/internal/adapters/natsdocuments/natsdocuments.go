@@ -47,16 +47,24 @@ func (s *Source) CheckPath(path string) error {
 		return err
 	}
 	for _, r := range path {
-		if r != '/' && r != '_' && r != '-' && r != '=' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') {
-			return fault.New(fault.Invalid, "bad_path",
-				fmt.Sprintf("path has the character %q: a segment of the source kv has letters, digits, -, _ and = only", r))
+		if !plain(r) {
+			return fault.New(fault.Invalid, "bad_path", fmt.Sprintf(
+				"path has the character %q: a segment of the source kv has letters, digits, -, _ and = only", r))
 		}
 	}
 	return nil
 }
 
-// lookAgain is how often a bucket is looked for that was lost, or is not there yet.
-const lookAgain = 5 * time.Second
+// plain reports whether a character can be a part of a key, or separates segments.
+func plain(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/_-=", r)
+}
+
+// How often a bucket is looked for: one that is there, which may be deleted, and one that is not there yet.
+const (
+	lookAgain = 5 * time.Second
+	lookFor   = time.Second
+)
 
 // Watch implements the port.
 func (s *Source) Watch(ctx context.Context, path string, emit func(subscriptions.Change)) error {
@@ -109,7 +117,7 @@ func (s *Source) Watch(ctx context.Context, path string, emit func(subscriptions
 // missing watches a bucket that is not there: it has no documents until somebody makes it.
 func (s *Source) missing(ctx context.Context, emit func(subscriptions.Change)) error {
 	emit(subscriptions.Change{Op: subscriptions.Ready})
-	tick := time.NewTicker(lookAgain)
+	tick := time.NewTicker(lookFor)
 	defer tick.Stop()
 	for {
 		select {
@@ -125,7 +133,7 @@ func (s *Source) missing(ctx context.Context, emit func(subscriptions.Change)) e
 
 func asEnd(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // nobody asks any more
 	}
 	return err
 }

@@ -131,7 +131,7 @@ func (e *Executions) tell(path string, m jetstream.Msg, emit func(subscriptions.
 
 func unlessOver(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // nobody asks any more
 	}
 	return err
 }

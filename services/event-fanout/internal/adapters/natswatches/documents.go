@@ -57,7 +57,8 @@ func (s *Documents) Load(
 				return nil, natskit.AsFault(ctx.Err())
 			case e, open := <-all.Updates():
 				if !open {
-					return nil, fault.New(fault.Unavailable, "documents_unread", "the known documents could not be read")
+					return nil, fault.New(fault.Unavailable, "documents_unread",
+						"the known documents could not be read")
 				}
 				if e == nil {
 					return list, nil
@@ -82,7 +83,8 @@ const sentKey = ".sent"
 
 // Sent implements the port: it publishes and does not wait.
 func (s *Documents) Sent(watch string, revision uint64) {
-	_ = s.js.Conn().Publish("$KV."+string(natskit.Documents)+"."+watch+sentKey, []byte(strconv.FormatUint(revision, 10)))
+	key := "$KV." + string(natskit.Documents) + "." + watch + sentKey
+	_ = s.js.Conn().Publish(key, []byte(strconv.FormatUint(revision, 10)))
 }
 
 // loadTime bounds the reading of one watch.

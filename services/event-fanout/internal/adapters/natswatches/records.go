@@ -37,7 +37,7 @@ func NewRecords(js jetstream.JetStream, room natskit.Room, logger *slog.Logger) 
 
 // Put implements the port.
 func (s *Records) Put(ctx context.Context, r subscriptions.Record) (uint64, error) {
-	value, err := json.Marshal(r)
+	value, err := json.Marshal(r) //nolint:gosec // the session key is a hash
 	if err != nil {
 		return 0, err
 	}

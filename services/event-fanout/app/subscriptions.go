@@ -1,0 +1,75 @@
+package app
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/kit"
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsauthority"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsdocuments"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natskv"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natspresence"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natswatches"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/prom"
+	"github.com/noetl/gateway/services/event-fanout/internal/subscriptions"
+)
+
+// sources returns what can be watched.
+func (f *service) sources() []subscriptions.WatchSource {
+	list := []subscriptions.WatchSource{f.lifecycle.Executions()}
+	if bucket := f.cfg.Subs.KVBucket; bucket != "" {
+		list = append(list, natsdocuments.New(f.js, bucket))
+	}
+	return list
+}
+
+func sourceNames(sources []subscriptions.WatchSource) []string {
+	var names []string
+	for _, s := range sources {
+		names = append(names, s.Name())
+	}
+	return names
+}
+
+// subscriptions makes the service of subscriptions on its adapters.
+func (f *service) subscriptions(js jetstream.JetStream, sources []subscriptions.WatchSource, room natskit.Room) error {
+	cfg, tel := f.cfg.Subs, f.host.Telemetry
+	patterns, err := cfg.Patterns()
+	if err != nil {
+		return err
+	}
+	f.here = natspresence.New(f.host.NATS, f.hub, f.feed)
+	meter := prom.NewSubscriptions(tel.Registry)
+	f.subs = subscriptions.New(subscriptions.Deps{
+		Sources:     sources,
+		Patterns:    patterns,
+		Records:     natswatches.NewRecords(js, room, tel.Logger),
+		Documents:   natswatches.NewDocuments(js, room),
+		Leases:      natskv.NewLeases(js, uuid.NewString(), room),
+		Frames:      f.frames,
+		Clients:     f.owners,
+		Connections: f.here,
+		Authority:   natsauthority.New(f.host.NATS, tel),
+		Meter:       meter,
+		Limits: subscriptions.Limits{
+			PerClient: cfg.PerClient, PerSession: cfg.PerSession, PerUser: cfg.PerUser, Total: cfg.Max,
+			Documents: cfg.Documents, Bytes: cfg.Bytes, Changes: cfg.Changes,
+		},
+		Recheck: cfg.Recheck,
+		Absence: cfg.Absence,
+		NewID:   uuid.NewString,
+		Logger:  tel.Logger,
+		Around: func(
+			next func(context.Context, *subscriptions.Batch) (struct{}, error),
+		) func(context.Context, *subscriptions.Batch) (struct{}, error) {
+			return kit.Bind(f.observer, "fanout.push-changes", kit.Limits{}, next)
+		},
+	})
+	meter.Watch(tel.Registry, f.subs)
+	f.sessions.OnRevoked(func(key authwire.TokenKey) { f.subs.EndSession(context.Background(), key) })
+	return nil
+}
