@@ -57,7 +57,8 @@ func (f *follower) subscribe(source, path string) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	a := testkit.Do(f.t, http.MethodPost, f.s.Edge[f.turn%stack.Replicas].Ready.Public+"/api/subscriptions", string(body),
+	at := f.s.Edge[f.turn%stack.Replicas].Ready.Public
+	a := testkit.Do(f.t, http.MethodPost, at+"/api/subscriptions", string(body),
 		"Authorization", "Bearer "+f.session)
 	var out fanoutwire.Subscription
 	if err := json.Unmarshal([]byte(a.Body), &out); err != nil || a.Code != http.StatusOK {

@@ -149,8 +149,8 @@ func outages(t *testing.T, s *stack.Split, l *load, source string, followers []*
 	testkit.EventuallyIn(t, 40*time.Second, "everybody knows what there is", everybody)
 	for i, f := range followers {
 		f.check()
-		t.Logf("%s: follower %d saw %d events of %d changes, %d of them an addition once more", source, i, f.events, l.n,
-			f.again)
+		t.Logf("%s: follower %d saw %d events of %d changes, %d of them an addition once more",
+			source, i, f.events, l.n, f.again)
 	}
 }
 
