@@ -54,7 +54,7 @@ func documents(t *testing.T, address, board string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prefix := "boards." + board + "."
+	prefix := "boards." + board + ".cards."
 	lister, err := kv.ListKeysFiltered(t.Context(), prefix+">")
 	if err != nil {
 		t.Fatal(err)
