@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
@@ -54,7 +57,7 @@ func documents(ctx context.Context, t *testing.T, address, board string) map[str
 	if err != nil {
 		t.Fatal(err)
 	}
-	prefix := "boards." + board + "."
+	prefix := "boards." + board + ".cards."
 	lister, err := kv.ListKeysFiltered(ctx, prefix+">")
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +130,7 @@ func TestTheBoardIsTheSameInTwoTabs(t *testing.T) {
 		t.Errorf("after the reload (-bucket +shown):\n%s", diff)
 	}
 	do(tab, t, "run it in the other tab", chromedp.Click(id("board-run")))
-	do(ctx, t, "the first tab sees it", poll(`Object.keys(`+cards+`).length > `+fmt.Sprint(len(want))))
+	do(ctx, t, "the first tab sees it", poll(`Object.keys(`+cards+`).length > `+strconv.Itoa(len(want))))
 	do(tab, t, "the second run completes", chromedp.WaitVisible(id("run-card")+`[data-status="completed"]`))
 	testkit.Eventually(t, "both tabs show what the bucket has", func() bool {
 		now := documents(ctx, t, p.Ready.NATS, "demo")
@@ -148,6 +151,65 @@ func TestTheBoardIsTheSameInTwoTabs(t *testing.T) {
 	do(ctx, t, "narrow", chromedp.EmulateViewport(360, 780))
 	shot(ctx, t, "board-narrow")
 	noSidewaysScroll(ctx, t, "the board")
+}
+
+// subscribed are the ids of the subscriptions of the person on the page.
+const subscribed = `(async () => {
+	const token = JSON.parse(sessionStorage.getItem("noetl.session")).token;
+	const answer = await fetch("/api/subscriptions", {headers: {Authorization: "Bearer " + token}});
+	return (await answer.json()).subscriptions.map((one) => one.subscription_id);
+})()`
+
+// A board that lost its connection shows what was missed, by the same subscription; after a gap it is another one; and
+// one that somebody else closed says so.
+func TestTheBoardAfterACutAGapAndAnEnd(t *testing.T) {
+	t.Parallel()
+	needsOwnGateway(t)
+	ctx := open(t)
+	p := stack.Standalone(t)
+	do(ctx, t, "keep hold of sockets", chromedp.ActionFunc(func(ctx context.Context) error {
+		_, err := cdppage.AddScriptToEvaluateOnNewDocument(`window.sockets = [];
+			window.WebSocket = class extends WebSocket { constructor(url) { super(url); window.sockets.push(this); } };`).Do(ctx)
+		return err
+	}))
+	signIn(ctx, t, local(p.Ready.Public), "demo@example.com")
+	same := func(step string) {
+		t.Helper()
+		testkit.Eventually(t, step, func() bool {
+			return cmp.Equal(documents(ctx, t, p.Ready.NATS, "demo"), onBoard(ctx, t))
+		})
+	}
+	var first, resumed, reopened []string
+	do(ctx, t, "begin", boardIs("live"), chromedp.Evaluate(subscribed, &first, awaitPromise),
+		chromedp.Click(id("board-run")), chromedp.WaitVisible(id("board-card")))
+	do(ctx, t, "cut the connection", chromedp.Evaluate(`window.sockets.at(-1).close()`, nil), boardIs("starting"),
+		boardIs("live"), chromedp.WaitVisible(id("run-card")+`[data-status="completed"]`),
+		chromedp.Evaluate(subscribed, &resumed, awaitPromise))
+	if diff := cmp.Diff(first, resumed); diff != "" || len(first) != 1 {
+		t.Errorf("after the cut: %s", diff)
+	}
+	same("nothing was missed")
+
+	do(ctx, t, "a gap", chromedp.Evaluate(`window.sockets.at(-1).dispatchEvent(new MessageEvent("message", {data:
+		'{"jsonrpc":"2.0","method":"gap","params":{"lastEventId":"1","reason":"a test"}}'}))`, nil),
+		boardIs("starting"), boardIs("live"), chromedp.Evaluate(subscribed, &reopened, awaitPromise))
+	if len(reopened) != 1 || reopened[0] == first[0] {
+		t.Errorf("after the gap %v, before it %v", reopened, first)
+	}
+	same("the board is told again")
+
+	var status int
+	do(ctx, t, "close it elsewhere", chromedp.Evaluate(`(async () => {
+		const token = JSON.parse(sessionStorage.getItem("noetl.session")).token;
+		const answer = await fetch("/api/subscriptions/`+reopened[0]+`",
+			{method: "DELETE", headers: {Authorization: "Bearer " + token}});
+		return answer.status;
+	})()`, &status, awaitPromise), boardIs("ended"))
+	if reason := text(ctx, t, id("board-reason")); status != 204 || !strings.Contains(reason, "closed elsewhere") {
+		t.Errorf("%d, and the page says %q", status, reason)
+	}
+	do(ctx, t, "watch again", chromedp.Click(id("board-toggle")), boardIs("live"))
+	same("the board is back")
 }
 
 // An execution that a signed delivery started is in the list, is followed without a mouse, and is let go.

@@ -49,7 +49,7 @@ func (f *service) background() []run.Component {
 			return err
 		}},
 	)
-	return []run.Component{
+	parts := []run.Component{
 		f.sessions,
 		run.Func("room in NATS", f.tellRoom),
 		run.Func("frame shards", f.frames.Run),
@@ -64,6 +64,11 @@ func (f *service) background() []run.Component {
 		natskit.NewService(nc, tel, "event-fanout", run.Version(), append(
 			natsapi.Table(f.domain, f.observer), natsapi.SubscriptionTable(f.subs, f.sessions, f.observer)...)...),
 	}
+	if f.watcher != nil { // subscriptions end before it does
+		f.host.Health.Add(httpkit.Check{Name: "firestore", Tell: f.watcher.Tell})
+		parts = append([]run.Component{f.watcher}, parts...)
+	}
+	return parts
 }
 
 // workers is the listener of NoETL's workers.

@@ -22,6 +22,7 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natspresence"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natsrelay"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/prom"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/sidecar"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/httpapi"
 	"github.com/noetl/gateway/services/event-fanout/internal/subscriptions"
@@ -42,6 +43,7 @@ type service struct {
 	hub       *fanout.Hub
 	subs      *subscriptions.Service
 	here      *natspresence.Connections
+	watcher   *sidecar.Source // nil where Firestore is not configured
 	intakes   []*fanout.Intake
 	observer  kit.Observer
 	set       httpapi.Operations
@@ -78,7 +80,10 @@ func build(ctx context.Context, cfg Config, host run.Host) (*service, error) {
 	if f.sessions, err = sessions.New(nc, cfg.Sessions, tel); err != nil {
 		return nil, err
 	}
-	sources := f.sources()
+	sources, err := f.sources()
+	if err != nil {
+		return nil, err
+	}
 	routes, settler := natskv.NewRoutes(js, cfg.RequestTTL, room), natsrelay.NewSettler(nc)
 
 	f.domain = fanout.New(fanout.Deps{

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"os"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,16 +17,32 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natspresence"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natswatches"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/prom"
+	"github.com/noetl/gateway/services/event-fanout/internal/adapters/sidecar"
 	"github.com/noetl/gateway/services/event-fanout/internal/subscriptions"
 )
 
 // sources returns what can be watched.
-func (f *service) sources() []subscriptions.WatchSource {
+func (f *service) sources() ([]subscriptions.WatchSource, error) {
 	list := []subscriptions.WatchSource{f.lifecycle.Executions()}
 	if bucket := f.cfg.Subs.KVBucket; bucket != "" {
 		list = append(list, natsdocuments.New(f.js, bucket))
 	}
-	return list
+	if !f.cfg.Subs.Firestore.On() {
+		return list, nil
+	}
+	command, err := sidecar.DefaultCommand()
+	if text := f.cfg.Subs.Firestore.Command; text != "" {
+		if command, err = sidecar.ParseCommand(text); err != nil {
+			err = fmt.Errorf("GATEWAY_FIRESTORE_LISTENER_CMD: %w", err)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	f.watcher = sidecar.New(sidecar.Config{
+		Command: command, Env: f.cfg.Subs.Firestore.Environ(os.Environ()), Logger: f.host.Telemetry.Logger,
+	})
+	return append(list, f.watcher), nil
 }
 
 func sourceNames(sources []subscriptions.WatchSource) []string {

@@ -38,6 +38,17 @@ type Firestore struct {
 // On reports whether Firestore can be watched.
 func (f Firestore) On() bool { return f.Command != "" || f.Project != "" || f.Emulator != "" }
 
+// Environ returns an environment with these settings, wherever they came from.
+func (f Firestore) Environ(environ []string) []string {
+	for _, s := range [][2]string{
+		{"GATEWAY_FIRESTORE_CREDENTIALS_PATH", f.Credentials}, {"GATEWAY_FIRESTORE_PROJECT_ID", f.Project},
+		{"GATEWAY_FIRESTORE_DATABASE", f.Database}, {"FIRESTORE_EMULATOR_HOST", f.Emulator},
+	} {
+		environ = append(environ, s[0]+"="+s[1])
+	}
+	return environ
+}
+
 // Patterns reads the patterns of paths.
 func (s Subscriptions) Patterns() ([]subscriptions.Pattern, error) {
 	var list []subscriptions.Pattern

@@ -55,7 +55,7 @@ function onMessage(message, id) {
     if (id) state.lastId = id;
     for (const request of Array.isArray(init.pendingRequests) ? init.pendingRequests : []) runs.pending(request);
     refreshRun();
-    watch(init.capabilities);
+    watch(init.subscriptionSources);
     state.save();
     return;
   }
@@ -74,12 +74,12 @@ function onMessage(message, id) {
   state.save();
 }
 
-/** A gateway says in its first frame whether it has subscriptions. */
-function watch(capabilities) {
+/** A gateway says in its first frame what can be watched. */
+function watch(sources) {
   const { subscriptions, token } = active;
-  if (!capabilities?.subscriptions) return;
-  executions.begin(subscriptions, token);
-  if (config.sandbox) board.begin(subscriptions);
+  if (!Array.isArray(sources) || sources.length === 0) return;
+  if (sources.includes('execution')) executions.begin(subscriptions, token);
+  if (sources.includes('kv') && config.sandbox) board.begin(subscriptions);
   subscriptions.connected();
 }
 

@@ -5,6 +5,7 @@ import { reasonText } from './subscriptions.js';
 const SOURCE = 'kv';
 const PATH = 'boards/demo/cards';
 const MARK_MS = 2000;
+const SNAPSHOT_MS = 500;
 const COLUMNS = ['todo', 'doing', 'done'];
 const MARKS = { added: 'new', moved: 'moved', changed: 'changed', removed: 'removed' };
 const STATES = { starting: 'Starting', live: 'Live', ended: 'Ended' };
@@ -48,6 +49,7 @@ class Card {
 export class Board {
   #subscriptions = null;
   #cards = new Map();
+  #quietUntil = 0;
   #toggle = byId('board-toggle');
   #run = byId('board-run');
 
@@ -88,14 +90,18 @@ export class Board {
 
   /** Without an id everything may have changed. */
   showDocument(watch, docId, op) {
-    if (!docId) return this.#reset();
+    if (!docId) {
+      // What comes first is what was there, and nothing new.
+      this.#quietUntil = performance.now() + SNAPSHOT_MS;
+      return this.#reset();
+    }
     if (op === 'removed') {
       const gone = this.#cards.get(docId);
       if (!gone) return undefined;
       this.#cards.delete(docId);
       gone.mark('removed', () => gone.root.remove());
     } else {
-      this.#place(docId, watch.docs.get(docId), true);
+      this.#place(docId, watch.docs.get(docId), performance.now() > this.#quietUntil);
     }
     return this.#count();
   }
