@@ -65,7 +65,7 @@ func (f *service) background() []run.Component {
 			natsapi.Table(f.domain, f.observer), natsapi.SubscriptionTable(f.subs, f.sessions, f.observer)...)...),
 	}
 	if f.watcher != nil { // subscriptions end before it does
-		f.host.Health.Add(httpkit.Check{Name: "firestore", Tell: f.watcher.Tell})
+		f.host.Health.Add(httpkit.Check{Name: "firestore_listener", Tell: f.watcher.Tell})
 		parts = append([]run.Component{f.watcher}, parts...)
 	}
 	return parts

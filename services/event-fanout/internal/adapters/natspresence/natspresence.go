@@ -50,8 +50,21 @@ type question struct {
 	Client  string `json:"client,omitempty"`
 }
 
-// ClientOf implements the port. Only a client that this process does not have is asked for elsewhere.
+// ClientOf implements the port. Only a client that this process does not have is asked for elsewhere, and then once
+// more: a stream tells its client's id a moment before it can be found.
 func (c *Connections) ClientOf(ctx context.Context, session authwire.TokenKey, client string) (string, bool, error) {
+	for range tries {
+		if id, found, err := c.ask(ctx, session, client); found || err != nil {
+			return id, found, err
+		}
+	}
+	id, here := c.hub.ClientOf(session, client)
+	return id, here, nil
+}
+
+const tries = 2
+
+func (c *Connections) ask(ctx context.Context, session authwire.TokenKey, client string) (string, bool, error) {
 	if id, here := c.hub.ClientOf(session, client); here {
 		return id, true, nil
 	}
