@@ -110,12 +110,8 @@ func TestASubscriptionOfGraphQLIsOneOfEventFanout(t *testing.T) {
 		case <-r.Context().Done():
 		}
 		_, _ = fmt.Fprint(rw, "id: e-1\nevent: subscription/event\ndata: {\"method\":\"subscription/event\","+
-<<<<<<< HEAD
-			"\"params\":{\"subscription_id\":\"s-1\",\"doc_id\":\"a\",\"op\":\"added\",\"data\":{\"n\":9007199254740993}}}\n\n")
-=======
 			"\"params\":{\"subscription_id\":\"s-1\",\"doc_id\":\"a\",\"op\":\"added\","+
 			"\"data\":{\"n\":9007199254740993}}}\n\n")
->>>>>>> w13-edge
 		_ = http.NewResponseController(rw).Flush()
 		<-r.Context().Done()
 	}))
