@@ -116,14 +116,20 @@ func IsKind(err error, want fault.Kind) bool {
 // Eventually waits until the condition holds, and fails the test when it does not within 10 s.
 func Eventually(tb testing.TB, what string, condition func() bool) {
 	tb.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	EventuallyIn(tb, 10*time.Second, what, condition)
+}
+
+// EventuallyIn is [Eventually] with another patience.
+func EventuallyIn(tb testing.TB, patience time.Duration, what string, condition func() bool) {
+	tb.Helper()
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {
 		select {
 		case <-deadline.C:
-			tb.Fatalf("waited 10 s without a result for: %s", what)
+			tb.Fatalf("waited %.0f s without a result for: %s", patience.Seconds(), what)
 		case <-tick.C:
 		}
 	}

@@ -65,8 +65,8 @@ type CancelResponse struct {
 	Status      string `json:"status"`
 }
 
-// ViewExecutionRequest asks whether a session may view an execution. The answer is the fault NotFound for one that NoETL
-// does not know, and Denied for one whose playbook the user may not view.
+// ViewExecutionRequest asks whether a session may view an execution. The answer is the fault NotFound for one that
+// NoETL does not know, and Denied for one whose playbook the user may not view.
 type ViewExecutionRequest struct {
 	SessionToken string `json:"session_token"`
 	ExecutionID  string `json:"execution_id"`

@@ -109,8 +109,8 @@ func TestASubscriptionOfGraphQLIsOneOfEventFanout(t *testing.T) {
 		case <-change:
 		case <-r.Context().Done():
 		}
-		_, _ = fmt.Fprint(rw, "id: e-1\nevent: subscription/event\ndata: {\"method\":\"subscription/event\",\"params\":"+
-			"{\"subscription_id\":\"s-1\",\"doc_id\":\"a\",\"op\":\"added\",\"data\":{\"n\":9007199254740993}}}\n\n")
+		_, _ = fmt.Fprint(rw, "id: e-1\nevent: subscription/event\ndata: {\"method\":\"subscription/event\","+
+			"\"params\":{\"subscription_id\":\"s-1\",\"doc_id\":\"a\",\"op\":\"added\",\"data\":{\"n\":9007199254740993}}}\n\n")
 		_ = http.NewResponseController(rw).Flush()
 		<-r.Context().Done()
 	}))

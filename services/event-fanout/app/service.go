@@ -117,7 +117,7 @@ func build(ctx context.Context, cfg Config, host run.Host) (*service, error) {
 		Recheck:           cfg.SessionRecheck,
 	}, f.frames, f.feed, f.owners, f.sessions, tel.Logger)
 	f.sessions.OnRevoked(f.hub.EndSession)
-	if err := f.subscriptions(js, sources, room); err != nil {
+	if err := f.subscriptions(ctx, js, sources, room); err != nil {
 		return nil, err
 	}
 	tel.Registry.MustRegister(prometheus.NewGaugeFunc(

@@ -36,7 +36,9 @@ func sourceNames(sources []subscriptions.WatchSource) []string {
 }
 
 // subscriptions makes the service of subscriptions on its adapters.
-func (f *service) subscriptions(js jetstream.JetStream, sources []subscriptions.WatchSource, room natskit.Room) error {
+func (f *service) subscriptions(
+	ctx context.Context, js jetstream.JetStream, sources []subscriptions.WatchSource, room natskit.Room,
+) error {
 	cfg, tel := f.cfg.Subs, f.host.Telemetry
 	patterns, err := cfg.Patterns()
 	if err != nil {
@@ -70,6 +72,7 @@ func (f *service) subscriptions(js jetstream.JetStream, sources []subscriptions.
 		},
 	})
 	meter.Watch(tel.Registry, f.subs)
-	f.sessions.OnRevoked(func(key authwire.TokenKey) { f.subs.EndSession(context.Background(), key) })
+	base := context.WithoutCancel(ctx)
+	f.sessions.OnRevoked(func(key authwire.TokenKey) { f.subs.EndSession(base, key) })
 	return nil
 }

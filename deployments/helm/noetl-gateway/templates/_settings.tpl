@@ -77,6 +77,15 @@ own default. Names that the chart sets may not be in `settings` too: which of th
 {{- end }}
 {{- else if eq .name "event-fanout" }}
 {{- $_ := mergeOverwrite $set (dict "GATEWAY_PORT" 8092 "GATEWAY_INTERNAL_PORT" 8091 "GATEWAY_INTERNAL_BIND" $v.bindAddress) }}
+{{- $_ := mergeOverwrite $set (dict
+  "GATEWAY_SUBSCRIPTION_PATHS" (join "," $v.subscriptions.paths)
+  "GATEWAY_SUBSCRIPTION_KV_BUCKET" $v.subscriptions.kvBucket
+  "GATEWAY_FIRESTORE_PROJECT_ID" $v.subscriptions.firestore.projectId
+  "GATEWAY_FIRESTORE_DATABASE" $v.subscriptions.firestore.database
+) }}
+{{- if $v.subscriptions.firestore.existingSecret }}
+{{- $_ := set $set "GATEWAY_FIRESTORE_CREDENTIALS_PATH" "/var/run/secrets/firestore/service-account.json" }}
+{{- end }}
 {{- else }}
 {{- $_ := set $set "GATEWAY_PORT" 8093 }}
 {{- if or $v.listeners.files $v.listeners.existingConfigMap }}{{ $_ := set $set "INGRESS_LISTENERS_FILE" "/etc/noetl-gateway/listeners" }}{{ end }}
@@ -150,6 +159,7 @@ own default. Names that the chart sets may not be in `settings` too: which of th
 {{- end }}
 {{- end }}
 {{- if and $v.networkPolicy.enabled (kindIs "invalid" $v.networkPolicy.workers.from) }}{{ fail "networkPolicy.workers.from is required: which pods are NoETL's workers? Nobody else may report results. An empty list means nobody; networkPolicy.enabled=false means no policies" }}{{ end }}
+{{- if and $v.subscriptions.firestore.existingSecret (not $v.subscriptions.firestore.projectId) }}{{ fail "subscriptions.firestore.projectId is required: of which project is the service account in subscriptions.firestore.existingSecret?" }}{{ end }}
 {{- if and $v.gatewayApi.enabled (not $v.gatewayApi.parentRefs) }}{{ fail "gatewayApi.parentRefs is required: which Gateway?" }}{{ end }}
 {{- if and $v.prometheusRule.enabled (not $v.prometheusRule.rules) }}{{ fail "prometheusRule.rules is required: give a rules file with --set-file" }}{{ end }}
 {{- if and (has "*" $v.cors.allowedOrigins) $v.cors.allowCredentials }}{{ fail "cors.allowedOrigins * with cors.allowCredentials would let any web page act for a logged-in user" }}{{ end }}

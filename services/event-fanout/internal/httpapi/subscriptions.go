@@ -22,8 +22,9 @@ type SubscriptionOperations struct {
 // BindSubscriptions is the table of these operations. Opening one may have to wait for the access playbook.
 func BindSubscriptions(svc *subscriptions.Service, o kit.Observer) SubscriptionOperations {
 	limits := kit.Limits{Deadline: deadline, Concurrency: clientCalls}
+	opening := kit.Limits{Deadline: commandDeadline, Concurrency: clientCalls}
 	return SubscriptionOperations{
-		Open: kit.Bind(o, "fanout.subscribe", kit.Limits{Deadline: commandDeadline, Concurrency: clientCalls}, svc.Open),
+		Open: kit.Bind(o, "fanout.subscribe", opening, svc.Open),
 		Close: kit.Bind(o, "fanout.unsubscribe", limits,
 			func(ctx context.Context, in subscriptions.CloseRequest) (struct{}, error) {
 				return struct{}{}, svc.Close(ctx, in)

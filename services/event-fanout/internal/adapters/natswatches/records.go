@@ -1,4 +1,4 @@
-// Package natswatches keeps subscriptions, and what is known of the documents that they are about, in key-value buckets.
+// Package natswatches keeps subscriptions, and what is known of their documents, in key-value buckets.
 package natswatches
 
 import (

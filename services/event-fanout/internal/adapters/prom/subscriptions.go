@@ -30,7 +30,7 @@ func NewSubscriptions(reg prometheus.Registerer) *Subscriptions {
 			Name: "noetl_gateway_subscription_ended_total", Help: "Subscriptions that have ended, by reason.",
 		}, []string{"reason"}),
 		restarts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "noetl_gateway_watch_restarts_total", Help: "Times that a watch broke and was begun again, by source.",
+			Name: "noetl_gateway_watch_restarts_total", Help: "Times that a watch broke and began again, by source.",
 		}, []string{"source"}),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "noetl_gateway_subscription_latency_seconds",
