@@ -41,8 +41,8 @@ func onBoard(ctx context.Context, t *testing.T) map[string]string {
 	return shown
 }
 
-// documents reads a board as the bucket has it, as document id to column.
-func documents(ctx context.Context, t *testing.T, address, board string) map[string]string {
+// documents reads the board as the bucket has it, as document id to column.
+func documents(ctx context.Context, t *testing.T, address string) map[string]string {
 	t.Helper()
 	nc, err := nats.Connect(address)
 	if err != nil {
@@ -57,7 +57,7 @@ func documents(ctx context.Context, t *testing.T, address, board string) map[str
 	if err != nil {
 		t.Fatal(err)
 	}
-	prefix := "boards." + board + ".cards."
+	const prefix = "boards.demo.cards."
 	lister, err := kv.ListKeysFiltered(ctx, prefix+">")
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +106,7 @@ func TestTheBoardIsTheSameInTwoTabs(t *testing.T) {
 	do(ctx, t, "run demo/board", chromedp.Click(id("board-run")))
 	do(tab, t, "a card appears in the other tab", chromedp.WaitVisible(id("board-card")))
 	do(ctx, t, "the run completes", chromedp.WaitVisible(id("run-card")+`[data-status="completed"]`))
-	want := documents(ctx, t, p.Ready.NATS, "demo")
+	want := documents(ctx, t, p.Ready.NATS)
 	if len(want) != 3 {
 		t.Fatalf("the bucket has %v", want)
 	}
@@ -133,7 +133,7 @@ func TestTheBoardIsTheSameInTwoTabs(t *testing.T) {
 	do(ctx, t, "the first tab sees it", poll(`Object.keys(`+cards+`).length > `+strconv.Itoa(len(want))))
 	do(tab, t, "the second run completes", chromedp.WaitVisible(id("run-card")+`[data-status="completed"]`))
 	testkit.Eventually(t, "both tabs show what the bucket has", func() bool {
-		now := documents(ctx, t, p.Ready.NATS, "demo")
+		now := documents(ctx, t, p.Ready.NATS)
 		return cmp.Equal(now, onBoard(ctx, t)) && cmp.Equal(now, onBoard(tab, t))
 	})
 
@@ -142,7 +142,7 @@ func TestTheBoardIsTheSameInTwoTabs(t *testing.T) {
 		poll(`document.querySelector('`+id("board-reason")+`').textContent !== ""`))
 	do(ctx, t, "watch again", chromedp.Click(id("board-toggle")), boardIs("live"))
 	testkit.Eventually(t, "the board is back", func() bool {
-		return cmp.Equal(documents(ctx, t, p.Ready.NATS, "demo"), onBoard(ctx, t))
+		return cmp.Equal(documents(ctx, t, p.Ready.NATS), onBoard(ctx, t))
 	})
 
 	do(ctx, t, "dark", emulation.SetEmulatedMedia().
@@ -176,7 +176,7 @@ func TestTheBoardAfterACutAGapAndAnEnd(t *testing.T) {
 	same := func(step string) {
 		t.Helper()
 		testkit.Eventually(t, step, func() bool {
-			return cmp.Equal(documents(ctx, t, p.Ready.NATS, "demo"), onBoard(ctx, t))
+			return cmp.Equal(documents(ctx, t, p.Ready.NATS), onBoard(ctx, t))
 		})
 	}
 	var first, resumed, reopened []string
