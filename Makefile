@@ -29,7 +29,7 @@ down: ## stop it and remove what it left: containers, networks, volumes
 build: assets ## static binaries in bin/
 	@CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/ \
 	  ./services/standalone/cmd/noetl-gateway ./services/auth/cmd/auth ./services/edge-proxy/cmd/edge-proxy \
-	  ./services/event-fanout/cmd/event-fanout ./services/ingress/cmd/ingress ./services/sandbox/cmd/sandbox
+	  ./services/event-fanout/cmd/event-fanout ./services/event-fanout/cmd/firestore-listener ./services/ingress/cmd/ingress ./services/sandbox/cmd/sandbox
 
 dist: build ## the file systems of the images in dist/
 	@deployments/docker/dist $(PROGRAMS)

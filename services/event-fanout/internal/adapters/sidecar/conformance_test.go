@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/noetl/gateway/libs/testkit"
+	"github.com/noetl/gateway/libs/testkit/firestoretest"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/sidecar"
 	"github.com/noetl/gateway/services/event-fanout/internal/subscriptionstest"
 )
@@ -33,6 +34,31 @@ func TestAProgramInPythonConforms(t *testing.T) {
 			t.Helper()
 			return withPython(t, python)
 		})
+	})
+}
+
+// Our listener, on Google's emulator.
+func TestOurListenerConforms(t *testing.T) {
+	t.Parallel()
+	emulator := firestoretest.Start(t)
+	subscriptionstest.RunWatchSource(t, func(t *testing.T) subscriptionstest.SourceHarness {
+		t.Helper()
+		source, _ := bad(t, "listener", sidecar.Config{Env: emulator.Environment()})
+		return subscriptionstest.SourceHarness{
+			Source: source,
+			Put: func(t *testing.T, path, doc, data string) {
+				t.Helper()
+				emulator.Put(t, path, doc, data)
+			},
+			Delete: func(t *testing.T, path, doc string) {
+				t.Helper()
+				emulator.Delete(t, path, doc)
+			},
+			Interrupt: func(t *testing.T) {
+				t.Helper()
+				kill(t, source)
+			},
+		}
 	})
 }
 

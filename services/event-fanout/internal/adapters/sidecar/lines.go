@@ -272,14 +272,15 @@ func (p *program) fullest() *watch {
 }
 
 // problem is the fault that a line with the op error tells. A code counts; without one, the number that Google's
-// libraries for Python begin their messages with. The text is for the log.
+// libraries for Python begin their messages with. A path that Firestore does not take is there for nobody. The text is
+// for the log.
 func problem(a answer) error {
 	cause := errors.New(bounded(a.Message))
 	code := strings.ToLower(a.Code)
 	switch {
 	case code == "permission_denied" || code == "" && strings.HasPrefix(a.Message, "403 "):
 		return fault.Wrap(cause, fault.Denied, "watch_denied", "the gateway may not read the path")
-	case code == "not_found" || code == "" && strings.HasPrefix(a.Message, "404 "):
+	case code == "not_found" || code == "invalid_argument" || code == "" && strings.HasPrefix(a.Message, "404 "):
 		return fault.Wrap(cause, fault.NotFound, "path_not_found", "there is no such path")
 	}
 	return unavailable("watch_failed", cause)

@@ -84,8 +84,9 @@ func (s *Source) start() (*program, error) {
 	cmd.SysProcAttr = attributes()
 	p := &program{
 		s: s, started: time.Now(), stdin: files[1], stdout: files[2], stderr: files[4],
-		exited: make(chan error, 1), gone: make(chan struct{}), broken: make(chan error, 1), asked: make(chan string, maxAsked),
-		room: make(chan struct{}, 1), done: make(chan struct{}), watches: map[string]*watch{},
+		exited: make(chan error, 1), gone: make(chan struct{}), broken: make(chan error, 1),
+		asked: make(chan string, maxAsked),
+		room:  make(chan struct{}, 1), done: make(chan struct{}), watches: map[string]*watch{},
 	}
 	began := make(chan error, 1)
 	go func() {

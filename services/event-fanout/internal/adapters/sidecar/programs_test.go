@@ -15,6 +15,7 @@ import (
 
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/sidecar"
+	"github.com/noetl/gateway/services/event-fanout/internal/firestorewatch"
 )
 
 // The test binary is the programs too: sidecar.test program:<name> <file>. A program that misbehaves is good once the
@@ -42,6 +43,8 @@ func program(name, file string) int {
 		return good(nil)
 	}
 	switch name {
+	case "listener":
+		return firestorewatch.Main(context.Background(), os.Stdin, os.Stdout, os.Stderr)
 	case "good":
 		return good(nil)
 	case "exit":
