@@ -38,6 +38,8 @@ func common(noetl, google string) []string {
 		"NOETL_BASE_URL=" + noetl,
 		"LOG_LEVEL=warn",
 		"GATEWAY_ENFORCE_ACCESS=off",
+		"GATEWAY_SUBSCRIPTION_PATHS=chat_threads/{thread_id}/**,boards/{board}/**",
+		"GATEWAY_SUBSCRIPTION_KV_BUCKET=noetl_documents",
 		"CORS_ALLOWED_ORIGINS=https://app.example,https://*.preview.example",
 		"GATEWAY_MAX_BODY_BYTES=200000",
 		"INGRESS_MAX_BODY_BYTES=200000",

@@ -50,6 +50,8 @@ type Capabilities struct {
 	Callbacks     bool `json:"callbacks"`
 	Subscriptions bool `json:"subscriptions"` // of documents: firestore or kv
 	PlaybookState bool `json:"playbookState"`
+	// SubscriptionSources are what clients can subscribe to: firestore, kv, execution.
+	SubscriptionSources []string `json:"subscriptionSources,omitempty"`
 }
 
 // InitResult is the result of the first frame.
@@ -59,8 +61,6 @@ type InitResult struct {
 	ClientID        string       `json:"clientId"`
 	Capabilities    Capabilities `json:"capabilities"`
 	PendingRequests []Pending    `json:"pendingRequests,omitempty"`
-	// SubscriptionSources are what clients can subscribe to: firestore, kv, execution.
-	SubscriptionSources []string `json:"subscriptionSources,omitempty"`
 }
 
 // ServerInfo names the server.

@@ -22,7 +22,7 @@ func TestTheFirstFramesOfAStream(t *testing.T) {
 	want := []string{
 		`{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2024-11-05","serverInfo":{"name":"noetl-gateway","version":"`,
 		`},"clientId":"`,
-		`","capabilities":{"playbooks":true,"callbacks":true,"subscriptions":false,"playbookState":true},"subscriptionSources":["execution"]}}`,
+		`","capabilities":{"playbooks":true,"callbacks":true,"subscriptions":false,"playbookState":true,"subscriptionSources":["execution"]}}}`,
 	}
 	for _, part := range want {
 		if !strings.Contains(first.Data, part) {

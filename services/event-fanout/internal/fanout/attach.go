@@ -138,9 +138,9 @@ func (s *Service) hello(client string, pending []frame.Pending) frame.InitResult
 			Subscriptions: slices.ContainsFunc(s.Sources, func(name string) bool {
 				return name != fanoutwire.SourceExecution
 			}),
+			SubscriptionSources: s.Sources,
 		},
-		SubscriptionSources: s.Sources,
-		PendingRequests:     pending,
+		PendingRequests: pending,
 	}
 }
 

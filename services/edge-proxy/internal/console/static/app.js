@@ -55,7 +55,7 @@ function onMessage(message, id) {
     if (id) state.lastId = id;
     for (const request of Array.isArray(init.pendingRequests) ? init.pendingRequests : []) runs.pending(request);
     refreshRun();
-    watch(init.subscriptionSources);
+    watch(init.capabilities.subscriptionSources);
     state.save();
     return;
   }
