@@ -13,7 +13,8 @@ func TestOnlyTheListenerHoldsTheCloudLibrary(t *testing.T) {
 	const listener = "services/event-fanout/cmd/firestore-listener"
 	for _, program := range []string{
 		"services/standalone/cmd/noetl-gateway", "services/auth/cmd/auth", "services/edge-proxy/cmd/edge-proxy",
-		"services/event-fanout/cmd/event-fanout", "services/ingress/cmd/ingress", "services/sandbox/cmd/sandbox", listener,
+		"services/event-fanout/cmd/event-fanout", "services/ingress/cmd/ingress", "services/sandbox/cmd/sandbox",
+		listener,
 	} {
 		list := exec.CommandContext(t.Context(), "go", "list", "-deps", "./"+program)
 		list.Dir = root
