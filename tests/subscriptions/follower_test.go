@@ -3,6 +3,7 @@ package subscriptions_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -27,7 +28,8 @@ type follower struct {
 	last     string
 	turn     int
 	docs     map[string]int
-	newest   map[string]int // the number that a document had last, gone ones included
+	newest   map[string]int                        // the number that a document had last, gone ones included
+	early    map[string][]frame.SubscriptionParams // what came before the subscription's id
 	problems []string
 	events   int
 	again    int // documents that were added and there already
@@ -40,7 +42,7 @@ func follow(t *testing.T, s *stack.Split, session string, turn int) *follower {
 	t.Helper()
 	f := &follower{
 		t: t, s: s, session: session, turn: turn, docs: map[string]int{}, newest: map[string]int{},
-		done: make(chan struct{}),
+		early: map[string][]frame.SubscriptionParams{}, done: make(chan struct{}),
 	}
 	connected := make(chan string, 1)
 	stopped := make(chan struct{})
@@ -66,7 +68,8 @@ func (f *follower) subscribe(source, path string) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.id = out.SubscriptionID
+	f.id, f.docs, f.newest = out.SubscriptionID, map[string]int{}, map[string]int{}
+	f.catchUp()
 }
 
 func (f *follower) run(connected chan<- string) {
@@ -137,8 +140,20 @@ func (f *follower) take(e testkit.Event, connected chan<- string) {
 	case frame.MethodEnded:
 		f.ended = m.Params.Reason
 	case frame.MethodSubscription:
-		f.fold(m.Params.SubscriptionParams, e.Data)
+		f.early[m.Params.SubscriptionID] = append(f.early[m.Params.SubscriptionID], m.Params.SubscriptionParams)
+		f.catchUp()
 	}
+}
+
+// catchUp folds what came for the subscription, also before its id was known.
+func (f *follower) catchUp() {
+	if f.id == "" {
+		return
+	}
+	for _, p := range f.early[f.id] {
+		f.fold(p, fmt.Sprintf("%+v", p))
+	}
+	delete(f.early, f.id)
 }
 
 func (f *follower) fold(p frame.SubscriptionParams, text string) {

@@ -49,7 +49,13 @@ func (b *Batch) add(w *watch, it item) {
 		s.known.Revision, s.known.Before = d.Revision, d.Revision
 	}
 	there := d != nil && !d.Gone
+	if d != nil && s.known.Gone {
+		s.known.Version = d.Version // what comes back is newer
+	}
 	switch {
+	case it.Op == Put && d != nil && older(it.Version, d.Version): // a source that begins again may tell the past first
+		w.Meter.Changed(w.resource.Source, Same, 1)
+		return
 	case it.Op == Remove && !there:
 		return
 	case it.Op == Remove:
@@ -73,6 +79,13 @@ func (b *Batch) add(w *watch, it item) {
 		}
 	}
 	b.steps = append(b.steps, s)
+}
+
+// older reports whether a version is a time before another one.
+func older(version, than string) bool {
+	a, err1 := time.Parse(time.RFC3339Nano, version)
+	b, err2 := time.Parse(time.RFC3339Nano, than)
+	return err1 == nil && err2 == nil && a.Before(b)
 }
 
 // again adds the last change that the owner before noted of a document. Its frames have the same ids.
