@@ -110,7 +110,8 @@ func TestFirestoreUnderKills(t *testing.T) {
 // Whoever subscribes to one path, at whichever replica, is served by one watch of one listener.
 func TestFiveHundredSubscribersAreOneWatch(t *testing.T) {
 	e := emulator(t)
-	s := start(t, append(e.Environment(), "GATEWAY_SUBSCRIPTIONS_PER_USER=600", "GATEWAY_SUBSCRIPTIONS_PER_CLIENT=64")...)
+	s := start(t, append(
+		e.Environment(), "GATEWAY_SUBSCRIPTIONS_PER_USER=600", "GATEWAY_SUBSCRIPTIONS_PER_CLIENT=64")...)
 	to := &collection{t: t, at: e, path: thread}
 	if err := to.put("first", 1); err != nil {
 		t.Fatal(err)

@@ -41,8 +41,10 @@ func (f Firestore) On() bool { return f.Command != "" || f.Project != "" || f.Em
 // Environ returns an environment with these settings, wherever they came from.
 func (f Firestore) Environ(environ []string) []string {
 	for _, s := range [][2]string{
-		{"GATEWAY_FIRESTORE_CREDENTIALS_PATH", f.Credentials}, {"GATEWAY_FIRESTORE_PROJECT_ID", f.Project},
-		{"GATEWAY_FIRESTORE_DATABASE", f.Database}, {"FIRESTORE_EMULATOR_HOST", f.Emulator},
+		{"GATEWAY_FIRESTORE_CREDENTIALS_PATH", f.Credentials},
+		{"GATEWAY_FIRESTORE_PROJECT_ID", f.Project},
+		{"GATEWAY_FIRESTORE_DATABASE", f.Database},
+		{"FIRESTORE_EMULATOR_HOST", f.Emulator},
 	} {
 		environ = append(environ, s[0]+"="+s[1])
 	}
