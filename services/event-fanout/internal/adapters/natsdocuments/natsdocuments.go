@@ -77,11 +77,8 @@ func (s *Source) Watch(ctx context.Context, path string, emit func(subscriptions
 	if strings.Count(path, "/")%2 == 0 {
 		key += ".*"
 	}
-	kv, err := s.bucket.Get(ctx)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		return s.missing(ctx, emit)
-	}
-	if err != nil {
+	kv, ready, err := s.open(ctx, emit)
+	if err != nil || ctx.Err() != nil {
 		return asEnd(ctx, err)
 	}
 	all, err := kv.Watch(ctx, key)
@@ -105,6 +102,7 @@ func (s *Source) Watch(ctx context.Context, path string, emit func(subscriptions
 			switch {
 			case !open:
 				return asEnd(ctx, fault.New(fault.Unavailable, "watch_ended", "the watch of the bucket ended"))
+			case e == nil && ready:
 			case e == nil:
 				emit(subscriptions.Change{Op: subscriptions.Ready})
 			default:
@@ -114,18 +112,24 @@ func (s *Source) Watch(ctx context.Context, path string, emit func(subscriptions
 	}
 }
 
-// missing watches a bucket that is not there: it has no documents until somebody makes it.
-func (s *Source) missing(ctx context.Context, emit func(subscriptions.Change)) error {
+// open returns the bucket. One that is not there has no documents, which it tells, until somebody makes it.
+func (s *Source) open(
+	ctx context.Context, emit func(subscriptions.Change),
+) (kv jetstream.KeyValue, ready bool, err error) {
+	kv, err = s.bucket.Get(ctx)
+	if !errors.Is(err, jetstream.ErrBucketNotFound) {
+		return kv, false, err
+	}
 	emit(subscriptions.Change{Op: subscriptions.Ready})
 	tick := time.NewTicker(lookFor)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return nil, true, nil
 		case <-tick.C:
-			if _, err := s.bucket.Get(ctx); err == nil {
-				return fault.New(fault.Unavailable, "bucket_made", "the bucket is there now")
+			if kv, err = s.bucket.Get(ctx); !errors.Is(err, jetstream.ErrBucketNotFound) {
+				return kv, true, err
 			}
 		}
 	}
