@@ -75,11 +75,14 @@ func TestBenchSubscription(t *testing.T) {
 		}
 	}
 
-	plain := plainFrames(t, nc, p.Ready.Internal, session, client, reports, func() { await(reports, "playbook/progress") })
+	plain := plainFrames(t, nc, p.Ready.Internal, session, client, reports, func() {
+		await(reports, "playbook/progress")
+	})
 
 	for range subscribers {
-		if a := testkit.Do(t, http.MethodPost, p.Ready.Public+"/api/subscriptions",
-			`{"source":"kv","path":"boards/bench/cards"}`, "Authorization", "Bearer "+session); a.Code != http.StatusOK {
+		a := testkit.Do(t, http.MethodPost, p.Ready.Public+"/api/subscriptions",
+			`{"source":"kv","path":"boards/bench/cards"}`, "Authorization", "Bearer "+session)
+		if a.Code != http.StatusOK {
 			t.Fatal(a.Code, a.Body)
 		}
 	}
@@ -117,8 +120,8 @@ func plainFrames(
 		t.Fatal(err)
 	}
 	for i := range senders {
-		if _, err := natskit.Call[fanoutwire.ExpectRequest, fanoutwire.ExpectResponse](t.Context(), calls, "event-fanout",
-			fanoutwire.SubjectExpect, fanoutwire.ExpectRequest{
+		if _, err := natskit.Call[fanoutwire.ExpectRequest, fanoutwire.ExpectResponse](
+			t.Context(), calls, "event-fanout", fanoutwire.SubjectExpect, fanoutwire.ExpectRequest{
 				RequestID: "bench" + strconv.Itoa(i), ClientID: client, Owner: owner.Owner(), PlaybookPath: "bench/any",
 			}); err != nil {
 			t.Fatal(err)
@@ -136,8 +139,8 @@ func plainFrames(
 					t.Error(err)
 					return
 				}
-				if a, err := testkit.Try(t, http.MethodPost, internal+"/api/internal/progress", string(body)); err != nil ||
-					a.Code != http.StatusOK {
+				a, err := testkit.Try(t, http.MethodPost, internal+"/api/internal/progress", string(body))
+				if err != nil || a.Code != http.StatusOK {
 					t.Error(a.Code, err)
 					return
 				}

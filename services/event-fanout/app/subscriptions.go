@@ -77,7 +77,7 @@ func (f *service) subscriptions(
 		Meter:       meter,
 		Limits: subscriptions.Limits{
 			PerClient: cfg.PerClient, PerSession: cfg.PerSession, PerUser: cfg.PerUser, Total: cfg.Max,
-			Documents: cfg.Documents, Bytes: cfg.Bytes, Changes: cfg.Changes,
+			Documents: cfg.Documents, Bytes: cfg.Bytes, AllBytes: cfg.AllBytes, Changes: cfg.Changes,
 		},
 		Recheck: cfg.Recheck,
 		Absence: cfg.Absence,

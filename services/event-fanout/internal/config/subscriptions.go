@@ -20,6 +20,7 @@ type Subscriptions struct {
 	Max        int           `env:"GATEWAY_SUBSCRIPTIONS_MAX" file:"subscriptions.max" default:"20000"`
 	Documents  int           `env:"GATEWAY_SUBSCRIPTION_MAX_DOCUMENTS" file:"subscriptions.max_documents" default:"10000"`
 	Bytes      int           `env:"GATEWAY_SUBSCRIPTION_MAX_BYTES" file:"subscriptions.max_bytes" default:"16777216"`
+	AllBytes   int64         `env:"GATEWAY_SUBSCRIPTIONS_MAX_BYTES" file:"subscriptions.all_max_bytes" default:"268435456"`
 	Changes    int           `env:"GATEWAY_SUBSCRIPTION_CHANGES_PER_SEC" file:"subscriptions.changes_per_sec" default:"50"`
 	Recheck    time.Duration `env:"GATEWAY_SUBSCRIPTION_RECHECK_SECS" file:"subscriptions.recheck_secs" default:"60" unit:"s"`
 	Absence    time.Duration `env:"GATEWAY_SUBSCRIPTION_ABSENCE_SECS" file:"subscriptions.absence_secs" default:"60" unit:"s"`
@@ -77,6 +78,10 @@ func (s Subscriptions) validate() error {
 		if n < 1 {
 			problems = append(problems, fmt.Errorf("%s must be above 0", name))
 		}
+	}
+	if s.AllBytes < int64(s.Bytes) {
+		problems = append(problems, errors.New(
+			"GATEWAY_SUBSCRIPTIONS_MAX_BYTES must not be below GATEWAY_SUBSCRIPTION_MAX_BYTES"))
 	}
 	if s.Recheck < time.Second || s.Recheck > time.Hour {
 		problems = append(problems, errors.New("GATEWAY_SUBSCRIPTION_RECHECK_SECS must be 1 to 3600"))

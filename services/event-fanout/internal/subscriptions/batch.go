@@ -95,9 +95,10 @@ func (b *Batch) again(d *document, it item) {
 
 // keep notes the content of a document.
 func (w *watch) keep(d *document, c Change) {
-	w.bytes += len(c.Data) - len(d.change.Data)
+	more := len(c.Data) - len(d.change.Data)
+	w.bytes += more
 	d.change = c
-	if w.bytes > w.Limits.Bytes {
+	if all := w.held.Add(int64(more)); more > 0 && (w.bytes > w.Limits.Bytes || all > w.Limits.AllBytes) {
 		w.queue.fail(frame.EndedTooLarge)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
@@ -18,11 +19,12 @@ import (
 
 // Limits bound subscriptions and watches.
 type Limits struct {
-	PerClient, PerSession, PerUser int // subscriptions
-	Total                          int // subscriptions that this process knows of, those of other replicas included
-	Documents                      int // of a watch
-	Bytes                          int // of the documents of a watch
-	Changes                        int // of a subscription in a second; beyond, changes of one document are merged
+	PerClient, PerSession, PerUser int   // subscriptions
+	Total                          int   // subscriptions that this process knows of, those of other replicas included
+	Documents                      int   // of a watch
+	Bytes                          int   // of the documents of a watch
+	AllBytes                       int64 // of the documents of all watches of this process
+	Changes                        int   // of a subscription in a second; beyond, changes of one document are merged
 }
 
 // Deps are what the service needs.
@@ -53,6 +55,7 @@ type Service struct {
 
 	known   *directory
 	deliver func(context.Context, *Batch) (struct{}, error)
+	held    atomic.Int64 // bytes of documents of all watches
 }
 
 // New makes the service.

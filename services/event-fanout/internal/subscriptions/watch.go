@@ -90,6 +90,7 @@ func (w *watch) run(ctx context.Context) {
 	var source sync.WaitGroup
 	defer source.Wait()
 	defer cancel()
+	defer func() { w.held.Add(-int64(w.bytes)) }()
 	records := <-w.mail
 	w.subscribe(ctx, records)
 	if !w.send(ctx, w.removals()) {

@@ -46,7 +46,8 @@ func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, nats: testkit.StartNATS(t), rights: &rights{}, clients: &connections{gone: map[string]bool{}},
 		limits: subscriptions.Limits{
-			PerClient: 4, PerSession: 600, PerUser: 700, Total: 1000, Documents: 200, Bytes: 1 << 20, Changes: 1000,
+			PerClient: 4, PerSession: 600, PerUser: 700, Total: 1000, Documents: 200, Bytes: 1 << 20, AllBytes: 1 << 24,
+			Changes: 1000,
 		},
 	}
 	nc := w.nats.Connect(t)
@@ -389,6 +390,26 @@ func TestLimits(t *testing.T) {
 	testkit.Eventually(t, "a path with too many documents ends", func() bool {
 		return w.view("c1", first).Ended == frame.EndedTooLarge
 	})
+}
+
+// Many watches together have a bound as well: what is in memory belongs to all users.
+func TestAllWatchesTogetherAreBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.limits.AllBytes = 100
+	r := w.replica()
+	first := w.open(r, 1, "c1")
+	for i := range 20 {
+		w.put(fmt.Sprint("d", i), 1)
+	}
+	testkit.Eventually(t, "the watch that exceeds it ends", func() bool {
+		return w.view("c1", first).Ended == frame.EndedTooLarge
+	})
+	for i := range 19 {
+		w.remove(fmt.Sprint("d", i))
+	}
+	again := w.open(r, 1, "c1")
+	w.awaits("c1", again, map[string]int{"d19": 1})
 }
 
 // Beyond the rate changes of one document are merged, and the last one arrives.
