@@ -154,6 +154,12 @@ func Bucket(js jetstream.JetStream, cfg jetstream.KeyValueConfig) *Lazy[jetstrea
 	})
 }
 
+// ForeignBucket is [Bucket] for one that is not the gateway's, so that it has no share of the room: the sandbox makes
+// what belongs to a NoETL. It needs a bound as well.
+func ForeignBucket(js jetstream.JetStream, cfg jetstream.KeyValueConfig) *Lazy[jetstream.KeyValue] {
+	return Bucket(js, cfg)
+}
+
 // Stream opens a stream of ours and makes it if it is missing. The limits of an existing one are
 // brought up to date; where this user may not do that (deployments/nats allows no service to
 // change a stream) it is used as it is, and the logger says so.

@@ -26,7 +26,7 @@ type Documents struct {
 
 // NewDocuments makes the documents. It does not need NATS to be there yet.
 func NewDocuments(js jetstream.JetStream, replicas int) *Documents {
-	return &Documents{bucket: natskit.Bucket(js, jetstream.KeyValueConfig{
+	return &Documents{bucket: natskit.ForeignBucket(js, jetstream.KeyValueConfig{
 		Bucket: documentsBucket, Description: "documents that subscriptions of source kv show",
 		Storage: jetstream.FileStorage, History: 1, MaxBytes: maxDocuments, Replicas: replicas,
 	})}
