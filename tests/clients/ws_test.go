@@ -204,11 +204,11 @@ func TestWSRefusesInTheWordsOfJSONRPC(t *testing.T) {
 		"rerun of nothing":  {`{"jsonrpc":"2.0","id":5,"method":"playbook/rerun","params":{}}`, `5`, -32602, ""},
 		"cancel of nothing": {`{"jsonrpc":"2.0","id":6,"method":"playbook/cancel","params":{}}`, `6`, -32602, ""},
 		"subscription": {
-			`{"jsonrpc":"2.0","id":7,"method":"subscription/open","params":{"path":"a","scope":"b"}}`, `7`, -32603,
+			`{"jsonrpc":"2.0","id":7,"method":"subscription/open","params":{"path":"a","scope":"b"}}`, `7`, -32602,
 			"",
 		},
 		"and its end": {
-			`{"jsonrpc":"2.0","id":8,"method":"subscription/close","params":{"subscription_id":"a"}}`, `8`, -32603,
+			`{"jsonrpc":"2.0","id":8,"method":"subscription/close","params":{"subscription_id":"a"}}`, `8`, -32602,
 			"",
 		},
 	} {
