@@ -57,6 +57,7 @@ func (m *Subscriptions) Watch(reg prometheus.Registerer, svc *subscriptions.Serv
 			m.changes.WithLabelValues(source, result)
 		}
 		m.restarts.WithLabelValues(source)
+		m.latency.WithLabelValues(source)
 		labels := prometheus.Labels{"source": source}
 		reg.MustRegister(
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
