@@ -46,7 +46,7 @@ func CheckPath(path string) error {
 			reason = "has a segment of dots"
 		case len(s) > maxSegment:
 			reason = fmt.Sprintf("has a segment of more than %d bytes", maxSegment)
-		case strings.HasPrefix(s, "__") && strings.HasSuffix(s, "__"):
+		case len(s) >= 4 && strings.HasPrefix(s, "__") && strings.HasSuffix(s, "__"):
 			reason = "has a segment of the form __…__, which is reserved"
 		case strings.TrimSpace(s) != s:
 			reason = "has a segment that begins or ends with a space"
