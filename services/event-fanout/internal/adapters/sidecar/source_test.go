@@ -76,7 +76,8 @@ func TestPaths(t *testing.T) {
 		}
 	}
 	for _, path := range []string{
-		"", "/", "/a", "a/", "a//b", "a/*", "a/%2F", ".", "a/.", "..", "../a", "a/../b", "a\nb", "a\x00", "a\u0085b", "a\x7f", "\xff",
+		"", "/", "/a", "a/", "a//b", "a/*", "a/%2F", ".", "a/.", "..", "../a", "a/../b", "a\nb", "a\x00", "a\u0085b",
+		"a\x7f", "\xff",
 		"__a__", "a/__name__", "____", strings.Repeat("x", 1501), strings.Repeat("a/", 100) + "a",
 		strings.Repeat(strings.Repeat("x", 999)+"/", 7) + "x",
 	} {
