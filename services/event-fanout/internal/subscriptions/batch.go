@@ -2,18 +2,13 @@ package subscriptions
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/frame"
-	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
-	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
 // Batch is what is delivered together: changes of different documents.
@@ -137,14 +132,13 @@ func (s *Service) store(ctx context.Context, b *Batch) (struct{}, error) {
 		}
 		b.saved = true
 	}
-	if len(w.subs) > 0 {
-		clients := slices.Collect(maps.Values(w.subs))
-		for _, st := range b.steps {
-			before := strconv.FormatUint(st.known.Before, 10)
-			if err := w.push(ctx, clients, st.known.Op, st.item.Change, st.known, before); err != nil {
-				return struct{}{}, err
-			}
-		}
+	out := w.mailing(ctx)
+	clients := slices.Collect(maps.Values(w.subs))
+	for _, st := range b.steps {
+		out.add(clients, st.known, st.item.Change, strconv.FormatUint(st.known.Before, 10))
+	}
+	if err := out.flush(); err != nil {
+		return struct{}{}, err
 	}
 	for _, st := range b.steps {
 		w.apply(st)
@@ -197,64 +191,4 @@ func (w *watch) apply(st step) {
 		d.goneAt = time.Now()
 		w.keep(d, Change{})
 	}
-}
-
-// push stores the frame of one change for each of the clients.
-func (w *watch) push(ctx context.Context, to []Record, op string, c Change, k Known, before string) error {
-	p := frame.SubscriptionParams{DocID: k.DocID, Data: c.Data, Op: op, UpdateTime: updateTime(k.Version)}
-	body := frame.SubscriptionEvent(p)
-	state := shortSum(k.DocID) + ":" + before + ":" + shortSum(op, k.Version, k.Sum)
-	frames := make([]fanout.ClientFrame, len(to))
-	for i, r := range to {
-		frames[i] = fanout.ClientFrame{Client: r.ClientID, NewFrame: fanout.NewFrame{
-			Event: frame.MethodSubscription, DedupID: "sub:" + r.ID + ":" + state,
-			Body: noetlwire.ValidText(body(r.ID)),
-		}}
-	}
-	for {
-		var left []fanout.ClientFrame
-		var problem error
-		for i, err := range w.Frames.AppendEach(ctx, frames) {
-			if err == nil {
-				continue
-			}
-			if kind, _ := fault.KindOf(err); kind == fault.TooLarge && !p.TooLarge {
-				p.TooLarge, p.Data = true, nil
-				body = frame.SubscriptionEvent(p)
-				w.Meter.Changed(w.resource.Source, TooLarge, 1)
-			}
-			problem = err
-			if p.TooLarge {
-				id := to[slices.IndexFunc(to, func(r Record) bool {
-					return "sub:"+r.ID+":"+state == frames[i].DedupID
-				})].ID
-				frames[i].Body = body(id)
-			}
-			left = append(left, frames[i])
-		}
-		if len(left) == 0 {
-			return nil
-		}
-		if kind, _ := fault.KindOf(problem); kind != fault.TooLarge && !sleep(ctx, storeRetry) {
-			return problem
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		frames = left
-	}
-}
-
-// updateTime returns a version that is a time.
-func updateTime(version string) string {
-	if _, err := time.Parse(time.RFC3339Nano, version); err != nil {
-		return ""
-	}
-	return version
-}
-
-func shortSum(parts ...string) string {
-	text, _ := json.Marshal(parts)
-	h := sha256.Sum256(text)
-	return hex.EncodeToString(h[:9])
 }

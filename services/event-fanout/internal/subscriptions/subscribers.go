@@ -36,14 +36,16 @@ func (w *watch) subscribe(ctx context.Context, records []Record) {
 
 // start sends the documents that there are, and notes that.
 func (w *watch) start(ctx context.Context, r Record) {
+	out := w.mailing(ctx)
 	for _, id := range w.order {
-		d := w.docs[id]
-		if d == nil || d.Gone {
-			continue
+		if d := w.docs[id]; d != nil && !d.Gone {
+			known := d.Known
+			known.Op = frame.OpAdded
+			out.add([]Record{r}, known, d.change, "first")
 		}
-		if w.push(ctx, []Record{r}, frame.OpAdded, d.change, d.Known, "first") != nil {
-			return
-		}
+	}
+	if out.flush() != nil {
+		return
 	}
 	r.Started = true
 	revision, err := w.Records.Put(ctx, r)
