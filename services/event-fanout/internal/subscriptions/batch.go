@@ -181,6 +181,14 @@ func (w *watch) apply(st step) {
 		d = &document{}
 		w.docs[st.known.DocID] = d
 	}
+	if !st.known.Gone && (d.DocID == "" || d.Gone) {
+		w.live++
+	} else if st.known.Gone {
+		w.live--
+	}
+	if w.live > w.Limits.Documents {
+		w.queue.fail(frame.EndedTooLarge)
+	}
 	if d.DocID == "" || d.Gone { // it is told after those that were there
 		w.order = append(slices.DeleteFunc(w.order, func(id string) bool { return d.Gone && id == st.known.DocID }),
 			st.known.DocID)

@@ -48,6 +48,9 @@ func (q *queue) len() int {
 func (q *queue) begin() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.failed != "" {
+		return
+	}
 	q.items = append(q.items, item{Change: Change{Op: begun}})
 	clear(q.last) // what comes is another telling
 	q.signal()
@@ -58,6 +61,7 @@ func (q *queue) fail(reason string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.failed = reason
+	q.items, q.bytes = nil, 0
 	q.signal()
 }
 

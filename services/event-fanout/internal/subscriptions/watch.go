@@ -49,6 +49,7 @@ type watch struct {
 	docs    map[string]*document
 	order   []string // documents in the order in which they were first told, for snapshots
 	bytes   int      // of all documents
+	live    int      // documents that are there
 	sent    uint64   // last revision whose frames are stored
 	ready   bool
 	present map[string]bool      // documents that the source told since it was last begun; nil when that is complete
@@ -145,6 +146,9 @@ func (w *watch) load(ctx context.Context) bool {
 				w.docs[k.DocID] = &document{Known: k, goneAt: now, unsure: k.Revision > sent}
 				w.order = append(w.order, k.DocID)
 				w.sent = max(w.sent, k.Revision)
+				if !k.Gone {
+					w.live++
+				}
 			}
 			return true
 		}

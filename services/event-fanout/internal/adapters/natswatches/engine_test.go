@@ -384,9 +384,13 @@ func TestLimits(t *testing.T) {
 	if kind, _ := fault.KindOf(err); kind != fault.RateLimited {
 		t.Errorf("a third one of a client: %v", err)
 	}
-	for i := range 6 {
+	want := map[string]int{}
+	for i := range 5 { // one by one, so that it is not their number in the queue that counts
+		want[fmt.Sprint("d", i)] = 1
 		w.put(fmt.Sprint("d", i), 1)
+		w.awaits("c1", first, want)
 	}
+	w.put("one-too-many", 1)
 	testkit.Eventually(t, "a path with too many documents ends", func() bool {
 		return w.view("c1", first).Ended == frame.EndedTooLarge
 	})
