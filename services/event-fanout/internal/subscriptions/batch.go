@@ -181,10 +181,11 @@ func (w *watch) apply(st step) {
 		d = &document{}
 		w.docs[st.known.DocID] = d
 	}
-	if !st.known.Gone && (d.DocID == "" || d.Gone) {
-		w.live++
-	} else if st.known.Gone {
+	switch was := d.DocID != "" && !d.Gone; {
+	case was && st.known.Gone:
 		w.live--
+	case !was && !st.known.Gone:
+		w.live++
 	}
 	if w.live > w.Limits.Documents {
 		w.queue.fail(frame.EndedTooLarge)
