@@ -149,6 +149,7 @@ func gateway(t *testing.T, upstream string) (p *stack.Proc, session string) {
 		"LOG_LEVEL=warn",
 		"GATEWAY_ENFORCE_ACCESS=off",
 		// Limits are counted, and not reached.
+		"GATEWAY_SUBSCRIPTION_CHANGES_PER_SEC=100000",
 		"GATEWAY_STREAMS_PER_USER=50000",
 		"GATEWAY_STREAMS_PER_SESSION=50000",
 		"GATEWAY_STREAMS_PER_ADDRESS=50000",

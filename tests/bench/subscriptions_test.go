@@ -33,7 +33,6 @@ func TestBenchSubscription(t *testing.T) {
 		changes     = 400
 		reports     = 4000
 	)
-	t.Setenv("GATEWAY_SUBSCRIPTION_CHANGES_PER_SEC", "100000")
 	up, _ := part(t, "upstream")
 	p, session := gateway(t, up)
 	nc, err := nats.Connect(p.Ready.NATS)
