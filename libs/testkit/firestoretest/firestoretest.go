@@ -195,6 +195,28 @@ func (e *Emulator) send(tb testing.TB, method, path, doc string, body []byte) []
 	if doc == "" {
 		address += "?pageSize=300"
 	}
+	var status int
+	var answer []byte
+	for range cancelledTries {
+		if status, answer = e.ask(tb, method, address, body); status != clientClosed {
+			break
+		}
+	}
+	if status != http.StatusOK {
+		tb.Fatalf("%s %s: status %d: %s", method, path, status, answer)
+	}
+	return answer
+}
+
+// The emulator ends a write with clientClosed when a listener's stream breaks while it tells it of the write, as
+// happens when a test kills a listener. The writes here may be repeated.
+const (
+	clientClosed   = 499
+	cancelledTries = 5
+)
+
+func (e *Emulator) ask(tb testing.TB, method, address string, body []byte) (status int, answer []byte) {
+	tb.Helper()
 	req, err := http.NewRequestWithContext(tb.Context(), method, address, bytes.NewReader(body))
 	testkit.Must(tb, err)
 	req.Header.Set("Content-Type", "application/json")
@@ -202,12 +224,9 @@ func (e *Emulator) send(tb testing.TB, method, path, doc string, body []byte) []
 	resp, err := testkit.Client.Do(req)
 	testkit.Must(tb, err)
 	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(resp.Body)
+	answer, err = io.ReadAll(resp.Body)
 	testkit.Must(tb, err)
-	if resp.StatusCode != http.StatusOK {
-		tb.Fatalf("%s %s: status %d: %s", method, path, resp.StatusCode, answer)
-	}
-	return answer
+	return resp.StatusCode, answer
 }
 
 // Value writes a value of JSON as the REST API has it. Numbers are json.Number.
