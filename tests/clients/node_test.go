@@ -95,7 +95,7 @@ type script struct {
 func start(t *testing.T, name, target string, env ...string) *script {
 	t.Helper()
 	needNode(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 11*time.Minute) // it ends by itself before
 	cmd := exec.CommandContext(ctx, "node", name+".mjs")
 	cmd.Dir = folder()
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TARGET=" + target}, env...)

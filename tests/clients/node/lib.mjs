@@ -18,12 +18,15 @@ export const say = (kind, more = {}) => process.stdout.write(`${JSON.stringify({
 
 export const bearer = () => (TOKEN ? { Authorization: `Bearer ${TOKEN}` } : {});
 
-/** Reads orders. A script lives as long as its standard input, and never longer than a minute. */
+/**
+ * Reads orders. A script lives as long as its standard input, and never longer than ten minutes:
+ * a test may wait for its turn among others while its script runs.
+ */
 export function orders(handle = () => {}) {
   setTimeout(() => {
     say('timeout');
     process.exit(3);
-  }, 60_000).unref();
+  }, 600_000).unref();
   const lines = createInterface({ input: process.stdin });
   lines.on('line', (line) => handle(JSON.parse(line)));
   lines.on('close', () => process.exit(0));
