@@ -28,6 +28,7 @@ const (
 	changeTimeout = 10 * time.Second
 	changeRetry   = 15 * time.Second
 	firstRetry    = 250 * time.Millisecond // NATS and we may start together
+	firstTries    = 5 * time.Second        // how long frames wait for the wanted layout, at the start
 	// longAgo is how old a change must be for a replica that starts to take part without waiting. It allows for
 	// clocks that differ.
 	longAgo = time.Minute
@@ -46,7 +47,7 @@ type layouts struct {
 	logger  *slog.Logger
 
 	asking chan struct{} // holds a token while somebody reads the record
-	tried  chan struct{} // closed when the first attempt to reach the wanted layout has ended
+	tried  chan struct{} // closed when frames no longer wait for the wanted layout
 
 	mu       sync.Mutex
 	inUse    *generation
@@ -172,7 +173,9 @@ func (l *layouts) read(ctx context.Context) (layout, uint64, error) {
 // has its way. It brings it back when the record is lost.
 func (l *layouts) run(ctx context.Context) error {
 	wait := firstRetry
-	for first, reached := true, false; ; first = false {
+	tried := sync.OnceFunc(func() { close(l.tried) })
+	defer time.AfterFunc(firstTries, tried).Stop()
+	for reached := false; ; {
 		changed, err := l.change(ctx, reached)
 		reached = reached || err == nil
 		switch {
@@ -182,8 +185,8 @@ func (l *layouts) run(ctx context.Context) error {
 		case changed:
 			l.logger.InfoContext(ctx, "frames go to other streams", "shards", l.wanted)
 		}
-		if first {
-			close(l.tried)
+		if reached {
+			tried()
 		}
 		if reached && l.wanted == 1 { // what it is without a record
 			<-ctx.Done()
