@@ -25,6 +25,7 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/graphql"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/operatorpage"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/proxy"
+	"github.com/noetl/gateway/services/edge-proxy/internal/sdk"
 )
 
 // public is what the listeners are built on.
@@ -111,7 +112,14 @@ func (p public) routes(
 	mux := http.NewServeMux()
 	host.Health.Register(mux)
 	api.Register(mux)
-	browserlogin.Register(mux, api, browserlogin.Surface{})
+	api.RegisterMe(mux)
+	if err := sdk.Register(mux); err != nil {
+		return nil, nil, err
+	}
+	origins := weborigin.New(
+		cfg.Web, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	)
+	browserlogin.Register(mux, api, browserlogin.Surface{AllowReturn: origins.AllowReturn})
 	mux.Handle("GET /api/runtime/contract", httpapi.RuntimeContract(run.Version(), httpapi.Auth0(cfg.Auth0)))
 	mux.Handle("GET /sharding/preview", httpapi.ShardPreview())
 	if err := p.forwardToNeighbours(closing, mux, cfg, host, near, api); err != nil {
@@ -124,9 +132,6 @@ func (p public) routes(
 	if err != nil {
 		return nil, nil, err
 	}
-	origins := weborigin.New(
-		cfg.Web, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
-	)
 	if !cfg.Operator.Separate() {
 		if err := p.operator(closing, mux, host, api, origins); err != nil {
 			return nil, nil, err
