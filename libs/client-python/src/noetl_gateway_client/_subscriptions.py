@@ -14,6 +14,7 @@ from .models import Frame
 from .subscription import Subscription
 
 EARLY = 10_000
+OPEN = 30.0  # how long opening one for the first time is tried
 
 
 class Owner(Protocol):
@@ -60,6 +61,7 @@ class Subscriptions:
     async def _try(self, subscription: Subscription[Any]) -> None:
         attempt = 0
         lost = False
+        until = asyncio.get_running_loop().time() + OPEN
         while not subscription.ended:
             client = await self._owner.client()
             wanted = {"source": subscription.source, "path": subscription.path, "client_id": client}
@@ -72,6 +74,8 @@ class Subscriptions:
             except errors.GatewayError as error:
                 # 409: the event stream is not there now. It comes again.
                 if error.status not in (0, 409, 429, 502, 503, 504) or error.code == "subscriptions_not_configured":
+                    raise
+                if subscription.current is None and asyncio.get_running_loop().time() > until:
                     raise
                 if error.code == "too_many_subscriptions":
                     raise
@@ -111,7 +115,7 @@ class Subscriptions:
             return
         self._forget(subscription)
         reason = str(frame.params.get("reason"))
-        if reason == "expired":  # its client was not connected for too long: it is again
+        if reason in ("expired", "session"):  # its client was not connected for too long, or has a new session
             self._reopen(subscription)
         else:
             subscription.finish(_ended(reason))
@@ -156,5 +160,9 @@ class Subscriptions:
 def _ended(reason: str) -> errors.GatewayError | None:
     if reason == "closed":
         return None
-    kind = {"session": errors.ExpiredError, "denied": errors.DeniedError}.get(reason, errors.GatewayError)
-    return kind(f"the subscription ended: {reason}", code=reason)
+    kind, status = {
+        "denied": (errors.DeniedError, 403),
+        "not_found": (errors.GatewayError, 404),
+        "source_gone": (errors.UnavailableError, 503),
+    }.get(reason, (errors.GatewayError, 0))
+    return kind(f"the subscription ended: {reason}", code=reason, status=status)

@@ -35,7 +35,7 @@ class Subscription(Generic[E]):
         self._news = asyncio.Event()
         self._end: errors.GatewayError | None = None
         self.ended = False
-        self._seen: set[tuple[str, str, str | None]] = set()  # of an execution: its events come again after a gap
+        self._seen: set[str] = set()  # of an execution: its events come again after a gap
 
     def __repr__(self) -> str:
         return f"<Subscription {self.source} {self.path} {'ended' if self.ended else 'open'}>"
@@ -81,10 +81,10 @@ class Subscription(Generic[E]):
     def take(self, params: dict[str, Any]) -> None:
         event = self._read(params)
         if isinstance(event, PlaybookState):
-            key = (event.event_type, event.at, event.step_name)
-            if key in self._seen:
+            name = str(params.get("doc_id"))
+            if name in self._seen:
                 return
-            self._seen.add(key)
+            self._seen.add(name)
         self._put(event)
         if isinstance(event, PlaybookState) and event.over:
             self.finish(None)
