@@ -89,7 +89,7 @@ func (s *summary) read(r io.Reader) error {
 }
 
 // reason finds what a test says when it is skipped: "    file_test.go:12: why".
-var reason = regexp.MustCompile(`^\s+\S+\.go:\d+: (.+)`) //nolint:gochecknoglobals // a constant
+var reason = regexp.MustCompile(`^\s+\S+\.go:\d+: (.+)`)
 
 func (s *summary) add(e event) {
 	n := name{e.Package, e.Test}

@@ -1,4 +1,4 @@
-package main //nolint:testpackage // a command exports nothing
+package main
 
 import (
 	"strings"
@@ -11,21 +11,21 @@ func TestSummary(t *testing.T) {
 	t.Parallel()
 	runs := []string{
 		`{"Time":"2026-01-01T10:00:00Z","Action":"start","Package":"github.com/noetl/gateway/libs/a"}
-{"Action":"pass","Package":"github.com/noetl/gateway/libs/a","Test":"TestOne"}
+{"Action":"pass","Package":"libs/a","Test":"TestOne"}
 not JSON
-{"Action":"output","Package":"github.com/noetl/gateway/libs/a","Test":"TestTwo","Output":"    a_test.go:7: no Chromium here\n"}
-{"Action":"skip","Package":"github.com/noetl/gateway/libs/a","Test":"TestTwo"}
-{"Action":"skip","Package":"github.com/noetl/gateway/libs/a","Test":"TestMute"}
-{"Action":"pass","Package":"github.com/noetl/gateway/libs/a"}
-{"Time":"2026-01-01T10:00:09Z","Action":"skip","Package":"github.com/noetl/gateway/libs/none"}
+{"Action":"output","Package":"libs/a","Test":"TestTwo","Output":"    a_test.go:7: no Chromium here\n"}
+{"Action":"skip","Package":"libs/a","Test":"TestTwo"}
+{"Action":"skip","Package":"libs/a","Test":"TestMute"}
+{"Action":"pass","Package":"libs/a"}
+{"Time":"2026-01-01T10:00:09Z","Action":"skip","Package":"libs/none"}
 `,
-		`{"Time":"2026-01-01T11:00:00Z","Action":"fail","Package":"github.com/noetl/gateway/tests/b","Test":"TestX/y"}
-{"Action":"fail","Package":"github.com/noetl/gateway/tests/b","Test":"TestX"}
-{"Action":"fail","Package":"github.com/noetl/gateway/tests/b"}
-{"Action":"build-fail","ImportPath":"github.com/noetl/gateway/tests/c"}
-{"Action":"output","Package":"github.com/noetl/gateway/tests/d","Test":"TestThree","Output":"    d_test.go:7: TestThree NOT RUN: no Chromium here\n"}
-{"Action":"skip","Package":"github.com/noetl/gateway/tests/d","Test":"TestThree"}
-{"Time":"2026-01-01T11:01:00Z","Action":"fail","Package":"github.com/noetl/gateway/tests/d"}
+		`{"Time":"2026-01-01T11:00:00Z","Action":"fail","Package":"tests/b","Test":"TestX/y"}
+{"Action":"fail","Package":"tests/b","Test":"TestX"}
+{"Action":"fail","Package":"tests/b"}
+{"Action":"build-fail","ImportPath":"tests/c"}
+{"Action":"output","Package":"tests/d","Test":"TestThree","Output":"    d_test.go:7: T NOT RUN: no Chromium here\n"}
+{"Action":"skip","Package":"tests/d","Test":"TestThree"}
+{"Time":"2026-01-01T11:01:00Z","Action":"fail","Package":"tests/d"}
 `,
 	}
 	s := newSummary()
