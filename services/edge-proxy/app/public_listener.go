@@ -111,7 +111,12 @@ func (p public) routes(
 	mux := http.NewServeMux()
 	host.Health.Register(mux)
 	api.Register(mux)
-	browserlogin.Register(mux, api, browserlogin.Surface{})
+	httpkit.Icon(mux)
+	surface := browserlogin.Surface{}
+	if cfg.Console {
+		surface.Home = "/"
+	}
+	browserlogin.Register(mux, api, surface)
 	mux.Handle("GET /api/runtime/contract", httpapi.RuntimeContract(run.Version(), httpapi.Auth0(cfg.Auth0)))
 	mux.Handle("GET /sharding/preview", httpapi.ShardPreview())
 	if err := p.forwardToNeighbours(closing, mux, cfg, host, near, api); err != nil {

@@ -28,7 +28,7 @@ func browserRoutes(t *testing.T) (http.Handler, *edgetest.Auth) {
 		Service: edge.New(edge.Deps{Auth: auth, Near: &edgetest.Near{}, Logger: slog.New(slog.DiscardHandler)}),
 	})
 	api.Register(mux)
-	browserlogin.Register(mux, api, browserlogin.Surface{})
+	browserlogin.Register(mux, api, browserlogin.Surface{Home: "/"})
 	origins := weborigin.New(weborigin.Config{Credentials: true}, http.MethodGet, http.MethodPost)
 	return origins.Wrap(mux), auth
 }
@@ -90,8 +90,14 @@ func TestAFailedSignInIsToldToAPerson(t *testing.T) {
 	body := rec.Body.String()
 	if rec.Code != http.StatusBadRequest || !strings.Contains(body, "start &lt;again&gt;") ||
 		!strings.HasPrefix(rec.Header().Get("Content-Type"), "text/html") ||
-		!strings.Contains(rec.Header().Get("Content-Security-Policy"), "default-src 'none'") {
+		!strings.Contains(rec.Header().Get("Content-Security-Policy"), "default-src 'none'") ||
+		!strings.Contains(body, `href="/api/auth/browser/login?return_to=%2F"`) || !strings.Contains(body, `href="/"`) {
 		t.Errorf("%d %v %s", rec.Code, rec.Header(), body)
+	}
+	style := testkit.Ask(t, h, "GET", "/api/auth/browser/page.css", "")
+	if !strings.Contains(body, "/api/auth/browser/page.css") || style.Code != http.StatusOK ||
+		!strings.HasPrefix(style.Header().Get("Content-Type"), "text/css") {
+		t.Errorf("the page's style: %d %v", style.Code, style.Header())
 	}
 	if _, set := testkit.Cookies(rec)["__Host-session"]; set {
 		t.Error("a session without a login")
@@ -105,6 +111,27 @@ func TestAFailedSignInIsToldToAPerson(t *testing.T) {
 		rec = testkit.Ask(t, h, "GET", "/api/auth/browser/"+path, "", "Accept", "text/html")
 		if rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" {
 			t.Errorf("%s: %d %v", path, rec.Code, rec.Header())
+		}
+		if html := rec.Body.String(); !strings.Contains(html, "switched off") || strings.Contains(html, "Sign in again") {
+			t.Errorf("%s: no way leads on where there is no login: %s", path, html)
+		}
+	}
+}
+
+// Where a browser wanted to go is kept for the next attempt, and cannot leave the attribute that holds it.
+func TestTheNextAttemptGoesWhereTheFirstWanted(t *testing.T) {
+	t.Parallel()
+	h, auth := browserRoutes(t)
+	auth.Fail(fault.New(fault.Unavailable, "auth_unavailable", "the identity provider does not answer"))
+	for wanted, want := range map[string]string{
+		"/app?x=1":       `href="/api/auth/browser/login?return_to=%2Fapp%3Fx%3D1"`,
+		`"><b>`:          `href="/api/auth/browser/login?return_to=%22%3E%3Cb%3E"`,
+		"javascript:x()": `href="/api/auth/browser/login?return_to=javascript%3Ax%28%29"`,
+	} {
+		rec := testkit.Ask(t, h, "GET", "/api/auth/browser/login?"+url.Values{"return_to": {wanted}}.Encode(), "",
+			"Accept", "text/html")
+		if !strings.Contains(rec.Body.String(), want) {
+			t.Errorf("%s: %s", wanted, rec.Body)
 		}
 	}
 }
