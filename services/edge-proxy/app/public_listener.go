@@ -25,6 +25,7 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/graphql"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/operatorpage"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/proxy"
+	"github.com/noetl/gateway/services/edge-proxy/internal/sdk"
 )
 
 // public is what the listeners are built on.
@@ -111,8 +112,15 @@ func (p public) routes(
 	mux := http.NewServeMux()
 	host.Health.Register(mux)
 	api.Register(mux)
+	api.RegisterMe(mux)
+	if err := sdk.Register(mux); err != nil {
+		return nil, nil, err
+	}
 	httpkit.Icon(mux)
-	surface := browserlogin.Surface{}
+	origins := weborigin.New(
+		cfg.Web, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	)
+	surface := browserlogin.Surface{AllowReturn: origins.AllowReturn}
 	if cfg.Console {
 		surface.Home = "/"
 	}
@@ -129,9 +137,6 @@ func (p public) routes(
 	if err != nil {
 		return nil, nil, err
 	}
-	origins := weborigin.New(
-		cfg.Web, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
-	)
 	if !cfg.Operator.Separate() {
 		if err := p.operator(closing, mux, host, api, origins); err != nil {
 			return nil, nil, err

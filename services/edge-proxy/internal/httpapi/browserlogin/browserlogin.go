@@ -4,6 +4,8 @@ package browserlogin
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
@@ -34,6 +36,8 @@ type Surface struct {
 	Origin string
 	// Home is the path of the page that people come from, if there is one.
 	Home string
+	// AllowReturn says which other origins a browser may be sent to after its login; nil: none.
+	AllowReturn func(origin string) bool
 }
 
 // login is the two routes and their operations.
@@ -60,21 +64,24 @@ func Register(mux *http.ServeMux, a *httpapi.API, on Surface) {
 // sendToIssuer sends a browser to the issuer.
 func (l login) sendToIssuer(w http.ResponseWriter, r *http.Request) {
 	in := authwire.BrowserBeginRequest{
-		ReturnTo:    r.URL.Query().Get("return_to"),
 		CallbackURL: l.origin(r) + callbackRoute,
 		Operator:    l.on.Operator,
 	}
+	in.ReturnOrigin, in.ReturnTo = l.target(r.URL.Query().Get("return_to"))
 	if c, err := r.Cookie(loginCookie); err == nil && len(c.Value) <= maxBinding {
 		in.Binding = c.Value
 	}
 	out, err := l.begin(r.Context(), in)
 	if err != nil {
-		l.writeFailure(w, r, err, in.ReturnTo)
+		l.writeFailure(w, r, err, in.ReturnOrigin+in.ReturnTo)
 		return
 	}
 	http.SetCookie(w, httpapi.HostCookie(loginCookie, out.Binding, out.MaxAgeSeconds))
 	redirect(w, http.StatusFound, out.AuthorizeURL)
 }
+
+// maxHost bounds another origin's host and port, in bytes.
+const maxHost = 261
 
 // maxBinding bounds the login cookie, in bytes; ours has 43.
 const maxBinding = 128
@@ -106,7 +113,28 @@ func (l login) finishLogin(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(
 		w, httpapi.HostCookie(sessions.HostCookie, out.SessionToken, int(time.Until(out.ExpiresAt).Seconds())),
 	)
-	redirect(w, http.StatusSeeOther, out.ReturnTo)
+	origin, path := l.target(out.ReturnTo) // again: what is allowed may have changed
+	if !strings.HasPrefix(path, "/") {
+		path = "/"
+	}
+	redirect(w, http.StatusSeeOther, origin+path)
+}
+
+// target splits where a browser wants to go into another origin that is allowed, or "", and the rest.
+func (l login) target(returnTo string) (origin, path string) {
+	u, err := url.Parse(returnTo)
+	if l.on.AllowReturn == nil || err != nil || u.Host == "" || len(u.Host) > maxHost || u.User != nil {
+		return "", returnTo
+	}
+	origin = u.Scheme + "://" + u.Host
+	path, under := strings.CutPrefix(returnTo, origin)
+	if !under || !l.on.AllowReturn(origin) {
+		return "", returnTo
+	}
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	return origin, path
 }
 
 func redirect(w http.ResponseWriter, status int, target string) {

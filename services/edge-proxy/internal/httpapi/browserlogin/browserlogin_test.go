@@ -28,8 +28,11 @@ func browserRoutes(t *testing.T) (http.Handler, *edgetest.Auth) {
 		Service: edge.New(edge.Deps{Auth: auth, Near: &edgetest.Near{}, Logger: slog.New(slog.DiscardHandler)}),
 	})
 	api.Register(mux)
-	browserlogin.Register(mux, api, browserlogin.Surface{Home: "/"})
-	origins := weborigin.New(weborigin.Config{Credentials: true}, http.MethodGet, http.MethodPost)
+	origins := weborigin.New(
+		weborigin.Config{Origins: []string{"https://app.example.com", weborigin.Loopback}, Credentials: true},
+		http.MethodGet, http.MethodPost,
+	)
+	browserlogin.Register(mux, api, browserlogin.Surface{Home: "/", AllowReturn: origins.AllowReturn})
 	return origins.Wrap(mux), auth
 }
 
@@ -79,6 +82,59 @@ func TestABrowserThatIsBackGetsASession(t *testing.T) {
 	if c := got["__Host-noetl_login"]; !edgetest.HostOnly(c) || c.MaxAge >= 0 {
 		t.Errorf("the login cookie stays: %+v", c)
 	}
+}
+
+// A login begun by an app of another origin ends there, if pages of that origin may use the session. What is not
+// allowed is for the auth service to turn into a path of ours.
+func TestALoginEndsAtAnAllowedOrigin(t *testing.T) {
+	h, auth := browserRoutes(t)
+	allowed := map[string]string{
+		"https://app.example.com/a?b=c#d": "https://app.example.com/a?b=c#d",
+		"https://app.example.com":         "https://app.example.com/",
+		"http://localhost:5173/":          "http://localhost:5173/",
+		"http://127.0.0.2:8/x":            "http://127.0.0.2:8/x",
+		"http://[::1]:3000/":              "http://[::1]:3000/",
+	}
+	for to, want := range allowed {
+		auth.ReturnTo = want
+		rec := testkit.Ask(t, h, "GET", "/api/auth/browser/login?return_to="+url.QueryEscape(to), "")
+		target, err := url.Parse(rec.Header().Get("Location"))
+		if err != nil || target.Query().Get("return_to") != want {
+			t.Errorf("%s begins as %v %v", to, target, err)
+		}
+		if got := landing(t, h); got != want {
+			t.Errorf("%s ends at %s", to, got)
+		}
+	}
+	for _, to := range []string{
+		"https://evil.example/", "https://app.example.com.evil.example/", "https://app.example.com@evil.example/",
+		"http://app.example.com/", "//evil.example/", "http://localhost.evil.example/", "javascript:alert(1)",
+		"http://localhost:5173@evil.example/", "http://10.0.0.1/", "https://app.example.com\\@evil.example/",
+		"HTTPS://APP.example.com/", "https://user@app.example.com/", "https://app.example.com:443@evil.example",
+	} {
+		rec := testkit.Ask(t, h, "GET", "/api/auth/browser/login?return_to="+url.QueryEscape(to), "")
+		target, err := url.Parse(rec.Header().Get("Location"))
+		if err != nil || target.Query().Get("return_to") != to {
+			t.Errorf("%s is changed to %v %v", to, target, err)
+		}
+		if auth.ReturnTo = to; strings.HasPrefix(to, "//") {
+			continue // the auth service returns no such path
+		}
+		if got := landing(t, h); got != "/" {
+			t.Errorf("%s ends at %s", to, got)
+		}
+	}
+}
+
+// landing ends a login and returns where the browser is sent.
+func landing(t *testing.T, h http.Handler) string {
+	t.Helper()
+	rec := testkit.Ask(t, h, "GET", "/api/auth/browser/callback?state=good&code=good", "",
+		"Cookie", "__Host-noetl_login=binding")
+	if rec.Code != http.StatusSeeOther {
+		t.Fatalf("%d %s", rec.Code, rec.Body)
+	}
+	return rec.Header().Get("Location")
 }
 
 func TestAFailedSignInIsToldToAPerson(t *testing.T) {
