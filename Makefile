@@ -12,7 +12,7 @@ RACE     := $(if $(shell command -v gcc || command -v clang),-race)
 
 PROGRAMS := auth edge-proxy event-fanout ingress sandbox noetl-gateway
 
-.PHONY: help run up down build dist images third-party test e2e test-containers reliability check check-deploy lint fmt house vuln bench attack fuzz gen clean assets
+.PHONY: help run up down build dist images third-party test e2e test-containers reliability check check-deploy lint fmt house vuln bench attack fuzz gen clean assets sdk
 
 help: ## list the verbs
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -114,7 +114,7 @@ gen: ## generated Go that the build needs, and the tables of settings in the doc
 
 # GraphiQL's library files are fetched, embedded and never committed. Without npm the page says so.
 GRAPHIQL := services/edge-proxy/internal/graphiql
-assets: $(GRAPHIQL)/assets/graphiql.min.js
+assets: $(GRAPHIQL)/assets/graphiql.min.js sdk
 $(GRAPHIQL)/assets/graphiql.min.js: $(GRAPHIQL)/package-lock.json
 	@if command -v npm >/dev/null; then \
 	  cd $(GRAPHIQL) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && \
@@ -122,6 +122,18 @@ $(GRAPHIQL)/assets/graphiql.min.js: $(GRAPHIQL)/package-lock.json
 	    node_modules/react-dom/umd/react-dom.production.min.js assets/ && touch assets/graphiql.min.js; \
 	else echo "npm is not installed: GET /graphql will say that GraphiQL is not part of this build"; fi
 
+# The client library is built, embedded and never committed. Without npm the gateway cannot serve it.
+CLIENT := libs/client-js
+SDK    := services/edge-proxy/internal/sdk/assets
+sdk: $(SDK)/gateway-client.js ## build the TypeScript client library, which the gateway serves
+$(SDK)/gateway-client.js: $(filter-out %/frames.ts,$(wildcard $(CLIENT)/*.json $(CLIENT)/*/*.ts $(CLIENT)/scripts/*)) docs/api/asyncapi.yaml
+	@if command -v npm >/dev/null; then \
+	  cd $(CLIENT) && { [ node_modules/.package-lock.json -nt package-lock.json ] || \
+	    npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; } && npm run --silent build && \
+	  cp dist/gateway-client.js dist/gateway-client.d.ts $(CURDIR)/$(SDK)/ && touch $(CURDIR)/$@; \
+	else echo "npm is not installed: /sdk/v1 will say that the client library is not part of this build"; fi
+
 clean: ## remove what make made
 	@rm -rf bin dist .cache tests/artifacts $(GRAPHIQL)/node_modules $(GRAPHIQL)/assets/*.js $(GRAPHIQL)/assets/*.css \
-	  tests/clients/node/node_modules tests/clients/cli/venv
+	  tests/clients/node/node_modules tests/clients/cli/venv $(CLIENT)/node_modules $(CLIENT)/dist $(CLIENT)/build \
+	  $(CLIENT)/src/frames.ts $(SDK)/*.js $(SDK)/*.ts

@@ -1,0 +1,49 @@
+// Makes dist/: the library as one minified file, its types as one file, and the React hook. It fails when the
+// library is larger than it may be.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+import './frames.mjs';
+
+const LIMIT = 12 * 1024;
+const root = new URL('../', import.meta.url);
+const path = (name) => fileURLToPath(new URL(name, root));
+const read = (name) => readFileSync(path(name), 'utf8');
+const { version } = JSON.parse(read('package.json'));
+
+rmSync(path('dist'), { recursive: true, force: true });
+rmSync(path('build'), { recursive: true, force: true });
+mkdirSync(path('dist'));
+
+const tsc = (project) => execFileSync(process.execPath, [path('node_modules/typescript/bin/tsc'), '-p', path(project)], { stdio: 'inherit' });
+tsc('tsconfig.json');
+
+const options = {
+  bundle: true, format: 'esm', target: 'es2022', charset: 'utf8', logLevel: 'warning', legalComments: 'none',
+  define: { VERSION: JSON.stringify(version) },
+};
+await build({ ...options, entryPoints: [path('src/index.ts')], outfile: path('dist/gateway-client.js'), minify: true });
+// The unit tests import the modules one by one.
+await build({
+  ...options, bundle: false, outdir: path('build/src'), define: undefined,
+  entryPoints: ['backoff', 'errors', 'feed', 'json', 'position', 'sse', 'store'].map((n) => path(`src/${n}.ts`)),
+});
+
+// One file of types: the modules whose names are public, without their imports of each other.
+const modules = ['frames', 'errors', 'api'].map((name) => read(`build/types/${name}.d.ts`));
+const connect = read('build/types/index.d.ts').match(/\/\*\*[^]*?\*\/\s*export declare function connect[^;]*;/)[0];
+const types = [...modules, connect].map((text) => text.replace(/^import [^;]*;\n/gm, '').trim()).join('\n');
+writeFileSync(path('dist/gateway-client.d.ts'), `// @noetl/gateway-client ${version}\n${types}\n`);
+
+if (existsSync(path('react/index.ts'))) {
+  await build({
+    ...options, entryPoints: [path('react/index.ts')], outfile: path('dist/react.js'), minify: true, external: ['react'],
+  });
+  tsc('react/tsconfig.json');
+}
+
+const size = gzipSync(read('dist/gateway-client.js'), { level: 9 }).length;
+console.log(`gateway-client.js: ${size} bytes with gzip, ${LIMIT} at most`);
+if (size > LIMIT) process.exit(1);

@@ -1,0 +1,117 @@
+import type { Subscription } from './api.js';
+import { backoff, delay } from './backoff.js';
+import { DeniedError, ExpiredError, GatewayError, UnavailableError } from './errors.js';
+import { Feed } from './feed.js';
+import type { DocumentEvent, SubscriptionEnded } from './frames.js';
+
+const UNREAD = 10_000; // events that an iterator may leave; then it ends with the code unread
+const OPEN_MS = 30_000;
+
+export interface SubscriptionCore {
+  client(until: number): Promise<string>;
+  open(source: string, path: string, client: string): Promise<string>;
+  closeSubscription(id: string): Promise<void>;
+  /** Frames of a subscription that came before its id was known. Called between open and its answer. */
+  early(id: string): Array<DocumentEvent | SubscriptionEnded>;
+  opening(by: 1 | -1): void;
+  ended(watch: Watch<any>): void;
+  changed(): void;
+}
+
+/** One subscription, opened again when the gateway had to end it. */
+export class Watch<E> {
+  readonly subscription: Subscription<E>;
+  id: string | null = null;
+  #done = false;
+  #opened!: (id: string) => void;
+  #failed!: (error: unknown) => void;
+  #round = 0;
+  readonly #seen = new Set<string>();
+  readonly #feed: Feed<E>;
+
+  /** take makes a value of an event; of an execution each event comes once, and the last one ends it. */
+  constructor(
+    readonly core: SubscriptionCore, readonly source: string, readonly path: string,
+    readonly take: (event: DocumentEvent) => E, readonly isLast: ((value: E) => boolean) | null, signal?: AbortSignal,
+  ) {
+    this.#feed = new Feed<E>(UNREAD, () => this.end(new GatewayError(
+      `${UNREAD} events were not read`, 'unread', 0,
+    )), () => {}, () => void this.end());
+    const id = new Promise<string>((resolve, reject) => { this.#opened = resolve; this.#failed = reject; });
+    id.catch(() => {}); // the iterator tells
+    this.subscription = { id, close: () => this.end(), [Symbol.asyncIterator]: () => this.#feed[Symbol.asyncIterator]() };
+    const abort = () => void this.end(signal!.reason);
+    if (signal?.aborted) abort();
+    else signal?.addEventListener('abort', abort, { once: true });
+  }
+
+  /** Opens it, for the first time or again. */
+  async open(): Promise<void> {
+    const round = ++this.#round;
+    const again = this.id !== null;
+    const until = Date.now() + OPEN_MS;
+    this.id = null;
+    for (let attempt = 0; !this.#done && round === this.#round; attempt++) {
+      this.core.opening(1);
+      try {
+        const id = await this.core.open(this.source, this.path, await this.core.client(until));
+        if (this.#done || round !== this.#round) return void this.core.closeSubscription(id).catch(() => {});
+        this.id = id;
+        this.core.changed();
+        this.#opened(id);
+        for (const early of this.core.early(id)) this.apply(early);
+        return;
+      } catch (error) {
+        const status = (error as GatewayError).status;
+        const passes = (error instanceof UnavailableError && error.code !== 'subscriptions_not_configured') || status === 409 || (again && status === 429);
+        if (!passes || (!again && Date.now() > until)) return void this.end(error);
+        await delay(Math.max((error as GatewayError).retryAfter ?? 0, backoff(attempt)));
+      } finally {
+        this.core.opening(-1);
+      }
+    }
+  }
+
+  /** Changes are gone for good: all documents again. */
+  reopen(): void {
+    if (this.id) this.core.closeSubscription(this.id).catch(() => {});
+    if (this.id) void this.open();
+  }
+
+  apply(params: DocumentEvent | SubscriptionEnded): void {
+    if ('reason' in params) return this.#over(params.reason);
+    const value = this.take(params);
+    if (this.isLast) {
+      if (this.#seen.has(params.doc_id)) return;
+      this.#seen.add(params.doc_id);
+    }
+    this.#feed.push(value);
+    if (this.isLast?.(value)) void this.end();
+  }
+
+  #over(reason: SubscriptionEnded['reason']): void {
+    const text = `the subscription of ${this.path} ended: ${reason}`;
+    switch (reason) {
+      case 'closed': this.id = null; return void this.end();
+      // The client was not connected for a while, or its session was replaced by another.
+      case 'expired': case 'session': return void this.open();
+      case 'denied': return void this.end(new DeniedError(text, reason, 403));
+      case 'not_found': return void this.end(new GatewayError(text, reason, 404));
+      case 'source_gone': return void this.end(new UnavailableError(text, reason, 503));
+      default: return void this.end(new GatewayError(text, reason, 0));
+    }
+  }
+
+  async end(error?: unknown): Promise<void> {
+    if (this.#done) return;
+    this.#done = true;
+    const id = this.id;
+    this.#feed.end(error);
+    this.#failed(error ?? new GatewayError('the subscription was closed', 'closed'));
+    this.core.ended(this);
+    if (!id || error instanceof ExpiredError) return;
+    await this.core.closeSubscription(id).catch((e) => {
+      if (!(e instanceof GatewayError) || e.status !== 404) throw e; // 404: it has ended
+    });
+  }
+}
