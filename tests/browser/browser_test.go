@@ -56,7 +56,7 @@ func open(t *testing.T) context.Context {
 	}
 	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, cancel := chromedp.NewContext(alloc)
-	ctx, cancelTime := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancelTime := context.WithTimeout(ctx, 3*patience)
 	t.Cleanup(func() {
 		cancelTime()
 		cancel()
@@ -78,9 +78,12 @@ func open(t *testing.T) context.Context {
 func id(testID string) string { return `[data-testid="` + testID + `"]` }
 
 // do runs actions and names the step in the failure, with a screenshot of what was there.
+// patience bounds one step: a loaded machine may be ten times slower than a quiet one.
+const patience = 90 * time.Second
+
 func do(ctx context.Context, t *testing.T, step string, actions ...chromedp.Action) {
 	t.Helper()
-	sctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	sctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := chromedp.Run(sctx, actions...); err != nil {
 		shot(ctx, t, "failed-"+strings.NewReplacer(" ", "-", "/", "-").Replace(step))

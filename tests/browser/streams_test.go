@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -147,7 +146,7 @@ func TestABrowserReadsEveryHostileFrame(t *testing.T) {
 		"all are read",
 		chromedp.Poll(
 			`window.events.size === `+strconv.Itoa(callbacks)+` && window.messages.size === `+strconv.Itoa(callbacks),
-			nil, chromedp.WithPollingInterval(pollEvery), chromedp.WithPollingTimeout(15*time.Second),
+			nil, chromedp.WithPollingInterval(pollEvery), chromedp.WithPollingTimeout(patience),
 		),
 		chromedp.Evaluate(`window.closes`, &closed),
 	)
