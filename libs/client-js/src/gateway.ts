@@ -4,7 +4,7 @@ import type { Capabilities, DocumentEvent, First, Frame, PlaybookState, Subscrip
 import { guarded } from './guarded.js';
 import { errorOf, Http, noSession, Session } from './http.js';
 import { wasReset, type ToTab, type Trouble } from './hub.js';
-import type { Link } from './link.js';
+import { claim, link, type Link } from './link.js';
 import { comparable, isAfter, position } from './position.js';
 import { Task, type RunCore } from './run.js';
 import { Store, type RunRecord, type Saved } from './store.js';
@@ -26,9 +26,13 @@ export interface Parts {
   session: Session;
   store: Store;
   transport: NonNullable<ConnectOptions['transport']>;
-  /** Claims the tab of what was stored; false: another tab has it. */
-  claim(tab: string): Promise<boolean>;
-  link(tab: string, receive: (m: ToTab) => void): Promise<Link>;
+  share: boolean;
+  socket: ConnectOptions['WebSocket'];
+}
+
+async function digest(text: string): Promise<string> {
+  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(hash), (b) => b.toString(16).padStart(2, '0')).join('');
 }
 
 /** One tab's side: its runs, its subscriptions and its place in the stream. */
@@ -43,6 +47,7 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
   #last?: string;
   #tab = crypto.randomUUID() as string;
   #link: Link | null = null;
+  #release = () => {};
   #begun = false;
   #trouble: GatewayError | null = null;
   #waiting = new Set<{ resolve(client: string): void; reject(e: unknown): void }>();
@@ -59,17 +64,18 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
   constructor(readonly parts: Parts) {
     this.ready = new Promise((resolve, reject) => { this.#ready = resolve; this.#notReady = reject; });
     this.ready.catch(() => {}); // the state tells, too
-    parts.session.onRenewed = (token) => this.#link?.send({ t: 'token', token });
+    parts.session.onRenewed = (token) => this.#tell(token);
     void this.#begin();
   }
 
   async #begin(): Promise<void> {
     const { store, session } = this.parts;
     const saved = store.load();
-    const mine = saved && await this.parts.claim(saved.tab) ? saved : null;
+    const claimed = saved && await claim(saved.tab);
+    const mine = claimed ? saved : null;
     if (mine) this.#tab = mine.tab;
-    else await this.parts.claim(this.#tab);
-    if (this.state === 'closed') return;
+    this.#release = claimed ?? await claim(this.#tab) ?? this.#release;
+    if (this.#over) return this.#release();
     if (mine) this.#restore(mine);
     store.begin(() => this.#save());
     globalThis.addEventListener?.('pagehide', this.#leave);
@@ -79,19 +85,31 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
     } catch (error) {
       return this.#expire(error);
     }
-    const link = await this.parts.link(this.#tab, (m) => this.#receive(m));
-    if (this.#over) return link.close();
-    this.#link = link;
-    this.join(session.token ?? token);
+    const { base, transport, share, socket } = this.parts;
+    const made = await link({
+      tab: this.#tab, share, socket, receive: (m) => this.#receive(m), rejoin: () => this.#join(),
+      session: () => digest(`${base} ${transport} ${token}`),
+    });
+    if (this.#over) return made.close();
+    this.#link = made;
+    this.#join();
   }
 
   /** Tells the hub who we are and how far we have come; again after a hub was lost. */
-  join(token = this.parts.session.token): void {
-    const { base, transport, http } = this.parts;
+  #join(): void {
+    const { base, transport, http, session } = this.parts;
+    this.#told = session.token;
     this.#link?.send({
-      t: 'join', base, token, transport, credentials: http.credentials, client: this.clientId ?? undefined,
+      t: 'join', base, token: session.token, transport, credentials: http.credentials, client: this.clientId ?? undefined,
       last: this.#last, keep: this.#runs.size > 0 || this.#watches.size > 0,
     });
+  }
+
+  #told: string | null = null; // the token that the hub has
+
+  #tell(token: string | null): void {
+    this.#told = token;
+    this.#link?.send({ t: 'token', token });
   }
 
   get #over(): boolean { return this.state === 'closed' || this.state === 'expired'; }
@@ -228,9 +246,8 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
 
   async #renew(): Promise<void> {
     const { session } = this.parts;
-    const link = this.#link;
-    if (await session.renew(session.token)) return link?.send({ t: 'token', token: session.token });
-    link?.send({ t: 'token', token: false });
+    if (await session.renew(this.#told)) return this.#tell(session.token);
+    this.#link?.send({ t: 'token', token: false });
     this.#expire(noSession());
   }
 
@@ -261,6 +278,7 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
     for (const task of [...this.#runs.values()]) task.reject(error);
     for (const watch of [...this.#watches]) void watch.end(error).catch(() => {});
     this.#link?.close();
+    this.#release();
   }
 
   /** A page that goes leaves no subscription behind. */

@@ -2,7 +2,7 @@ import type { ConnectOptions, Gateway } from './api.js';
 import { GatewayError } from './errors.js';
 import { Client } from './gateway.js';
 import { Http, Session } from './http.js';
-import { ownLink } from './link.js';
+import { serve } from './link.js';
 import { Store } from './store.js';
 import { socketsOf } from './stream.js';
 
@@ -31,7 +31,9 @@ export function connect(options: ConnectOptions = {}): Gateway {
     base, transport, session,
     http: new Http(base, session, credentials, options.timeout ?? 30_000),
     store: new Store(base, options.storage),
-    claim: () => Promise.resolve(true),
-    link: (_tab, receive) => Promise.resolve(ownLink({ WebSocket: options.WebSocket, ring: false }, receive)),
+    share: options.share ?? true,
+    socket: options.WebSocket,
   });
 }
+
+serve(); // when this module is the script of a SharedWorker

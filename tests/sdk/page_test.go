@@ -1,0 +1,175 @@
+package sdk_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"github.com/noetl/gateway/tests/stack"
+)
+
+// pages serves the test page and the library, from an origin that is not the gateway's. Under the name other.js the
+// library takes itself for a part of a bundle, which cannot be the script of a SharedWorker.
+func pages(t *testing.T) (origin string) {
+	t.Helper()
+	file := func(path ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			http.ServeFile(w, r, filepath.Join(append([]string{stack.Root()}, path...)...))
+		}
+	}
+	built := file("libs", "client-js", "dist", "gateway-client.js")
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", file("tests", "sdk", "testdata", "page.html"))
+	mux.HandleFunc("GET /driver.mjs", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/javascript")
+		file("tests", "sdk", "testdata", "driver.mjs")(w, r)
+	})
+	for _, name := range []string{"gateway-client.js", "other.js"} {
+		mux.HandleFunc("GET /"+name, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/javascript")
+			built(w, r)
+		})
+	}
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
+
+// browser starts Chromium with a fresh profile.
+func browser(t *testing.T) context.Context {
+	t.Helper()
+	library(t)
+	path := os.Getenv("CHROMIUM")
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(name); err == nil && path == "" {
+			path = found
+		}
+	}
+	if path == "" {
+		cannotRun(t, "no Chromium on this machine (Debian: apt-get install chromium; or set CHROMIUM)")
+	}
+	// Not t.TempDir: Chromium's helpers may still write for a moment after it has ended.
+	profile, err := os.MkdirTemp("", "gateway-sdk-") //nolint:usetesting // see above
+	if err != nil {
+		t.Fatal(err)
+	}
+	alloc, cancelAlloc := chromedp.NewExecAllocator(
+		context.Background(),
+		chromedp.ExecPath(path), chromedp.WSURLReadTimeout(time.Minute), chromedp.NoFirstRun, chromedp.NoSandbox,
+		chromedp.Headless, chromedp.DisableGPU, chromedp.UserDataDir(profile), chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true),
+	)
+	ctx, cancel := chromedp.NewContext(alloc)
+	t.Cleanup(func() {
+		cancel()
+		cancelAlloc()
+		_ = os.RemoveAll(profile)
+	})
+	if err := chromedp.Run(ctx); err != nil {
+		t.Fatalf("starting Chromium: %v", err)
+	}
+	return ctx
+}
+
+// drain takes what a page has told.
+const drain = `JSON.stringify(window.said?.splice(0) ?? [])`
+
+// tab is the library in a tab of a browser.
+type tab struct {
+	*client
+	ctx   context.Context
+	close func()
+}
+
+// newTab opens the page in a tab of its own, until the test ends.
+func newTab(ctx context.Context, t *testing.T, url string) *tab {
+	t.Helper()
+	tctx, cancel := chromedp.NewContext(ctx)
+	p := &tab{client: newClient("a tab"), ctx: tctx}
+	chromedp.ListenTarget(tctx, func(ev any) {
+		if e, ok := ev.(*runtime.EventExceptionThrown); ok {
+			p.hear(said{Kind: "exception", Text: e.ExceptionDetails.Error()})
+		}
+	})
+	p.send = func(t *testing.T, order []byte) {
+		t.Helper()
+		p.do(t, "order "+string(order), chromedp.Evaluate("void window.order("+string(order)+")", nil))
+	}
+	// The first Run opens the tab, which lives as long as that Run's context.
+	if err := chromedp.Run(tctx); err != nil {
+		t.Fatalf("opening a tab: %v", err)
+	}
+	p.do(t, "open "+url, chromedp.Navigate(url), loaded)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				p.read()
+			case <-tctx.Done():
+				return
+			}
+		}
+	}()
+	closed := false
+	p.close = func() {
+		if !closed {
+			closed = true
+			cancel()
+			<-ended
+		}
+	}
+	t.Cleanup(func() {
+		p.close()
+		for _, s := range p.heard("exception", "") {
+			t.Errorf("script error in a tab: %s", s.Text)
+		}
+	})
+	return p
+}
+
+//nolint:gochecknoglobals // an action without a state
+var loaded = chromedp.Poll(`Boolean(window.order)`, nil, chromedp.WithPollingInterval(50*time.Millisecond),
+	chromedp.WithPollingTimeout(patience))
+
+// read hears what the page has told since; a page that is being loaded has told nothing.
+func (p *tab) read() {
+	ctx, cancel := context.WithTimeout(p.ctx, 10*time.Second)
+	defer cancel()
+	var text string
+	if chromedp.Run(ctx, chromedp.Evaluate(drain, &text)) != nil {
+		return
+	}
+	var some []said
+	if json.Unmarshal([]byte(text), &some) == nil && len(some) > 0 {
+		p.hear(some...)
+	}
+}
+
+func (p *tab) do(t *testing.T, step string, actions ...chromedp.Action) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	if err := chromedp.Run(ctx, actions...); err != nil {
+		t.Fatalf("%s: %v", step, err)
+	}
+}
+
+// reload loads the page again, as a person does.
+func (p *tab) reload(t *testing.T) {
+	t.Helper()
+	p.do(t, "reload", chromedp.Evaluate(`window.order = null`, nil), chromedp.Reload(), loaded)
+}
