@@ -89,7 +89,18 @@ func (c *client) heard(kind, name string) []said {
 // wait waits for the n-th thing of a kind, counted from 1.
 func (c *client) wait(t *testing.T, kind, name string, n int) said {
 	t.Helper()
-	timeout := time.NewTimer(patience)
+	return c.await(t, patience, kind, name, n)
+}
+
+// within waits longer, for what takes its time.
+func (c *client) within(t *testing.T, limit time.Duration, kind string) said {
+	t.Helper()
+	return c.await(t, limit, kind, "", 1)
+}
+
+func (c *client) await(t *testing.T, limit time.Duration, kind, name string, n int) said {
+	t.Helper()
+	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
 	for {
 		if some := c.heard(kind, name); len(some) >= n {
@@ -98,7 +109,7 @@ func (c *client) wait(t *testing.T, kind, name string, n int) said {
 		select {
 		case <-c.changed:
 		case <-timeout.C:
-			t.Fatalf("%s did not say %q %s (%d) within %v, but:\n%s", c.name, kind, name, n, patience, c)
+			t.Fatalf("%s did not say %q %s (%d) within %v, but:\n%s", c.name, kind, name, n, limit, c)
 		}
 	}
 }

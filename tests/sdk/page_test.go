@@ -173,3 +173,13 @@ func (p *tab) reload(t *testing.T) {
 	t.Helper()
 	p.do(t, "reload", chromedp.Evaluate(`window.order = null`, nil), chromedp.Reload(), loaded)
 }
+
+// eval returns the text that an expression, or its promise, gives.
+func (p *tab) eval(t *testing.T, expression string) string {
+	t.Helper()
+	var text string
+	p.do(t, "evaluate", chromedp.Evaluate(expression, &text, func(e *runtime.EvaluateParams) *runtime.EvaluateParams {
+		return e.WithAwaitPromise(true)
+	}))
+	return text
+}

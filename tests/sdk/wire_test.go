@@ -179,3 +179,10 @@ func (w *wire) Slow(pace time.Duration) {
 	defer w.mu.Unlock()
 	w.pace = pace
 }
+
+// Carried reports whether the address of a request held a text.
+func (w *wire) Carried(text string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.Contains(strings.Join(w.requests, "\n"), text)
+}

@@ -1,7 +1,7 @@
 // Makes dist/: the library as one minified file, its types as one file, and the React hook. It fails when the
 // library is larger than it may be.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
@@ -37,12 +37,11 @@ const connect = read('build/types/index.d.ts').match(/\/\*\*[^]*?\*\/\s*export d
 const types = [...modules, connect].map((text) => text.replace(/^import [^;]*;\n/gm, '').trim()).join('\n');
 writeFileSync(path('dist/gateway-client.d.ts'), `// @noetl/gateway-client ${version}\n${types}\n`);
 
-if (existsSync(path('react/index.ts'))) {
-  await build({
-    ...options, entryPoints: [path('react/index.ts')], outfile: path('dist/react.js'), minify: true, external: ['react'],
-  });
-  tsc('react/tsconfig.json');
-}
+await build({
+  ...options, entryPoints: [path('react/react.ts')], outfile: path('dist/react.js'), minify: true,
+  external: ['react', '@noetl/gateway-client'],
+});
+tsc('react/tsconfig.json');
 
 const size = gzipSync(read('dist/gateway-client.js'), { level: 9 }).length;
 console.log(`gateway-client.js: ${size} bytes with gzip, ${LIMIT} at most`);

@@ -197,7 +197,8 @@ class Channel implements StreamHost {
     this.#post({ t: 'lost', state: this.#state, error: trouble });
   }
 
-  renew(): Promise<boolean> {
+  renew(dead: string | null): Promise<boolean> {
+    if (this.#token !== dead) return Promise.resolve(true); // it was renewed meanwhile
     this.lost(null);
     return new Promise((resolve) => {
       const asked = new Set(this.#peers);

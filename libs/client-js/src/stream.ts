@@ -6,7 +6,7 @@ import { SseParser } from './sse.js';
 
 const SILENCE_MS = 75_000; // the gateway pings every 30 s: two and a half of them missed
 const STEADY_MS = 5000; // a server that accepts and hangs up must not reset the backoff
-const HEAD_MS = 15_000; // the gateway itself waits up to 10 s for a part that restarts
+const HEAD_MS = 12_000; // the gateway itself waits up to 10 s for a part that restarts
 const FIRST_MS = 10_000; // without a byte, until the first frame is there
 const TRIES = 2; // of a transport before its first frame; then it is not the way here
 const CLOSE_SESSION = 4401; // 401 in the private range of close codes
@@ -23,8 +23,8 @@ export interface StreamHost {
   message(message: any, id: string | null, size: number): void;
   /** The connection has ended or could not be opened; it is tried again. */
   lost(error: GatewayError | null): void;
-  /** The session has ended; true when there is another. */
-  renew(): Promise<boolean>;
+  /** The session of this token has ended; true when there is another. */
+  renew(dead: string | null): Promise<boolean>;
 }
 
 export const socketsOf = (given?: new (url: string) => WebSocket): (new (url: string) => WebSocket) | undefined =>
@@ -45,6 +45,7 @@ export class Stream {
   #sockets: boolean;
   #refused = false;
   #again = false;
+  #late = false;
   #live = false;
   #abort = new AbortController();
   #wake = () => {};
@@ -59,7 +60,8 @@ export class Stream {
   async run(): Promise<void> {
     while (!this.#stopped) {
       const began = Date.now();
-      this.#live = this.#refused = this.#again = false;
+      this.#live = this.#refused = this.#again = this.#late = false;
+      const token = this.host.token();
       let wait = 0;
       let error: GatewayError | null = null;
       try {
@@ -72,11 +74,11 @@ export class Stream {
       }
       if (this.#stopped) break;
       if (this.#refused) {
-        if (++this.#renewals > RENEWALS || !await this.host.renew()) return this.stop();
+        if (++this.#renewals > RENEWALS || !await this.host.renew(token)) return this.stop();
         continue;
       }
       if (this.#again) continue;
-      this.#failures = this.#live || (error && error.status > 0) ? 0 : this.#failures + 1;
+      this.#failures = this.#live || (error && error.status > 0) ? 0 : this.#failures + (this.#late ? TRIES : 1);
       if (this.#failures >= TRIES && this.host.transport === 'auto' && socketsOf(this.host.WebSocket)) {
         this.#sockets = !this.#sockets;
         this.#failures = 0;
@@ -120,7 +122,7 @@ export class Stream {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const within = (ms: number) => {
       clearTimeout(timer);
-      timer = setTimeout(() => abort.abort(), this.#live || this.host.transport !== 'auto' ? SILENCE_MS : ms);
+      timer = setTimeout(() => { this.#late = true; abort.abort(); }, this.#live || this.host.transport !== 'auto' ? SILENCE_MS : ms);
     };
     within(HEAD_MS);
     const alive = () => within(FIRST_MS); // where bytes come, nothing is blocked
