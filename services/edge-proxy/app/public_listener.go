@@ -267,13 +267,13 @@ func consolePage(mux *http.ServeMux, cfg Config) error {
 		return nil
 	}
 	page := console.Config{
-		Version:  run.Version(),
-		Sandbox:  cfg.Authority.ConsoleIsSandbox,
-		Issuer:   cfg.ConsoleIssuer,
-		ClientID: cfg.ConsoleClientID,
+		Version: run.Version(),
+		Sandbox: cfg.Authority.ConsoleIsSandbox,
 	}
 	if cfg.Authority.ConsoleIsSandbox {
-		page.Webhook = &console.Webhook{Listener: "orders", Header: "X-Signature", Secret: "sandbox-secret"}
+		page.Webhook = &console.Webhook{
+			Playbook: "demo/webhook", Listener: "orders", Header: "X-Signature", Secret: "sandbox-secret",
+		}
 	}
 	if !cfg.Operator.Separate() {
 		page.Operator = operatorpage.Prefix + "deliveries"
