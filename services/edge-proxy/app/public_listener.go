@@ -116,10 +116,15 @@ func (p public) routes(
 	if err := sdk.Register(mux); err != nil {
 		return nil, nil, err
 	}
+	httpkit.Icon(mux)
 	origins := weborigin.New(
 		cfg.Web, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 	)
-	browserlogin.Register(mux, api, browserlogin.Surface{AllowReturn: origins.AllowReturn})
+	surface := browserlogin.Surface{AllowReturn: origins.AllowReturn}
+	if cfg.Console {
+		surface.Home = "/"
+	}
+	browserlogin.Register(mux, api, surface)
 	mux.Handle("GET /api/runtime/contract", httpapi.RuntimeContract(run.Version(), httpapi.Auth0(cfg.Auth0)))
 	mux.Handle("GET /sharding/preview", httpapi.ShardPreview())
 	if err := p.forwardToNeighbours(closing, mux, cfg, host, near, api); err != nil {
@@ -262,13 +267,13 @@ func consolePage(mux *http.ServeMux, cfg Config) error {
 		return nil
 	}
 	page := console.Config{
-		Version:  run.Version(),
-		Sandbox:  cfg.Authority.ConsoleIsSandbox,
-		Issuer:   cfg.ConsoleIssuer,
-		ClientID: cfg.ConsoleClientID,
+		Version: run.Version(),
+		Sandbox: cfg.Authority.ConsoleIsSandbox,
 	}
 	if cfg.Authority.ConsoleIsSandbox {
-		page.Webhook = &console.Webhook{Listener: "orders", Header: "X-Signature", Secret: "sandbox-secret"}
+		page.Webhook = &console.Webhook{
+			Playbook: "demo/webhook", Listener: "orders", Header: "X-Signature", Secret: "sandbox-secret",
+		}
 	}
 	if !cfg.Operator.Separate() {
 		page.Operator = operatorpage.Prefix + "deliveries"

@@ -12,6 +12,7 @@ import (
 type me struct {
 	User      authwire.User `json:"user"`
 	ExpiresAt time.Time     `json:"expires_at"`
+	Operator  bool          `json:"operator,omitempty"` // they may see the operators' pages
 }
 
 // RegisterMe adds the route that tells who calls.
@@ -23,7 +24,7 @@ func (a *API) RegisterMe(mux *http.ServeMux) {
 			httpkit.WriteError(r.Context(), w, err)
 			return
 		}
-		out := me{User: caller.Session.User, ExpiresAt: caller.Session.ExpiresAt.UTC()}
+		out := me{User: caller.Session.User, ExpiresAt: caller.Session.ExpiresAt.UTC(), Operator: a.Service.IsOperator(caller)}
 		if out.User.Roles == nil {
 			out.User.Roles = []string{}
 		}

@@ -17,7 +17,7 @@ import (
 var pages embed.FS
 
 // basePolicy lets a page show itself and its stylesheet, and nothing else.
-const basePolicy = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+const basePolicy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // loginView is what the login page shows.
 type loginView struct {
@@ -32,6 +32,7 @@ type loginView struct {
 type field struct{ Name, Value string }
 
 func pageRoutes(mux *http.ServeMux, iss *issuer.Issuer) {
+	httpkit.Icon(mux)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		writePage(
 			w, r, http.StatusOK, basePolicy+"; form-action 'none'", "home.html",

@@ -32,7 +32,7 @@ func browserRoutes(t *testing.T) (http.Handler, *edgetest.Auth) {
 		weborigin.Config{Origins: []string{"https://app.example.com", weborigin.Loopback}, Credentials: true},
 		http.MethodGet, http.MethodPost,
 	)
-	browserlogin.Register(mux, api, browserlogin.Surface{AllowReturn: origins.AllowReturn})
+	browserlogin.Register(mux, api, browserlogin.Surface{Home: "/", AllowReturn: origins.AllowReturn})
 	return origins.Wrap(mux), auth
 }
 
@@ -146,8 +146,14 @@ func TestAFailedSignInIsToldToAPerson(t *testing.T) {
 	body := rec.Body.String()
 	if rec.Code != http.StatusBadRequest || !strings.Contains(body, "start &lt;again&gt;") ||
 		!strings.HasPrefix(rec.Header().Get("Content-Type"), "text/html") ||
-		!strings.Contains(rec.Header().Get("Content-Security-Policy"), "default-src 'none'") {
+		!strings.Contains(rec.Header().Get("Content-Security-Policy"), "default-src 'none'") ||
+		!strings.Contains(body, `href="/api/auth/browser/login?return_to=%2F"`) || !strings.Contains(body, `href="/"`) {
 		t.Errorf("%d %v %s", rec.Code, rec.Header(), body)
+	}
+	style := testkit.Ask(t, h, "GET", "/api/auth/browser/page.css", "")
+	if !strings.Contains(body, "/api/auth/browser/page.css") || style.Code != http.StatusOK ||
+		!strings.HasPrefix(style.Header().Get("Content-Type"), "text/css") {
+		t.Errorf("the page's style: %d %v", style.Code, style.Header())
 	}
 	if _, set := testkit.Cookies(rec)["__Host-session"]; set {
 		t.Error("a session without a login")
@@ -161,6 +167,27 @@ func TestAFailedSignInIsToldToAPerson(t *testing.T) {
 		rec = testkit.Ask(t, h, "GET", "/api/auth/browser/"+path, "", "Accept", "text/html")
 		if rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" {
 			t.Errorf("%s: %d %v", path, rec.Code, rec.Header())
+		}
+		if html := rec.Body.String(); !strings.Contains(html, "switched off") || strings.Contains(html, "Sign in again") {
+			t.Errorf("%s: no way leads on where there is no login: %s", path, html)
+		}
+	}
+}
+
+// Where a browser wanted to go is kept for the next attempt, and cannot leave the attribute that holds it.
+func TestTheNextAttemptGoesWhereTheFirstWanted(t *testing.T) {
+	t.Parallel()
+	h, auth := browserRoutes(t)
+	auth.Fail(fault.New(fault.Unavailable, "auth_unavailable", "the identity provider does not answer"))
+	for wanted, want := range map[string]string{
+		"/app?x=1":       `href="/api/auth/browser/login?return_to=%2Fapp%3Fx%3D1"`,
+		`"><b>`:          `href="/api/auth/browser/login?return_to=%22%3E%3Cb%3E"`,
+		"javascript:x()": `href="/api/auth/browser/login?return_to=javascript%3Ax%28%29"`,
+	} {
+		rec := testkit.Ask(t, h, "GET", "/api/auth/browser/login?"+url.Values{"return_to": {wanted}}.Encode(), "",
+			"Accept", "text/html")
+		if !strings.Contains(rec.Body.String(), want) {
+			t.Errorf("%s: %s", wanted, rec.Body)
 		}
 	}
 }
