@@ -30,7 +30,7 @@ func cuts() map[string]cut {
 // A run that is cut between any two of its steps starts once and has its one result.
 func TestCutsInNode(t *testing.T) {
 	t.Parallel()
-	need(t, "node")
+	needNode(t)
 	p := stack.Standalone(t)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
 	t.Run("cut", func(t *testing.T) {
@@ -74,7 +74,7 @@ func cutRun(t *testing.T, c *client, w *wire, options order, name string) {
 // The same in a page, over both transports.
 func TestCutsInChromium(t *testing.T) {
 	t.Parallel()
-	origin, ctx := pages(t), browser(t)
+	origin, chromium := pages(t), browser(t)
 	p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
 	for _, transport := range []string{"sse", "websocket"} {
@@ -82,7 +82,7 @@ func TestCutsInChromium(t *testing.T) {
 			t.Run(transport+" "+name, func(t *testing.T) {
 				w := newWire(t, p.Ready.Public)
 				w.CutWhen(c)
-				page := newTab(ctx, t, origin+"/?library=/gateway-client.js")
+				page := chromium.newTab(t, origin+"/?library=/gateway-client.js")
 				cutRun(t, page.client, w, order{
 					"url": w.URL, "tokens": []string{session}, "transport": transport, "share": false,
 				}, name)
