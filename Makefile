@@ -7,6 +7,9 @@ LDFLAGS  := -s -w -X github.com/noetl/gateway/libs/run.version=$(VERSION)
 TOOLS    := $(CURDIR)/.cache/bin
 LINT     := $(TOOLS)/golangci-lint-$(shell cat .golangci-lint-version)
 VULN     := v1.5.0
+GOTESTSUM := $(TOOLS)/gotestsum-v1.13.0
+# go test, one line for each package that has tests, and what a failed test printed.
+RUNTESTS  = tests/in-memory $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --hide-summary=all
 # The race detector links with a C compiler.
 RACE     := $(if $(shell command -v gcc || command -v clang),-race)
 
@@ -40,20 +43,23 @@ images: dist ## the images of all programs, without a registry
 third-party: ## the images of others: pulled, or built from source where they cannot be
 	@deployments/docker/third-party auto
 
-test: build ## everything that needs no Docker: unit, conformance, component (race detector), end to end, browser
+test: build $(GOTESTSUM) ## everything that needs no Docker: unit, conformance, component (race detector), end to end, browser
 	@$(if $(RACE),,[ -z "$$CI" ] || { echo "no C compiler for the race detector"; exit 1; }; echo "race detector NOT RUN: no C compiler on this machine (Debian: apt-get install gcc)")
-	@tests/in-memory go test $(RACE) -timeout 10m $(filter-out $(CURDIR)/tests/...,$(PACKAGES))
-	@$(MAKE) --no-print-directory e2e
+	@mkdir -p .cache/tests && rm -f .cache/tests/*
+	@$(RUNTESTS) --jsonfile .cache/tests/1-in-process.json -- $(RACE) -timeout 20m \
+	  $(filter-out $(CURDIR)/tests/...,$(PACKAGES)); unit=$$?; \
+	  $(RUNTESTS) --jsonfile .cache/tests/2-programs.json -- -count=1 -timeout 20m ./tests/...; programs=$$?; \
+	  go run ./tests/summary .cache/tests/*.json; exit $$((unit + programs))
 
-e2e: build ## black-box tests of the built binaries, and the browser test
-	@tests/in-memory go test -count=1 -timeout 10m ./tests/...
-	@[ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
-	  echo "SKIPPED tests/browser: no Chromium on this machine (Debian: apt-get install chromium)"
-	@command -v npm >/dev/null || echo "SKIPPED clients of tests/clients: no Node.js with npm on this machine (20 or newer)"
-	@[ "$$(go env GOOS)/$$(go env GOARCH)" = linux/amd64 ] && \
-	  python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 9))' 2>/dev/null || \
-	  echo "SKIPPED NoETL's command line in tests/clients: it needs linux/amd64 and Python 3.9 or newer with venv" \
-	    "(Debian: apt-get install python3 python3-venv)"
+e2e: build $(GOTESTSUM) ## black-box tests of the built binaries, and the browser test
+	@mkdir -p .cache/tests && rm -f .cache/tests/*
+	@$(RUNTESTS) --jsonfile .cache/tests/2-programs.json -- -count=1 -timeout 20m ./tests/...; programs=$$?; \
+	  go run ./tests/summary .cache/tests/*.json; exit $$programs
+
+$(GOTESTSUM):
+	@mkdir -p $(TOOLS)
+	@GOBIN=$(TOOLS) go install gotest.tools/gotestsum@$(lastword $(subst -, ,$(notdir $(GOTESTSUM))))
+	@mv $(TOOLS)/gotestsum $(GOTESTSUM)
 
 test-containers: images ## the images on a Docker network: main job, traces in Jaeger, faults under load, the compose stack
 	@deployments/docker/third-party auto nats jaeger haproxy prometheus
@@ -135,5 +141,5 @@ $(SDK)/gateway-client.js: $(filter-out %/frames.ts,$(wildcard $(CLIENT)/*.json $
 
 clean: ## remove what make made
 	@rm -rf bin dist .cache tests/artifacts $(GRAPHIQL)/node_modules $(GRAPHIQL)/assets/*.js $(GRAPHIQL)/assets/*.css \
-	  tests/clients/node/node_modules tests/clients/cli/venv $(CLIENT)/node_modules $(CLIENT)/dist $(CLIENT)/build \
+	  tests/clients/node/node_modules tests/browser/axe/node_modules tests/clients/cli/venv $(CLIENT)/node_modules $(CLIENT)/dist $(CLIENT)/build \
 	  $(CLIENT)/src/frames.ts $(SDK)/*.js $(SDK)/*.ts

@@ -39,7 +39,8 @@ func parse(text string) (names, keys []string, meanings map[string]string) {
 var prefixes = []string{"GATEWAY_", "AUTH_", "INGRESS_", "SANDBOX_", "ROUTER_"}
 
 // retired holds the names and keys of earlier gateways that have no meaning here: the key-value store of
-// NoETL 3.60 and later is not used, and nothing is written in the form of RUST_LOG.
+// NoETL 3.60 and later is not used, nothing is written in the form of RUST_LOG, and people sign in to the
+// demonstration page by the browser login (AUTH_CLIENT_ID).
 //
 //nolint:gochecknoglobals // a constant table
 var retired = strings.Fields(`
@@ -47,6 +48,7 @@ NOETL_KV_ADDR NOETL_KV_CALLBACK_ID_PREFIX NOETL_KV_REQUEST_BUCKET NOETL_KV_REQUE
 NOETL_KV_SESSION_TTL_SECS
 NOETL_EVENT_SOURCE RUST_LOG
 kv.callback_subject_prefix kv.session_bucket kv.session_cache_ttl_secs kv.request_bucket kv.request_ttl_secs
+GATEWAY_CONSOLE_ISSUER GATEWAY_CONSOLE_CLIENT_ID server.console_issuer server.console_client_id
 `)
 
 // IsRetired reports whether an earlier gateway read the name or key and none of our services does.

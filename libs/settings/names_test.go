@@ -50,7 +50,7 @@ func TestNearMissesOfSharedPrefixes(t *testing.T) {
 			t.Errorf("%s: %q %t, want %q", name, got, ok, want)
 		}
 	}
-	for _, name := range []string{"NOETL_KV_ADDR", "kv.session_bucket", "RUST_LOG"} {
+	for _, name := range []string{"NOETL_KV_ADDR", "kv.session_bucket", "RUST_LOG", "GATEWAY_CONSOLE_ISSUER"} {
 		if !settings.IsRetired(name) || settings.Known(name) {
 			t.Errorf("%s", name)
 		}

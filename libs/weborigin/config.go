@@ -5,6 +5,7 @@ package weborigin
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -36,12 +37,12 @@ func (c Config) Validate() error {
 						"user: list the origins",
 				),
 			)
-		case origin != everybody && !IsOrigin(strings.Replace(origin, "://*.", "://any.", 1)):
+		case origin != everybody && origin != Loopback && !IsOrigin(strings.Replace(origin, "://*.", "://any.", 1)):
 			problems = append(
 				problems,
 				fmt.Errorf(
 					"CORS_ALLOWED_ORIGINS: %q must be an origin such as https://app.example.com, without a path or "+
-						"a slash at the end; https://*.example.com stands for all below",
+						"a slash at the end; https://*.example.com stands for all below, loopback for this machine",
 					origin,
 				),
 			)
@@ -73,6 +74,21 @@ func (c Config) Public() *url.URL {
 		return nil
 	}
 	return u
+}
+
+// Loopback in the list stands for every page that this machine serves to itself, on any port: what developers use.
+// Other machines cannot have such an origin, but any program on this one can.
+const Loopback = "loopback"
+
+// isLoopback reports whether an origin names this machine (RFC 6761, section 6.3).
+func isLoopback(origin string) bool {
+	u, err := url.Parse(origin)
+	if err != nil || !IsOrigin(origin) {
+		return false
+	}
+	host := strings.ToLower(u.Hostname())
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || (err == nil && ip.IsLoopback())
 }
 
 // everybody in the list lets any page read, and none act as a user.

@@ -23,7 +23,7 @@ type Rules struct {
 
 // New makes the rules for routes that take those methods; HEAD goes with GET.
 func New(c Config, methods ...string) *Rules {
-	origins := c.all()
+	origins := slices.DeleteFunc(slices.Clone(c.all()), func(o string) bool { return o == Loopback })
 	options := cors.Options{
 		AllowedOrigins:   origins,
 		AllowCredentials: c.Credentials,
@@ -37,6 +37,12 @@ func New(c Config, methods ...string) *Rules {
 	}
 	if len(origins) == 0 { // the library takes an empty list for "all"
 		options.AllowOriginFunc = func(string) bool { return false }
+	}
+	if slices.Contains(c.Origins, Loopback) {
+		others := cors.New(options)
+		options.AllowOriginVaryRequestFunc = func(req *http.Request, origin string) (bool, []string) {
+			return isLoopback(origin) || others.OriginAllowed(req), nil
+		}
 	}
 	r := &Rules{
 		handler:   cors.New(options),
@@ -91,6 +97,12 @@ func (r *Rules) AllowWebSocket(req *http.Request) bool {
 		return false
 	}
 	return ownOrigin(req) || r.listed(req)
+}
+
+// AllowReturn reports whether a browser may be sent to a page of that origin after a login: one whose pages may use the
+// session that it brings.
+func (r *Rules) AllowReturn(origin string) bool {
+	return !r.everybody && IsOrigin(origin) && r.listed(&http.Request{Header: http.Header{"Origin": {origin}}})
 }
 
 const askedHeaders = "Access-Control-Request-Headers"

@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
-	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
@@ -93,11 +93,7 @@ func TestTheBoardIsTheSameInTwoTabs(t *testing.T) {
 	p := stack.Standalone(t)
 	page := local(p.Ready.Public)
 	signIn(ctx, t, page, "demo@example.com")
-	tab, cancel := chromedp.NewContext(ctx)
-	defer cancel()
-	if err := chromedp.Run(tab); err != nil {
-		t.Fatal(err)
-	}
+	tab := open(t) // another person has other cookies
 	signIn(tab, t, page, "viewer@example.com")
 	for _, one := range []context.Context{ctx, tab} {
 		do(one, t, "the board is live", boardIs("live"))
@@ -153,58 +149,75 @@ func TestTheBoardIsTheSameInTwoTabs(t *testing.T) {
 	noSidewaysScroll(ctx, t, "the board")
 }
 
-// subscribed are the ids of the subscriptions of the person on the page.
-const subscribed = `(async () => {
-	const token = JSON.parse(sessionStorage.getItem("noetl.session")).token;
-	const answer = await fetch("/api/subscriptions", {headers: {Authorization: "Bearer " + token}});
-	return (await answer.json()).subscriptions.map((one) => one.subscription_id);
-})()`
+// subscribed are the ids of the subscriptions of the person on the page to a source.
+func subscribed(source string) string {
+	return `fetch("/api/subscriptions").then((answer) => answer.json()).then((body) =>
+		body.subscriptions.filter((one) => one.source === "` + source + `").map((one) => one.subscription_id))`
+}
 
 // A board that lost its connection shows what was missed, by the same subscription; after a gap it is another one; and
-// one that somebody else closed says so.
+// one that somebody else closed says so. Cards of runs that ended meanwhile do not look as if they ran.
 func TestTheBoardAfterACutAGapAndAnEnd(t *testing.T) {
 	t.Parallel()
 	needsOwnGateway(t)
 	ctx := open(t)
 	p := stack.Standalone(t)
-	do(ctx, t, "keep hold of sockets", chromedp.ActionFunc(func(ctx context.Context) error {
-		_, err := cdppage.AddScriptToEvaluateOnNewDocument(`window.sockets = [];
-			window.WebSocket = class extends WebSocket { constructor(url) { super(url); window.sockets.push(this); } };`).Do(ctx)
-		return err
-	}))
-	signIn(ctx, t, local(p.Ready.Public), "demo@example.com")
+	between := newRelay(t, p.Ready.Public)
+	signIn(ctx, t, between.page(), "demo@example.com")
+	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	same := func(step string) {
 		t.Helper()
 		testkit.Eventually(t, step, func() bool {
 			return cmp.Equal(documents(ctx, t, p.Ready.NATS), onBoard(ctx, t))
 		})
 	}
+	// over waits until an execution has ended, which the page cannot know while it is cut off.
+	over := func(execution string) {
+		t.Helper()
+		testkit.Eventually(t, "the execution ends", func() bool {
+			a := testkit.Do(t, http.MethodGet, p.Ready.Public+"/noetl/executions/"+execution+"/status", nil,
+				"Authorization", "Bearer "+session)
+			return strings.Contains(a.Body, "COMPLETED")
+		})
+	}
+	card := id("run-card") + `:not([data-execution-id=""])`
+	var execution string
 	var first, resumed, reopened []string
-	do(ctx, t, "begin", boardIs("live"), chromedp.Evaluate(subscribed, &first, awaitPromise),
-		chromedp.Click(id("board-run")), chromedp.WaitVisible(id("board-card")))
-	do(ctx, t, "cut the connection", chromedp.Evaluate(`window.sockets.at(-1).close()`, nil), boardIs("starting"),
-		boardIs("live"), chromedp.WaitVisible(id("run-card")+`[data-status="completed"]`),
-		chromedp.Evaluate(subscribed, &resumed, awaitPromise))
+	do(ctx, t, "begin", boardIs("live"), chromedp.Evaluate(subscribed("kv"), &first, awaitPromise),
+		chromedp.Click(id("board-run")), chromedp.WaitVisible(id("board-card")), chromedp.WaitVisible(card),
+		chromedp.AttributeValue(card, "data-execution-id", &execution, nil, chromedp.ByQuery))
+	between.set(true)
+	do(ctx, t, "the connection is cut", boardIs("starting"),
+		chromedp.WaitVisible(id("stream-status")+`[data-state="reconnecting"]`))
+	over(execution)
+	between.set(false)
+	do(ctx, t, "it is back", boardIs("live"), chromedp.WaitVisible(id("run-card")+`[data-status="completed"]`),
+		chromedp.Evaluate(subscribed("kv"), &resumed, awaitPromise))
 	if diff := cmp.Diff(first, resumed); diff != "" || len(first) != 1 {
 		t.Errorf("after the cut: %s", diff)
 	}
 	same("nothing was missed")
 
-	do(ctx, t, "a gap", chromedp.Evaluate(`window.sockets.at(-1).dispatchEvent(new MessageEvent("message", {data:
-		'{"jsonrpc":"2.0","method":"gap","params":{"lastEventId":"1","reason":"a test"}}'}))`, nil),
-		boardIs("starting"), boardIs("live"), chromedp.Evaluate(subscribed, &reopened, awaitPromise))
-	if len(reopened) != 1 || reopened[0] == first[0] {
-		t.Errorf("after the gap %v, before it %v", reopened, first)
-	}
+	run(ctx, t, "demo/slow", `{"seconds": 8}`)
+	do(ctx, t, "a run is under way", chromedp.WaitVisible(card+`[data-path="demo/slow"]`),
+		chromedp.AttributeValue(card+`[data-path="demo/slow"]`, "data-execution-id", &execution, nil, chromedp.ByQuery))
+	between.set(true)
+	do(ctx, t, "cut again", boardIs("starting"))
+	over(stack.Execute(t, p.Ready.Public, session, "", "demo/board", `{}`).ExecutionID)
+	over(execution)
+	forget(ctx, t, p.Ready.NATS)
+	between.set(false)
+	do(ctx, t, "the page says that something is missing", chromedp.WaitVisible(id("alert")), boardIs("live"),
+		chromedp.WaitVisible(id("run-card")+`[data-path="demo/slow"][data-status="completed"]`))
+	testkit.Eventually(t, "another subscription", func() bool {
+		do(ctx, t, "read the subscriptions", chromedp.Evaluate(subscribed("kv"), &reopened, awaitPromise))
+		return len(reopened) == 1 && reopened[0] != first[0]
+	})
 	same("the board is told again")
 
 	var status int
-	do(ctx, t, "close it elsewhere", chromedp.Evaluate(`(async () => {
-		const token = JSON.parse(sessionStorage.getItem("noetl.session")).token;
-		const answer = await fetch("/api/subscriptions/`+reopened[0]+`",
-			{method: "DELETE", headers: {Authorization: "Bearer " + token}});
-		return answer.status;
-	})()`, &status, awaitPromise), boardIs("ended"))
+	do(ctx, t, "close it elsewhere", chromedp.Evaluate(`fetch("/api/subscriptions/`+reopened[0]+`",
+		{method: "DELETE"}).then((answer) => answer.status)`, &status, awaitPromise), boardIs("ended"))
 	if reason := text(ctx, t, id("board-reason")); status != 204 || !strings.Contains(reason, "closed elsewhere") {
 		t.Errorf("%d, and the page says %q", status, reason)
 	}
@@ -212,47 +225,23 @@ func TestTheBoardAfterACutAGapAndAnEnd(t *testing.T) {
 	same("the board is back")
 }
 
-// An execution that a signed delivery started is in the list, is followed without a mouse, and is let go.
-func TestAnExecutionOfAWebhookIsFollowed(t *testing.T) {
-	t.Parallel()
-	ctx := open(t)
-	signIn(ctx, t, gateway(t), "demo@example.com")
-	do(ctx, t, "send a signed webhook", chromedp.ScrollIntoView(id("webhook-send")), chromedp.Click(id("webhook-send")),
-		poll(`document.querySelector('`+id("webhook-result")+`').textContent.trim().startsWith('202')`))
-	row := id("execution") + `[data-path="demo/webhook"]`
-	do(ctx, t, "it is in the list", chromedp.WaitVisible(row))
-	tabTo(ctx, t, row+" "+id("follow"))
-	do(ctx, t, "follow it", chromedp.KeyEvent("\r"),
-		chromedp.WaitVisible(row+` `+id("follow-status")+`[data-state="live"]`),
-		chromedp.WaitVisible(row+` `+id("follow-events")+` li[data-event-type="playbook.completed"]`))
-	if got := text(ctx, t, row+" "+id("follow-events")); !containsAll(got, "receive", "record") {
-		t.Errorf("events on the page: %q", got)
+// forget loses the frames that are stored, as if their client had come back later than they are kept.
+func forget(ctx context.Context, t *testing.T, address string) {
+	t.Helper()
+	nc, err := nats.Connect(address)
+	if err != nil {
+		t.Fatal(err)
 	}
-	shot(ctx, t, "follow-light")
-	var before, after int
-	count := `document.querySelectorAll('` + row + ` ` + id("follow-events") + ` li').length`
-	do(ctx, t, "a reload keeps it", chromedp.Evaluate(count, &before), chromedp.Reload(),
-		chromedp.WaitVisible(row+` `+id("follow-status")+`[data-state="live"]`), chromedp.Evaluate(count, &after))
-	if before != after {
-		t.Errorf("%d events, then %d after the reload", before, after)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
 	}
-	do(ctx, t, "dark", emulation.SetEmulatedMedia().
-		WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}))
-	shot(ctx, t, "follow-dark")
-	do(ctx, t, "narrow", chromedp.EmulateViewport(360, 780))
-	shot(ctx, t, "follow-narrow")
-	noSidewaysScroll(ctx, t, "the list of executions")
-	do(ctx, t, "stop", chromedp.EmulateViewport(1280, 1000), chromedp.Click(row+" "+id("follow")),
-		chromedp.WaitNotVisible(row+" "+id("follow-events")),
-		poll(`document.querySelector('`+row+` `+id("follow")+`').textContent === "Follow"`))
-	var left int
-	do(ctx, t, "the gateway has closed it", chromedp.Evaluate(`(async () => {
-		const token = JSON.parse(sessionStorage.getItem("noetl.session")).token;
-		for (;;) {
-			const answer = await fetch("/api/subscriptions", {headers: {Authorization: "Bearer " + token}});
-			const list = (await answer.json()).subscriptions.filter((one) => one.source === "execution");
-			if (list.length === 0) return 0;
-			await new Promise((resolve) => setTimeout(resolve, 50));
-		}
-	})()`, &left, awaitPromise))
+	frames, err := js.Stream(ctx, "GATEWAY_FRAMES")
+	if err == nil {
+		err = frames.Purge(ctx)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }

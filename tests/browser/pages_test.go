@@ -1,6 +1,8 @@
 package browser_test
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -8,67 +10,66 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-
-	"github.com/noetl/gateway/tests/stack"
 )
 
 const pollEvery = 50 * time.Millisecond
 
 func awaitPromise(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
 
-// The page at GET /graphql answers a query in a browser, with files of this gateway only.
+// The page at GET /graphql is signed in by the cookie of the browser, answers a query, and shows the frames of a run in
+// the tab of its example. It loads files of this gateway only.
 func TestGraphiQL(t *testing.T) {
 	t.Parallel()
 	ctx := open(t)
-	p := stack.Standalone(t)
-	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
+	public := gateway(t)
 	var foreign []string
 	chromedp.ListenTarget(ctx, func(ev any) {
 		if e, ok := ev.(*network.EventRequestWillBeSent); ok {
-			if u := e.Request.URL; !strings.HasPrefix(u, p.Ready.Public) && !strings.HasPrefix(u, "data:") &&
-				!strings.HasPrefix(u, "blob:") &&
-				!strings.HasPrefix(u, "chrome") {
+			u := e.Request.URL
+			own := slices.ContainsFunc([]string{public, "data:", "blob:", "chrome"}, func(start string) bool {
+				return strings.HasPrefix(u, start)
+			})
+			if !own {
 				foreign = append(foreign, u)
 			}
 		}
 	})
 	do(
-		ctx, t, "open GraphiQL", network.Enable(), chromedp.Navigate(p.Ready.Public+"/graphql"),
+		ctx, t, "open GraphiQL", network.Enable(), chromedp.Navigate(public+"/graphql"),
 		chromedp.WaitVisible(`.graphiql-container .graphiql-execute-button`),
+		chromedp.WaitVisible(`#who a`),
 	)
-	var answer string
-	// The session goes under Headers, as the page says.
-	do(
-		ctx,
-		t,
-		"write the header",
-		chromedp.WaitVisible(`.graphiql-editor-tool .CodeMirror`),
-		chromedp.Evaluate(
-			`(() => { const all = document.querySelectorAll(".graphiql-editor-tool .CodeMirror"); for (const e `+
-				`of all) e.CodeMirror.setValue('{"Authorization": "Bearer `+session+`"}'); return all.length })()`,
-			nil,
-		),
-	)
-	do(
-		ctx,
-		t,
-		"run the query",
-		chromedp.Click(`.graphiql-execute-button`),
-		chromedp.Poll(
-			`document.querySelector(".result-window") && `+
-				`document.querySelector(".result-window").innerText.includes('"health"')`,
-			nil,
-			chromedp.WithPollingInterval(pollEvery),
-		),
-		chromedp.Text(`.result-window`, &answer),
-	)
-	if !strings.Contains(answer, `"ok"`) {
-		t.Errorf("the answer is %s", answer)
-	}
-	shot(ctx, t, "graphiql")
 	if len(foreign) > 0 {
 		t.Errorf("loaded from elsewhere: %v", foreign)
 	}
+	do(
+		ctx, t, "sign in", chromedp.Click(`#who a`), chromedp.WaitVisible(`#password`),
+		chromedp.SendKeys(`#email`, "demo@example.com"), chromedp.SendKeys(`#password`, "demo"),
+		chromedp.Click(id("login-submit")), chromedp.WaitVisible(`.graphiql-execute-button`),
+		seeText(`#who`, "demo@example.com"),
+	)
+	do(ctx, t, "run the query", chromedp.Click(`.graphiql-execute-button`), seeText(`.result-window`, `"ok"`))
+	shot(ctx, t, "graphiql")
+	tab := func(name string) chromedp.Action {
+		return chromedp.Click(`//button[contains(@class, "graphiql-tab-button")][contains(., "` + name + `")]`)
+	}
+	do(
+		ctx, t, "subscribe to frames", tab("Frames"), chromedp.Click(`.graphiql-execute-button`),
+		chromedp.WaitVisible(`#demo`),
+	)
+	do(
+		ctx, t, "see the last frame of a run", chromedp.Evaluate(`document.getElementById("demo").click()`, nil),
+		seeText(`.result-window`, `"playbook/result"`),
+	)
+	shot(ctx, t, "graphiql-frames")
+}
+
+// seeText waits until an element has a text.
+func seeText(selector, text string) chromedp.Action {
+	return chromedp.Poll(
+		`(document.querySelector(`+strconv.Quote(selector)+`)?.innerText ?? "").includes(`+strconv.Quote(text)+`)`, nil,
+		chromedp.WithPollingInterval(pollEvery),
+	)
 }
 
 // A login by authorization code ends in a cookie that scripts cannot read and that works.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -147,7 +146,7 @@ func TestABrowserReadsEveryHostileFrame(t *testing.T) {
 		"all are read",
 		chromedp.Poll(
 			`window.events.size === `+strconv.Itoa(callbacks)+` && window.messages.size === `+strconv.Itoa(callbacks),
-			nil, chromedp.WithPollingInterval(pollEvery), chromedp.WithPollingTimeout(15*time.Second),
+			nil, chromedp.WithPollingInterval(pollEvery), chromedp.WithPollingTimeout(patience),
 		),
 		chromedp.Evaluate(`window.closes`, &closed),
 	)
@@ -169,7 +168,8 @@ func TestSevenTabsOfThePage(t *testing.T) {
 		if err := chromedp.Run(tab); err != nil {
 			t.Fatal(err)
 		}
-		signIn(tab, t, origin, "demo@example.com")
+		do(tab, t, "a new tab is signed in", chromedp.Navigate(origin), chromedp.WaitVisible(id("user")),
+			chromedp.WaitVisible(id("stream-status")+`[data-state="live"]`))
 		run(tab, t, "demo/echo", `{"tab": `+strconv.Itoa(i)+`}`)
 		do(
 			tab, t, "the result of tab "+strconv.Itoa(i),
@@ -181,4 +181,9 @@ func TestSevenTabsOfThePage(t *testing.T) {
 		ctx, t, "the first still works",
 		chromedp.WaitVisible(id("run-card")+`[data-status="completed"] `+id("run-result")),
 	)
+	var cards int
+	do(ctx, t, "count the cards", chromedp.Evaluate(`document.querySelectorAll('`+id("run-card")+`').length`, &cards))
+	if got := text(ctx, t, id("run-result")); cards != 1 || !strings.Contains(got, `"tab": 0`) {
+		t.Errorf("the first tab shows %d cards, the newest with %s", cards, got)
+	}
 }

@@ -168,6 +168,7 @@ func start(t *testing.T, s setup) *world {
 		"auth": {
 			"AUTH_ISSUERS":           issuerURL,
 			"AUTH_AUDIENCES":         "noetl-console",
+			"AUTH_CLIENT_ID":         "noetl-console",
 			"AUTH_ISSUER_CONNECT_TO": "localhost:8082=" + w.issuer.name + ":8082",
 			"GATEWAY_ENV":            "development",
 		},
@@ -179,7 +180,6 @@ func start(t *testing.T, s setup) *world {
 			"GATEWAY_ENFORCE_ACCESS":  "execute",
 			"GATEWAY_CONSOLE":         "true",
 			"GATEWAY_CONSOLE_SANDBOX": "true",
-			"GATEWAY_CONSOLE_ISSUER":  issuerURL,
 		},
 	}
 	// What a service keeps open while it starts is its own affair: all start concurrently.

@@ -132,7 +132,7 @@ func (b *browserProcess) newTab(t *testing.T, url string) *tab {
 		for {
 			select {
 			case <-tick.C:
-				p.read()
+				p.read() //nolint:contextcheck // a tab has a context of its own
 			case <-tctx.Done():
 				return
 			}

@@ -40,14 +40,17 @@ func StartSplit(tb testing.TB, env ...string) *Split {
 			as(
 				"auth",
 				append(
-					[]string{callback, "AUTH_ISSUERS=" + s.Sandbox.Ready.Issuer, "AUTH_AUDIENCES=noetl-console"},
+					[]string{
+						callback, "AUTH_ISSUERS=" + s.Sandbox.Ready.Issuer, "AUTH_AUDIENCES=noetl-console",
+						"AUTH_CLIENT_ID=noetl-console",
+					},
 					s.env...),
 			)...)
 		s.Ingress[i] = Start(tb, "ingress", nil, as("ingress", s.env)...)
 		s.Edge[i] = Start(tb, "edge-proxy", nil, as("edge-proxy", append([]string{
 			callback, "GATEWAY_EVENTS_URL=" + s.Fanout[i].Ready.Public,
 			"GATEWAY_INGRESS_URL=" + s.Ingress[i].Ready.Public, "GATEWAY_CONSOLE=true",
-			"GATEWAY_CONSOLE_SANDBOX=true", "GATEWAY_CONSOLE_ISSUER=" + s.Sandbox.Ready.Issuer,
+			"GATEWAY_CONSOLE_SANDBOX=true",
 		}, s.env...))...)
 	}
 	return s

@@ -107,10 +107,11 @@ type BackchannelLogoutRequest struct {
 // login cookie holds, empty if there is none. CallbackURL is the callback route as the browser
 // would reach it; settings may replace it, unless the login is at the operators' own listener.
 type BrowserBeginRequest struct {
-	ReturnTo    string `json:"return_to,omitempty"`
-	CallbackURL string `json:"callback_url"`
-	Binding     string `json:"binding,omitempty"`
-	Operator    bool   `json:"operator,omitempty"`
+	ReturnTo     string `json:"return_to,omitempty"`
+	ReturnOrigin string `json:"return_origin,omitempty"` // another origin that return_to is a path of
+	CallbackURL  string `json:"callback_url"`
+	Binding      string `json:"binding,omitempty"`
+	Operator     bool   `json:"operator,omitempty"`
 }
 
 // BrowserBeginResponse says where to send the browser, and what its login cookie must hold for
@@ -133,7 +134,8 @@ type BrowserFinishRequest struct {
 	UserAgent string `json:"user_agent,omitempty"`
 }
 
-// BrowserFinishResponse is a session and the path of this origin where the browser wanted to go.
+// BrowserFinishResponse is a session and where the browser wanted to go: a path of this origin, or an address
+// at the origin that the beginning named.
 type BrowserFinishResponse struct {
 	SessionToken string    `json:"session_token"`
 	ExpiresAt    time.Time `json:"expires_at"`

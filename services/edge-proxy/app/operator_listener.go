@@ -21,7 +21,10 @@ func (p public) operatorRoutes(
 	mux := http.NewServeMux()
 	host.Health.Register(mux)
 	api.RegisterLogout(mux)
-	browserlogin.Register(mux, api, browserlogin.Surface{Operator: true, Origin: cfg.Operator.Origin()})
+	httpkit.Icon(mux)
+	browserlogin.Register(mux, api, browserlogin.Surface{
+		Operator: true, Origin: cfg.Operator.Origin(), Home: operatorpage.Prefix + "deliveries",
+	})
 	origins := weborigin.New(
 		weborigin.Config{PublicURL: cfg.Operator.Origin(), Credentials: true}, http.MethodGet, http.MethodPost,
 	)

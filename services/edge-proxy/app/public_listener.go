@@ -25,6 +25,7 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/graphql"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/operatorpage"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/proxy"
+	"github.com/noetl/gateway/services/edge-proxy/internal/sdk"
 )
 
 // public is what the listeners are built on.
@@ -111,7 +112,19 @@ func (p public) routes(
 	mux := http.NewServeMux()
 	host.Health.Register(mux)
 	api.Register(mux)
-	browserlogin.Register(mux, api, browserlogin.Surface{})
+	api.RegisterMe(mux)
+	if err := sdk.Register(mux); err != nil {
+		return nil, nil, err
+	}
+	httpkit.Icon(mux)
+	origins := weborigin.New(
+		cfg.Web, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	)
+	surface := browserlogin.Surface{AllowReturn: origins.AllowReturn}
+	if cfg.Console {
+		surface.Home = "/"
+	}
+	browserlogin.Register(mux, api, surface)
 	mux.Handle("GET /api/runtime/contract", httpapi.RuntimeContract(run.Version(), httpapi.Auth0(cfg.Auth0)))
 	mux.Handle("GET /sharding/preview", httpapi.ShardPreview())
 	if err := p.forwardToNeighbours(closing, mux, cfg, host, near, api); err != nil {
@@ -124,9 +137,6 @@ func (p public) routes(
 	if err != nil {
 		return nil, nil, err
 	}
-	origins := weborigin.New(
-		cfg.Web, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
-	)
 	if !cfg.Operator.Separate() {
 		if err := p.operator(closing, mux, host, api, origins); err != nil {
 			return nil, nil, err
@@ -257,13 +267,13 @@ func consolePage(mux *http.ServeMux, cfg Config) error {
 		return nil
 	}
 	page := console.Config{
-		Version:  run.Version(),
-		Sandbox:  cfg.Authority.ConsoleIsSandbox,
-		Issuer:   cfg.ConsoleIssuer,
-		ClientID: cfg.ConsoleClientID,
+		Version: run.Version(),
+		Sandbox: cfg.Authority.ConsoleIsSandbox,
 	}
 	if cfg.Authority.ConsoleIsSandbox {
-		page.Webhook = &console.Webhook{Listener: "orders", Header: "X-Signature", Secret: "sandbox-secret"}
+		page.Webhook = &console.Webhook{
+			Playbook: "demo/webhook", Listener: "orders", Header: "X-Signature", Secret: "sandbox-secret",
+		}
 	}
 	if !cfg.Operator.Separate() {
 		page.Operator = operatorpage.Prefix + "deliveries"

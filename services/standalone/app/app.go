@@ -221,7 +221,6 @@ func (p *process) sandbox(ctx context.Context) error {
 	p.defaults = append(
 		p.defaults, settings.Default{Name: "NOETL_BASE_URL", Value: p.ready.NoETL},
 		settings.Default{Name: "AUTH_ISSUERS", Value: p.ready.Issuer},
-		settings.Default{Name: "GATEWAY_CONSOLE_ISSUER", Value: p.ready.Issuer},
 	)
 	if feed := s.FeedAddress(); feed != "" {
 		p.defaults = append(p.defaults, settings.Default{Name: "NOETL_EVENT_FEED_ADDR", Value: feed})

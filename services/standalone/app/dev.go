@@ -18,6 +18,7 @@ func devDefaults() []settings.Default {
 	return []settings.Default{
 		{Name: "GATEWAY_BIND", Value: "127.0.0.1"},
 		{Name: "GATEWAY_NATS_PORT", Value: "0"},
+		{Name: "CORS_ALLOWED_ORIGINS", Value: "loopback"},
 		{Name: "GATEWAY_OPERATOR_SURFACE", Value: "public"},
 		{Name: "GATEWAY_CONSOLE", Value: "true"},
 		{Name: "GATEWAY_CONSOLE_SANDBOX", Value: "true"},

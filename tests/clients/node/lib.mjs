@@ -24,7 +24,7 @@ export const bearer = () => (TOKEN ? { Authorization: `Bearer ${TOKEN}` } : {});
  */
 export function orders(handle = () => {}) {
   setTimeout(() => {
-    say('timeout');
+    process.stderr.write('the script was not told to end within ten minutes\n');
     process.exit(3);
   }, 600_000).unref();
   const lines = createInterface({ input: process.stdin });

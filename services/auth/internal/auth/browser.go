@@ -49,10 +49,11 @@ var (
 // under way to this browser, empty if there are none. Operator says that the browser is at the
 // operators' own listener, and must come back there.
 type BrowserBeginRequest struct {
-	ReturnTo    string
-	CallbackURL string
-	Binding     string
-	Operator    bool
+	ReturnTo     string
+	ReturnOrigin string // another origin, which the caller allows
+	CallbackURL  string
+	Binding      string
+	Operator     bool
 }
 
 // BrowserBeginResponse says where the browser must go and what it must keep until it is back.
@@ -94,7 +95,7 @@ func (s *Service) BrowserBegin(ctx context.Context, in BrowserBeginRequest) (Bro
 		Issuer:      s.Provider.Issuer(),
 		Binding:     sha256.Sum256([]byte(binding)),
 		CallbackURL: callback,
-		ReturnTo:    localPath(in.ReturnTo),
+		ReturnTo:    in.ReturnOrigin + localPath(in.ReturnTo),
 	}
 	if err := s.Flows.Begin(ctx, state, flow, flowLife); err != nil {
 		return BrowserBeginResponse{}, timeoutAsUnavailable(err)

@@ -134,7 +134,8 @@ func BackchannelIn(in authwire.BackchannelLogoutRequest) auth.BackchannelLogoutR
 // BrowserBeginIn turns the begin of a browser login.
 func BrowserBeginIn(in authwire.BrowserBeginRequest) auth.BrowserBeginRequest {
 	return auth.BrowserBeginRequest{
-		ReturnTo: in.ReturnTo, CallbackURL: in.CallbackURL, Binding: in.Binding, Operator: in.Operator,
+		ReturnTo: in.ReturnTo, ReturnOrigin: in.ReturnOrigin, CallbackURL: in.CallbackURL, Binding: in.Binding,
+		Operator: in.Operator,
 	}
 }
 

@@ -43,11 +43,9 @@ type Config struct {
 
 	ProxyTimeout time.Duration `env:"GATEWAY_PROXY_TIMEOUT_SECS" file:"noetl.proxy_timeout_secs" default:"300" unit:"s"`
 
-	Authority       Authority
-	Operator        Operator
-	Console         bool   `env:"GATEWAY_CONSOLE" file:"server.console" default:"false"`
-	ConsoleIssuer   string `env:"GATEWAY_CONSOLE_ISSUER" file:"server.console_issuer"`
-	ConsoleClientID string `env:"GATEWAY_CONSOLE_CLIENT_ID" file:"server.console_client_id" default:"noetl-console"`
+	Authority Authority
+	Operator  Operator
+	Console   bool `env:"GATEWAY_CONSOLE" file:"server.console" default:"false"`
 }
 
 // Auth0 is what the runtime contract tells clients that log in with Auth0.

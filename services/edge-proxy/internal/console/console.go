@@ -6,7 +6,6 @@ import (
 	"embed"
 	"io/fs"
 	"net/http"
-	"net/url"
 	"path"
 	"strings"
 
@@ -16,20 +15,23 @@ import (
 //go:embed static
 var static embed.FS
 
+// policy lets the page load its own files and talk to this gateway, no more. People sign in elsewhere, by following a
+// redirect: no form is sent and nothing is fetched there.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"worker-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+
 // Config is what the page is told, as JSON at /console/config.json.
 type Config struct {
 	Version  string   `json:"version"`
 	Sandbox  bool     `json:"sandbox"`
-	Issuer   string   `json:"issuer"`
-	ClientID string   `json:"client_id"`
-	Audience string   `json:"audience,omitempty"`
 	Webhook  *Webhook `json:"webhook,omitempty"`
 	Operator string   `json:"operator,omitempty"` // path of the operators' pages, if they are on this listener
 }
 
-// Webhook is a listener that the page may send signed samples to. Its secret is no secret: it
-// is set for the sandbox only.
+// Webhook is a listener that the page may send signed samples to, and the playbook that it starts. Its secret is no
+// secret: it is set for the sandbox only.
 type Webhook struct {
+	Playbook string `json:"playbook"`
 	Listener string `json:"listener"`
 	Header   string `json:"header"`
 	Secret   string `json:"secret"`
@@ -41,7 +43,6 @@ func Register(mux *http.ServeMux, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	policy := policy(cfg.Issuer)
 	serve := func(w http.ResponseWriter, r *http.Request, name string) {
 		body, err := fs.ReadFile(files, name)
 		if err != nil {
@@ -67,17 +68,6 @@ func Register(mux *http.ServeMux, cfg Config) error {
 	return nil
 }
 
-// policy lets the page load its own files and talk to the gateway and the issuer, no more.
-func policy(issuer string) string {
-	origin := ""
-	if u, err := url.Parse(issuer); err == nil && u.Host != "" {
-		origin = " " + u.Scheme + "://" + u.Host
-	}
-	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src " +
-		"'self'" + origin +
-		"; form-action 'self'" + origin + "; base-uri 'none'; frame-ancestors 'none'"
-}
-
 // contentType is spelled out: what the machine's MIME tables say must not decide whether a
 // browser runs the page.
 func contentType(name string) string {
@@ -88,8 +78,6 @@ func contentType(name string) string {
 		return "text/javascript; charset=utf-8"
 	case ".css":
 		return "text/css; charset=utf-8"
-	case ".svg":
-		return "image/svg+xml"
 	default:
 		return "application/octet-stream"
 	}

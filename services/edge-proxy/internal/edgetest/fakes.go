@@ -23,6 +23,7 @@ type Auth struct {
 	fake.Failing
 	Asked    fake.List[string] // the paths of all access questions
 	Logins   fake.List[authwire.LoginRequest]
+	ReturnTo string // where browser logins end, if not at /after?x=1
 	sessions fake.Map[string, authwire.Session]
 	grants   fake.Map[string, bool]
 	made     fake.List[string]

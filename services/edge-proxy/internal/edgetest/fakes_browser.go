@@ -58,7 +58,7 @@ func (a *Auth) BrowserBegin(_ context.Context, in authwire.BrowserBeginRequest) 
 	if err := a.Err(); err != nil {
 		return authwire.BrowserBeginResponse{}, err
 	}
-	q := url.Values{"redirect_uri": {in.CallbackURL}, "return_to": {in.ReturnTo}}
+	q := url.Values{"redirect_uri": {in.CallbackURL}, "return_to": {in.ReturnOrigin + in.ReturnTo}}
 	return authwire.BrowserBeginResponse{
 		AuthorizeURL:  "https://issuer.example.com/authorize?" + q.Encode(),
 		Binding:       cmp.Or(in.Binding, "binding"),
@@ -78,7 +78,7 @@ func (a *Auth) BrowserFinish(
 	}
 	s := a.login(demo())
 	return authwire.BrowserFinishResponse{
-		SessionToken: s.SessionToken, ExpiresAt: s.ExpiresAt, ReturnTo: "/after?x=1",
+		SessionToken: s.SessionToken, ExpiresAt: s.ExpiresAt, ReturnTo: cmp.Or(a.ReturnTo, "/after?x=1"),
 	}, nil
 }
 

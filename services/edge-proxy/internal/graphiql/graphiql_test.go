@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/graphiql"
 )
@@ -27,7 +28,7 @@ func TestThePageLoadsNothingFromElsewhere(t *testing.T) {
 		t.Fatalf("%d links", len(links))
 	}
 	for _, l := range links {
-		if !strings.HasPrefix(l[1], "/graphql/assets/") {
+		if !strings.HasPrefix(l[1], "/graphql/assets/") && l[1] != httpkit.IconPath {
 			t.Errorf("%s comes from elsewhere", l[1])
 		}
 	}

@@ -69,10 +69,10 @@ func RuntimeContract(version string, auth0 Auth0) http.Handler {
 		"GET /health", "GET /healthz", "GET /readyz", "GET /api/runtime/contract", "GET /sharding/preview",
 		"POST /api/auth/login", "POST /api/auth/validate", "POST /api/auth/check-access", "GET /graphql (the page)",
 		"GET /api/auth/browser/login", "GET /api/auth/browser/callback", "POST /api/auth/backchannel-logout",
-		"POST /ingress/{listener} (signed by its sender)",
+		"GET /sdk/v1/{file} (the client library)", "POST /ingress/{listener} (signed by its sender)",
 	}
 	doc.Routes.Protected = []string{
-		"ANY /noetl/{path...}", "POST /graphql", "GET /graphql (graphql-transport-ws)", "POST /api/auth/logout",
+		"ANY /noetl/{path...}", "POST /graphql", "GET /graphql (graphql-transport-ws)", "GET /api/me", "POST /api/auth/logout",
 		"POST /api/auth/revoke", "GET /events?session_token=...", "POST /events/ticket", "GET /ws",
 		"GET /api/results/{request_id}",
 	}

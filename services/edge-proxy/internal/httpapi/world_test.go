@@ -31,10 +31,12 @@ func (sessions) Resolve(_ context.Context, got authwire.Token) (*authwire.Sessio
 func authRoutes(auth edge.Auth, authCalls *kit.Rates) (http.Handler, *edgetest.Near) {
 	near := &edgetest.Near{}
 	mux := http.NewServeMux()
-	httpapi.New(httpapi.Config{
+	api := httpapi.New(httpapi.Config{
 		Service:  edge.New(edge.Deps{Auth: auth, Near: near, Logger: slog.New(slog.DiscardHandler)}),
 		Sessions: sessions{}, AuthCalls: authCalls,
-	}).Register(mux)
+	})
+	api.Register(mux)
+	api.RegisterMe(mux)
 	origins := weborigin.New(weborigin.Config{Credentials: true}, http.MethodGet, http.MethodPost)
 	return origins.Wrap(mux), near
 }

@@ -110,6 +110,9 @@ func TestStatusOfBadInput(t *testing.T) {
 		{"GET", "/api/executions/123/status", ``, 404},
 		{"GET", "/api/executions?limit=-1", ``, 400},
 		{"GET", "/api/executions?limit=10001", ``, 422},
+		{"GET", "/api/executions?offset=-1", ``, 400},
+		{"GET", "/api/executions?page=x", ``, 400},
+		{"GET", "/api/executions?limit=5&offset=5", ``, 200},
 		{"POST", "/api/executions/123/cancel", ``, 404},
 		{"POST", "/api/executions/123/rerun", `{}`, 404},
 		{"POST", "/api/events", `{"event_type":""}`, 422},
@@ -230,7 +233,7 @@ func TestLoginPage(t *testing.T) {
 		}
 	}
 	policy := page.header.Get("Content-Security-Policy")
-	if !strings.Contains(policy, "form-action 'self' http://localhost:8090") ||
+	if !strings.Contains(policy, "form-action 'self' http://localhost:8090 http://localhost:*") ||
 		!strings.Contains(policy, "default-src 'none'") ||
 		page.status != 200 {
 		t.Errorf("%d, policy %s", page.status, policy)

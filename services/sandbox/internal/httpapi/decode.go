@@ -101,8 +101,8 @@ func optionalJSON[T any](r *http.Request) (T, error) {
 	return httpkit.DecodeJSON[T](maxBody)(r)
 }
 
-// decodeList reads the filters of a list: limit of the Rust server, page_size of the Python server, and
-// path and status of the sandbox alone.
+// decodeList reads the filters of a list: limit, offset, path and status of the Rust server, page_size and page of
+// the Python server. Other than there, path is the whole path, and what a server does not know counts too.
 func decodeList(r *http.Request) (sandbox.ListRequest, error) {
 	q := r.URL.Query()
 	size := q.Get("limit")
@@ -110,7 +110,16 @@ func decodeList(r *http.Request) (sandbox.ListRequest, error) {
 		size = q.Get("page_size")
 	}
 	limit, err := limitOf(size)
-	return sandbox.ListRequest{Path: q.Get("path"), Status: strings.ToUpper(q.Get("status")), Limit: limit}, err
+	in := sandbox.ListRequest{Path: q.Get("path"), Status: strings.ToUpper(q.Get("status")), Limit: limit}
+	if err != nil {
+		return in, err
+	}
+	if q.Has("offset") {
+		in.Offset, err = countOf("offset", q.Get("offset"))
+		return in, err
+	}
+	in.Page, err = countOf("page", q.Get("page"))
+	return in, err
 }
 
 func decodeAudit(r *http.Request) (sandbox.AuditRequest, error) {
@@ -119,6 +128,18 @@ func decodeAudit(r *http.Request) (sandbox.AuditRequest, error) {
 	return sandbox.AuditRequest{
 		EventType: q.Get("event_type"), ExecutionID: noetlwire.ID(q.Get("execution_id")), Limit: limit,
 	}, err
+}
+
+// countOf reads a number of which none is 0, and which is no more than what is kept.
+func countOf(name, text string) (int, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 0 {
+		return 0, fault.New(fault.Invalid, wire.CodeBadQuery, name+": invalid digit found in string")
+	}
+	return int(n), nil
 }
 
 func limitOf(text string) (int, error) {

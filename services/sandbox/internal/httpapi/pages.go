@@ -17,7 +17,7 @@ import (
 var pages embed.FS
 
 // basePolicy lets a page show itself and its stylesheet, and nothing else.
-const basePolicy = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+const basePolicy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // loginView is what the login page shows.
 type loginView struct {
@@ -32,6 +32,7 @@ type loginView struct {
 type field struct{ Name, Value string }
 
 func pageRoutes(mux *http.ServeMux, iss *issuer.Issuer) {
+	httpkit.Icon(mux)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		writePage(
 			w, r, http.StatusOK, basePolicy+"; form-action 'none'", "home.html",
@@ -192,7 +193,8 @@ func origin(uri string) string {
 }
 
 // formSource is the origin as a source of a Content-Security-Policy. The grammar has no
-// IPv6 literals, so for those the scheme must do.
+// IPv6 literals, so for those the scheme must do. A gateway on this machine may go on to a page
+// on any of its ports: that redirect follows from the form, too.
 func formSource(uri string) string {
 	u, err := url.Parse(uri)
 	switch {
@@ -200,6 +202,8 @@ func formSource(uri string) string {
 		return ""
 	case strings.ContainsAny(u.Host, "[];, '"):
 		return u.Scheme + ":"
+	case u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1":
+		return u.Scheme + "://" + u.Host + " http://localhost:* http://127.0.0.1:*"
 	default:
 		return u.Scheme + "://" + u.Host
 	}

@@ -213,6 +213,14 @@ func TestTheStoreIsBounded(t *testing.T) {
 		if err != nil || len(list) != 2 || list[0].ExecutionID != ids[8] {
 			t.Errorf("newest first: %+v, %v", list, err)
 		}
+		for name, in := range map[string]sandbox.ListRequest{
+			"by offset": {Path: "demo/echo", Limit: 2, Offset: 2}, "by page": {Path: "demo/echo", Limit: 2, Page: 2},
+		} {
+			next, err := b.List(t.Context(), in)
+			if err != nil || len(next) != 2 || next[0].ExecutionID != ids[6] {
+				t.Errorf("%s: %+v, %v", name, next, err)
+			}
+		}
 		_, err = b.List(t.Context(), sandbox.ListRequest{Limit: 10001})
 		wantKind(t, err, fault.Invalid)
 	})

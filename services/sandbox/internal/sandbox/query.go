@@ -21,11 +21,14 @@ func (s *Service) Look(_ context.Context, id noetlwire.ID) (View, error) {
 	return v, nil
 }
 
-// ListRequest filters GET /api/executions. Limit 0 is the default, 50.
+// ListRequest filters GET /api/executions. Limit 0 is the default, 50. Offset is how many that match are left out
+// before the first; Page, from 1, says it in pages of Limit.
 type ListRequest struct {
 	Path   string
 	Status string
 	Limit  int
+	Offset int
+	Page   int
 }
 
 // List lists the latest executions, newest first.
@@ -34,7 +37,7 @@ func (s *Service) List(_ context.Context, in ListRequest) ([]View, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := s.store.latest(limit, func(e *execution) bool {
+	found := s.store.latest(max(0, in.Offset, (in.Page-1)*limit), limit, func(e *execution) bool {
 		return (in.Path == "" || e.about.Path == in.Path) && (in.Status == "" || e.view().Status == in.Status)
 	})
 	views := make([]View, len(found))
@@ -82,7 +85,7 @@ func (s *Service) Cancel(_ context.Context, in CancelRequest) (CancelView, error
 	} else if in.Cascade {
 		targets = append(
 			targets,
-			s.store.latest(maxExecutions, func(c *execution) bool { return c.about.ParentExecutionID == e.id() })...,
+			s.store.latest(0, maxExecutions, func(c *execution) bool { return c.about.ParentExecutionID == e.id() })...,
 		)
 	}
 	for _, t := range targets {

@@ -51,8 +51,8 @@ func (x *executions) get(id noetlwire.ID) (*execution, bool) {
 	return e, ok
 }
 
-// latest returns at most n executions that match, newest first.
-func (x *executions) latest(n int, match func(*execution) bool) []*execution {
+// latest returns at most n executions that match, newest first, after the first skip of them.
+func (x *executions) latest(skip, n int, match func(*execution) bool) []*execution {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	var found []*execution
@@ -60,7 +60,11 @@ func (x *executions) latest(n int, match func(*execution) bool) []*execution {
 		if len(found) == n {
 			break
 		}
-		if match(e) {
+		switch {
+		case !match(e):
+		case skip > 0:
+			skip--
+		default:
 			found = append(found, e)
 		}
 	}

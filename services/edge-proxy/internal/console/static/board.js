@@ -1,6 +1,6 @@
 import { byId, el, setText } from './dom.js';
 import { isObject, text } from './json.js';
-import { reasonText } from './subscriptions.js';
+import { sentence } from './words.js';
 
 const SOURCE = 'kv';
 const PATH = 'boards/demo/cards';
@@ -9,6 +9,15 @@ const SNAPSHOT_MS = 500;
 const COLUMNS = ['todo', 'doing', 'done'];
 const MARKS = { added: 'new', moved: 'moved', changed: 'changed', removed: 'removed' };
 const STATES = { starting: 'Starting', live: 'Live', ended: 'Ended' };
+const REASONS = {
+  closed: 'It was closed elsewhere.',
+  session: 'The session has ended.',
+  denied: 'You may not view this any more.',
+  not_found: 'There is nothing to watch.',
+  too_large: 'There is more than a subscription may hold.',
+  source_gone: 'The gateway does not have this source any more.',
+  stopped: 'You stopped it.',
+};
 
 /** A card, built once and then moved, so that what is seen is what changed. */
 class Card {
@@ -45,9 +54,12 @@ class Card {
   }
 }
 
-/** The board: documents of one collection, in three columns. hooks: onRun(button). */
+/** The board: documents of one collection, in three columns, by a subscription of the library. hooks: onRun(button). */
 export class Board {
-  #subscriptions = null;
+  #gateway = null;
+  #subscription = null;
+  #source = ''; // the id of the subscription whose documents are shown
+  #opened = false;
   #cards = new Map();
   #quietUntil = 0;
   #toggle = byId('board-toggle');
@@ -56,60 +68,97 @@ export class Board {
   constructor({ onRun }) {
     this.#run.addEventListener('click', () => onRun(this.#run));
     this.#toggle.addEventListener('click', () => {
-      if (this.#watch?.state === 'ended') this.#subscriptions.watch(SOURCE, PATH);
-      else this.#subscriptions.stop(SOURCE, PATH);
+      if (this.#subscription) this.#stop();
+      else this.#watch();
     });
   }
 
-  get #watch() { return this.#subscriptions?.get(SOURCE, PATH); }
-
-  owns(watch) { return watch.source === SOURCE && watch.path === PATH; }
-
-  /** Shows the board of who signed in. One that was stopped before a reload stays so. */
-  begin(subscriptions) {
-    if (this.#subscriptions === subscriptions) return;
-    this.#subscriptions = subscriptions;
+  /** Shows the board of who signed in. */
+  begin(gateway) {
+    if (this.#gateway === gateway) return;
+    this.#gateway = gateway;
     byId('board-panel').hidden = false;
-    if (!this.#watch) subscriptions.watch(SOURCE, PATH);
-    this.#reset();
-    this.showState(this.#watch);
+    this.#watch();
   }
 
   leave() {
-    this.#subscriptions = null;
+    this.#gateway = null;
+    this.#subscription = null;
     byId('board-panel').hidden = true;
     this.#reset();
   }
 
-  showState(watch) {
-    byId('board-status').dataset.state = watch.state;
-    setText(byId('board-state'), STATES[watch.state]);
-    setText(byId('board-reason'), watch.state === 'ended' ? reasonText(watch) : '');
-    setText(this.#toggle, watch.state === 'ended' ? 'Watch again' : 'Stop watching');
+  /** Changes are gone for good: the library brings all documents again. */
+  gap() {
+    if (!this.#subscription) return;
+    this.#source = '';
+    this.#reset();
   }
 
-  /** Without an id everything may have changed. */
-  showDocument(watch, docId, op) {
-    if (!docId) {
-      // What comes first is what was there, and nothing new.
-      this.#quietUntil = performance.now() + SNAPSHOT_MS;
-      return this.#reset();
+  /** The stream came or went: without it nothing is live. */
+  connection(live) {
+    if (this.#subscription) this.#show(live && this.#opened ? 'live' : 'starting');
+  }
+
+  #show(state, reason = '') {
+    byId('board-status').dataset.state = state;
+    setText(byId('board-state'), STATES[state]);
+    setText(byId('board-reason'), reason);
+    setText(this.#toggle, state === 'ended' ? 'Watch again' : 'Stop watching');
+  }
+
+  async #watch() {
+    const subscription = this.#subscription = this.#gateway.subscribe(PATH, { source: SOURCE });
+    this.#source = '';
+    this.#opened = false;
+    this.#show('starting');
+    let reason = REASONS.closed;
+    try {
+      this.#begun(await subscription.id);
+      this.#opened = true;
+      this.connection(this.#gateway?.state === 'live');
+      for await (const event of subscription) {
+        if (this.#subscription !== subscription) return;
+        this.#apply(event);
+      }
+    } catch (cause) {
+      reason = REASONS[cause.code] ?? sentence(cause);
     }
+    if (this.#subscription !== subscription) return;
+    this.#subscription = null;
+    this.#show('ended', reason);
+  }
+
+  #stop() {
+    this.#subscription.close().catch(() => {});
+    this.#subscription = null;
+    this.#show('ended', REASONS.stopped);
+  }
+
+  /** What comes first is what was there, and nothing new. After a gap it is another subscription. */
+  #begun(id) {
+    if (this.#source === id) return;
+    this.#source = id;
+    this.#quietUntil = performance.now() + SNAPSHOT_MS;
+    this.#reset();
+  }
+
+  #apply({ subscription_id: id, doc_id: docId, op, data }) {
+    this.#begun(text(id));
     if (op === 'removed') {
       const gone = this.#cards.get(docId);
-      if (!gone) return undefined;
+      if (!gone) return;
       this.#cards.delete(docId);
       gone.mark('removed', () => gone.root.remove());
     } else {
-      this.#place(docId, watch.docs.get(docId), performance.now() > this.#quietUntil);
+      this.#place(docId, data, performance.now() > this.#quietUntil);
     }
-    return this.#count();
+    this.#count();
   }
 
   #reset() {
     this.#cards.clear();
     for (const column of COLUMNS) byId(`board-${column}`).replaceChildren();
-    for (const [docId, doc] of this.#watch?.docs ?? []) this.#place(docId, doc, false);
     this.#count();
   }
 

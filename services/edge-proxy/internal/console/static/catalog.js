@@ -1,6 +1,7 @@
-import { postJSON } from './api.js';
 import { byId, el, setText } from './dom.js';
-import { isObject, parse, pretty, text } from './json.js';
+import { bodyOf, isObject, parse, pretty, text } from './json.js';
+
+const DRAFT_LIMIT = 64 * 1024; // of characters: what is larger is not kept over a reload
 
 /** NoETL lists every version of a playbook; the newest is the one that runs. */
 function newest(entries) {
@@ -30,7 +31,7 @@ export function showFieldError(field, slot, message) {
   else field.removeAttribute('aria-invalid');
 }
 
-/** The playbook select, its description and the variables editor. */
+/** The playbook select, its description and the variables editor. onChange() is called when there is something to save. */
 export class Catalog {
   #entries = new Map();
   #drafts = new Map();
@@ -39,21 +40,45 @@ export class Catalog {
   #area = byId('variables');
   #error = byId('variables-error');
 
-  constructor() {
-    this.#select.addEventListener('change', () => this.#choose(this.#select.value));
+  constructor({ onChange }) {
+    this.#select.addEventListener('change', () => {
+      this.#choose(this.#select.value);
+      onChange();
+    });
     this.#area.addEventListener('input', () => {
       this.#drafts.set(this.#current, this.#area.value);
+      onChange();
       // While typing an error may only go away; it appears on leaving the field or on Run.
       if (!readObject(this.#area.value).error) showFieldError(this.#area, this.#error);
     });
     this.#area.addEventListener('change', () => this.read());
+    this.#area.addEventListener('keydown', (event) => {
+      if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey)) return;
+      event.preventDefault();
+      byId('run-form').requestSubmit();
+    });
+  }
+
+  /** What was chosen and written before a reload. */
+  restore(form) {
+    this.#drafts = new Map(Object.entries(isObject(form.drafts) ? form.drafts : {}));
+    this.#current = text(form.playbook);
+  }
+
+  saved() {
+    return {
+      playbook: this.#current,
+      drafts: Object.fromEntries([...this.#drafts].filter(([, draft]) => draft.length <= DRAFT_LIMIT)),
+    };
   }
 
   get selected() { return this.#current; }
 
-  async load(token) {
-    const answer = await postJSON('/noetl/catalog/list', { resource_type: 'Playbook' }, token);
-    const entries = newest(Array.isArray(answer.entries) ? answer.entries : []);
+  async load(gateway) {
+    const answer = await bodyOf(await gateway.fetch('/noetl/catalog/list', {
+      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ resource_type: 'Playbook' }),
+    }));
+    const entries = newest(Array.isArray(answer?.entries) ? answer.entries : []);
     this.#entries = new Map(entries.map((entry) => [entry.path, entry]));
     this.#select.replaceChildren(...entries.map((entry) => el('option', { value: entry.path }, entry.path)));
     this.#select.disabled = entries.length === 0;

@@ -30,6 +30,18 @@ export function clearAlert() {
   byId('alert').textContent = '';
 }
 
+/** Disables a button while work is under way, and gives it back the focus that it lost by that. */
+export async function whileBusy(button, work) {
+  const focused = document.activeElement === button;
+  button.disabled = true;
+  try {
+    return await work();
+  } finally {
+    button.disabled = false;
+    if (focused && document.activeElement === document.body) button.focus({ preventScroll: true });
+  }
+}
+
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 
 export function timeText(value) {
@@ -37,7 +49,8 @@ export function timeText(value) {
   return Number.isNaN(date.getTime()) ? '' : clock.format(date);
 }
 
-export async function copyText(value, button) {
+/** source is the element that holds the value. */
+export async function copyText(value, button, source) {
   const label = button.textContent;
   try {
     await navigator.clipboard.writeText(value);
@@ -45,9 +58,9 @@ export async function copyText(value, button) {
     announce('Copied');
   } catch {
     // No clipboard (permission, plain http): select it, so that one keystroke copies.
-    const source = button.previousElementSibling;
-    if (source) getSelection().selectAllChildren(source);
+    getSelection().selectAllChildren(source);
     button.textContent = 'Selected';
+    announce('Selected: press Ctrl+C to copy');
   }
   setTimeout(() => { button.textContent = label; }, 1500);
 }

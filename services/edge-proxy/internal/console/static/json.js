@@ -23,3 +23,14 @@ export function text(value) {
 export function isObject(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && value.rawJSON === undefined;
 }
+
+/** The body of an answer: JSON, else its text; null when there is none. */
+export async function bodyOf(response) {
+  const raw = await response.text();
+  if (raw === '') return null;
+  try {
+    return parse(raw);
+  } catch {
+    return raw;
+  }
+}

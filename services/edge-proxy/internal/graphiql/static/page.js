@@ -1,5 +1,5 @@
 "use strict";
-// Requests carry the session that is written under "Headers", or the cookie of a browser login.
+// Requests carry the cookie of the browser login, or the session that is written under "Headers".
 (function () {
   const root = document.getElementById("graphiql");
   if (!window.React || !window.ReactDOM || !window.GraphiQL) {
@@ -7,15 +7,60 @@
       "The files of GraphiQL are not part of this build: it was made without npm. Run make build where npm is installed. The API at POST /graphql works all the same.";
     return;
   }
-  const example = [
-    "# Log in with POST /api/auth/login and put the session under Headers:",
-    '#   {"Authorization": "Bearer <session_token>"}',
-    "query {",
-    "  health",
-    "  version",
-    "}",
-    "",
-  ].join("\n");
+  const examples = [
+    [
+      "# Requests carry the session of this browser: sign in above. A program logs in with POST /api/auth/login;",
+      "# to try its session, write it under Headers:",
+      '#   {"Authorization": "Bearer <session_token>"}',
+      "query Version {",
+      "  health",
+      "  version",
+      "}",
+    ],
+    [
+      "# The frames of a client, of which the latest is shown. Run this, and press Run demo/progress above.",
+      "subscription Frames {",
+      "  frames {",
+      "    id",
+      "    method",
+      "    params",
+      "  }",
+      "}",
+    ],
+    [
+      "# With the clientId of an open event stream, progress, state and result arrive there.",
+      "mutation Run {",
+      '  executePlaybook(name: "demo/echo", variables: {text: "hello"}) {',
+      "    executionId",
+      "    requestId",
+      "    status",
+      "  }",
+      "}",
+    ],
+  ].map((lines) => ({ query: lines.join("\n") + "\n" }));
+
+  // GraphiQL runs one operation and no other while a subscription lasts: a button of ours starts the run whose frames
+  // are seen.
+  const demo = document.getElementById("demo");
+  let clientId;
+  let authorization;
+
+  function remember(payload, token) {
+    const frame = payload && payload.data && payload.data.frames;
+    if (!frame || frame.method !== "initialized" || !frame.params) return;
+    clientId = frame.params.clientId;
+    authorization = token;
+    demo.hidden = false;
+  }
+
+  demo.addEventListener("click", async () => {
+    demo.disabled = true;
+    const query = "mutation($c: String) { executePlaybook(name: \"demo/progress\", variables: {step_ms: 700}, clientId: $c) { executionId } }";
+    const answer = await post({ query: query, variables: { c: clientId } }, authorization ? { authorization: authorization } : {});
+    demo.disabled = false;
+    demo.title = answer.errors ? answer.errors[0].message : "";
+    if (answer.errors) document.getElementById("who").textContent = answer.errors[0].message;
+  });
 
   function lower(headers) {
     const out = {};
@@ -43,7 +88,8 @@
     return {
       subscribe(observer) {
         const socket = new WebSocket(location.origin.replace(/^http/, "ws") + "/graphql", "graphql-transport-ws");
-        socket.onopen = () => socket.send(JSON.stringify({ type: "connection_init", payload: { Authorization: lower(headers).authorization || "" } }));
+        const token = lower(headers).authorization;
+        socket.onopen = () => socket.send(JSON.stringify({ type: "connection_init", payload: token ? { Authorization: token } : {} }));
         socket.onmessage = (event) => {
           const message = JSON.parse(event.data);
           switch (message.type) {
@@ -54,6 +100,7 @@
               socket.send(JSON.stringify({ type: "pong" }));
               break;
             case "next":
+              remember(message.payload, token);
               observer.next(message.payload);
               break;
             case "error":
@@ -65,6 +112,7 @@
           }
         };
         socket.onclose = (event) => {
+          demo.hidden = true;
           if (event.code === 1000) observer.complete();
           else observer.error({ errors: [{ message: "The WebSocket closed (" + event.code + " " + event.reason + ")." }] });
         };
@@ -73,17 +121,40 @@
     };
   }
 
-  function isSubscription(params, options) {
-    const definitions = (options && options.documentAST && options.documentAST.definitions) || [];
-    return definitions.some((d) => d.operation === "subscription" && (!params.operationName || (d.name && d.name.value === params.operationName)));
+  /** GraphiQL names the operation of the tab before, for a moment after a change of tabs. */
+  function named(params) {
+    const name = params.operationName;
+    if (!name || new RegExp("\\b(query|mutation|subscription)\\s+" + name + "\\b").test(params.query)) return params;
+    return Object.assign({}, params, { operationName: undefined });
   }
 
-  function fetcher(params, options) {
+  function isSubscription(params) {
+    const text = params.query.replace(/#.*/g, "");
+    return params.operationName
+      ? new RegExp("\\bsubscription\\s+" + params.operationName + "\\b").test(text)
+      : /(^|\})\s*subscription\b/.test(text);
+  }
+
+  function fetcher(sent, options) {
     const headers = options && options.headers;
-    return isSubscription(params, options) ? subscribe(params, headers) : post(params, headers);
+    const params = named(sent);
+    return isSubscription(params) ? subscribe(params, headers) : post(params, headers);
   }
 
   ReactDOM.createRoot(root).render(
-    React.createElement(GraphiQL, { fetcher: fetcher, defaultQuery: example, defaultEditorToolsVisibility: "headers", shouldPersistHeaders: false })
+    React.createElement(GraphiQL, { fetcher: fetcher, defaultTabs: examples, defaultQuery: examples[0].query, shouldPersistHeaders: false })
   );
+
+  fetch("/api/me", { credentials: "same-origin", cache: "no-store" }).then(async (response) => {
+    const who = document.getElementById("who");
+    if (response.ok) {
+      const { user } = await response.json();
+      who.textContent = "Signed in as " + (user.email || user.display_name || user.user_id);
+    } else if (response.status === 401) {
+      const link = document.createElement("a");
+      link.href = "/api/auth/browser/login?return_to=/graphql";
+      link.textContent = "Sign in";
+      who.replaceChildren("Not signed in. ", link);
+    }
+  }).catch(() => { /* the editor says what is wrong when it is used */ });
 })();

@@ -3,14 +3,12 @@ package browserlogin
 
 import (
 	"context"
-	"errors"
-	"html/template"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
-	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/sessions"
@@ -21,8 +19,14 @@ import (
 // issuer sends the browser back from another site.
 const loginCookie = "__Host-noetl_login"
 
-// callbackRoute is where issuers send browsers back to.
-const callbackRoute = "/api/auth/browser/callback"
+const (
+	// loginRoute sends a browser to the issuer.
+	loginRoute = "/api/auth/browser/login"
+	// callbackRoute is where issuers send browsers back to.
+	callbackRoute = "/api/auth/browser/callback"
+	// styleRoute is the stylesheet of the page that tells of a failure.
+	styleRoute = "/api/auth/browser/page.css"
+)
 
 // Surface is the listener that the routes are on.
 type Surface struct {
@@ -30,6 +34,10 @@ type Surface struct {
 	Operator bool
 	// Origin is where browsers reach it; "": where they say that they do.
 	Origin string
+	// Home is the path of the page that people come from, if there is one.
+	Home string
+	// AllowReturn says which other origins a browser may be sent to after its login; nil: none.
+	AllowReturn func(origin string) bool
 }
 
 // login is the two routes and their operations.
@@ -48,34 +56,38 @@ func Register(mux *http.ServeMux, a *httpapi.API, on Surface) {
 		begin:  kit.Bind(a.Observer, "edge.browser_begin", httpapi.AuthLimits(), a.Service.BrowserBegin),
 		finish: kit.Bind(a.Observer, "edge.browser_finish", httpapi.LoginLimits(), a.Service.BrowserFinish),
 	}
-	mux.Handle("GET /api/auth/browser/login", a.LimitAuthCalls(http.HandlerFunc(l.sendToIssuer)))
+	mux.Handle("GET "+loginRoute, a.LimitAuthCalls(http.HandlerFunc(l.sendToIssuer)))
 	mux.Handle("GET "+callbackRoute, a.LimitLogins(http.HandlerFunc(l.finishLogin)))
+	mux.HandleFunc("GET "+styleRoute, serveStyle)
 }
 
 // sendToIssuer sends a browser to the issuer.
 func (l login) sendToIssuer(w http.ResponseWriter, r *http.Request) {
 	in := authwire.BrowserBeginRequest{
-		ReturnTo:    r.URL.Query().Get("return_to"),
 		CallbackURL: l.origin(r) + callbackRoute,
 		Operator:    l.on.Operator,
 	}
+	in.ReturnOrigin, in.ReturnTo = l.target(r.URL.Query().Get("return_to"))
 	if c, err := r.Cookie(loginCookie); err == nil && len(c.Value) <= maxBinding {
 		in.Binding = c.Value
 	}
 	out, err := l.begin(r.Context(), in)
 	if err != nil {
-		writePage(w, r, err)
+		l.writeFailure(w, r, err, in.ReturnOrigin+in.ReturnTo)
 		return
 	}
 	http.SetCookie(w, httpapi.HostCookie(loginCookie, out.Binding, out.MaxAgeSeconds))
 	redirect(w, http.StatusFound, out.AuthorizeURL)
 }
 
+// maxHost bounds another origin's host and port, in bytes.
+const maxHost = 261
+
 // maxBinding bounds the login cookie, in bytes; ours has 43.
 const maxBinding = 128
 
 // finishLogin logs a browser in that the issuer sent back. The code and the state stay out of
-// the browser's history: the answer is a redirect, or a page without links and scripts.
+// the browser's history: the answer is a redirect, or a page that sends no Referer and runs no script.
 func (l login) finishLogin(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	in := authwire.BrowserFinishRequest{
@@ -93,7 +105,7 @@ func (l login) finishLogin(w http.ResponseWriter, r *http.Request) {
 	}
 	out, err := l.finish(r.Context(), in)
 	if err != nil {
-		writePage(w, r, err)
+		l.writeFailure(w, r, err, l.on.Home)
 		return
 	}
 	l.api.EndEarlierSessions(r, out.SessionToken)
@@ -101,7 +113,28 @@ func (l login) finishLogin(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(
 		w, httpapi.HostCookie(sessions.HostCookie, out.SessionToken, int(time.Until(out.ExpiresAt).Seconds())),
 	)
-	redirect(w, http.StatusSeeOther, out.ReturnTo)
+	origin, path := l.target(out.ReturnTo) // again: what is allowed may have changed
+	if !strings.HasPrefix(path, "/") {
+		path = "/"
+	}
+	redirect(w, http.StatusSeeOther, origin+path)
+}
+
+// target splits where a browser wants to go into another origin that is allowed, or "", and the rest.
+func (l login) target(returnTo string) (origin, path string) {
+	u, err := url.Parse(returnTo)
+	if l.on.AllowReturn == nil || err != nil || u.Host == "" || len(u.Host) > maxHost || u.User != nil {
+		return "", returnTo
+	}
+	origin = u.Scheme + "://" + u.Host
+	path, under := strings.CutPrefix(returnTo, origin)
+	if !under || !l.on.AllowReturn(origin) {
+		return "", returnTo
+	}
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	return origin, path
 }
 
 func redirect(w http.ResponseWriter, status int, target string) {
@@ -121,32 +154,4 @@ func (l login) origin(r *http.Request) string {
 		return "https://" + r.Host
 	}
 	return "http://" + r.Host
-}
-
-//nolint:gochecknoglobals // a constant
-var page = template.Must(template.New("").Parse(`<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Sign-in failed</title>
-<h1>Sign-in failed</h1><p>{{.}}</p>
-</html>
-`))
-
-// writePage writes an error for a person, and as JSON for everything that does not ask for a page.
-func writePage(w http.ResponseWriter, r *http.Request, err error) {
-	f := fault.Of(err)
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Referrer-Policy", "no-referrer")
-	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
-		httpkit.WriteError(r.Context(), w, err)
-		return
-	}
-	text := f.Message
-	if f.Kind == fault.Internal || errors.Is(err, context.Canceled) || text == "" {
-		text = "Something went wrong here. Please try again."
-	}
-	httpkit.RetryAfter(w, f)
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(f.Kind.HTTPStatus())
-	_ = page.Execute(w, text) // the peer may be gone
 }

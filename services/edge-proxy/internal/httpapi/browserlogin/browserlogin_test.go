@@ -28,8 +28,11 @@ func browserRoutes(t *testing.T) (http.Handler, *edgetest.Auth) {
 		Service: edge.New(edge.Deps{Auth: auth, Near: &edgetest.Near{}, Logger: slog.New(slog.DiscardHandler)}),
 	})
 	api.Register(mux)
-	browserlogin.Register(mux, api, browserlogin.Surface{})
-	origins := weborigin.New(weborigin.Config{Credentials: true}, http.MethodGet, http.MethodPost)
+	origins := weborigin.New(
+		weborigin.Config{Origins: []string{"https://app.example.com", weborigin.Loopback}, Credentials: true},
+		http.MethodGet, http.MethodPost,
+	)
+	browserlogin.Register(mux, api, browserlogin.Surface{Home: "/", AllowReturn: origins.AllowReturn})
 	return origins.Wrap(mux), auth
 }
 
@@ -81,6 +84,59 @@ func TestABrowserThatIsBackGetsASession(t *testing.T) {
 	}
 }
 
+// A login begun by an app of another origin ends there, if pages of that origin may use the session. What is not
+// allowed is for the auth service to turn into a path of ours.
+func TestALoginEndsAtAnAllowedOrigin(t *testing.T) {
+	h, auth := browserRoutes(t)
+	allowed := map[string]string{
+		"https://app.example.com/a?b=c#d": "https://app.example.com/a?b=c#d",
+		"https://app.example.com":         "https://app.example.com/",
+		"http://localhost:5173/":          "http://localhost:5173/",
+		"http://127.0.0.2:8/x":            "http://127.0.0.2:8/x",
+		"http://[::1]:3000/":              "http://[::1]:3000/",
+	}
+	for to, want := range allowed {
+		auth.ReturnTo = want
+		rec := testkit.Ask(t, h, "GET", "/api/auth/browser/login?return_to="+url.QueryEscape(to), "")
+		target, err := url.Parse(rec.Header().Get("Location"))
+		if err != nil || target.Query().Get("return_to") != want {
+			t.Errorf("%s begins as %v %v", to, target, err)
+		}
+		if got := landing(t, h); got != want {
+			t.Errorf("%s ends at %s", to, got)
+		}
+	}
+	for _, to := range []string{
+		"https://evil.example/", "https://app.example.com.evil.example/", "https://app.example.com@evil.example/",
+		"http://app.example.com/", "//evil.example/", "http://localhost.evil.example/", "javascript:alert(1)",
+		"http://localhost:5173@evil.example/", "http://10.0.0.1/", "https://app.example.com\\@evil.example/",
+		"HTTPS://APP.example.com/", "https://user@app.example.com/", "https://app.example.com:443@evil.example",
+	} {
+		rec := testkit.Ask(t, h, "GET", "/api/auth/browser/login?return_to="+url.QueryEscape(to), "")
+		target, err := url.Parse(rec.Header().Get("Location"))
+		if err != nil || target.Query().Get("return_to") != to {
+			t.Errorf("%s is changed to %v %v", to, target, err)
+		}
+		if auth.ReturnTo = to; strings.HasPrefix(to, "//") {
+			continue // the auth service returns no such path
+		}
+		if got := landing(t, h); got != "/" {
+			t.Errorf("%s ends at %s", to, got)
+		}
+	}
+}
+
+// landing ends a login and returns where the browser is sent.
+func landing(t *testing.T, h http.Handler) string {
+	t.Helper()
+	rec := testkit.Ask(t, h, "GET", "/api/auth/browser/callback?state=good&code=good", "",
+		"Cookie", "__Host-noetl_login=binding")
+	if rec.Code != http.StatusSeeOther {
+		t.Fatalf("%d %s", rec.Code, rec.Body)
+	}
+	return rec.Header().Get("Location")
+}
+
 func TestAFailedSignInIsToldToAPerson(t *testing.T) {
 	h, auth := browserRoutes(t)
 	rec := testkit.Ask(
@@ -90,8 +146,14 @@ func TestAFailedSignInIsToldToAPerson(t *testing.T) {
 	body := rec.Body.String()
 	if rec.Code != http.StatusBadRequest || !strings.Contains(body, "start &lt;again&gt;") ||
 		!strings.HasPrefix(rec.Header().Get("Content-Type"), "text/html") ||
-		!strings.Contains(rec.Header().Get("Content-Security-Policy"), "default-src 'none'") {
+		!strings.Contains(rec.Header().Get("Content-Security-Policy"), "default-src 'none'") ||
+		!strings.Contains(body, `href="/api/auth/browser/login?return_to=%2F"`) || !strings.Contains(body, `href="/"`) {
 		t.Errorf("%d %v %s", rec.Code, rec.Header(), body)
+	}
+	style := testkit.Ask(t, h, "GET", "/api/auth/browser/page.css", "")
+	if !strings.Contains(body, "/api/auth/browser/page.css") || style.Code != http.StatusOK ||
+		!strings.HasPrefix(style.Header().Get("Content-Type"), "text/css") {
+		t.Errorf("the page's style: %d %v", style.Code, style.Header())
 	}
 	if _, set := testkit.Cookies(rec)["__Host-session"]; set {
 		t.Error("a session without a login")
@@ -105,6 +167,27 @@ func TestAFailedSignInIsToldToAPerson(t *testing.T) {
 		rec = testkit.Ask(t, h, "GET", "/api/auth/browser/"+path, "", "Accept", "text/html")
 		if rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" {
 			t.Errorf("%s: %d %v", path, rec.Code, rec.Header())
+		}
+		if html := rec.Body.String(); !strings.Contains(html, "switched off") || strings.Contains(html, "Sign in again") {
+			t.Errorf("%s: no way leads on where there is no login: %s", path, html)
+		}
+	}
+}
+
+// Where a browser wanted to go is kept for the next attempt, and cannot leave the attribute that holds it.
+func TestTheNextAttemptGoesWhereTheFirstWanted(t *testing.T) {
+	t.Parallel()
+	h, auth := browserRoutes(t)
+	auth.Fail(fault.New(fault.Unavailable, "auth_unavailable", "the identity provider does not answer"))
+	for wanted, want := range map[string]string{
+		"/app?x=1":       `href="/api/auth/browser/login?return_to=%2Fapp%3Fx%3D1"`,
+		`"><b>`:          `href="/api/auth/browser/login?return_to=%22%3E%3Cb%3E"`,
+		"javascript:x()": `href="/api/auth/browser/login?return_to=javascript%3Ax%28%29"`,
+	} {
+		rec := testkit.Ask(t, h, "GET", "/api/auth/browser/login?"+url.Values{"return_to": {wanted}}.Encode(), "",
+			"Accept", "text/html")
+		if !strings.Contains(rec.Body.String(), want) {
+			t.Errorf("%s: %s", wanted, rec.Body)
 		}
 	}
 }

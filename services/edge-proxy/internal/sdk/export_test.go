@@ -1,0 +1,3 @@
+package sdk
+
+var RegisterFiles = register

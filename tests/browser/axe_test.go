@@ -1,0 +1,186 @@
+package browser_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"github.com/noetl/gateway/libs/testkit"
+	"github.com/noetl/gateway/tests/stack"
+)
+
+// axe fetches axe-core as its lock file says, and returns its script.
+var axe = sync.OnceValues(func() (string, error) {
+	folder := filepath.Join(stack.Root(), "tests", "browser", "axe")
+	lock, err := os.ReadFile(filepath.Join(folder, "package-lock.json"))
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(lock)
+	stamp, want := filepath.Join(folder, "node_modules", ".installed"), hex.EncodeToString(sum[:])
+	if have, err := os.ReadFile(stamp); err != nil || string(have) != want {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+		cmd.Dir = folder
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("npm ci: %w\n%s", err, out)
+		}
+		if err := os.WriteFile(stamp, []byte(want), 0o600); err != nil {
+			return "", err
+		}
+	}
+	script, err := os.ReadFile(filepath.Join(folder, "node_modules", "axe-core", "axe.min.js"))
+	return string(script), err
+})
+
+// needAxe ends a test that cannot run because there is no npm.
+func needAxe(t *testing.T) string {
+	t.Helper()
+	if _, err := exec.LookPath("npm"); err != nil {
+		if os.Getenv("CI") != "" || os.Getenv("GATEWAY_TEST_REQUIRE") == "all" {
+			t.Fatalf("%s NOT RUN: no npm on this machine", t.Name())
+		}
+		t.Skipf("%s NOT RUN: no npm on this machine (Debian: apt-get install nodejs npm)", t.Name())
+	}
+	script, err := axe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return script
+}
+
+// audit fails the test for every rule of axe-core that the page breaks as it is now. Rules that axe-core only
+// recommends count, too.
+func audit(ctx context.Context, t *testing.T, state string, schemes ...string) {
+	t.Helper()
+	script := needAxe(t)
+	var there bool
+	do(ctx, t, "look for axe-core", chromedp.Evaluate(`Boolean(window.axe)`, &there))
+	if !there {
+		do(ctx, t, "load axe-core", chromedp.Evaluate(script+"; undefined", nil))
+	}
+	for _, scheme := range schemes {
+		var found struct {
+			Passes     int
+			Violations []string
+		}
+		do(ctx, t, "audit "+state+" "+scheme,
+			emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+			}),
+			chromedp.Evaluate(`axe.run().then((all) => ({passes: all.passes.length, violations:
+				all.violations.flatMap((rule) => rule.nodes.map((node) => rule.id + ": " + rule.help + ": " + node.html +
+					" " + node.failureSummary))}))`, &found, awaitPromise))
+		for _, violation := range found.Violations {
+			t.Errorf("%s, %s: %s", state, scheme, violation)
+		}
+		if found.Passes < 10 {
+			t.Errorf("%s, %s: only %d rules were checked", state, scheme, found.Passes)
+		}
+	}
+}
+
+// everyWidth audits a state on a screen, in light and dark, and on a phone, where it must not scroll sideways.
+func everyWidth(ctx context.Context, t *testing.T, state string) {
+	t.Helper()
+	audit(ctx, t, state, "light", "dark")
+	shot(ctx, t, "axe-"+strings.ReplaceAll(state, " ", "-")+"-dark")
+	do(ctx, t, "a phone", chromedp.EmulateViewport(360, 640))
+	audit(ctx, t, state+" on a phone", "light")
+	shot(ctx, t, "axe-"+strings.ReplaceAll(state, " ", "-")+"-phone")
+	noSidewaysScroll(ctx, t, state)
+	do(ctx, t, "wide", chromedp.EmulateViewport(1280, 1000))
+}
+
+// The page breaks no rule of accessibility in any of its states.
+func TestThePageIsAccessible(t *testing.T) {
+	t.Parallel()
+	needAxe(t)
+	ctx := open(t)
+	page := gateway(t)
+	do(ctx, t, "open", chromedp.Navigate(page), chromedp.WaitVisible(id("sign-in")))
+	everyWidth(ctx, t, "signed out")
+	signIn(ctx, t, page, "admin@example.com")
+	do(ctx, t, "the history is there", chromedp.WaitVisible(id("history-status")))
+	everyWidth(ctx, t, "signed in")
+	run(ctx, t, "demo/slow", `{"seconds": 60}`)
+	slow := id("run-card") + `[data-path="demo/slow"]`
+	do(ctx, t, "it runs", chromedp.WaitVisible(slow+" "+id("run-steps")))
+	everyWidth(ctx, t, "card running")
+	do(ctx, t, "cancel", chromedp.Click(slow+" "+id("run-cancel")), chromedp.WaitVisible(slow+`[data-status="cancelled"]`))
+	run(ctx, t, "demo/echo", `{"message": "hello"}`)
+	do(ctx, t, "a result", chromedp.WaitVisible(id("run-card")+`[data-status="completed"] `+id("run-result")))
+	run(ctx, t, "demo/fail", `{}`)
+	do(ctx, t, "a failure", chromedp.WaitVisible(id("run-card")+`[data-open="true"] `+id("run-error")),
+		chromedp.WaitVisible(id("run-card")+`[data-open="false"]`))
+	everyWidth(ctx, t, "card failed and others collapsed")
+	do(ctx, t, "open everything", chromedp.Evaluate(`document.querySelectorAll('`+id("run-toggle")+
+		`[aria-expanded="false"]').forEach((button) => button.click());
+		document.querySelectorAll("details").forEach((one) => { one.open = true; })`, nil),
+		chromedp.Click(id("webhook-send")), chromedp.WaitVisible(id("webhook-ids")),
+		chromedp.WaitVisible(id("run-card")+`[data-path="demo/webhook"]`))
+	everyWidth(ctx, t, "all cards open")
+	do(ctx, t, "search", chromedp.SendKeys(id("history-search"), "fail"),
+		poll(`document.querySelectorAll('`+id("execution")+`').length === 1`))
+	everyWidth(ctx, t, "history searched")
+	do(ctx, t, "a mistake", chromedp.SetValue(id("variables"), "{"), chromedp.Click(id("run")),
+		poll(`document.getElementById("variables-error").textContent !== ""`))
+	everyWidth(ctx, t, "variables wrong")
+	do(ctx, t, "the menu of a phone", chromedp.EmulateViewport(360, 640), chromedp.Click(id("menu-toggle")),
+		chromedp.WaitVisible(id("sign-out")))
+	audit(ctx, t, "menu", "light", "dark")
+}
+
+// So do the pages around it: those of operators, of the sandbox, and of a sign-in that failed.
+func TestTheOtherPagesAreAccessible(t *testing.T) {
+	t.Parallel()
+	needAxe(t)
+	needsOwnGateway(t)
+	ctx := open(t)
+	file := filepath.Join(t.TempDir(), "orders.yaml")
+	listener := strings.Replace(operatorListener, "PLAYBOOK", "demo/webhook", 1)
+	if err := os.WriteFile(file, []byte(listener), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := stack.Standalone(t, "INGRESS_LISTENERS_FILE="+file)
+	page := local(p.Ready.Public)
+	if a := testkit.Do(t, http.MethodPost, p.Ready.Public+"/ingress/orders.eu", `{"order":1001}`,
+		"Authorization", "Bearer a-secret-of-the-page", "X-Message-Id", "order-1001"); a.Code != http.StatusAccepted {
+		t.Fatal(a.Code, a.Body)
+	}
+	do(ctx, t, "a failed sign-in", chromedp.Navigate(page+"/api/auth/browser/callback?state=unknown&code=x"),
+		chromedp.WaitVisible(id("sign-in-again")))
+	everyWidth(ctx, t, "sign-in failed")
+	do(ctx, t, "the sandbox", chromedp.Navigate(local(strings.TrimSuffix(p.Ready.NoETL, "/"))),
+		chromedp.WaitVisible(`main`))
+	everyWidth(ctx, t, "sandbox")
+	do(ctx, t, "refused", chromedp.Navigate(p.Ready.Issuer+"/authorize?client_id=x&redirect_uri=https://example.com/"),
+		chromedp.WaitVisible(`main`))
+	everyWidth(ctx, t, "sign-in refused")
+	do(ctx, t, "sign in", chromedp.Navigate(page+"/operator/deliveries"), chromedp.WaitVisible(`#password`))
+	everyWidth(ctx, t, "login")
+	do(ctx, t, "sign in", chromedp.Click(id("login-as-admin")), chromedp.WaitVisible(id("deliveries")),
+		chromedp.WaitVisible(`#rows a`))
+	everyWidth(ctx, t, "deliveries")
+	do(ctx, t, "one", chromedp.Click(`#rows a`), chromedp.WaitVisible(id("facts")))
+	everyWidth(ctx, t, "delivery")
+	do(ctx, t, "listeners", chromedp.Navigate(page+"/operator/listeners"), chromedp.WaitVisible(id("listeners")))
+	everyWidth(ctx, t, "listeners")
+	do(ctx, t, "no such page", chromedp.Navigate(page+"/operator/none"), chromedp.WaitVisible(id("error")))
+	everyWidth(ctx, t, "operator error")
+	do(ctx, t, "sign out", chromedp.Navigate(page+"/operator/listeners"), chromedp.Click(id("sign-out")), chromedp.WaitVisible(id("signed-out")))
+	everyWidth(ctx, t, "operator signed out")
+}

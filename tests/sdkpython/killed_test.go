@@ -1,0 +1,50 @@
+package sdkpython_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noetl/gateway/libs/testkit"
+	"github.com/noetl/gateway/tests/stack"
+)
+
+// killed has a run go on over the death of the gateway. NoETL and its NATS live on.
+func killed(t *testing.T, generation string) {
+	t.Helper()
+	nats := stack.StartNATS(t)
+	shared := []string{
+		"NATS_URL=" + nats.URL, "NOETL_INTERNAL_API_TOKEN=sandbox-internal-token", stack.Generation(generation),
+	}
+	sandbox := stack.Start(t, "sandbox", nil, shared...)
+	settings := append([]string{
+		"NOETL_BASE_URL=" + sandbox.Ready.NoETL, "AUTH_ISSUERS=" + sandbox.Ready.Issuer,
+		"AUTH_AUDIENCES=noetl-console", "ROUTER_PORT=" + stack.FreePort(t),
+		"GATEWAY_INTERNAL_PORT=" + stack.FreePort(t), "GATEWAY_DATA_DIR=" + t.TempDir(),
+	}, shared[:2]...)
+	if generation == "feed" {
+		settings = append(settings, "NOETL_EVENT_FEED_ADDR="+strings.TrimPrefix(sandbox.Ready.NoETL, "http://"))
+	}
+	gateway := stack.Start(t, "noetl-gateway", []string{"serve"}, settings...)
+	token := stack.Login(t, gateway.Ready.Public, sandbox.Ready.Issuer, "demo@example.com")
+	s := start(t, "one", gateway.Ready.Public, token, "demo/slow", said{"seconds": 4})
+	testkit.Eventually(t, "the run has started", func() bool {
+		return len(stack.Executions(t, sandbox.Ready.NoETL, "demo/slow")) == 1
+	})
+	gateway.Kill()
+	again := stack.Start(t, "noetl-gateway", []string{"serve"}, settings...)
+	if again.Ready.Public != gateway.Ready.Public {
+		t.Fatalf("it came again at %s, was at %s", again.Ready.Public, gateway.Ready.Public)
+	}
+	lines := s.all(t)
+	if len(lines) != 1 {
+		t.Fatalf("it said %v", lines)
+	}
+	if diff := cmp.Diff(map[string]any{"waited_seconds": 4.0}, lines[0]["result"]); diff != "" {
+		t.Error(diff)
+	}
+	if n := len(stack.Executions(t, sandbox.Ready.NoETL, "demo/slow")); n != 1 {
+		t.Errorf("%d executions were started, want one", n)
+	}
+}

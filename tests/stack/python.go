@@ -1,0 +1,119 @@
+package stack
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// CannotRun ends a test that cannot run here: with a failure where everything must run.
+func CannotRun(tb testing.TB, why string) {
+	tb.Helper()
+	if os.Getenv("CI") != "" || os.Getenv("GATEWAY_TEST_REQUIRE") == "all" {
+		tb.Fatalf("%s NOT RUN: %s", tb.Name(), why)
+	}
+	tb.Skipf("%s NOT RUN: %s", tb.Name(), why)
+}
+
+// PythonClient is the folder of the client library for Python.
+func PythonClient() string { return filepath.Join(Root(), "libs", "client-python") }
+
+// Python is a command of an interpreter that has the client library and what its tests need. A test that cannot run
+// because there is no such interpreter ends, and says so.
+func Python(tb testing.TB, args ...string) *exec.Cmd {
+	tb.Helper()
+	if why := pythonObstacle(tb.Context()); why != "" {
+		CannotRun(tb, why)
+	}
+	program, err := pythonInstalled()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cmd := exec.CommandContext(tb.Context(), program, args...)
+	cmd.WaitDelay = time.Second
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "PYTHONDONTWRITEBYTECODE=1",
+		"PYTHONPATH=" + filepath.Join(PythonClient(), "src"),
+	}
+	return cmd
+}
+
+// pythonObstacle says why the library cannot run here, "" for nothing.
+func pythonObstacle(ctx context.Context) string {
+	const remedy = " on this machine: install Python 3.11 or newer with venv (Debian: apt-get install python3 " +
+		"python3-venv)"
+	if _, err := exec.LookPath("python3"); err != nil {
+		return "no python3" + remedy
+	}
+	// Debian's python3 has the module venv, and without python3-venv not what it needs.
+	probe := exec.CommandContext(
+		ctx, "python3", "-c", "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))",
+	)
+	if err := probe.Run(); err != nil {
+		return "no Python 3.11 with venv" + remedy
+	}
+	return ""
+}
+
+// pythonInstalled makes the environment unless it is there, once for all test programs that run concurrently. It
+// returns its interpreter.
+var pythonInstalled = sync.OnceValues(func() (string, error) {
+	requirements := filepath.Join(PythonClient(), "requirements-test.txt")
+	text, err := os.ReadFile(requirements)
+	if err != nil {
+		return "", err
+	}
+	venv := filepath.Join(Root(), ".cache", "python-client")
+	program, stamp := filepath.Join(venv, "bin", "python"), filepath.Join(venv, ".installed")
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	defer cancel()
+	version, err := exec.CommandContext(ctx, "python3", "--version").Output()
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(append(version, text...))
+	want := hex.EncodeToString(sum[:])
+	if err := os.MkdirAll(filepath.Dir(venv), 0o750); err != nil {
+		return "", err
+	}
+	lock, err := os.OpenFile(venv+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = lock.Close() }()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return "", err
+	}
+	have, err := os.ReadFile(stamp)
+	if err == nil && string(have) == want {
+		return program, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	for _, command := range [][]string{
+		{"python3", "-m", "venv", "--clear", venv},
+		{
+			program, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check",
+			"--only-binary=:all:", "--requirement", requirements,
+		},
+	} {
+		cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+		cmd.WaitDelay = time.Second // pip starts processes that may outlive it
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%s: %w\n%s", strings.Join(command, " "), err, out)
+		}
+	}
+	return program, os.WriteFile(stamp, []byte(want), 0o600)
+})
