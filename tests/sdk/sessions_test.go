@@ -77,6 +77,32 @@ func TestASessionIsRenewed(t *testing.T) {
 	})
 }
 
+// Of several tabs one renews the session that they share, and the next one when it cannot.
+func TestOneTabRenewsForAll(t *testing.T) {
+	t.Parallel()
+	origin, chromium := pages(t), browser(t)
+	p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
+	first := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
+	second := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
+	third := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
+	var tabs []*tab
+	for _, tokens := range [][]string{{first}, {first, second}, {first, third}} {
+		page := chromium.newTab(t, origin+"/?library=/gateway-client.js")
+		page.order(t, "connect", order{"url": p.Ready.Public, "tokens": tokens})
+		page.wait(t, "ready", "", 1)
+		tabs = append(tabs, page)
+	}
+	logout(t, p, first)
+	tabs[0].wait(t, "expired", "", 1)
+	for _, page := range tabs[1:] {
+		page.order(t, "run", order{"name": "a", "playbook": "demo/echo", "variables": order{"text": "x"}})
+		page.settled(t, "a", "x")
+	}
+	if n := len(tabs[1].heard("session", "")); n != 2 {
+		t.Errorf("the second tab was asked for a session %d times\n%s", n, tabs[1])
+	}
+}
+
 // A session ends and there is no other: what waits rejects with ExpiredError.
 func TestASessionIsNotRenewed(t *testing.T) {
 	t.Parallel()
