@@ -53,7 +53,7 @@ func in(t *testing.T, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, need(t, "node"), args...)
+	cmd := exec.CommandContext(ctx, needNode(t), args...)
 	cmd.Dir = filepath.Join(stack.Root(), "libs", "client-js")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("node %v: %v\n%s", args, err, out)

@@ -166,11 +166,12 @@ func cannotRun(t *testing.T, why string) {
 	t.Skipf("%s NOT RUN: %s", t.Name(), why)
 }
 
-func need(t *testing.T, program string) string {
+// needNode returns Node's path; a test that needs it and has none cannot run.
+func needNode(t *testing.T) string {
 	t.Helper()
-	path, err := exec.LookPath(program)
+	path, err := exec.LookPath("node")
 	if err != nil {
-		cannotRun(t, "no "+program+" on this machine: install Node.js 20 or newer with npm "+
+		cannotRun(t, "no node on this machine: install Node.js 20 or newer with npm "+
 			"(Debian: apt-get install nodejs npm)")
 	}
 	return path
@@ -179,7 +180,7 @@ func need(t *testing.T, program string) string {
 // inNode starts the library in Node until the test ends.
 func inNode(t *testing.T) *client {
 	t.Helper()
-	path, node := library(t), need(t, "node")
+	path, node := library(t), needNode(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 11*time.Minute) // it ends by itself before
 	cmd := exec.CommandContext(ctx, node, "node.mjs")
 	cmd.Dir = filepath.Join(stack.Root(), "tests", "sdk", "testdata")

@@ -30,7 +30,7 @@ func cuts() map[string]cut {
 // A run that is cut between any two of its steps starts once and has its one result.
 func TestCutsInNode(t *testing.T) {
 	t.Parallel()
-	need(t, "node")
+	needNode(t)
 	p := stack.Standalone(t)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
 	t.Run("cut", func(t *testing.T) {
@@ -74,7 +74,7 @@ func cutRun(t *testing.T, c *client, w *wire, options order, name string) {
 // The same in a page, over both transports.
 func TestCutsInChromium(t *testing.T) {
 	t.Parallel()
-	origin, ctx := pages(t), browser(t)
+	origin, chromium := pages(t), browser(t)
 	p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
 	for _, transport := range []string{"sse", "websocket"} {
@@ -82,7 +82,7 @@ func TestCutsInChromium(t *testing.T) {
 			t.Run(transport+" "+name, func(t *testing.T) {
 				w := newWire(t, p.Ready.Public)
 				w.CutWhen(c)
-				page := newTab(ctx, t, origin+"/?library=/gateway-client.js")
+				page := chromium.newTab(t, origin+"/?library=/gateway-client.js")
 				cutRun(t, page.client, w, order{
 					"url": w.URL, "tokens": []string{session}, "transport": transport, "share": false,
 				}, name)
@@ -91,5 +91,23 @@ func TestCutsInChromium(t *testing.T) {
 	}
 	if n := len(stack.Executions(t, p.Ready.NoETL, "demo/progress")); n != 2*len(cuts()) {
 		t.Errorf("%d executions of %d runs", n, 2*len(cuts()))
+	}
+}
+
+// A browser that cannot read a body as it comes has EventSource, with a ticket for each connection.
+func TestABrowserWithoutStreams(t *testing.T) {
+	t.Parallel()
+	origin, chromium := pages(t), browser(t)
+	p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
+	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
+	w := newWire(t, p.Ready.Public)
+	w.CutWhen(cut{text: "playbook/progress", after: true})
+	page := chromium.newTab(t, origin+"/?library=/gateway-client.js")
+	page.eval(t, `(delete window.ReadableStream, "")`)
+	cutRun(t, page.client, w, order{
+		"url": w.URL, "tokens": []string{session}, "transport": "sse", "share": false,
+	}, "without streams")
+	if n := w.Requests("POST /events/ticket"); n != 2 || w.Carried(session) {
+		t.Errorf("%d tickets; the session in a URL: %v", n, w.Carried(session))
 	}
 }

@@ -15,6 +15,7 @@ import (
 func TestHowRunsEnd(t *testing.T) {
 	t.Parallel()
 	everywhere(t, nil, func(t *testing.T, p *stack.Proc, start func() *client, more order) {
+		t.Helper()
 		session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "viewer@example.com")
 		c := start()
 		c.order(t, "connect", order{"url": p.Ready.Public, "tokens": []string{session}}.with(more))
@@ -67,6 +68,7 @@ func TestFollowingAndSubscribing(t *testing.T) {
 	everywhere(t, []string{"GATEWAY_SUBSCRIPTION_PATHS=boards/**"}, func(
 		t *testing.T, p *stack.Proc, start func() *client, more order,
 	) {
+		t.Helper()
 		session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
 		w := newWire(t, p.Ready.Public)
 		c := start()
@@ -97,7 +99,9 @@ func TestFollowingAndSubscribing(t *testing.T) {
 			}
 		}
 		subscriptions := func() int {
-			a := testkit.Do(t, http.MethodGet, p.Ready.Public+"/api/subscriptions", nil, "Authorization", "Bearer "+session)
+			a := testkit.Do(
+				t, http.MethodGet, p.Ready.Public+"/api/subscriptions", nil, "Authorization", "Bearer "+session,
+			)
 			return len(testkit.Decode[struct{ Subscriptions []any }](t, a).Subscriptions)
 		}
 		testkit.Eventually(t, "that of the documents is the only one left", func() bool { return subscriptions() == 1 })
@@ -113,12 +117,12 @@ func TestServerSentEventsAreBlocked(t *testing.T) {
 	for _, file := range ways() {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
-			origin, ctx := pages(t), browser(t)
+			origin, chromium := pages(t), browser(t)
 			p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
 			session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
 			w := newWire(t, p.Ready.Public)
 			w.Swallow("GET /events HTTP")
-			page := newTab(ctx, t, origin+"/?library=/"+file)
+			page := chromium.newTab(t, origin+"/?library=/"+file)
 			page.order(t, "connect", order{"url": w.URL, "tokens": []string{session}})
 			page.order(t, "run", order{"name": "a", "playbook": "demo/echo", "variables": order{"text": "over /ws"}})
 			page.settled(t, "a", "over /ws")
@@ -132,10 +136,10 @@ func TestServerSentEventsAreBlocked(t *testing.T) {
 // The example of the React hook, as it is in the repository.
 func TestTheReactExample(t *testing.T) {
 	t.Parallel()
-	origin, ctx := pages(t), browser(t)
+	origin, chromium := pages(t), browser(t)
 	p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
-	page := bareTab(ctx, t)
+	page := chromium.bareTab(t)
 	url := fmt.Sprintf("%s/client-js/examples/react/?gateway=%s#%s", origin, p.Ready.Public, session)
 	page.eval(t, fmt.Sprintf(`(location.assign(%q), "")`, url))
 	page.poll(t, `[...document.querySelectorAll("button")].find((b) => b.textContent === "Run")?.click() === undefined &&

@@ -12,6 +12,7 @@ func TestAThousandRuns(t *testing.T) {
 	t.Parallel()
 	const runs = 1000
 	everywhere(t, []string{"LOG_LEVEL=warn"}, func(t *testing.T, p *stack.Proc, start func() *client, more order) {
+		t.Helper()
 		session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
 		w := newWire(t, p.Ready.Public)
 		c := start()
@@ -33,6 +34,7 @@ func TestAThousandRuns(t *testing.T) {
 func TestASlowNetwork(t *testing.T) {
 	t.Parallel()
 	everywhere(t, nil, func(t *testing.T, p *stack.Proc, start func() *client, more order) {
+		t.Helper()
 		session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
 		w := newWire(t, p.Ready.Public)
 		w.Slow(100 * time.Millisecond) // 480 bytes in a second

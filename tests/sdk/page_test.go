@@ -47,8 +47,11 @@ func pages(t *testing.T) (origin string) {
 	return srv.URL
 }
 
+// browserProcess is a running Chromium.
+type browserProcess struct{ ctx context.Context }
+
 // browser starts Chromium with a fresh profile.
-func browser(t *testing.T) context.Context {
+func browser(t *testing.T) *browserProcess {
 	t.Helper()
 	library(t)
 	path := os.Getenv("CHROMIUM")
@@ -81,7 +84,7 @@ func browser(t *testing.T) context.Context {
 	if err := chromedp.Run(ctx); err != nil {
 		t.Fatalf("starting Chromium: %v", err)
 	}
-	return ctx
+	return &browserProcess{ctx}
 }
 
 // drain takes what a page has told.
@@ -95,9 +98,9 @@ type tab struct {
 }
 
 // bareTab opens an empty tab, until the test ends.
-func bareTab(ctx context.Context, t *testing.T) *tab {
+func (b *browserProcess) bareTab(t *testing.T) *tab {
 	t.Helper()
-	tctx, cancel := chromedp.NewContext(ctx)
+	tctx, cancel := chromedp.NewContext(b.ctx)
 	t.Cleanup(cancel)
 	// The first Run opens the tab, which lives as long as that Run's context.
 	if err := chromedp.Run(tctx); err != nil {
@@ -107,9 +110,9 @@ func bareTab(ctx context.Context, t *testing.T) *tab {
 }
 
 // newTab opens the page in a tab of its own.
-func newTab(ctx context.Context, t *testing.T, url string) *tab {
+func (b *browserProcess) newTab(t *testing.T, url string) *tab {
 	t.Helper()
-	p := bareTab(ctx, t)
+	p := b.bareTab(t)
 	tctx, cancel := p.ctx, p.close
 	chromedp.ListenTarget(tctx, func(ev any) {
 		if e, ok := ev.(*runtime.EventExceptionThrown); ok {
@@ -129,7 +132,7 @@ func newTab(ctx context.Context, t *testing.T, url string) *tab {
 		for {
 			select {
 			case <-tick.C:
-				p.read()
+				p.read() //nolint:contextcheck // a tab has a context of its own
 			case <-tctx.Done():
 				return
 			}
@@ -152,7 +155,6 @@ func newTab(ctx context.Context, t *testing.T, url string) *tab {
 	return p
 }
 
-//nolint:gochecknoglobals // an action without a state
 var loaded = chromedp.Poll(`Boolean(window.order)`, nil, chromedp.WithPollingInterval(50*time.Millisecond),
 	chromedp.WithPollingTimeout(patience))
 
@@ -198,6 +200,8 @@ func (p *tab) eval(t *testing.T, expression string) string {
 // poll waits until a condition holds.
 func (p *tab) poll(t *testing.T, condition string) {
 	t.Helper()
-	p.do(t, "wait for "+condition, chromedp.Poll("Boolean("+condition+")", nil, chromedp.WithPollingInterval(50*time.Millisecond),
-		chromedp.WithPollingTimeout(patience)))
+	p.do(t, "wait for "+condition, chromedp.Poll(
+		"Boolean("+condition+")", nil, chromedp.WithPollingInterval(50*time.Millisecond),
+		chromedp.WithPollingTimeout(patience),
+	))
 }

@@ -1,6 +1,7 @@
 package sdk_test
 
 import (
+	"maps"
 	"net/http"
 	"testing"
 
@@ -13,7 +14,7 @@ func everywhere(t *testing.T, env []string, test func(t *testing.T, p *stack.Pro
 	t.Helper()
 	t.Run("Node", func(t *testing.T) {
 		t.Parallel()
-		need(t, "node")
+		needNode(t)
 		test(t, stack.Standalone(t, env...), func() *client { return inNode(t) }, order{})
 	})
 	for name, c := range map[string]struct {
@@ -27,9 +28,9 @@ func everywhere(t *testing.T, env []string, test func(t *testing.T, p *stack.Pro
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			origin, ctx := pages(t), browser(t)
+			origin, chromium := pages(t), browser(t)
 			p := stack.Standalone(t, append([]string{"CORS_ALLOWED_ORIGINS=" + origin}, env...)...)
-			test(t, p, func() *client { return newTab(ctx, t, origin+"/?library=/"+c.file).client }, c.more)
+			test(t, p, func() *client { return chromium.newTab(t, origin+"/?library=/"+c.file).client }, c.more)
 		})
 	}
 }
@@ -38,9 +39,7 @@ func everywhere(t *testing.T, env []string, test func(t *testing.T, p *stack.Pro
 func (o order) with(more order) order {
 	all := order{}
 	for _, some := range []order{o, more} {
-		for name, value := range some {
-			all[name] = value
-		}
+		maps.Copy(all, some)
 	}
 	return all
 }
@@ -57,6 +56,7 @@ func logout(t *testing.T, p *stack.Proc, session string) {
 func TestASessionIsRenewed(t *testing.T) {
 	t.Parallel()
 	everywhere(t, nil, func(t *testing.T, p *stack.Proc, start func() *client, more order) {
+		t.Helper()
 		first := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
 		second := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
 		c := start()
@@ -77,10 +77,37 @@ func TestASessionIsRenewed(t *testing.T) {
 	})
 }
 
+// Of several tabs one renews the session that they share, and the next one when it cannot.
+func TestOneTabRenewsForAll(t *testing.T) {
+	t.Parallel()
+	origin, chromium := pages(t), browser(t)
+	p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
+	first := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
+	second := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
+	third := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
+	var tabs []*tab
+	for _, tokens := range [][]string{{first}, {first, second}, {first, third}} {
+		page := chromium.newTab(t, origin+"/?library=/gateway-client.js")
+		page.order(t, "connect", order{"url": p.Ready.Public, "tokens": tokens})
+		page.wait(t, "ready", "", 1)
+		tabs = append(tabs, page)
+	}
+	logout(t, p, first)
+	tabs[0].wait(t, "expired", "", 1)
+	for _, page := range tabs[1:] {
+		page.order(t, "run", order{"name": "a", "playbook": "demo/echo", "variables": order{"text": "x"}})
+		page.settled(t, "a", "x")
+	}
+	if n := len(tabs[1].heard("session", "")); n != 2 {
+		t.Errorf("the second tab was asked for a session %d times\n%s", n, tabs[1])
+	}
+}
+
 // A session ends and there is no other: what waits rejects with ExpiredError.
 func TestASessionIsNotRenewed(t *testing.T) {
 	t.Parallel()
 	everywhere(t, nil, func(t *testing.T, p *stack.Proc, start func() *client, more order) {
+		t.Helper()
 		session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
 		c := start()
 		c.order(t, "connect", order{"url": p.Ready.Public, "tokens": []string{session}}.with(more))
@@ -88,7 +115,8 @@ func TestASessionIsNotRenewed(t *testing.T) {
 		c.wait(t, "started", "a", 1)
 		logout(t, p, session)
 		c.wait(t, "expired", "", 1)
-		if f := c.wait(t, "failed", "a", 1); f.Error != "ExpiredError" || f.Status != http.StatusUnauthorized || !f.Typed {
+		f := c.wait(t, "failed", "a", 1)
+		if f.Error != "ExpiredError" || f.Status != http.StatusUnauthorized || !f.Typed {
 			t.Errorf("%+v", f)
 		}
 		c.order(t, "run", order{"name": "b", "playbook": "demo/echo"})
@@ -126,13 +154,13 @@ func TestAReplicaIsKilled(t *testing.T) {
 	}
 	t.Run("Node", func(t *testing.T) {
 		t.Parallel()
-		need(t, "node")
+		needNode(t)
 		kill(t, stack.StartSplit(t), inNode(t), order{})
 	})
 	t.Run("Chromium", func(t *testing.T) {
 		t.Parallel()
-		origin, ctx := pages(t), browser(t)
-		page := newTab(ctx, t, origin+"/?library=/gateway-client.js")
+		origin, chromium := pages(t), browser(t)
+		page := chromium.newTab(t, origin+"/?library=/gateway-client.js")
 		kill(t, stack.StartSplit(t, "CORS_ALLOWED_ORIGINS="+origin), page.client, order{})
 	})
 }

@@ -20,7 +20,7 @@ func TestSixTabsShareOneStream(t *testing.T) {
 	const tabs = 6
 	for way, file := range ways() {
 		t.Run(way, func(t *testing.T) {
-			origin, ctx := pages(t), browser(t)
+			origin, chromium := pages(t), browser(t)
 			p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
 			session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
 			w := newWire(t, p.Ready.Public)
@@ -28,7 +28,7 @@ func TestSixTabsShareOneStream(t *testing.T) {
 			var all []*tab
 			clients := map[string]bool{}
 			for range tabs {
-				page := newTab(ctx, t, origin+"/?library=/"+file)
+				page := chromium.newTab(t, origin+"/?library=/"+file)
 				page.order(t, "connect", options)
 				clients[page.wait(t, "ready", "", 1).ID] = true
 				all = append(all, page)
@@ -66,12 +66,12 @@ func TestSixTabsShareOneStream(t *testing.T) {
 			}
 
 			// A seventh comes, and one with another session has a stream of its own.
-			late := newTab(ctx, t, origin+"/?library=/"+file)
+			late := chromium.newTab(t, origin+"/?library=/"+file)
 			late.order(t, "connect", options)
 			if id := late.wait(t, "ready", "", 1).ID; !clients[id] {
 				t.Errorf("a later tab is another client: %s\n%s", id, late)
 			}
-			other := newTab(ctx, t, origin+"/?library=/"+file)
+			other := chromium.newTab(t, origin+"/?library=/"+file)
 			other.order(t, "connect", order{
 				"url":    w.URL,
 				"tokens": []string{stack.Login(t, p.Ready.Public, p.Ready.Issuer, "admin@example.com")},
@@ -86,7 +86,7 @@ func TestSixTabsShareOneStream(t *testing.T) {
 // A reload in the middle of a run loses and repeats nothing, with every way of having a stream.
 func TestAReloadInTheMiddleOfARun(t *testing.T) {
 	t.Parallel()
-	origin, ctx := pages(t), browser(t)
+	origin, chromium := pages(t), browser(t)
 	p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
 	runs := 0
@@ -111,11 +111,11 @@ func TestAReloadInTheMiddleOfARun(t *testing.T) {
 			w := newWire(t, p.Ready.Public)
 			options := order{"url": w.URL, "tokens": []string{session}, "share": c.share}
 			if c.beside {
-				other := newTab(ctx, t, origin+"/?library=/"+c.file)
+				other := chromium.newTab(t, origin+"/?library=/"+c.file)
 				other.order(t, "connect", options)
 				other.wait(t, "ready", "", 1)
 			}
-			page := newTab(ctx, t, origin+"/?library=/"+c.file)
+			page := chromium.newTab(t, origin+"/?library=/"+c.file)
 			page.order(t, "connect", options)
 			page.wait(t, "ready", "", 1)
 			page.order(t, "run", order{"name": "a", "playbook": "demo/progress", "variables": order{"step_ms": 500}})
@@ -153,18 +153,18 @@ func TestAReloadInTheMiddleOfARun(t *testing.T) {
 // A duplicated tab begins with a copy of what the first one stored. It has none of its runs.
 func TestADuplicatedTabHasAPlaceOfItsOwn(t *testing.T) {
 	t.Parallel()
-	origin, ctx := pages(t), browser(t)
+	origin, chromium := pages(t), browser(t)
 	p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
 	options := order{"url": p.Ready.Public, "tokens": []string{session}, "share": false}
-	first := newTab(ctx, t, origin+"/?library=/gateway-client.js")
+	first := chromium.newTab(t, origin+"/?library=/gateway-client.js")
 	first.order(t, "connect", options)
 	first.wait(t, "ready", "", 1)
 	first.order(t, "run", order{"name": "a", "playbook": "demo/slow", "variables": order{"seconds": 6}})
 	first.wait(t, "started", "a", 1)
 	stored := first.eval(t, `JSON.stringify({...sessionStorage})`)
 
-	second := newTab(ctx, t, origin+"/?library=/gateway-client.js")
+	second := chromium.newTab(t, origin+"/?library=/gateway-client.js")
 	second.eval(t, `(Object.assign(sessionStorage, JSON.parse(`+fmt.Sprintf("%q", stored)+`)), "")`)
 	second.order(t, "connect", options)
 	ready := second.wait(t, "resumed", "", 1)
@@ -180,7 +180,7 @@ func TestADuplicatedTabHasAPlaceOfItsOwn(t *testing.T) {
 // The token of a session is neither stored nor told to other tabs.
 func TestTheSessionStaysInItsTab(t *testing.T) {
 	t.Parallel()
-	origin, ctx := pages(t), browser(t)
+	origin, chromium := pages(t), browser(t)
 	p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
 	for transport, path := range map[string]string{"sse": "GET /events", "websocket": "GET /ws"} {
@@ -188,7 +188,7 @@ func TestTheSessionStaysInItsTab(t *testing.T) {
 		options := order{"url": w.URL, "tokens": []string{session}, "transport": transport}
 		var all []*tab
 		for range 2 {
-			page := newTab(ctx, t, origin+"/?library=/other.js")
+			page := chromium.newTab(t, origin+"/?library=/other.js")
 			page.eval(t, `(window.posted = [], BroadcastChannel.prototype.postMessage = new Proxy(`+
 				`BroadcastChannel.prototype.postMessage, { apply(to, self, args) { window.posted.push(JSON.stringify(args));`+
 				` return Reflect.apply(to, self, args); } }), "")`)

@@ -6,6 +6,7 @@ import { Stream, type StreamHost } from './stream.js';
 
 const RING_FRAMES = 512; // for a tab that comes back; an older place is asked from the gateway again
 const RING_BYTES = 4 << 20;
+const RENEW_MS = 60_000; // for a tab to renew the session, before the next one is asked
 
 export interface Join {
   t: 'join';
@@ -80,7 +81,8 @@ class Channel implements StreamHost {
   #ring: Array<{ id: string; message: any; size: number }> = [];
   #bytes = 0;
   #from?: string; // what comes after it is in the ring
-  #renewal: { asked: Set<Peer>; done(ok: boolean): void } | null = null;
+  #renewed = false;
+  #asking: { peer: Peer; answered(): void } | null = null;
 
   constructor(m: Join, readonly options: HubOptions, readonly onEnd: (c: Channel) => void) {
     this.WebSocket = options.WebSocket;
@@ -119,14 +121,14 @@ class Channel implements StreamHost {
     else if (m.t === 'token' && m.token !== false) {
       this.#token = m.token;
       this.#tokens.add(m.token);
-      this.#renewal?.done(true);
+      this.#renewed = true;
+      this.#asking?.answered();
     } else if (m.t === 'token') this.#leave(peer);
   }
 
   #leave(peer: Peer): void {
     this.#peers.delete(peer);
-    this.#renewal?.asked.delete(peer);
-    if (this.#renewal?.asked.size === 0) this.#renewal.done(false);
+    if (this.#asking?.peer === peer) this.#asking.answered();
     if (this.#peers.size === 0) {
       this.#stream.stop();
       this.onEnd(this);
@@ -197,14 +199,22 @@ class Channel implements StreamHost {
     this.#post({ t: 'lost', state: this.#state, error: trouble });
   }
 
-  renew(dead: string | null): Promise<boolean> {
-    if (this.#token !== dead) return Promise.resolve(true); // it was renewed meanwhile
-    this.lost(null);
-    return new Promise((resolve) => {
-      const asked = new Set(this.#peers);
-      this.#renewal = { asked, done: (ok) => { this.#renewal = null; resolve(ok); } };
-      for (const peer of asked) peer.post({ t: 'renew' });
-    });
+  /** Asks one tab after the other: a session that can be renewed once must not be renewed by six concurrently. */
+  async renew(dead: string | null): Promise<boolean> {
+    this.#renewed = this.#token !== dead;
+    const asked = new Set<Peer>();
+    while (!this.#renewed) {
+      this.lost(null);
+      const peer = [...this.#peers].find((p) => !asked.has(p));
+      if (!peer) return false;
+      asked.add(peer);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, RENEW_MS);
+        this.#asking = { peer, answered: () => { clearTimeout(timer); resolve(); } };
+        peer.post({ t: 'renew' });
+      });
+    }
+    return true;
   }
 }
 
