@@ -12,9 +12,6 @@ func TestAThousandRuns(t *testing.T) {
 	t.Parallel()
 	const runs = 1000
 	everywhere(t, []string{"LOG_LEVEL=warn"}, func(t *testing.T, p *stack.Proc, start func() *client, more order) {
-		if len(more) > 0 && more["transport"] == nil && more["share"] != nil {
-			t.Skip("TestAThousandRuns NOT RUN over SSE alone: the SharedWorker does the same with more in between")
-		}
 		session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
 		w := newWire(t, p.Ready.Public)
 		c := start()

@@ -39,6 +39,9 @@ func pages(t *testing.T) (origin string) {
 			built(w, r)
 		})
 	}
+	mux.Handle("GET /client-js/", http.StripPrefix("/client-js/", http.FileServer(
+		http.Dir(filepath.Join(stack.Root(), "libs", "client-js")),
+	)))
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	return srv.URL
@@ -91,11 +94,23 @@ type tab struct {
 	close func()
 }
 
-// newTab opens the page in a tab of its own, until the test ends.
-func newTab(ctx context.Context, t *testing.T, url string) *tab {
+// bareTab opens an empty tab, until the test ends.
+func bareTab(ctx context.Context, t *testing.T) *tab {
 	t.Helper()
 	tctx, cancel := chromedp.NewContext(ctx)
-	p := &tab{client: newClient("a tab"), ctx: tctx}
+	t.Cleanup(cancel)
+	// The first Run opens the tab, which lives as long as that Run's context.
+	if err := chromedp.Run(tctx); err != nil {
+		t.Fatalf("opening a tab: %v", err)
+	}
+	return &tab{client: newClient("a tab"), ctx: tctx, close: cancel}
+}
+
+// newTab opens the page in a tab of its own.
+func newTab(ctx context.Context, t *testing.T, url string) *tab {
+	t.Helper()
+	p := bareTab(ctx, t)
+	tctx, cancel := p.ctx, p.close
 	chromedp.ListenTarget(tctx, func(ev any) {
 		if e, ok := ev.(*runtime.EventExceptionThrown); ok {
 			p.hear(said{Kind: "exception", Text: e.ExceptionDetails.Error()})
@@ -104,10 +119,6 @@ func newTab(ctx context.Context, t *testing.T, url string) *tab {
 	p.send = func(t *testing.T, order []byte) {
 		t.Helper()
 		p.do(t, "order "+string(order), chromedp.Evaluate("void window.order("+string(order)+")", nil))
-	}
-	// The first Run opens the tab, which lives as long as that Run's context.
-	if err := chromedp.Run(tctx); err != nil {
-		t.Fatalf("opening a tab: %v", err)
 	}
 	p.do(t, "open "+url, chromedp.Navigate(url), loaded)
 	ended := make(chan struct{})
@@ -182,4 +193,11 @@ func (p *tab) eval(t *testing.T, expression string) string {
 		return e.WithAwaitPromise(true)
 	}))
 	return text
+}
+
+// poll waits until a condition holds.
+func (p *tab) poll(t *testing.T, condition string) {
+	t.Helper()
+	p.do(t, "wait for "+condition, chromedp.Poll("Boolean("+condition+")", nil, chromedp.WithPollingInterval(50*time.Millisecond),
+		chromedp.WithPollingTimeout(patience)))
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -27,6 +28,7 @@ type wire struct {
 	count    int
 	requests []string
 	cut      *cut
+	swallow  string        // what a request holds whose answer never comes
 	pace     time.Duration // between small pieces from the gateway; 0 passes all as it comes
 }
 
@@ -73,17 +75,24 @@ func (w *wire) pass(in net.Conn, targets []string) {
 		return
 	}
 	defer func() { _ = out.Close() }()
+	var silent atomic.Bool
 	go func() {
-		w.copy(out, in, true)
+		w.copy(out, in, true, &silent)
 		_ = out.Close()
 	}()
-	w.copy(in, out, false)
+	w.copy(in, out, false, &silent)
 }
 
-func (w *wire) copy(to io.Writer, from io.Reader, fromClient bool) {
+func (w *wire) copy(to io.Writer, from io.Reader, fromClient bool, silent *atomic.Bool) {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
+		if fromClient && w.swallows(buffer[:n]) {
+			silent.Store(true)
+		}
+		if n > 0 && !fromClient && silent.Load() {
+			continue
+		}
 		if n > 0 && w.piece(to, buffer[:n], fromClient) != nil {
 			return
 		}
@@ -171,6 +180,19 @@ func (w *wire) Requests(start string) int {
 		}
 	}
 	return n
+}
+
+// Swallow keeps answers to requests that hold a text, as a proxy does that waits for their end.
+func (w *wire) Swallow(text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.swallow = text
+}
+
+func (w *wire) swallows(b []byte) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.swallow != "" && bytes.Contains(b, []byte(w.swallow))
 }
 
 // Slow makes everything from the gateway pass in small pieces.

@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"os"
@@ -202,11 +203,14 @@ func steps(t *testing.T, got said) {
 	names := []any{"prepare", "extract", "transform", "load", "report"}
 	var states []any
 	for _, name := range names {
-		states = append(states, "step.enter "+name.(string), "step.exit "+name.(string)) //nolint:forcetypeassert // see above
+		states = append(states, fmt.Sprint("step.enter ", name), fmt.Sprint("step.exit ", name))
 	}
 	seen, _ := got["states"].([]any)
-	if n := len(seen); n > 0 && strings.HasPrefix(seen[n-1].(string), "playbook.completed ") { //nolint:forcetypeassert // joined
-		seen = seen[:n-1]
+	if len(seen) == 0 {
+		t.Fatalf("no state in %v", got)
+	}
+	if last, _ := seen[len(seen)-1].(string); strings.HasPrefix(last, "playbook.completed ") {
+		seen = seen[:len(seen)-1]
 	} else {
 		t.Errorf("the last state of %v is not playbook.completed", seen)
 	}

@@ -57,7 +57,9 @@ func pythonObstacle(ctx context.Context) string {
 		return "no python3" + remedy
 	}
 	// Debian's python3 has the module venv, and without python3-venv not what it needs.
-	probe := exec.CommandContext(ctx, "python3", "-c", "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))")
+	probe := exec.CommandContext(
+		ctx, "python3", "-c", "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))",
+	)
 	if err := probe.Run(); err != nil {
 		return "no Python 3.11 with venv" + remedy
 	}

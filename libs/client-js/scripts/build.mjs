@@ -1,7 +1,8 @@
 // Makes dist/: the library as one minified file, its types as one file, and the React hook. It fails when the
 // library is larger than it may be.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
@@ -12,6 +13,10 @@ const root = new URL('../', import.meta.url);
 const path = (name) => fileURLToPath(new URL(name, root));
 const read = (name) => readFileSync(path(name), 'utf8');
 const { version } = JSON.parse(read('package.json'));
+// Tabs share a stream only with tabs that have the same code.
+const code = createHash('sha256');
+for (const name of readdirSync(path('src')).sort()) code.update(read(`src/${name}`));
+const fingerprint = `${version} ${code.digest('hex').slice(0, 12)}`;
 
 rmSync(path('dist'), { recursive: true, force: true });
 rmSync(path('build'), { recursive: true, force: true });
@@ -22,7 +27,7 @@ tsc('tsconfig.json');
 
 const options = {
   bundle: true, format: 'esm', target: 'es2022', charset: 'utf8', logLevel: 'warning', legalComments: 'none',
-  define: { VERSION: JSON.stringify(version) },
+  define: { VERSION: JSON.stringify(fingerprint) },
 };
 await build({ ...options, entryPoints: [path('src/index.ts')], outfile: path('dist/gateway-client.js'), minify: true });
 // The unit tests import the modules one by one.

@@ -31,7 +31,7 @@ export interface RunOptions {
   signal?: AbortSignal;
   onProgress?(progress: Progress): void;
   onState?(state: PlaybookState): void;
-  /** For the whole run, in ms; then TimeoutError. The execution goes on. Default: none. */
+  /** For the whole run, in ms; then TimeoutError, and the execution is cancelled. Default: none. */
   timeout?: number;
   kind?: 'playbook' | 'agent';
   /** A UUID. Default: a random one. */

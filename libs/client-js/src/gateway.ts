@@ -1,4 +1,5 @@
 import type { ConnectOptions, Events, Execution, Gateway, Run, RunOptions, State, Subscription } from './api.js';
+import { backoff, delay } from './backoff.js';
 import { GatewayError, UnavailableError } from './errors.js';
 import type { Capabilities, DocumentEvent, First, Frame, PlaybookState, SubscriptionEnded } from './frames.js';
 import { guarded } from './guarded.js';
@@ -11,6 +12,7 @@ import { Store, type RunRecord, type Saved } from './store.js';
 import { Watch, type SubscriptionCore } from './subscription.js';
 
 const EARLY_FRAMES = 5000; // of executions and subscriptions whose id is not known yet
+const CLOSE_TRIES = 5; // then the subscription stays until its client is gone
 const LAST_EVENT = /^playbook\.(completed|failed|cancelled)$/;
 
 const START = `mutation($name: String!, $variables: JSON, $kind: ExecutableResourceKind, $c: String, $r: String) {
@@ -275,7 +277,10 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
     this.#notReady(error);
     for (const { reject } of this.#waiting) reject(error);
     this.#waiting.clear();
-    for (const task of [...this.#runs.values()]) task.reject(error);
+    for (const task of [...this.#runs.values()]) {
+      if (this.state === 'closed') task.ignoreFailure(); // whoever closes it knows
+      task.reject(error);
+    }
     for (const watch of [...this.#watches]) void watch.end(error).catch(() => {});
     this.#link?.close();
     this.#release();
@@ -347,7 +352,14 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
   }
 
   async closeSubscription(id: string, keepalive = false): Promise<void> {
-    await this.parts.http.json(`/api/subscriptions/${encodeURIComponent(id)}`, 'DELETE', undefined, { keepalive });
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.parts.http.json(`/api/subscriptions/${encodeURIComponent(id)}`, 'DELETE', undefined, { keepalive });
+      } catch (error) {
+        if (keepalive || attempt >= CLOSE_TRIES || !(error instanceof UnavailableError)) throw error;
+        await delay(backoff(attempt));
+      }
+    }
   }
 
   early(id: string): Array<DocumentEvent | SubscriptionEnded> {

@@ -35,7 +35,7 @@ export class Task {
   readonly run: Run<any>;
   /** Its promise is settled. */
   done = false;
-  /** Its signal was aborted before its execution id was known. */
+  /** Its signal was aborted, or its time was over, before its execution id was known. */
   abandoned = false;
   executionId: string | null;
   readonly #feed = new Feed<Frame>(KEPT_FRAMES, (feed) => feed.dropOldest(), () => this.#quiet());
@@ -49,7 +49,7 @@ export class Task {
   #checking = false;
   #lost = false; // frames are gone, maybe its result
   #cancelled = false;
-  readonly #aborted = () => this.#abort();
+  readonly #aborted = () => this.#abort(this.options.signal!.reason);
 
   constructor(readonly core: RunCore, readonly record: RunRecord, readonly options: RunOptions = {}) {
     this.executionId = record.execution ?? null;
@@ -67,7 +67,7 @@ export class Task {
     }) as Run<any>;
     if (this.executionId) this.#started(this.executionId);
     if (options.timeout !== undefined) {
-      this.#timer = setTimeout(() => this.reject(new TimeoutError(
+      this.#timer = setTimeout(() => this.#abort(new TimeoutError(
         `no result within ${options.timeout} ms`, 'timeout', 0, this.#ids,
       )), options.timeout);
     }
@@ -81,7 +81,7 @@ export class Task {
 
   /** Starts it; what may have got through already is sent again under the same id. */
   async begin(): Promise<void> {
-    if (this.options.signal?.aborted) return this.#abort();
+    if (this.options.signal?.aborted) return this.#aborted();
     const until = Date.now() + (this.options.timeout ?? START_MS);
     for (let attempt = 0; !this.done || this.abandoned; attempt++) {
       try {
@@ -239,9 +239,9 @@ export class Task {
     void this.check(RESULT_MS); // where no lifecycle events come
   }
 
-  #abort(): void {
+  /** Ends the run, and cancels its execution. */
+  #abort(reason: unknown): void {
     if (this.done) return;
-    const reason = this.options.signal!.reason;
     const id = this.executionId;
     if (id) this.core.cancel(id).catch(() => {});
     else this.abandoned = this.#sent; // it is cancelled as soon as its id is known

@@ -34,13 +34,13 @@ export class Watch<E> {
     readonly core: SubscriptionCore, readonly source: string, readonly path: string,
     readonly take: (event: DocumentEvent) => E, readonly isLast: ((value: E) => boolean) | null, signal?: AbortSignal,
   ) {
-    this.#feed = new Feed<E>(UNREAD, () => this.end(new GatewayError(
+    this.#feed = new Feed<E>(UNREAD, () => this.#end(new GatewayError(
       `${UNREAD} events were not read`, 'unread', 0,
-    )), () => {}, () => void this.end());
+    )), () => {}, () => this.#end());
     const id = new Promise<string>((resolve, reject) => { this.#opened = resolve; this.#failed = reject; });
     id.catch(() => {}); // the iterator tells
     this.subscription = { id, close: () => this.end(), [Symbol.asyncIterator]: () => this.#feed[Symbol.asyncIterator]() };
-    const abort = () => void this.end(signal!.reason);
+    const abort = () => this.#end(signal!.reason);
     if (signal?.aborted) abort();
     else signal?.addEventListener('abort', abort, { once: true });
   }
@@ -64,7 +64,7 @@ export class Watch<E> {
       } catch (error) {
         const status = (error as GatewayError).status;
         const passes = (error instanceof UnavailableError && error.code !== 'subscriptions_not_configured') || status === 409 || (again && status === 429);
-        if (!passes || (!again && Date.now() > until)) return void this.end(error);
+        if (!passes || (!again && Date.now() > until)) return this.#end(error);
         await delay(Math.max((error as GatewayError).retryAfter ?? 0, backoff(attempt)));
       } finally {
         this.core.opening(-1);
@@ -86,21 +86,23 @@ export class Watch<E> {
       this.#seen.add(params.doc_id);
     }
     this.#feed.push(value);
-    if (this.isLast?.(value)) void this.end();
+    if (this.isLast?.(value)) this.#end();
   }
 
   #over(reason: SubscriptionEnded['reason']): void {
     const text = `the subscription of ${this.path} ended: ${reason}`;
     switch (reason) {
-      case 'closed': this.id = null; return void this.end();
+      case 'closed': this.id = null; return this.#end();
       // The client was not connected for a while, or its session was replaced by another.
       case 'expired': case 'session': return void this.open();
-      case 'denied': return void this.end(new DeniedError(text, reason, 403));
-      case 'not_found': return void this.end(new GatewayError(text, reason, 404));
-      case 'source_gone': return void this.end(new UnavailableError(text, reason, 503));
-      default: return void this.end(new GatewayError(text, reason, 0));
+      case 'denied': return this.#end(new DeniedError(text, reason, 403));
+      case 'not_found': return this.#end(new GatewayError(text, reason, 404));
+      case 'source_gone': return this.#end(new UnavailableError(text, reason, 503));
+      default: return this.#end(new GatewayError(text, reason, 0));
     }
   }
+
+  #end(error?: unknown): void { this.end(error).catch(() => {}); }
 
   async end(error?: unknown): Promise<void> {
     if (this.#done) return;

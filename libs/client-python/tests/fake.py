@@ -38,6 +38,8 @@ class FakeGateway(httpx.AsyncBaseTransport):
         self.executions: dict[str, dict[str, Any]] = {}
         self.cancelled: list[str] = []
         self.results: dict[str, Any] = {}
+        self.subscriptions: dict[str, dict[str, str]] = {}
+        self.on_subscribe: Callable[[str], Any] = lambda subscription_id: None
 
     def client_of(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=self)
@@ -72,9 +74,30 @@ class FakeGateway(httpx.AsyncBaseTransport):
         if path.endswith("/cancel"):
             self.cancelled.append(path.split("/")[3])
             return httpx.Response(200, json={"status": "cancelled"})
+        if path.startswith("/api/subscriptions"):
+            return self._subscriptions(request)
         if path.startswith("/api/results/"):
             return httpx.Response(200, json={"data": self.results[path.rsplit("/", 1)[1]]})
         return httpx.Response(404, json={"error": "unknown", "code": "not_found"})
+
+    def _subscriptions(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json={"subscriptions": list(self.subscriptions.values())})
+        if request.method == "DELETE":
+            self.subscriptions.pop(request.url.path.rsplit("/", 1)[1], None)
+            return httpx.Response(204)
+        self.number += 1
+        there = {"subscription_id": f"s{self.number}", **json.loads(request.content)}
+        self.subscriptions[there["subscription_id"]] = there
+        answer = self.on_subscribe(there["subscription_id"])
+        if isinstance(answer, Exception):
+            raise answer
+        return httpx.Response(200, json=there)
+
+    def document(self, subscription_id: str, name: str, op: str) -> None:
+        self.send(
+            "subscription/event", {"subscription_id": subscription_id, "doc_id": name, "data": {"n": 1}, "op": op}
+        )
 
     def _events(self) -> httpx.Response:
         self.stream = asyncio.Queue()

@@ -21,7 +21,7 @@ class Event:
 
 
 class Parser:
-    """Splits a stream into events. An id stays until the next one, as the standard says; here each event has its own."""
+    """Splits a stream into events. Each has the id that stands in it, and none that stood in one before."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()

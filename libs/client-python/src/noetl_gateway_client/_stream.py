@@ -156,7 +156,7 @@ class Stream:
         method = str(message.get("method", ""))
         if method == "session/expired":
             raise errors.ExpiredError("the session has ended", code="session_expired", status=401)
-        # A frame that a handler could not take would come again for ever: the place is saved first.
+        # A frame that a handler could not take would come again forever: the place is saved first.
         self._last_id = event_id or self._last_id
         if method != "ping":
             self._on_frame(Frame(method, params if isinstance(params, dict) else {}, event_id))

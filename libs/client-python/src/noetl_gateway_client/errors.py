@@ -113,6 +113,7 @@ def of_graphql(errors: Any) -> GatewayError:
         code=str(extensions.get("reason", kind.lower())),
         status=status,
         data=errors,
+        wait=retry_after(str(extensions.get("retryAfter", ""))),
     )
 
 

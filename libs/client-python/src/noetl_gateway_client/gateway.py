@@ -161,8 +161,8 @@ class Gateway(Dispatch):
     def on(self, event: Event, handler: Callable[[Any], object]) -> Callable[[], None]:
         """Calls handler, a function or a coroutine function, for each event; returns what ends that.
 
-        It gets: state – the state; frame – a Frame; pending – a list of PendingRequest; gap, result – the params of the
-        frame; progress – a Progress; playbook – a PlaybookState; expired, error – a GatewayError.
+        It gets: state - the state; frame - a Frame; pending - a list of PendingRequest; gap, result - the params of
+        the frame; progress - a Progress; playbook - a PlaybookState; expired, error - a GatewayError.
         """
         handlers = self._handlers.setdefault(event, [])
         handlers.append(handler)

@@ -233,7 +233,7 @@ func TestLoginPage(t *testing.T) {
 		}
 	}
 	policy := page.header.Get("Content-Security-Policy")
-	if !strings.Contains(policy, "form-action 'self' http://localhost:8090") ||
+	if !strings.Contains(policy, "form-action 'self' http://localhost:8090 http://localhost:*") ||
 		!strings.Contains(policy, "default-src 'none'") ||
 		page.status != 200 {
 		t.Errorf("%d, policy %s", page.status, policy)

@@ -193,7 +193,8 @@ func origin(uri string) string {
 }
 
 // formSource is the origin as a source of a Content-Security-Policy. The grammar has no
-// IPv6 literals, so for those the scheme must do.
+// IPv6 literals, so for those the scheme must do. A gateway on this machine may go on to a page
+// on any of its ports: that redirect follows from the form, too.
 func formSource(uri string) string {
 	u, err := url.Parse(uri)
 	switch {
@@ -201,6 +202,8 @@ func formSource(uri string) string {
 		return ""
 	case strings.ContainsAny(u.Host, "[];, '"):
 		return u.Scheme + ":"
+	case u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1":
+		return u.Scheme + "://" + u.Host + " http://localhost:* http://127.0.0.1:*"
 	default:
 		return u.Scheme + "://" + u.Host
 	}
