@@ -82,8 +82,8 @@ func audit(ctx context.Context, t *testing.T, state string, schemes ...string) {
 				{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
 			}),
 			chromedp.Evaluate(`axe.run().then((all) => ({passes: all.passes.length, violations:
-				all.violations.flatMap((rule) => rule.nodes.map((node) => rule.id + ": " + rule.help + ": " + node.html +
-					" " + node.failureSummary))}))`, &found, awaitPromise))
+				all.violations.flatMap((rule) => rule.nodes.map((node) =>
+					rule.id + ": " + rule.help + ": " + node.html + " " + node.failureSummary))}))`, &found, awaitPromise))
 		for _, violation := range found.Violations {
 			t.Errorf("%s, %s: %s", state, scheme, violation)
 		}
@@ -181,6 +181,7 @@ func TestTheOtherPagesAreAccessible(t *testing.T) {
 	everyWidth(ctx, t, "listeners")
 	do(ctx, t, "no such page", chromedp.Navigate(page+"/operator/none"), chromedp.WaitVisible(id("error")))
 	everyWidth(ctx, t, "operator error")
-	do(ctx, t, "sign out", chromedp.Navigate(page+"/operator/listeners"), chromedp.Click(id("sign-out")), chromedp.WaitVisible(id("signed-out")))
+	do(ctx, t, "sign out", chromedp.Navigate(page+"/operator/listeners"), chromedp.Click(id("sign-out")),
+		chromedp.WaitVisible(id("signed-out")))
 	everyWidth(ctx, t, "operator signed out")
 }

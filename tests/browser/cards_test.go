@@ -34,7 +34,8 @@ func TestACardIsCancelledRerunAndCopied(t *testing.T) {
 	do(ctx, t, "it runs", chromedp.WaitVisible(card+`[data-status="running"] `+id("run-steps")+` li[data-status="running"]`))
 	shot(ctx, t, "card-running")
 	do(ctx, t, "cancel it", chromedp.Click(card+" "+id("run-cancel")), chromedp.WaitVisible(card+`[data-status="cancelled"]`))
-	do(ctx, t, "look at its input", chromedp.Click(card+" "+id("run-input-toggle")), chromedp.WaitVisible(card+" "+id("run-input")))
+	do(ctx, t, "look at its input", chromedp.Click(card+" "+id("run-input-toggle")),
+		chromedp.WaitVisible(card+" "+id("run-input")))
 	if got := text(ctx, t, card+" "+id("run-input")); !strings.Contains(got, `"seconds": 50`) {
 		t.Errorf("input on the page: %q", got)
 	}

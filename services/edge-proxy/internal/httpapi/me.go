@@ -24,7 +24,9 @@ func (a *API) RegisterMe(mux *http.ServeMux) {
 			httpkit.WriteError(r.Context(), w, err)
 			return
 		}
-		out := me{User: caller.Session.User, ExpiresAt: caller.Session.ExpiresAt.UTC(), Operator: a.Service.IsOperator(caller)}
+		out := me{
+			User: caller.Session.User, ExpiresAt: caller.Session.ExpiresAt.UTC(), Operator: a.Service.IsOperator(caller),
+		}
 		if out.User.Roles == nil {
 			out.User.Roles = []string{}
 		}

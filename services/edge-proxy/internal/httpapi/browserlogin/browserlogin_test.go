@@ -168,7 +168,8 @@ func TestAFailedSignInIsToldToAPerson(t *testing.T) {
 		if rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" {
 			t.Errorf("%s: %d %v", path, rec.Code, rec.Header())
 		}
-		if html := rec.Body.String(); !strings.Contains(html, "switched off") || strings.Contains(html, "Sign in again") {
+		html := rec.Body.String()
+		if !strings.Contains(html, "switched off") || strings.Contains(html, "Sign in again") {
 			t.Errorf("%s: no way leads on where there is no login: %s", path, html)
 		}
 	}

@@ -37,6 +37,9 @@ func (l login) failureOf(err error, returnTo string) failure {
 	if f.Kind == fault.Internal || errors.Is(err, context.Canceled) || out.Reason == "" {
 		out.Reason = "Something went wrong here. Please try again."
 	}
+	if !strings.HasSuffix(out.Reason, ".") {
+		out.Reason += "."
+	}
 	switch {
 	case f.Code == "browser_login_off":
 		out.Title, out.Again = "Signing in is switched off", ""
