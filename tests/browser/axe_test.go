@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -62,9 +63,15 @@ func needAxe(t *testing.T) string {
 	return script
 }
 
-// audit fails the test for every rule of axe-core that the page breaks as it is now. Rules that axe-core only
-// recommends count, too.
-func audit(ctx context.Context, t *testing.T, state string, schemes ...string) {
+// violation is a rule of axe-core that an element breaks.
+type violation struct {
+	Rule, Text string
+	Ours       bool // unless the element is within a part of the page that others draw
+}
+
+// violations are those of the page as it is now. Rules that axe-core only recommends count, too. foreign selects the
+// parts that others draw.
+func violations(ctx context.Context, t *testing.T, state, scheme, foreign string) []violation {
 	t.Helper()
 	script := needAxe(t)
 	var there bool
@@ -72,23 +79,30 @@ func audit(ctx context.Context, t *testing.T, state string, schemes ...string) {
 	if !there {
 		do(ctx, t, "load axe-core", chromedp.Evaluate(script+"; undefined", nil))
 	}
+	var found struct {
+		Passes     int
+		Violations []violation
+	}
+	do(ctx, t, "audit "+state+" "+scheme,
+		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+		}),
+		chromedp.Evaluate(`axe.run({elementRef: true}).then((all) => ({passes: all.passes.length, violations:
+			all.violations.flatMap((rule) => rule.nodes.map((node) => ({
+				rule: rule.id, text: rule.help + ": " + node.html + " " + node.failureSummary,
+				ours: !node.element.closest(`+strconv.Quote(foreign)+`)})))}))`, &found, awaitPromise))
+	if found.Passes < 10 {
+		t.Errorf("%s, %s: only %d rules were checked", state, scheme, found.Passes)
+	}
+	return found.Violations
+}
+
+// audit fails the test for every rule that the page breaks as it is now.
+func audit(ctx context.Context, t *testing.T, state string, schemes ...string) {
+	t.Helper()
 	for _, scheme := range schemes {
-		var found struct {
-			Passes     int
-			Violations []string
-		}
-		do(ctx, t, "audit "+state+" "+scheme,
-			emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{
-				{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
-			}),
-			chromedp.Evaluate(`axe.run().then((all) => ({passes: all.passes.length, violations:
-				all.violations.flatMap((rule) => rule.nodes.map((node) =>
-					rule.id + ": " + rule.help + ": " + node.html + " " + node.failureSummary))}))`, &found, awaitPromise))
-		for _, violation := range found.Violations {
-			t.Errorf("%s, %s: %s", state, scheme, violation)
-		}
-		if found.Passes < 10 {
-			t.Errorf("%s, %s: only %d rules were checked", state, scheme, found.Passes)
+		for _, v := range violations(ctx, t, state, scheme, "#nothing-of-others") {
+			t.Errorf("%s, %s: %s: %s", state, scheme, v.Rule, v.Text)
 		}
 	}
 }
