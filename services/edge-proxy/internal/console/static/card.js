@@ -70,7 +70,7 @@ export class Card {
     this.cancel = button('Cancel', 'run-cancel', (node) => does.onCancel(run, node));
     this.rerun = button('Run again', 'run-rerun', (node) => does.onRerun(run, node));
     this.follow = button('Stop following', 'follow-stop', (node) => does.onFollow(run, node));
-    this.pill = el('p', { class: 'pill', 'data-testid': 'follow-status' }, el('span', { class: 'dot', 'aria-hidden': 'true' }), 'Following');
+    this.pill = el('p', { class: 'pill', 'data-state': 'live', 'data-testid': 'follow-status' }, el('span', { class: 'dot', 'aria-hidden': 'true' }), 'Following');
     this.body = el('div', { class: 'card-body', id: bodyId },
       this.progress, this.message, this.note, this.error, this.steps, this.result,
       el('div', { class: 'actions' }, this.cancel, this.follow, this.rerun, this.fetch),
@@ -111,7 +111,6 @@ export class Card {
     this.#updateInput();
     const following = this.#does.isFollowing(run);
     this.pill.hidden = !following;
-    this.pill.dataset.state = 'live';
     this.cancel.hidden = over || !run.executionId;
     this.cancel.disabled = run.status === 'cancelling';
     this.rerun.hidden = !over || !run.executionId;

@@ -1,5 +1,5 @@
 import { byId, el, setText } from './dom.js';
-import { bodyOf, isObject, parse, pretty, text } from './json.js';
+import { bodyOf, isObject, pretty, read, text } from './json.js';
 
 const DRAFT_LIMIT = 64 * 1024; // of characters: what is larger is not kept over a reload
 
@@ -15,14 +15,11 @@ function newest(entries) {
 }
 
 /** The text as a JSON object, or the reason why it is none. Blank means no variables. */
-export function readObject(source) {
+function readObject(source) {
   if (source.trim() === '') return { value: {} };
-  try {
-    const value = parse(source);
-    return isObject(value) ? { value } : { error: 'This must be a JSON object, such as {"message": "hello"}.' };
-  } catch (cause) {
-    return { error: `This is not valid JSON: ${cause.message}` };
-  }
+  const { value, error } = read(source);
+  if (error || isObject(value)) return { value, error };
+  return { error: 'This must be a JSON object, such as {"message": "hello"}.' };
 }
 
 export function showFieldError(field, slot, message) {

@@ -3,7 +3,7 @@ import { isOver } from './runs.js';
 
 /**
  * What a person does with runs, by the client library: start, cancel, rerun, follow. It keeps the cards of one session up
- * to date, over reloads and reconnects. onError(cause, what) tells of what did not work.
+ * to date, over reloads and reconnects. onError(cause, what) reports what did not work.
  */
 export class Desk {
   #gateway;
@@ -41,7 +41,7 @@ export class Desk {
       await handle.started;
       return run;
     } catch {
-      return null; // #settle tells why
+      return null; // #settle reports why
     }
   }
 
@@ -72,7 +72,7 @@ export class Desk {
 
   isFollowing(run) { return this.#follows.has(run.key); }
 
-  /** What becomes of a run is nobody's concern any more. */
+  /** Stops watching a run. */
   forget(run) {
     this.stopFollowing(run);
     this.#handles.delete(run.key);
@@ -111,7 +111,7 @@ export class Desk {
 
   async #takeUpAlone(run) {
     await this.refresh(run);
-    if (!this.#left && !isOver(run) && run.followed !== 'stopped') this.#follow(run);
+    if (!this.#left && !isOver(run) && !run.followStopped) this.#follow(run);
   }
 
   /** Keeps a card up to date with a run of the library. */
@@ -129,7 +129,7 @@ export class Desk {
         if (method === 'playbook/progress') this.#runs.progress(run, params);
         else if (method === 'playbook/state') this.#runs.state(run, params);
       }
-    } catch { /* the promise of the run tells */ }
+    } catch { /* the promise of the run reports it */ }
   }
 
   #settle(run, then) {
@@ -153,7 +153,7 @@ export class Desk {
   async #follow(run) {
     const subscription = this.#gateway.follow(run.executionId);
     this.#follows.set(run.key, subscription);
-    this.#runs.set(run, { states: [], followed: true, note: '' });
+    this.#runs.set(run, { states: [], followed: true, followStopped: false, note: '' });
     try {
       for await (const state of subscription) {
         if (this.#left) return;
@@ -165,7 +165,7 @@ export class Desk {
       this.#follows.delete(run.key);
     }
     if (this.#left || !this.#runs.all().includes(run)) return;
-    if (!isOver(run)) this.#runs.set(run, { followed: 'stopped' });
+    if (!isOver(run)) this.#runs.set(run, { followStopped: true });
     await this.refresh(run);
   }
 

@@ -9,6 +9,15 @@ export function parse(text) {
       : value);
 }
 
+/** What a person wrote: its value, or the error that it has. */
+export function read(source) {
+  try {
+    return { value: parse(source) };
+  } catch (cause) {
+    return { error: `This is not valid JSON: ${cause.message}` };
+  }
+}
+
 export function pretty(value) {
   return JSON.stringify(value, null, 2) ?? '';
 }

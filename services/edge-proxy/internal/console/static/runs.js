@@ -35,7 +35,7 @@ export class Runs {
   /** A new run; variables is undefined where they are not known. */
   add({ requestId = '', executionId = '', name = '', variables, followed = false }) {
     const run = {
-      key: `run-${this.#next++}`, requestId, executionId, name, variables, followed, status: executionId ? 'running' : 'starting',
+      key: `run-${this.#next++}`, requestId, executionId, name, variables, followed, followStopped: false, status: executionId ? 'running' : 'starting',
       progress: null, message: '', states: [], result: undefined, hasResult: false, error: '', startedAt: now(), endedAt: null,
     };
     this.#runs.unshift(run);

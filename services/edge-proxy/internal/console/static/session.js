@@ -11,22 +11,21 @@ async function ask(url, options = {}) {
   }
 }
 
-async function reason(response) {
-  const body = await bodyOf(response);
+function reason(response, body) {
   return new Error(sentence((isObject(body) && text(body.error)) || `The gateway answered ${response.status}.`));
 }
 
 export async function getJSON(url) {
   const response = await ask(url);
-  if (!response.ok) throw await reason(response);
+  if (!response.ok) throw reason(response, await bodyOf(response));
   return bodyOf(response);
 }
 
-/** Who is signed in, as GET /api/me tells, or null. The cookie is the session, so that every tab has it. */
+/** Who is signed in, as GET /api/me answers, or null. The cookie is the session, so that every tab has it. */
 export async function whoAmI() {
   const response = await ask('/api/me');
   if (response.status === 401) return null;
-  if (!response.ok) throw await reason(response);
+  if (!response.ok) throw reason(response, await bodyOf(response));
   return bodyOf(response);
 }
 
@@ -43,7 +42,7 @@ export async function signIn() {
     if (isObject(body) && body.code === 'browser_login_off') {
       throw new Error('This gateway has no browser login: whoever runs it must set AUTH_CLIENT_ID, and then people can sign in here.');
     }
-    throw new Error(sentence((isObject(body) && text(body.error)) || `The gateway answered ${response.status}.`));
+    throw reason(response, body);
   }
   location.assign(LOGIN);
 }
@@ -52,5 +51,5 @@ export async function signIn() {
 export async function signOut() {
   const response = await ask('/api/auth/logout', { method: 'POST' });
   // A session that is gone already is what was asked for.
-  if (!response.ok && response.status !== 401) throw await reason(response);
+  if (!response.ok && response.status !== 401) throw reason(response, await bodyOf(response));
 }

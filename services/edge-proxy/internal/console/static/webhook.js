@@ -1,6 +1,6 @@
 import { byId, el, setText } from './dom.js';
 import { showFieldError } from './catalog.js';
-import { bodyOf, isObject, parse, pretty, text } from './json.js';
+import { bodyOf, isObject, pretty, read, text } from './json.js';
 import { sentence } from './words.js';
 
 const ORDER = {
@@ -16,15 +16,6 @@ async function sign(secret, bytes) {
   const key = await crypto.subtle.importKey('raw', new TextEncoder().encode(secret), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
   const mac = new Uint8Array(await crypto.subtle.sign('HMAC', key, bytes));
   return [...mac].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-}
-
-function invalid(source) {
-  try {
-    parse(source);
-    return undefined;
-  } catch (cause) {
-    return `This is not valid JSON: ${cause.message}`;
-  }
 }
 
 /** The bytes that are signed are those that are sent: the receiver checks the raw body. */
@@ -98,7 +89,7 @@ export function setUpWebhook(listener, hooks) {
   }
 
   async function deliver(forged) {
-    const problem = invalid(area.value);
+    const { error: problem } = read(area.value);
     showFieldError(area, error, problem);
     if (problem) return area.focus();
     if (!globalThis.crypto?.subtle) return show(false, 'Not sent.', 'Signing needs a secure page: https, or http://localhost.');
