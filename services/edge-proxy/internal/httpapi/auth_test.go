@@ -46,13 +46,14 @@ func (p *passing) Logout(_ context.Context, in authwire.LogoutRequest) (authwire
 }
 
 // routes are the routes on an auth service that answers what it was given.
-func routes(login func(authwire.LoginRequest)) http.Handler {
-	h, _ := authRoutes(&passing{login: login}, nil)
+func routes(t *testing.T, login func(authwire.LoginRequest)) http.Handler {
+	t.Helper()
+	h, _ := authRoutes(t, &passing{login: login}, nil)
 	return h
 }
 
 func TestLogoutTakesTheTokenFromWhereItIs(t *testing.T) {
-	h := routes(func(authwire.LoginRequest) {})
+	h := routes(t, func(authwire.LoginRequest) {})
 	for name, value := range map[string]string{
 		"Authorization": "bearer " + token, "X-Session-Token": token, "Cookie": "session_token=" + token,
 	} {
@@ -68,7 +69,7 @@ func TestLogoutTakesTheTokenFromWhereItIs(t *testing.T) {
 func TestTheOlderNameOfAPlaybook(t *testing.T) {
 	rec := httptest.NewRecorder()
 	body := strings.NewReader(`{"session_token":"x","playbook_name":"demo/echo"}`)
-	routes(nil).ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "POST", "/api/auth/check-access", body))
+	routes(t, nil).ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "POST", "/api/auth/check-access", body))
 	if !strings.Contains(rec.Body.String(), `"playbook_path":"demo/echo"`) {
 		t.Error(rec.Body)
 	}
@@ -85,7 +86,7 @@ func FuzzLogin(f *testing.F) {
 	}
 	f.Add("text/plain", "{}")
 	f.Fuzz(func(t *testing.T, contentType, body string) {
-		h := routes(func(in authwire.LoginRequest) {
+		h := routes(t, func(in authwire.LoginRequest) {
 			if in.ClientIP == "" || len(in.Auth0Token) > 3*(64<<10) {
 				t.Errorf("%+v", in)
 			}
@@ -135,7 +136,7 @@ func TestAnIdleWebSocketEndsSoonAfterItsSession(t *testing.T) {
 // What others behind an address send to the auth routes keeps nobody with a session from them.
 func TestAnExhaustedAddressKeepsNobodyFromLoggingOut(t *testing.T) {
 	t.Parallel()
-	mux, _ := authRoutes(&edgetest.Auth{}, kit.NewRates(1, 1))
+	mux, _ := authRoutes(t, &edgetest.Auth{}, kit.NewRates(1, 1))
 	for i := range 5 {
 		rec := testkit.Ask(t, mux, http.MethodPost, "/api/auth/logout", "", "X-Session-Token", fmt.Sprint("bad", i))
 		if want := http.StatusTooManyRequests; i > 0 && rec.Code != want {

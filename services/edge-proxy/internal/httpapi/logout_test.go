@@ -16,7 +16,7 @@ import (
 
 func TestLogoutRemovesTheCookies(t *testing.T) {
 	auth := &edgetest.Auth{}
-	h, near := authRoutes(auth, nil)
+	h, near := authRoutes(t, auth, nil)
 	session := auth.Add(authwire.User{UserID: 7})
 	own := []string{"Sec-Fetch-Site", "same-origin", "Cookie", "__Host-session=" + session + "; session_token="}
 	rec := testkit.Ask(t, h, "POST", "/api/auth/logout", "", own...)
@@ -59,7 +59,7 @@ func TestLogoutRemovesTheCookies(t *testing.T) {
 
 func TestRevoke(t *testing.T) {
 	auth := &edgetest.Auth{}
-	h, near := authRoutes(auth, nil)
+	h, near := authRoutes(t, auth, nil)
 	admin := "Bearer " + auth.Add(authwire.User{UserID: 1, Roles: []string{"admin"}})
 	user := authwire.User{UserID: 9007199254740993, Email: "u@example.com"}
 	first, second, third := auth.Add(user), auth.Add(user), auth.Add(user)
@@ -99,7 +99,7 @@ func TestRevoke(t *testing.T) {
 
 func TestBackchannelLogout(t *testing.T) {
 	auth := &edgetest.Auth{}
-	h, _ := authRoutes(auth, nil)
+	h, _ := authRoutes(t, auth, nil)
 	auth.Add(authwire.User{UserID: 7})
 	form := []string{"Content-Type", "application/x-www-form-urlencoded; charset=utf-8"}
 	for body, status := range map[string]int{

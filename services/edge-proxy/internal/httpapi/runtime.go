@@ -72,8 +72,8 @@ func RuntimeContract(version string, auth0 Auth0) http.Handler {
 		"GET /sdk/v1/{file} (the client library)", "POST /ingress/{listener} (signed by its sender)",
 	}
 	doc.Routes.Protected = []string{
-		"ANY /noetl/{path...}", "POST /graphql", "GET /graphql (graphql-transport-ws)", "GET /api/me", "POST /api/auth/logout",
-		"POST /api/auth/revoke", "GET /events?session_token=...", "POST /events/ticket", "GET /ws",
+		"ANY /noetl/{path...}", "POST /graphql", "GET /graphql (graphql-transport-ws)", "GET /api/me",
+		"POST /api/auth/logout", "POST /api/auth/revoke", "GET /events?session_token=...", "POST /events/ticket", "GET /ws",
 		"GET /api/results/{request_id}",
 	}
 	doc.Proxy = proxyContract{

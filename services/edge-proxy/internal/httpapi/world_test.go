@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"testing"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
@@ -16,23 +17,35 @@ import (
 
 const token = "session-token+1/2"
 
-// sessions knows one token.
+// ofOperator is the session token of somebody who runs things.
+const ofOperator = "session-token-of-an-operator"
+
+// sessions knows two tokens.
 type sessions struct{}
 
 // Resolve implements httpapi.SessionResolver.
 func (sessions) Resolve(_ context.Context, got authwire.Token) (*authwire.Session, error) {
-	if got.Reveal() != token {
+	switch got.Reveal() {
+	case token:
+		return &authwire.Session{User: authwire.User{UserID: 7}}, nil
+	case ofOperator:
+		return &authwire.Session{User: authwire.User{UserID: 8, Roles: []string{"ops"}}}, nil
+	default:
 		return nil, fault.New(fault.Unauthenticated, "invalid_session", "no such session")
 	}
-	return &authwire.Session{User: authwire.User{UserID: 7}}, nil
 }
 
 // authRoutes are the routes on a fake auth service; authCalls limits an address, nil does not.
-func authRoutes(auth edge.Auth, authCalls *kit.Rates) (http.Handler, *edgetest.Near) {
+func authRoutes(t *testing.T, auth edge.Auth, authCalls *kit.Rates) (http.Handler, *edgetest.Near) {
+	t.Helper()
+	table, err := edge.NewTable("test", nil, []string{"ops"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	near := &edgetest.Near{}
 	mux := http.NewServeMux()
 	api := httpapi.New(httpapi.Config{
-		Service:  edge.New(edge.Deps{Auth: auth, Near: near, Logger: slog.New(slog.DiscardHandler)}),
+		Service:  edge.New(edge.Deps{Auth: auth, Near: near, Table: table, Logger: slog.New(slog.DiscardHandler)}),
 		Sessions: sessions{}, AuthCalls: authCalls,
 	})
 	api.Register(mux)
