@@ -73,8 +73,8 @@ func RuntimeContract(version string, auth0 Auth0) http.Handler {
 	}
 	doc.Routes.Protected = []string{
 		"ANY /noetl/{path...}", "POST /graphql", "GET /graphql (graphql-transport-ws)", "GET /api/me",
-		"POST /api/auth/logout", "POST /api/auth/revoke", "GET /events?session_token=...", "POST /events/ticket", "GET /ws",
-		"GET /api/results/{request_id}",
+		"POST /api/auth/logout", "POST /api/auth/revoke", "GET /events?session_token=...", "POST /events/ticket",
+		"GET /ws", "GET /api/results/{request_id}",
 	}
 	doc.Proxy = proxyContract{
 		IncomingPrefix:   "/noetl/",
