@@ -1,10 +1,7 @@
 package sdk_test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -13,26 +10,10 @@ import (
 	"github.com/noetl/gateway/tests/stack"
 )
 
-const sizeLimit = 12 << 10
-
 func TestTheLibraryIsSmall(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(library(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var packed bytes.Buffer
-	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
-	if err == nil {
-		_, err = w.Write(text)
-	}
-	if err == nil {
-		err = w.Close()
-	}
-	if err != nil || packed.Len() > sizeLimit {
-		t.Errorf("%d bytes with gzip, %d at most (%v)", packed.Len(), sizeLimit, err)
-	}
-	t.Logf("%d bytes, %d with gzip", len(text), packed.Len())
+	library(t)
+	in(t, "scripts/size.mjs")
 }
 
 // A program that uses the types compiles, and its mistakes do not: each @ts-expect-error must find one.
@@ -53,7 +34,7 @@ func in(t *testing.T, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, needNode(t), args...)
+	cmd := exec.CommandContext(ctx, stack.Node(t), args...)
 	cmd.Dir = filepath.Join(stack.Root(), "libs", "client-js")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("node %v: %v\n%s", args, err, out)

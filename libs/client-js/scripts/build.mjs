@@ -4,11 +4,9 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import './frames.mjs';
 
-const LIMIT = 12 * 1024;
 const root = new URL('../', import.meta.url);
 const path = (name) => fileURLToPath(new URL(name, root));
 const read = (name) => readFileSync(path(name), 'utf8');
@@ -48,6 +46,4 @@ await build({
 });
 tsc('react/tsconfig.json');
 
-const size = gzipSync(read('dist/gateway-client.js'), { level: 9 }).length;
-console.log(`gateway-client.js: ${size} bytes with gzip, ${LIMIT} at most`);
-if (size > LIMIT) process.exit(1);
+await import('./size.mjs');
