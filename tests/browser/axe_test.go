@@ -2,18 +2,12 @@ package browser_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -22,45 +16,13 @@ import (
 	"github.com/noetl/gateway/tests/stack"
 )
 
-// axe fetches axe-core as its lock file says, and returns its script.
-var axe = sync.OnceValues(func() (string, error) {
-	folder := filepath.Join(stack.Root(), "tests", "browser", "axe")
-	lock, err := os.ReadFile(filepath.Join(folder, "package-lock.json"))
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(lock)
-	stamp, want := filepath.Join(folder, "node_modules", ".installed"), hex.EncodeToString(sum[:])
-	if have, err := os.ReadFile(stamp); err != nil || string(have) != want {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-		cmd.Dir = folder
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("npm ci: %w\n%s", err, out)
-		}
-		if err := os.WriteFile(stamp, []byte(want), 0o600); err != nil {
-			return "", err
-		}
-	}
-	script, err := os.ReadFile(filepath.Join(folder, "node_modules", "axe-core", "axe.min.js"))
-	return string(script), err
-})
+// axe is the folder that axe-core is fetched to.
+func axe() string { return filepath.Join(stack.Root(), "tests", "browser", "axe") }
 
 // needAxe ends a test that cannot run because there is no npm.
-func needAxe(t *testing.T) string {
+func needAxe(t *testing.T) {
 	t.Helper()
-	if _, err := exec.LookPath("npm"); err != nil {
-		if os.Getenv("CI") != "" || os.Getenv("GATEWAY_TEST_REQUIRE") == "all" {
-			t.Fatalf("%s NOT RUN: no npm on this machine", t.Name())
-		}
-		t.Skipf("%s NOT RUN: no npm on this machine (Debian: apt-get install nodejs npm)", t.Name())
-	}
-	script, err := axe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return script
+	stack.Packages(t, axe())
 }
 
 // violation is a rule of axe-core that an element breaks.
@@ -73,11 +35,14 @@ type violation struct {
 // parts that others draw.
 func violations(ctx context.Context, t *testing.T, state, scheme, foreign string) []violation {
 	t.Helper()
-	script := needAxe(t)
+	script, err := os.ReadFile(filepath.Join(axe(), "node_modules", "axe-core", "axe.min.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	var there bool
 	do(ctx, t, "look for axe-core", chromedp.Evaluate(`Boolean(window.axe)`, &there))
 	if !there {
-		do(ctx, t, "load axe-core", chromedp.Evaluate(script+"; undefined", nil))
+		do(ctx, t, "load axe-core", chromedp.Evaluate(string(script)+"; undefined", nil))
 	}
 	var found struct {
 		Passes     int
@@ -148,11 +113,11 @@ func TestThePageIsAccessible(t *testing.T) {
 		chromedp.WaitVisible(id("run-card")+`[data-path="demo/webhook"]`))
 	everyWidth(ctx, t, "all cards open")
 	do(ctx, t, "search", chromedp.SendKeys(id("history-search"), "fail"),
-		poll(`Array.from(document.querySelectorAll('`+id("execution")+
+		stack.Poll(`Array.from(document.querySelectorAll('`+id("execution")+
 			`')).every((row) => row.dataset.path.includes("fail"))`))
 	everyWidth(ctx, t, "history searched")
 	do(ctx, t, "a mistake", chromedp.SetValue(id("variables"), "{"), chromedp.Click(id("run")),
-		poll(`document.getElementById("variables-error").textContent !== ""`))
+		stack.Poll(`document.getElementById("variables-error").textContent !== ""`))
 	everyWidth(ctx, t, "variables wrong")
 	do(ctx, t, "the menu of a phone", chromedp.EmulateViewport(360, 640), chromedp.Click(id("menu-toggle")),
 		chromedp.WaitVisible(id("sign-out")))
@@ -171,7 +136,7 @@ func TestTheOtherPagesAreAccessible(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := stack.Standalone(t, "INGRESS_LISTENERS_FILE="+file)
-	page := local(p.Ready.Public)
+	page := stack.Local(p.Ready.Public)
 	if a := testkit.Do(t, http.MethodPost, p.Ready.Public+"/ingress/orders.eu", `{"order":1001}`,
 		"Authorization", "Bearer a-secret-of-the-page", "X-Message-Id", "order-1001"); a.Code != http.StatusAccepted {
 		t.Fatal(a.Code, a.Body)
@@ -179,7 +144,7 @@ func TestTheOtherPagesAreAccessible(t *testing.T) {
 	do(ctx, t, "a failed sign-in", chromedp.Navigate(page+"/api/auth/browser/callback?state=unknown&code=x"),
 		chromedp.WaitVisible(id("sign-in-again")))
 	everyWidth(ctx, t, "sign-in failed")
-	do(ctx, t, "the sandbox", chromedp.Navigate(local(strings.TrimSuffix(p.Ready.NoETL, "/"))),
+	do(ctx, t, "the sandbox", chromedp.Navigate(stack.Local(strings.TrimSuffix(p.Ready.NoETL, "/"))),
 		chromedp.WaitVisible(`main`))
 	everyWidth(ctx, t, "sandbox")
 	do(ctx, t, "refused", chromedp.Navigate(p.Ready.Issuer+"/authorize?client_id=x&redirect_uri=https://example.com/"),

@@ -25,11 +25,6 @@ const cards = `Object.fromEntries(Array.from(
 	document.querySelectorAll('[data-testid="board-card"]:not([data-mark="removed"])'),
 	(card) => [card.dataset.docId, card.closest("ol").dataset.testid.replace("board-", "")]))`
 
-// poll waits for a condition on the page.
-func poll(condition string) chromedp.Action {
-	return chromedp.Poll(condition, nil, chromedp.WithPollingInterval(pollEvery))
-}
-
 func boardIs(state string) chromedp.Action {
 	return chromedp.WaitVisible(id("board-status") + `[data-state="` + state + `"]`)
 }
@@ -91,7 +86,7 @@ func TestTheBoardIsTheSameInTwoTabs(t *testing.T) {
 	needsOwnGateway(t)
 	ctx := open(t)
 	p := stack.Standalone(t)
-	page := local(p.Ready.Public)
+	page := stack.Local(p.Ready.Public)
 	signIn(ctx, t, page, "demo@example.com")
 	tab := open(t) // another person has other cookies
 	signIn(tab, t, page, "viewer@example.com")
@@ -116,7 +111,7 @@ func TestTheBoardIsTheSameInTwoTabs(t *testing.T) {
 			Object.entries(want).every(([id, column]) => shown[id] === column);
 	})()`, text, cards)
 	for name, one := range map[string]context.Context{"first": ctx, "second": tab} {
-		do(one, t, "the "+name+" tab shows what the bucket has", poll(same))
+		do(one, t, "the "+name+" tab shows what the bucket has", stack.Poll(same))
 	}
 	shot(ctx, t, "board-light")
 
@@ -126,7 +121,7 @@ func TestTheBoardIsTheSameInTwoTabs(t *testing.T) {
 		t.Errorf("after the reload (-bucket +shown):\n%s", diff)
 	}
 	do(tab, t, "run it in the other tab", chromedp.Click(id("board-run")))
-	do(ctx, t, "the first tab sees it", poll(`Object.keys(`+cards+`).length > `+strconv.Itoa(len(want))))
+	do(ctx, t, "the first tab sees it", stack.Poll(`Object.keys(`+cards+`).length > `+strconv.Itoa(len(want))))
 	do(tab, t, "the second run completes", chromedp.WaitVisible(id("run-card")+`[data-status="completed"]`))
 	testkit.Eventually(t, "both tabs show what the bucket has", func() bool {
 		now := documents(ctx, t, p.Ready.NATS)
@@ -135,7 +130,7 @@ func TestTheBoardIsTheSameInTwoTabs(t *testing.T) {
 
 	// Who stops sees why it is still, and watches again.
 	do(ctx, t, "stop", chromedp.Click(id("board-toggle")), boardIs("ended"),
-		poll(`document.querySelector('`+id("board-reason")+`').textContent !== ""`))
+		stack.Poll(`document.querySelector('`+id("board-reason")+`').textContent !== ""`))
 	do(ctx, t, "watch again", chromedp.Click(id("board-toggle")), boardIs("live"))
 	testkit.Eventually(t, "the board is back", func() bool {
 		return cmp.Equal(documents(ctx, t, p.Ready.NATS), onBoard(ctx, t))
@@ -162,8 +157,8 @@ func TestTheBoardAfterACutAGapAndAnEnd(t *testing.T) {
 	needsOwnGateway(t)
 	ctx := open(t)
 	p := stack.Standalone(t)
-	between := newRelay(t, p.Ready.Public)
-	signIn(ctx, t, between.page(), "demo@example.com")
+	between := stack.NewWire(t, p.Ready.Public)
+	signIn(ctx, t, stack.Local(between.URL), "demo@example.com")
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	same := func(step string) {
 		t.Helper()
@@ -186,11 +181,11 @@ func TestTheBoardAfterACutAGapAndAnEnd(t *testing.T) {
 	do(ctx, t, "begin", boardIs("live"), chromedp.Evaluate(subscribed("kv"), &first, awaitPromise),
 		chromedp.Click(id("board-run")), chromedp.WaitVisible(id("board-card")), chromedp.WaitVisible(card),
 		chromedp.AttributeValue(card, "data-execution-id", &execution, nil, chromedp.ByQuery))
-	between.set(true)
+	between.Down(true)
 	do(ctx, t, "the connection is cut", boardIs("starting"),
 		chromedp.WaitVisible(id("stream-status")+`[data-state="reconnecting"]`))
 	over(execution)
-	between.set(false)
+	between.Down(false)
 	do(ctx, t, "it is back", boardIs("live"), chromedp.WaitVisible(id("run-card")+`[data-status="completed"]`),
 		chromedp.Evaluate(subscribed("kv"), &resumed, awaitPromise))
 	if diff := cmp.Diff(first, resumed); diff != "" || len(first) != 1 {
@@ -201,12 +196,12 @@ func TestTheBoardAfterACutAGapAndAnEnd(t *testing.T) {
 	run(ctx, t, "demo/slow", `{"seconds": 8}`)
 	do(ctx, t, "a run is under way", chromedp.WaitVisible(card+`[data-path="demo/slow"]`),
 		chromedp.AttributeValue(card+`[data-path="demo/slow"]`, "data-execution-id", &execution, nil, chromedp.ByQuery))
-	between.set(true)
+	between.Down(true)
 	do(ctx, t, "cut again", boardIs("starting"))
 	over(stack.Execute(t, p.Ready.Public, session, "", "demo/board", `{}`).ExecutionID)
 	over(execution)
 	forget(ctx, t, p.Ready.NATS)
-	between.set(false)
+	between.Down(false)
 	do(ctx, t, "the page says that something is missing", chromedp.WaitVisible(id("alert")), boardIs("live"),
 		chromedp.WaitVisible(id("run-card")+`[data-path="demo/slow"][data-status="completed"]`))
 	testkit.Eventually(t, "another subscription", func() bool {

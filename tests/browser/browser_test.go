@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,65 +12,16 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"github.com/noetl/gateway/tests/stack"
 )
 
-// chromium finds the browser: CHROMIUM names it, else it is looked for on the PATH.
-func chromium() string {
-	if path := os.Getenv("CHROMIUM"); path != "" {
-		return path
-	}
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	return ""
-}
-
-// open starts a browser with a fresh profile and fails the test on any script error.
+// open starts a browser for a test that takes at most so long.
 func open(t *testing.T) context.Context {
 	t.Helper()
-	path := chromium()
-	if path == "" {
-		if os.Getenv("CI") != "" {
-			t.Fatal("no Chromium: .ci/run installs it, so this is a fault of the machine")
-		}
-		t.Skip("browser test NOT RUN: no Chromium on this machine (Debian: apt-get install chromium; or set CHROMIUM)")
-	}
-	// Not t.TempDir: Chromium's helpers may still write for a moment after it has ended, and
-	// that must not fail the test.
-	profile, err := os.MkdirTemp("", "gateway-browser-") //nolint:usetesting // see above
-	if err != nil {
-		t.Fatal(err)
-	}
-	opts := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(path), chromedp.WSURLReadTimeout(time.Minute), chromedp.NoFirstRun, chromedp.NoSandbox,
-		chromedp.Headless, chromedp.DisableGPU, chromedp.UserDataDir(profile), chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true), chromedp.WindowSize(1280, 1000),
-	}
-	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
-	ctx, cancel := chromedp.NewContext(alloc)
-	ctx, cancelTime := context.WithTimeout(ctx, 4*patience)
-	t.Cleanup(func() {
-		cancelTime()
-		cancel()
-		cancelAlloc()
-		_ = os.RemoveAll(profile)
-	})
-	chromedp.ListenTarget(ctx, func(ev any) {
-		if e, ok := ev.(*runtime.EventExceptionThrown); ok {
-			t.Errorf("script error on the page: %s", e.ExceptionDetails.Error())
-		}
-	})
-	// The first Run starts the browser, which lives as long as that Run's context.
-	if err := chromedp.Run(ctx); err != nil {
-		t.Fatalf("starting Chromium: %v", err)
-	}
+	ctx, cancel := context.WithTimeout(stack.Browser(t), 4*patience)
+	t.Cleanup(cancel)
 	return ctx
 }
 
@@ -114,11 +64,8 @@ func gateway(t *testing.T) string {
 	if page := os.Getenv("GATEWAY_PAGE"); page != "" {
 		return strings.TrimSuffix(page, "/")
 	}
-	return local(stack.Standalone(t).Ready.Public)
+	return stack.Local(stack.Standalone(t).Ready.Public)
 }
-
-// local names loopback as the issuer and cookies want it.
-func local(origin string) string { return strings.Replace(origin, "127.0.0.1", "localhost", 1) }
 
 func containsAll(text string, parts ...string) bool {
 	return !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(text, part) })

@@ -15,6 +15,19 @@ import (
 const copied = `window.copied = [];
 	Object.defineProperty(navigator, "clipboard", {value: {writeText: async (text) => { window.copied.push(text); }}});`
 
+// oneLandmark names the cards with a result whose landmarks are not exactly that result, by a name of its own.
+var oneLandmark = `(() => {
+	const names = new Set();
+	return Array.from(document.querySelectorAll('` + id("run-card") + `:has(` + id("run-result") + `:not(:empty))'), (card) => {
+		const found = Array.from(card.querySelectorAll("section, aside, nav, main, form, search, [role=region], " +
+			"[role=complementary], [role=navigation], [role=main], [role=form], [role=search]"));
+		const name = found[0]?.getAttribute("aria-label");
+		const one = found.length === 1 && found[0].matches('` + id("run-result") + `') && name && !names.has(name);
+		names.add(name);
+		return one ? "" : card.dataset.path + " has " + found.map((node) => node.outerHTML.slice(0, 80)).join();
+	}).join("");
+})()`
+
 func clip(ctx context.Context, t *testing.T, button string) string {
 	t.Helper()
 	var got string
@@ -31,9 +44,12 @@ func TestACardIsCancelledRerunAndCopied(t *testing.T) {
 	do(ctx, t, "a clipboard", chromedp.Evaluate(copied, nil))
 	run(ctx, t, "demo/slow", `{"seconds": 50}`)
 	card := id("run-card") + `[data-path="demo/slow"]`
-	do(ctx, t, "it runs", chromedp.WaitVisible(card+`[data-status="running"] `+id("run-steps")+` li[data-status="running"]`))
+	do(ctx, t, "it runs", chromedp.WaitVisible(
+		card+`[data-status="running"] `+id("run-steps")+` li[data-status="running"]`,
+	))
 	shot(ctx, t, "card-running")
-	do(ctx, t, "cancel it", chromedp.Click(card+" "+id("run-cancel")), chromedp.WaitVisible(card+`[data-status="cancelled"]`))
+	do(ctx, t, "cancel it", chromedp.Click(card+" "+id("run-cancel")),
+		chromedp.WaitVisible(card+`[data-status="cancelled"]`))
 	do(ctx, t, "look at its input", chromedp.Click(card+" "+id("run-input-toggle")),
 		chromedp.WaitVisible(card+" "+id("run-input")))
 	if got := text(ctx, t, card+" "+id("run-input")); !strings.Contains(got, `"seconds": 50`) {
@@ -55,13 +71,18 @@ func TestACardIsCancelledRerunAndCopied(t *testing.T) {
 		t.Errorf("copied %q", got)
 	}
 	do(ctx, t, "run it again", chromedp.Click(echo+" "+id("run-rerun")),
-		poll(`document.querySelectorAll('`+echo+` `+id("run-result")+`').length === 2`))
+		stack.Poll(`document.querySelectorAll('`+echo+` `+id("run-result")+`').length === 2`))
 	if got := text(ctx, t, echo+" "+id("run-result")); !strings.Contains(got, "once more") {
 		t.Errorf("the rerun gave %q", got)
 	}
+	var landmarks string
+	do(ctx, t, "look for landmarks", chromedp.Evaluate(oneLandmark, &landmarks))
+	if landmarks != "" {
+		t.Errorf("a result has one landmark, and the rest of its card none: %s", landmarks)
+	}
 	// The newest is open, those before it are not; who wants one open keeps it, also over a reload.
 	open := func(n int, want string) chromedp.Action {
-		return poll(`JSON.stringify(Array.from(document.querySelectorAll('` + id("run-card") +
+		return stack.Poll(`JSON.stringify(Array.from(document.querySelectorAll('` + id("run-card") +
 			`'), (card) => card.dataset.open)) === '` + want + `' && ` + `document.querySelectorAll('` + id("run-card") +
 			` [aria-expanded="true"]').length === ` + string(rune('0'+n)))
 	}
@@ -102,7 +123,7 @@ func TestTheFormSurvivesAReloadAndRunsByKey(t *testing.T) {
 	}
 	var there bool
 	do(ctx, t, "run by key", chromedp.Focus(id("variables")), chromedp.KeyEvent(kb.Enter, chromedp.KeyModifiers(2)),
-		poll(`document.querySelectorAll('`+id("run-card")+`[data-status="completed"]').length === 2`),
+		stack.Poll(`document.querySelectorAll('`+id("run-card")+`[data-status="completed"]').length === 2`),
 		chromedp.Evaluate(`document.activeElement.id === "variables"`, &there))
 	if !there {
 		t.Error("the focus has left the variables")
@@ -142,13 +163,14 @@ func TestThePageOutlivesAReplica(t *testing.T) {
 	t.Parallel()
 	ctx := open(t)
 	s := stack.StartSplit(t)
-	signIn(ctx, t, local(s.Edge[0].Ready.Public), "demo@example.com")
+	signIn(ctx, t, stack.Local(s.Edge[0].Ready.Public), "demo@example.com")
 	run(ctx, t, "demo/slow", `{"seconds": 3}`)
 	card := id("run-card") + `[data-path="demo/slow"]`
 	do(ctx, t, "it runs", chromedp.WaitVisible(card+`[data-status="running"]`))
 	s.Fanout[0].Kill()
 	s.Fanout[0].Wait(t)
-	do(ctx, t, "the page says that it lost its stream", chromedp.WaitVisible(id("stream-status")+`:not([data-state="live"])`))
+	do(ctx, t, "the page says that it lost its stream",
+		chromedp.WaitVisible(id("stream-status")+`:not([data-state="live"])`))
 	s.RestartFanout(t, 0)
 	do(ctx, t, "its result comes all the same", chromedp.WaitVisible(card+`[data-status="completed"] `+id("run-result")),
 		chromedp.WaitVisible(id("stream-status")+`[data-state="live"]`))
@@ -164,7 +186,7 @@ func TestAPageWithoutTheBrowserLogin(t *testing.T) {
 	t.Parallel()
 	needsOwnGateway(t)
 	ctx := open(t)
-	page := local(stack.StartSplit(t, "AUTH_CLIENT_ID=").Edge[0].Ready.Public)
+	page := stack.Local(stack.StartSplit(t, "AUTH_CLIENT_ID=").Edge[0].Ready.Public)
 	do(ctx, t, "try", chromedp.Navigate(page), chromedp.WaitVisible(id("sign-in")),
 		chromedp.Click(id("sign-in")), chromedp.WaitVisible(id("alert")))
 	if got := text(ctx, t, id("alert")); !containsAll(got, "no browser login", "AUTH_CLIENT_ID") {
@@ -193,6 +215,7 @@ func TestASessionEndsInEveryTab(t *testing.T) {
 		chromedp.WaitVisible(id("stream-status")+`[data-state="live"]`), chromedp.Click(id("sign-out")))
 	do(ctx, t, "the first tab is signed out", chromedp.WaitVisible(id("sign-in")), chromedp.WaitVisible(id("alert")))
 	signIn(tab, t, page, "demo@example.com")
-	do(ctx, t, "it comes back with its timeline", chromedp.Evaluate(`document.dispatchEvent(new Event("visibilitychange"))`, nil),
+	do(ctx, t, "it comes back with its timeline",
+		chromedp.Evaluate(`document.dispatchEvent(new Event("visibilitychange"))`, nil),
 		chromedp.WaitVisible(id("user")), chromedp.WaitVisible(id("run-card")+`[data-status="completed"]`))
 }

@@ -22,8 +22,8 @@ func TestAnExecutionOfAWebhookIsFollowed(t *testing.T) {
 	live := card + " " + id("follow-status") + `[data-state="live"]`
 	do(ctx, t, "send a signed webhook", chromedp.SetValue(id("webhook-body"), `{"order_id": "A-7", "step_ms": 30000}`),
 		chromedp.ScrollIntoView(id("webhook-send")), chromedp.Click(id("webhook-send")),
-		poll(`document.querySelector('`+id("webhook-result")+`').textContent.trim().startsWith('202')`),
-		chromedp.WaitVisible(live), poll(`document.querySelectorAll('`+card+` `+id("run-steps")+` li').length > 0`))
+		stack.Poll(`document.querySelector('`+id("webhook-result")+`').textContent.trim().startsWith('202')`),
+		chromedp.WaitVisible(live), stack.Poll(`document.querySelectorAll('`+card+` `+id("run-steps")+` li').length > 0`))
 	if got := text(ctx, t, id("webhook-ids")); !containsAll(got, "Message", "Execution") {
 		t.Errorf("where the delivery went: %q", got)
 	}
@@ -93,15 +93,15 @@ func TestTheHistoryIsSearchedFilteredAndTurned(t *testing.T) {
 	for range 3 {
 		stack.Execute(t, p.Ready.Public, session, "", "demo/fail", `{}`)
 	}
-	signIn(ctx, t, local(p.Ready.Public), "developer@example.com")
+	signIn(ctx, t, stack.Local(p.Ready.Public), "developer@example.com")
 	rows := func(n int, path string) chromedp.Action {
-		return poll(`(() => {
+		return stack.Poll(`(() => {
 			const rows = Array.from(document.querySelectorAll('` + id("execution") + `'));
 			return rows.length === ` + strconv.Itoa(n) + ` && rows.every((row) => row.dataset.path.includes("` + path + `"));
 		})()`)
 	}
 	status := func(want string) chromedp.Action {
-		return poll(`document.querySelector('` + id("history-status") + `').textContent === "` + want + `"`)
+		return stack.Poll(`document.querySelector('` + id("history-status") + `').textContent === "` + want + `"`)
 	}
 	do(ctx, t, "the newest", rows(10, "demo/"), status("1 to 10"))
 	do(ctx, t, "older", chromedp.ScrollIntoView(id("history-older")), chromedp.Click(id("history-older")),
@@ -117,7 +117,9 @@ func TestTheHistoryIsSearchedFilteredAndTurned(t *testing.T) {
 			state.dispatchEvent(new Event("change"));
 		})()`, nil)
 	}
-	do(ctx, t, "filter by state", chromedp.Evaluate(`document.querySelector('`+id("history-search")+`').value = ""`, nil), choose("failed"), rows(3, "demo/fail"))
+	do(ctx, t, "filter by state",
+		chromedp.Evaluate(`document.querySelector('`+id("history-search")+`').value = ""`, nil),
+		choose("failed"), rows(3, "demo/fail"))
 	do(ctx, t, "the other state", choose("completed"), rows(10, "demo/echo"), status("1 to 10"))
 	do(ctx, t, "run one again", chromedp.Click(id("history-rerun"), chromedp.NodeVisible),
 		chromedp.WaitVisible(id("run-card")+`[data-path="demo/echo"][data-status="completed"] `+id("run-result")))

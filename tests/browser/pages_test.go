@@ -10,6 +10,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/noetl/gateway/tests/stack"
 )
 
 const pollEvery = 50 * time.Millisecond
@@ -66,9 +68,8 @@ func TestGraphiQL(t *testing.T) {
 
 // seeText waits until an element has a text.
 func seeText(selector, text string) chromedp.Action {
-	return chromedp.Poll(
-		`(document.querySelector(`+strconv.Quote(selector)+`)?.innerText ?? "").includes(`+strconv.Quote(text)+`)`, nil,
-		chromedp.WithPollingInterval(pollEvery),
+	return stack.Poll(
+		`(document.querySelector(` + strconv.Quote(selector) + `)?.innerText ?? "").includes(` + strconv.Quote(text) + `)`,
 	)
 }
 

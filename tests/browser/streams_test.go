@@ -49,14 +49,12 @@ func TestAnEventSourceIsCutBeforeItsFirstFrame(t *testing.T) {
 			ctx := open(t)
 			s := stack.StartSplit(t)
 			session := stack.Login(t, s.Edge[0].Ready.Public, s.Sandbox.Ready.Issuer, "demo@example.com")
-			origin := strings.Replace(s.Edge[0].Ready.Public, "127.0.0.1", "localhost", 1)
-			poll := func(condition string) chromedp.Action {
-				return chromedp.Poll(condition, nil, chromedp.WithPollingInterval(pollEvery))
-			}
+			origin := stack.Local(s.Edge[0].Ready.Public)
 			var clients []string
 			do(
 				ctx, t, "open the stream", chromedp.Navigate(origin+"/health"),
-				chromedp.Evaluate(fmt.Sprintf("(%s)(%q)", page, session), nil), poll(`window.clients.length === 1`),
+				chromedp.Evaluate(fmt.Sprintf("(%s)(%q)", page, session), nil),
+				stack.Poll(`window.clients.length === 1`),
 				chromedp.Evaluate(`window.clients`, &clients),
 			)
 
@@ -68,7 +66,7 @@ func TestAnEventSourceIsCutBeforeItsFirstFrame(t *testing.T) {
 			)
 			s.RestartFanout(t, 0)
 
-			do(ctx, t, "the result is on screen", poll(`document.querySelectorAll("p.result").length > 0`))
+			do(ctx, t, "the result is on screen", stack.Poll(`document.querySelectorAll("p.result").length > 0`))
 			var shown []string
 			var seen []string
 			do(

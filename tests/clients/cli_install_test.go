@@ -63,7 +63,7 @@ var cliInstalled = sync.OnceValue(func() error {
 func needCLI(t *testing.T) {
 	t.Helper()
 	if why := cliObstacle(t.Context(), runtime.GOOS, runtime.GOARCH); why != "" {
-		cannotRun(t, why)
+		stack.CannotRun(t, why)
 	}
 	if err := cliInstalled(); err != nil {
 		t.Fatal(err)

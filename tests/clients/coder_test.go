@@ -85,7 +85,7 @@ func write(t *testing.T, c *websocket.Conn, text string) {
 func TestCoderWebSocketGetsEveryFrameAndGoesOn(t *testing.T) {
 	t.Parallel()
 	p := stack.Standalone(t)
-	w := newWire(t, p.Ready.Public)
+	w := stack.NewWire(t, p.Ready.Public)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	// Compression is offered in each of the library's ways; the answer declines it.
 	for _, mode := range []websocket.CompressionMode{

@@ -16,7 +16,7 @@ const audits = 61
 // Every audit of graphql-http must be ok: no error, no warning, and no notice either.
 func TestGraphQLOverHTTPAudits(t *testing.T) {
 	t.Parallel()
-	needNode(t)
+	stack.Packages(t, folder())
 	p := stack.Standalone(t)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	s := start(t, "audits", p.Ready.Public+"/graphql", "TOKEN="+session)
@@ -43,9 +43,9 @@ func TestGraphQLOverHTTPAudits(t *testing.T) {
 // npm graphql-ws as a client of the subscription, with its own way to come again.
 func TestGraphQLWSGetsEveryFrame(t *testing.T) {
 	t.Parallel()
-	needNode(t)
+	stack.Packages(t, folder())
 	p := stack.Standalone(t)
-	w := newWire(t, p.Ready.Public)
+	w := stack.NewWire(t, p.Ready.Public)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	s := start(t, "graphql_ws", strings.Replace(w.URL, "http://", "ws://", 1)+"/graphql", "TOKEN="+session)
 	s.want(t, "open")
@@ -85,7 +85,7 @@ func TestGraphQLWSGetsEveryFrame(t *testing.T) {
 // immediately, without end.
 func TestGraphQLWSIsRefusedWithoutASession(t *testing.T) {
 	t.Parallel()
-	needNode(t)
+	stack.Packages(t, folder())
 	p := stack.Standalone(t)
 	target := socketURL(p)
 	for _, session := range []string{"", "nobody"} {
@@ -114,7 +114,7 @@ func socketURL(p *stack.Proc) string {
 // for defects of its own, and tries again after the others.
 func TestGraphQLWSSeesTheCloseCodes(t *testing.T) {
 	t.Parallel()
-	needNode(t)
+	stack.Packages(t, folder())
 	p := stack.Standalone(t)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	const (
@@ -169,7 +169,7 @@ func TestGraphQLWSSeesTheCloseCodes(t *testing.T) {
 
 func TestGraphQLWSIsToldThatItsSessionHasEnded(t *testing.T) {
 	t.Parallel()
-	needNode(t)
+	stack.Packages(t, folder())
 	p := stack.Standalone(t)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	s := start(t, "graphql_ws", socketURL(p), "TOKEN="+session, "STAY=yes")
@@ -191,7 +191,7 @@ func TestGraphQLWSIsToldThatItsSessionHasEnded(t *testing.T) {
 // A gateway that stops does not complete a subscription: this client would not subscribe again.
 func TestGraphQLWSIsToldOfARestart(t *testing.T) {
 	t.Parallel()
-	needNode(t)
+	stack.Packages(t, folder())
 	p := stack.Standalone(t)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	s := start(t, "graphql_ws", socketURL(p), "TOKEN="+session)
@@ -215,7 +215,7 @@ func TestGraphQLWSIsToldOfARestart(t *testing.T) {
 
 func TestGraphQLWSGetsAnswersErrorsAndPongs(t *testing.T) {
 	t.Parallel()
-	needNode(t)
+	stack.Packages(t, folder())
 	p := stack.Standalone(t)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	s := start(t, "graphql_ws", socketURL(p), "TOKEN="+session, "QUERY={health}")

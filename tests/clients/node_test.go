@@ -7,15 +7,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -27,50 +23,6 @@ const patience = 45 * time.Second
 
 // folder holds the scripts and what npm fetches for them.
 func folder() string { return filepath.Join(stack.Root(), "tests", "clients", "node") }
-
-// installed fetches the packages of the lock file unless they are there.
-var installed = sync.OnceValue(func() error {
-	lock, err := os.ReadFile(filepath.Join(folder(), "package-lock.json"))
-	if err != nil {
-		return err
-	}
-	sum := sha256.Sum256(lock)
-	stamp, want := filepath.Join(folder(), "node_modules", ".installed"), hex.EncodeToString(sum[:])
-	if have, err := os.ReadFile(stamp); err == nil && string(have) == want {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-	cmd.Dir = folder()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("npm ci: %w\n%s", err, out)
-	}
-	return os.WriteFile(stamp, []byte(want), 0o600)
-})
-
-// needNode ends a test that cannot run because there is no Node.
-func needNode(t *testing.T) {
-	t.Helper()
-	for _, name := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(name); err != nil {
-			cannotRun(t, "no "+name+" on this machine: install Node.js 20 or newer with npm "+
-				"(Debian: apt-get install nodejs npm)")
-		}
-	}
-	if err := installed(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// cannotRun ends a test that cannot run here: with a failure where everything must run.
-func cannotRun(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") != "" || os.Getenv("GATEWAY_TEST_REQUIRE") == "all" {
-		t.Fatalf("%s NOT RUN: %s", t.Name(), why)
-	}
-	t.Skipf("%s NOT RUN: %s", t.Name(), why)
-}
 
 // said is one line of a script.
 type said struct {
@@ -94,7 +46,7 @@ type script struct {
 // start runs a script until the test ends.
 func start(t *testing.T, name, target string, env ...string) *script {
 	t.Helper()
-	needNode(t)
+	stack.Packages(t, folder())
 	ctx, cancel := context.WithTimeout(context.Background(), 11*time.Minute) // it ends by itself before
 	cmd := exec.CommandContext(ctx, "node", name+".mjs")
 	cmd.Dir = folder()

@@ -32,7 +32,7 @@ func listen(t *testing.T, name, sessionIn, base, session string, query url.Value
 
 // follow runs demo/progress for a client and takes its frames until the result. At the frame
 // number cutAt it breaks the line; the client must come again by itself, with the last id.
-func follow(t *testing.T, s *script, again string, w *wire, public, session, client string, cutAt int) {
+func follow(t *testing.T, s *script, again string, w *stack.Wire, public, session, client string, cutAt int) {
 	t.Helper()
 	started := stack.Execute(t, public, session, client, "demo/progress", `{"step_ms":200}`)
 	var r run
@@ -71,7 +71,7 @@ func TestEventStreamClientsGetEveryFrame(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			p := stack.Standalone(t)
-			w := newWire(t, p.Ready.Public)
+			w := stack.NewWire(t, p.Ready.Public)
 			session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 
 			s := listen(t, c.name, c.sessionIn, w.URL, session, nil)
@@ -100,7 +100,7 @@ func TestEventStreamClientsComeBackAfterACut(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			p := stack.Standalone(t)
-			w := newWire(t, p.Ready.Public)
+			w := stack.NewWire(t, p.Ready.Public)
 			session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 			s := listen(t, c.name, c.sessionIn, w.URL, session, url.Values{"client_id": {"tab-1"}})
 			s.want(t, "request")
@@ -124,7 +124,7 @@ func TestEventStreamClientsComeBackWithTheEventIDAlone(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			p := stack.Standalone(t)
-			w := newWire(t, p.Ready.Public)
+			w := stack.NewWire(t, p.Ready.Public)
 			session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 			s := listen(t, c.name, c.sessionIn, w.URL, session, nil)
 			s.want(t, "request")
@@ -138,11 +138,11 @@ func TestEventStreamClientsComeBackWithTheEventIDAlone(t *testing.T) {
 // The same with separate processes, where the connection comes again at another replica.
 func TestEventStreamClientsComeBackAtAnotherReplica(t *testing.T) {
 	t.Parallel()
-	needNode(t)
+	stack.Packages(t, folder())
 	s := stack.StartSplit(t)
 	session := stack.Login(t, s.Edge[0].Ready.Public, s.Sandbox.Ready.Issuer, "demo@example.com")
 	for _, c := range eventClients {
-		w := newWire(t, s.Edge[0].Ready.Public, s.Edge[1].Ready.Public)
+		w := stack.NewWire(t, s.Edge[0].Ready.Public, s.Edge[1].Ready.Public)
 		id := "tab-" + c.name
 		events := listen(t, c.name, c.sessionIn, w.URL, session, url.Values{"client_id": {id}})
 		events.want(t, "request")
@@ -158,7 +158,7 @@ func TestEventStreamClientsComeBackAtAnotherReplica(t *testing.T) {
 // does not try again.
 func TestEventStreamClientsDoNotComeAgainAfter401(t *testing.T) {
 	t.Parallel()
-	needNode(t)
+	stack.Packages(t, folder())
 	p := stack.Standalone(t)
 	for _, c := range eventClients {
 		t.Run(c.name, func(t *testing.T) {
@@ -179,7 +179,7 @@ func TestEventStreamClientsDoNotComeAgainAfter401(t *testing.T) {
 // A stream ends with its session, and the client is told why before.
 func TestEventStreamClientsAreToldThatTheSessionEnded(t *testing.T) {
 	t.Parallel()
-	needNode(t)
+	stack.Packages(t, folder())
 	p := stack.Standalone(t)
 	for _, c := range eventClients {
 		t.Run(c.name, func(t *testing.T) {

@@ -34,7 +34,7 @@ func TestFirstDeliveriesOfThePage(t *testing.T) {
 	t.Parallel()
 	for _, program := range []string{"bash", "curl", "openssl", "python3", "node"} {
 		if _, err := exec.LookPath(program); err != nil {
-			cannotRun(t, "no "+program+" on this machine "+
+			stack.CannotRun(t, "no "+program+" on this machine "+
 				"(Debian: apt-get install bash curl openssl python3 nodejs)")
 		}
 	}

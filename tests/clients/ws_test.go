@@ -117,7 +117,7 @@ func (s *socket) all(t *testing.T, r *run, started stack.Started) {
 
 func TestWSRunsEveryMethod(t *testing.T) {
 	t.Parallel()
-	needNode(t)
+	stack.Packages(t, folder())
 	p := stack.Standalone(t)
 	public := p.Ready.Public
 	session := stack.Login(t, public, p.Ready.Issuer, "demo@example.com")
@@ -171,7 +171,7 @@ func TestWSRunsEveryMethod(t *testing.T) {
 
 func TestWSRefusesInTheWordsOfJSONRPC(t *testing.T) {
 	t.Parallel()
-	needNode(t)
+	stack.Packages(t, folder())
 	p := stack.Standalone(t)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	viewer := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "viewer@example.com")
@@ -238,9 +238,9 @@ func TestWSRefusesInTheWordsOfJSONRPC(t *testing.T) {
 
 func TestWSGoesOnWhereItWas(t *testing.T) {
 	t.Parallel()
-	needNode(t)
+	stack.Packages(t, folder())
 	p := stack.Standalone(t)
-	w := newWire(t, p.Ready.Public)
+	w := stack.NewWire(t, p.Ready.Public)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	for _, end := range []string{"cut", "abort"} {
 		s, client := connect(t, w.URL, session, nil)
@@ -269,7 +269,7 @@ func TestWSGoesOnWhereItWas(t *testing.T) {
 
 func TestWSDoors(t *testing.T) {
 	t.Parallel()
-	needNode(t)
+	stack.Packages(t, folder())
 	p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS=https://app.example.com")
 	public := p.Ready.Public
 	session := stack.Login(t, public, p.Ready.Issuer, "demo@example.com")
@@ -318,7 +318,7 @@ func TestWSDoors(t *testing.T) {
 
 func TestWSEnds(t *testing.T) {
 	t.Parallel()
-	needNode(t)
+	stack.Packages(t, folder())
 	p := stack.Standalone(t, "GATEWAY_WS_MAX_MESSAGE_BYTES=4096")
 	public := p.Ready.Public
 	session := stack.Login(t, public, p.Ready.Issuer, "demo@example.com")
@@ -361,7 +361,7 @@ func TestWSEnds(t *testing.T) {
 // A gateway that stops says so, and a client may come again.
 func TestWSIsToldThatTheGatewayStops(t *testing.T) {
 	t.Parallel()
-	needNode(t)
+	stack.Packages(t, folder())
 	p := stack.Standalone(t)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 	s, _ := connect(t, p.Ready.Public, session, nil)

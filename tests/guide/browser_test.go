@@ -4,58 +4,19 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"github.com/noetl/gateway/tests/stack"
 )
 
-// browser starts Chromium with a fresh profile and fails the test on any script error.
+// browser starts Chromium for a test that takes at most so long.
 func browser(t *testing.T) context.Context {
 	t.Helper()
-	path := os.Getenv("CHROMIUM")
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); path == "" && err == nil {
-			path = found
-		}
-	}
-	if path == "" {
-		stack.CannotRun(t, "no Chromium on this machine (Debian: apt-get install chromium; or set CHROMIUM)")
-	}
-	// Not t.TempDir: Chromium's helpers may still write for a moment after it has ended.
-	profile, err := os.MkdirTemp("", "gateway-guide-") //nolint:usetesting // see above
-	if err != nil {
-		t.Fatal(err)
-	}
-	alloc, cancelAlloc := chromedp.NewExecAllocator(
-		context.Background(), chromedp.ExecPath(path), chromedp.WSURLReadTimeout(time.Minute), chromedp.NoFirstRun,
-		chromedp.NoSandbox, chromedp.Headless, chromedp.DisableGPU, chromedp.UserDataDir(profile),
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true),
-	)
-	ctx, cancel := chromedp.NewContext(alloc)
-	ctx, cancelTime := context.WithTimeout(ctx, 2*patience)
-	t.Cleanup(func() {
-		cancelTime()
-		cancel()
-		cancelAlloc()
-		_ = os.RemoveAll(profile)
-	})
-	chromedp.ListenTarget(ctx, func(ev any) {
-		if e, ok := ev.(*runtime.EventExceptionThrown); ok {
-			t.Errorf("script error on the page: %s", e.ExceptionDetails.Error())
-		}
-	})
-	// The first Run starts the browser, which lives as long as that Run's context.
-	if err := chromedp.Run(ctx); err != nil {
-		t.Fatalf("starting Chromium: %v", err)
-	}
+	ctx, cancel := context.WithTimeout(stack.Browser(t), 2*patience)
+	t.Cleanup(cancel)
 	return ctx
 }
 
@@ -85,7 +46,7 @@ func serve(t *testing.T, files map[string]string) string {
 		_, _ = w.Write([]byte(text))
 	}))
 	t.Cleanup(s.Close)
-	return local(s.URL) + "/"
+	return stack.Local(s.URL) + "/"
 }
 
 // built ends a test that cannot run because the gateway was built without the client library.
@@ -121,9 +82,9 @@ func TestBrowser(t *testing.T) {
 	if at != page {
 		t.Errorf("the login came back to %s, want %s", at, page)
 	}
-	do(ctx, t, "run", chromedp.Click("#run"), poll(`document.getElementById("bar").value > 0`))
+	do(ctx, t, "run", chromedp.Click("#run"), stack.Poll(`document.getElementById("bar").value > 0`))
 	do(ctx, t, "reload", chromedp.Reload(), chromedp.WaitVisible("#run"))
-	do(ctx, t, "see the result", poll(
+	do(ctx, t, "see the result", stack.Poll(
 		`document.getElementById("out").textContent.includes("all five steps are done")`,
 	))
 	if n := len(stack.Executions(t, p.Ready.NoETL, "demo/progress")); n != 1 {

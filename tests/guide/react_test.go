@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -75,23 +74,16 @@ func TestReact(t *testing.T) {
 		ctx, t, "sign in", chromedp.Click(`[data-testid="login-as-demo"]`), chromedp.WaitVisible(button+`Run"]`),
 		chromedp.WaitVisible(`//p[text()="live"]`),
 	)
-	do(ctx, t, "run", chromedp.Click(button+`Run"]`), poll(`document.querySelector("progress").value > 0`))
+	do(ctx, t, "run", chromedp.Click(button+`Run"]`), stack.Poll(`document.querySelector("progress").value > 0`))
 	do(ctx, t, "reload", chromedp.Reload(), chromedp.WaitVisible(`//p[text()="live"]`))
-	do(ctx, t, "see the result", poll(
+	do(ctx, t, "see the result", stack.Poll(
 		`document.querySelector("output").textContent.includes("all five steps are done")`,
 	))
 	do(
 		ctx, t, "cancel another", chromedp.Click(button+`Run"]`), chromedp.WaitEnabled(button+`Cancel"]`),
-		chromedp.Click(button+`Cancel"]`), poll(`document.querySelector("[role=alert]") !== null`),
+		chromedp.Click(button+`Cancel"]`), stack.Poll(`document.querySelector("[role=alert]") !== null`),
 	)
 	if n := len(stack.Executions(t, p.Ready.NoETL, "demo/progress")); n != 2 {
 		t.Errorf("%d executions were started, want 2", n)
 	}
-}
-
-// poll waits for a condition on the page.
-func poll(condition string) chromedp.Action {
-	return chromedp.Poll(
-		condition, nil, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(patience),
-	)
 }

@@ -152,27 +152,7 @@ func library(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(stack.Root(), "libs", "client-js", "dist", "gateway-client.js")
 	if _, err := os.Stat(path); err != nil {
-		cannotRun(t, "libs/client-js is not built: run make sdk, which needs Node.js 20 or newer with npm")
-	}
-	return path
-}
-
-// cannotRun ends a test that cannot run here: with a failure where everything must run.
-func cannotRun(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") != "" || os.Getenv("GATEWAY_TEST_REQUIRE") == "all" {
-		t.Fatalf("%s NOT RUN: %s", t.Name(), why)
-	}
-	t.Skipf("%s NOT RUN: %s", t.Name(), why)
-}
-
-// needNode returns Node's path; a test that needs it and has none cannot run.
-func needNode(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("node")
-	if err != nil {
-		cannotRun(t, "no node on this machine: install Node.js 20 or newer with npm "+
-			"(Debian: apt-get install nodejs npm)")
+		stack.CannotRun(t, "libs/client-js is not built: run make sdk, which needs Node.js 20 or newer with npm")
 	}
 	return path
 }
@@ -180,7 +160,7 @@ func needNode(t *testing.T) string {
 // inNode starts the library in Node until the test ends.
 func inNode(t *testing.T) *client {
 	t.Helper()
-	path, node := library(t), needNode(t)
+	path, node := library(t), stack.Node(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 11*time.Minute) // it ends by itself before
 	cmd := exec.CommandContext(ctx, node, "node.mjs")
 	cmd.Dir = filepath.Join(stack.Root(), "tests", "sdk", "testdata")

@@ -9,35 +9,35 @@ import (
 const user = "demo@example.com"
 
 // cuts are between any two steps of a run.
-func cuts() map[string]cut {
-	return map[string]cut{
-		"before the stream":          {fromClient: true, text: "GET /"},
-		"before the first frame":     {text: `"clientId"`},
-		"after the first frame":      {text: `"clientId"`, after: true},
-		"before the start":           {fromClient: true, text: "executePlaybook"},
-		"before the start's answer":  {text: `{"data":{"executePlaybook"`},
-		"after the start's answer":   {text: `{"data":{"executePlaybook"`, after: true},
-		"before the first progress":  {text: "playbook/progress"},
-		"after the first progress":   {text: "playbook/progress", after: true},
-		"before the end of a step":   {text: "step.exit"},
-		"before the end":             {text: "playbook.completed"},
-		"before the result":          {text: "playbook/result"},
-		"after the result":           {text: "playbook/result", after: true},
-		"in the middle of a request": {fromClient: true, text: "POST /graphql", after: true},
+func cuts() map[string]stack.Cut {
+	return map[string]stack.Cut{
+		"before the stream":          {FromClient: true, Text: "GET /"},
+		"before the first frame":     {Text: `"clientId"`},
+		"after the first frame":      {Text: `"clientId"`, After: true},
+		"before the start":           {FromClient: true, Text: "executePlaybook"},
+		"before the start's answer":  {Text: `{"data":{"executePlaybook"`},
+		"after the start's answer":   {Text: `{"data":{"executePlaybook"`, After: true},
+		"before the first progress":  {Text: "playbook/progress"},
+		"after the first progress":   {Text: "playbook/progress", After: true},
+		"before the end of a step":   {Text: "step.exit"},
+		"before the end":             {Text: "playbook.completed"},
+		"before the result":          {Text: "playbook/result"},
+		"after the result":           {Text: "playbook/result", After: true},
+		"in the middle of a request": {FromClient: true, Text: "POST /graphql", After: true},
 	}
 }
 
 // A run that is cut between any two of its steps starts once and has its one result.
 func TestCutsInNode(t *testing.T) {
 	t.Parallel()
-	needNode(t)
+	stack.Node(t)
 	p := stack.Standalone(t)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
 	t.Run("cut", func(t *testing.T) {
 		for name, c := range cuts() {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				w := newWire(t, p.Ready.Public)
+				w := stack.NewWire(t, p.Ready.Public)
 				w.CutWhen(c)
 				cutRun(t, inNode(t), w, order{"url": w.URL, "tokens": []string{session}}, name)
 			})
@@ -48,7 +48,7 @@ func TestCutsInNode(t *testing.T) {
 	}
 }
 
-func cutRun(t *testing.T, c *client, w *wire, options order, name string) {
+func cutRun(t *testing.T, c *client, w *stack.Wire, options order, name string) {
 	t.Helper()
 	c.order(t, "connect", options)
 	c.order(t, "run", order{"name": "a", "playbook": "demo/progress", "variables": order{"step_ms": 100, "cut": name}})
@@ -80,7 +80,7 @@ func TestCutsInChromium(t *testing.T) {
 	for _, transport := range []string{"sse", "websocket"} {
 		for name, c := range cuts() {
 			t.Run(transport+" "+name, func(t *testing.T) {
-				w := newWire(t, p.Ready.Public)
+				w := stack.NewWire(t, p.Ready.Public)
 				w.CutWhen(c)
 				page := chromium.newTab(t, origin+"/?library=/gateway-client.js")
 				cutRun(t, page.client, w, order{
@@ -100,8 +100,8 @@ func TestABrowserWithoutStreams(t *testing.T) {
 	origin, chromium := pages(t), browser(t)
 	p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
-	w := newWire(t, p.Ready.Public)
-	w.CutWhen(cut{text: "playbook/progress", after: true})
+	w := stack.NewWire(t, p.Ready.Public)
+	w.CutWhen(stack.Cut{Text: "playbook/progress", After: true})
 	page := chromium.newTab(t, origin+"/?library=/gateway-client.js")
 	page.eval(t, `(delete window.ReadableStream, "")`)
 	cutRun(t, page.client, w, order{

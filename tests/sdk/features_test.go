@@ -70,7 +70,7 @@ func TestFollowingAndSubscribing(t *testing.T) {
 	) {
 		t.Helper()
 		session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
-		w := newWire(t, p.Ready.Public)
+		w := stack.NewWire(t, p.Ready.Public)
 		c := start()
 		c.order(t, "connect", order{"url": w.URL, "tokens": []string{session}}.with(more))
 		c.wait(t, "ready", "", 1)
@@ -120,7 +120,7 @@ func TestServerSentEventsAreBlocked(t *testing.T) {
 			origin, chromium := pages(t), browser(t)
 			p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
 			session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
-			w := newWire(t, p.Ready.Public)
+			w := stack.NewWire(t, p.Ready.Public)
 			w.Swallow("GET /events HTTP")
 			page := chromium.newTab(t, origin+"/?library=/"+file)
 			page.order(t, "connect", order{"url": w.URL, "tokens": []string{session}})

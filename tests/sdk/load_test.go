@@ -14,7 +14,7 @@ func TestAThousandRuns(t *testing.T) {
 	everywhere(t, []string{"LOG_LEVEL=warn"}, func(t *testing.T, p *stack.Proc, start func() *client, more order) {
 		t.Helper()
 		session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
-		w := newWire(t, p.Ready.Public)
+		w := stack.NewWire(t, p.Ready.Public)
 		c := start()
 		c.order(t, "connect", order{"url": w.URL, "tokens": []string{session}}.with(more))
 		c.wait(t, "ready", "", 1)
@@ -36,8 +36,8 @@ func TestASlowNetwork(t *testing.T) {
 	everywhere(t, nil, func(t *testing.T, p *stack.Proc, start func() *client, more order) {
 		t.Helper()
 		session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
-		w := newWire(t, p.Ready.Public)
-		w.Slow(100 * time.Millisecond) // 480 bytes in a second
+		w := stack.NewWire(t, p.Ready.Public)
+		w.Slow(48, 100*time.Millisecond) // 480 bytes in a second
 		c := start()
 		c.order(t, "connect", order{"url": w.URL, "tokens": []string{session}}.with(more))
 		c.order(t, "run", order{"name": "a", "playbook": "demo/progress", "variables": order{"step_ms": 50}})

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -54,37 +52,7 @@ type browserProcess struct{ ctx context.Context }
 func browser(t *testing.T) *browserProcess {
 	t.Helper()
 	library(t)
-	path := os.Getenv("CHROMIUM")
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil && path == "" {
-			path = found
-		}
-	}
-	if path == "" {
-		cannotRun(t, "no Chromium on this machine (Debian: apt-get install chromium; or set CHROMIUM)")
-	}
-	// Not t.TempDir: Chromium's helpers may still write for a moment after it has ended.
-	profile, err := os.MkdirTemp("", "gateway-sdk-") //nolint:usetesting // see above
-	if err != nil {
-		t.Fatal(err)
-	}
-	alloc, cancelAlloc := chromedp.NewExecAllocator(
-		context.Background(),
-		chromedp.ExecPath(path), chromedp.WSURLReadTimeout(time.Minute), chromedp.NoFirstRun, chromedp.NoSandbox,
-		chromedp.Headless, chromedp.DisableGPU, chromedp.UserDataDir(profile), chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true),
-	)
-	ctx, cancel := chromedp.NewContext(alloc)
-	t.Cleanup(func() {
-		cancel()
-		cancelAlloc()
-		_ = os.RemoveAll(profile)
-	})
-	if err := chromedp.Run(ctx); err != nil {
-		t.Fatalf("starting Chromium: %v", err)
-	}
-	return &browserProcess{ctx}
+	return &browserProcess{stack.Browser(t)}
 }
 
 // drain takes what a page has told.
@@ -155,8 +123,7 @@ func (b *browserProcess) newTab(t *testing.T, url string) *tab {
 	return p
 }
 
-var loaded = chromedp.Poll(`Boolean(window.order)`, nil, chromedp.WithPollingInterval(50*time.Millisecond),
-	chromedp.WithPollingTimeout(patience))
+var loaded = stack.Poll(`Boolean(window.order)`)
 
 // read hears what the page has told since; a page that is being loaded has told nothing.
 func (p *tab) read() {
@@ -200,8 +167,5 @@ func (p *tab) eval(t *testing.T, expression string) string {
 // poll waits until a condition holds.
 func (p *tab) poll(t *testing.T, condition string) {
 	t.Helper()
-	p.do(t, "wait for "+condition, chromedp.Poll(
-		"Boolean("+condition+")", nil, chromedp.WithPollingInterval(50*time.Millisecond),
-		chromedp.WithPollingTimeout(patience),
-	))
+	p.do(t, "wait for "+condition, stack.Poll("Boolean("+condition+")"))
 }

@@ -14,7 +14,7 @@ func everywhere(t *testing.T, env []string, test func(t *testing.T, p *stack.Pro
 	t.Helper()
 	t.Run("Node", func(t *testing.T) {
 		t.Parallel()
-		needNode(t)
+		stack.Node(t)
 		test(t, stack.Standalone(t, env...), func() *client { return inNode(t) }, order{})
 	})
 	for name, c := range map[string]struct {
@@ -132,7 +132,7 @@ func TestAReplicaIsKilled(t *testing.T) {
 	kill := func(t *testing.T, s *stack.Split, c *client, more order) {
 		t.Helper()
 		session := stack.Login(t, s.Edge[1].Ready.Public, s.Sandbox.Ready.Issuer, user)
-		w := newWire(t, s.Edge[0].Ready.Public, s.Edge[1].Ready.Public)
+		w := stack.NewWire(t, s.Edge[0].Ready.Public, s.Edge[1].Ready.Public)
 		c.order(t, "connect", order{"url": w.URL, "tokens": []string{session}}.with(more))
 		client := c.wait(t, "ready", "", 1)
 		c.order(t, "run", order{"name": "a", "playbook": "demo/progress", "variables": order{"step_ms": 1000}})
@@ -154,7 +154,7 @@ func TestAReplicaIsKilled(t *testing.T) {
 	}
 	t.Run("Node", func(t *testing.T) {
 		t.Parallel()
-		needNode(t)
+		stack.Node(t)
 		kill(t, stack.StartSplit(t), inNode(t), order{})
 	})
 	t.Run("Chromium", func(t *testing.T) {

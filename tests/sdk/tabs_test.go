@@ -23,7 +23,7 @@ func TestSixTabsShareOneStream(t *testing.T) {
 			origin, chromium := pages(t), browser(t)
 			p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
 			session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
-			w := newWire(t, p.Ready.Public)
+			w := stack.NewWire(t, p.Ready.Public)
 			options := order{"url": w.URL, "tokens": []string{session}}
 			var all []*tab
 			clients := map[string]bool{}
@@ -108,7 +108,7 @@ func TestAReloadInTheMiddleOfARun(t *testing.T) {
 	} {
 		runs++
 		t.Run(name, func(t *testing.T) {
-			w := newWire(t, p.Ready.Public)
+			w := stack.NewWire(t, p.Ready.Public)
 			options := order{"url": w.URL, "tokens": []string{session}, "share": c.share}
 			if c.beside {
 				other := chromium.newTab(t, origin+"/?library=/"+c.file)
@@ -184,7 +184,7 @@ func TestTheSessionStaysInItsTab(t *testing.T) {
 	p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
 	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
 	for transport, path := range map[string]string{"sse": "GET /events", "websocket": "GET /ws"} {
-		w := newWire(t, p.Ready.Public)
+		w := stack.NewWire(t, p.Ready.Public)
 		options := order{"url": w.URL, "tokens": []string{session}, "transport": transport}
 		var all []*tab
 		for range 2 {

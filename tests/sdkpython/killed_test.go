@@ -3,6 +3,7 @@ package sdkpython_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -45,6 +46,41 @@ func killed(t *testing.T, generation string) {
 		t.Error(diff)
 	}
 	if n := len(stack.Executions(t, sandbox.Ready.NoETL, "demo/slow")); n != 1 {
+		t.Errorf("%d executions were started, want one", n)
+	}
+}
+
+// A replica of event-fanout is killed in the middle of a run, with the edge-proxy that leads to it, and neither comes
+// back: the run goes on at the other one.
+func TestAReplicaIsKilled(t *testing.T) {
+	t.Parallel()
+	split := stack.StartSplit(t)
+	token := stack.Login(t, split.Edge[1].Ready.Public, split.Sandbox.Ready.Issuer, "demo@example.com")
+	w := stack.NewWire(t, split.Edge[0].Ready.Public, split.Edge[1].Ready.Public)
+	s := start(t, "reported", w.URL, token, "demo/progress", said{"step_ms": 1000})
+	select {
+	case line := <-s.lines:
+		if diff := cmp.Diff(said{"first": "prepare"}, line); diff != "" {
+			t.Fatal(diff)
+		}
+	case <-time.After(patience):
+		t.Fatal("no progress")
+	}
+	split.Fanout[0].Kill()
+	split.Edge[0].Kill()
+	lines := s.all(t)
+	if len(lines) != 1 {
+		t.Fatalf("it said %v", lines)
+	}
+	want := map[string]any{"message": "all five steps are done", "step_ms": 1000.0, "steps": 5.0}
+	if diff := cmp.Diff(want, lines[0]["result"]); diff != "" {
+		t.Error(diff)
+	}
+	steps(t, lines[0])
+	if n := w.Requests("GET /events"); n < 2 {
+		t.Errorf("%d streams were opened: that of the killed replica was not the run's", n)
+	}
+	if n := len(stack.Executions(t, split.Sandbox.Ready.NoETL, "demo/progress")); n != 1 {
 		t.Errorf("%d executions were started, want one", n)
 	}
 }

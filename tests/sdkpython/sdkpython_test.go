@@ -278,14 +278,15 @@ func TestCutBetweenAnyTwoSteps(t *testing.T) {
 	t.Parallel()
 	p := stack.Standalone(t)
 	token := session(t, p)
-	whole := newWire(t, p.Ready.Public, nil)
+	whole := stack.NewWire(t, p.Ready.Public)
 	steps(t, run(t, "one", whole.URL, token, "demo/progress", said{"step_ms": 30}))
 	// Two more: how many pieces there are differs a little from run to run.
-	cuts := whole.pieces() + 2
+	cuts := whole.Pieces() + 2
 	urls := make([]string, cuts)
-	wires := make([]*wire, cuts)
+	wires := make([]*stack.Wire, cuts)
 	for i := range urls {
-		wires[i] = newWire(t, p.Ready.Public, func(w *wire) { w.cutAt = i + 1 })
+		wires[i] = stack.NewWire(t, p.Ready.Public)
+		wires[i].CutWhen(stack.Cut{Piece: i + 1})
 		urls[i] = wires[i].URL
 	}
 	lines := start(t, "all_of", urls, token, "demo/progress", said{"step_ms": 30}).all(t)
@@ -300,7 +301,7 @@ func TestCutBetweenAnyTwoSteps(t *testing.T) {
 	if n := len(stack.Executions(t, p.Ready.NoETL, "demo/progress")); n != cuts+1 {
 		t.Errorf("%d executions were started, want %d", n, cuts+1)
 	}
-	done := slices.DeleteFunc(wires, func(w *wire) bool { return w.pieces() < w.cutAt })
+	done := slices.DeleteFunc(wires, func(w *stack.Wire) bool { return !w.WasCut() })
 	if len(done) < cuts/2 {
 		t.Errorf("only %d of %d connections were cut", len(done), cuts)
 	}
@@ -310,7 +311,8 @@ func TestCutBetweenAnyTwoSteps(t *testing.T) {
 func TestSlowNetwork(t *testing.T) {
 	t.Parallel()
 	p := stack.Standalone(t)
-	slow := newWire(t, p.Ready.Public, func(w *wire) { w.delay, w.size = 150*time.Millisecond, 512 })
+	slow := stack.NewWire(t, p.Ready.Public)
+	slow.Slow(512, 150*time.Millisecond)
 	steps(t, run(t, "one", slow.URL, session(t, p), "demo/progress", said{"step_ms": 10}))
 }
 

@@ -2,29 +2,15 @@ package stack
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
-
-// CannotRun ends a test that cannot run here: with a failure where everything must run.
-func CannotRun(tb testing.TB, why string) {
-	tb.Helper()
-	if os.Getenv("CI") != "" || os.Getenv("GATEWAY_TEST_REQUIRE") == "all" {
-		tb.Fatalf("%s NOT RUN: %s", tb.Name(), why)
-	}
-	tb.Skipf("%s NOT RUN: %s", tb.Name(), why)
-}
 
 // PythonClient is the folder of the client library for Python.
 func PythonClient() string { return filepath.Join(Root(), "libs", "client-python") }
@@ -76,44 +62,25 @@ var pythonInstalled = sync.OnceValues(func() (string, error) {
 	}
 	venv := filepath.Join(Root(), ".cache", "python-client")
 	program, stamp := filepath.Join(venv, "bin", "python"), filepath.Join(venv, ".installed")
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
-	defer cancel()
+	ctx := context.Background() // of no test: the others need it, too
 	version, err := exec.CommandContext(ctx, "python3", "--version").Output()
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(append(version, text...))
-	want := hex.EncodeToString(sum[:])
-	if err := os.MkdirAll(filepath.Dir(venv), 0o750); err != nil {
-		return "", err
-	}
-	lock, err := os.OpenFile(venv+".lock", os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = lock.Close() }()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return "", err
-	}
-	have, err := os.ReadFile(stamp)
-	if err == nil && string(have) == want {
-		return program, nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
-	for _, command := range [][]string{
-		{"python3", "-m", "venv", "--clear", venv},
-		{
-			program, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check",
-			"--only-binary=:all:", "--requirement", requirements,
-		},
-	} {
-		cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-		cmd.WaitDelay = time.Second // pip starts processes that may outlive it
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("%s: %w\n%s", strings.Join(command, " "), err, out)
+	return program, once(ctx, venv+".lock", stamp, append(version, text...), func(ctx context.Context) error {
+		for _, command := range [][]string{
+			{"python3", "-m", "venv", "--clear", venv},
+			{
+				program, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check",
+				"--only-binary=:all:", "--requirement", requirements,
+			},
+		} {
+			cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+			cmd.WaitDelay = time.Second // pip starts processes that may outlive it
+			if out, err := cmd.CombinedOutput(); err != nil {
+				return fmt.Errorf("%s: %w\n%s", strings.Join(command, " "), err, out)
+			}
 		}
-	}
-	return program, os.WriteFile(stamp, []byte(want), 0o600)
+		return nil
+	})
 })

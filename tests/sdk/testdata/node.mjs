@@ -5,7 +5,7 @@ import { drive } from './driver.mjs';
 
 const say = (kind, more = {}) => process.stdout.write(`${JSON.stringify({ kind, ...more })}\n`);
 setTimeout(() => {
-  say('timeout');
+  process.stderr.write('the driver was not told to end within ten minutes\n');
   process.exit(3);
 }, 600_000).unref();
 process.on('unhandledRejection', (error) => say('unhandled', { text: String(error) }));

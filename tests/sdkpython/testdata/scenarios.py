@@ -33,6 +33,18 @@ async def one(url, session, playbook, variables):
         say(result=await run, execution=run.execution_id, **seen(frames))
 
 
+async def reported(url, session, playbook, variables):
+    """A run that says its first progress when it comes."""
+    async with Gateway(url, session=session, timeout=60) as gateway:
+        run = gateway.run(playbook, variables)
+        frames = []
+        async for frame in run:
+            if frame.method == "playbook/progress" and not seen(frames)["progress"]:
+                say(first=frame.params["step"])
+            frames.append(frame)
+        say(result=await run, **seen(frames))
+
+
 async def all_of(urls, session, playbook, variables):
     """One run over each address, a few concurrently."""
     few = asyncio.Semaphore(8)
