@@ -134,7 +134,8 @@ func TestThePageIsAccessible(t *testing.T) {
 		chromedp.WaitVisible(id("run-card")+`[data-path="demo/webhook"]`))
 	everyWidth(ctx, t, "all cards open")
 	do(ctx, t, "search", chromedp.SendKeys(id("history-search"), "fail"),
-		poll(`document.querySelectorAll('`+id("execution")+`').length === 1`))
+		poll(`Array.from(document.querySelectorAll('`+id("execution")+
+			`')).every((row) => row.dataset.path.includes("fail"))`))
 	everyWidth(ctx, t, "history searched")
 	do(ctx, t, "a mistake", chromedp.SetValue(id("variables"), "{"), chromedp.Click(id("run")),
 		poll(`document.getElementById("variables-error").textContent !== ""`))

@@ -25,7 +25,8 @@ func (a *API) RegisterMe(mux *http.ServeMux) {
 			return
 		}
 		out := me{
-			User: caller.Session.User, ExpiresAt: caller.Session.ExpiresAt.UTC(), Operator: a.Service.IsOperator(caller),
+			User: caller.Session.User, ExpiresAt: caller.Session.ExpiresAt.UTC(),
+			Operator: a.Service.IsOperator(caller),
 		}
 		if out.User.Roles == nil {
 			out.User.Roles = []string{}

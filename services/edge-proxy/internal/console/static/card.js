@@ -64,7 +64,7 @@ export class Card {
     // Scrolls inside, so it must be reachable by keyboard.
     this.pre = el('pre', { tabindex: '0', role: 'region', 'data-testid': 'run-result' });
     this.heading = el('h4', {}, 'Result');
-    this.copy = button('Copy result', 'copy-result', (node) => copyText(this.#result, node, this.pre), { class: 'quiet small' });
+    this.copy = button('Copy', 'copy-result', (node) => copyText(this.#result, node, this.pre), { class: 'quiet small' });
     this.result = el('div', { hidden: true }, el('div', { class: 'result-head' }, this.heading, this.copy), this.pre);
     this.fetch = button('Show the result', 'run-fetch', (node) => does.onFetch(run, node));
     this.cancel = button('Cancel', 'run-cancel', (node) => does.onCancel(run, node));
@@ -159,6 +159,7 @@ export class Card {
   #updateResult() {
     const { result, resultDropped, name, executionId, error } = this.#run;
     setText(this.heading, error ? 'Details' : 'Result');
+    this.copy.setAttribute('aria-label', error ? 'Copy details' : 'Copy result');
     const text = resultDropped || result === undefined || result === null ? '' : pretty(result);
     this.pre.setAttribute('aria-label', `Result of ${name || 'the run'}, execution ${executionId}`);
     if (text === this.#shown.result) return;
