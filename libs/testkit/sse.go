@@ -113,10 +113,10 @@ func ReadEvents(from io.Reader, to chan<- Event) {
 // Close ends the stream from the client's side.
 func (s *EventStream) Close() { s.cancel() }
 
-// Next returns the next event that is not a ping, or fails the test after 10 s.
+// Next returns the next event that is not a ping, or fails the test when none comes.
 func (s *EventStream) Next(tb testing.TB) Event {
 	tb.Helper()
-	timeout := time.NewTimer(10 * time.Second)
+	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	for {
 		select {
@@ -126,7 +126,7 @@ func (s *EventStream) Next(tb testing.TB) Event {
 			}
 			return e
 		case <-timeout.C:
-			tb.Fatal("no event within 10 s")
+			tb.Fatalf("no event within %s", patience)
 		}
 	}
 }

@@ -16,7 +16,7 @@ func SendRaw(tb testing.TB, address, target, header string, sent []byte) {
 	c, err := (&net.Dialer{}).DialContext(tb.Context(), "tcp", address)
 	Must(tb, err)
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	_, err = io.WriteString(c, "GET "+target+" HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"+header+"\r\n")
 	Must(tb, err)

@@ -23,7 +23,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 15 * time.Second
+const patience = 45 * time.Second
 
 // folder holds the scripts and what npm fetches for them.
 func folder() string { return filepath.Join(stack.Root(), "tests", "clients", "node") }

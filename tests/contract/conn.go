@@ -16,7 +16,7 @@ import (
 )
 
 // patience bounds every wait: for a reply, a frame, a call of NoETL.
-const patience = 10 * time.Second
+const patience = 45 * time.Second
 
 // conn is an open event stream or WebSocket, read in the background.
 type conn struct {

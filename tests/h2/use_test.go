@@ -20,7 +20,7 @@ import (
 	"github.com/noetl/gateway/tests/stack"
 )
 
-const patience = 15 * time.Second
+const patience = 45 * time.Second
 
 // client is Go's HTTP client, which speaks one version of HTTP and trusts one certificate.
 type client struct {

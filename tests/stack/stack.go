@@ -119,10 +119,10 @@ func launch(tb testing.TB, name string, cmd *exec.Cmd) *Proc {
 	return p
 }
 
-// FirstLine waits for a line of standard output, at most 20 s.
+// FirstLine waits for a line of standard output, at most a minute.
 func (p *Proc) FirstLine(tb testing.TB) []byte {
 	tb.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		select {
 		case line := <-p.logs.out:
@@ -130,7 +130,7 @@ func (p *Proc) FirstLine(tb testing.TB) []byte {
 		case <-p.exited:
 			tb.Fatalf("%s ended before it was ready: %v\n%s", p.name, p.err, p.logs)
 		case <-deadline:
-			tb.Fatalf("%s was not ready within 20 s\n%s", p.name, p.logs)
+			tb.Fatalf("%s was not ready within a minute\n%s", p.name, p.logs)
 		}
 	}
 }
