@@ -113,9 +113,10 @@ bench: build ## the figures of docs/benchmarks.md, as ratios of one run
 fuzz: ## every fuzz target for FUZZTIME (1m)
 	@tests/fuzz-all $(or $(FUZZTIME),1m)
 
-gen: ## generated Go that the build needs, and the tables of settings in the docs
+gen: assets ## generated Go that the build needs, and the tables of settings in the docs
 	@cd services/edge-proxy/internal/httpapi/graphql && go tool gqlgen generate
 	@UPDATE_GOLDEN=1 go test -count=1 -run 'TestConfigurationHolds' ./services/standalone/app
+	@UPDATE_GOLDEN=1 go test -count=1 -run TheGuideHas ./services/edge-proxy/internal/sdk
 	@UPDATE_GOLDEN=1 go test -count=1 -run 'README|Readme' ./services/{auth,edge-proxy,event-fanout,ingress,sandbox,standalone}/app
 
 # GraphiQL's library files are fetched, embedded and never committed. Without npm the page says so.
@@ -136,7 +137,7 @@ $(SDK)/gateway-client.js: $(filter-out %/frames.ts,$(wildcard $(CLIENT)/*.json $
 	@if command -v npm >/dev/null; then \
 	  cd $(CLIENT) && { [ node_modules/.package-lock.json -nt package-lock.json ] || \
 	    npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; } && npm run --silent build && \
-	  cp dist/gateway-client.js dist/gateway-client.d.ts $(CURDIR)/$(SDK)/ && touch $(CURDIR)/$@; \
+	  cp dist/*.js dist/*.d.ts $(CURDIR)/$(SDK)/ && touch $(CURDIR)/$@; \
 	else echo "npm is not installed: /sdk/v1 will say that the client library is not part of this build"; fi
 
 clean: ## remove what make made

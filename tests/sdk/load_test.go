@@ -27,7 +27,7 @@ func TestAThousandRuns(t *testing.T) {
 		if n := len(stack.Executions(t, p.Ready.NoETL, "demo/echo")); n != runs {
 			t.Errorf("%d executions of %d runs", n, runs)
 		}
-	})
+	}, "Chromium, SharedWorker")
 }
 
 // Over a network that lets a few bytes through at a time everything still comes, and nothing is taken for dead.
@@ -45,5 +45,5 @@ func TestASlowNetwork(t *testing.T) {
 		if n := w.Requests("GET /events") + w.Requests("GET /ws"); n != 1 {
 			t.Errorf("%d streams were opened\n%s", n, c)
 		}
-	})
+	}, "Chromium, SharedWorker", "Chromium, WebSocket")
 }

@@ -3,14 +3,19 @@ package sdk_test
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/tests/stack"
 )
 
-// everywhere runs a test with the library in Node, and in a page over each transport and way of sharing.
-func everywhere(t *testing.T, env []string, test func(t *testing.T, p *stack.Proc, start func() *client, more order)) {
+// everywhere runs a test with the library in Node, and in a page over each transport and way of sharing, or only in
+// the places that are named.
+func everywhere(
+	t *testing.T, env []string, test func(t *testing.T, p *stack.Proc, start func() *client, more order),
+	places ...string,
+) {
 	t.Helper()
 	t.Run("Node", func(t *testing.T) {
 		t.Parallel()
@@ -26,6 +31,9 @@ func everywhere(t *testing.T, env []string, test func(t *testing.T, p *stack.Pro
 		"Chromium, SharedWorker":     {"gateway-client.js", order{}},
 		"Chromium, BroadcastChannel": {"other.js", order{}},
 	} {
+		if len(places) > 0 && !slices.Contains(places, name) {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			origin, chromium := pages(t), browser(t)

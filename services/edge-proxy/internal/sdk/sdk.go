@@ -24,9 +24,8 @@ var built embed.FS
 const (
 	// prefix has the major version of the library: what is below it stays compatible.
 	prefix = "/sdk/v1/"
-	// latest is asked for again after an hour, and meanwhile a browser need not wait for the answer. A new version of
-	// the gateway may have another file at the same address.
-	latest = "public, max-age=3600, stale-while-revalidate=604800"
+	// latest is asked for again after an hour: a new version of the gateway may have another file at the same address.
+	latest = "public, max-age=3600"
 	// pinned never changes: its address has its hash.
 	pinned = "public, max-age=31536000, immutable"
 )
