@@ -63,10 +63,10 @@ func cutRun(t *testing.T, c *client, w *wire, options order, name string) {
 	for _, s := range c.heard("playbook", "a") {
 		states[s.Text]++
 	}
-	if states["playbook.completed"] > 1 {
-		t.Errorf("frames came twice: %v\n%s", states, c)
+	if states["playbook.completed"] != 1 {
+		t.Errorf("states that came: %v\n%s", states, c)
 	}
-	if n := len(c.heard("progress", "a")); n > 5 {
+	if n := len(c.heard("progress", "a")); n != 5 {
 		t.Errorf("%d reports of five steps\n%s", n, c)
 	}
 }
@@ -91,23 +91,5 @@ func TestCutsInChromium(t *testing.T) {
 	}
 	if n := len(stack.Executions(t, p.Ready.NoETL, "demo/progress")); n != 2*len(cuts()) {
 		t.Errorf("%d executions of %d runs", n, 2*len(cuts()))
-	}
-}
-
-// A browser that cannot read a body as it comes has EventSource, with a ticket for each connection.
-func TestABrowserWithoutStreams(t *testing.T) {
-	t.Parallel()
-	origin, chromium := pages(t), browser(t)
-	p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
-	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
-	w := newWire(t, p.Ready.Public)
-	w.CutWhen(cut{text: "playbook/progress", after: true})
-	page := chromium.newTab(t, origin+"/?library=/gateway-client.js")
-	page.eval(t, `(delete window.ReadableStream, "")`)
-	cutRun(t, page.client, w, order{
-		"url": w.URL, "tokens": []string{session}, "transport": "sse", "share": false,
-	}, "without streams")
-	if n := w.Requests("POST /events/ticket"); n != 2 || w.Carried(session) {
-		t.Errorf("%d tickets; the session in a URL: %v", n, w.Carried(session))
 	}
 }
