@@ -12,7 +12,7 @@ const BARE_MS = 10_000; // likewise, when NoETL says no more than that it is ove
 const ON_THE_WAY_MS = 20_000; // how long frames of a start whose answer was lost may take
 const START_MS = 60_000; // how long a start is repeated, during an outage
 const DOWNLOAD_TRIES = 10;
-// The kinds of failure that the contract gives a number (section 5); any other is the playbook's.
+// The kinds of failure that the contract gives a number (contract, section 5); any other is the playbook's.
 const KINDS: Record<number, [typeof GatewayError, code: string, status: number] | undefined> = {
   [-32001]: [TimeoutError, 'timeout', 504], [-32002]: [ExpiredError, 'session_expired', 401],
   [-32003]: [DeniedError, 'denied', 403],

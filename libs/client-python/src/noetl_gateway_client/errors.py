@@ -117,7 +117,7 @@ def of_graphql(errors: Any) -> GatewayError:
     )
 
 
-# The kinds of failure that the contract gives a number (section 5); any other is the playbook's.
+# The kinds of failure that the contract gives a number (contract, section 5); any other is the playbook's.
 _KINDS: dict[int, tuple[type[GatewayError], str, int]] = {
     -32001: (RunTimeoutError, "timeout", 504),
     -32002: (ExpiredError, "session_expired", 401),
