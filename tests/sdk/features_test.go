@@ -93,6 +93,9 @@ func TestFollowingAndSubscribing(t *testing.T) {
 				added[d.ID]++
 			}
 		}
+		if len(added) == 0 {
+			t.Errorf("nothing was added\n%s", c)
+		}
 		for id, n := range added {
 			if n != 1 {
 				t.Errorf("%s was added %d times\n%s", id, n, c)

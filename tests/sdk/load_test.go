@@ -18,11 +18,14 @@ func TestAThousandRuns(t *testing.T) {
 		c := start()
 		c.order(t, "connect", order{"url": w.URL, "tokens": []string{session}}.with(more))
 		c.wait(t, "ready", "", 1)
+		w.CutWhen(cut{text: "playbook/result", after: true}) // while the others of the first forty are under way
 		c.order(t, "many", order{"count": runs, "concurrency": 40, "playbook": "demo/echo"})
-		w.Cut() // in the middle of it
 		done := c.within(t, 4*time.Minute, "many")
 		if done.Count != runs || done.Twice != 0 || len(c.heard("wrong", "")) > 0 {
 			t.Errorf("%d of %d have their result, %d came twice\n%s", done.Count, runs, done.Twice, c)
+		}
+		if !w.WasCut() {
+			t.Errorf("nothing was cut\n%s", c)
 		}
 		if n := len(stack.Executions(t, p.Ready.NoETL, "demo/echo")); n != runs {
 			t.Errorf("%d executions of %d runs", n, runs)

@@ -15,7 +15,7 @@ export interface PlaybookRun<T> {
 }
 
 export interface UsePlaybook<T> extends PlaybookRun<T> {
-  /** Starts it; what is shown is the latest run. Its promise needs no handler: `error` tells. */
+  /** Starts it; what is shown is the latest run. Its promise needs no handler: `error` has what it failed with. */
   run(variables?: Record<string, unknown>, options?: RunOptions): Run<T>;
   /** Cancels the run that is shown. */
   cancel(): Promise<void>;
@@ -51,7 +51,7 @@ export function usePlaybook<T = unknown>(gateway: Gateway, playbook: string): Us
           ...(frame.method === 'playbook/progress' && { progress: frame.params }),
         }));
       }
-    })().catch(() => {}); // the promise tells
+    })().catch(() => {}); // the promise reports it
   }, []);
 
   useEffect(() => {

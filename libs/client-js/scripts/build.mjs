@@ -16,6 +16,13 @@ const code = createHash('sha256');
 for (const name of readdirSync(path('src')).sort()) code.update(read(`src/${name}`));
 const fingerprint = `${version} ${code.digest('hex').slice(0, 12)}`;
 
+// Members that our own classes alone use. They get short names; in a message, in storage or in the types is none of them.
+const INTERNAL = [
+  'abandoned', 'bound', 'changed', 'closeSubscription', 'dropOldest', 'early', 'fetchLarge', 'heard', 'host',
+  'ignoreFailure', 'isLast', 'lost', 'onEnd', 'onEvent', 'onRead', 'onRenewed', 'onRetry', 'onReturn', 'opening',
+  'owners', 'parts', 'receive', 'refresh', 'rejoin', 'reopen', 'restart', 'ring', 'serves', 'settled', 'watches',
+];
+
 rmSync(path('dist'), { recursive: true, force: true });
 rmSync(path('build'), { recursive: true, force: true });
 mkdirSync(path('dist'));
@@ -26,8 +33,13 @@ tsc('tsconfig.json');
 const options = {
   bundle: true, format: 'esm', target: 'es2022', charset: 'utf8', logLevel: 'warning', legalComments: 'none',
   define: { VERSION: JSON.stringify(fingerprint) },
+  // Constructors assign the fields anyway: their declarations would only cost bytes.
+  tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
 };
-await build({ ...options, entryPoints: [path('src/index.ts')], outfile: path('dist/gateway-client.js'), minify: true });
+await build({
+  ...options, entryPoints: [path('src/index.ts')], outfile: path('dist/gateway-client.js'), minify: true,
+  mangleProps: new RegExp(`^(${INTERNAL.join('|')})$`),
+});
 // The unit tests import the modules one by one.
 await build({
   ...options, bundle: false, outdir: path('build/src'), define: undefined,
@@ -38,6 +50,8 @@ await build({
 const modules = ['frames', 'errors', 'api'].map((name) => read(`build/types/${name}.d.ts`));
 const connect = read('build/types/index.d.ts').match(/\/\*\*[^]*?\*\/\s*export declare function connect[^;]*;/)[0];
 const types = [...modules, connect].map((text) => text.replace(/^import [^;]*;\n/gm, '').trim()).join('\n');
+const exposed = INTERNAL.filter((name) => new RegExp(`\\b${name}\\??[:(]`).test(types));
+if (exposed.length > 0) throw new Error(`members that are not internal: ${exposed.join(', ')}`);
 writeFileSync(path('dist/gateway-client.d.ts'), `// @noetl/gateway-client ${version}\n${types}\n`);
 
 await build({

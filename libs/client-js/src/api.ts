@@ -54,6 +54,9 @@ export interface Subscription<E> extends AsyncIterable<E> {
   close(): Promise<void>;
 }
 
+/** Changes are gone: forget what you know of the path; an `added` for each document follows. */
+export interface DocumentReset { subscription_id: string; doc_id: ''; op: 'reset'; data: null }
+
 /** GraphQL's Execution. */
 export interface Execution {
   executionId: string;
@@ -99,8 +102,8 @@ export interface Gateway {
   execution(id: string): Promise<Execution | null>;
   /** The events of an execution from its beginning, however it was started; ends with it. */
   follow(executionId: string, options?: { signal?: AbortSignal }): Subscription<PlaybookState>;
-  /** First an `added` for each document, then each change; again from the beginning after a gap. */
-  subscribe(path: string, options?: { source?: 'firestore' | 'kv'; signal?: AbortSignal }): Subscription<DocumentEvent>;
+  /** First an `added` for each document, then each change. After a gap: a `reset`, and again from the beginning. */
+  subscribe(path: string, options?: { source?: 'firestore' | 'kv'; signal?: AbortSignal }): Subscription<DocumentEvent | DocumentReset>;
   /** Returns a function that ends it. */
   on<K extends keyof Events>(event: K, handler: (value: Events[K]) => void): () => void;
   /** fetch with the session, below the gateway's address; errors become GatewayErrors. */

@@ -4,4 +4,7 @@ export function backoff(attempt: number, base = 1000, cap = 30_000, random: () =
   return full / 2 + random() * full / 2;
 }
 
+/** How long to wait after a failure: at least as long as the gateway says. */
+export const pauseOf = (error: { retryAfter?: number }, attempt: number) => Math.max(error.retryAfter ?? 0, backoff(attempt));
+
 export const delay = (ms: number) => new Promise<void>((resolve) => { setTimeout(resolve, ms); });

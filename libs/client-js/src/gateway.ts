@@ -1,26 +1,19 @@
-import type { ConnectOptions, Events, Execution, Gateway, Run, RunOptions, State, Subscription } from './api.js';
-import { backoff, delay } from './backoff.js';
-import { GatewayError, UnavailableError } from './errors.js';
-import type { Capabilities, DocumentEvent, First, Frame, PlaybookState, SubscriptionEnded } from './frames.js';
+import type { ConnectOptions, DocumentReset, Events, Execution, Gateway, Run, RunOptions, State, Subscription } from './api.js';
+import { delay, pauseOf } from './backoff.js';
+import { cancel, closeSubscription, execution, start } from './calls.js';
+import { ExpiredError, GatewayError, UnavailableError } from './errors.js';
+import type { Capabilities, DocumentEvent, First, Frame, PlaybookState } from './frames.js';
 import { guarded } from './guarded.js';
-import { errorOf, Http, noSession, Session } from './http.js';
+import { errorOf, Http, noSession, Session, unreachable } from './http.js';
 import { wasReset, type ToTab, type Trouble } from './hub.js';
 import { claim, link, type Link } from './link.js';
+import { Owners } from './owners.js';
 import { comparable, isAfter, position } from './position.js';
 import { Task, type RunCore } from './run.js';
 import { Store, type RunRecord, type Saved } from './store.js';
 import { Watch, type SubscriptionCore } from './subscription.js';
 
-const EARLY_FRAMES = 5000; // of executions and subscriptions whose id is not known yet
-const CLOSE_TRIES = 5; // then the subscription stays until its client is gone
 const LAST_EVENT = /^playbook\.(completed|failed|cancelled)$/;
-
-const START = `mutation($name: String!, $variables: JSON, $kind: ExecutableResourceKind, $c: String, $r: String) {
-executePlaybook(name: $name, variables: $variables, resourceKind: $kind, clientId: $c, requestId: $r) { executionId } }`;
-const RERUN = `mutation($id: String!, $variables: JSON, $c: String, $r: String) {
-rerunExecution(executionId: $id, variables: $variables, clientId: $c, requestId: $r) { executionId } }`;
-const EXECUTION = `query($id: String!) {
-execution(id: $id) { executionId status name path completed failed result error } }`;
 
 export interface Parts {
   base: string;
@@ -30,11 +23,6 @@ export interface Parts {
   transport: NonNullable<ConnectOptions['transport']>;
   share: boolean;
   socket: ConnectOptions['WebSocket'];
-}
-
-async function digest(text: string): Promise<string> {
-  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
-  return Array.from(new Uint8Array(hash), (b) => b.toString(16).padStart(2, '0')).join('');
 }
 
 /** One tab's side: its runs, its subscriptions and its place in the stream. */
@@ -52,20 +40,19 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
   #release = () => {};
   #begun = false;
   #trouble: GatewayError | null = null;
-  #waiting = new Set<{ resolve(client: string): void; reject(e: unknown): void }>();
-  readonly #runs = new Map<string, Task>();
-  readonly #byExecution = new Map<string, Set<Task>>();
-  readonly #watches = new Set<Watch<any>>();
+  #told: string | null = null; // the token that the hub has
+  #firstId = '';
+  readonly #waiting = new Set<(error?: unknown) => void>(); // for the first frame
+  readonly owners = new Owners();
+  readonly #runs = this.owners.runs;
+  readonly #watches = this.owners.watches;
   #old: string[] = []; // subscriptions from before a reload
-  #opening = 0;
-  #early: Array<DocumentEvent | SubscriptionEnded> = [];
-  #earlyStates: PlaybookState[] = [];
   readonly #handlers = new Map<keyof Events, Set<(value: any) => void>>();
   readonly #leave = () => this.#closeWatches();
 
   constructor(readonly parts: Parts) {
     this.ready = new Promise((resolve, reject) => { this.#ready = resolve; this.#notReady = reject; });
-    this.ready.catch(() => {}); // the state tells, too
+    this.ready.catch(() => {}); // the state says so, too
     parts.session.onRenewed = (token) => this.#tell(token);
     void this.#begin();
   }
@@ -84,17 +71,38 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
     let token: string | null;
     try {
       token = await session.get();
+      if (session.cookie) await this.#identify();
     } catch (error) {
       return this.#expire(error);
     }
     const { base, transport, share, socket } = this.parts;
     const made = await link({
       tab: this.#tab, share, socket, receive: (m) => this.#receive(m), rejoin: () => this.#join(),
-      session: () => digest(`${base} ${transport} ${token}`),
+      session: `${base} ${transport} ${session.user ?? token}`,
     });
     if (this.#over) return made.close();
     this.#link = made;
     this.#join();
+  }
+
+  /** Learns whose cookie it is: a tab never shares the stream of another user. */
+  async #identify(): Promise<void> {
+    const { session } = this.parts;
+    let refusals = 0;
+    for (let attempt = 0; !this.#over; attempt++) {
+      try {
+        session.user = await session.who();
+        return;
+      } catch (cause) {
+        const error = cause instanceof GatewayError ? cause : unreachable(cause);
+        if (error instanceof ExpiredError) {
+          if (++refusals > 2 || !await session.renew(null)) throw error;
+          continue;
+        }
+        this.#lost('connecting', error);
+        await delay(pauseOf(error, attempt));
+      }
+    }
   }
 
   /** Tells the hub who we are and how far we have come; again after a hub was lost. */
@@ -102,12 +110,10 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
     const { base, transport, http, session } = this.parts;
     this.#told = session.token;
     this.#link?.send({
-      t: 'join', base, token: session.token, transport, credentials: http.credentials, client: this.clientId ?? undefined,
+      t: 'join', base, token: session.token, user: session.user, transport, credentials: http.credentials, client: this.clientId ?? undefined,
       last: this.#last, keep: this.#runs.size > 0 || this.#watches.size > 0,
     });
   }
-
-  #told: string | null = null; // the token that the hub has
 
   #tell(token: string | null): void {
     this.#told = token;
@@ -160,16 +166,13 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
     this.#setState('live');
     if (!this.#begun) this.#resume(before);
     this.#ready();
-    for (const { resolve } of this.#waiting) resolve(first.clientId);
-    this.#waiting.clear();
+    for (const done of this.#waiting) done();
     if (stale) return;
     const pending = first.pendingRequests ?? [];
     const list = new Map(pending.map((p) => [p.requestId, p]));
     for (const task of [...this.#runs.values()]) task.pending(list);
     this.#emit('pending', pending);
   }
-
-  #firstId = '';
 
   /** After a reload: starts what may not have been started, and closes what nobody reads any more. */
   #resume(before: string | null): void {
@@ -205,25 +208,10 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
         this.#runs.get(frame.params.requestId)?.apply(frame);
         return this.#emit('progress', frame.params);
       case 'playbook/state':
-        this.#state(frame.params);
+        this.owners.state(frame.params);
         return this.#emit('playbook', frame.params);
-      case 'subscription/event': case 'subscription/ended': return this.#subscription(frame.params);
+      case 'subscription/event': case 'subscription/ended': return this.owners.change(frame.params);
     }
-  }
-
-  #state(params: PlaybookState): void {
-    const tasks = this.#byExecution.get(params.execution_id);
-    if (tasks) {
-      for (const task of [...tasks]) task.apply({ method: 'playbook/state', params });
-    } else if ([...this.#runs.values()].some((t) => !t.executionId) && this.#earlyStates.length < EARLY_FRAMES) {
-      this.#earlyStates.push(params); // of a run whose start is not answered yet
-    }
-  }
-
-  #subscription(params: DocumentEvent | SubscriptionEnded): void {
-    const watch = [...this.#watches].find((w) => w.id === params.subscription_id);
-    if (watch) watch.apply(params);
-    else if (this.#opening > 0 && this.#early.length < EARLY_FRAMES) this.#early.push(params);
   }
 
   #gap(frame: Frame & { method: 'gap' }): void {
@@ -275,8 +263,7 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
     globalThis.removeEventListener?.('pagehide', this.#leave);
     this.#closeWatches();
     this.#notReady(error);
-    for (const { reject } of this.#waiting) reject(error);
-    this.#waiting.clear();
+    for (const done of this.#waiting) done(error);
     for (const task of [...this.#runs.values()]) {
       if (this.state === 'closed') task.ignoreFailure(); // whoever closes it knows
       task.reject(error);
@@ -297,27 +284,21 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
     if (this.#over) return Promise.reject(this.state === 'closed' ? new GatewayError('the gateway was closed', 'closed') : noSession());
     if (this.#begun) return Promise.resolve(this.clientId!);
     return new Promise((resolve, reject) => {
-      const waiter = { resolve, reject };
-      this.#waiting.add(waiter);
       const timer = setTimeout(() => {
-        this.#waiting.delete(waiter);
         const { code = 'no_stream', status = 0, message = 'there is no event stream' } = this.#trouble ?? {};
-        reject(new UnavailableError(message, code, status));
-      }, Math.max(0, until - Date.now()));
-      const done = () => clearTimeout(timer);
-      waiter.resolve = (client) => { done(); resolve(client); };
-      waiter.reject = (error) => { done(); reject(error); };
+        done(new UnavailableError(message, code, status));
+      }, until - Date.now());
+      const done = (error?: unknown) => {
+        clearTimeout(timer);
+        this.#waiting.delete(done);
+        if (error) reject(error);
+        else resolve(this.clientId!);
+      };
+      this.#waiting.add(done);
     });
   }
 
-  async start({ id, playbook, start }: RunRecord, client: string): Promise<string> {
-    const { rerun, variables, kind } = start ?? {};
-    const input = { variables: variables ?? null, c: client, r: id };
-    const data = rerun === undefined
-      ? await this.parts.http.graphql(START, { ...input, name: playbook, kind: kind ?? null })
-      : await this.parts.http.graphql(RERUN, { ...input, id: rerun });
-    return (data.executePlaybook ?? data.rerunExecution).executionId;
-  }
+  start(record: RunRecord, client: string): Promise<string> { return start(this.parts.http, record, client); }
 
   result(requestId: string): Promise<{ data?: unknown }> {
     return this.parts.http.large(`/api/results/${encodeURIComponent(requestId)}`);
@@ -326,21 +307,12 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
   refresh(): void { this.#link?.send({ t: 'refresh' }); }
 
   bound(task: Task): void {
-    const id = task.executionId!;
-    const tasks = this.#byExecution.get(id) ?? new Set();
-    this.#byExecution.set(id, tasks.add(task));
     this.parts.store.save();
-    const early = this.#earlyStates;
-    this.#earlyStates = early.filter((s) => s.execution_id !== id);
-    for (const params of early) if (params.execution_id === id) task.apply({ method: 'playbook/state', params });
-    if ([...this.#runs.values()].every((t) => t.executionId)) this.#earlyStates = [];
+    this.owners.bound(task);
   }
 
   settled(task: Task, error?: unknown): void {
-    if (!task.abandoned) this.#runs.delete(task.record.id);
-    const tasks = this.#byExecution.get(task.executionId ?? '');
-    tasks?.delete(task);
-    if (tasks?.size === 0) this.#byExecution.delete(task.executionId!);
+    this.owners.settled(task);
     this.parts.store.save();
     if (error instanceof GatewayError && !this.#over) this.#emit('error', error);
   }
@@ -351,25 +323,7 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
     return (await this.parts.http.json('/api/subscriptions', 'POST', { source, path, client_id: client })).subscription_id;
   }
 
-  async closeSubscription(id: string, keepalive = false): Promise<void> {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        return await this.parts.http.json(`/api/subscriptions/${encodeURIComponent(id)}`, 'DELETE', undefined, { keepalive });
-      } catch (error) {
-        if (keepalive || attempt >= CLOSE_TRIES || !(error instanceof UnavailableError)) throw error;
-        await delay(backoff(attempt));
-      }
-    }
-  }
-
-  early(id: string): Array<DocumentEvent | SubscriptionEnded> {
-    return this.#early.filter((e) => e.subscription_id === id);
-  }
-
-  opening(by: 1 | -1): void {
-    this.#opening += by;
-    if (this.#opening === 0) this.#early = [];
-  }
+  closeSubscription(id: string, leaving = false): Promise<void> { return closeSubscription(this.parts.http, id, leaving); }
 
   ended(watch: Watch<any>): void {
     this.#watches.delete(watch);
@@ -399,13 +353,11 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
     return task;
   }
 
-  async cancel(executionId: string, options: { reason?: string; cascade?: boolean } = {}): Promise<void> {
-    await this.parts.http.json(`/noetl/executions/${encodeURIComponent(executionId)}/cancel`, 'POST', options);
+  cancel(executionId: string, options: { reason?: string; cascade?: boolean } = {}): Promise<void> {
+    return cancel(this.parts.http, executionId, options);
   }
 
-  async execution(id: string): Promise<Execution | null> {
-    return (await this.parts.http.graphql(EXECUTION, { id })).execution;
-  }
+  execution(id: string): Promise<Execution | null> { return execution(this.parts.http, id); }
 
   follow(executionId: string, options: { signal?: AbortSignal } = {}): Subscription<PlaybookState> {
     return this.#watch(new Watch<PlaybookState>(
@@ -413,8 +365,10 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
     ));
   }
 
-  subscribe(path: string, options: { source?: 'firestore' | 'kv'; signal?: AbortSignal } = {}): Subscription<DocumentEvent> {
-    return this.#watch(new Watch<DocumentEvent>(this, options.source ?? 'firestore', path, (e) => e, null, options.signal));
+  subscribe(path: string, options: { source?: 'firestore' | 'kv'; signal?: AbortSignal } = {}): Subscription<DocumentEvent | DocumentReset> {
+    return this.#watch(new Watch<DocumentEvent | DocumentReset>(
+      this, options.source ?? 'firestore', path, (e) => e, null, options.signal,
+    ));
   }
 
   #watch<E>(watch: Watch<E>): Subscription<E> {

@@ -11,14 +11,27 @@ export function errorOf(status: number, code: string, message: string, details?:
   return new kind(message, code, status, details);
 }
 
+export const unreachable = (cause: unknown) => new UnavailableError('the gateway cannot be reached', 'network', 0, { cause });
+
 export function noSession(): ExpiredError {
   return new ExpiredError('there is no session, or it has ended', 'session_expired', 401);
 }
 
-/** What Retry-After asks for in ms, at most a minute; 0 for nothing. */
-export function retryAfter(response: Response): number {
-  const seconds = Number(response.headers.get('Retry-After'));
-  return seconds > 0 ? Math.min(seconds, 60) * 1000 : 0;
+const ME_MS = 15_000; // the gateway itself waits up to 10 s for a part that restarts
+const LONGEST_S = 300; // nothing that a server says makes a client wait for longer
+
+/** What Retry-After asks for in ms: seconds or a date (RFC 9110, section 10.2.3). */
+export function retryAfter(value: any): number | undefined {
+  const seconds = Number(value) || (Date.parse(value) - Date.now()) / 1000;
+  return seconds > 0 ? Math.min(seconds, LONGEST_S) * 1000 : undefined;
+}
+
+/** Whose cookie it is. Rejects with ExpiredError when there is no session. */
+export async function userOf(base: string, credentials: RequestCredentials): Promise<string> {
+  const response = await fetch(`${base}/api/me`, { credentials, cache: 'no-store', signal: AbortSignal.timeout(ME_MS) });
+  if (!response.ok) throw await errorOfResponse(response);
+  const { user_id, email } = parse(await response.text()).user;
+  return `${user_id} ${email}`;
 }
 
 export async function errorOfResponse(response: Response): Promise<GatewayError> {
@@ -30,13 +43,15 @@ export async function errorOfResponse(response: Response): Promise<GatewayError>
   const code = [said?.extensions?.reason, said?.extensions?.code, said?.code].find((c) => typeof c === 'string');
   const text = [said?.error, said?.message].find((t) => typeof t === 'string');
   return errorOf(response.status, code ?? `http_${response.status}`, text ?? `the gateway answered ${response.status}`, {
-    data: body, retryAfter: retryAfter(response) || undefined,
+    data: body, retryAfter: retryAfter(response.headers.get('Retry-After')),
   });
 }
 
 /** The session of this tab. The token is in memory only. */
 export class Session {
   token: string | null = null;
+  /** With the cookie: whose it was when the tab was opened. */
+  user?: string;
   /** Told of each token after the first. */
   onRenewed: (token: string | null) => void = () => {};
   readonly cookie: boolean;
@@ -44,7 +59,7 @@ export class Session {
   #started: Promise<void> | null = null;
   #renewing: Promise<boolean> | null = null;
 
-  constructor(options: ConnectOptions) {
+  constructor(options: ConnectOptions, readonly who: () => Promise<string>) {
     this.#options = options;
     this.cookie = options.cookie ?? (options.session === undefined && !options.getSession);
     if (!this.cookie) this.token = options.session ?? null;
@@ -69,6 +84,7 @@ export class Session {
   async #renew(dead: string | null): Promise<boolean> {
     if (this.cookie) {
       if (await this.#options.renew?.() !== true) return false;
+      if (this.user && await this.who() !== this.user) return false; // somebody else's is no session of this tab
     } else {
       const token = await this.#options.getSession?.('expired');
       if (!token || token === dead) return false;
@@ -80,8 +96,9 @@ export class Session {
 }
 
 const STATUS: Record<string, number> = {
-  BAD_USER_INPUT: 400, UNAUTHENTICATED: 401, FORBIDDEN: 403, NOT_FOUND: 404, CONFLICT: 409, TOO_LARGE: 413,
-  RATE_LIMITED: 429, INTERNAL: 500, BAD_GATEWAY: 502, UNAVAILABLE: 503, TIMEOUT: 504,
+  BAD_USER_INPUT: 400, GRAPHQL_PARSE_FAILED: 400, GRAPHQL_VALIDATION_FAILED: 400, UNAUTHENTICATED: 401, FORBIDDEN: 403,
+  NOT_FOUND: 404, TOO_SLOW: 408, CONFLICT: 409, TOO_LARGE: 413, UNSUPPORTED: 415, RATE_LIMITED: 429, CANCELED: 499,
+  INTERNAL: 500, BAD_GATEWAY: 502, UNAVAILABLE: 503, TIMEOUT: 504,
 };
 
 /** Calls of the gateway with the session. */
@@ -130,7 +147,7 @@ export class Http {
       const status = STATUS[code] ?? 500;
       if (status === 401 && !renewed && await this.session.renew(token)) continue;
       throw errorOf(status, reason ?? code ?? 'graphql', error.message, {
-        data: error.extensions, retryAfter: seconds ? seconds * 1000 : undefined,
+        data: error.extensions, retryAfter: retryAfter(seconds),
       });
     }
   }
@@ -143,14 +160,12 @@ export class Http {
       const headers = new Headers(init.headers);
       if (token) headers.set('Authorization', `Bearer ${token}`);
       const abort = new AbortController();
-      const stop = () => abort.abort(init.signal?.reason);
-      if (init.signal?.aborted) stop();
-      init.signal?.addEventListener('abort', stop);
       let late = false;
       const timer = setTimeout(() => { late = true; abort.abort(); }, this.timeout);
       try {
         const response = await fetch(this.base + path, {
-          cache: 'no-store', ...init, headers, credentials: this.credentials, signal: abort.signal,
+          cache: 'no-store', ...init, headers, credentials: this.credentials,
+          signal: init.signal ? AbortSignal.any([init.signal, abort.signal]) : abort.signal,
         });
         if (response.ok) return await read(response);
         const error = await errorOfResponse(response);
@@ -158,9 +173,7 @@ export class Http {
       } catch (cause) {
         if (cause instanceof GatewayError) throw cause;
         if (init.signal?.aborted) throw init.signal.reason;
-        throw new UnavailableError(
-          late ? 'the gateway did not answer in time' : 'the gateway cannot be reached', late ? 'timeout' : 'network', 0, { cause },
-        );
+        throw late ? new UnavailableError('the gateway did not answer in time', 'timeout', 0, { cause }) : unreachable(cause);
       } finally {
         clearTimeout(timer);
       }

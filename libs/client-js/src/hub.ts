@@ -1,6 +1,7 @@
 import type { ConnectOptions, State } from './api.js';
-import type { GatewayError } from './errors.js';
+import { ExpiredError, type GatewayError } from './errors.js';
 import type { First } from './frames.js';
+import { userOf } from './http.js';
 import { comparable, isAfter, position } from './position.js';
 import { Stream, type StreamHost } from './stream.js';
 
@@ -12,6 +13,8 @@ export interface Join {
   t: 'join';
   base: string;
   token: string | null;
+  /** With the cookie: whose it was when the tab was opened. */
+  user?: string;
   credentials: RequestCredentials;
   transport: 'auto' | 'sse' | 'websocket';
   client?: string;
@@ -21,9 +24,9 @@ export interface Join {
 }
 
 /** From a tab to its hub. A token that is false: there is no other session. */
-export type ToHub = Join | { t: 'token'; token: string | null | false } | { t: 'refresh' } | { t: 'wake' } | { t: 'bye' };
+export type ToHub = Join | { t: 'token'; token: string | null | false } | { t: 'refresh' } | { t: 'bye' };
 
-export interface Trouble { name: string; message: string; code: string; status: number }
+export interface Trouble { message: string; code: string; status: number }
 
 /** From a hub to a tab. A first frame that is stale was sent to another tab before, with its pendingRequests. */
 export type ToTab =
@@ -40,7 +43,7 @@ export interface HubOptions {
   ring: boolean;
 }
 
-/** Holds the streams of tabs: one for all tabs of a session. */
+/** Holds the streams of tabs: one for all tabs of a session, or of the user whose cookie it is. */
 export class Hub {
   readonly #channels = new Set<Channel>();
   readonly #of = new Map<Peer, Channel>();
@@ -64,11 +67,14 @@ export class Hub {
   }
 }
 
+type Held = Array<[message: any, id: string | null, size: number]>;
+
 /** One stream, and the tabs that it is for. */
 class Channel implements StreamHost {
   readonly base: string;
   readonly transport: Join['transport'];
   readonly credentials: RequestCredentials;
+  readonly user?: string;
   readonly WebSocket: ConnectOptions['WebSocket'];
   client?: string;
   readonly #tokens: Set<string | null>;
@@ -82,6 +88,7 @@ class Channel implements StreamHost {
   #bytes = 0;
   #from?: string; // what comes after it is in the ring
   #renewed = false;
+  #held: Held | null = null;
   #asking: { peer: Peer; answered(): void } | null = null;
 
   constructor(m: Join, readonly options: HubOptions, readonly onEnd: (c: Channel) => void) {
@@ -89,6 +96,7 @@ class Channel implements StreamHost {
     this.base = m.base;
     this.transport = m.transport;
     this.credentials = m.credentials;
+    this.user = m.user;
     this.#token = m.token;
     this.#tokens = new Set([m.token]);
     this.client = m.client;
@@ -99,7 +107,7 @@ class Channel implements StreamHost {
 
   /** Whether a tab may join: whoever has no session of this stream may not see its frames. */
   serves(m: Join): boolean {
-    return this.base === m.base && this.transport === m.transport && this.#tokens.has(m.token);
+    return this.base === m.base && this.transport === m.transport && this.user === m.user && this.#tokens.has(m.token);
   }
 
   join(peer: Peer, m: Join): void {
@@ -116,7 +124,6 @@ class Channel implements StreamHost {
 
   receive(peer: Peer, m: ToHub): void {
     if (m.t === 'refresh') this.#stream.restart();
-    else if (m.t === 'wake') this.#stream.wake();
     else if (m.t === 'bye') this.#leave(peer);
     else if (m.t === 'token' && m.token !== false) {
       this.#token = m.token;
@@ -159,6 +166,24 @@ class Channel implements StreamHost {
   place(): { client?: string; last?: string } { return { client: this.client, last: this.#last }; }
 
   message(message: any, id: string | null, size: number): void {
+    const client = message?.result?.clientId;
+    if (client) this.#held = null;
+    // Somebody else may have logged in meanwhile. A client is never given to another user.
+    if (this.user && client && client !== this.client) void this.#verify(this.#held = []);
+    if (this.#held) this.#held.push([message, id, size]);
+    else this.#take(message, id, size);
+  }
+
+  /** Passes on what was held once it is known whose cookie opened the stream. */
+  async #verify(held: Held): Promise<void> {
+    const user = await userOf(this.base, this.credentials).catch((error) => error instanceof ExpiredError ? '' : null);
+    if (this.#held !== held) return;
+    this.#held = null;
+    if (user === this.user) for (const frame of held) this.#take(...frame);
+    else this.#stream.drop(user !== null);
+  }
+
+  #take(message: any, id: string | null, size: number): void {
     const first: First | undefined = message?.result;
     if (first?.clientId) {
       this.client = first.clientId;
@@ -195,7 +220,8 @@ class Channel implements StreamHost {
 
   lost(error: GatewayError | null): void {
     this.#state = globalThis.navigator?.onLine === false ? 'offline' : this.#first ? 'reconnecting' : 'connecting';
-    const trouble = error && { name: error.name, message: error.message, code: error.code, status: error.status };
+    this.#held = null;
+    const trouble = error && { message: error.message, code: error.code, status: error.status };
     this.#post({ t: 'lost', state: this.#state, error: trouble });
   }
 

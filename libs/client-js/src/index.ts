@@ -1,7 +1,7 @@
 import type { ConnectOptions, Gateway } from './api.js';
 import { GatewayError } from './errors.js';
 import { Client } from './gateway.js';
-import { Http, Session } from './http.js';
+import { Http, Session, userOf } from './http.js';
 import { serve } from './link.js';
 import { Store } from './store.js';
 import { socketsOf } from './stream.js';
@@ -22,11 +22,11 @@ export function connect(options: ConnectOptions = {}): Gateway {
   const base = addressOf(options.url);
   const transport = options.transport ?? 'auto';
   if (transport === 'websocket' && !socketsOf(options.WebSocket)) {
-    throw new GatewayError('there is no WebSocket here: pass one as options.WebSocket', 'no_websocket');
+    throw new GatewayError('there is no WebSocket here: pass one', 'no_websocket');
   }
-  const session = new Session(options);
+  const session = new Session(options, () => userOf(base, credentials));
   const foreign = new URL(base).origin !== globalThis.location?.origin;
-  const credentials = !session.cookie ? 'omit' : foreign ? 'include' : 'same-origin';
+  const credentials: RequestCredentials = !session.cookie ? 'omit' : foreign ? 'include' : 'same-origin';
   return new Client({
     base, transport, session,
     http: new Http(base, session, credentials, options.timeout ?? 30_000),

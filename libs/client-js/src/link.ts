@@ -15,8 +15,8 @@ export interface Link {
 export interface LinkOptions {
   tab: string;
   share: boolean;
-  /** Tells sessions apart without being one. */
-  session(): Promise<string>;
+  /** The session, or with the cookie its user, at one address: only a hash of it is seen by others. */
+  session: string;
   socket: HubOptions['WebSocket'];
   receive(m: ToTab): void;
   /** The hub is another one now: join again. */
@@ -113,21 +113,26 @@ export function serve(): void {
   };
 }
 
-type Letter = { to: 'hub' | 'all' | string; from: string; m?: any };
+type ChannelMessage = { to: 'hub' | 'all' | string; from: string; m?: any };
+
+async function digest(text: string): Promise<string> {
+  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(hash), (b) => b.toString(16).padStart(2, '0')).join('');
+}
 
 /** One tab holds the stream under a lock and passes frames on. Tokens stay in their tabs. */
 async function channelLink(o: LinkOptions): Promise<Link | null> {
   if (typeof BroadcastChannel === 'undefined' || !crypto.subtle) return null;
-  const name = `${NAME} ${await o.session()}`;
+  const name = `${NAME} ${await digest(o.session)}`;
   const channel = new BroadcastChannel(name);
   const peers = new Map<string, Peer>();
   const own: Peer = { post: o.receive };
   const end = new AbortController();
   let hub: Hub | null = null;
   let token: string | null | undefined; // undefined: this tab has not joined its own hub yet
-  const post = (to: string, m?: unknown) => channel.postMessage({ to, from: o.tab, m } satisfies Letter);
+  const post = (to: string, m?: unknown) => channel.postMessage({ to, from: o.tab, m } satisfies ChannelMessage);
 
-  channel.onmessage = ({ data: { to, from, m } }: MessageEvent<Letter>) => {
+  channel.onmessage = ({ data: { to, from, m } }: MessageEvent<ChannelMessage>) => {
     if (to === 'all') o.rejoin();
     else if (to === o.tab && m.t !== 'renew') o.receive(m);
     else if (to === 'hub' && hub && token !== undefined) fromTab(hub, from, m);

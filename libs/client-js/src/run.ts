@@ -1,6 +1,6 @@
 import type { Execution, Run, RunOptions } from './api.js';
-import { backoff, delay } from './backoff.js';
-import { GatewayError, RunFailedError, TimeoutError, UnavailableError } from './errors.js';
+import { delay, pauseOf } from './backoff.js';
+import { DeniedError, ExpiredError, GatewayError, RunFailedError, TimeoutError, UnavailableError } from './errors.js';
 import { guarded } from './guarded.js';
 import { Feed } from './feed.js';
 import type { Frame, PendingRequest, PlaybookState, Result } from './frames.js';
@@ -10,7 +10,14 @@ const KEPT_FRAMES = 1000; // for an iterator that does not read; the oldest go
 const RESULT_MS = 3000; // how long a result may come after the event that ends its execution
 const BARE_MS = 10_000; // likewise, when NoETL says no more than that it is over: the frame says more
 const ON_THE_WAY_MS = 20_000; // how long frames of a start whose answer was lost may take
-const START_MS = 30_000;
+const START_MS = 60_000; // how long a start is repeated, during an outage
+const DOWNLOAD_TRIES = 10;
+// The kinds of failure that the contract gives a number (section 5); any other is the playbook's.
+const KINDS: Record<number, [typeof GatewayError, code: string, status: number] | undefined> = {
+  [-32001]: [TimeoutError, 'timeout', 504], [-32002]: [ExpiredError, 'session_expired', 401],
+  [-32003]: [DeniedError, 'denied', 403],
+};
+const passes = (error: unknown) => error instanceof UnavailableError || (error as GatewayError).status === 429;
 const UNKNOWN_TIMES = 3; // how often NoETL may not know an execution
 
 /** What a run needs from its gateway. */
@@ -54,7 +61,7 @@ export class Task {
   constructor(readonly core: RunCore, readonly record: RunRecord, readonly options: RunOptions = {}) {
     this.executionId = record.execution ?? null;
     const started = new Promise<string>((resolve, reject) => { this.#started = resolve; this.#failed = reject; });
-    started.catch(() => {}); // the run itself tells
+    started.catch(() => {}); // the promise of the run reports it
     const promise = new Promise((resolve, reject) => { this.#resolve = resolve; this.#reject = reject; });
     const task = this;
     this.run = Object.defineProperties(promise, {
@@ -82,7 +89,7 @@ export class Task {
   /** Starts it; what may have got through already is sent again under the same id. */
   async begin(): Promise<void> {
     if (this.options.signal?.aborted) return this.#aborted();
-    const until = Date.now() + (this.options.timeout ?? START_MS);
+    const until = Date.now() + START_MS;
     for (let attempt = 0; !this.done || this.abandoned; attempt++) {
       try {
         const client = await this.core.client(until);
@@ -94,8 +101,8 @@ export class Task {
         if (!(error instanceof GatewayError)) return this.reject(error);
         if (error.code === 'request_exists') return this.#startedBefore(error);
         if (error.code === 'unknown_client') this.core.refresh(); // the gateway's memory is newer than ours
-        else if (!(error instanceof UnavailableError) && error.status !== 429) return this.reject(error);
-        const pause = Math.max(error.retryAfter ?? 0, backoff(attempt));
+        else if (!passes(error)) return this.reject(error);
+        const pause = pauseOf(error, attempt);
         if (Date.now() + pause > until) {
           return this.reject(error instanceof UnavailableError ? error
             : new UnavailableError(error.message, error.code, error.status, { ...this.#ids, cause: error }));
@@ -166,13 +173,13 @@ export class Task {
   #resultOf({ status, data, error }: Result): void {
     const details: any = error?.data;
     if (!error) return this.resolve(data);
-    const code = typeof details?.code === 'string' ? details.code : 'playbook_failed';
-    if (code === 'result_too_large' && details.url) {
+    const [kind, word, http] = KINDS[error.code] ?? [status === 'FAILED' ? RunFailedError : GatewayError, 'playbook_failed', 0];
+    const reason = typeof details?.code === 'string' ? details.code : word;
+    if (reason === 'result_too_large' && details.url) {
       this.record.large = true;
       return void this.fetchLarge();
     }
-    const kind = status === 'FAILED' ? RunFailedError : GatewayError;
-    this.reject(new kind(error.message, code, 0, { ...this.#ids, data: error }));
+    this.reject(new kind(error.message, reason, http, { ...this.#ids, data: error }));
   }
 
   /** Gets a result that exceeds a frame. */
@@ -181,9 +188,8 @@ export class Task {
       try {
         return this.resolve((await this.core.result(this.record.id)).data);
       } catch (error) {
-        const again = error instanceof UnavailableError || (error instanceof GatewayError && error.status === 429);
-        if (!again || attempt > 8) return this.reject(error);
-        await delay((error as GatewayError).retryAfter ?? backoff(attempt));
+        if (!passes(error) || attempt + 1 >= DOWNLOAD_TRIES) return this.reject(error);
+        await delay(pauseOf(error as GatewayError, attempt));
       }
     }
   }
@@ -206,7 +212,7 @@ export class Task {
           this.reject(new GatewayError('NoETL does not know the execution', 'execution_not_found', 404, this.#ids));
         }
       } catch (error) {
-        if (!(error instanceof UnavailableError) && (error as GatewayError).status !== 429) this.reject(error);
+        if (!passes(error)) this.reject(error);
       }
     }
   }

@@ -1,3 +1,5 @@
+const LARGEST = 64 << 20; // an event beyond this is no frame of a gateway
+
 export interface SseEvent { type: string; data: string; id: string | null }
 
 /**
@@ -10,6 +12,7 @@ export class SseParser {
   #data: string[] = [];
   #type = '';
   #id: string | null = null;
+  #size = 0; // since the last event
 
   constructor(readonly onEvent: (event: SseEvent) => void, readonly onRetry: (ms: number) => void = () => {}) {}
 
@@ -18,6 +21,7 @@ export class SseParser {
     if (this.#afterReturn && chunk[0] === '\n') chunk = chunk.slice(1);
     else if (chunk === '') return;
     this.#afterReturn = chunk.endsWith('\r');
+    this.#size += chunk.length;
     const lines = chunk.split(/\r\n|\r|\n/);
     for (let i = 0; i < lines.length; i++) {
       this.#rest.push(lines[i]!);
@@ -26,6 +30,7 @@ export class SseParser {
       this.#rest = [];
       this.#line(line);
     }
+    if (this.#size > LARGEST) throw new RangeError('an event of the stream is too large');
   }
 
   #line(line: string): void {
@@ -43,6 +48,7 @@ export class SseParser {
   #dispatch(): void {
     const event = { type: this.#type || 'message', data: this.#data.join('\n'), id: this.#id };
     const empty = this.#data.length === 0;
+    this.#size = 0;
     this.#data = [];
     this.#type = '';
     this.#id = null;

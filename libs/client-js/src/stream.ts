@@ -30,11 +30,6 @@ export interface StreamHost {
 export const socketsOf = (given?: new (url: string) => WebSocket): (new (url: string) => WebSocket) | undefined =>
   given ?? (globalThis as any).WebSocket;
 
-const canStream = () => typeof ReadableStream !== 'undefined' && 'body' in Response.prototype;
-
-const EVENTS = ['message', 'ping', 'playbook/result', 'playbook/progress', 'playbook/state', 'subscription/event',
-  'subscription/ended', 'gap', 'session/expired'];
-
 /** One connection for frames, opened again until stop(). */
 export class Stream {
   #stopped = false;
@@ -49,7 +44,7 @@ export class Stream {
   #live = false;
   #abort = new AbortController();
   #wake = () => {};
-  readonly #online = () => this.wake();
+  readonly #online = () => { this.#attempt = 0; this.#wake(); };
 
   constructor(readonly host: StreamHost) {
     this.#sockets = host.transport === 'websocket';
@@ -103,10 +98,10 @@ export class Stream {
     this.#wake();
   }
 
-  /** Ends a pause: the network is back. */
-  wake(): void {
-    this.#attempt = 0;
-    this.#wake();
+  /** Ends the connection. Refused: as when the gateway refuses the session. */
+  drop(refused: boolean): void {
+    this.#refused = refused;
+    this.#abort.abort();
   }
 
   #pause(ms: number): Promise<void> {
@@ -142,8 +137,7 @@ export class Stream {
       this.host.message(message, id ?? message?.params?._meta?.eventId ?? null, data.length);
     };
     try {
-      if (this.#sockets) return await this.#socket(signal, alive, deliver);
-      return canStream() ? await this.#events(signal, alive, deliver) : await this.#source(signal, alive, deliver);
+      return await (this.#sockets ? this.#socket(signal, alive, deliver) : this.#events(signal, alive, deliver));
     } finally {
       clearTimeout(timer);
     }
@@ -176,8 +170,8 @@ export class Stream {
     }
   }
 
-  /** The address of a stream that can have no headers: a ticket, good for this one connection, stands for the session. */
-  async #address(path: string, signal: AbortSignal): Promise<string | GatewayError> {
+  /** A WebSocket can have no headers: a ticket, good for this one connection, stands for the session. */
+  async #address(signal: AbortSignal): Promise<string | GatewayError> {
     const response = await fetch(`${this.host.base}/events/ticket`, {
       method: 'POST', headers: this.#headers(), cache: 'no-store', credentials: this.host.credentials, signal,
     });
@@ -186,15 +180,15 @@ export class Stream {
     const { client, last } = this.host.place();
     if (client) query.set('client_id', client);
     if (last) query.set('last_event_id', last);
-    return `${this.host.base}${path}?${query}`;
+    return `${this.host.base}/ws?${query}`.replace(/^http/, 'ws');
   }
 
   async #socket(
     signal: AbortSignal, alive: () => void, deliver: (data: string, id: string | null) => void,
   ): Promise<GatewayError | null> {
-    const url = await this.#address('/ws', signal);
+    const url = await this.#address(signal);
     if (url instanceof GatewayError) return url;
-    const socket = new (socketsOf(this.host.WebSocket)!)(url.replace(/^http/, 'ws'));
+    const socket = new (socketsOf(this.host.WebSocket)!)(url);
     const code = await new Promise<number>((resolve) => {
       signal.addEventListener('abort', () => { socket.close(); resolve(0); });
       socket.onopen = alive;
@@ -206,29 +200,11 @@ export class Stream {
     return null;
   }
 
-  async #source(
-    signal: AbortSignal, alive: () => void, deliver: (data: string, id: string | null) => void,
-  ): Promise<GatewayError | null> {
-    const url = await this.#address('/events', signal);
-    if (url instanceof GatewayError) return url;
-    const source = new EventSource(url);
-    await new Promise<void>((resolve) => {
-      signal.addEventListener('abort', () => resolve());
-      source.onopen = alive;
-      source.onerror = () => resolve(); // it would come back with a ticket that is used up
-      for (const name of EVENTS) {
-        source.addEventListener(name, (e) => deliver((e as MessageEvent).data, (e as MessageEvent).lastEventId || null));
-      }
-    });
-    source.close();
-    return null;
-  }
-
   async #refusal(response: Response): Promise<GatewayError> {
     this.#refused = response.status === 401;
     if (response.ok) { // another program answers here
       response.body?.cancel().catch(() => {});
-      return new UnavailableError('this is no event stream', 'no_stream', 0, { retryAfter: retryAfter(response) || undefined });
+      return new UnavailableError('this is no event stream', 'no_stream', 0, { retryAfter: retryAfter(response.headers.get('Retry-After')) });
     }
     return errorOfResponse(response);
   }

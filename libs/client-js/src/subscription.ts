@@ -1,8 +1,9 @@
-import type { Subscription } from './api.js';
-import { backoff, delay } from './backoff.js';
+import type { DocumentReset, Subscription } from './api.js';
+import { delay, pauseOf } from './backoff.js';
 import { DeniedError, ExpiredError, GatewayError, UnavailableError } from './errors.js';
 import { Feed } from './feed.js';
 import type { DocumentEvent, SubscriptionEnded } from './frames.js';
+import type { Owners } from './owners.js';
 
 const UNREAD = 10_000; // events that an iterator may leave; then it ends with the code unread
 const OPEN_MS = 30_000;
@@ -11,9 +12,7 @@ export interface SubscriptionCore {
   client(until: number): Promise<string>;
   open(source: string, path: string, client: string): Promise<string>;
   closeSubscription(id: string): Promise<void>;
-  /** Frames of a subscription that came before its id was known. Called between open and its answer. */
-  early(id: string): Array<DocumentEvent | SubscriptionEnded>;
-  opening(by: 1 | -1): void;
+  readonly owners: Owners;
   ended(watch: Watch<any>): void;
   changed(): void;
 }
@@ -28,21 +27,22 @@ export class Watch<E> {
   #round = 0;
   readonly #seen = new Set<string>();
   readonly #feed: Feed<E>;
+  readonly #abort = () => this.#end(this.signal!.reason);
 
   /** take makes a value of an event; of an execution each event comes once, and the last one ends it. */
   constructor(
     readonly core: SubscriptionCore, readonly source: string, readonly path: string,
-    readonly take: (event: DocumentEvent) => E, readonly isLast: ((value: E) => boolean) | null, signal?: AbortSignal,
+    readonly take: (event: DocumentEvent | DocumentReset) => E, readonly isLast: ((value: E) => boolean) | null,
+    readonly signal?: AbortSignal,
   ) {
     this.#feed = new Feed<E>(UNREAD, () => this.#end(new GatewayError(
       `${UNREAD} events were not read`, 'unread', 0,
     )), () => {}, () => this.#end());
     const id = new Promise<string>((resolve, reject) => { this.#opened = resolve; this.#failed = reject; });
-    id.catch(() => {}); // the iterator tells
+    id.catch(() => {}); // the iterator reports it
     this.subscription = { id, close: () => this.end(), [Symbol.asyncIterator]: () => this.#feed[Symbol.asyncIterator]() };
-    const abort = () => this.#end(signal!.reason);
-    if (signal?.aborted) abort();
-    else signal?.addEventListener('abort', abort, { once: true });
+    if (signal?.aborted) this.#abort();
+    else signal?.addEventListener('abort', this.#abort);
   }
 
   /** Opens it, for the first time or again. */
@@ -52,22 +52,25 @@ export class Watch<E> {
     const until = Date.now() + OPEN_MS;
     this.id = null;
     for (let attempt = 0; !this.#done && round === this.#round; attempt++) {
-      this.core.opening(1);
+      this.core.owners.opening(1);
       try {
         const id = await this.core.open(this.source, this.path, await this.core.client(until));
         if (this.#done || round !== this.#round) return void this.core.closeSubscription(id).catch(() => {});
         this.id = id;
         this.core.changed();
         this.#opened(id);
-        for (const early of this.core.early(id)) this.apply(early);
+        if (again && !this.isLast) {
+          this.#feed.push(this.take({ subscription_id: id, doc_id: '', op: 'reset', data: null }));
+        }
+        for (const early of this.core.owners.early(id)) this.apply(early);
         return;
       } catch (error) {
         const status = (error as GatewayError).status;
         const passes = (error instanceof UnavailableError && error.code !== 'subscriptions_not_configured') || status === 409 || (again && status === 429);
         if (!passes || (!again && Date.now() > until)) return this.#end(error);
-        await delay(Math.max((error as GatewayError).retryAfter ?? 0, backoff(attempt)));
+        await delay(pauseOf(error as GatewayError, attempt));
       } finally {
-        this.core.opening(-1);
+        this.core.owners.opening(-1);
       }
     }
   }
@@ -108,6 +111,7 @@ export class Watch<E> {
     if (this.#done) return;
     this.#done = true;
     const id = this.id;
+    this.signal?.removeEventListener('abort', this.#abort);
     this.#feed.end(error);
     this.#failed(error ?? new GatewayError('the subscription was closed', 'closed'));
     this.core.ended(this);

@@ -78,6 +78,7 @@ export function drive({ connect, RunFailedError, GatewayError }, say) {
       } catch (error) { say('end', { name, ...told(error) }); }
     },
     cancel({ name }) { runs.get(name).cancel().then(() => say('cancelled', { name }), (error) => say('uncancelled', told(error))); },
+    listen() { gateway.on('frame', (frame) => say('any', { text: JSON.stringify(frame) })); },
     close() { gateway.close(); },
   };
   return (order) => { for (const [name, value] of Object.entries(order)) orders[name](value); };

@@ -145,6 +145,7 @@ export class Board {
 
   #apply({ subscription_id: id, doc_id: docId, op, data }) {
     this.#begun(text(id));
+    if (op === 'reset') return; // it is another subscription, and begins with nothing
     if (op === 'removed') {
       const gone = this.#cards.get(docId);
       if (!gone) return;
