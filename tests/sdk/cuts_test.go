@@ -93,24 +93,3 @@ func TestCutsInChromium(t *testing.T) {
 		t.Errorf("%d executions of %d runs", n, 2*len(cuts()))
 	}
 }
-<<<<<<< HEAD
-
-// A browser that cannot read a body as it comes has EventSource, with a ticket for each connection.
-func TestABrowserWithoutStreams(t *testing.T) {
-	t.Parallel()
-	origin, chromium := pages(t), browser(t)
-	p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
-	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
-	w := stack.NewWire(t, p.Ready.Public)
-	w.CutWhen(stack.Cut{Text: "playbook/progress", After: true})
-	page := chromium.newTab(t, origin+"/?library=/gateway-client.js")
-	page.eval(t, `(delete window.ReadableStream, "")`)
-	cutRun(t, page.client, w, order{
-		"url": w.URL, "tokens": []string{session}, "transport": "sse", "share": false,
-	}, "without streams")
-	if n := w.Requests("POST /events/ticket"); n != 2 || w.Carried(session) {
-		t.Errorf("%d tickets; the session in a URL: %v", n, w.Carried(session))
-	}
-}
-=======
->>>>>>> w-f1

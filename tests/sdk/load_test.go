@@ -18,7 +18,7 @@ func TestAThousandRuns(t *testing.T) {
 		c := start()
 		c.order(t, "connect", order{"url": w.URL, "tokens": []string{session}}.with(more))
 		c.wait(t, "ready", "", 1)
-		w.CutWhen(cut{text: "playbook/result", after: true}) // while the others of the first forty are under way
+		w.CutWhen(stack.Cut{Text: "playbook/result", After: true}) // while the others of the first forty are under way
 		c.order(t, "many", order{"count": runs, "concurrency": 40, "playbook": "demo/echo"})
 		done := c.within(t, 4*time.Minute, "many")
 		if done.Count != runs || done.Twice != 0 || len(c.heard("wrong", "")) > 0 {

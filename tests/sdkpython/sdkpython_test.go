@@ -172,7 +172,7 @@ func TestSurface(t *testing.T) {
 				t.Errorf("the large result has %v bytes", large)
 			}
 			want := said{
-				"silent": true, "fail": "failed", "message": "demo/fail fails on purpose", "rerun": true,
+				"silent": true, "fail": "playbook_failed", "message": "demo/fail fails on purpose", "rerun": true,
 				"follow": "playbook.completed", "ops": []any{"added", "modified", "removed"}, "health": "ok",
 				"denied": "DeniedError", "code": "execute_denied",
 			}

@@ -87,12 +87,12 @@ class FakeGateway(httpx.AsyncBaseTransport):
             self.subscriptions.pop(request.url.path.rsplit("/", 1)[1], None)
             return httpx.Response(204)
         self.number += 1
-        there = {"subscription_id": f"s{self.number}", **json.loads(request.content)}
-        self.subscriptions[there["subscription_id"]] = there
-        answer = self.on_subscribe(there["subscription_id"])
+        opened = {"subscription_id": f"s{self.number}", **json.loads(request.content)}
+        self.subscriptions[opened["subscription_id"]] = opened
+        answer = self.on_subscribe(opened["subscription_id"])
         if isinstance(answer, Exception):
             raise answer
-        return httpx.Response(200, json=there)
+        return httpx.Response(200, json=opened)
 
     def document(self, subscription_id: str, name: str, op: str) -> None:
         self.send(

@@ -12,10 +12,12 @@ import httpx
 
 from fake import FakeGateway, refusal
 from noetl_gateway_client import (
+    DeniedError,
     ExpiredError,
     Gateway,
     GatewayError,
     Progress,
+    Run,
     RunFailedError,
     RunTimeoutError,
     SyncGateway,
@@ -23,6 +25,10 @@ from noetl_gateway_client import (
 )
 
 CONFLICT = refusal("CONFLICT", "request_exists")
+
+
+async def waited_for(run: Run) -> Any:
+    return await run
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -48,14 +54,17 @@ class Runs(unittest.IsolatedAsyncioTestCase):
         return Gateway("http://gateway.test", http_client=self.there.client_of(), **options)
 
     async def test_a_result_before_the_answer(self) -> None:
+        seen = asyncio.Event()
+
         async def start(variables: dict[str, Any]) -> Any:
             self.there.send("playbook/state", {"execution_id": "7", "event_type": "step.enter", "status": "x"})
             self.there.result(variables["r"], {"n": 2**63})
-            await asyncio.sleep(0.1)
+            await seen.wait()
             return {"executionId": "7"}
 
         self.there.on_start = start
         async with self.gateway() as gateway:
+            gateway.on("result", lambda _: seen.set())
             run = gateway.run("demo/echo")
             self.assertEqual(await run, {"n": 2**63})
             self.assertEqual([f.method async for f in run], ["playbook/state", "playbook/result"])
@@ -204,29 +213,38 @@ class Runs(unittest.IsolatedAsyncioTestCase):
 
     async def test_cancelling_the_task_leaves_the_execution_running(self) -> None:
         async with self.gateway() as gateway:
-            for option, want in ((False, []), (True, ["7"])):
-                run = gateway.run("demo/slow", cancel_with_task=option)
-                await run.started
-                with self.assertRaises(TimeoutError):
-                    async with asyncio.timeout(0.05):
-                        await run
-                if want:
-                    await until(lambda: self.there.cancelled)
-                await asyncio.sleep(0.05)
-                self.assertEqual(self.there.cancelled, want)
+            left = gateway.run("demo/slow")
+            await left.started
+            self.there.on_start = lambda _: {"executionId": "8"}
+            told = gateway.run("demo/slow", cancel_with_task=True)
+            await told.started
+            for run in (left, told):
+                awaiting = asyncio.ensure_future(waited_for(run))
+                await asyncio.sleep(0)  # it runs until it waits
+                awaiting.cancel()
+                with self.assertRaises(asyncio.CancelledError):
+                    await awaiting
+        # Closing waits for the cancellation that was asked for.
+        self.assertEqual(self.there.cancelled, ["8"])
 
     async def test_a_timeout_cancels_also_what_has_not_started_yet(self) -> None:
-        for delay in (0.0, 0.2):
+        for late in (False, True):
+            over = asyncio.Event()
 
-            async def start(_: Any, delay: float = delay) -> Any:
-                await asyncio.sleep(delay)
+            async def start(_: Any, late: bool = late, over: asyncio.Event = over) -> Any:
+                if late:
+                    await over.wait()
                 return {"executionId": "7"}
 
             self.there.on_start = start
             self.there.cancelled.clear()
             async with self.gateway() as gateway:
+                run = gateway.run("demo/slow", timeout=1 if not late else 0.05)
+                if not late:
+                    await run.started
                 with self.assertRaises(RunTimeoutError):
-                    await gateway.run("demo/slow", timeout=0.05)
+                    await run
+                over.set()
             self.assertEqual(self.there.cancelled, ["7"], "close waits for the cancellation")
 
     async def test_a_handler_that_fails_breaks_nothing(self) -> None:
@@ -269,6 +287,35 @@ class Runs(unittest.IsolatedAsyncioTestCase):
         gateway = Gateway("http://other.test", session="token-1", timeout=0.3, http_client=client)
         with self.assertRaises(UnavailableError):
             await gateway.connect()
+
+
+    async def test_errors_have_the_classes_of_the_contract(self) -> None:
+        async with self.gateway() as gateway:
+            for number, kind, word, status in (
+                (-32000, RunFailedError, "playbook_failed", 0),
+                (-32001, RunTimeoutError, "timeout", 504),
+                (-32002, ExpiredError, "session_expired", 401),
+                (-32003, DeniedError, "denied", 403),
+            ):
+                for data, code in ((None, word), ({"code": "said"}, "said")):
+                    run = gateway.run("demo/fail")
+                    await run.started
+                    error = {"code": number, "message": "no", "data": data}
+                    self.there.send(
+                        "playbook/result",
+                        {"requestId": run.request_id, "executionId": "7", "status": "FAILED", "error": error},
+                    )
+                    with self.assertRaises(kind) as raised:
+                        await run
+                    self.assertEqual((raised.exception.code, raised.exception.status), (code, status))
+
+    async def test_cancelling_what_never_started_does_nothing(self) -> None:
+        self.there.on_start = lambda _: refusal("NOT_FOUND", "noetl_404")
+        async with self.gateway() as gateway:
+            run = gateway.run("demo/none")
+            await run.cancel()
+            with self.assertRaises(GatewayError):
+                await run
 
 
 class Secrets(unittest.IsolatedAsyncioTestCase):

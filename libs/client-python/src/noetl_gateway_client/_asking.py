@@ -1,4 +1,4 @@
-"""Asking how an execution does, where its frames may be gone."""
+"""Asking for the state of an execution whose frames may be lost."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ async def poll(gateway: Dispatch, run: Run, seconds: float, *, once: bool) -> No
     while not run.done:
         if run.execution_id is not None:
             try:
-                there = await gateway.ask(run.execution_id)
-                if there is not None and there.over:
+                execution = await gateway.ask(run.execution_id)
+                if execution is not None and execution.over:
                     await gateway.finished(run, ON_ITS_WAY)
-                    _settle_by(gateway, run, there)
+                    _settle_by(gateway, run, execution)
                 if once:
                     return
             except errors.GatewayError as error:
@@ -38,21 +38,21 @@ async def poll(gateway: Dispatch, run: Run, seconds: float, *, once: bool) -> No
         attempt += 1
 
 
-def _settle_by(gateway: Dispatch, run: Run, there: Execution) -> None:
+def _settle_by(gateway: Dispatch, run: Run, execution: Execution) -> None:
     if run.done:
         return
-    if there.cancelled:
+    if execution.cancelled:
         gateway.settle(run, cancelled(run))
-    elif there.failed:
-        text = there.error if isinstance(there.error, str) and there.error else "the playbook failed"
+    elif execution.failed:
+        text = execution.error if isinstance(execution.error, str) and execution.error else "the playbook failed"
         gateway.settle(
             run,
             errors.RunFailedError(
-                text, code="failed", request_id=run.request_id, execution_id=run.execution_id, data=there.error
+                text, code="playbook_failed", request_id=run.request_id, execution_id=run.execution_id, data=execution.error
             ),
         )
     else:
-        run.succeed(there.result)
+        run.succeed(execution.result)
 
 
 def cancelled(run: Run) -> errors.RunFailedError:

@@ -33,6 +33,7 @@ STARTS = 16  # concurrent starts; those beyond wait
 FORGOTTEN = 25 * 60.0
 ASKS = 4  # concurrent questions and downloads: the gateway grants a session four
 EARLY = 10_000  # frames that are kept until it is known whose they are
+DOWNLOAD_TRIES = 10
 LISTED = 100  # the gateway lists the newest 100 pending requests
 
 
@@ -109,7 +110,8 @@ class Dispatch:
         self._set_state("closed")
         await self._http.aclose()
 
-    def _spawn(self, work: Awaitable[None], *, finish: bool = False) -> None:
+    def spawn(self, work: Awaitable[None], *, finish: bool = False) -> None:
+        """Runs work beside; close waits for what is to finish. For the parts of this package."""
         task = asyncio.ensure_future(work)
         task.add_done_callback(_logged)
         for kept in (self._tasks, self._finishing) if finish else (self._tasks,):
@@ -133,9 +135,6 @@ class Dispatch:
     def _emit(self, event: str, value: Any) -> None:
         for handler in list(self._handlers.get(event, ())):
             call(self, handler, value)
-
-    def spawn(self, work: Awaitable[None], *, finish: bool = False) -> None:
-        self._spawn(work, finish=finish)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
@@ -189,7 +188,7 @@ class Dispatch:
         run.when_done(lambda: self._done(run))
         if timeout is not None:
             run.limit(timeout)
-        self._spawn(self._begin(run, query, arguments))
+        self.spawn(self._begin(run, query, arguments))
 
     async def _begin(self, run: Run, query: str, arguments: dict[str, Any]) -> None:
         try:
@@ -260,7 +259,7 @@ class Dispatch:
                 if run.execution_id is not None and len(pending) < LISTED:
                     self._poll_later(run, LATE)
                 else:
-                    self._spawn(poll(self, run, LATE, once=True))
+                    self.spawn(poll(self, run, LATE, once=True))
         self._subscriptions.connected(self._stream.client_id or "")
         self._change()
         if self._stream.connections > 1 or pending:
@@ -308,9 +307,9 @@ class Dispatch:
         error = params.get("error")
         data = error.get("data") if isinstance(error, dict) else None
         if isinstance(data, dict) and data.get("code") == "result_too_large" and data.get("url"):
-            self._spawn(self._download(run))
+            self.spawn(self._download(run))
         elif error is not None or str(params.get("status")).upper() == "FAILED":
-            self.settle(run, errors.of_frame(error, run.request_id, run.execution_id))
+            self.settle(run, errors.of_frame(params, run.request_id, run.execution_id))
         else:
             run.succeed(params.get("data"))
             self._drop(run)
@@ -332,7 +331,7 @@ class Dispatch:
                 run.succeed(body.get("data") if isinstance(body, dict) else None)
                 break
             except errors.GatewayError as error:
-                if error.status not in (0, 429, 502, 503, 504) or attempt > 8:
+                if error.status not in (0, 429, 502, 503, 504) or attempt + 1 >= DOWNLOAD_TRIES:
                     run.fail(errors.copy(error, run))
                     break
                 await asyncio.sleep(max(error.wait, backoff(attempt)))
@@ -350,13 +349,13 @@ class Dispatch:
 
     def _ask_later(self, run: Run) -> None:
         """Asks now whether the execution is over."""
-        self._spawn(poll(self, run, 0.0, once=True))
+        self.spawn(poll(self, run, 0.0, once=True))
 
     def _poll_later(self, run: Run, seconds: float) -> None:
         """Asks from then on until it is."""
         if not run.polled:
             run.polled = True
-            self._spawn(poll(self, run, seconds, once=False))
+            self.spawn(poll(self, run, seconds, once=False))
 
     async def finished(self, run: Run, seconds: float) -> None:
         """Waits until the run has ended, but no longer than seconds."""

@@ -114,7 +114,7 @@ class Http:
                         **content,
                     )
             except TimeoutError as cause:
-                raise errors.UnavailableError("the gateway did not answer in time", code="no_answer") from cause
+                raise errors.UnavailableError("the gateway did not answer in time", code="timeout") from cause
             except httpx.TransportError as cause:
                 raise unreachable(cause) from cause
             if response.status_code != 401 or last:
@@ -155,4 +155,4 @@ def _checked(token: str) -> str:
 
 
 def unreachable(cause: httpx.TransportError) -> errors.UnavailableError:
-    return errors.UnavailableError(f"the gateway cannot be reached: {type(cause).__name__}", code="unreachable")
+    return errors.UnavailableError(f"the gateway cannot be reached: {type(cause).__name__}", code="network")

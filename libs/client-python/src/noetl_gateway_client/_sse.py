@@ -55,9 +55,9 @@ class Parser:
     def _line(self, line: bytes) -> Event | None:
         if not line:
             data, name, event_id = "\n".join(self._data), self._name, self._id
-            there = bool(self._data)
+            empty = not self._data
             self._clear()
-            return Event(name, data, event_id) if there else None
+            return None if empty else Event(name, data, event_id)
         field, _, value = line.partition(b":")
         text = value.removeprefix(b" ").decode("utf-8", "replace")
         if field == b"data":

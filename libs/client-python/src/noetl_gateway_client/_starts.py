@@ -20,7 +20,7 @@ RERUN = """mutation Rerun($id: String!, $variables: JSON, $c: String, $r: String
 
 # How long a start whose answer was lost is repeated. The gateway knows a request id for 30 min by default: repeated
 # later than that, a playbook would run twice.
-REPEATED_FOR = 120.0
+REPEATED_FOR = 60.0
 GRACE = 2.0
 
 
@@ -59,7 +59,7 @@ async def start(gateway: Dispatch, run: Run, query: str, arguments: dict[str, An
 
 def _may_repeat(error: errors.GatewayError) -> bool:
     """A lost answer, or one that says that nothing was done yet. What NoETL does not answer is not repeated."""
-    return error.code in ("unreachable", "no_answer") or error.status in (429, 503) or error.code in (
+    return error.code in ("network", "timeout") or error.status in (429, 503) or error.code in (
         "http_502",
         "http_504",
     )

@@ -82,7 +82,7 @@ class Stream:
                 if self.connections == 0 and 400 <= error.status < 500 and error.status not in (408, 425, 429):
                     raise  # an address that is wrong, and not an outage
                 floor = error.wait
-                self._on_state("offline" if error.code == "unreachable" else "reconnecting")
+                self._on_state("offline" if error.code == "network" else "reconnecting")
                 self._on_error(error)
             except Exception as error:  # a frame that cannot be read, an address that cannot be
                 log.warning("the event stream broke: %s", type(error).__name__)
@@ -97,9 +97,10 @@ class Stream:
             attempt += 1
 
     async def _pause(self, seconds: float) -> None:
+        """Waits before the next connection; reconnect ends it."""
         try:
             async with asyncio.timeout(seconds):
-                await asyncio.Event().wait()
+                await self._again.wait()
         except TimeoutError:
             pass
 
@@ -132,7 +133,7 @@ class Stream:
                     await response.aread()
                     raise errors.of_response(response)
                 if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
-                    raise errors.UnavailableError("the answer is not an event stream", code="bad_answer", status=502)
+                    raise errors.UnavailableError("this is no event stream", code="no_stream", status=502)
                 parser = Parser()
                 async for chunk in response.aiter_bytes():
                     for event in parser.feed(chunk):

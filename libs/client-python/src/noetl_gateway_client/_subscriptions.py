@@ -66,10 +66,10 @@ class Subscriptions:
             client = await self._owner.client()
             wanted = {"source": subscription.source, "path": subscription.path, "client_id": client}
             try:
-                there = await self._there(wanted) if lost else None
-                if there is None:
-                    there = (await self._owner.http.send("POST", "/api/subscriptions", json=wanted)).json()
-                self._opened(subscription, str(there["subscription_id"]))
+                opened = await self._found(wanted) if lost else None
+                if opened is None:
+                    opened = (await self._owner.http.send("POST", "/api/subscriptions", json=wanted)).json()
+                self._opened(subscription, str(opened["subscription_id"]))
                 return
             except errors.GatewayError as error:
                 # 409: the event stream is not there now. It comes again.
@@ -83,7 +83,7 @@ class Subscriptions:
                 await asyncio.sleep(max(error.wait, backoff(attempt)))
                 attempt += 1
 
-    async def _there(self, wanted: dict[str, str]) -> dict[str, Any] | None:
+    async def _found(self, wanted: dict[str, str]) -> dict[str, Any] | None:
         """One that was opened although its answer was lost."""
         listed = (await self._owner.http.send("GET", "/api/subscriptions")).json()
         for entry in listed.get("subscriptions", ()):

@@ -117,23 +117,28 @@ def of_graphql(errors: Any) -> GatewayError:
     )
 
 
-def of_frame(error: Any, request_id: str | None, execution_id: str | None) -> GatewayError:
+# The kinds of failure that the contract gives a number (section 5); any other is the playbook's.
+_KINDS: dict[int, tuple[type[GatewayError], str, int]] = {
+    -32001: (RunTimeoutError, "timeout", 504),
+    -32002: (ExpiredError, "session_expired", 401),
+    -32003: (DeniedError, "denied", 403),
+}
+
+
+def of_frame(params: Any, request_id: str | None, execution_id: str | None) -> GatewayError:
     """The error of a playbook/result."""
+    error = params.get("error")
     fields = error if isinstance(error, dict) else {}
-    number = fields.get("code", -32000)
     data = fields.get("data")
     reason = data.get("code") if isinstance(data, dict) else None
-    code = reason if isinstance(reason, str) else str(number)
-    kind, status = {
-        -32001: (RunTimeoutError, 504),
-        -32002: (ExpiredError, 401),
-        -32003: (DeniedError, 403),
-    }.get(number if isinstance(number, int) else 0, (RunFailedError, 0))
-    if code == str(number) and kind is RunFailedError:
-        code = "failed"
+    number = fields.get("code")
+    failed = str(params.get("status")).upper() == "FAILED"
+    kind, word, status = _KINDS.get(
+        number if isinstance(number, int) else 0, (RunFailedError if failed else GatewayError, "playbook_failed", 0)
+    )
     return kind(
         str(fields.get("message") or "the playbook failed"),
-        code=code,
+        code=reason if isinstance(reason, str) else word,
         status=status,
         request_id=request_id,
         execution_id=execution_id,
@@ -158,4 +163,5 @@ def copy(error: GatewayError, run: _Known | None) -> GatewayError:
         request_id=run.request_id if run else error.request_id,
         execution_id=run.execution_id if run else error.execution_id,
         data=error.data,
+        wait=error.wait,
     )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import httpx
@@ -17,8 +16,6 @@ from ._starts import EXECUTE, RERUN
 from .models import Capabilities, DocumentEvent, Execution, PlaybookState, Progress, State
 from .run import Run
 from .subscription import Subscription, reset_or_document, state_of
-
-log = logging.getLogger("noetl_gateway_client")
 
 Event = Literal["state", "frame", "pending", "gap", "expired", "progress", "playbook", "result", "error"]
 
@@ -67,7 +64,7 @@ class Gateway(Dispatch):
             async with asyncio.timeout(self._http.timeout):
                 await self._live()
         except TimeoutError as cause:
-            error = self._last_error or errors.UnavailableError("no event stream in time", code="no_answer")
+            error = self._last_error or errors.UnavailableError("there is no event stream", code="no_stream")
             await self.close()
             raise error from cause
         except BaseException:
@@ -135,8 +132,8 @@ class Gateway(Dispatch):
         except errors.GatewayError as error:
             if error.status not in (409, 422):
                 raise
-            there = await self.execution(execution_id)
-            if there is None or not there.over:
+            execution = await self.execution(execution_id)
+            if execution is None or not execution.over:
                 raise
         for run in list(self._runs.values()):
             if run.execution_id == execution_id:
@@ -183,10 +180,6 @@ class Gateway(Dispatch):
     async def unsubscribe(self, subscription: Subscription[Any]) -> None:
         """Closes a subscription."""
         await self._unsubscribe(subscription)
-
-    def spawn(self, work: Awaitable[None], *, finish: bool = False) -> None:
-        """Runs work beside; close waits for what is to finish. For the parts of this package."""
-        self._spawn(work, finish=finish)
 
 
 def _segment(value: str) -> str:

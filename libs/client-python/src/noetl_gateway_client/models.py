@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 State = Literal["connecting", "live", "reconnecting", "offline", "expired", "closed"]
@@ -111,7 +111,7 @@ class PendingRequest:
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     subscriptions: bool = False
-    subscription_sources: tuple[str, ...] = field(default_factory=tuple)
+    subscription_sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

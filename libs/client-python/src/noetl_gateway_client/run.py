@@ -15,7 +15,7 @@ from .models import Frame, PlaybookState, Progress
 log = logging.getLogger("noetl_gateway_client")
 
 # How many frames of a run are kept for iterators that come later, or are slow.
-KEPT = 10_000
+KEPT = 1_000
 
 
 class Spawner(Protocol):
@@ -112,7 +112,10 @@ class Run:
         """Cancels the execution; once it has started, if it has not yet. The run then fails with the code cancelled."""
         if self.done:
             return
-        execution_id = await self.started
+        try:
+            execution_id = await self.started
+        except errors.GatewayError:
+            return  # it has not started, and will not
         if not self.done:
             await self._owner.cancel(execution_id, reason)
 

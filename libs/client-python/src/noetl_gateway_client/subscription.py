@@ -12,7 +12,7 @@ from .models import DocumentEvent, PlaybookState
 
 E = TypeVar("E", bound=DocumentEvent | PlaybookState)
 
-KEPT = 100_000  # events that wait for the one who iterates; one who never does must not cost all memory
+KEPT = 10_000  # events that wait for the one who iterates; one who never does must not cost all memory
 
 
 class Owner(Protocol):
@@ -73,7 +73,7 @@ class Subscription(Generic[E]):
 
     def opened(self, subscription_id: str) -> None:
         if self.current is not None and self.source != "execution":
-            self._put(self._read({"op": "reset"}))
+            self._put(self._read({"op": "reset", "subscription_id": subscription_id}))
         self.current = subscription_id
         if not self._id.done():
             self._id.set_result(subscription_id)
@@ -89,7 +89,7 @@ class Subscription(Generic[E]):
         if isinstance(event, PlaybookState) and event.over:
             self.finish(None)
         elif len(self._events) > KEPT:
-            self.finish(errors.GatewayError("nobody takes the events of this subscription", code="too_slow"))
+            self.finish(errors.GatewayError(f"{KEPT} events were not read", code="unread"))
 
     def _put(self, event: E) -> None:
         self._events.append(event)
@@ -107,7 +107,7 @@ class Subscription(Generic[E]):
 
 def reset_or_document(params: dict[str, Any]) -> DocumentEvent:
     if params.get("op") == "reset":
-        return DocumentEvent("", "", "reset")
+        return DocumentEvent(str(params.get("subscription_id", "")), "", "reset")
     return DocumentEvent.of(params)
 
 
