@@ -42,7 +42,7 @@ func TestAnotherUserLogsIn(t *testing.T) {
 				local := func(url string) string { return strings.Replace(url, "127.0.0.1", "localhost", 1) }
 				origin, chromium := local(pages(t)), browser(t)
 				p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
-				w := newWire(t, p.Ready.Public)
+				w := stack.NewWire(t, p.Ready.Public)
 				page := origin + "/?library=/" + file
 				options := order{"url": local(w.URL), "cookie": true}
 				first := chromium.signIn(t, local(p.Ready.Public), page, user)
