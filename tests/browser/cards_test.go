@@ -15,10 +15,11 @@ import (
 const copied = `window.copied = [];
 	Object.defineProperty(navigator, "clipboard", {value: {writeText: async (text) => { window.copied.push(text); }}});`
 
-// oneLandmark names the cards with a result whose landmarks are not exactly that result, by a name of its own.
+// oneLandmark names the landmarks of each card with a result, unless it is that result alone, by a name of its own.
 var oneLandmark = `(() => {
 	const names = new Set();
-	return Array.from(document.querySelectorAll('` + id("run-card") + `:has(` + id("run-result") + `:not(:empty))'), (card) => {
+	const cards = document.querySelectorAll('` + id("run-card") + `:has(` + id("run-result") + `:not(:empty))');
+	const wrong = Array.from(cards, (card) => {
 		const found = Array.from(card.querySelectorAll("section, aside, nav, main, form, search, [role=region], " +
 			"[role=complementary], [role=navigation], [role=main], [role=form], [role=search]"));
 		const name = found[0]?.getAttribute("aria-label");
@@ -26,6 +27,7 @@ var oneLandmark = `(() => {
 		names.add(name);
 		return one ? "" : card.dataset.path + " has " + found.map((node) => node.outerHTML.slice(0, 80)).join();
 	}).join("");
+	return cards.length === 2 ? wrong : "there are " + cards.length + " results";
 })()`
 
 func clip(ctx context.Context, t *testing.T, button string) string {
