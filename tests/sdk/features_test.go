@@ -1,7 +1,6 @@
 package sdk_test
 
 import (
-	"fmt"
 	"net/http"
 	"testing"
 
@@ -139,14 +138,14 @@ func TestServerSentEventsAreBlocked(t *testing.T) {
 // The example of the React hook, as it is in the repository.
 func TestTheReactExample(t *testing.T) {
 	t.Parallel()
-	origin, chromium := pages(t), browser(t)
+	origin, chromium := local(pages(t)), browser(t)
 	p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
-	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
-	page := chromium.bareTab(t)
-	url := fmt.Sprintf("%s/client-js/examples/react/?gateway=%s#%s", origin, p.Ready.Public, session)
-	page.eval(t, fmt.Sprintf(`(location.assign(%q), "")`, url))
-	page.poll(t, `[...document.querySelectorAll("button")].find((b) => b.textContent === "Run")?.click() === undefined &&
-		document.querySelector("[role=status]")?.textContent === "running"`)
+	gateway := local(p.Ready.Public)
+	page := chromium.signIn(t, gateway, origin+"/?library=/other.js", user)
+	page.do(
+		t, "run it", chromedp.Navigate(origin+"/client-js/examples/react/?gateway="+gateway),
+		chromedp.Click(`//button[text()="Run"]`),
+	)
 	page.poll(t, `document.querySelector("progress")`)
 	page.do(t, "reload", chromedp.Reload())
 	page.poll(t, `document.querySelector("[role=status]")?.textContent === "completed" &&

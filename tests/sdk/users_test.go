@@ -11,6 +11,9 @@ import (
 	"github.com/noetl/gateway/tests/stack"
 )
 
+// local names loopback as the issuer and cookies want it.
+func local(url string) string { return strings.Replace(url, "127.0.0.1", "localhost", 1) }
+
 // signIn opens the page through the issuer's login, as a person does. The cookie is that of all tabs.
 func (b *browserProcess) signIn(t *testing.T, gateway, page, user string) *tab {
 	t.Helper()
@@ -39,7 +42,6 @@ func TestAnotherUserLogsIn(t *testing.T) {
 				name = way + ", after a logout"
 			}
 			t.Run(name, func(t *testing.T) {
-				local := func(url string) string { return strings.Replace(url, "127.0.0.1", "localhost", 1) }
 				origin, chromium := local(pages(t)), browser(t)
 				p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
 				w := stack.NewWire(t, p.Ready.Public)

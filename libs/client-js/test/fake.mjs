@@ -5,15 +5,19 @@ import { connect } from '../dist/gateway-client.js';
 
 export async function fake(t, answers = {}) {
   const self = {
-    answers, streams: [], starts: [], asked: [], requests: [], pending: [], client: 'c1', id: (n) => `e-${n}-c1`,
+    answers, streams: [], starts: [], asked: [], opened: [], requests: [], pending: [], client: 'c1', id: (n) => `e-${n}-c1`,
     /** A frame on every open stream. */
     send(method, params, id) {
       for (const s of self.streams) s.write(`${id ? `id: ${id}\n` : ''}event: ${method}\ndata: ${JSON.stringify({ jsonrpc: '2.0', method, params })}\n\n`);
     },
     cut() { for (const s of self.streams.splice(0)) s.destroy(); },
-    /** The n-th request that some rule takes. */
+    /** Waits until a condition holds, and fails when it does not within half a minute. */
     async until(condition) {
-      while (!condition()) await new Promise((r) => { setTimeout(r, 5); });
+      const end = performance.now() + 30_000;
+      while (!condition()) {
+        if (performance.now() > end) throw new Error(`not within 30 s: ${condition}`);
+        await new Promise((r) => { setTimeout(r, 5); });
+      }
     },
   };
   const json = (res, status, body, headers = {}) => {
@@ -37,6 +41,11 @@ export async function fake(t, answers = {}) {
       res.write(`id: ${req.headers['last-event-id'] ?? self.id('s0')}\nevent: message\ndata: ${JSON.stringify({ jsonrpc: '2.0', id: 1, result })}\n\n`);
       if (answers.opened) answers.opened(req, res);
       self.streams.push(res);
+    } else if (path === '/api/subscriptions' && req.method === 'POST') {
+      self.opened.push(`s${self.opened.length + 1}`);
+      json(res, 200, { subscription_id: self.opened.at(-1), ...body });
+    } else if (path.startsWith('/api/subscriptions/')) {
+      res.writeHead(204).end();
     } else if (path === '/graphql' && body.query.startsWith('mutation')) {
       self.starts.push(body.variables);
       json(res, 200, { data: { executePlaybook: { executionId: '11' } } });

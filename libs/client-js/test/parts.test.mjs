@@ -23,6 +23,14 @@ test('events are the same in any split', () => {
   }
 });
 
+test('an event without an end is refused', () => {
+  const parser = new SseParser(() => {});
+  const part = 'x'.repeat(1 << 20);
+  assert.throws(() => { for (let i = 0; i < 80; i++) parser.push(i === 0 ? `data: ${part}` : part); }, RangeError);
+  const endless = new SseParser(() => {});
+  for (let i = 0; i < 80; i++) endless.push(`data: ${part}\n\n`); // many events are no large one
+});
+
 test('integers beyond 2^53 keep their digits, and nothing else changes', () => {
   for (const [text, want] of [
     ['{"id":385739646694326273,"n":9007199254740991,"m":-9007199254740993}', { id: '385739646694326273', n: 9007199254740991, m: '-9007199254740993' }],

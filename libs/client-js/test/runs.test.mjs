@@ -35,10 +35,10 @@ test('a start waits as long as Retry-After says', async (t) => {
   assert.ok(times[1] - times[0] >= 990 && times[2] - times[1] >= 990, String(times));
 });
 
-test('an outage that outlasts the timeout is an UnavailableError', async (t) => {
+test('an outage that outlasts the timeout is a TimeoutError', async (t) => {
   const g = await fake(t, { '/graphql': (req, res) => (g.json(res, 502, { error: 'down', code: 'noetl_unreachable' }), true) });
   const error = await g.connect().run('p', {}, { timeout: 2000 }).catch((e) => e);
-  assert.ok(error instanceof UnavailableError || error instanceof TimeoutError, String(error));
+  assert.ok(error instanceof TimeoutError && error.code === 'timeout', String(error));
   const nowhere = connect({ url: 'http://127.0.0.1:1', session: 's' });
   t.after(() => nowhere.close());
   await assert.rejects(nowhere.execution('1'), (e) => e instanceof UnavailableError && e.code === 'network' && e.status === 0);
@@ -246,4 +246,48 @@ test('addresses are below the gateway', async (t) => {
   await assert.rejects(gateway.fetch('//evil.example/'), (e) => e.status === 404);
   assert.throws(() => connect({ session: 's' }), (e) => e.code === 'no_url');
   assert.throws(() => connect({ url: g.url, transport: 'websocket' }), (e) => e.code === 'no_websocket');
+});
+
+test('errors of a result have the classes of the contract', async (t) => {
+  const g = await fake(t);
+  const gateway = g.connect();
+  for (const [number, kind, word, status] of [
+    [-32000, RunFailedError, 'playbook_failed', 0], [-32001, TimeoutError, 'timeout', 504],
+    [-32002, ExpiredError, 'session_expired', 401], [-32003, DeniedError, 'denied', 403],
+  ]) {
+    for (const [data, code] of [[undefined, word], [{ code: 'said' }, 'said']]) {
+      const run = gateway.run('p');
+      await run.started;
+      g.send('playbook/result', { ...result(run.requestId), status: 'FAILED', error: { code: number, message: 'no', data } }, g.id(g.starts.length));
+      const error = await run.catch((e) => e);
+      assert.ok(error instanceof kind && error.code === code && error.status === status, String(error.stack));
+    }
+  }
+});
+
+test('after a gap a subscription begins with a reset', async (t) => {
+  const g = await fake(t);
+  const events = [];
+  const subscription = g.connect().subscribe('boards/b/cards', { source: 'kv' });
+  void (async () => { for await (const { op, doc_id } of subscription) events.push(`${op} ${doc_id}`); })().catch(() => {}); // the gateway is closed
+  const added = (id, n) => g.send('subscription/event', { subscription_id: id, doc_id: 'd', op: 'added', data: {} }, g.id(n));
+  added(await subscription.id, 1);
+  await g.until(() => events.length === 1);
+  g.send('gap', { lastEventId: g.id(1), reason: 'older frames are no longer kept' });
+  await g.until(() => events.length === 2);
+  added('s2', 2);
+  await g.until(() => events.length === 3);
+  assert.deepEqual(events, ['added d', 'reset ', 'added d']);
+});
+
+test('cancelling what has ended does nothing', async (t) => {
+  const g = await fake(t);
+  g.answers['/noetl/executions/11/cancel'] = (req, res) => (g.json(res, 409, { error: 'over', code: 'noetl_409' }), true);
+  const gateway = g.connect();
+  const run = gateway.run('p');
+  await run.started;
+  await assert.rejects(run.cancel(), (e) => e.status === 409); // NoETL says no, and it is not over
+  g.execution = { status: 'COMPLETED', completed: true, failed: false, result: 1 };
+  await run.cancel();
+  assert.equal(await run, 1);
 });

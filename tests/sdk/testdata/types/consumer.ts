@@ -1,6 +1,6 @@
 import {
   connect, DeniedError, ExpiredError, GatewayError, RunFailedError, TimeoutError, UnavailableError,
-  type DocumentEvent, type Frame, type Gateway, type PlaybookState, type Progress, type Run, type State, type Subscription,
+  type DocumentEvent, type DocumentReset, type Frame, type Gateway, type PlaybookState, type Progress, type Run, type State, type Subscription,
 } from '@noetl/gateway-client';
 import { usePlaybook, type UsePlaybook } from '@noetl/gateway-client/react';
 
@@ -31,7 +31,7 @@ export async function use(): Promise<void> {
   (await gateway.execution(id))?.completed?.valueOf();
   const events: Subscription<PlaybookState> = gateway.follow(id);
   for await (const event of events) event.event_type.length;
-  const documents: Subscription<DocumentEvent> = gateway.subscribe('boards/b/cards', { source: 'kv' });
+  const documents: Subscription<DocumentEvent | DocumentReset> = gateway.subscribe('boards/b/cards', { source: 'kv' });
   for await (const { op, data } of documents) [op === 'removed', data];
   await documents.close();
   for (const before of gateway.resumed) await before.cancel();
