@@ -1,3 +1,5 @@
+const LARGEST = 64 << 20; // characters: an event beyond this is no frame of a gateway, and its memory is not ours to give
+
 export interface SseEvent { type: string; data: string; id: string | null }
 
 /**
@@ -10,6 +12,7 @@ export class SseParser {
   #data: string[] = [];
   #type = '';
   #id: string | null = null;
+  #size = 0; // of the event so far
 
   constructor(readonly onEvent: (event: SseEvent) => void, readonly onRetry: (ms: number) => void = () => {}) {}
 
@@ -18,6 +21,7 @@ export class SseParser {
     if (this.#afterReturn && chunk[0] === '\n') chunk = chunk.slice(1);
     else if (chunk === '') return;
     this.#afterReturn = chunk.endsWith('\r');
+    this.#size += chunk.length;
     const lines = chunk.split(/\r\n|\r|\n/);
     for (let i = 0; i < lines.length; i++) {
       this.#rest.push(lines[i]!);
@@ -26,6 +30,7 @@ export class SseParser {
       this.#rest = [];
       this.#line(line);
     }
+    if (this.#size > LARGEST) throw new Error('an event is too large');
   }
 
   #line(line: string): void {
@@ -46,6 +51,7 @@ export class SseParser {
     this.#data = [];
     this.#type = '';
     this.#id = null;
+    this.#size = 0;
     if (!empty) this.onEvent(event);
   }
 }
