@@ -10,6 +10,7 @@ import { comparable, isAfter, position } from './position.js';
 import { Task, type RunCore } from './run.js';
 import { Store, type RunRecord, type Saved } from './store.js';
 import { Watch, type SubscriptionCore } from './subscription.js';
+import { uuid } from './uuid.js';
 
 const EARLY_FRAMES = 5000; // of executions and subscriptions whose id is not known yet
 const CLOSE_TRIES = 5; // then the subscription stays until its client is gone
@@ -47,7 +48,7 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
   #ready!: () => void;
   #notReady!: (error: unknown) => void;
   #last?: string;
-  #tab = crypto.randomUUID() as string;
+  #tab = uuid();
   #link: Link | null = null;
   #release = () => {};
   #begun = false;
@@ -337,7 +338,7 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
   }
 
   settled(task: Task, error?: unknown): void {
-    if (!task.abandoned) this.#runs.delete(task.record.id);
+    if (!task.abandoned && this.#runs.get(task.record.id) === task) this.#runs.delete(task.record.id);
     const tasks = this.#byExecution.get(task.executionId ?? '');
     tasks?.delete(task);
     if (tasks?.size === 0) this.#byExecution.delete(task.executionId!);
@@ -387,7 +388,12 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
   }
 
   #start<T>(playbook: string, start: RunRecord['start'], options: RunOptions): Run<T> {
-    const task = this.#add(new Task(this, { id: options.requestId ?? crypto.randomUUID(), playbook, start }, options));
+    const task = new Task(this, { id: options.requestId ?? uuid(), playbook, start }, options);
+    if (this.#runs.has(task.record.id)) { // one of the two would never hear of its result
+      task.reject(new GatewayError('a run has this request id', 'request_exists', 409));
+      return task.run;
+    }
+    this.#add(task);
     this.parts.store.flush(); // a page that is reloaded now must know of it
     void task.begin();
     return task.run;
@@ -400,7 +406,9 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
   }
 
   async cancel(executionId: string, options: { reason?: string; cascade?: boolean } = {}): Promise<void> {
-    await this.parts.http.json(`/noetl/executions/${encodeURIComponent(executionId)}/cancel`, 'POST', options);
+    // Two dots would be another path.
+    if (!/^[\w-]+$/.test(executionId)) throw new GatewayError('that is no execution id', 'bad_execution_id', 400);
+    await this.parts.http.json(`/noetl/executions/${executionId}/cancel`, 'POST', options);
   }
 
   async execution(id: string): Promise<Execution | null> {
@@ -438,6 +446,6 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
   }
 
   #emit<K extends keyof Events>(event: K, value: Events[K]): void {
-    for (const handler of [...this.#handlers.get(event) ?? []]) guarded(() => handler(value));
+    for (const handler of [...this.#handlers.get(event) ?? []]) void guarded(() => handler(value));
   }
 }

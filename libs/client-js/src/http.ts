@@ -11,6 +11,9 @@ export function errorOf(status: number, code: string, message: string, details?:
   return new kind(message, code, status, details);
 }
 
+/** RFC 6750, section 2.1. Node would write a token with any other character into the message of an error. */
+const isToken = (token: unknown) => typeof token === 'string' && /^[\w.~+/=-]+$/.test(token);
+
 export function noSession(): ExpiredError {
   return new ExpiredError('there is no session, or it has ended', 'session_expired', 401);
 }
@@ -56,7 +59,7 @@ export class Session {
     if (this.token === null && this.#options.getSession) {
       await (this.#started ??= (async () => { this.token ??= await this.#options.getSession!('start'); })());
     }
-    if (!this.token) throw noSession();
+    if (!isToken(this.token)) throw noSession();
     return this.token;
   }
 
@@ -71,7 +74,7 @@ export class Session {
       if (await this.#options.renew?.() !== true) return false;
     } else {
       const token = await this.#options.getSession?.('expired');
-      if (!token || token === dead) return false;
+      if (!token || token === dead || !isToken(token)) return false;
       this.token = token;
     }
     this.onRenewed(this.token);
@@ -80,11 +83,15 @@ export class Session {
 }
 
 const STATUS: Record<string, number> = {
+  __proto__: null as never, // a code may be constructor
   BAD_USER_INPUT: 400, UNAUTHENTICATED: 401, FORBIDDEN: 403, NOT_FOUND: 404, CONFLICT: 409, TOO_LARGE: 413,
   RATE_LIMITED: 429, INTERNAL: 500, BAD_GATEWAY: 502, UNAVAILABLE: 503, TIMEOUT: 504,
 };
 
-/** Calls of the gateway with the session. */
+/**
+ * Calls of the gateway with the session. Redirects are followed only for whoever calls fetch: another host would get
+ * the variables of a run, and be believed.
+ */
 export class Http {
   constructor(
     readonly base: string,
@@ -95,7 +102,7 @@ export class Http {
 
   /** The answer's head within the timeout; its body takes what it takes. */
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    return this.#call(path, init, (response) => Promise.resolve(response));
+    return this.#call(path, { redirect: 'follow', ...init }, (response) => Promise.resolve(response));
   }
 
   /** The whole answer as JSON within the timeout; null for an empty one. */
@@ -112,7 +119,7 @@ export class Http {
 
   /** A large answer as JSON: only its head is bounded in time. */
   async large(path: string): Promise<any> {
-    const response = await this.fetch(path);
+    const response = await this.#call(path, {}, (r) => Promise.resolve(r));
     try {
       return parse(await response.text());
     } catch (cause) {
@@ -125,7 +132,10 @@ export class Http {
       const token = this.session.token;
       const answer = await this.json('/graphql', 'POST', { query, variables });
       const error = answer?.errors?.[0];
-      if (!error) return answer?.data;
+      if (!error) {
+        if (answer?.data) return answer.data;
+        throw new UnavailableError('this is no GraphQL', 'bad_answer', 502);
+      }
       const { code, reason, retryAfter: seconds } = error.extensions ?? {};
       const status = STATUS[code] ?? 500;
       if (status === 401 && !renewed && await this.session.renew(token)) continue;
@@ -150,7 +160,7 @@ export class Http {
       const timer = setTimeout(() => { late = true; abort.abort(); }, this.timeout);
       try {
         const response = await fetch(this.base + path, {
-          cache: 'no-store', ...init, headers, credentials: this.credentials, signal: abort.signal,
+          cache: 'no-store', redirect: 'error', ...init, headers, credentials: this.credentials, signal: abort.signal,
         });
         if (response.ok) return await read(response);
         const error = await errorOfResponse(response);
