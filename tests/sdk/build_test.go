@@ -26,7 +26,7 @@ func TestTypes(t *testing.T) {
 func TestTheLibrarysOwnTests(t *testing.T) {
 	t.Parallel()
 	library(t)
-	in(t, "--test", "test/parts.test.mjs", "test/runs.test.mjs")
+	in(t, "--test", "test/parts.test.mjs", "test/runs.test.mjs", "test/hostile.test.mjs")
 }
 
 // in runs Node in the folder of the library.

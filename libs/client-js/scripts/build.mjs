@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { minify } from 'terser';
 import './frames.mjs';
 
 const root = new URL('../', import.meta.url);
@@ -40,6 +41,9 @@ await build({
   ...options, entryPoints: [path('src/index.ts')], outfile: path('dist/gateway-client.js'), minify: true,
   mangleProps: new RegExp(`^(${INTERNAL.join('|')})$`),
 });
+// esbuild writes clear code and terser short code.
+const { code: short } = await minify(read('dist/gateway-client.js'), { module: true, ecma: 2022, compress: { passes: 3 } });
+writeFileSync(path('dist/gateway-client.js'), short + '\n');
 // The unit tests import the modules one by one.
 await build({
   ...options, bundle: false, outdir: path('build/src'), define: undefined,

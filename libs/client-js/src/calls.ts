@@ -28,8 +28,10 @@ export async function execution(http: Http, id: string): Promise<Execution | nul
 
 /** Cancels an execution; one that is over stays as it is. */
 export async function cancel(http: Http, id: string, options: object): Promise<void> {
+  // Two dots would be another path.
+  if (!/^[\w-]+$/.test(id)) throw new GatewayError('that is no execution id', 'bad_execution_id', 400);
   try {
-    await http.json(`/noetl/executions/${encodeURIComponent(id)}/cancel`, 'POST', options);
+    await http.json(`/noetl/executions/${id}/cancel`, 'POST', options);
   } catch (error) {
     if (!(error instanceof GatewayError) || (error.status !== 409 && error.status !== 422)) throw error;
     const { completed, failed } = await execution(http, id) ?? {};

@@ -12,6 +12,7 @@ import { comparable, isAfter, position } from './position.js';
 import { Task, type RunCore } from './run.js';
 import { Store, type RunRecord, type Saved } from './store.js';
 import { Watch, type SubscriptionCore } from './subscription.js';
+import { uuid } from './uuid.js';
 
 const LAST_EVENT = /^playbook\.(completed|failed|cancelled)$/;
 
@@ -35,7 +36,7 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
   #ready!: () => void;
   #notReady!: (error: unknown) => void;
   #last?: string;
-  #tab = crypto.randomUUID() as string;
+  #tab = uuid();
   #link: Link | null = null;
   #release = () => {};
   #begun = false;
@@ -71,7 +72,7 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
     let token: string | null;
     try {
       token = await session.get();
-      if (session.cookie) await this.#identify();
+      if (session.cookie || typeof document !== 'undefined') await this.#identify();
     } catch (error) {
       return this.#expire(error);
     }
@@ -85,18 +86,18 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
     this.#join();
   }
 
-  /** Learns whose cookie it is: a tab never shares the stream of another user. */
+  /** Learns whose session it is: a tab never shares the stream of another user. */
   async #identify(): Promise<void> {
     const { session } = this.parts;
     let refusals = 0;
     for (let attempt = 0; !this.#over; attempt++) {
       try {
-        session.user = await session.who();
+        session.user = await session.who(session.token);
         return;
       } catch (cause) {
         const error = cause instanceof GatewayError ? cause : unreachable(cause);
         if (error instanceof ExpiredError) {
-          if (++refusals > 2 || !await session.renew(null)) throw error;
+          if (++refusals > 2 || !await session.renew(session.token)) throw error;
           continue;
         }
         this.#lost('connecting', error);
@@ -341,7 +342,12 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
   }
 
   #start<T>(playbook: string, start: RunRecord['start'], options: RunOptions): Run<T> {
-    const task = this.#add(new Task(this, { id: options.requestId ?? crypto.randomUUID(), playbook, start }, options));
+    const task = new Task(this, { id: options.requestId ?? uuid(), playbook, start }, options);
+    if (this.#runs.has(task.record.id)) { // one of the two would never hear of its result
+      task.reject(new GatewayError('a run has this request id', 'request_exists', 409));
+      return task.run;
+    }
+    this.#add(task);
     this.parts.store.flush(); // a page that is reloaded now must know of it
     void task.begin();
     return task.run;
@@ -392,6 +398,6 @@ export class Client implements Gateway, RunCore, SubscriptionCore {
   }
 
   #emit<K extends keyof Events>(event: K, value: Events[K]): void {
-    for (const handler of [...this.#handlers.get(event) ?? []]) guarded(() => handler(value));
+    for (const handler of [...this.#handlers.get(event) ?? []]) void guarded(() => handler(value));
   }
 }

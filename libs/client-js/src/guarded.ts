@@ -1,7 +1,7 @@
-/** Calls a handler of the page; one that fails must not stop the stream. */
-export function guarded(call: () => void): void {
+/** Calls a handler of the page; one that fails, also later, must stop neither the stream nor the program. */
+export async function guarded(call: () => unknown): Promise<void> {
   try {
-    call();
+    await call();
   } catch (error) {
     console.error(error);
   }

@@ -12,6 +12,8 @@ export function errorOf(status: number, code: string, message: string, details?:
 }
 
 export const unreachable = (cause: unknown) => new UnavailableError('the gateway cannot be reached', 'network', 0, { cause });
+/** RFC 6750, section 2.1. Node would write a token with any other character into the message of an error. */
+const isToken = (token: unknown) => typeof token === 'string' && /^[\w.~+/=-]+$/.test(token);
 
 export function noSession(): ExpiredError {
   return new ExpiredError('there is no session, or it has ended', 'session_expired', 401);
@@ -26,9 +28,12 @@ export function retryAfter(value: any): number | undefined {
   return seconds > 0 ? Math.min(seconds, LONGEST_S) * 1000 : undefined;
 }
 
-/** Whose cookie it is. Rejects with ExpiredError when there is no session. */
-export async function userOf(base: string, credentials: RequestCredentials): Promise<string> {
-  const response = await fetch(`${base}/api/me`, { credentials, cache: 'no-store', signal: AbortSignal.timeout(ME_MS) });
+/** Whose session it is. Rejects with ExpiredError when there is none. */
+export async function userOf(base: string, credentials: RequestCredentials, token: string | null): Promise<string> {
+  const response = await fetch(`${base}/api/me`, {
+    credentials, cache: 'no-store', redirect: 'error', signal: AbortSignal.timeout(ME_MS),
+    headers: token ? { Authorization: `Bearer ${token}` } : {},
+  });
   if (!response.ok) throw await errorOfResponse(response);
   const { user_id, email } = parse(await response.text()).user;
   return `${user_id} ${email}`;
@@ -50,7 +55,7 @@ export async function errorOfResponse(response: Response): Promise<GatewayError>
 /** The session of this tab. The token is in memory only. */
 export class Session {
   token: string | null = null;
-  /** With the cookie: whose it was when the tab was opened. */
+  /** In a browser: whose it was when the tab was opened. Another user's is no session of this tab. */
   user?: string;
   /** Told of each token after the first. */
   onRenewed: (token: string | null) => void = () => {};
@@ -59,7 +64,7 @@ export class Session {
   #started: Promise<void> | null = null;
   #renewing: Promise<boolean> | null = null;
 
-  constructor(options: ConnectOptions, readonly who: () => Promise<string>) {
+  constructor(options: ConnectOptions, readonly who: (token: string | null) => Promise<string>) {
     this.#options = options;
     this.cookie = options.cookie ?? (options.session === undefined && !options.getSession);
     if (!this.cookie) this.token = options.session ?? null;
@@ -71,7 +76,7 @@ export class Session {
     if (this.token === null && this.#options.getSession) {
       await (this.#started ??= (async () => { this.token ??= await this.#options.getSession!('start'); })());
     }
-    if (!this.token) throw noSession();
+    if (!isToken(this.token)) throw noSession();
     return this.token;
   }
 
@@ -82,26 +87,31 @@ export class Session {
   }
 
   async #renew(dead: string | null): Promise<boolean> {
+    let token: string | null = null;
     if (this.cookie) {
       if (await this.#options.renew?.() !== true) return false;
-      if (this.user && await this.who() !== this.user) return false; // somebody else's is no session of this tab
     } else {
-      const token = await this.#options.getSession?.('expired');
-      if (!token || token === dead) return false;
-      this.token = token;
+      token = await this.#options.getSession?.('expired') ?? null;
+      if (token === dead || !isToken(token)) return false;
     }
-    this.onRenewed(this.token);
+    if (this.user && await this.who(token) !== this.user) return false;
+    this.token = token;
+    this.onRenewed(token);
     return true;
   }
 }
 
 const STATUS: Record<string, number> = {
+  __proto__: null as never, // a code may be constructor
   BAD_USER_INPUT: 400, GRAPHQL_PARSE_FAILED: 400, GRAPHQL_VALIDATION_FAILED: 400, UNAUTHENTICATED: 401, FORBIDDEN: 403,
   NOT_FOUND: 404, TOO_SLOW: 408, CONFLICT: 409, TOO_LARGE: 413, UNSUPPORTED: 415, RATE_LIMITED: 429, CANCELED: 499,
   INTERNAL: 500, BAD_GATEWAY: 502, UNAVAILABLE: 503, TIMEOUT: 504,
 };
 
-/** Calls of the gateway with the session. */
+/**
+ * Calls of the gateway with the session. Redirects are followed only for whoever calls fetch: another host would get
+ * the variables of a run, and be believed.
+ */
 export class Http {
   constructor(
     readonly base: string,
@@ -112,7 +122,7 @@ export class Http {
 
   /** The answer's head within the timeout; its body takes what it takes. */
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    return this.#call(path, init, (response) => Promise.resolve(response));
+    return this.#call(path, { redirect: 'follow', ...init }, (response) => Promise.resolve(response));
   }
 
   /** The whole answer as JSON within the timeout; null for an empty one. */
@@ -129,7 +139,7 @@ export class Http {
 
   /** A large answer as JSON: only its head is bounded in time. */
   async large(path: string): Promise<any> {
-    const response = await this.fetch(path);
+    const response = await this.#call(path, {}, (r) => Promise.resolve(r));
     try {
       return parse(await response.text());
     } catch (cause) {
@@ -142,7 +152,10 @@ export class Http {
       const token = this.session.token;
       const answer = await this.json('/graphql', 'POST', { query, variables });
       const error = answer?.errors?.[0];
-      if (!error) return answer?.data;
+      if (!error) {
+        if (answer?.data) return answer.data;
+        throw new UnavailableError('this is no GraphQL', 'bad_answer', 502);
+      }
       const { code, reason, retryAfter: seconds } = error.extensions ?? {};
       const status = STATUS[code] ?? 500;
       if (status === 401 && !renewed && await this.session.renew(token)) continue;
@@ -164,7 +177,7 @@ export class Http {
       const timer = setTimeout(() => { late = true; abort.abort(); }, this.timeout);
       try {
         const response = await fetch(this.base + path, {
-          cache: 'no-store', ...init, headers, credentials: this.credentials,
+          cache: 'no-store', redirect: 'error', ...init, headers, credentials: this.credentials,
           signal: init.signal ? AbortSignal.any([init.signal, abort.signal]) : abort.signal,
         });
         if (response.ok) return await read(response);

@@ -13,7 +13,7 @@ export interface Join {
   t: 'join';
   base: string;
   token: string | null;
-  /** With the cookie: whose it was when the tab was opened. */
+  /** In a browser: whose session it was when the tab was opened. */
   user?: string;
   credentials: RequestCredentials;
   transport: 'auto' | 'sse' | 'websocket';
@@ -174,9 +174,9 @@ class Channel implements StreamHost {
     else this.#take(message, id, size);
   }
 
-  /** Passes on what was held once it is known whose cookie opened the stream. */
+  /** Passes on what was held once it is known whose session opened the stream. */
   async #verify(held: Held): Promise<void> {
-    const user = await userOf(this.base, this.credentials).catch((error) => error instanceof ExpiredError ? '' : null);
+    const user = await userOf(this.base, this.credentials, this.#token).catch((error) => error instanceof ExpiredError ? '' : null);
     if (this.#held !== held) return;
     this.#held = null;
     if (user === this.user) for (const frame of held) this.#take(...frame);

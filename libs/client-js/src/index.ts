@@ -14,7 +14,11 @@ function addressOf(url: ConnectOptions['url']): string {
   const own = [import.meta.url, globalThis.location?.href].find((u) => u?.startsWith('http'));
   const base = url ?? (own && new URL(own).origin);
   if (!base) throw new GatewayError('url is missing: the address of the gateway', 'no_url');
-  return new URL(base, globalThis.location?.href).href.replace(/[?#].*$/, '').replace(/\/+$/, '');
+  const { href, protocol, username, password } = new URL(base, globalThis.location?.href);
+  if (!/^https?:/.test(protocol) || username || password) { // fetch would write a password into the message of an error
+    throw new GatewayError('url must be http or https, without a user', 'bad_url');
+  }
+  return href.replace(/[?#].*$/, '').replace(/\/+$/, '');
 }
 
 /** Opens the event stream of a gateway. */
@@ -24,7 +28,7 @@ export function connect(options: ConnectOptions = {}): Gateway {
   if (transport === 'websocket' && !socketsOf(options.WebSocket)) {
     throw new GatewayError('there is no WebSocket here: pass one', 'no_websocket');
   }
-  const session = new Session(options, () => userOf(base, credentials));
+  const session = new Session(options, (token) => userOf(base, credentials, token));
   const foreign = new URL(base).origin !== globalThis.location?.origin;
   const credentials: RequestCredentials = !session.cookie ? 'omit' : foreign ? 'include' : 'same-origin';
   return new Client({

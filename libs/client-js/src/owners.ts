@@ -37,7 +37,7 @@ export class Owners {
   }
 
   settled(task: Task): void {
-    if (!task.abandoned) this.runs.delete(task.record.id);
+    if (!task.abandoned && this.runs.get(task.record.id) === task) this.runs.delete(task.record.id);
     const tasks = this.#byExecution.get(task.executionId ?? '');
     tasks?.delete(task);
     if (tasks?.size === 0) this.#byExecution.delete(task.executionId!);

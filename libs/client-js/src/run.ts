@@ -155,9 +155,9 @@ export class Task {
     this.#feed.push(frame);
     if (frame.method === 'playbook/progress') {
       this.bind(frame.params.executionId);
-      guarded(() => this.options.onProgress?.(frame.params));
+      void guarded(() => this.options.onProgress?.(frame.params));
     } else if (frame.method === 'playbook/state') {
-      guarded(() => this.options.onState?.(frame.params));
+      void guarded(() => this.options.onState?.(frame.params));
       this.#stateOf(frame.params);
     } else if (frame.method === 'playbook/result') {
       this.bind(frame.params.executionId);

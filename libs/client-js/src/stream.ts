@@ -155,7 +155,7 @@ export class Stream {
     const query = client ? `?client_id=${encodeURIComponent(client)}` : '';
     const headers = this.#headers({ Accept: 'text/event-stream', ...(last && { 'Last-Event-ID': last }) });
     const response = await fetch(`${this.host.base}/events${query}`, {
-      headers, cache: 'no-store', credentials: this.host.credentials, signal,
+      headers, cache: 'no-store', redirect: 'error', credentials: this.host.credentials, signal,
     });
     if (!response.ok || !response.headers.get('Content-Type')?.startsWith('text/event-stream')) return this.#refusal(response);
     alive();
@@ -173,7 +173,7 @@ export class Stream {
   /** A WebSocket can have no headers: a ticket, good for this one connection, stands for the session. */
   async #address(signal: AbortSignal): Promise<string | GatewayError> {
     const response = await fetch(`${this.host.base}/events/ticket`, {
-      method: 'POST', headers: this.#headers(), cache: 'no-store', credentials: this.host.credentials, signal,
+      method: 'POST', headers: this.#headers(), cache: 'no-store', redirect: 'error', credentials: this.host.credentials, signal,
     });
     if (!response.ok) return this.#refusal(response);
     const query = new URLSearchParams({ ticket: (await response.json()).ticket });

@@ -47,6 +47,7 @@ export class Watch<E> {
 
   /** Opens it, for the first time or again. */
   async open(): Promise<void> {
+    if (this.#done) return this.core.ended(this); // aborted before it was known to the core
     const round = ++this.#round;
     const again = this.id !== null;
     const until = Date.now() + OPEN_MS;

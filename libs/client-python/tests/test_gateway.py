@@ -10,7 +10,7 @@ from unittest import mock
 
 import httpx
 
-from fake import FakeGateway, refusal
+from fake import CLIENT, FakeGateway, refusal
 from noetl_gateway_client import (
     DeniedError,
     ExpiredError,
@@ -52,6 +52,18 @@ class Runs(unittest.IsolatedAsyncioTestCase):
         if "get_session" not in options:
             options["session"] = "token-1"
         return Gateway("http://gateway.test", http_client=self.there.client_of(), **options)
+
+    async def test_a_second_run_with_the_request_id_of_one_that_is_not_over(self) -> None:
+        async with self.gateway() as gateway:
+            first = gateway.run("demo/echo", request_id=CLIENT)
+            with self.assertRaises(GatewayError) as caught:
+                async with asyncio.timeout(30):
+                    await gateway.run("demo/other", request_id=CLIENT)
+            self.assertEqual((caught.exception.code, caught.exception.status), ("request_exists", 409))
+            await first.started
+            self.there.result(CLIENT, "of the first")
+            async with asyncio.timeout(30):
+                self.assertEqual(await first, "of the first")
 
     async def test_a_result_before_the_answer(self) -> None:
         seen = asyncio.Event()

@@ -184,6 +184,10 @@ class Dispatch:
         if self._ended is not None:
             run.fail_start(errors.copy(self._ended, run))
             return
+        if run.request_id in self._runs:  # one of the two would never hear of its result
+            taken = errors.GatewayError("a run with this request id is not over", code="request_exists", status=409)
+            run.fail_start(errors.copy(taken, run))
+            return
         self._runs[run.request_id] = run
         run.when_done(lambda: self._done(run))
         if timeout is not None:
