@@ -55,8 +55,13 @@ func (c Config) Validate() error {
 func IsOrigin(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
-		s == u.Scheme+"://"+u.Host &&
-		!strings.Contains(s, "*")
+		s == u.Scheme+"://"+u.Host && !strings.ContainsFunc(u.Host, notInHost)
+}
+
+// notInHost reports whether a browser never sends a character in the host or port of an origin: it sends names in ASCII
+// (Fetch, section 3.2), and a bracketed address.
+func notInHost(r rune) bool {
+	return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune(".-_:[]", r)
 }
 
 // all returns the listed origins and the gateway's own as browsers see it.

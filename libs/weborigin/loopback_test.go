@@ -14,7 +14,9 @@ func TestLoopbackStandsForThisMachine(t *testing.T) {
 		"http://[::1]:9": true, "https://app.example.com": true,
 		"http://localhost.evil.example": false, "http://evil-localhost:1": false, "http://128.0.0.1:1": false,
 		"http://0.0.0.0:1": false, "null": false, "http://localhost:1@evil.example": false, "file://localhost": false,
-		"http://127.0.0.1.evil.example": false, "http://localhost:1/": false, "": false,
+		"http://127.0.0.1.evil.example": false, "http://evil.example,.localhost": false,
+		"http://evil.example\uff0f.localhost": false, "http://a b.localhost": false,
+		"http://localhost:1/": false, "": false,
 	} {
 		rec := cors(t, []string{"https://app.example.com", weborigin.Loopback}, "GET", from)
 		if got := rec.Header().Get("Access-Control-Allow-Origin"); (got == from && from != "") != want {

@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // said is one thing that a driver tells (testdata/driver.mjs).
 type said struct {

@@ -70,7 +70,9 @@ func TestAnotherUserLogsIn(t *testing.T) {
 					t.Errorf("another user is the same client\n%s", second)
 				}
 				w.Cut() // what still has a stream of the first user opens it again, with the cookie of the second
-				second.order(t, "run", order{"name": "b", "playbook": "demo/echo", "variables": order{"text": "secret"}})
+				second.order(t, "run", order{
+					"name": "b", "playbook": "demo/echo", "variables": order{"text": "secret"},
+				})
 				second.settled(t, "b", "secret")
 				first.wait(t, "expired", "", 1)
 				if n := len(second.heard("expired", "")); n > 0 {

@@ -44,18 +44,18 @@ test('a redirect to another host gets neither token nor variables, and is not be
   other.listen(0, '127.0.0.1');
   await once(other, 'listening');
   t.after(() => { other.closeAllConnections(); other.close(); });
-  const away = (req, res) => {
+  const elsewhere = (req, res) => {
     res.writeHead(307, { Location: `http://127.0.0.1:${other.address().port}${req.url}` }).end();
     return true;
   };
   const g = await fake(t);
   const gateway = g.connect();
   await gateway.ready;
-  g.answers['/graphql'] = away;
+  g.answers['/graphql'] = elsewhere;
   await assert.rejects(gateway.execution('1'), UnavailableError);
   const large = g.connect().run('p', {}, { timeout: 1000 });
   await assert.rejects(large);
-  g.answers['/events'] = away;
+  g.answers['/events'] = elsewhere;
   const second = g.connect();
   await new Promise((resolve) => { second.on('error', resolve); });
   assert.deepEqual(seen, []);

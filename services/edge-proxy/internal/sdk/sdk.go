@@ -4,6 +4,7 @@ package sdk
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha512"
 	"embed"
 	"encoding/base64"
@@ -33,6 +34,7 @@ const (
 // file is one file of the library.
 type file struct {
 	body      []byte
+	zipped    []byte
 	media     string
 	hash      string // hexadecimal, shortened
 	integrity string // of Subresource Integrity
@@ -73,7 +75,7 @@ func register(mux *http.ServeMux, folder fs.FS) error {
 		}
 		sum := sha512.Sum384(body)
 		f := file{
-			body: body, media: media, hash: hex.EncodeToString(sum[:8]),
+			body: body, zipped: zip(body), media: media, hash: hex.EncodeToString(sum[:8]),
 			integrity: "sha384-" + base64.StdEncoding.EncodeToString(sum[:]),
 		}
 		files[name] = f
@@ -118,7 +120,36 @@ func serve(w http.ResponseWriter, r *http.Request, files map[string]file, hash, 
 	if module, isModule := strings.CutSuffix(name, ".js"); isModule { // where an editor finds the types
 		h.Set("X-TypeScript-Types", "./"+module+".d.ts")
 	}
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.body))
+	h.Add("Vary", "Accept-Encoding")
+	body := f.body
+	if takesGzip(r) { // made once: the limit of the library is that of its gzip
+		h.Set("Content-Encoding", "gzip")
+		h.Set("ETag", `"`+f.hash+`-gzip"`)
+		body = f.zipped
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+}
+
+// takesGzip reports whether a client takes gzip and wants the whole file: a range is one of the plain bytes.
+func takesGzip(r *http.Request) bool {
+	if r.Header.Get("Range") != "" {
+		return false
+	}
+	for coding := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, weight, _ := strings.Cut(strings.ReplaceAll(coding, " ", ""), ";")
+		if strings.EqualFold(name, "gzip") {
+			return strings.TrimRight(weight, ".0") != "q="
+		}
+	}
+	return false
+}
+
+func zip(body []byte) []byte {
+	var out bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&out, gzip.BestCompression) // the level exists, and a buffer takes everything
+	_, _ = w.Write(body)
+	_ = w.Close()
+	return out.Bytes()
 }
 
 // forAnyPage lets pages of all origins load a file. A listed origin has its own header already.

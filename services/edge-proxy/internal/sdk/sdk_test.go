@@ -1,9 +1,11 @@
 package sdk_test
 
 import (
+	"compress/gzip"
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -79,6 +81,36 @@ func TestTheLibraryIsCachedAndPinned(t *testing.T) {
 		if rec := testkit.Ask(t, h, "GET", path, ""); rec.Code != http.StatusNotFound {
 			t.Errorf("%s: %d", path, rec.Code)
 		}
+	}
+}
+
+func TestTheLibraryIsCompressedForWhoTakesIt(t *testing.T) {
+	h := routes(t, fstest.MapFS{"gateway-client.js": {Data: []byte(strings.Repeat(script, 100))}})
+	for accepted, zipped := range map[string]bool{
+		"": false, "gzip": true, "br, gzip;q=0.5": true, "gzip;q=0": false, "gzip; q=0.000": false, "identity": false,
+	} {
+		rec := testkit.Ask(t, h, "GET", "/sdk/v1/gateway-client.js", "", "Accept-Encoding", accepted)
+		var body io.Reader = rec.Body
+		if (rec.Header().Get("Content-Encoding") == "gzip") != zipped {
+			t.Errorf("%q: %v", accepted, rec.Header())
+		} else if zipped {
+			var err error
+			if body, err = gzip.NewReader(rec.Body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if text, err := io.ReadAll(body); err != nil || string(text) != strings.Repeat(script, 100) {
+			t.Errorf("%q: %d bytes, %v", accepted, len(text), err)
+		}
+		again := testkit.Ask(t, h, "GET", "/sdk/v1/gateway-client.js", "", "Accept-Encoding", accepted,
+			"If-None-Match", rec.Header().Get("ETag"))
+		if again.Code != http.StatusNotModified {
+			t.Errorf("%q: asked again: %d", accepted, again.Code)
+		}
+	}
+	rec := testkit.Ask(t, h, "GET", "/sdk/v1/gateway-client.js", "", "Accept-Encoding", "gzip", "Range", "bytes=0-5")
+	if rec.Code != http.StatusPartialContent || rec.Body.String() != script[:6] {
+		t.Errorf("a range: %d %q", rec.Code, rec.Body)
 	}
 }
 

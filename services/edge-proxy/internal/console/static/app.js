@@ -12,6 +12,7 @@ import { Timeline } from './timeline.js';
 import { setUpWebhook } from './webhook.js';
 import { sentence } from './words.js';
 
+const SECOND_CLICK_MS = 500;
 const STREAM_LABELS = {
   connecting: 'Connecting', live: 'Live', reconnecting: 'Reconnecting', offline: 'Offline', expired: 'Signed out', closed: 'Offline',
 };
@@ -78,7 +79,9 @@ async function begin(button, work) {
   clearAlert();
   const label = button.textContent;
   setText(button, 'Starting…');
-  await whileBusy(button, () => work(mine.desk));
+  // The second click of a double click must not start a second run.
+  const secondClick = new Promise((resolve) => { setTimeout(resolve, SECOND_CLICK_MS); });
+  await whileBusy(button, () => Promise.all([work(mine.desk), secondClick]));
   setText(button, label);
   refreshRun();
   // The new card was scrolled to; the focus must not scroll back.

@@ -1,6 +1,8 @@
 import { text } from './json.js';
 import { isOver } from './runs.js';
 
+const UNKNOWN_MS = 5000;
+
 /**
  * What a person does with runs, by the client library: start, cancel, rerun, follow. It keeps the cards of one session up
  * to date, over reloads and reconnects. onError(cause, what) reports what did not work.
@@ -83,10 +85,14 @@ export class Desk {
     for (const run of this.#runs.unfinished()) if (run.executionId) this.refresh(run);
   }
 
-  async refresh(run) {
+  /** Asks how an execution is doing. One that NoETL does not know is asked for again: it may be too new. */
+  async refresh(run, again = false) {
     try {
       const execution = await this.#gateway.execution(run.executionId);
-      if (!this.#left) this.#runs.learn(run, execution);
+      if (this.#left) return;
+      if (execution) this.#runs.learn(run, execution);
+      else if (again) this.#runs.lose(run);
+      else if (!isOver(run)) setTimeout(() => { if (!this.#left) this.refresh(run, true); }, UNKNOWN_MS);
     } catch (cause) {
       if (!this.#left) this.#hooks.onError(cause, `The state of ${run.name || run.executionId} is not known`);
     }

@@ -62,6 +62,10 @@ export class History {
 
   constructor(does) {
     this.#does = does;
+    // What other tabs and programs ran meanwhile.
+    document.addEventListener('visibilitychange', () => {
+      if (!document.hidden && this.#page === 0) this.refresh();
+    });
     byId('executions-refresh').addEventListener('click', () => this.refresh());
     byId('history-form').addEventListener('submit', (event) => {
       event.preventDefault();

@@ -110,9 +110,15 @@ export class Runs {
     return this.#end(run, 'failed', run.endedAt);
   }
 
+  /** NoETL has no such execution, or has it no longer. */
+  lose(run) {
+    if (isOver(run)) return;
+    run.error = 'NoETL no longer knows this execution: nobody can tell how it ended.';
+    this.#end(run, 'failed');
+  }
+
   /** What the gateway answered to a question for the execution's state. */
   learn(run, execution) {
-    if (!execution) return;
     run.name ||= text(execution.path) || text(execution.name);
     const end = execution.failed ? 'failed' : endOf(execution.status) || (execution.completed ? 'completed' : '');
     if (!end) {

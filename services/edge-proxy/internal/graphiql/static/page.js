@@ -9,16 +9,16 @@
   }
   const examples = [
     [
-      "# Requests carry the session of this browser: sign in above. A program logs in with POST /api/auth/login;",
-      "# to try its session, write it under Headers:",
-      '#   {"Authorization": "Bearer <session_token>"}',
+      "# Sign in above, or write a session under Headers:",
+      '# {"Authorization": "Bearer <session_token>"}',
       "query Version {",
       "  health",
       "  version",
       "}",
     ],
     [
-      "# The frames of a client, of which the latest is shown. Run this, and press Run demo/progress above.",
+      "# The frames of a client; the latest is shown.",
+      "# Run this. Then a button above starts a playbook.",
       "subscription Frames {",
       "  frames {",
       "    id",
@@ -28,7 +28,8 @@
       "}",
     ],
     [
-      "# With the clientId of an open event stream, progress, state and result arrive there.",
+      "# Progress and result arrive at an event stream,",
+      "# whose clientId this mutation takes, too.",
       "mutation Run {",
       '  executePlaybook(name: "demo/echo", variables: {text: "hello"}) {',
       "    executionId",

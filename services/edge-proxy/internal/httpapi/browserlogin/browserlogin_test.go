@@ -109,6 +109,7 @@ func TestALoginEndsAtAnAllowedOrigin(t *testing.T) {
 	for _, to := range []string{
 		"https://evil.example/", "https://app.example.com.evil.example/", "https://app.example.com@evil.example/",
 		"http://app.example.com/", "//evil.example/", "http://localhost.evil.example/", "javascript:alert(1)",
+		"http://evil.example\uff0f.localhost/", "http://evil.example,.localhost/",
 		"http://localhost:5173@evil.example/", "http://10.0.0.1/", "https://app.example.com\\@evil.example/",
 		"HTTPS://APP.example.com/", "https://user@app.example.com/", "https://app.example.com:443@evil.example",
 	} {
