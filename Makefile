@@ -30,6 +30,7 @@ down: ## stop it and remove what it left: containers, networks, volumes
 	@deployments/up down
 
 build: assets ## static binaries in bin/
+	@[ -x bin/noetl-gateway ] || echo "building for the first time: with empty caches this takes some minutes"
 	@CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/ \
 	  ./services/standalone/cmd/noetl-gateway ./services/auth/cmd/auth ./services/edge-proxy/cmd/edge-proxy \
 	  ./services/event-fanout/cmd/event-fanout ./services/event-fanout/cmd/firestore-listener ./services/ingress/cmd/ingress ./services/sandbox/cmd/sandbox
