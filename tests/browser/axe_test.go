@@ -109,7 +109,7 @@ func TestThePageIsAccessible(t *testing.T) {
 	do(ctx, t, "open everything", chromedp.Evaluate(`document.querySelectorAll('`+id("run-toggle")+
 		`[aria-expanded="false"]').forEach((button) => button.click());
 		document.querySelectorAll("details").forEach((one) => { one.open = true; })`, nil),
-		chromedp.Click(id("webhook-send")), chromedp.WaitVisible(id("webhook-ids")),
+		press(id("webhook-send")), chromedp.WaitVisible(id("webhook-ids")),
 		chromedp.WaitVisible(id("run-card")+`[data-path="demo/webhook"]`))
 	everyWidth(ctx, t, "all cards open")
 	do(ctx, t, "search", chromedp.SendKeys(id("history-search"), "fail"),

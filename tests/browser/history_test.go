@@ -21,7 +21,7 @@ func TestAnExecutionOfAWebhookIsFollowed(t *testing.T) {
 	card := id("run-card") + `[data-path="demo/webhook"]`
 	live := card + " " + id("follow-status") + `[data-state="live"]`
 	do(ctx, t, "send a signed webhook", chromedp.SetValue(id("webhook-body"), `{"order_id": "A-7", "step_ms": 30000}`),
-		chromedp.ScrollIntoView(id("webhook-send")), chromedp.Click(id("webhook-send")),
+		chromedp.ScrollIntoView(id("webhook-send")), press(id("webhook-send")),
 		stack.Poll(`document.querySelector('`+id("webhook-result")+`').textContent.trim().startsWith('202')`),
 		chromedp.WaitVisible(live), stack.Poll(`document.querySelectorAll('`+card+` `+id("run-steps")+` li').length > 0`))
 	if got := text(ctx, t, id("webhook-ids")); !containsAll(got, "Message", "Execution") {
@@ -64,7 +64,7 @@ func TestADeliveryLeadsItsOperatorToIt(t *testing.T) {
 			ctx := open(t)
 			signIn(ctx, t, gateway(t), user)
 			var links int
-			do(ctx, t, "send", chromedp.ScrollIntoView(id("webhook-send")), chromedp.Click(id("webhook-send")),
+			do(ctx, t, "send", chromedp.ScrollIntoView(id("webhook-send")), press(id("webhook-send")),
 				chromedp.WaitVisible(id("webhook-ids")),
 				chromedp.Evaluate(`document.querySelectorAll('`+id("webhook-delivery")+`, `+id("operator-link")+
 					`').values().filter((a) => a.checkVisibility()).toArray().length`, &links))
