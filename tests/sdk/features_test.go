@@ -138,9 +138,9 @@ func TestServerSentEventsAreBlocked(t *testing.T) {
 // The example of the React hook, as it is in the repository.
 func TestTheReactExample(t *testing.T) {
 	t.Parallel()
-	origin, chromium := local(pages(t)), browser(t)
+	origin, chromium := stack.Local(pages(t)), browser(t)
 	p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
-	gateway := local(p.Ready.Public)
+	gateway := stack.Local(p.Ready.Public)
 	page := chromium.signIn(t, gateway, origin+"/?library=/other.js", user)
 	page.do(
 		t, "run it", chromedp.Navigate(origin+"/client-js/examples/react/?gateway="+gateway),

@@ -193,8 +193,8 @@ func TestTheSessionStaysInItsTab(t *testing.T) {
 		for range 2 {
 			page := chromium.newTab(t, origin+"/?library=/other.js")
 			page.eval(t, `(window.posted = [], BroadcastChannel.prototype.postMessage = new Proxy(`+
-				`BroadcastChannel.prototype.postMessage, { apply(to, self, args) { window.posted.push(JSON.stringify(args));`+
-				` return Reflect.apply(to, self, args); } }), "")`)
+				`BroadcastChannel.prototype.postMessage, { apply(to, self, args) { `+
+				`window.posted.push(JSON.stringify(args)); return Reflect.apply(to, self, args); } }), "")`)
 			page.order(t, "connect", options)
 			page.wait(t, "ready", "", 1)
 			page.order(t, "run", order{"name": "a", "playbook": "demo/echo", "variables": order{"text": "x"}})

@@ -11,9 +11,6 @@ import (
 	"github.com/noetl/gateway/tests/stack"
 )
 
-// local names loopback as the issuer and cookies want it.
-func local(url string) string { return strings.Replace(url, "127.0.0.1", "localhost", 1) }
-
 // signIn opens the page through the issuer's login, as a person does. The cookie is that of all tabs.
 func (b *browserProcess) signIn(t *testing.T, gateway, page, user string) *tab {
 	t.Helper()
@@ -21,8 +18,7 @@ func (b *browserProcess) signIn(t *testing.T, gateway, page, user string) *tab {
 	p.do(
 		t, "sign in as "+user, chromedp.Evaluate(`window.order = null`, nil),
 		chromedp.Navigate(gateway+"/api/auth/browser/login?return_to="+url.QueryEscape(page)),
-		chromedp.WaitVisible(`#password`), chromedp.SendKeys(`#email`, user), chromedp.SendKeys(`#password`, "demo"),
-		chromedp.Click(`[data-testid="login-submit"]`),
+		stack.SignInAtIssuer(user),
 	)
 	testkit.Eventually(t, "the browser is back on the page", func() bool {
 		var back bool // an error: it is on its way
@@ -42,12 +38,12 @@ func TestAnotherUserLogsIn(t *testing.T) {
 				name = way + ", after a logout"
 			}
 			t.Run(name, func(t *testing.T) {
-				origin, chromium := local(pages(t)), browser(t)
+				origin, chromium := stack.Local(pages(t)), browser(t)
 				p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
 				w := stack.NewWire(t, p.Ready.Public)
 				page := origin + "/?library=/" + file
-				options := order{"url": local(w.URL), "cookie": true}
-				first := chromium.signIn(t, local(p.Ready.Public), page, user)
+				options := order{"url": stack.Local(w.URL), "cookie": true}
+				first := chromium.signIn(t, stack.Local(p.Ready.Public), page, user)
 				first.order(t, "connect", options)
 				first.order(t, "listen", order{})
 				id := first.wait(t, "ready", "", 1).ID
@@ -64,7 +60,7 @@ func TestAnotherUserLogsIn(t *testing.T) {
 				}
 				beside.close()
 
-				second := chromium.signIn(t, local(p.Ready.Public), page, "admin@example.com")
+				second := chromium.signIn(t, stack.Local(p.Ready.Public), page, "admin@example.com")
 				second.order(t, "connect", options)
 				if other := second.wait(t, "ready", "", 1).ID; other == id {
 					t.Errorf("another user is the same client\n%s", second)
@@ -92,5 +88,39 @@ func TestAnotherUserLogsIn(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A session of another user is none for a tab, also when the tab is given it as the renewal of its own. Otherwise the
+// tabs that share the stream would go on with somebody else's.
+func TestARenewalOfAnotherUserIsNone(t *testing.T) {
+	t.Parallel()
+	for way, file := range ways() {
+		t.Run(way, func(t *testing.T) {
+			origin, chromium := pages(t), browser(t)
+			p := stack.Standalone(t, "CORS_ALLOWED_ORIGINS="+origin)
+			mine := stack.Login(t, p.Ready.Public, p.Ready.Issuer, user)
+			other := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "admin@example.com")
+			var tabs []*tab
+			for _, tokens := range [][]string{{mine, other}, {mine}} {
+				page := chromium.newTab(t, origin+"/?library=/"+file)
+				page.order(t, "connect", order{"url": p.Ready.Public, "tokens": tokens})
+				page.wait(t, "ready", "", 1)
+				tabs = append(tabs, page)
+			}
+			logout(t, p, mine)
+			for _, page := range tabs {
+				page.wait(t, "expired", "", 1)
+				live := 0
+				for _, state := range page.heard("state", "") {
+					if state.Text == "live" {
+						live++
+					}
+				}
+				if live != 1 {
+					t.Errorf("it was live %d times, want once\n%s", live, page)
+				}
+			}
+		})
 	}
 }

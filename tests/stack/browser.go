@@ -62,5 +62,13 @@ func Poll(condition string) chromedp.Action {
 	)
 }
 
+// SignInAtIssuer fills in the login page of the sandbox's issuer, to which a browser is on its way.
+func SignInAtIssuer(user string) chromedp.Action {
+	return chromedp.Tasks{
+		chromedp.WaitVisible(`#password`), chromedp.SendKeys(`#email`, user), chromedp.SendKeys(`#password`, "demo"),
+		chromedp.Click(`[data-testid="login-submit"]`),
+	}
+}
+
 // Local names loopback as the issuer and cookies want it.
 func Local(origin string) string { return strings.Replace(origin, "127.0.0.1", "localhost", 1) }

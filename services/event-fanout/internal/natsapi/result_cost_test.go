@@ -32,6 +32,9 @@ const (
 	mostForAResult = 6 // from the callback to the socket
 	costRounds     = 100
 	beside         = 0.5 // what else the process sends, for each round
+
+	// What it sends again and again, such as the renewal of a lease and the position of a client, in a second.
+	besidePerSecond = 20
 )
 
 // replica is the service on the real adapters, reading a source of lifecycle events, with a stream of client c.
@@ -126,7 +129,7 @@ func (r *replica) sent(t *testing.T, f func(round int)) float64 {
 	sent := float64(r.nc.Stats().OutMsgs - before)
 	// A slow machine sends more of what is sent again and again.
 	quick := costRounds * 10 * time.Millisecond
-	return (sent - 20*max(0, time.Since(began)-quick).Seconds()) / costRounds
+	return (sent - besidePerSecond*max(0, time.Since(began)-quick).Seconds()) / costRounds
 }
 
 func (r *replica) register(t *testing.T, request, execution string) {
@@ -196,8 +199,7 @@ func TestMessagesOfAnEventForManyRequests(t *testing.T) {
 	if err := r.svc.Route(t.Context(), stored); err != nil {
 		t.Fatal(err)
 	}
-	// The event itself; then the lease and the position of the client, which are sent again and again.
-	const appended, beside, besidePerSecond = 1, 8, 20
+	const appended, beside = 1, 8 // the event itself; what is sent again and again, at the start
 	more := uint64(beside + besidePerSecond*time.Since(began).Seconds())
 	if sent := r.nc.Stats().OutMsgs - before; sent > requests+3+appended+more {
 		t.Errorf("%d messages for %d requests", sent, requests)
