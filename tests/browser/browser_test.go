@@ -84,15 +84,19 @@ func signIn(ctx context.Context, t *testing.T, page, user string) {
 		ctx, t, "open the page", chromedp.Navigate(page), chromedp.WaitVisible(id("sign-in")),
 		chromedp.WaitVisible(id("sandbox-banner")),
 	)
-	do(ctx, t, "go to the issuer", chromedp.Click(id("sign-in")), chromedp.WaitVisible(`#password`))
 	do(
-		ctx, t, "sign in", chromedp.SendKeys(`#email`, user), chromedp.SendKeys(`#password`, "demo"),
-		chromedp.Click(id("login-submit")), chromedp.WaitVisible(id("user")),
+		ctx, t, "sign in", chromedp.Click(id("sign-in")), stack.SignInAtIssuer(user), chromedp.WaitVisible(id("user")),
 		chromedp.WaitVisible(id("stream-status")+`[data-state="live"]`),
 	)
 }
 
 func run(ctx context.Context, t *testing.T, playbook, variables string) {
+	t.Helper()
+	choose(ctx, t, playbook, variables)
+	do(ctx, t, "run "+playbook, chromedp.Click(id("run")))
+}
+
+func choose(ctx context.Context, t *testing.T, playbook, variables string) {
 	t.Helper()
 	do(
 		ctx,
@@ -116,7 +120,6 @@ func run(ctx context.Context, t *testing.T, playbook, variables string) {
 			nil,
 		),
 		chromedp.WaitEnabled(id("run")),
-		chromedp.Click(id("run")),
 	)
 }
 

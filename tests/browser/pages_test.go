@@ -45,9 +45,8 @@ func TestGraphiQL(t *testing.T) {
 		t.Errorf("loaded from elsewhere: %v", foreign)
 	}
 	do(
-		ctx, t, "sign in", chromedp.Click(`#who a`), chromedp.WaitVisible(`#password`),
-		chromedp.SendKeys(`#email`, "demo@example.com"), chromedp.SendKeys(`#password`, "demo"),
-		chromedp.Click(id("login-submit")), chromedp.WaitVisible(`.graphiql-execute-button`),
+		ctx, t, "sign in", chromedp.Click(`#who a`), stack.SignInAtIssuer("demo@example.com"),
+		chromedp.WaitVisible(`.graphiql-execute-button`),
 		seeText(`#who`, "demo@example.com"),
 	)
 	do(ctx, t, "run the query", chromedp.Click(`.graphiql-execute-button`), seeText(`.result-window`, `"ok"`))
@@ -68,9 +67,8 @@ func TestGraphiQL(t *testing.T) {
 
 // seeText waits until an element has a text.
 func seeText(selector, text string) chromedp.Action {
-	return stack.Poll(
-		`(document.querySelector(` + strconv.Quote(selector) + `)?.innerText ?? "").includes(` + strconv.Quote(text) + `)`,
-	)
+	shown := `(document.querySelector(` + strconv.Quote(selector) + `)?.innerText ?? "")`
+	return stack.Poll(shown + `.includes(` + strconv.Quote(text) + `)`)
 }
 
 // A login by authorization code ends in a cookie that scripts cannot read and that works.
@@ -79,12 +77,8 @@ func TestBrowserLoginWithACookie(t *testing.T) {
 	ctx := open(t)
 	public := gateway(t) // as localhost: browsers take Secure cookies of localhost over plain HTTP
 	do(
-		ctx, t, "begin", chromedp.Navigate(public+"/api/auth/browser/login?return_to=/health"),
-		chromedp.WaitVisible(`#password`),
-	)
-	do(
-		ctx, t, "sign in", chromedp.SendKeys(`#email`, "demo@example.com"), chromedp.SendKeys(`#password`, "demo"),
-		chromedp.Click(id("login-submit")),
+		ctx, t, "sign in", chromedp.Navigate(public+"/api/auth/browser/login?return_to=/health"),
+		stack.SignInAtIssuer("demo@example.com"),
 	)
 	var at string
 	do(ctx, t, "arrive", chromedp.WaitVisible(`pre`), chromedp.Location(&at)) // how a browser shows plain text

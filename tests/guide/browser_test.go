@@ -4,11 +4,13 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/tests/stack"
 )
 
@@ -40,6 +42,7 @@ func serve(t *testing.T, files map[string]string) string {
 			http.NotFound(w, r)
 			return
 		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		if strings.HasSuffix(r.URL.Path, ".js") {
 			w.Header().Set("Content-Type", "text/javascript")
 		}
@@ -69,13 +72,12 @@ func TestBrowser(t *testing.T) {
 	t.Parallel()
 	p := stack.Standalone(t)
 	built(t, p)
-	page := serve(t, map[string]string{"/": example(t, "html", p) + noIcon})
+	page := serve(t, map[string]string{"/": example(t, "clients.md", "html", p) + noIcon})
 	ctx := browser(t)
 	do(ctx, t, "open the page", chromedp.Navigate(page), chromedp.WaitVisible("#login"))
-	do(ctx, t, "go to the issuer", chromedp.Click("#login"), chromedp.WaitVisible("#password"))
 	do(
-		ctx, t, "sign in", chromedp.SendKeys("#email", "demo@example.com"), chromedp.SendKeys("#password", "demo"),
-		chromedp.Click(`[data-testid="login-submit"]`), chromedp.WaitVisible("#run"),
+		ctx, t, "sign in", chromedp.Click("#login"), stack.SignInAtIssuer("demo@example.com"),
+		chromedp.WaitVisible("#run"),
 	)
 	var at string
 	do(ctx, t, "see where it is", chromedp.Location(&at))
@@ -90,4 +92,24 @@ func TestBrowser(t *testing.T) {
 	if n := len(stack.Executions(t, p.Ready.NoETL, "demo/progress")); n != 1 {
 		t.Errorf("%d executions were started, want one", n)
 	}
+}
+
+// The first page of the guide to subscriptions shows the cards of the board, and what becomes of them.
+func TestSubscriptions(t *testing.T) {
+	t.Parallel()
+	p := stack.Standalone(t)
+	built(t, p)
+	page := serve(t, map[string]string{"/": example(t, "subscriptions.md", "html", p) + noIcon})
+	gateway := stack.Local(p.Ready.Public)
+	session := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
+	ctx := browser(t)
+	do(
+		ctx, t, "sign in",
+		chromedp.Navigate(gateway+"/api/auth/browser/login?return_to="+url.QueryEscape(page)),
+		stack.SignInAtIssuer("demo@example.com"), chromedp.WaitReady("#board"),
+	)
+	testkit.Do(t, http.MethodPost, p.Ready.Public+"/graphql",
+		`{"query": "mutation { executePlaybook(name: \"demo/board\") { executionId } }"}`,
+		"Authorization", "Bearer "+session, "Content-Type", "application/json")
+	do(ctx, t, "see the cards", stack.Poll(`document.querySelectorAll("#board li").length > 0`))
 }

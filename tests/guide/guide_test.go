@@ -1,4 +1,4 @@
-// Package guide_test runs the examples of docs/clients.md against a gateway, as their readers would.
+// Package guide_test runs the examples of docs/clients.md and docs/subscriptions.md against a gateway, as their readers would.
 package guide_test
 
 import (
@@ -20,10 +20,11 @@ const patience = 2 * time.Minute
 
 var block = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
 
-// example returns the page's only block of a language, with the addresses of a gateway in place of those of make run.
-func example(t *testing.T, language string, p *stack.Proc) string {
+// example returns the only block of a language on one of our pages, with the addresses of a gateway in place of those of
+// make run.
+func example(t *testing.T, name, language string, p *stack.Proc) string {
 	t.Helper()
-	page, err := os.ReadFile(filepath.Join(stack.Root(), "docs", "clients.md"))
+	page, err := os.ReadFile(filepath.Join(stack.Root(), "docs", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +35,7 @@ func example(t *testing.T, language string, p *stack.Proc) string {
 		}
 	}
 	if len(found) != 1 {
-		t.Fatalf("docs/clients.md has %d blocks of %s, want one", len(found), language)
+		t.Fatalf("docs/%s has %d blocks of %s, want one", name, len(found), language)
 	}
 	if n := strings.Count(found[0], "\n"); n > 40 {
 		t.Errorf("the block of %s has %d lines, want at most 40", language, n)
@@ -75,7 +76,7 @@ func TestPython(t *testing.T) {
 	t.Parallel()
 	p := stack.Standalone(t)
 	script := filepath.Join(t.TempDir(), "example.py")
-	if err := os.WriteFile(script, []byte(example(t, "python", p)), 0o600); err != nil {
+	if err := os.WriteFile(script, []byte(example(t, "clients.md", "python", p)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	holds(
@@ -98,7 +99,7 @@ func TestCurl(t *testing.T) {
 	p := stack.Standalone(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", example(t, "sh", p))
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", example(t, "clients.md", "sh", p))
 	cmd.Dir = t.TempDir()
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
 	holds(

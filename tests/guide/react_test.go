@@ -64,7 +64,7 @@ func TestReact(t *testing.T) {
 	page := serve(t, map[string]string{
 		"/": `<!doctype html><meta charset="utf-8"><title>App</title>` + noIcon +
 			`<div id="root"></div><script type="module" src="/app.js"></script>`,
-		"/app.js": bundle(t, example(t, "jsx", p)),
+		"/app.js": bundle(t, example(t, "clients.md", "jsx", p)),
 	})
 	ctx := browser(t)
 	const button = `//button[text()="`
