@@ -99,7 +99,10 @@ func TestThePageIsAccessible(t *testing.T) {
 	slow := id("run-card") + `[data-path="demo/slow"]`
 	do(ctx, t, "it runs", chromedp.WaitVisible(slow+" "+id("run-steps")))
 	everyWidth(ctx, t, "card running")
-	do(ctx, t, "cancel", chromedp.Click(slow+" "+id("run-cancel")), chromedp.WaitVisible(slow+`[data-status="cancelled"]`))
+	do(
+		ctx, t, "cancel", chromedp.Click(slow+" "+id("run-cancel")),
+		chromedp.WaitVisible(slow+`[data-status="cancelled"]`),
+	)
 	run(ctx, t, "demo/echo", `{"message": "hello"}`)
 	do(ctx, t, "a result", chromedp.WaitVisible(id("run-card")+`[data-status="completed"] `+id("run-result")))
 	run(ctx, t, "demo/fail", `{}`)

@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -84,9 +85,10 @@ func TestACardIsCancelledRerunAndCopied(t *testing.T) {
 	}
 	// The newest is open, those before it are not; who wants one open keeps it, also over a reload.
 	open := func(n int, want string) chromedp.Action {
-		return stack.Poll(`JSON.stringify(Array.from(document.querySelectorAll('` + id("run-card") +
-			`'), (card) => card.dataset.open)) === '` + want + `' && ` + `document.querySelectorAll('` + id("run-card") +
-			` [aria-expanded="true"]').length === ` + string(rune('0'+n)))
+		cards := `document.querySelectorAll('` + id("run-card") + `')`
+		toggles := `document.querySelectorAll('` + id("run-card") + ` [aria-expanded="true"]')`
+		return stack.Poll(`JSON.stringify(Array.from(` + cards + `, (card) => card.dataset.open)) === '` + want +
+			`' && ` + toggles + `.length === ` + strconv.Itoa(n))
 	}
 	do(ctx, t, "the newest is open", open(1, `["true","false","false"]`))
 	do(ctx, t, "open the oldest", chromedp.Click(card+" "+id("run-toggle")), open(2, `["true","false","true"]`))
@@ -174,7 +176,8 @@ func TestThePageOutlivesAReplica(t *testing.T) {
 	do(ctx, t, "the page says that it lost its stream",
 		chromedp.WaitVisible(id("stream-status")+`:not([data-state="live"])`))
 	s.RestartFanout(t, 0)
-	do(ctx, t, "its result comes all the same", chromedp.WaitVisible(card+`[data-status="completed"] `+id("run-result")),
+	do(ctx, t, "its result comes all the same",
+		chromedp.WaitVisible(card+`[data-status="completed"] `+id("run-result")),
 		chromedp.WaitVisible(id("stream-status")+`[data-state="live"]`))
 	var cards int
 	do(ctx, t, "count", chromedp.Evaluate(`document.querySelectorAll('`+id("run-card")+`').length`, &cards))
@@ -220,4 +223,47 @@ func TestASessionEndsInEveryTab(t *testing.T) {
 	do(ctx, t, "it comes back with its timeline",
 		chromedp.Evaluate(`document.dispatchEvent(new Event("visibilitychange"))`, nil),
 		chromedp.WaitVisible(id("user")), chromedp.WaitVisible(id("run-card")+`[data-status="completed"]`))
+}
+
+// The second click of a double click starts nothing.
+func TestADoubleClickRunsOnce(t *testing.T) {
+	t.Parallel()
+	ctx := open(t)
+	signIn(ctx, t, gateway(t), "demo@example.com")
+	choose(ctx, t, "demo/echo", `{}`)
+	var clicked bool
+	do(ctx, t, "click twice", chromedp.Evaluate(`new Promise((resolve) => {
+		const run = document.querySelector('`+id("run")+`');
+		run.click();
+		setTimeout(() => { run.click(); resolve(true); }, 150);
+	})`, &clicked, awaitPromise))
+	do(ctx, t, "it has run", chromedp.WaitVisible(id("run-card")+`[data-status="completed"]`),
+		chromedp.WaitEnabled(id("run")))
+	var cards int
+	do(ctx, t, "count", chromedp.Evaluate(`document.querySelectorAll('`+id("run-card")+`').length`, &cards))
+	if cards != 1 {
+		t.Errorf("%d runs of a double click", cards)
+	}
+}
+
+// NoETL may forget an execution, as the sandbox does when it is restarted: its card must not run on.
+func TestACardOfAForgottenExecutionEnds(t *testing.T) {
+	t.Parallel()
+	ctx := open(t)
+	env := []string{
+		"GATEWAY_DATA_DIR=" + t.TempDir(), "LOG_LEVEL=info", "ROUTER_PORT=" + stack.FreePort(t),
+		"SANDBOX_PORT=" + stack.FreePort(t),
+	}
+	p := stack.Start(t, "noetl-gateway", []string{"dev"}, env...)
+	signIn(ctx, t, stack.Local(p.Ready.Public), "demo@example.com")
+	run(ctx, t, "demo/slow", `{"seconds": 60}`)
+	card := id("run-card") + `[data-path="demo/slow"]`
+	do(ctx, t, "it runs", chromedp.WaitVisible(card+`[data-status="running"]`))
+	p.Kill()
+	do(ctx, t, "the stream is lost", chromedp.WaitVisible(id("stream-status")+`:not([data-state="live"])`))
+	stack.Start(t, "noetl-gateway", []string{"dev"}, env...)
+	do(ctx, t, "the card ends", chromedp.WaitVisible(card+`[data-status="failed"] `+id("run-error")))
+	if got := text(ctx, t, card+" "+id("run-error")); !strings.Contains(got, "no longer knows") {
+		t.Errorf("the card says %q", got)
+	}
 }

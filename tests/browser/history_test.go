@@ -23,7 +23,8 @@ func TestAnExecutionOfAWebhookIsFollowed(t *testing.T) {
 	do(ctx, t, "send a signed webhook", chromedp.SetValue(id("webhook-body"), `{"order_id": "A-7", "step_ms": 30000}`),
 		chromedp.ScrollIntoView(id("webhook-send")), press(id("webhook-send")),
 		stack.Poll(`document.querySelector('`+id("webhook-result")+`').textContent.trim().startsWith('202')`),
-		chromedp.WaitVisible(live), stack.Poll(`document.querySelectorAll('`+card+` `+id("run-steps")+` li').length > 0`))
+		chromedp.WaitVisible(live),
+		stack.Poll(`document.querySelectorAll('`+card+` `+id("run-steps")+` li').length > 0`))
 	if got := text(ctx, t, id("webhook-ids")); !containsAll(got, "Message", "Execution") {
 		t.Errorf("where the delivery went: %q", got)
 	}
@@ -97,7 +98,8 @@ func TestTheHistoryIsSearchedFilteredAndTurned(t *testing.T) {
 	rows := func(n int, path string) chromedp.Action {
 		return stack.Poll(`(() => {
 			const rows = Array.from(document.querySelectorAll('` + id("execution") + `'));
-			return rows.length === ` + strconv.Itoa(n) + ` && rows.every((row) => row.dataset.path.includes("` + path + `"));
+			return rows.length === ` + strconv.Itoa(n) + `
+				&& rows.every((row) => row.dataset.path.includes("` + path + `"));
 		})()`)
 	}
 	status := func(want string) chromedp.Action {
