@@ -1,4 +1,5 @@
-// Package guide_test runs the examples of docs/clients.md and docs/subscriptions.md against a gateway, as their readers would.
+// Package guide_test runs the examples of docs/clients.md and docs/subscriptions.md against a gateway, as their readers
+// would.
 package guide_test
 
 import (
@@ -20,8 +21,8 @@ const patience = 2 * time.Minute
 
 var block = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
 
-// example returns the only block of a language on one of our pages, with the addresses of a gateway in place of those of
-// make run.
+// example returns the only block of a language on one of our pages, with the addresses of a gateway in place of those
+// of make run.
 func example(t *testing.T, name, language string, p *stack.Proc) string {
 	t.Helper()
 	page, err := os.ReadFile(filepath.Join(stack.Root(), "docs", name))
