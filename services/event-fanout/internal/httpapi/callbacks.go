@@ -65,12 +65,30 @@ type upload struct {
 
 type uploadKey struct{}
 
+// interruptAfter ends a read of the body when ctx ends. The function that it returns waits for an interruption that
+// began: a late one would end the next request on the connection.
+func (u *upload) interruptAfter(ctx context.Context) (stop func()) {
+	interrupted := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		defer close(interrupted)
+		u.interrupt()
+	})
+	return func() {
+		if !cancel() {
+			<-interrupted
+		}
+	}
+}
+
 // holding gives the requests of next an upload, and forgets what they kept for an operation that was refused before
 // it began: nobody else knows of it.
 func (c *callbacks) holding(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn := http.NewResponseController(w)
-		u := &upload{interrupt: func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) }} // without it the body is paced
+		u := &upload{interrupt: func() {
+			w.Header().Set("Connection", "close")     // net/http ends the next request on an interrupted connection
+			_ = conn.SetReadDeadline(time.Unix(1, 0)) // without it the body is paced
+		}}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), uploadKey{}, u)))
 		if u.kept != "" {
 			c.remove(r.Context(), u.kept)
@@ -142,6 +160,9 @@ func (c *callbacks) keep(ctx context.Context, body io.Reader) (fanout.Result, er
 	u, _ := ctx.Value(uploadKey{}).(*upload)
 	ctx, cancel := context.WithTimeout(ctx, c.large.time)
 	defer cancel()
+	if err := ctx.Err(); err != nil { // else one that ended may be told that the store is busy
+		return fanout.Result{}, errTooSlow(err)
+	}
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
@@ -149,7 +170,7 @@ func (c *callbacks) keep(ctx context.Context, body io.Reader) (fanout.Result, er
 		return fanout.Result{}, errBusyKeeping(ctx.Err())
 	}
 	if u != nil {
-		defer context.AfterFunc(ctx, u.interrupt)()
+		defer u.interruptAfter(ctx)()
 	}
 	result, err := c.put(ctx, body)
 	if err == nil && u != nil {

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +36,17 @@ type workers struct {
 const mib = 1 << 20
 
 func newWorkers(t *testing.T, large httpapi.LargeResults, edit func(*httpapi.Operations)) *workers {
+	t.Helper()
+	return newWorkersOn(t, large, func(r *fanouttest.Results) fanout.ResultStore { return r }, edit)
+}
+
+// newWorkersOn has a store of its own kind.
+func newWorkersOn(
+	t *testing.T,
+	large httpapi.LargeResults,
+	store func(*fanouttest.Results) fanout.ResultStore,
+	edit func(*httpapi.Operations),
+) *workers {
 	t.Helper()
 	tel := telemetry.Nop("test")
 	w := &workers{frames: fanouttest.NewFrames(), results: fanouttest.NewResults(64 * mib)}
@@ -65,10 +78,11 @@ func newWorkers(t *testing.T, large httpapi.LargeResults, edit func(*httpapi.Ope
 	if edit != nil {
 		edit(&w.set)
 	}
-	large.Store, large.Message = w.results, func() int64 { return mib }
-	srv := httptest.NewServer(
-		httpapi.Internal(w.set, large, "", prometheus.NewCounter(prometheus.CounterOpts{Name: "x"})),
-	)
+	large.Store, large.Message = store(w.results), func() int64 { return mib }
+	handler := httpapi.Internal(w.set, large, "", prometheus.NewCounter(prometheus.CounterOpts{Name: "x"}))
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		handler.ServeHTTP(lateWriter{rw}, r)
+	}))
 	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
 	w.url = srv.URL + "/api/internal/callback/async"
 	return w
@@ -180,6 +194,57 @@ func TestALargeCallbackThatStallsEnds(t *testing.T) {
 	})
 	if names := w.results.Names(); len(names) != 1 {
 		t.Errorf("kept: %v", names)
+	}
+}
+
+// slowStore stores the first callback only after its caller has given up, and the others after a while.
+type slowStore struct {
+	*fanouttest.Results
+	calls atomic.Int32
+}
+
+func (s *slowStore) Put(ctx context.Context, body io.Reader) (string, int64, error) {
+	raw, err := io.ReadAll(body)
+	if err != nil {
+		return "", 0, err
+	}
+	wait := 150 * time.Millisecond // nothing tells that an interruption does not come
+	if s.calls.Add(1) == 1 {
+		wait = time.Minute
+	}
+	select {
+	case <-ctx.Done():
+		return "", 0, ctx.Err()
+	case <-time.After(wait):
+		return s.Results.Put(ctx, bytes.NewReader(raw))
+	}
+}
+
+// lateWriter interrupts a read of its request a while after it is told to, as on a busy machine.
+type lateWriter struct{ http.ResponseWriter }
+
+func (w lateWriter) SetReadDeadline(at time.Time) error {
+	if at.Before(time.Now()) {
+		<-time.After(50 * time.Millisecond)
+	}
+	return http.NewResponseController(w.ResponseWriter).SetReadDeadline(at)
+}
+
+func (w lateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// A callback that is given up leaves the next one on its connection alone.
+func TestACallbackThatIsGivenUpDoesNotEndTheNext(t *testing.T) {
+	t.Parallel()
+	w := newWorkersOn(t,
+		httpapi.LargeResults{Max: 8 * mib}.Bounded(16*mib, 15*time.Second),
+		func(r *fanouttest.Results) fanout.ResultStore { return &slowStore{Results: r} }, nil)
+	if status, answer := w.post(
+		t.Context(), t, strings.NewReader(callback(3*mib)),
+	); status != http.StatusGatewayTimeout {
+		t.Errorf("the slow one: %d %s", status, answer)
+	}
+	if status, answer := w.post(t.Context(), t, strings.NewReader(callback(3*mib))); status != http.StatusAccepted {
+		t.Errorf("the next one: %d %s", status, answer)
 	}
 }
 
