@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"

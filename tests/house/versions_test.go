@@ -65,7 +65,8 @@ func TestEachPartOfOthersSaysWhyAndFromWhere(t *testing.T) {
 		if p["image"] != "" && !strings.HasSuffix(strings.Replace(p["image"], ":v", ":", 1), ":"+p["version"]) {
 			t.Errorf("%s is %s, and its image %s", name, p["version"], p["image"])
 		}
-		out, err := exec.CommandContext(t.Context(), filepath.Join(root, "deployments", "version"), name, "why").Output()
+		script := filepath.Join(root, "deployments", "version")
+		out, err := exec.CommandContext(t.Context(), script, name, "why").Output()
 		if err != nil || !strings.HasPrefix(p["why"], strings.TrimSpace(string(out))) || len(out) < 2 {
 			t.Errorf("deployments/version %s why: %q, %v", name, out, err)
 		}

@@ -62,5 +62,6 @@ func (f *front) add(address string) {
 func (f *front) remove(address string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.replicas = slices.DeleteFunc(f.replicas, func(a string) bool { return a == strings.TrimPrefix(address, "http://") })
+	address = strings.TrimPrefix(address, "http://")
+	f.replicas = slices.DeleteFunc(f.replicas, func(a string) bool { return a == address })
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -41,8 +42,8 @@ func startLoad(t *testing.T, public, issuer string) *load {
 	for range 3 {
 		p := &page{
 			l: l, session: stack.Login(t, public, issuer, "demo@example.com"), wanted: map[string]stack.Started{},
-			progress: map[string][]string{}, states: map[string][]string{}, results: map[string]int{}, seen: map[string]bool{},
-			ended: make(chan struct{}), closed: make(chan struct{}),
+			progress: map[string][]string{}, states: map[string][]string{}, results: map[string]int{},
+			seen: map[string]bool{}, ended: make(chan struct{}), closed: make(chan struct{}),
 		}
 		p.open()
 		go p.follow()
@@ -121,7 +122,8 @@ func (l *load) login(int) {
 		return
 	}
 	bearer := []string{"Authorization", "Bearer " + in.SessionToken}
-	if _, ok := l.call("a call with a new session", http.StatusOK, http.MethodGet, "/noetl/executions", "", bearer...); !ok {
+	const calls = "/noetl/executions"
+	if _, ok := l.call("a new session's call", http.StatusOK, http.MethodGet, calls, "", bearer...); !ok {
 		return
 	}
 	if _, ok := l.call("logout", http.StatusNoContent, http.MethodPost, "/api/auth/logout", "", bearer...); ok {
@@ -129,9 +131,10 @@ func (l *load) login(int) {
 	}
 }
 
-// rounds waits until each kind of work was done so many times more.
-func (l *load) rounds(what string, n int) {
+// rounds waits until each kind of work was done three times more.
+func (l *load) rounds(what string) {
 	l.t.Helper()
+	const n = 3
 	before := l.counts()
 	testkit.Eventually(l.t, what+": the work goes on", func() bool {
 		now := l.counts()
@@ -164,11 +167,7 @@ func (l *load) report(when string) {
 func (l *load) counts() map[string]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := map[string]int{}
-	for kind, n := range l.done {
-		now[kind] = n
-	}
-	return now
+	return maps.Clone(l.done)
 }
 
 // end ends the work and waits for what is due: each execution's frames, each once.
@@ -180,7 +179,9 @@ func (l *load) end() {
 		testkit.Eventually(l.t, "every result arrives", func() bool { return l.failed() || p.missing() == 0 })
 		// What was stored before this comes before it, also what comes twice.
 		last := stack.Execute(l.t, l.public, p.session, p.client, "demo/echo", `{"last":true}`)
-		testkit.Eventually(l.t, "the last result arrives", func() bool { return l.failed() || p.result(last.RequestID) == 1 })
+		testkit.Eventually(l.t, "the last result arrives", func() bool {
+			return l.failed() || p.result(last.RequestID) == 1
+		})
 		close(p.ended)
 		p.current().Close()
 		<-p.closed

@@ -16,31 +16,34 @@ import (
 // services are the four, callees before callers: the order of an upgrade in docs/upgrade.md.
 var services = []string{"auth", "event-fanout", "ingress", "edge-proxy"}
 
-// previous builds the four services of the release before, whose commit is in previous.txt, once for each commit. It
-// returns their folder. A clone without that commit has no test to run.
-func previous(t *testing.T) string {
+// previousCommit returns the commit of the release before, from previous.txt. A clone without it has no test to run.
+func previousCommit(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("previous.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
 	commit := strings.TrimSpace(string(text))
-	root := stack.Root()
 	if out, err := git(t, "cat-file", "-e", commit+"^{commit}"); err != nil {
-		t.Skipf("%s NOT RUN: this clone lacks commit %.12s, the release before (a shallow clone?): %s", t.Name(), commit, out)
+		t.Skipf(
+			"%s NOT RUN: this clone lacks commit %.12s, the release before (a shallow clone?): %s",
+			t.Name(), commit, out,
+		)
 	}
+	return commit
+}
+
+// previous builds the four services of the release before, once for each commit, and returns their folder.
+func previous(t *testing.T) string {
+	t.Helper()
+	commit, root := previousCommit(t), stack.Root()
 	folder := filepath.Join(root, ".cache", "skew", commit)
 	bin := filepath.Join(folder, "bin")
 	if _, err := os.Stat(bin); err == nil {
 		return bin
 	}
 	begin := time.Now()
-	// The test binary of another package may build the same: each builds for itself, and the first is kept.
-	work, err := os.MkdirTemp(mkdir(t, filepath.Join(root, ".cache")), "skew-build-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = os.RemoveAll(work) }()
+	work := t.TempDir()
 	archive := filepath.Join(work, "source.tar")
 	if out, err := git(t, "archive", "--format=tar", "-o", archive, commit); err != nil {
 		t.Fatalf("git archive: %v %s", err, out)
@@ -57,10 +60,12 @@ func previous(t *testing.T) string {
 		args = append(args, fmt.Sprintf("./services/%s/cmd/%s", service, service))
 	}
 	run(t, source, "go", args...)
-	if err := os.Rename(filepath.Join(work, "bin"), filepath.Join(mkdir(t, folder), "bin")); err != nil {
-		if _, there := os.Stat(bin); there != nil {
-			t.Fatal(err)
-		}
+	// Whole or not at all. The temporary folder may be on another file system.
+	half := filepath.Join(mkdir(t, folder), "half")
+	run(t, folder, "rm", "-rf", half)
+	run(t, folder, "cp", "-r", filepath.Join(work, "bin"), half)
+	if err := os.Rename(half, bin); err != nil {
+		t.Fatal(err)
 	}
 	t.Logf("built the services of %.12s in %.0f s", commit, time.Since(begin).Seconds())
 	return bin
@@ -76,7 +81,9 @@ func mkdir(t *testing.T, path string) string {
 
 func git(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "git", append([]string{"-C", stack.Root()}, args...)...).CombinedOutput()
+	cmd := exec.CommandContext(t.Context(), "git", args...)
+	cmd.Dir = stack.Root()
+	out, err := cmd.CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
 

@@ -30,17 +30,17 @@ func TestTwoVersionsSideBySide(t *testing.T) {
 	g := newGateway(t, previous(t))
 	begin := time.Now()
 	l := startLoad(t, g.fronts["edge-proxy"].URL, g.sandbox().Ready.Issuer)
-	l.rounds("all of the release before", 3)
+	l.rounds("all of the release before")
 	for _, service := range services {
 		g.replace(service, 0, false)
-		l.rounds(service+" of both versions", 3)
+		l.rounds(service + " of both versions")
 		g.replace(service, 1, false)
-		l.rounds(service+" of this version", 3)
+		l.rounds(service + " of this version")
 	}
 	g.all(false)
 	for _, service := range slices.Backward(services) {
 		g.replace(service, 0, true)
-		l.rounds("back: "+service+" of both versions", 3)
+		l.rounds("back: " + service + " of both versions")
 	}
 	l.end()
 
@@ -72,7 +72,8 @@ func newGateway(t *testing.T, folder string) *gateway {
 	g.services["sandbox"] = []*stack.Proc{sandbox}
 	listeners := t.TempDir()
 	text := "kind: Subscription\nmetadata: {name: partner}\nspec:\n  source: webhook\n  mode: push\n" +
-		"  ingress:\n    gateway_path: /ingress/partner\n    verify: {type: bearer, secret: {value: " + secret + "}}\n" +
+		"  ingress:\n    gateway_path: /ingress/partner\n    verify: {type: bearer, secret: {value: " + secret +
+		"}}\n" +
 		"  dispatch: {playbook: demo/webhook}\n"
 	if err := os.WriteFile(filepath.Join(listeners, "partner.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
