@@ -28,7 +28,7 @@ type action struct {
 	facts func(r request) ([]fact, error)
 	// after is where it leads back to.
 	after func(r request) string
-	do                      func(ctx context.Context, r request, form url.Values) (done string, err error)
+	do    func(ctx context.Context, r request, form url.Values) (done string, err error)
 }
 
 // fact is something that an operator is told before confirming.
@@ -51,7 +51,8 @@ func (p *Pages) actions() []action {
 	all := kit.Bind(o, "edge.redrive_all", l, p.Service.RedriveListener)
 	list := append(p.endings(), []action{
 		{
-			of: "deliveries", verb: "redrive", after: toDelivery, title: "Redrive this delivery?", confirm: "Redrive", config: true,
+			of: "deliveries", verb: "redrive", after: toDelivery, config: true,
+			title: "Redrive this delivery?", confirm: "Redrive",
 			warning: "It is dispatched again, and starts its playbook.",
 			do: func(ctx context.Context, r request, form url.Values) (string, error) {
 				in := ingresswire.RedriveRequest{ID: r.PathValue("name"), Config: form.Get("config")}
@@ -84,8 +85,9 @@ func (p *Pages) actions() []action {
 			},
 		},
 		{
-			of: "listeners", verb: "redrive-dead", after: to("listeners"), title: "Redrive all dead deliveries of this listener?",
-			confirm: "Redrive all", config: true, warning: "They are dispatched again, ten each second.",
+			of: "listeners", verb: "redrive-dead", after: to("listeners"), config: true,
+			title: "Redrive all dead deliveries of this listener?", confirm: "Redrive all",
+			warning: "They are dispatched again, ten each second.",
 			do: func(ctx context.Context, r request, form url.Values) (string, error) {
 				in := ingresswire.RedriveAllRequest{Listener: r.PathValue("name"), Config: form.Get("config")}
 				out, err := all(ctx, by(r, in))
@@ -129,7 +131,9 @@ func (a action) section() string {
 	}
 }
 
-func toDelivery(r request) string { return Prefix + "deliveries/" + url.PathEscape(r.PathValue("name")) }
+func toDelivery(r request) string {
+	return Prefix + "deliveries/" + url.PathEscape(r.PathValue("name"))
+}
 
 // run does what was confirmed.
 func (a action) run(w http.ResponseWriter, r request) error {

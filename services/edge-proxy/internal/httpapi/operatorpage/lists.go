@@ -16,6 +16,7 @@ type list[T any] struct {
 	None        string // what is said when it is empty
 	User        string // whose entries are kept, as it is named in the wire's types; "" for everybody's
 	Me          string // the operator, under the same name
+	Current     string // the id of the operator's own session
 	Rows        []T
 	Total       int
 	All         bool // those that ended too
@@ -25,7 +26,10 @@ type list[T any] struct {
 
 // listOf makes the body of a list. It has the rows yet to come.
 func listOf[T any](r request, name, none string, in operatorwire.Page) list[T] {
-	return list[T]{Path: Prefix + name, None: none, User: in.User, Me: r.caller.Session.Owner()}
+	return list[T]{
+		Path: Prefix + name, None: none, User: in.User, Me: r.caller.Session.Owner(),
+		Current: r.caller.Token.Key().String(),
+	}
 }
 
 // turn sets the addresses of the other pages.

@@ -36,22 +36,21 @@ type Deps struct {
 // Pages are the routes. They are safe for concurrent use.
 type Pages struct {
 	Deps
-	listeners func(context.Context, edge.ByOperator[ingresswire.Empty]) (ingresswire.ListenersResponse, error)
-	list      func(
-		context.Context, edge.ByOperator[ingresswire.DeliveriesRequest],
-	) (ingresswire.DeliveriesResponse, error)
-	get func(context.Context, edge.ByOperator[ingresswire.DeliveryRequest]) (ingresswire.Detail, error)
+	listeners use[ingresswire.Empty, ingresswire.ListenersResponse]
+	list      use[ingresswire.DeliveriesRequest, ingresswire.DeliveriesResponse]
+	get       use[ingresswire.DeliveryRequest, ingresswire.Detail]
 
-	status   func(context.Context, edge.ByOperator[operatorwire.Empty]) (operatorwire.StatusResponse, error)
-	streams  func(context.Context, edge.ByOperator[operatorwire.StreamsRequest]) (operatorwire.StreamsResponse, error)
-	sessions func(context.Context, edge.ByOperator[operatorwire.Page]) (operatorwire.SessionsResponse, error)
-	session  func(context.Context, edge.ByOperator[operatorwire.SessionRequest]) (operatorwire.Session, error)
-	requests func(
-		context.Context, edge.ByOperator[operatorwire.RequestsRequest],
-	) (operatorwire.RequestsResponse, error)
-	request       func(context.Context, edge.ByOperator[operatorwire.RequestRequest]) (operatorwire.RequestDetail, error)
-	subscriptions func(context.Context, edge.ByOperator[operatorwire.Page]) (operatorwire.SubscriptionsResponse, error)
+	status        use[operatorwire.Empty, operatorwire.StatusResponse]
+	streams       use[operatorwire.StreamsRequest, operatorwire.StreamsResponse]
+	sessions      use[operatorwire.Page, operatorwire.SessionsResponse]
+	session       use[operatorwire.SessionRequest, operatorwire.Session]
+	requests      use[operatorwire.RequestsRequest, operatorwire.RequestsResponse]
+	request       use[operatorwire.RequestRequest, operatorwire.RequestDetail]
+	subscriptions use[operatorwire.Page, operatorwire.SubscriptionsResponse]
 }
+
+// use is a use case for operators.
+type use[In, Out any] func(context.Context, edge.ByOperator[In]) (Out, error)
 
 // Register adds the pages.
 func Register(mux *http.ServeMux, d Deps) {

@@ -54,8 +54,10 @@ func (p *Pages) showOverview(w http.ResponseWriter, r request) error {
 
 func seen(status operatorwire.StatusResponse) overview {
 	out := overview{Silent: status.Silent, Counters: []counter{
-		{Name: "logins", Title: "Logins", Rate: true}, {Name: "calls", Title: "Calls", Rate: true},
-		{Name: "frames", Title: "Frames", Rate: true}, {Name: "streams", Title: "Streams"},
+		{Name: "logins", Title: "Logins", Rate: true},
+		{Name: "calls", Title: "Calls", Rate: true},
+		{Name: "frames", Title: "Frames", Rate: true},
+		{Name: "streams", Title: "Streams"},
 		{Name: "errors", Title: "Errors", Rate: true},
 	}}
 	versions := map[string]bool{}

@@ -70,7 +70,7 @@ func counted(done string, n int) string { return fmt.Sprintf("%s-%d", done, n) }
 func notice(done string) string {
 	if i := strings.LastIndexByte(done, '-'); i >= 0 {
 		if n, err := strconv.ParseUint(done[i+1:], 10, 31); err == nil {
-			return noticeOf(done[:i], int(n)) //nolint:gosec // it has 31 bits
+			return noticeOf(done[:i], int(n))
 		}
 	}
 	return map[string]string{
