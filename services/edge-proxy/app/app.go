@@ -61,8 +61,8 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		return nil, err
 	}
 	observer := kit.NewObserver(host.Telemetry, "edge-proxy")
-	table := natsapi.Table(svc, session, observer, cfg.NoETL.Timeout)
-	commands := natskit.NewService(host.NATS, host.Telemetry, "edge-proxy", run.Version(), table...)
+	table := append(natsapi.Table(svc, session, observer, cfg.NoETL.Timeout), run.Operated(host, observer, "edge")...)
+	commands := natskit.NewService(host.NATS, host.Telemetry, "edge-proxy", run.Version(), table...).As(host.Replica)
 	a.components = append(a.components, session, commands)
 	host.Health.Add(httpkit.Check{Name: "auth", Probe: natskit.ProbeService(host.NATS, "auth")})
 	refusals, err := kit.NewRefusals(host.Telemetry.Registry)

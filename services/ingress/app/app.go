@@ -181,7 +181,8 @@ func (a *App) service(cfg Config, host run.Host, observer kit.Observer) (*ingres
 		}),
 		run.Every("ages of deliveries", agesEvery, svc.MeasureAges),
 		run.Func("dispatch of deliveries", svc.Pump),
-		natskit.NewService(host.NATS, tel, "ingress", run.Version(), natsapi.Table(svc, observer)...))
+		natskit.NewService(host.NATS, tel, "ingress", run.Version(), append(
+			natsapi.Table(svc, observer), run.Operated(host, observer, "ingress")...)...).As(host.Replica))
 	a.leave = run.Func("waiting senders", func(ctx context.Context) error {
 		<-ctx.Done()
 		svc.Leave()
