@@ -218,7 +218,8 @@ func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
 // Main is the command line of the binary; it returns the exit code.
 func Main(args []string, stdout, stderr io.Writer) int {
 	return run.Service[Config]{
-		Name: "auth", Load: Load, Serve: Run,
+		Name: "auth", About: "identity: who somebody is, and what they may do", Load: Load, Serve: Run, Check: Check,
 		Process: func(c Config) run.ProcessConfig { return c.ProcessConfig },
+		Build:   func(ctx context.Context, c Config, host run.Host) (run.Part, error) { return New(ctx, c, host) },
 	}.Main(args, stdout, stderr)
 }
