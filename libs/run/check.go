@@ -16,6 +16,7 @@ import (
 	"github.com/noetl/gateway/libs/check"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/libs/telemetry"
 )
 
@@ -55,7 +56,7 @@ func (c ProcessConfig) CheckListeners(ctx context.Context, report *check.Report)
 	}()
 	list := report.Listeners()
 	for i, l := range list {
-		if l.Port == 0 {
+		if l.Port == 0 || settings.Port(l.Setting, l.Port) != nil { // a free one; none, as the settings say
 			continue
 		}
 		if other, ok := same(list[:i], l); ok {
