@@ -62,8 +62,15 @@ func TestTheConsole(t *testing.T) {
 	ctx := open(t)
 	p := stack.Standalone(t)
 	page := stack.Local(p.Ready.Public)
-	demo, admin := connect(t, p, "demo@example.com"), stack.Login(t, p.Ready.Public, p.Ready.Issuer, "admin@example.com")
-	other := connect(t, p, "viewer@example.com")
+	admin := stack.Login(t, p.Ready.Public, p.Ready.Issuer, "admin@example.com")
+	demo, other := connect(t, p, "demo@example.com"), connect(t, p, "viewer@example.com")
+	revoke := func(t *testing.T, session string) {
+		t.Helper()
+		if a := testkit.Do(t, http.MethodPost, p.Ready.Public+"/api/operator/sessions/revoke",
+			`{"user":"`+owner(t, p, session)+`"}`, "Authorization", "Bearer "+admin); a.Code != http.StatusOK {
+			t.Fatal(a.Code, a.Body)
+		}
+	}
 	run := stack.Execute(t, p.Ready.Public, demo.session, demo.client, "demo/slow", `{"seconds": 120}`)
 	if a := testkit.Do(t, http.MethodPost, p.Ready.Public+"/api/subscriptions",
 		`{"source":"kv","path":"boards/console/cards","client_id":"`+demo.client+`"}`,
@@ -72,15 +79,20 @@ func TestTheConsole(t *testing.T) {
 	}
 	do(ctx, t, "sign in", chromedp.Navigate(page+"/operator/"), stack.SignInAtIssuer("admin@example.com"),
 		chromedp.WaitVisible(id("verdict")))
-	t.Run("overview", func(t *testing.T) { overview(ctx, t, p, demo) })
+	t.Run("overview", func(t *testing.T) { overview(ctx, t) })
 	t.Run("a complaint", func(t *testing.T) { complaint(ctx, t, demo, run) })
 	t.Run("accessible", func(t *testing.T) { everyConsolePage(ctx, t, page) })
-	t.Run("a revoke elsewhere", func(t *testing.T) { revokedElsewhere(ctx, t, p, page, admin, other) })
+	t.Run("a revoke elsewhere", func(t *testing.T) { revokedElsewhere(ctx, t, page, other, revoke) })
 	t.Run("a revoke here", func(t *testing.T) { revokedHere(ctx, t, page, demo) })
+	t.Run("its own session", func(t *testing.T) {
+		revoke(t, admin)
+		do(ctx, t, "it stops", stack.Poll(`document.querySelector('`+id("live")+
+			`').textContent.startsWith("No longer live: your session has ended.")`))
+	})
 }
 
 // The plots move with what happens.
-func overview(ctx context.Context, t *testing.T, p *stack.Proc, demo connected) {
+func overview(ctx context.Context, t *testing.T) {
 	t.Helper()
 	moving := func(what string) chromedp.Action {
 		return stack.Poll(`/now [^0]|at most [1-9]|at most 0\.\d*[1-9]/.test(document.querySelector('[data-counter=` + what +
@@ -89,22 +101,8 @@ func overview(ctx context.Context, t *testing.T, p *stack.Proc, demo connected) 
 	}
 	do(ctx, t, "all is well", stack.Poll(`document.querySelector('`+id("verdict")+
 		`').textContent.startsWith("All is well: 4 parts")`))
-	done := make(chan struct{})
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-done:
-				return
-			case <-time.Tick(200 * time.Millisecond):
-				testkit.Do(t, http.MethodGet, p.Ready.Public+"/api/me", nil, "Authorization", "Bearer "+demo.session)
-			}
-		}
-	}()
-	do(ctx, t, "the plots move", moving("calls"), moving("streams"))
-	close(done)
-	<-stopped
+	do(ctx, t, "the plots move", chromedp.Evaluate(`setInterval(() => fetch("/api/me"), 200)`, nil), moving("calls"),
+		moving("streams"))
 	shot(ctx, t, "console-overview-light")
 }
 
@@ -148,7 +146,9 @@ func everyConsolePage(ctx context.Context, t *testing.T, page string) {
 }
 
 // The list of streams shows within a moment what somebody else ended. Focus and scrolling stay.
-func revokedElsewhere(ctx context.Context, t *testing.T, p *stack.Proc, page, admin string, other connected) {
+func revokedElsewhere(
+	ctx context.Context, t *testing.T, page string, other connected, revoke func(t *testing.T, session string),
+) {
 	t.Helper()
 	do(ctx, t, "the streams", chromedp.EmulateViewport(1280, 300), chromedp.Navigate(page+"/operator/streams"),
 		chromedp.WaitVisible(row(other.client)), rows("client-of-demo", 1))
@@ -156,10 +156,7 @@ func revokedElsewhere(ctx context.Context, t *testing.T, p *stack.Proc, page, ad
 	var before, after float64
 	do(ctx, t, "scroll", chromedp.Evaluate(`window.scrollTo(0, 120); window.scrollY`, &before))
 	began := time.Now()
-	if a := testkit.Do(t, http.MethodPost, p.Ready.Public+"/api/operator/sessions/revoke",
-		`{"user":"`+owner(t, p, other.session)+`"}`, "Authorization", "Bearer "+admin); a.Code != http.StatusOK {
-		t.Fatal(a.Code, a.Body)
-	}
+	revoke(t, other.session)
 	gone := other.ended(t).Sub(began)
 	var href string
 	do(ctx, t, "it goes from the list", rows(other.client, 0))
