@@ -38,6 +38,9 @@ func (c TLSConfig) Load(logger *slog.Logger) (*tls.Config, error) {
 	if err := keeper.read(); err != nil {
 		return nil, err
 	}
+	if err := keeper.expired(time.Now()); err != nil { // a proxy in front may not mind
+		logger.Warn("clients will refuse the TLS certificate", "err", err)
+	}
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: keeper.get}, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/spf13/cobra"
+
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/routesfile"
@@ -13,9 +15,19 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 )
 
-// RoutesTool is the verb routes: it prints the table of NoETL's routes, or what the gateway decides about one call.
-func RoutesTool() run.Tool {
-	return run.Tool{Usage: "[<method> <path> [<role>,…]]", Run: routes}
+// RoutesVerb prints the table of NoETL's routes, or what the gateway decides about one call.
+func RoutesVerb() *cobra.Command {
+	return &cobra.Command{
+		Use:   "routes [METHOD PATH [ROLE,…]]",
+		Short: "print the table of NoETL's routes, or what becomes of one call",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return run.Misuse("it takes a method and a path, or nothing")
+			}
+			return run.Arguments(0, 3)(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return routes(args, cmd.OutOrStdout()) },
+	}
 }
 
 func tableOf(a config.Authority) (*edge.Table, error) {
@@ -25,9 +37,6 @@ func tableOf(a config.Authority) (*edge.Table, error) {
 }
 
 func routes(args []string, stdout io.Writer) error {
-	if len(args) == 1 || len(args) > 3 {
-		return run.ErrUsage
-	}
 	// Only the settings of the table count: it can be looked at where the others are missing.
 	var cfg config.Authority
 	if err := settings.Load(&cfg, settings.Environ()); err != nil {
