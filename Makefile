@@ -84,8 +84,8 @@ dashboards: build ## the dashboards as pictures in .cache/dashboards, from 40 s 
 	    -dashboards-folder $(CURDIR)/.cache/dashboards -dashboards-prometheus $(CURDIR)/$$prometheus | \
 	  grep -E '^(--- |ok|FAIL|PASS|panic)|_test.go:'; exit $${PIPESTATUS[0]}
 
-chart-cluster: ## the Helm chart on a real kube-apiserver; building that one takes a quarter of an hour, once
-	@deployments/helm/cluster
+chart-cluster: ## the Helm chart on a real kube-apiserver, which is built once, in many minutes; IF_CACHED=1 not if it has to be
+	@deployments/helm/cluster $(if $(IF_CACHED),if-cached)
 
 check: fmt lint house vuln ## format, vet, lint, architecture rules, citations and links, known vulnerabilities
 

@@ -23,7 +23,7 @@ var palette = []string{
 // picture is an SVG that grows.
 type picture struct{ strings.Builder }
 
-func (p *picture) add(format string, args ...any) { p.WriteString(fmt.Sprintf(format+"\n", args...)) }
+func (p *picture) add(format string, args ...any) { _, _ = fmt.Fprintf(p, format+"\n", args...) }
 
 func (p *picture) text(x, y float64, class, words string) {
 	p.add(`<text x="%.0f" y="%.0f" class="%s">%s</text>`, x, y, class, html.EscapeString(words))

@@ -15,8 +15,8 @@ import (
 	"testing"
 )
 
-// front is the address of a service: each request goes to the next of its replicas. It knows only those that are
-// ready, as a load balancer does, and is told before one of them ends.
+// front is the address of a service: each request goes to the next of its replicas that takes a connection. It is told
+// when one of them begins to end, as a load balancer is by /readyz.
 type front struct {
 	URL string
 
@@ -42,15 +42,28 @@ func newFront(t *testing.T) *front {
 }
 
 func (f *front) dial(ctx context.Context, network, _ string) (net.Conn, error) {
+	err := errors.New("no replica is ready")
+	for range 2 {
+		target, ok := f.next()
+		if !ok {
+			break
+		}
+		var c net.Conn
+		if c, err = new(net.Dialer).DialContext(ctx, network, target); err == nil {
+			return c, nil
+		}
+	}
+	return nil, err
+}
+
+func (f *front) next() (target string, ok bool) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if len(f.replicas) == 0 {
-		f.mu.Unlock()
-		return nil, errors.New("no replica is ready")
+		return "", false
 	}
 	f.turn++
-	target := f.replicas[f.turn%len(f.replicas)]
-	f.mu.Unlock()
-	return new(net.Dialer).DialContext(ctx, network, target)
+	return f.replicas[f.turn%len(f.replicas)], true
 }
 
 func (f *front) add(address string) {

@@ -84,7 +84,7 @@ func newGateway(t *testing.T, folder string) *gateway {
 		"AUTH_LOGIN_RATE_ACCOUNT_PER_MIN=0", "GATEWAY_LOGIN_RATE_ADDRESS_PER_MIN=0",
 		"GATEWAY_STREAM_RATE_ADDRESS_PER_MIN=0", "INGRESS_LISTENERS_FILE="+listeners,
 		"GATEWAY_EVENTS_URL="+g.fronts["event-fanout"].URL, "GATEWAY_INGRESS_URL="+g.fronts["ingress"].URL,
-		"GATEWAY_TRUSTED_PROXIES=127.0.0.0/8",
+		"GATEWAY_TRUSTED_PROXIES=127.0.0.0/8", "GATEWAY_DRAIN_DELAY_SECS=1", // the fronts learn of an end
 	)
 	for _, service := range services {
 		for range 2 {
