@@ -35,8 +35,8 @@ func (c connected) ended(t *testing.T) time.Time {
 	late := time.After(patience)
 	for {
 		select {
-		case _, open := <-c.stream.Events:
-			if !open {
+		case e := <-c.stream.Events:
+			if e.Error != nil {
 				return time.Now()
 			}
 		case <-late:
@@ -71,7 +71,7 @@ func TestTheConsole(t *testing.T) {
 			t.Fatal(a.Code, a.Body)
 		}
 	}
-	run := stack.Execute(t, p.Ready.Public, demo.session, demo.client, "demo/slow", `{"seconds": 120}`)
+	run := stack.Execute(t, p.Ready.Public, demo.session, demo.client, "demo/slow", `{"seconds": 60}`)
 	if a := testkit.Do(t, http.MethodPost, p.Ready.Public+"/api/subscriptions",
 		`{"source":"kv","path":"boards/console/cards","client_id":"`+demo.client+`"}`,
 		"Authorization", "Bearer "+demo.session); a.Code != http.StatusOK {
@@ -101,7 +101,7 @@ func overview(ctx context.Context, t *testing.T) {
 	}
 	do(ctx, t, "all is well", stack.Poll(`document.querySelector('`+id("verdict")+
 		`').textContent.startsWith("All is well: 4 parts")`))
-	do(ctx, t, "the plots move", chromedp.Evaluate(`setInterval(() => fetch("/api/me"), 200)`, nil), moving("calls"),
+	do(ctx, t, "the plots move", chromedp.Evaluate(`setInterval(() => fetch("/operator/streams"), 200)`, nil), moving("calls"),
 		moving("streams"))
 	shot(ctx, t, "console-overview-light")
 }
@@ -177,9 +177,11 @@ func revokedElsewhere(
 func owner(t *testing.T, p *stack.Proc, session string) string {
 	t.Helper()
 	me := testkit.Decode[struct {
-		UserID int64 `json:"user_id"`
+		User struct {
+			UserID int64 `json:"user_id"`
+		} `json:"user"`
 	}](t, testkit.Do(t, http.MethodGet, p.Ready.Public+"/api/me", nil, "Authorization", "Bearer "+session))
-	return "id:" + strconv.FormatInt(me.UserID, 10)
+	return "id:" + strconv.FormatInt(me.User.UserID, 10)
 }
 
 // An operator goes from a stream to its session and revokes it, by keys only. The stream closes.
