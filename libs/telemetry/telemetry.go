@@ -60,6 +60,14 @@ func (t *Telemetry) Propagator() propagation.TextMapPropagator {
 	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, requestIDs{}, addresses{})
 }
 
+// TraceID returns the id of the trace that a context belongs to, "" for none.
+func TraceID(ctx context.Context) string {
+	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
+		return span.TraceID().String()
+	}
+	return ""
+}
+
 // Tracer returns the service's tracer.
 func (t *Telemetry) Tracer() trace.Tracer { return t.Tracers.Tracer("github.com/noetl/gateway") }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natsauth"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natsingress"
+	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natsoperations"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natspending"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natssubscriptions"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/nearmemory"
@@ -110,6 +111,7 @@ func (a *App) service(
 		Frames:        frames,
 		Origins:       nearmemory.NewOrigins(),
 		Deliveries:    natsingress.New(calls, host.NATS),
+		Operations:    natsoperations.New(calls),
 		Logger:        tel.Logger,
 		NewID:         uuid.NewString,
 		GatewayURL:    cfg.CallbackURL,

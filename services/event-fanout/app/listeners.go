@@ -64,6 +64,7 @@ func (f *service) background() []run.Component {
 		natsapi.NewCallbacks(nc, f.cfg.CallbackPrefix, f.domain, f.observer, tel),
 		natskit.NewService(nc, tel, "event-fanout", run.Version(), slices.Concat(
 			natsapi.Table(f.domain, f.observer), natsapi.SubscriptionTable(f.subs, f.sessions, f.observer),
+			natsapi.OperatorTable(f.hub, f.domain, f.subs, f.observer),
 			run.Operated(f.host, f.observer, "fanout",
 				run.Plot{Name: "streams", Metric: "noetl_gateway_streams"},
 				run.Plot{Name: "frames", Metric: "noetl_gateway_frames_total"}),

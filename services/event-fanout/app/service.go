@@ -103,6 +103,7 @@ func build(ctx context.Context, cfg Config, host run.Host) (*service, error) {
 		Relay:     natsrelay.New(nc, tel),
 		Logger:    tel.Logger,
 		NewID:     uuid.NewString,
+		TraceID:   telemetry.TraceID,
 		Now:       time.Now,
 		Forwarded: cfg.Forwarded,
 		Sources:   sourceNames(sources),
@@ -114,6 +115,7 @@ func build(ctx context.Context, cfg Config, host run.Host) (*service, error) {
 	}
 	f.lifecycle.Alone(func() (time.Time, bool) { return heldAll(f.intakes) })
 	f.hub = fanout.NewHub(ctx, fanout.HubConfig{
+		Replica:           host.Replica,
 		Heartbeat:         cfg.Heartbeat,
 		QueueFrames:       cfg.QueueFrames,
 		QueueBytes:        cfg.QueueBytes,
