@@ -78,6 +78,8 @@ func (c ProcessConfig) AdminURL() (string, error) {
 // Host is what a process gives to the services in it: one each when split, one for all in
 // standalone, but for the telemetry, which is each service's own.
 type Host struct {
+	// Replica names this process, or this service in it, among the replicas of the service.
+	Replica   string
 	Telemetry *telemetry.Telemetry
 	NATS      *nats.Conn
 	Health    *httpkit.Health
@@ -141,7 +143,9 @@ func ServeOptional(
 		components = append(components, CloseNATS(nc))
 		health.Add(httpkit.Check{Name: "nats", Critical: true, Probe: natskit.Probe(nc)})
 	}
-	part, err := build(ctx, Host{Telemetry: tel, NATS: nc, Health: health, Bounds: bounds})
+	part, err := build(ctx, Host{
+		Replica: NewReplica(), Telemetry: tel, NATS: nc, Health: health, Bounds: bounds,
+	})
 	if err != nil {
 		return err
 	}

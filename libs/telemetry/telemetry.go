@@ -48,6 +48,7 @@ func (c Config) Validate() error {
 type Telemetry struct {
 	Service  string
 	Logger   *slog.Logger
+	Level    *Level // of Logger and all that are made of it
 	Tracers  trace.TracerProvider
 	Registry *prometheus.Registry
 	shutdown func(context.Context) error
@@ -57,6 +58,14 @@ type Telemetry struct {
 // Baggage is left out: it would carry whatever a client writes into it to every hop.
 func (t *Telemetry) Propagator() propagation.TextMapPropagator {
 	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, requestIDs{}, addresses{})
+}
+
+// TraceID returns the id of the trace that a context belongs to, "" for none.
+func TraceID(ctx context.Context) string {
+	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
+		return span.TraceID().String()
+	}
+	return ""
 }
 
 // Tracer returns the service's tracer.
@@ -87,9 +96,11 @@ func NewRegistry(version string) *prometheus.Registry {
 func Setup(
 	ctx context.Context, service, version string, cfg Config, logs io.Writer, reg *prometheus.Registry,
 ) (*Telemetry, error) {
+	level := newLevel(cfg.level())
 	t := &Telemetry{
 		Service:  service,
-		Logger:   newLogger(cfg, logs).With("service", service),
+		Logger:   newLogger(cfg, logs, level).With("service", service),
+		Level:    level,
 		Registry: reg,
 		shutdown: func(context.Context) error { return nil },
 	}
@@ -135,17 +146,23 @@ func Nop(service string) *Telemetry {
 	return &Telemetry{
 		Service:  service,
 		Logger:   slog.New(slog.DiscardHandler),
+		Level:    &Level{},
 		Tracers:  noop.NewTracerProvider(),
 		Registry: prometheus.NewRegistry(),
 		shutdown: func(context.Context) error { return nil },
 	}
 }
 
-func newLogger(cfg Config, w io.Writer) *slog.Logger {
+// level returns the level of the settings, info if they are not valid.
+func (c Config) level() slog.Level {
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
-		level = slog.LevelInfo
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		return slog.LevelInfo
 	}
+	return level
+}
+
+func newLogger(cfg Config, w io.Writer, level slog.Leveler) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "json" {
 		return slog.New(traced{slog.NewJSONHandler(w, opts)})

@@ -18,6 +18,7 @@ const (
 	MethodSubscription   = "subscription/event"
 	MethodEnded          = "subscription/ended"
 	MethodSessionExpired = "session/expired"
+	MethodClosed         = "connection/closed"
 	MethodGap            = "gap"
 )
 
@@ -140,6 +141,7 @@ const (
 	EndedNotFound   = "not_found"   // the source does not know the path
 	EndedTooLarge   = "too_large"   // more documents or bytes than one watch may have
 	EndedSourceGone = "source_gone" // this gateway no longer has the source
+	EndedByOperator = "operator"    // by somebody who runs the gateway
 )
 
 // SubscriptionEndedParams are the params of subscription/ended, the last frame of a subscription.
@@ -158,6 +160,14 @@ type GapParams struct {
 // SessionExpiredParams say why a stream ends.
 type SessionExpiredParams struct {
 	Reason string `json:"reason"` // expired or revoked
+}
+
+// ClosedByOperator is the one reason of [ClosedParams].
+const ClosedByOperator = "operator"
+
+// ClosedParams say why a stream ends whose session lives: its client may come back.
+type ClosedParams struct {
+	Reason string `json:"reason"`
 }
 
 type response struct {

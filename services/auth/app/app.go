@@ -75,9 +75,11 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 
 // subjects is what listens: the service has NATS subjects and no address.
 func subjects(svc *auth.Service, cfg Config, host run.Host) *natskit.Service {
-	table := natsapi.Table(svc, kit.NewObserver(host.Telemetry, "auth"),
-		natsapi.Limits{Budget: cfg.Timeout, Logins: cfg.MaxLogins})
-	return natskit.NewService(host.NATS, host.Telemetry, "auth", run.Version(), table...)
+	observer := kit.NewObserver(host.Telemetry, "auth")
+	table := natsapi.Table(svc, observer, natsapi.Limits{Budget: cfg.Timeout, Logins: cfg.MaxLogins})
+	table = append(table, run.Operated(host, observer, "auth",
+		run.Plot{Name: "logins", Metric: "noetl_gateway_login_total", Label: "outcome", Value: "success"})...)
+	return natskit.NewService(host.NATS, host.Telemetry, "auth", run.Version(), table...).As(host.Replica)
 }
 
 // rules are what the settings decide of the domain.

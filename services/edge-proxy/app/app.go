@@ -18,6 +18,7 @@ import (
 	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natsauth"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natsingress"
+	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natsoperations"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natspending"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/natssubscriptions"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/nearmemory"
@@ -62,8 +63,8 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		return nil, err
 	}
 	observer := kit.NewObserver(host.Telemetry, "edge-proxy")
-	table := natsapi.Table(svc, session, observer, cfg.NoETL.Timeout)
-	commands := natskit.NewService(host.NATS, host.Telemetry, "edge-proxy", run.Version(), table...)
+	table := append(natsapi.Table(svc, session, observer, cfg.NoETL.Timeout), run.Operated(host, observer, "edge")...)
+	commands := natskit.NewService(host.NATS, host.Telemetry, "edge-proxy", run.Version(), table...).As(host.Replica)
 	a.components = append(a.components, session, commands)
 	host.Health.Add(httpkit.Check{Name: "auth", Probe: natskit.ProbeService(host.NATS, "auth")})
 	refusals, err := kit.NewRefusals(host.Telemetry.Registry)
@@ -110,6 +111,7 @@ func (a *App) service(
 		Frames:        frames,
 		Origins:       nearmemory.NewOrigins(),
 		Deliveries:    natsingress.New(calls, host.NATS),
+		Operations:    natsoperations.New(calls),
 		Logger:        tel.Logger,
 		NewID:         uuid.NewString,
 		GatewayURL:    cfg.CallbackURL,

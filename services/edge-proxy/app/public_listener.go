@@ -276,7 +276,7 @@ func consolePage(mux *http.ServeMux, cfg Config) error {
 		}
 	}
 	if !cfg.Operator.Separate() {
-		page.Operator = operatorpage.Prefix + "deliveries"
+		page.Operator = operatorpage.Prefix
 	}
 	return console.Register(mux, page)
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -69,8 +70,8 @@ func (f *service) subscriptions(
 		Patterns:    patterns,
 		Records:     natswatches.NewRecords(js, room, tel.Logger),
 		Documents:   natswatches.NewDocuments(js, room),
-		Leases:      natskv.NewLeases(js, uuid.NewString(), room),
-		Frames:      f.frames,
+		Leases:      natskv.NewLeases(js, cmp.Or(f.host.Replica, uuid.NewString()), room),
+		Frames:      f.counted,
 		Clients:     f.owners,
 		Connections: f.here,
 		Authority:   natsauthority.New(f.host.NATS, tel),

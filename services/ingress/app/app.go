@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/noetl/gateway/libs/check"
 	"github.com/noetl/gateway/libs/httpkit"
@@ -20,6 +19,7 @@ import (
 	"github.com/noetl/gateway/libs/oidc"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/settings"
+	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/webhook"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/natsinbox"
 	"github.com/noetl/gateway/services/ingress/internal/adapters/noetlaudit"
@@ -165,7 +165,7 @@ func (a *App) service(cfg Config, host run.Host, observer kit.Observer) (*ingres
 		Announcer:  inbox,
 		Rejections: inbox,
 		Settings:   domainSettings(cfg, replica),
-		TraceID:    traceID,
+		TraceID:    telemetry.TraceID,
 		Around: func(
 			next func(context.Context, ingress.Work) (struct{}, error),
 		) func(context.Context, ingress.Work) (struct{}, error) {
@@ -183,7 +183,8 @@ func (a *App) service(cfg Config, host run.Host, observer kit.Observer) (*ingres
 		}),
 		run.Every("ages of deliveries", agesEvery, svc.MeasureAges),
 		run.Func("dispatch of deliveries", svc.Pump),
-		natskit.NewService(host.NATS, tel, "ingress", run.Version(), natsapi.Table(svc, observer)...))
+		natskit.NewService(host.NATS, tel, "ingress", run.Version(), append(
+			natsapi.Table(svc, observer), run.Operated(host, observer, "ingress")...)...).As(host.Replica))
 	a.leave = run.Func("waiting senders", func(ctx context.Context) error {
 		<-ctx.Done()
 		svc.Leave()
@@ -209,13 +210,6 @@ func domainSettings(cfg Config, replica string) ingress.Settings {
 			MinDelay: cfg.MinDelay, MaxDelay: cfg.MaxDelay, MaxAttempts: cfg.Attempts, Expire: cfg.Expire,
 		},
 	}
-}
-
-func traceID(ctx context.Context) string {
-	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
-		return span.TraceID().String()
-	}
-	return ""
 }
 
 // Components returns the parts to run, in start order.

@@ -249,7 +249,9 @@ func (p *process) host(ctx context.Context, service string) (run.Host, error) {
 	p.conns = append(p.conns, nc)
 	p.health.Add(httpkit.Check{Name: "nats", Critical: true, Probe: natskit.Probe(nc)})
 	p.components = append(p.components, run.Named("NATS connection of "+service, run.CloseNATS(nc)))
-	return run.Host{Telemetry: tel, NATS: nc, Health: p.health, Bounds: p.bounds}, nil
+	return run.Host{
+		Replica: run.NewReplica(), Telemetry: tel, NATS: nc, Health: p.health, Bounds: p.bounds,
+	}, nil
 }
 
 func (p *process) telemetry(ctx context.Context, service string) (*telemetry.Telemetry, error) {

@@ -34,9 +34,13 @@ func (s *Service) Expect(ctx context.Context, in fanoutwire.ExpectRequest) (fano
 		ID:           in.RequestID,
 		ClientID:     in.ClientID,
 		SessionKey:   in.SessionKey,
+		Owner:        in.Owner,
 		PlaybookPath: in.PlaybookPath,
 		CreatedAt:    s.Now(),
 		Attempt:      in.Attempt,
+	}
+	if s.TraceID != nil {
+		r.TraceID = s.TraceID(ctx)
 	}
 	if err := s.Requests.Add(ctx, r); err != nil && !s.same(ctx, r, err) {
 		return none, err

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 // HubConfig bounds the streams of one process.
 type HubConfig struct {
+	Replica        string        // name of this process among its replicas, for operators
 	Heartbeat      time.Duration // time between pings of a stream
 	QueueFrames    int           // frames queued per stream before it reads the log instead
 	QueueBytes     int           // bytes queued per stream, likewise
@@ -45,7 +47,8 @@ type Hub struct {
 	count     int
 	groups    map[string]*group
 	bySession map[authwire.TokenKey][]*Stream
-	byOwner   map[string]int
+	byOwner   map[string]ownedStreams
+	places    places
 	byAddress map[string]int
 	wheel     [wheelSlots][]*Stream
 	expiry    expiries
@@ -92,7 +95,7 @@ func NewHub(
 		resynced:  make(chan struct{}, 1),
 		groups:    map[string]*group{},
 		bySession: map[authwire.TokenKey][]*Stream{},
-		byOwner:   map[string]int{},
+		byOwner:   map[string]ownedStreams{},
 		byAddress: map[string]int{},
 		questions: questions{open: map[authwire.TokenKey]*question{}},
 	}
@@ -107,6 +110,8 @@ func (h *Hub) Open(a Attachment, conn Conn) (*Stream, error) {
 		client:    a.Client,
 		token:     a.Token,
 		address:   a.Address,
+		email:     strings.Clone(a.Session.Email),
+		since:     time.Now().UnixNano(),
 		expiresAt: a.Session.ExpiresAt.UnixNano(),
 		conn:      conn,
 		epoch:     a.Epoch,
@@ -150,7 +155,8 @@ func (h *Hub) add(s *Stream) error {
 	g.mu.Unlock()
 	s.group = g
 	h.count++
-	h.byOwner[s.client.Owner]++
+	h.own(s)
+	h.places.put(s)
 	h.byAddress[s.address]++
 	h.bySession[s.token.Key()] = append(h.bySession[s.token.Key()], s)
 	h.schedule(s)
@@ -173,7 +179,8 @@ func (h *Hub) remove(s *Stream) {
 	}
 	h.count--
 	h.unschedule(s)
-	forget(h.byOwner, s.client.Owner)
+	h.disown(s)
+	h.places.free(s)
 	forget(h.byAddress, s.address)
 	if rest := without(h.bySession[s.token.Key()], s); len(rest) > 0 {
 		h.bySession[s.token.Key()] = rest

@@ -67,7 +67,7 @@ func (h *Hub) admit(o Opening) error {
 		return err
 	}
 	switch {
-	case h.byOwner[o.Owner] >= h.cfg.StreamsPerUser:
+	case h.byOwner[o.Owner].count >= h.cfg.StreamsPerUser:
 		return errTooManyStreams("user")
 	case h.cfg.StreamsPerSession > 0 && len(h.bySession[o.SessionKey]) >= h.cfg.StreamsPerSession:
 		return errTooManyStreams("session")

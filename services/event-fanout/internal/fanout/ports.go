@@ -118,6 +118,8 @@ type Request struct {
 	ID           string
 	ClientID     string
 	SessionKey   string // hash of the session token
+	Owner        string // of the client; "" in requests of earlier gateways
+	TraceID      string // of its registration, likewise
 	ExecutionID  string // "" until bound
 	PlaybookPath string
 	CreatedAt    time.Time
@@ -138,6 +140,7 @@ func (r Request) Pending() bool { return !r.Done && r.Ended == "" }
 
 // RequestStore keeps pending requests for a limited time.
 type RequestStore interface {
+	RequestPages
 	// Add stores a new request. A known id is the fault Conflict.
 	Add(ctx context.Context, r Request) error
 	// Get returns a request, or the fault NotFound.

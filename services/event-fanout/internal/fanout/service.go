@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"context"
 	"hash/maphash"
 	"log/slog"
 	"slices"
@@ -27,6 +28,8 @@ type Deps struct {
 	Logger    *slog.Logger
 	// NewID returns a fresh unguessable client id.
 	NewID func() string
+	// TraceID returns the id of the trace that a context belongs to, "" for none; nil for a gateway without.
+	TraceID func(context.Context) string
 	// Now returns the time of day.
 	Now func() time.Time
 	// Forwarded lists the lifecycle event types that clients see.

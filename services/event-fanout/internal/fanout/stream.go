@@ -37,6 +37,7 @@ const (
 	EndDrain          // the process stops
 	EndExpired        // the session has run out
 	EndRevoked        // the session was ended
+	EndClosed         // an operator closed it; the client may come back
 )
 
 // ReasonCloser is a Conn whose protocol can say why it ends. End is called at most once, before Close,
@@ -62,8 +63,13 @@ type Stream struct {
 	askAt     int64 // when the authority is asked about it, likewise
 	conn      Conn
 	epoch     string
-	slot, at  int32 // place on the heartbeat wheel
-	due       int32 // place in the hub's expiries, -1 for none
+	email     string // of the session's user, for operators to see
+	since     int64  // when it began, Unix nanoseconds
+	place     int32  // in the hub's places; guarded by the hub's mutex
+	slot, at  int32  // place on the heartbeat wheel
+	due       int32  // place in the hub's expiries, -1 for none
+	// The owner's streams before and after it; guarded by the hub's mutex.
+	before, next *Stream
 
 	mu       sync.Mutex
 	queue    []Frame
@@ -73,13 +79,15 @@ type Stream struct {
 	saved    uint64 // highest sequence recorded as written
 	liveMax  uint64 // highest sequence heard of while reading the log
 	replies  []Outgoing
-	misses   int8   // reads of the log that did not find what was heard of
-	ending   Ending // why it is to end
-	leaving  bool   // it is to end once what is queued was sent
-	replay   bool   // the log must be read
-	ping     bool   // a heartbeat is due
-	running  bool   // a pump goroutine is at work
-	closed   bool
+	// What is being written: it is not in the queue any more, and not with the client yet.
+	writing, writingBytes int32
+	misses                int8   // reads of the log that did not find what was heard of
+	ending                Ending // why it is to end
+	leaving               bool   // it is to end once what is queued was sent
+	replay                bool   // the log must be read
+	ping                  bool   // a heartbeat is due
+	running               bool   // a pump goroutine is at work
+	closed                bool
 }
 
 // live takes a frame of the feed; previous is the sequence of the client's frame before it.
@@ -174,6 +182,7 @@ func (s *Stream) step() bool {
 		s.mu.Unlock()
 		return false
 	}
+	s.writing, s.writingBytes = int32(len(s.queue)), int32(s.bytes) //nolint:gosec // within the queue's limits
 	frames, replies, replay, ping, leaving, why := s.queue, s.replies, s.replay, s.ping, s.leaving, s.ending
 	s.queue, s.replies, s.bytes, s.ping = nil, nil, 0, false
 	if len(frames) == 0 && len(replies) == 0 && !replay && !ping && !leaving {
@@ -205,6 +214,10 @@ func (s *Stream) sayGoodbye(why Ending) {
 	if reason != "" {
 		body := frame.Notify(frame.MethodSessionExpired, frame.SessionExpiredParams{Reason: reason})
 		_ = s.conn.Send([]Outgoing{{Event: frame.MethodSessionExpired, Body: body}})
+	}
+	if why == EndClosed {
+		body := frame.Notify(frame.MethodClosed, frame.ClosedParams{Reason: frame.ClosedByOperator})
+		_ = s.conn.Send([]Outgoing{{Event: frame.MethodClosed, Body: body}})
 	}
 	if c, ok := s.conn.(ReasonCloser); ok {
 		c.End(why)

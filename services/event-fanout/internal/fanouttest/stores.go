@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/noetl/gateway/libs/fault"
@@ -72,6 +73,27 @@ func (s *Requests) Add(_ context.Context, r fanout.Request) error {
 func (s *Requests) Get(_ context.Context, id string) (fanout.Request, error) {
 	return s.change(fanout.Request{ID: id}, func(*fanout.Request) {})
 }
+
+// Page implements the port: the order is that of the ids.
+func (s *Requests) Page(_ context.Context, cursor string, limit int) (page []fanout.Request, next string, err error) {
+	if strings.ContainsAny(cursor, " x") {
+		return nil, "", fault.New(fault.Invalid, "bad_cursor", "cursor must be the next of the page before")
+	}
+	all := s.requests.All()
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		switch {
+		case id <= cursor && cursor != "":
+		case len(page) == limit:
+			return page, s.After(page[limit-1]), nil
+		default:
+			page = append(page, all[id])
+		}
+	}
+	return page, "", nil
+}
+
+// After implements the port.
+func (s *Requests) After(r fanout.Request) string { return r.ID }
 
 // Recent implements the port: this process remembers nothing.
 func (s *Requests) Recent(string) (fanout.Request, bool) { return fanout.Request{}, false }

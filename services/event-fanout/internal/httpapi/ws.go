@@ -178,6 +178,8 @@ func closeCode(why fanout.Ending) (code int, text string) {
 	switch why {
 	case fanout.EndDrain:
 		return websocket.CloseServiceRestart, "the gateway restarts: connect again"
+	case fanout.EndClosed:
+		return websocket.CloseServiceRestart, "an operator closed the connection: connect again"
 	case fanout.EndExpired:
 		return closeSession, "the session has expired"
 	case fanout.EndRevoked:

@@ -152,6 +152,9 @@ func (c *wsConn) goodbye(code int, text string) {
 // closeWait is how long the peer has to answer a close frame.
 const closeWait = time.Second
 
+// Transport implements fanout.Transport.
+func (c *wsConn) Transport() string { return "websocket" }
+
 // Close implements the port.
 func (c *wsConn) Close() {
 	if !c.closing.Load() {

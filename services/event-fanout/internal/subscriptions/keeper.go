@@ -51,9 +51,12 @@ func (s *Service) keep(ctx context.Context, partition int) {
 	}
 }
 
+// leaseOf names the lease of a partition.
+func leaseOf(partition int) string { return fmt.Sprintf("watches-%d", partition) }
+
 // own holds the lease of a partition, and runs its watches, until there is none or the lease is lost.
 func (s *Service) own(ctx context.Context, partition int) error {
-	lease, err := s.Leases.Acquire(ctx, fmt.Sprintf("watches-%d", partition))
+	lease, err := s.Leases.Acquire(ctx, leaseOf(partition))
 	if err != nil {
 		return err
 	}

@@ -77,6 +77,7 @@ type Record struct {
 
 // Records keeps subscriptions, for all replicas.
 type Records interface {
+	RecordPages
 	// Put stores a record over the revision that it has, 0 for a new one, and returns the new revision. The fault
 	// Conflict says that somebody else was faster.
 	Put(ctx context.Context, r Record) (uint64, error)
@@ -87,6 +88,14 @@ type Records interface {
 	// Follow tells the records that there are and what becomes of them, until ctx ends. It calls told's functions one
 	// after the other. After an interruption it begins again.
 	Follow(ctx context.Context, told Told) error
+}
+
+// RecordPages shows records, a part at a time.
+type RecordPages interface {
+	// Page returns at most limit records after a cursor, in one order, and the cursor of the next page, "" when there is
+	// none. It may return fewer. Its cost MUST NOT grow with what is stored. A record that changes between two pages may
+	// be in both. A cursor that is not one of its own is the fault Invalid.
+	Page(ctx context.Context, cursor string, limit int) (records []Record, next string, err error)
 }
 
 // Told is what is told about records.

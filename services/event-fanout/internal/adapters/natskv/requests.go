@@ -21,6 +21,7 @@ var _ fanout.RequestStore = (*RequestStore)(nil)
 // RequestStore keeps pending requests in the bucket that NoETL knows (wire contract, section
 // 11). It is safe for concurrent use.
 type RequestStore struct {
+	js     jetstream.JetStream
 	bucket *natskit.Lazy[jetstream.KeyValue]
 	fresh  *recent.Cache[string, fanout.Request]
 }
@@ -38,6 +39,8 @@ type requestRecord struct {
 	Ended        string       `json:"ended,omitempty"`
 	Done         bool         `json:"done,omitempty"`
 	Result       string       `json:"result,omitempty"`
+	Owner        string       `json:"owner,omitempty"`
+	TraceID      string       `json:"trace_id,omitempty"`
 }
 
 // NewRequestStore makes the store on the bucket of that name.
@@ -46,6 +49,7 @@ func NewRequestStore(js jetstream.JetStream, bucket string, ttl time.Duration, r
 		Bucket: bucket, Description: "Pending requests of the NoETL gateway.", TTL: ttl, Storage: jetstream.FileStorage,
 	}
 	return &RequestStore{
+		js:     js,
 		bucket: room.Bucket(js, natskit.Requests, cfg),
 		fresh:  recent.New[string, fanout.Request](freshFor, maxFresh),
 	}
@@ -239,6 +243,8 @@ func decodeRequest(id string, value []byte, revision uint64) (fanout.Request, er
 		Ended:        rec.Ended,
 		Done:         rec.Done,
 		Result:       rec.Result,
+		Owner:        rec.Owner,
+		TraceID:      rec.TraceID,
 		Revision:     revision,
 	}, err
 }
@@ -254,6 +260,8 @@ func encodeRequest(r fanout.Request, revision uint64) ([]byte, error) {
 		Ended:        r.Ended,
 		Done:         r.Done,
 		Result:       r.Result,
+		Owner:        r.Owner,
+		TraceID:      r.TraceID,
 	})
 	return natskit.Pad(value, recordSize, revision), err
 }

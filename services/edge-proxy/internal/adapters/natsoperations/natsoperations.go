@@ -1,0 +1,175 @@
+// Package natsoperations asks the running services over NATS what operators want to know, and has them change it.
+package natsoperations
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/noetl/gateway/libs/contract/operatorwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+)
+
+var _ edge.Operations = (*Operations)(nil)
+
+// Operations is the NATS adapter. It is safe for concurrent use.
+type Operations struct{ calls *natskit.Client }
+
+// New makes the adapter.
+func New(calls *natskit.Client) *Operations { return &Operations{calls: calls} }
+
+// Status implements the port. The services are asked concurrently.
+func (o *Operations) Status(ctx context.Context) (operatorwire.StatusResponse, error) {
+	services := operatorwire.Services()
+	found := make([][]operatorwire.Replica, len(services))
+	var asking sync.WaitGroup
+	for i, service := range services {
+		asking.Go(func() {
+			answers, _ := natskit.Each[operatorwire.Empty, operatorwire.Replica]( // who is silent is named below
+				ctx, o.calls, service, operatorwire.Subject(service, operatorwire.Status), operatorwire.Empty{})
+			for _, a := range answers {
+				if a.Err == nil {
+					a.Value.Service, a.Value.Replica = service, a.Replica
+					found[i] = append(found[i], a.Value)
+				}
+			}
+		})
+	}
+	asking.Wait()
+	out := operatorwire.StatusResponse{Replicas: slices.Concat(found...), Silent: []string{}}
+	if out.Replicas == nil {
+		out.Replicas = []operatorwire.Replica{}
+	}
+	for i, service := range services {
+		if len(found[i]) == 0 {
+			out.Silent = append(out.Silent, service)
+		}
+	}
+	return out, ctx.Err()
+}
+
+// SetLogLevel implements the port.
+func (o *Operations) SetLogLevel(
+	ctx context.Context, in operatorwire.LogLevelRequest,
+) (operatorwire.LogLevelResponse, error) {
+	services := operatorwire.Services()
+	if in.Service != "" {
+		services = []string{in.Service}
+	}
+	names, errs := make([][]string, len(services)), make([]error, len(services))
+	var asking sync.WaitGroup
+	for i, service := range services {
+		asking.Go(func() {
+			var answers []natskit.Answer[operatorwire.LogLevelResponse]
+			answers, errs[i] = natskit.Each[operatorwire.LogLevelRequest, operatorwire.LogLevelResponse](
+				ctx, o.calls, service, operatorwire.Subject(service, operatorwire.LogLevel), in)
+			for _, a := range answers {
+				if a.Err != nil {
+					errs[i] = a.Err
+					continue
+				}
+				names[i] = append(names[i], service+"/"+a.Replica)
+			}
+		})
+	}
+	asking.Wait()
+	out := operatorwire.LogLevelResponse{Replicas: slices.Concat(names...)}
+	if len(out.Replicas) > 0 {
+		return out, nil
+	}
+	for _, err := range errs {
+		if err != nil {
+			return out, err
+		}
+	}
+	return out, ctx.Err()
+}
+
+// ListSessions implements the port.
+func (o *Operations) ListSessions(
+	ctx context.Context, in operatorwire.Page,
+) (operatorwire.SessionsResponse, error) {
+	return natskit.Call[operatorwire.Page, operatorwire.SessionsResponse](
+		ctx, o.calls, "auth", operatorwire.SubjectSessions, in)
+}
+
+// GetSession implements the port.
+func (o *Operations) GetSession(
+	ctx context.Context, in operatorwire.SessionRequest,
+) (operatorwire.Session, error) {
+	return natskit.Call[operatorwire.SessionRequest, operatorwire.Session](
+		ctx, o.calls, "auth", operatorwire.SubjectSession, in)
+}
+
+// RevokeSession implements the port.
+func (o *Operations) RevokeSession(
+	ctx context.Context, in operatorwire.SessionRequest,
+) (operatorwire.RevokeResponse, error) {
+	return natskit.Call[operatorwire.SessionRequest, operatorwire.RevokeResponse](
+		ctx, o.calls, "auth", operatorwire.SubjectEndSession, in)
+}
+
+// RevokeUser implements the port.
+func (o *Operations) RevokeUser(
+	ctx context.Context, in operatorwire.RevokeUserRequest,
+) (operatorwire.RevokeResponse, error) {
+	return natskit.Call[operatorwire.RevokeUserRequest, operatorwire.RevokeResponse](
+		ctx, o.calls, "auth", operatorwire.SubjectEndUser, in)
+}
+
+// CloseStream implements the port: all replicas of event-fanout are asked.
+func (o *Operations) CloseStream(
+	ctx context.Context, in operatorwire.CloseStreamRequest,
+) (out operatorwire.CloseStreamResponse, err error) {
+	answers, err := natskit.Each[operatorwire.CloseStreamRequest, operatorwire.CloseStreamResponse](
+		ctx, o.calls, "fanout", operatorwire.SubjectCloseStream, in)
+	if err != nil {
+		return out, err
+	}
+	for _, a := range answers {
+		if out.Closed += a.Value.Closed; a.Err != nil {
+			err = a.Err
+		}
+	}
+	switch {
+	case out.Closed > 0:
+		return out, nil
+	case err != nil:
+		return out, err
+	default:
+		return out, fault.New(fault.NotFound, "unknown_client", "no stream of that client is open")
+	}
+}
+
+// ListRequests implements the port.
+func (o *Operations) ListRequests(
+	ctx context.Context, in operatorwire.RequestsRequest,
+) (operatorwire.RequestsResponse, error) {
+	return natskit.Call[operatorwire.RequestsRequest, operatorwire.RequestsResponse](
+		ctx, o.calls, "event-fanout", operatorwire.SubjectRequests, in)
+}
+
+// GetRequest implements the port.
+func (o *Operations) GetRequest(
+	ctx context.Context, in operatorwire.RequestRequest,
+) (operatorwire.RequestDetail, error) {
+	return natskit.Call[operatorwire.RequestRequest, operatorwire.RequestDetail](
+		ctx, o.calls, "event-fanout", operatorwire.SubjectRequest, in)
+}
+
+// ListSubscriptions implements the port.
+func (o *Operations) ListSubscriptions(
+	ctx context.Context, in operatorwire.Page,
+) (operatorwire.SubscriptionsResponse, error) {
+	return natskit.Call[operatorwire.Page, operatorwire.SubscriptionsResponse](
+		ctx, o.calls, "event-fanout", operatorwire.SubjectSubscriptions, in)
+}
+
+// CloseSubscription implements the port.
+func (o *Operations) CloseSubscription(ctx context.Context, in operatorwire.CloseSubscriptionRequest) error {
+	_, err := natskit.Call[operatorwire.CloseSubscriptionRequest, operatorwire.Empty](
+		ctx, o.calls, "event-fanout", operatorwire.SubjectCloseSubscr, in)
+	return err
+}
