@@ -50,8 +50,8 @@ func row(text string) string { return `//section[@id="fresh"]//tr[contains(., "`
 
 // rows is a condition: so many rows of the list name something.
 func rows(text string, n int) chromedp.Action {
-	return stack.Poll(`Array.from(document.querySelectorAll("#fresh tbody tr")).filter((row) => row.textContent.includes(` +
-		strconv.Quote(text) + `)).length === ` + strconv.Itoa(n))
+	return stack.Poll(`Array.from(document.querySelectorAll("#fresh tbody tr")).filter((row) =>
+		row.textContent.includes(` + strconv.Quote(text) + `)).length === ` + strconv.Itoa(n))
 }
 
 // An operator sees who is connected, follows a request, and ends what should end; without a mouse where it matters.
@@ -95,14 +95,15 @@ func TestTheConsole(t *testing.T) {
 func overview(ctx context.Context, t *testing.T) {
 	t.Helper()
 	moving := func(what string) chromedp.Action {
-		return stack.Poll(`/now [^0]|at most [1-9]|at most 0\.\d*[1-9]/.test(document.querySelector('[data-counter=` + what +
-			`] svg')?.getAttribute("aria-label")) && document.querySelector('[data-counter=` + what +
-			`] .line').getAttribute("d").includes("L")`)
+		tile := `document.querySelector('[data-counter=` + what + `]')`
+		return stack.Poll(`/at most [1-9]|at most 0\.\d*[1-9]/.test(` + tile +
+			`.querySelector("svg")?.getAttribute("aria-label")) && ` + tile +
+			`.querySelector(".line").getAttribute("d").includes("L")`)
 	}
 	do(ctx, t, "all is well", stack.Poll(`document.querySelector('`+id("verdict")+
 		`').textContent.startsWith("All is well: 4 parts")`))
-	do(ctx, t, "the plots move", chromedp.Evaluate(`setInterval(() => fetch("/operator/streams"), 200)`, nil), moving("calls"),
-		moving("streams"))
+	do(ctx, t, "the plots move", chromedp.Evaluate(`setInterval(() => fetch("/operator/streams"), 200)`, nil),
+		moving("calls"), moving("streams"))
 	shot(ctx, t, "console-overview-light")
 }
 
