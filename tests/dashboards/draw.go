@@ -119,7 +119,7 @@ func (p *picture) legend(series []Series, area box) {
 	for i, s := range series {
 		name := cmp.Or(s.Name, "value")
 		length := 20 + 5.2*float64(len(name))
-		if x+length > area.x+area.w {
+		if x+length > area.x+area.w-50 && (i < len(series)-1 || x+length > area.x+area.w) { // room for the words below
 			p.text(x, y, "small", fmt.Sprintf("and %d more", len(series)-i))
 			return
 		}
