@@ -26,8 +26,8 @@ type columns struct {
 
 const gap = 2 // spaces between columns
 
-// print writes the rows of a page.
-func (c *columns) print(rows [][]string) error {
+// add writes the rows of a page.
+func (c *columns) add(rows [][]string) error {
 	for _, row := range rows {
 		for i, cell := range row {
 			if i >= len(c.widths) {
@@ -124,9 +124,9 @@ func pages[T any](ctx context.Context, c *call, l listing[T]) error {
 		case c.json:
 			err = printJSON(c.out, raw)
 		case first:
-			err = table.print(append([][]string{l.head}, l.rows(page)...))
+			err = table.add(append([][]string{l.head}, l.rows(page)...))
 		default:
-			err = table.print(l.rows(page))
+			err = table.add(l.rows(page))
 		}
 		if err != nil {
 			return err
