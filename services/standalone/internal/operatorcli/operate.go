@@ -172,8 +172,9 @@ func (d Deps) streams() *cobra.Command {
 func listStreams(ctx context.Context, c *call) error {
 	return pages(ctx, c, listing[operatorwire.StreamsResponse]{
 		path: "operator/streams", query: query("replica", c.replica),
-		head: []string{"CLIENT", "USER", "EMAIL", "AGE", "TRANSPORT", "QUEUED", "BYTES", "SESSION", "REPLICA"},
-		next: func(p operatorwire.StreamsResponse) string { return p.Next },
+		head:  []string{"CLIENT", "USER", "EMAIL", "AGE", "TRANSPORT", "QUEUED", "BYTES", "SESSION", "REPLICA"},
+		next:  func(p operatorwire.StreamsResponse) string { return p.Next },
+		total: func(p operatorwire.StreamsResponse) int { return p.Total },
 		rows: func(p operatorwire.StreamsResponse) (rows [][]string) {
 			for _, s := range p.Streams {
 				rows = append(rows, []string{

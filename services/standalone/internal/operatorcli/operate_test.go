@@ -176,7 +176,7 @@ func TestAllPagesAreStreamed(t *testing.T) {
 		args         string
 		total        int
 		pages, lines int64
-	}{{"streams list --all", 100_000, 100, 100_001}, {"streams list --all --json", 20_000, 20, 20}} {
+	}{{"streams list --all", 100_000, 100, 100_002}, {"streams list --all --json", 20_000, 20, 20}} {
 		p := &pager{total: c.total}
 		srv := httptest.NewServer(p)
 		t.Cleanup(srv.Close)

@@ -93,6 +93,7 @@ type listing[T any] struct {
 	head  []string
 	next  func(T) string
 	rows  func(T) [][]string
+	total func(T) int // of all pages; nil where nobody knows
 }
 
 // pages prints one page of a list, or with --all each as it comes.
@@ -130,6 +131,9 @@ func pages[T any](ctx context.Context, c *call, l listing[T]) error {
 		}
 		if err != nil {
 			return err
+		}
+		if !c.json && l.total != nil && (next == "" || !c.all) {
+			_, _ = fmt.Fprintf(c.out, "total: %d\n", l.total(page))
 		}
 		switch {
 		case next == "":
