@@ -78,7 +78,7 @@ func subjects(svc *auth.Service, cfg Config, host run.Host) *natskit.Service {
 	observer := kit.NewObserver(host.Telemetry, "auth")
 	table := natsapi.Table(svc, observer, natsapi.Limits{Budget: cfg.Timeout, Logins: cfg.MaxLogins})
 	table = append(table, run.Operated(host, observer, "auth",
-		run.Plot{Name: "logins", Metric: "noetl_gateway_login_total", Label: "outcome", Value: "success"})...)
+		run.Plot{Name: "logins", Metric: "noetl_gateway_login_total", Label: "outcome", Value: "succeeded"})...)
 	return natskit.NewService(host.NATS, host.Telemetry, "auth", run.Version(), table...).As(host.Replica)
 }
 

@@ -49,6 +49,7 @@ func (h *Hub) ListStreams(
 		places[i] = s.place
 	}
 	h.mu.Unlock()
+	out.Streams = make([]operatorwire.Stream, 0, len(list))
 	size := 0
 	for i, s := range list {
 		one := s.state()
@@ -64,6 +65,9 @@ func (h *Hub) ListStreams(
 	}
 	return out, nil
 }
+
+// Replica returns the name of this process among its replicas.
+func (h *Hub) Replica() string { return h.cfg.Replica }
 
 // streamSize is about what a stream takes in an answer, in bytes. Characters that JSON escapes take six.
 func streamSize(s operatorwire.Stream) int {

@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -182,7 +183,6 @@ func (s *Stream) step() bool {
 		s.mu.Unlock()
 		return false
 	}
-	s.writing, s.writingBytes = int32(len(s.queue)), int32(s.bytes) //nolint:gosec // within the queue's limits
 	frames, replies, replay, ping, leaving, why := s.queue, s.replies, s.replay, s.ping, s.leaving, s.ending
 	s.queue, s.replies, s.bytes, s.ping = nil, nil, 0, false
 	if len(frames) == 0 && len(replies) == 0 && !replay && !ping && !leaving {
@@ -296,16 +296,32 @@ func (s *Stream) write(frames []Frame, replies []Outgoing, ping bool) error {
 	if ping {
 		out = append(out, Outgoing{Event: frame.MethodPing, Body: frame.Ping()})
 	}
+	s.note(frames)
 	if err := s.conn.Send(out); err != nil {
 		return err
 	}
 	if len(frames) > 0 {
 		s.mu.Lock()
+		s.writing, s.writingBytes = 0, 0
 		s.written = max(s.written, frames[len(frames)-1].Seq)
 		s.savePosition()
 		s.mu.Unlock()
 	}
 	return nil
+}
+
+// note notes what is being written.
+func (s *Stream) note(frames []Frame) {
+	if len(frames) == 0 {
+		return
+	}
+	bytes := 0
+	for _, f := range frames {
+		bytes += len(f.Body)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writing, s.writingBytes = int32(len(frames)), int32(min(bytes, math.MaxInt32)) //nolint:gosec // within bounds
 }
 
 // savePosition records how far the client was served, for a reattach that brings no last id.

@@ -67,16 +67,23 @@ func (o *Operations) ListStreams(
 func (o *Operations) streams(
 	ctx context.Context, ask operatorwire.StreamsRequest,
 ) ([]natskit.Answer[operatorwire.StreamsResponse], error) {
-	answers, err := natskit.Each[operatorwire.StreamsRequest, operatorwire.StreamsResponse](
+	answers, err := natskit.Each[operatorwire.StreamsRequest, operatorwire.PackedStreams](
 		ctx, o.calls, "fanout", operatorwire.SubjectStreams, ask)
 	if err != nil {
 		return nil, err
 	}
-	good := answers[:0:0]
+	var good []natskit.Answer[operatorwire.StreamsResponse]
 	for _, a := range answers {
-		if err = a.Err; err == nil {
-			good = append(good, a)
+		page, bad := operatorwire.StreamsResponse{}, a.Err
+		if bad == nil {
+			a.Value.Replica = a.Replica
+			page, bad = a.Value.Unpack()
 		}
+		if bad != nil {
+			err = natskit.AsFault(bad)
+			continue
+		}
+		good = append(good, natskit.Answer[operatorwire.StreamsResponse]{Replica: a.Replica, Value: page})
 	}
 	if len(good) == 0 {
 		return nil, err

@@ -211,6 +211,7 @@ function plotStatus(plots, status) {
   };
   for (const tile of tiles) addPlot(tile);
   const ask = async () => {
+    if (document.querySelector('[data-refresh] [aria-pressed=true]')) return true; // paused
     const answer = await fetch('/api/operator/status', {redirect: 'error'}).catch(() => null);
     const body = answer && answer.ok ? await answer.json().catch(() => null) : null;
     if (!body) {
