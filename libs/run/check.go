@@ -71,7 +71,8 @@ func (c ProcessConfig) CheckListeners(ctx context.Context, report *check.Report)
 			continue
 		}
 		if version, ok := c.Running(ctx); ok {
-			report.Good("listener", "%s %d is in use, and a gateway of version %s runs here", l.Setting, l.Port, version)
+			report.Good("listener", "%s %d is in use, and a gateway of version %s runs here", l.Setting, l.Port,
+				version)
 			continue
 		}
 		report.Fail("listener", err)

@@ -153,7 +153,9 @@ func TestManPages(t *testing.T) {
 		t.Error(diff)
 	}
 	page := first["noetl-gateway-streams-list.1"]
-	for _, want := range []string{`.TH "NOETL-GATEWAY-STREAMS-LIST" "1" "" "noetl-gateway `, `\fB--all\fP`, "list open streams"} {
+	for _, want := range []string{
+		`.TH "NOETL-GATEWAY-STREAMS-LIST" "1" "" "noetl-gateway `, `\fB--all\fP`, "list open streams",
+	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%q is missing in\n%s", want, page)
 		}
