@@ -126,7 +126,7 @@ func ServeOptional(
 	if err != nil {
 		return err
 	}
-	health := &httpkit.Health{Logger: tel.Logger}
+	health := &httpkit.Health{Outages: tel.Outages}
 	WarnRetired(ctx, tel.Logger, settings.Environ())
 	components := []Component{
 		Flush(tel),
@@ -135,11 +135,11 @@ func ServeOptional(
 	}
 	var nc *nats.Conn
 	if cfg.NATS.URL != "" {
-		if nc, err = natskit.Connect(cfg.NATS, "gateway-"+service, tel.Logger); err != nil {
+		if nc, err = natskit.Dial(cfg.NATS, "gateway-"+service, tel.Logger, tel.Outages); err != nil {
 			return err
 		}
 		components = append(components, CloseNATS(nc))
-		health.Add(httpkit.Check{Name: "nats", Critical: true, Probe: natskit.Probe(nc)})
+		health.Add(NATSCheck(nc, cfg.NATS))
 	}
 	part, err := build(ctx, Host{Telemetry: tel, NATS: nc, Health: health, Bounds: bounds})
 	if err != nil {
@@ -149,10 +149,25 @@ func ServeOptional(
 	ready.Admin, ready.NATS = httpkit.URL(admin), natskit.Address(cfg.NATS.URL)
 	components = append(components, part.Components()...)
 	components = append(
-		components, GiveBack(), Announce(health, func() { ready.Print(stdout) }),
+		components, GiveBack(), Watch(health), Announce(health, func() { ready.Print(stdout) }),
 		DrainFirst(health, cfg.DrainDelay),
 	)
 	return All(ctx, tel.Logger, DrainTimeout+cfg.DrainDelay, components...)
+}
+
+// NATSCheck is the check of a process's connection.
+func NATSCheck(nc *nats.Conn, cfg natskit.Config) httpkit.Check {
+	return httpkit.Check{
+		Name: natskit.DependencyName, Critical: true, Probe: natskit.Probe(nc), Address: natskit.Address(cfg.URL),
+	}
+}
+
+// watchEvery is how often a process runs its own checks, for the log: nobody may ask for its readiness.
+const watchEvery = 5 * time.Second
+
+// Watch is the component that runs the checks now and then.
+func Watch(health *httpkit.Health) Component {
+	return Every("checks", watchEvery, func(ctx context.Context) { health.Readiness(ctx) })
 }
 
 // WarnRetired names the settings of earlier gateways that have no meaning here, in one warning.

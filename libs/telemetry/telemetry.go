@@ -23,6 +23,8 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/noetl/gateway/libs/outage"
 )
 
 // Config holds the settings that every program shares. OTEL_* variables are read by the
@@ -48,7 +50,8 @@ func (c Config) Validate() error {
 type Telemetry struct {
 	Service  string
 	Logger   *slog.Logger
-	Level    *Level // of Logger and all that are made of it
+	Level    *Level       // of Logger and all that are made of it
+	Outages  *outage.Book // what this process depends on; services in one process share it
 	Tracers  trace.TracerProvider
 	Registry *prometheus.Registry
 	shutdown func(context.Context) error
@@ -96,6 +99,7 @@ func Setup(
 		Registry: reg,
 		shutdown: func(context.Context) error { return nil },
 	}
+	t.Outages = outage.New(t.Logger)
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
 		t.Tracers = quietProvider{}
 		return t, nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/outage"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/libs/telemetry"
@@ -47,6 +48,7 @@ type process struct {
 	registry   *prometheus.Registry
 	health     *httpkit.Health
 	bounds     *httpkit.Bounds // one budget for all services
+	outages    *outage.Book    // likewise
 	ready      run.Ready
 	components []run.Component
 	conns      []*nats.Conn
@@ -71,7 +73,8 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 	if err != nil {
 		return err
 	}
-	p.health.Logger = tel.Logger
+	p.outages = tel.Outages
+	p.health.Outages = tel.Outages
 	if p.bounds, err = httpkit.NewBounds(p.cfg.Process.Bounds, p.registry); err != nil {
 		return err
 	}
@@ -94,7 +97,7 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 	if err := p.services(ctx); err != nil {
 		return err
 	}
-	p.components = append(p.components, run.GiveBack(), run.Announce(p.health, func() {
+	p.components = append(p.components, run.GiveBack(), run.Watch(p.health), run.Announce(p.health, func() {
 		p.ready.Print(stdout)
 		p.hint(hints)
 	}), run.DrainFirst(p.health, p.cfg.Process.DrainDelay))
@@ -133,7 +136,9 @@ func (p *process) openStore(ctx context.Context, tel *telemetry.Telemetry) error
 	p.ready.NATS = p.embedded.URL()
 	p.components = append(p.components, p.embedded)
 	// It is first of its name: the services' own checks of a server that they do not run are left out.
-	p.health.Add(httpkit.Check{Name: natskit.StorageCheck, Probe: p.embedded.Probe})
+	p.health.Add(httpkit.Check{
+		Name: natskit.StorageCheck, Probe: p.embedded.Probe, Address: dir.Join("nats"),
+	})
 	return nil
 }
 
@@ -239,22 +244,26 @@ func (p *process) host(ctx context.Context, service string) (run.Host, error) {
 	if p.embedded != nil {
 		extra = append(extra, p.embedded.InProcess())
 	}
-	nc, err := natskit.Connect(cfg, "gateway-"+service, tel.Logger, extra...)
+	nc, err := natskit.Dial(cfg, "gateway-"+service, tel.Logger, p.outages, extra...)
 	if err != nil {
 		return run.Host{}, err
 	}
 	p.conns = append(p.conns, nc)
-	p.health.Add(httpkit.Check{Name: "nats", Critical: true, Probe: natskit.Probe(nc)})
+	p.health.Add(run.NATSCheck(nc, cfg))
 	p.components = append(p.components, run.Named("NATS connection of "+service, run.CloseNATS(nc)))
 	return run.Host{Telemetry: tel, NATS: nc, Health: p.health, Bounds: p.bounds}, nil
 }
 
 func (p *process) telemetry(ctx context.Context, service string) (*telemetry.Telemetry, error) {
 	tel, err := telemetry.Setup(ctx, service, run.Version(), p.cfg.Process.Log, os.Stderr, p.registry)
-	if err == nil {
-		p.components = append(p.components, run.Flush(tel))
+	if err != nil {
+		return nil, err
 	}
-	return tel, err
+	if p.outages != nil {
+		tel.Outages = p.outages
+	}
+	p.components = append(p.components, run.Flush(tel))
+	return tel, nil
 }
 
 // add takes a service's parts and addresses in.
