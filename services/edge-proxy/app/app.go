@@ -64,7 +64,10 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	table := natsapi.Table(svc, session, observer, cfg.NoETL.Timeout)
 	commands := natskit.NewService(host.NATS, host.Telemetry, "edge-proxy", run.Version(), table...)
 	a.components = append(a.components, session, commands)
-	host.Health.Add(httpkit.Check{Name: "auth", Probe: natskit.ProbeService(host.NATS, "auth")})
+	host.Health.Add(httpkit.Check{
+		Name: "auth", Probe: natskit.ProbeService(host.NATS, "auth"), Address: "subjects gateway.auth.v1.* of NATS",
+		Behind: []string{natskit.DependencyName},
+	})
 	refusals, err := kit.NewRefusals(host.Telemetry.Registry)
 	if err != nil {
 		return nil, err
@@ -91,7 +94,7 @@ func (a *App) service(
 		cfg.Authority.OperatorRoles,
 	)
 	calls, server := natskit.NewClient(host.NATS, tel), noetl.New(cfg.NoETL, tel)
-	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe})
+	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe, Address: server.Address()})
 	upstream := noetlserver.New(server)
 	frames, local, err := frames(near.Events, cfg.EventsURL, tel)
 	if err != nil {

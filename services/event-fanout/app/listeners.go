@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,16 +39,21 @@ const streamDrain = 3 * time.Second
 func (f *service) background() []run.Component {
 	tel, nc := f.host.Telemetry, f.host.NATS
 	consumer := natsapi.NewConsumer(f.lifecycle, natslifecycle.Decode, f.domain, f.observer, tel)
+	nats := []string{natskit.DependencyName}
 	f.host.Health.Add(
-		httpkit.Check{Name: natskit.StorageCheck, Probe: f.owners.Storage().Probe},
-		httpkit.Check{Name: "event_feed", Tell: func(ctx context.Context) (string, error) {
-			return fanout.TellSources(ctx, f.intakes)
-		}},
-		httpkit.Check{Name: "lifecycle_log", Critical: true, Probe: consumer.Probe},
-		httpkit.Check{Name: "frame_store", Critical: true, Probe: func(ctx context.Context) error {
-			_, err := f.frames.Epochs(ctx)
-			return err
-		}},
+		httpkit.Check{Name: natskit.StorageCheck, Probe: f.owners.Storage().Probe, Behind: nats},
+		httpkit.Check{
+			Name: "event_feed", Address: strings.Join(f.cfg.FeedAddresses, ","), Behind: nats,
+			Tell: func(ctx context.Context) (string, error) { return fanout.TellSources(ctx, f.intakes) },
+		},
+		httpkit.Check{Name: "lifecycle_log", Critical: true, Probe: consumer.Probe, Behind: nats},
+		httpkit.Check{
+			Name: "frame_store", Critical: true, Behind: nats,
+			Probe: func(ctx context.Context) error {
+				_, err := f.frames.Epochs(ctx)
+				return err
+			},
+		},
 	)
 	parts := []run.Component{
 		f.sessions,
