@@ -15,7 +15,7 @@ RACE     := $(if $(shell command -v gcc || command -v clang),-race)
 
 PROGRAMS := auth edge-proxy event-fanout ingress sandbox noetl-gateway
 
-.PHONY: help run up down build dist images third-party test e2e test-containers reliability check check-deploy lint fmt house vuln bench attack fuzz gen clean assets sdk
+.PHONY: help run up down build dist images third-party test e2e test-containers reliability check check-deploy chart-cluster dashboards lint fmt house vuln bench attack fuzz gen clean assets sdk
 
 help: ## list the verbs
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -76,6 +76,16 @@ reliability: build images third-party ## the fault tests, a million deliveries, 
 check-deploy: build ## the Helm chart, the alert rules and their tests, the dashboards
 	@deployments/helm/check
 	@deployments/prometheus/check
+
+dashboards: build ## the dashboards as pictures in .cache/dashboards, from 40 s of work and a real Prometheus
+	@prometheus=.cache/bin/prometheus-$$(deployments/version prometheus version)/prometheus; \
+	  [ -x $$prometheus ] || deployments/prometheus/build prometheus $$(dirname $$prometheus); \
+	  mkdir -p .cache/dashboards && go test -count=1 -v -run '^TestDashboards$$' ./tests/dashboards -args \
+	    -dashboards-folder $(CURDIR)/.cache/dashboards -dashboards-prometheus $(CURDIR)/$$prometheus | \
+	  grep -E '^(--- |ok|FAIL|PASS|panic)|_test.go:'; exit $${PIPESTATUS[0]}
+
+chart-cluster: ## the Helm chart on a real kube-apiserver; building that one takes a quarter of an hour, once
+	@deployments/helm/cluster
 
 check: fmt lint house vuln ## format, vet, lint, architecture rules, citations and links, known vulnerabilities
 

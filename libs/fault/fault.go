@@ -208,5 +208,10 @@ func KindOf(err error) (Kind, bool) {
 // Breakers, retries and grace periods ask this, and nothing else.
 func IsOutage(err error) bool {
 	kind, failed := KindOf(err)
-	return failed && (kind == Unavailable || kind == Timeout || kind == BadGateway || kind == Internal)
+	return failed && kind.Outage()
+}
+
+// Outage reports whether faults of the kind are none of the caller's: see [IsOutage].
+func (k Kind) Outage() bool {
+	return k == Unavailable || k == Timeout || k == BadGateway || k == Internal
 }

@@ -2,6 +2,7 @@ package httpkit
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/http/pprof"
 	"slices"
@@ -109,9 +110,36 @@ func (h *Health) Serving(ctx context.Context) bool {
 // Whole runs all checks and reports whether all of them pass.
 func (h *Health) Whole(ctx context.Context) bool { return h.probe(ctx).Status == "ready" }
 
+// The states of a process, and of a check.
+const (
+	StateReady    = "ready"
+	StateDegraded = "degraded" // a check that is not critical fails
+	StateUnready  = "unready"
+	StateDraining = "draining"
+	CheckOK       = "ok"
+	CheckFailed   = "failed"
+)
+
+// Report is [Health.Readiness] with what each check is, in the order of their names.
+func (h *Health) Report(ctx context.Context) (state string, checks []CheckReport) {
+	s, critical := h.Readiness(ctx), h.critical()
+	for _, name := range slices.Sorted(maps.Keys(s.Checks)) {
+		checks = append(checks, CheckReport{Name: name, Critical: critical[name], CheckStatus: s.Checks[name]})
+	}
+	return s.Status, checks
+}
+
+// CheckReport is a check and how it is.
+type CheckReport struct {
+	CheckStatus
+
+	Name     string
+	Critical bool
+}
+
 // Status is the body of /readyz.
 type Status struct {
-	Status string                 `json:"status"` // ready, degraded, unready or draining
+	Status string                 `json:"status"` // one of the states
 	Checks map[string]CheckStatus `json:"checks"`
 }
 

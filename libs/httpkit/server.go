@@ -173,6 +173,9 @@ func (s *Server) serve() error {
 // Name returns the name given to [NewServer].
 func (s *Server) Name() string { return s.name }
 
+// Close gives the listener of a server back that never runs.
+func (s *Server) Close() error { return s.ln.Close() }
+
 // Run serves until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, 1)

@@ -39,10 +39,16 @@ type Limits struct {
 	Concurrency int
 }
 
+// DurationMetric is the name of the histogram that [NewDuration] makes; its labels are service, operation and outcome.
+const DurationMetric = "noetl_gateway_operation_seconds"
+
+// OutcomeOK is the outcome of an operation that did not fail; that of others is the kind of their fault.
+const OutcomeOK = "ok"
+
 // NewDuration makes and registers the histogram of an [Observer] for one service.
 func NewDuration(reg prometheus.Registerer, service string) *prometheus.HistogramVec {
 	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name:        "noetl_gateway_operation_seconds",
+		Name:        DurationMetric,
 		Help:        "Time that an operation took, by outcome.",
 		ConstLabels: prometheus.Labels{"service": service},
 		Buckets:     []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
@@ -203,7 +209,7 @@ func limiting(n int) middleware {
 
 func outcome(err error) string {
 	if err == nil {
-		return "ok"
+		return OutcomeOK
 	}
 	return fault.Of(err).Kind.String()
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
@@ -123,4 +125,47 @@ func drain(batch iter.Seq2[*jetstream.RawStreamMsg, error]) (
 // ErrSilent says that NATS did not answer a batched direct get.
 func ErrSilent() error {
 	return fault.New(fault.Unavailable, "nats_silent", "a part of the gateway is unavailable; try again")
+}
+
+// maxLast bounds how many keys are read in one request: the server names up to 1024 subjects in one answer.
+const maxLast = 512
+
+// Last returns the live entries of a bucket at some keys, by key, with one read for many of them (NATS ADR-31). Keys
+// that it does not have are missing. The user of the connection needs $JS.API.DIRECT.GET.KV_<bucket>.
+func Last(
+	ctx context.Context, js jetstream.JetStream, bucket string, keys []string,
+) (map[string]*jetstream.RawStreamMsg, error) {
+	prefix, entries := "$KV."+bucket+".", make(map[string]*jetstream.RawStreamMsg, len(keys))
+	for some := range slices.Chunk(keys, maxLast) {
+		subjects := make([]string, len(some))
+		for i, key := range some {
+			subjects[i] = prefix + key
+		}
+		batch, err := jetstreamext.GetLastMsgsFor(ctx, js, "KV_"+bucket, subjects)
+		if err != nil {
+			return nil, err
+		}
+		messages, pending, err := drain(batch)
+		if err != nil {
+			return nil, err
+		}
+		if pending != "0" {
+			return nil, ErrSilent()
+		}
+		yieldLive(messages, nil, func(m *jetstream.RawStreamMsg, _ error) bool {
+			entries[strings.TrimPrefix(m.Subject, prefix)] = m
+			return true
+		})
+	}
+	return entries, nil
+}
+
+// Live returns the messages that are neither markers of deleted keys nor of expired ones.
+func Live(messages []*jetstream.RawStreamMsg) []*jetstream.RawStreamMsg {
+	live := make([]*jetstream.RawStreamMsg, 0, len(messages))
+	yieldLive(messages, nil, func(m *jetstream.RawStreamMsg, _ error) bool {
+		live = append(live, m)
+		return true
+	})
+	return live
 }

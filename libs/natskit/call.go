@@ -19,8 +19,9 @@ import (
 
 // Client calls operations over NATS. It is safe for concurrent use.
 type Client struct {
-	nc  *nats.Conn
-	tel *telemetry.Telemetry
+	nc    *nats.Conn
+	tel   *telemetry.Telemetry
+	known known // who answers [Each]
 }
 
 // NewClient makes a client.

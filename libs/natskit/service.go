@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 	"go.opentelemetry.io/otel/attribute"
@@ -21,6 +22,7 @@ import (
 type Endpoint struct {
 	name    string
 	subject string
+	each    bool // every replica answers
 	serve   func(ctx context.Context, data []byte) ([]byte, error)
 }
 
@@ -56,12 +58,21 @@ type Service struct {
 	tel       *telemetry.Telemetry
 	name      string
 	version   string
+	replica   string
 	endpoints []Endpoint
 }
 
 // NewService makes a service; name is letters, digits, - and _.
 func NewService(nc *nats.Conn, tel *telemetry.Telemetry, name, version string, endpoints ...Endpoint) *Service {
-	return &Service{nc: nc, tel: tel, name: name, version: version, endpoints: endpoints}
+	return &Service{nc: nc, tel: tel, name: name, version: version, replica: uuid.NewString(), endpoints: endpoints}
+}
+
+// As gives the replica the name that its answers to [Each] have, instead of one that it made up.
+func (s *Service) As(replica string) *Service {
+	if replica != "" {
+		s.replica = replica
+	}
+	return s
 }
 
 // Name returns the component's name.
@@ -89,8 +100,11 @@ func (s *Service) Run(ctx context.Context) error {
 	base := context.WithoutCancel(ctx)
 	for _, e := range s.endpoints {
 		handler := micro.HandlerFunc(func(req micro.Request) { pool.do(func() { s.handle(base, e, req) }) })
-		name := micro.WithEndpointSubject(e.subject)
-		if err := svc.AddEndpoint(endpointName(e.name), handler, name); err != nil {
+		opts := []micro.EndpointOpt{micro.WithEndpointSubject(e.subject)}
+		if e.each {
+			opts = append(opts, micro.WithEndpointQueueGroupDisabled())
+		}
+		if err := svc.AddEndpoint(endpointName(e.name), handler, opts...); err != nil {
 			return fmt.Errorf("adding NATS endpoint %s: %w", e.subject, err)
 		}
 	}
@@ -132,7 +146,7 @@ func (s *Service) handle(ctx context.Context, e Endpoint, req micro.Request) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.tel.Logger.ErrorContext(ctx, "NATS handler panicked", "subject", e.subject, "panic", p)
-			s.reply(req, nil, fault.New(fault.Internal, "panic", "internal error"))
+			s.reply(e, req, nil, fault.New(fault.Internal, "panic", "internal error"))
 		}
 	}()
 	header := nats.Header(req.Headers())
@@ -144,24 +158,31 @@ func (s *Service) handle(ctx context.Context, e Endpoint, req micro.Request) {
 	)
 	defer span.End()
 	data, err := e.serve(ctx, req.Data())
-	s.reply(req, data, err)
+	s.reply(e, req, data, err)
 }
 
 // reply sends the answer. A failed send means the connection is gone, and the caller's own
 // deadline tells it; or that the answer is too large, which the caller is told. It does not go
 // through req, which micro reads once the handler has returned, while the operation still runs.
-func (s *Service) reply(req micro.Request, data []byte, err error) {
+func (s *Service) reply(e Endpoint, req micro.Request, data []byte, err error) {
 	if req.Reply() == "" {
 		return // nobody wants to know
 	}
+	var h nats.Header
+	if e.each {
+		h = nats.Header{replicaHeader: []string{s.replica}}
+	}
 	if err == nil {
-		if s.nc.Publish(req.Reply(), data) == nil {
+		if s.nc.PublishMsg(&nats.Msg{Subject: req.Reply(), Header: h, Data: data}) == nil {
 			return
 		}
 		err = fault.New(fault.TooLarge, "answer_too_large", "the answer is too large to be sent")
 	}
 	f := fault.Of(err)
-	h := nats.Header{codeHeader: []string{f.Code}, micro.ErrorCodeHeader: []string{f.Kind.String()}}
+	if h == nil {
+		h = nats.Header{}
+	}
+	h[codeHeader], h[micro.ErrorCodeHeader] = []string{f.Code}, []string{f.Kind.String()}
 	if f.RetryAfter > 0 {
 		h[retryAfterHeader] = []string{strconv.FormatInt(f.RetryAfter.Milliseconds(), 10)}
 	}

@@ -78,10 +78,13 @@ func (c ProcessConfig) AdminURL() (string, error) {
 // Host is what a process gives to the services in it: one each when split, one for all in
 // standalone, but for the telemetry, which is each service's own.
 type Host struct {
+	// Replica names this process, or this service in it, among the replicas of the service.
+	Replica   string
 	Telemetry *telemetry.Telemetry
 	NATS      *nats.Conn
 	Health    *httpkit.Health
 	Bounds    *httpkit.Bounds // for its listeners; nil bounds nothing
+	Reload    *Reloader        // what is read again on SIGHUP
 }
 
 // Part is a service built on a host: its components in start order, and the addresses it has.
@@ -113,6 +116,7 @@ func ServeOptional(
 	stdout io.Writer,
 	build func(context.Context, Host) (Part, error),
 ) error {
+	held := HoldSignals()
 	reg := telemetry.NewRegistry(Version())
 	tel, err := telemetry.Setup(ctx, service, Version(), cfg.Log, os.Stderr, reg)
 	if err != nil {
@@ -141,7 +145,11 @@ func ServeOptional(
 		components = append(components, CloseNATS(nc))
 		health.Add(NATSCheck(nc, cfg.NATS))
 	}
-	part, err := build(ctx, Host{Telemetry: tel, NATS: nc, Health: health, Bounds: bounds})
+	reloader := NewReloader(reg)
+	reloader.AddSettings(settings.Environ(), func() []*telemetry.Level { return []*telemetry.Level{tel.Level} })
+	part, err := build(ctx, Host{
+		Replica: NewReplica(), Telemetry: tel, NATS: nc, Health: health, Bounds: bounds, Reload: reloader,
+	})
 	if err != nil {
 		return err
 	}
@@ -149,7 +157,8 @@ func ServeOptional(
 	ready.Admin, ready.NATS = httpkit.URL(admin), natskit.Address(cfg.NATS.URL)
 	components = append(components, part.Components()...)
 	components = append(
-		components, GiveBack(), Watch(health), Announce(health, func() { ready.Print(stdout) }),
+		components, GiveBack(), Watch(health), held.Component(reloader, tel.Logger),
+		Announce(health, func() { ready.Print(stdout) }),
 		DrainFirst(health, cfg.DrainDelay),
 	)
 	return All(ctx, tel.Logger, DrainTimeout+cfg.DrainDelay, components...)

@@ -6,16 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/noetl/gateway/libs/check"
+	"github.com/noetl/gateway/libs/settings"
+	"github.com/noetl/gateway/libs/telemetry"
 )
 
 // version is set by the linker: -X github.com/noetl/gateway/libs/run.version=v1.2.3.
@@ -60,112 +64,66 @@ func (r Ready) Print(w io.Writer) {
 	_, _ = fmt.Fprintf(w, "%s\n", line)
 }
 
-// Program is the command line of one binary: run, health, config, --version.
+// Program is the command line of one binary. What every program has beside its own verbs is the same everywhere:
+// health, config, check, completion, man, version and help.
 type Program struct {
-	Name string
-	// Verbs maps a verb to what it runs; "" is the default verb.
-	Verbs map[string]func(ctx context.Context, stdout io.Writer) error
-	// Tools maps a verb to what it does with its arguments; it needs no running process.
-	Tools map[string]Tool
+	Name  string
+	About string // one line
+	// Serve is what runs without a verb; nil: a verb is needed.
+	Serve func(ctx context.Context, stdout io.Writer) error
+	// Verbs are its own. They write to their command's output and report wrong arguments with [Misuse].
+	Verbs []*cobra.Command
 	// Config writes the settings table, and with effective the values in force, secrets as set or unset.
 	Config func(w io.Writer, effective bool) error
+	// Modes are what can be checked, the first if none is named; none: the program runs in one way.
+	Modes []string
+	// Check says everything that would keep the program from starting, and what it could not use.
+	Check func(ctx context.Context, mode string, report *check.Report)
 	// AdminURL returns the base URL of the admin listener, for the health verb.
 	AdminURL func() (string, error)
 }
 
-// Tool is a verb that looks at the configuration and ends.
-type Tool struct {
-	Usage string // its arguments
-	Run   func(args []string, stdout io.Writer) error
-}
-
-// ErrUsage is returned by a [Tool] that was given the wrong arguments. One that wraps it, as the last of its text, says
-// itself what is wrong.
-var ErrUsage = errors.New("wrong arguments")
-
 // Main runs the program and returns its exit code: 0 done, 1 failed, 2 wrong usage.
 // INT and TERM end it in good order; a second signal ends it immediately.
 func (p Program) Main(args []string, stdout, stderr io.Writer) int {
-	verb := ""
-	if len(args) > 0 {
-		verb = args[0]
-	}
-	fail := func(err error) int {
-		_, _ = fmt.Fprintf(stderr, "%s: %s\n", p.Name, err)
-		return 1
-	}
-	switch verb {
-	case "--version", "version":
-		_, _ = fmt.Fprintf(stdout, "%s %s\n", p.Name, Version())
-		return 0
-	case "config":
-		if len(args) > 2 || len(args) == 2 && args[1] != "--effective" {
-			p.usage(stderr)
-			return 2
-		}
-		if err := p.Config(stdout, len(args) > 1 && args[1] == "--effective"); err != nil {
-			return fail(err)
-		}
-		return 0
-	case "health":
-		if err := p.health(stdout); err != nil {
-			return fail(err)
-		}
-		return 0
-	case "-h", "--help", "help":
-		p.usage(stdout)
-		return 0
-	}
-	if tool, ok := p.Tools[verb]; ok {
-		switch err := tool.Run(args[1:], stdout); {
-		case errors.Is(err, ErrUsage):
-			if text, said := strings.CutSuffix(err.Error(), ": "+ErrUsage.Error()); said {
-				_, _ = fmt.Fprintf(stderr, "%s: %s\n", p.Name, text)
-			} else {
-				p.usage(stderr)
-			}
-			return 2
-		case err != nil:
-			return fail(err)
-		}
-		return 0
-	}
-	work, ok := p.Verbs[verb]
-	if !ok || len(args) > 1 {
-		p.usage(stderr)
-		return 2
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the next signal has its default effect
-	if err := work(ctx, lockedWriter(stdout)); err != nil && !errors.Is(err, context.Canceled) {
-		return fail(err)
+	root := p.command()
+	root.SetArgs(append([]string{}, args...)) // nil would stand for the arguments of the process
+	root.SetOut(lockedWriter(stdout))
+	root.SetErr(stderr)
+	command, err := root.ExecuteContextC(ctx)
+	switch {
+	case err == nil, errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		return 0
+	case errors.Is(err, ErrUsage):
+		_, _ = fmt.Fprintf(stderr, "%s: %s; see %s --help\n", p.Name, err, command.CommandPath())
+		return 2
+	default:
+		p.fail(stderr, err)
+		return 1
 	}
-	return 0
 }
 
-func (p Program) usage(w io.Writer) {
-	verbs := make([]string, 0, len(p.Verbs)+3)
-	for v := range p.Verbs {
-		if v != "" {
-			verbs = append(verbs, v)
-		}
+// fail prints why the program ends, as a line of its log where that is JSON.
+func (p Program) fail(stderr io.Writer, err error) {
+	var cfg telemetry.Config
+	_ = settings.Load(&cfg, settings.Environ()) // of a broken configuration, what of it is known
+	if cfg.Format == "json" {
+		slog.New(slog.NewJSONHandler(stderr, nil)).Error("the program ends", "program", p.Name, "err", err)
+		return
 	}
-	slices.Sort(verbs)
-	for _, name := range slices.Sorted(maps.Keys(p.Tools)) {
-		verbs = append(verbs, strings.TrimSpace(name+" "+p.Tools[name].Usage))
-	}
-	verbs = append(verbs, "health", "config [--effective]", "--version")
-	_, _ = fmt.Fprintf(w, "usage: %s [%s]\n", p.Name, strings.Join(verbs, " | "))
+	_, _ = fmt.Fprintf(stderr, "%s: %s\n", p.Name, err)
 }
 
 // health asks the running process on this machine; it is the HEALTHCHECK of the containers.
-func (p Program) health(stdout io.Writer) error {
+func (p Program) health(ctx context.Context, stdout io.Writer) error {
 	base, err := p.AdminURL()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/healthz", nil)
 	if err != nil {

@@ -14,10 +14,11 @@ var documented string
 // to the structs of all services.
 //
 //nolint:gochecknoglobals // constant tables
-var names, keys, meanings = parse(documented)
+var names, keys, meanings, fileKeys = parse(documented)
 
-func parse(text string) (names, keys []string, meanings map[string]string) {
-	meanings = make(map[string]string)
+// parse also returns the keys of each name.
+func parse(text string) (names, keys []string, meanings map[string]string, fileKeys map[string][]string) {
+	meanings, fileKeys = make(map[string]string), make(map[string][]string)
 	var of []string
 	for line := range strings.Lines(text) {
 		if meaning, ok := strings.CutPrefix(line, "    "); ok {
@@ -29,8 +30,11 @@ func parse(text string) (names, keys []string, meanings map[string]string) {
 		env, file, _ := strings.Cut(line, "=")
 		of = strings.Fields(env)
 		names, keys = append(names, of...), append(keys, strings.Fields(file)...)
+		for _, name := range of {
+			fileKeys[name] = append(slices.Clone(of), strings.Fields(file)...)
+		}
 	}
-	return names, keys, meanings
+	return names, keys, meanings, fileKeys
 }
 
 // prefixes are ours alone: an unknown name that starts with one is a mistake.

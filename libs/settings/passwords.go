@@ -62,3 +62,22 @@ func urls(text string) []string {
 	}
 	return append(parts, text[from:])
 }
+
+// secretParts are what nobody may see of the value of a secret. Of a list of URLs it is the users and passwords.
+func secretParts(text string) []string {
+	if !scheme.MatchString(text) {
+		return []string{text}
+	}
+	var parts []string
+	for _, part := range urls(text) {
+		u, err := url.Parse(strings.TrimRight(strings.TrimSpace(part), ","))
+		switch {
+		case err != nil:
+			parts = append(parts, part)
+		case u.User != nil:
+			password, _ := u.User.Password()
+			parts = append(parts, u.User.String(), u.User.Username(), password)
+		}
+	}
+	return parts
+}

@@ -49,8 +49,23 @@ type Setting struct {
 type Default struct{ Name, Value string }
 
 // Load fills the struct that into points to. environ is as os.Environ returns it. Every
-// problem found is reported, not only the first.
+// problem found is reported, not only the first, with its line in the settings file. What cannot be read leaves a
+// setting at its default.
 func Load(into any, environ []string, defaults ...Default) error {
+	return Locate(fill(into, environ, defaults), environ)
+}
+
+// LoadValid is [Load], and then what the struct says of its values. Nothing is said of values that the file would have
+// set, had it been readable.
+func LoadValid(into interface{ Validate() error }, environ []string, defaults ...Default) error {
+	err := fill(into, environ, defaults)
+	if !errors.Is(err, ErrFile) {
+		err = errors.Join(err, into.Validate())
+	}
+	return Locate(err, environ)
+}
+
+func fill(into any, environ []string, defaults []Default) error {
 	rows, err := describe(reflect.ValueOf(into).Elem())
 	if err != nil {
 		return err
@@ -73,6 +88,7 @@ func Load(into any, environ []string, defaults ...Default) error {
 				text = d.Value
 			}
 		}
+		otherwise := text
 		for _, key := range row.Keys {
 			if v, ok := fileValues[key]; ok {
 				text, from = v, key
@@ -100,6 +116,7 @@ func Load(into any, environ []string, defaults ...Default) error {
 			if row.Secret {
 				shown = "(secret)"
 			}
+			_ = set(row.value, otherwise, row.Unit) // what is said of other settings shall not be due to this one
 			problems = append(problems, fmt.Errorf("%s=%s: %w", from, shown, err))
 		}
 	}
@@ -231,13 +248,38 @@ func load(path string) (*koanf.Koanf, error) {
 	case ".json":
 		parser = json.Parser()
 	default:
-		return nil, fmt.Errorf("%s=%q: the name must end in .toml, .yaml, .yml or .json", FileSetting, path)
+		return nil, &fileError{
+			fmt.Errorf("%s=%q: the name must end in .toml, .yaml, .yml or .json", FileSetting, path),
+		}
 	}
 	k := koanf.New(".")
 	if err := k.Load(file.Provider(path), parser); err != nil {
-		return nil, fmt.Errorf("%s=%q: %w", FileSetting, path, err)
+		return nil, &fileError{fmt.Errorf("%s=%q: %s%s", FileSetting, path, oneLine(err), errorAt(path, err))}
 	}
 	return k, nil
+}
+
+// File returns the values of the settings file that an environment names, by key; without one, none. An unknown key is
+// no error here.
+func File(environ []string) (map[string]string, error) {
+	path := ""
+	for _, kv := range environ {
+		if k, v, ok := strings.Cut(kv, "="); ok && k == FileSetting {
+			path = v
+		}
+	}
+	if path == "" {
+		return nil, nil
+	}
+	k, err := load(path)
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]string{}
+	for _, key := range k.Keys() {
+		values[key] = fmt.Sprint(k.Get(key))
+	}
+	return values, nil
 }
 
 func readFile(path string, rows []Setting) (map[string]string, error) {
@@ -257,7 +299,8 @@ func readFile(path string, rows []Setting) (map[string]string, error) {
 			continue
 		}
 		if !known {
-			problems = append(problems, fmt.Errorf("%s: unknown key %q%s", path, key, hint(key)))
+			problems = append(problems,
+				fmt.Errorf("%s: unknown key %q%s%s", path, key, hint(key), at(path, linesOf(path)[key])))
 			continue
 		}
 		switch v := k.Get(key).(type) {

@@ -91,7 +91,7 @@ func NewRegistry(version string) *prometheus.Registry {
 func Setup(
 	ctx context.Context, service, version string, cfg Config, logs io.Writer, reg *prometheus.Registry,
 ) (*Telemetry, error) {
-	level := newLevel(cfg.level())
+	level := newLevel(cfg.SlogLevel())
 	t := &Telemetry{
 		Service:  service,
 		Logger:   newLogger(cfg, logs, level).With("service", service),
@@ -149,8 +149,8 @@ func Nop(service string) *Telemetry {
 	}
 }
 
-// level returns the level of the settings, info if they are not valid.
-func (c Config) level() slog.Level {
+// SlogLevel returns the level of the settings, info if they are not valid.
+func (c Config) SlogLevel() slog.Level {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		return slog.LevelInfo

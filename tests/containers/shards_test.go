@@ -153,7 +153,7 @@ func (w *world) clusterServer(number int) *node {
 		env["NATS_"+strings.ToUpper(strings.ReplaceAll(user, "-", "_"))+"_PASSWORD"] = stack.Password(user)
 	}
 	data := w.t.TempDir()
-	return w.run(name, "nats:2.15.2", 4222,
+	return w.run(name, image(w.t, "nats"), 4222,
 		testcontainers.WithEnv(env),
 		testcontainers.WithCmd("--config", "/etc/nats/cluster.conf"),
 		testcontainers.WithFiles(

@@ -148,8 +148,9 @@ func start(t *testing.T, s setup) *world {
 	maps.Copy(settings, s.extra)
 	if s.jaeger {
 		w.jaeger = w.run(
-			"jaeger", "jaegertracing/all-in-one:1.62.0", 16686,
-			testcontainers.WithCmd("--collector.otlp.enabled=true"),
+			"jaeger", image(t, "jaeger"), 16686,
+			testcontainers.WithCmd("--config", "/etc/jaeger/config.yaml"),
+			testcontainers.WithFiles(file("deployments/jaeger/config.yaml", "/etc/jaeger/config.yaml")),
 			testcontainers.WithWaitStrategy(wait.ForHTTP("/").WithPort("16686/tcp")),
 		)
 		settings["OTEL_EXPORTER_OTLP_ENDPOINT"], settings["OTEL_BSP_SCHEDULE_DELAY"] = "http://jaeger:4318", "200"
@@ -195,7 +196,7 @@ func start(t *testing.T, s setup) *world {
 		t.FailNow()
 	}
 	w.front = w.run(
-		"front", "haproxy:2.6", 8090,
+		"front", image(t, "haproxy"), 8090,
 		testcontainers.WithFiles(file("deployments/haproxy/haproxy.cfg", "/usr/local/etc/haproxy/haproxy.cfg")),
 		testcontainers.WithWaitStrategy(wait.ForHTTP("/readyz").WithPort("8090/tcp")),
 	)
@@ -205,6 +206,17 @@ func start(t *testing.T, s setup) *world {
 		return err == nil && strings.Contains(a.Body, `"status":"ready"`)
 	})
 	return w
+}
+
+// image is what deployments/versions.txt names, or what was built in its place.
+func image(t *testing.T, name string) string {
+	t.Helper()
+	script := filepath.Join(stack.Root(), "deployments", "docker", "third-party")
+	out, err := exec.CommandContext(t.Context(), script, "name", name).Output()
+	if err != nil {
+		t.Fatalf("the image of %s: %v", name, err)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // as is the NATS user of a service.
@@ -244,7 +256,7 @@ func (w *world) startNATS(disk string) {
 			),
 		)
 	}
-	w.nats = w.run("nats", "nats:2.15.2", 4222, opts...)
+	w.nats = w.run("nats", image(w.t, "nats"), 4222, opts...)
 }
 
 // program runs one of our images; it is ready when its admin listener says so.

@@ -16,6 +16,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/noetl/gateway/libs/kit"
+	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/tests/stack"
 )
@@ -57,6 +60,16 @@ var callers = map[string][]string{
 	"gateway.auth.v1.login":          {"edge-proxy"},
 	"gateway.auth.v1.resolve":        {"edge-proxy", "event-fanout"},
 	"gateway.auth.v1.revoke":         {"edge-proxy"},
+	"gateway.auth.v1.sessions":       {"edge-proxy"},
+	"gateway.auth.v1.session":        {"edge-proxy"},
+	"gateway.auth.v1.end-session":    {"edge-proxy"},
+	"gateway.auth.v1.end-user":       {"edge-proxy"},
+	"gateway.auth.v1.log-level":      {"edge-proxy"},
+	"gateway.edge.v1.status":         {"edge-proxy"},
+	"gateway.edge.v1.log-level":      {"edge-proxy"},
+	"gateway.fanout.v1.close-stream": {"edge-proxy"},
+	"gateway.fanout.v1.log-level":    {"edge-proxy"},
+	"gateway.ingress.v1.log-level":   {"edge-proxy"},
 	"gateway.auth.v1.check-access":   {"edge-proxy"},
 	"gateway.auth.v1.check_resource": {"event-fanout"},
 	"gateway.auth.v1.callback.x":     {"event-fanout"},
@@ -402,4 +415,28 @@ func TestFramesMoveToOtherStreamsAndBack(t *testing.T) {
 		})
 		p.Kill()
 	}
+}
+
+// Replicas are in another account than who asks how they are: each of them is heard.
+func TestEveryReplicaOfIngressAnswersOperators(t *testing.T) {
+	t.Parallel()
+	n := stack.StartGuardedNATS(t)
+	tel := telemetry.Nop("test")
+	for _, name := range []string{"a", "b", "c"} {
+		row := natskit.HandleEach(kit.Observer{}, "gateway.ingress.v1.status", "ingress.status", kit.Limits{},
+			func(context.Context, string) (string, error) { return name, nil })
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		nc := n.Dial(t, "ingress")
+		go func() { done <- natskit.NewService(nc, tel, "ingress", "v", row).As(name).Run(ctx) }()
+		t.Cleanup(func() {
+			cancel()
+			<-done
+		})
+	}
+	calls := natskit.NewClient(n.Dial(t, "edge-proxy"), tel)
+	testkit.Eventually(t, "all answer", func() bool {
+		answers, err := natskit.Each[string, string](t.Context(), calls, "ingress", "gateway.ingress.v1.status", "")
+		return err == nil && len(answers) == 3 && answers[2].Value == "c"
+	})
 }

@@ -47,9 +47,12 @@ func Root() string {
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
 }
 
-// Binary returns the path of a binary that `make build` made.
+// Binary returns the path of a binary that `make build` made. An absolute path is one of another version.
 func Binary(tb testing.TB, name string) string {
 	tb.Helper()
+	if filepath.IsAbs(name) {
+		return name
+	}
 	path := filepath.Join(Root(), "bin", name)
 	if _, err := os.Stat(path); err != nil {
 		tb.Fatalf("%s is not built: run make build", path)

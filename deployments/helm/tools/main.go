@@ -1,5 +1,6 @@
 // Command tools is what deployments/helm/check needs beside helm and kubeconform: it makes JSON schemas of
-// Kubernetes' own descriptions, writes the chart's README, and asserts what no schema can say.
+// Kubernetes' own descriptions, writes the chart's README, asserts what no schema can say, and installs the chart on a
+// real API server.
 package main
 
 import (
@@ -8,7 +9,7 @@ import (
 )
 
 func main() {
-	verbs := map[string]func([]string) error{"schemas": schemas, "readme": readme, "assert": assert}
+	verbs := map[string]func([]string) error{"schemas": schemas, "readme": readme, "assert": assert, "cluster": cluster}
 	if len(os.Args) > 1 {
 		if verb, ok := verbs[os.Args[1]]; ok {
 			if err := verb(os.Args[2:]); err != nil {
@@ -18,6 +19,6 @@ func main() {
 			return
 		}
 	}
-	fmt.Fprintln(os.Stderr, "usage: tools schemas|readme|assert …")
+	fmt.Fprintln(os.Stderr, "usage: tools schemas|readme|assert|cluster …")
 	os.Exit(2)
 }

@@ -26,7 +26,8 @@ func Services() []string { return []string{"edge", "auth", "fanout", "ingress"} 
 const (
 	SubjectSessions      = "gateway.auth.v1.sessions"
 	SubjectSession       = "gateway.auth.v1.session"
-	SubjectEndSession    = "gateway.auth.v1.end-session"
+	SubjectEndSession    = "gateway.auth.v1.end-session" // takes a [SessionRequest]
+	SubjectEndUser       = "gateway.auth.v1.end-user"    // takes a [RevokeUserRequest]
 	SubjectStreams       = "gateway.fanout.v1.streams"
 	SubjectCloseStream   = "gateway.fanout.v1.close-stream"
 	SubjectRequests      = "gateway.fanout.v1.requests"

@@ -76,9 +76,11 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 
 // subjects is what listens: the service has NATS subjects and no address.
 func subjects(svc *auth.Service, cfg Config, host run.Host) *natskit.Service {
-	table := natsapi.Table(svc, kit.NewObserver(host.Telemetry, "auth"),
-		natsapi.Limits{Budget: cfg.Timeout, Logins: cfg.MaxLogins})
-	return natskit.NewService(host.NATS, host.Telemetry, "auth", run.Version(), table...)
+	observer := kit.NewObserver(host.Telemetry, "auth")
+	table := natsapi.Table(svc, observer, natsapi.Limits{Budget: cfg.Timeout, Logins: cfg.MaxLogins})
+	table = append(table, run.Operated(host, observer, "auth",
+		run.Plot{Name: "logins", Metric: "noetl_gateway_login_total", Label: "outcome", Value: "success"})...)
+	return natskit.NewService(host.NATS, host.Telemetry, "auth", run.Version(), table...).As(host.Replica)
 }
 
 // rules are what the settings decide of the domain.
@@ -172,6 +174,9 @@ func (a *App) backends(cfg Config, host run.Host, js jetstream.JetStream, meter 
 		if err != nil {
 			return nil, err
 		}
+		const part = "policy"
+		host.Reload.Add(part, policy.Reload)
+		policy.Noted = func(err error) { host.Reload.Note(part, err) }
 		a.components = append(a.components, policy)
 		local := auth.NewLocal(natskv.NewSessionStore(js, cfg.NATS.Room(host.Telemetry.Logger)), policy)
 		known[config.BackendLocal], resources[config.BackendLocal] = local, local
@@ -221,7 +226,8 @@ func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
 // Main is the command line of the binary; it returns the exit code.
 func Main(args []string, stdout, stderr io.Writer) int {
 	return run.Service[Config]{
-		Name: "auth", Load: Load, Serve: Run,
+		Name: "auth", About: "identity: who somebody is, and what they may do", Load: Load, Serve: Run, Check: Check,
 		Process: func(c Config) run.ProcessConfig { return c.ProcessConfig },
+		Build:   func(ctx context.Context, c Config, host run.Host) (run.Part, error) { return New(ctx, c, host) },
 	}.Main(args, stdout, stderr)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/google/uuid"
+	"github.com/spf13/cobra"
 
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
@@ -61,8 +62,8 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 		return nil, err
 	}
 	observer := kit.NewObserver(host.Telemetry, "edge-proxy")
-	table := natsapi.Table(svc, session, observer, cfg.NoETL.Timeout)
-	commands := natskit.NewService(host.NATS, host.Telemetry, "edge-proxy", run.Version(), table...)
+	table := append(natsapi.Table(svc, session, observer, cfg.NoETL.Timeout), run.Operated(host, observer, "edge")...)
+	commands := natskit.NewService(host.NATS, host.Telemetry, "edge-proxy", run.Version(), table...).As(host.Replica)
 	a.components = append(a.components, session, commands)
 	host.Health.Add(httpkit.Check{
 		Name: "auth", Probe: natskit.ProbeService(host.NATS, "auth"), Address: "subjects gateway.auth.v1.* of NATS",
@@ -88,6 +89,7 @@ func (a *App) service(
 	if err != nil {
 		return nil, err
 	}
+	host.Reload.Add("routes", func(context.Context) (string, error) { return reloadTable(table, cfg.Authority) })
 	tel.Logger.InfoContext(
 		ctx, "table of NoETL's routes", "source", table.Source, "routes", len(table.Rules()), "mode",
 		cfg.Authority.RoutesMode, "enforce_access", cfg.Authority.EnforceAccess, "operator_roles",
@@ -145,10 +147,12 @@ func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
 // Main is the command line of the binary; it returns the exit code.
 func Main(args []string, stdout, stderr io.Writer) int {
 	return run.Service[Config]{
-		Name:    "edge-proxy",
-		Load:    Load,
-		Serve:   Run,
+		Name: "edge-proxy", About: "the way to NoETL: the public origin, limits, sessions, GraphQL",
+		Load: Load, Serve: Run, Check: Check,
 		Process: func(c Config) run.ProcessConfig { return c.Process },
-		Tools:   map[string]run.Tool{"routes": RoutesTool()},
+		Build: func(ctx context.Context, c Config, host run.Host) (run.Part, error) {
+			return New(ctx, c, host, Neighbours{})
+		},
+		Verbs: []*cobra.Command{RoutesVerb()},
 	}.Main(args, stdout, stderr)
 }

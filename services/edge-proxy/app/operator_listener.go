@@ -23,7 +23,7 @@ func (p public) operatorRoutes(
 	api.RegisterLogout(mux)
 	httpkit.Icon(mux)
 	browserlogin.Register(mux, api, browserlogin.Surface{
-		Operator: true, Origin: cfg.Operator.Origin(), Home: operatorpage.Prefix + "deliveries",
+		Operator: true, Origin: cfg.Operator.Origin(), Home: operatorpage.Prefix,
 	})
 	origins := weborigin.New(
 		weborigin.Config{PublicURL: cfg.Operator.Origin(), Credentials: true}, http.MethodGet, http.MethodPost,

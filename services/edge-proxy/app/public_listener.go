@@ -28,6 +28,9 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/sdk"
 )
 
+// certificatePart is what the certificate is called when it is reloaded.
+const certificatePart = "TLS certificate"
+
 // public is what the listeners are built on.
 type public struct {
 	svc      *edge.Service
@@ -44,9 +47,14 @@ func (a *App) listen(ctx context.Context, cfg Config, host run.Host, near Neighb
 	if err != nil {
 		return err
 	}
-	tlsConfig, err := cfg.TLS.Load(host.Telemetry.Logger)
+	tlsConfig, readAgain, err := cfg.TLS.Keep(host.Telemetry.Logger, func(err error) {
+		host.Reload.Note(certificatePart, err)
+	})
 	if err != nil {
 		return err
+	}
+	if tlsConfig != nil {
+		host.Reload.Add(certificatePart, readAgain)
 	}
 	closing, closeStreams := context.WithCancel(context.WithoutCancel(ctx))
 	if p.streams = relayed(ctx, near, host.Telemetry); p.streams != nil {
@@ -276,7 +284,7 @@ func consolePage(mux *http.ServeMux, cfg Config) error {
 		}
 	}
 	if !cfg.Operator.Separate() {
-		page.Operator = operatorpage.Prefix + "deliveries"
+		page.Operator = operatorpage.Prefix
 	}
 	return console.Register(mux, page)
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/spf13/cobra"
+
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/routesfile"
@@ -13,9 +15,19 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 )
 
-// RoutesTool is the verb routes: it prints the table of NoETL's routes, or what the gateway decides about one call.
-func RoutesTool() run.Tool {
-	return run.Tool{Usage: "[<method> <path> [<role>,…]]", Run: routes}
+// RoutesVerb prints the table of NoETL's routes, or what the gateway decides about one call.
+func RoutesVerb() *cobra.Command {
+	return &cobra.Command{
+		Use:   "routes [METHOD PATH [ROLE,…]]",
+		Short: "print the table of NoETL's routes, or what becomes of one call",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return run.Misuse("it takes a method and a path, or nothing")
+			}
+			return run.Arguments(0, 3)(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return routes(args, cmd.OutOrStdout()) },
+	}
 }
 
 func tableOf(a config.Authority) (*edge.Table, error) {
@@ -24,10 +36,29 @@ func tableOf(a config.Authority) (*edge.Table, error) {
 	)
 }
 
-func routes(args []string, stdout io.Writer) error {
-	if len(args) == 1 || len(args) > 3 {
-		return run.ErrUsage
+// reloadTable reads the table again and puts it in force.
+func reloadTable(table *edge.Table, a config.Authority) (changed string, err error) {
+	next, err := tableOf(a)
+	if err != nil {
+		return "", err
 	}
+	before := digest(table)
+	if before == digest(next) {
+		return "", nil
+	}
+	count := len(table.Rules())
+	table.Replace(next)
+	return fmt.Sprintf("%d rules → %d rules", count, len(next.Rules())), nil
+}
+
+// digest is a table as people read it.
+func digest(table *edge.Table) string {
+	var b strings.Builder
+	_ = printTable(&b, table) // a builder takes everything
+	return b.String()
+}
+
+func routes(args []string, stdout io.Writer) error {
 	// Only the settings of the table count: it can be looked at where the others are missing.
 	var cfg config.Authority
 	if err := settings.Load(&cfg, settings.Environ()); err != nil {

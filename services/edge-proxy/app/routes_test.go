@@ -37,7 +37,7 @@ func TestRoutesVerb(t *testing.T) {
 	}
 	var out, errs bytes.Buffer
 	if code := app.Main([]string{"routes", "GET"}, &out, &errs); code != 2 ||
-		!strings.Contains(errs.String(), "routes [<method> <path>") {
+		!strings.Contains(errs.String(), "takes a method and a path") {
 		t.Errorf("wrong usage: %d %s", code, &errs)
 	}
 	t.Setenv("GATEWAY_ROUTES_FILE", "/nowhere")

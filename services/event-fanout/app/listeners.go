@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,8 +68,12 @@ func (f *service) background() []run.Component {
 		run.Func("clients of other replicas", f.here.Run),
 		run.Func("subscriptions", f.subs.Run),
 		natsapi.NewCallbacks(nc, f.cfg.CallbackPrefix, f.domain, f.observer, tel),
-		natskit.NewService(nc, tel, "event-fanout", run.Version(), append(
-			natsapi.Table(f.domain, f.observer), natsapi.SubscriptionTable(f.subs, f.sessions, f.observer)...)...),
+		natskit.NewService(nc, tel, "event-fanout", run.Version(), slices.Concat(
+			natsapi.Table(f.domain, f.observer), natsapi.SubscriptionTable(f.subs, f.sessions, f.observer),
+			run.Operated(f.host, f.observer, "fanout",
+				run.Plot{Name: "streams", Metric: "noetl_gateway_streams"},
+				run.Plot{Name: "frames", Metric: "noetl_gateway_frames_total"}),
+		)...).As(f.host.Replica),
 	}
 	if f.watcher != nil { // subscriptions end before it does
 		f.host.Health.Add(httpkit.Check{Name: "firestore_listener", Tell: f.watcher.Tell})

@@ -34,6 +34,7 @@ type service struct {
 	host      run.Host
 	js        jetstream.JetStream
 	frames    *natsframes.FrameLog
+	counted   *prom.Frames // the frames, counted
 	feed      *natsframes.LiveFeed
 	lifecycle *natslifecycle.Log
 	results   *natsobjects.ResultStore
@@ -86,8 +87,9 @@ func build(ctx context.Context, cfg Config, host run.Host) (*service, error) {
 	}
 	routes, settler := natskv.NewRoutes(js, cfg.RequestTTL, room), natsrelay.NewSettler(nc)
 
+	f.counted = prom.NewFrames(tel.Registry, f.frames)
 	f.domain = fanout.New(fanout.Deps{
-		Frames:    f.frames,
+		Frames:    f.counted,
 		Feed:      f.feed,
 		Clients:   f.owners,
 		Requests:  natskv.NewRequestStore(js, cfg.RequestBucket, cfg.RequestTTL, room),

@@ -72,7 +72,7 @@ func (f *service) subscriptions(
 		Records:     natswatches.NewRecords(js, room, tel.Logger),
 		Documents:   natswatches.NewDocuments(js, room),
 		Leases:      natskv.NewLeases(js, uuid.NewString(), room),
-		Frames:      f.frames,
+		Frames:      f.counted,
 		Clients:     f.owners,
 		Connections: f.here,
 		Authority:   natsauthority.New(f.host.NATS, tel),

@@ -9,8 +9,10 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/noetl/gateway/libs/check"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
@@ -184,7 +186,8 @@ func (a *App) service(cfg Config, host run.Host, observer kit.Observer) (*ingres
 		}),
 		run.Every("ages of deliveries", agesEvery, svc.MeasureAges),
 		run.Func("dispatch of deliveries", svc.Pump),
-		natskit.NewService(host.NATS, tel, "ingress", run.Version(), natsapi.Table(svc, observer)...))
+		natskit.NewService(host.NATS, tel, "ingress", run.Version(), append(
+			natsapi.Table(svc, observer), run.Operated(host, observer, "ingress")...)...).As(host.Replica))
 	a.leave = run.Func("waiting senders", func(ctx context.Context) error {
 		<-ctx.Done()
 		svc.Leave()
@@ -245,8 +248,10 @@ func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
 // Main is the command line of the binary; it returns the exit code.
 func Main(args []string, stdout, stderr io.Writer) int {
 	return run.Service[Config]{
-		Name: "ingress", Load: Load, Serve: Run,
+		Name: "ingress", About: "partners' deliveries: verified, stored, dispatched", Load: Load, Serve: Run,
 		Process: func(c Config) run.ProcessConfig { return c.Process },
-		Tools:   map[string]run.Tool{"listeners": ListenersTool()},
+		Check:   func(ctx context.Context, c Config, report *check.Report) { Check(ctx, c, report) },
+		Build:   func(ctx context.Context, c Config, host run.Host) (run.Part, error) { return New(ctx, c, host) },
+		Verbs:   []*cobra.Command{run.Group("listeners", "who may deliver", ValidateVerb())},
 	}.Main(args, stdout, stderr)
 }

@@ -122,8 +122,8 @@ func TestListenersValidate(t *testing.T) {
 			`{"name":"filed","mode":"push","verify":"bearer","playbook":"demo/filed","version":"`,
 			`{"name":"subscriptions/drain","mode":"pull"}`,
 		}},
-		{nil, 2, []string{"listeners validate [--json] <file>…"}},
-		{[]string{"--json"}, 2, []string{"usage"}},
+		{nil, 2, []string{"it takes FILE…; see ingress listeners validate --help"}},
+		{[]string{"--json"}, 2, []string{"takes FILE…"}},
 	} {
 		var out, errs bytes.Buffer
 		code := app.Main(append([]string{"listeners", "validate"}, c.args...), &out, &errs)

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
+
+	"github.com/spf13/cobra"
 
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/settings"
@@ -13,19 +14,16 @@ import (
 	"github.com/noetl/gateway/services/ingress/internal/listenerspec"
 )
 
-// ListenersTool is the verb listeners, as far as it needs no running gateway: validate checks listener files.
-func ListenersTool() run.Tool {
-	return run.Tool{Usage: "validate [--json] <file>…", Run: func(args []string, stdout io.Writer) error {
-		if len(args) == 0 || args[0] != "validate" {
-			return run.ErrUsage
-		}
-		asJSON := slices.Contains(args, "--json")
-		paths := slices.DeleteFunc(slices.Clone(args[1:]), func(arg string) bool { return arg == "--json" })
-		if len(paths) == 0 {
-			return run.ErrUsage
-		}
-		return ValidateListeners(paths, asJSON, stdout)
-	}}
+// ValidateVerb checks listener files. It needs no running gateway.
+func ValidateVerb() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "validate FILE…", Short: "check listener files, or folders of them", Args: run.Arguments(1, -1),
+	}
+	asJSON := cmd.Flags().Bool("json", false, "print JSON")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return ValidateListeners(args, *asJSON, cmd.OutOrStdout())
+	}
+	return cmd
 }
 
 // verdict is what validate says. Its JSON form is for scripts.

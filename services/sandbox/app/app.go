@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/noetl/gateway/libs/check"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/run"
@@ -102,7 +103,11 @@ func (a *App) listen(ctx context.Context, cfg Config, host run.Host, api httpapi
 	if api.Feed != nil {
 		a.feed = strings.TrimPrefix(httpkit.URL(ln), "http://")
 	}
-	base, issuerURL := addresses(cfg, ln)
+	port := cfg.Port
+	if at, ok := ln.Addr().(*net.TCPAddr); ok {
+		port = at.Port
+	}
+	base, issuerURL := addresses(cfg, httpkit.URL(ln), port)
 	if api.Issuer, err = issuer.New(issuerURL, cfg.RedirectURIs, accounts); err != nil {
 		_ = ln.Close()
 		return fmt.Errorf("sandbox: signing key: %w", err)
@@ -130,7 +135,7 @@ func eventStream(cfg Config) natsevents.Config {
 
 // addresses returns the base URL and the issuer's. The issuer is localhost, not 127.0.0.1:
 // that is what people type and what the gateway's settings name.
-func addresses(cfg Config, ln net.Listener) (base, issuerURL string) {
+func addresses(cfg Config, listener string, port int) (base, issuerURL string) {
 	base = strings.TrimRight(cfg.PublicURL, "/")
 	if cfg.Issuer != "" {
 		issuerURL = cfg.Issuer
@@ -138,16 +143,21 @@ func addresses(cfg Config, ln net.Listener) (base, issuerURL string) {
 		issuerURL = base + "/oidc"
 	}
 	if base == "" {
-		base = httpkit.URL(ln)
+		base = listener
 	}
 	if issuerURL == "" {
-		port := cfg.Port
-		if at, ok := ln.Addr().(*net.TCPAddr); ok {
-			port = at.Port
-		}
 		issuerURL = "http://localhost:" + strconv.Itoa(port) + "/oidc"
 	}
 	return base, issuerURL
+}
+
+// Addresses returns the base URL of a sandbox with a fixed port that does not run yet, and its issuer's.
+func Addresses(cfg Config) (base, issuer string) {
+	host := cfg.Bind
+	if host == "" || host == "0.0.0.0" || host == "::" {
+		host = "127.0.0.1"
+	}
+	return addresses(cfg, "http://"+net.JoinHostPort(host, strconv.Itoa(cfg.Port)), cfg.Port)
 }
 
 // Components returns what runs, in start order.
@@ -173,9 +183,17 @@ func Run(ctx context.Context, cfg Config, stdout io.Writer) error {
 	)
 }
 
-// Main is the program: run, health, config, --version.
+// Check names the port that a start opens.
+func Check(_ context.Context, cfg Config, report *check.Report) {
+	report.Listens("SANDBOX_PORT", cfg.Bind, cfg.Port)
+}
+
+// Main is the command line of the binary; it returns the exit code.
 func Main(args []string, stdout, stderr io.Writer) int {
 	return run.Service[Config]{
-		Name: "sandbox", Load: Load, Process: func(c Config) run.ProcessConfig { return c.Process }, Serve: Run,
+		Name: "sandbox", About: "a NoETL look-alike and an OIDC issuer, for development and tests",
+		Load: Load, Process: func(c Config) run.ProcessConfig { return c.Process }, Serve: Run, Check: Check,
+		Build:       func(ctx context.Context, c Config, host run.Host) (run.Part, error) { return New(ctx, c, host) },
+		WithoutNATS: func(c Config) bool { return !sandbox.Generation(c.Generation).HasNATS() },
 	}.Main(args, stdout, stderr)
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,26 +48,27 @@ type process struct {
 	health     *httpkit.Health
 	bounds     *httpkit.Bounds // one budget for all services
 	outages    *outage.Book    // likewise
+	reloader   *run.Reloader
+	levels     []*telemetry.Level
 	ready      run.Ready
 	components []run.Component
 	conns      []*nats.Conn
+	trial      bool // it is built to see whether it can be, and never runs
 }
 
 // Run builds everything and runs it until ctx ends. environ is as os.Environ returns it. The
 // ready line goes to stdout, hints for people to hints.
 func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writer) error {
-	p := &process{mode: mode, environ: environ, health: &httpkit.Health{}}
-	// NATS_URL has a default elsewhere; here an unset one means the embedded server.
-	p.defaults = []settings.Default{{Name: "NATS_URL", Value: ""}}
-	if mode == Dev {
-		p.defaults = append(p.defaults, devDefaults()...)
-	}
+	p := &process{mode: mode, environ: environ, defaults: defaultsOf(mode), health: &httpkit.Health{}}
+	held := run.HoldSignals()
 	var err error
 	if p.cfg, err = config.Load(environ, p.defaults...); err != nil {
 		return err
 	}
 	defer p.release()
 	p.registry = telemetry.NewRegistry(run.Version())
+	p.reloader = run.NewReloader(p.registry)
+	p.reloader.AddSettings(environ, func() []*telemetry.Level { return p.levels }, p.defaults...)
 	tel, err := p.telemetry(ctx, "standalone")
 	if err != nil {
 		return err
@@ -97,10 +97,11 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 	if err := p.services(ctx); err != nil {
 		return err
 	}
-	p.components = append(p.components, run.GiveBack(), run.Watch(p.health), run.Announce(p.health, func() {
-		p.ready.Print(stdout)
-		p.hint(hints)
-	}), run.DrainFirst(p.health, p.cfg.Process.DrainDelay))
+	p.components = append(p.components, run.GiveBack(), run.Watch(p.health), held.Component(p.reloader, tel.Logger),
+		run.Announce(p.health, func() {
+			p.ready.Print(stdout)
+			p.hint(hints)
+		}), run.DrainFirst(p.health, p.cfg.Process.DrainDelay))
 	p.dir, p.embedded, p.conns = nil, nil, nil // the components own them from here
 	return run.All(ctx, tel.Logger, run.DrainTimeout+p.cfg.Process.DrainDelay, p.components...)
 }
@@ -149,11 +150,7 @@ func (p *process) services(ctx context.Context) error {
 			return err
 		}
 	}
-	fanoutDefaults := p.defaults
-	if p.mode == Dev { // its workers are the sandbox, on loopback
-		fanoutDefaults = append(slices.Clip(p.defaults), settings.Default{Name: "GATEWAY_ENV", Value: "development"})
-	}
-	fanoutCfg, err1 := fanout.Load(p.environ, fanoutDefaults...)
+	fanoutCfg, err1 := fanout.Load(p.environ, p.fanoutDefaults()...)
 	_, err2 := auth.Load(p.environ, p.defaults...)
 	ingressCfg, err3 := ingress.Load(p.environ, p.defaults...)
 	_, err4 := edge.Load(p.environ, p.defaults...)
@@ -223,18 +220,30 @@ func (p *process) sandbox(ctx context.Context) error {
 		return err
 	}
 	p.add(s)
+	p.useSandbox(s.FeedAddress())
+	return nil
+}
+
+// useSandbox makes the sandbox the NoETL and the issuer of the services, unless the user has named others.
+func (p *process) useSandbox(feed string) {
 	p.defaults = append(
 		p.defaults, settings.Default{Name: "NOETL_BASE_URL", Value: p.ready.NoETL},
 		settings.Default{Name: "AUTH_ISSUERS", Value: p.ready.Issuer},
 	)
-	if feed := s.FeedAddress(); feed != "" {
+	if feed != "" {
 		p.defaults = append(p.defaults, settings.Default{Name: "NOETL_EVENT_FEED_ADDR", Value: feed})
 	}
-	return nil
 }
 
 // host makes what one service gets: telemetry and a connection of its own.
 func (p *process) host(ctx context.Context, service string) (run.Host, error) {
+	if p.trial {
+		host, err := run.TrialHost(service)
+		if err == nil {
+			p.conns = append(p.conns, host.NATS)
+		}
+		return host, err
+	}
 	tel, err := p.telemetry(ctx, service)
 	if err != nil {
 		return run.Host{}, err
@@ -251,7 +260,10 @@ func (p *process) host(ctx context.Context, service string) (run.Host, error) {
 	p.conns = append(p.conns, nc)
 	p.health.Add(run.NATSCheck(nc, cfg))
 	p.components = append(p.components, run.Named("NATS connection of "+service, run.CloseNATS(nc)))
-	return run.Host{Telemetry: tel, NATS: nc, Health: p.health, Bounds: p.bounds}, nil
+	return run.Host{
+		Replica: run.NewReplica(), Telemetry: tel, NATS: nc, Health: p.health, Bounds: p.bounds,
+		Reload: p.reloader,
+	}, nil
 }
 
 func (p *process) telemetry(ctx context.Context, service string) (*telemetry.Telemetry, error) {
@@ -262,6 +274,7 @@ func (p *process) telemetry(ctx context.Context, service string) (*telemetry.Tel
 	if p.outages != nil {
 		tel.Outages = p.outages
 	}
+	p.levels = append(p.levels, tel.Level)
 	p.components = append(p.components, run.Flush(tel))
 	return tel, nil
 }

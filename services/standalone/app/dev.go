@@ -35,12 +35,15 @@ func devDefaults() []settings.Default {
 //go:embed policy.yaml
 var devPolicy string
 
+// policyName is the file of the demonstration policy in the data folder.
+const policyName = "policy.yaml"
+
 // policyFile writes the demonstration policy into the data folder, once: an edited one stays.
 func (p *process) policyFile() error {
 	if p.mode != Dev || p.dir == nil {
 		return nil
 	}
-	path := p.dir.Join("policy.yaml")
+	path := p.dir.Join(policyName)
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // in the operator's folder
 	if err == nil {
 		_, err = file.WriteString(devPolicy)
@@ -49,8 +52,12 @@ func (p *process) policyFile() error {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("writing the demonstration policy: %w", err)
 	}
-	p.defaults = append(p.defaults, settings.Default{Name: "AUTH_POLICY_FILE", Value: path})
+	p.usePolicy(path)
 	return nil
+}
+
+func (p *process) usePolicy(path string) {
+	p.defaults = append(p.defaults, settings.Default{Name: "AUTH_POLICY_FILE", Value: path})
 }
 
 // hint tells a person what to do next, once everything serves.

@@ -2,10 +2,16 @@ package app
 
 import (
 	"context"
+	"errors"
 	"io"
+	"time"
 
+	"github.com/spf13/cobra"
+
+	"github.com/noetl/gateway/libs/check"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/settings"
+	"github.com/noetl/gateway/libs/webhook"
 	auth "github.com/noetl/gateway/services/auth/app"
 	edge "github.com/noetl/gateway/services/edge-proxy/app"
 	fanout "github.com/noetl/gateway/services/event-fanout/app"
@@ -17,16 +23,26 @@ import (
 
 // Main is the command line of noetl-gateway; it returns the exit code.
 func Main(args []string, stdout, stderr io.Writer) int {
-	verb := func(mode Mode) func(context.Context, io.Writer) error {
-		return func(ctx context.Context, stdout io.Writer) error {
-			return Run(ctx, mode, settings.Environ(), stdout, stderr)
+	verb := func(name, short string, mode Mode) *cobra.Command {
+		return &cobra.Command{
+			Use: name, Short: short, Args: run.Arguments(0, 0),
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return Run(cmd.Context(), mode, settings.Environ(), cmd.OutOrStdout(), stderr)
+			},
 		}
 	}
 	return run.Program{
-		Name:   "noetl-gateway",
-		Verbs:  map[string]func(context.Context, io.Writer) error{"serve": verb(Serve), "dev": verb(Dev)},
-		Tools:  tools(),
+		Name: "noetl-gateway", About: "the gateway of NoETL, all services in one process",
+		Verbs: append([]*cobra.Command{
+			verb("serve", "run the gateway", Serve),
+			verb("dev", "run the gateway with a sandbox NoETL and accounts, for development", Dev),
+			edge.RoutesVerb(),
+		}, operatorVerbs()...),
 		Config: Table,
+		Modes:  []string{"serve", "dev"},
+		Check: func(ctx context.Context, mode string, report *check.Report) {
+			Check(ctx, map[string]Mode{"serve": Serve, "dev": Dev}[mode], settings.Environ(), report)
+		},
 		AdminURL: func() (string, error) {
 			cfg, err := config.Load(settings.Environ())
 			if err != nil {
@@ -37,22 +53,19 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	}.Main(args, stdout, stderr)
 }
 
-// tools are the verbs that end: about the configuration, and those that ask a running gateway.
-func tools() map[string]run.Tool {
-	load := func() (operatorcli.Config, error) {
-		var cfg operatorcli.Config
-		return cfg, settings.Load(&cfg, settings.Environ())
+// operatorVerbs are those that ask a running gateway.
+func operatorVerbs() []*cobra.Command {
+	var presets []string
+	for _, p := range webhook.Presets() {
+		presets = append(presets, p.Name)
 	}
-	return map[string]run.Tool{
-		"routes":     edge.RoutesTool(),
-		"deliveries": operatorcli.Deliveries(load),
-		"listeners": operatorcli.Listeners(load, sample, map[string]run.Tool{"validate": {
-			Usage: "[--json] FILE…",
-			Run: func(args []string, stdout io.Writer) error {
-				return ingress.ListenersTool().Run(append([]string{"validate"}, args...), stdout)
-			},
-		}}),
-	}
+	return operatorcli.Commands(operatorcli.Deps{
+		Load: func() (operatorcli.Config, error) {
+			var cfg operatorcli.Config
+			return cfg, settings.Load(&cfg, settings.Environ())
+		},
+		Sample: sample, Presets: presets, Validate: ingress.ValidateVerb(), Now: time.Now,
+	})
 }
 
 // OwnSettings returns the settings that no service has but standalone, for its README.
@@ -73,7 +86,8 @@ func Table(w io.Writer, effective bool) error {
 	structs := []any{&own, &e, &f, &a, &i, &s}
 	if effective {
 		for _, c := range structs {
-			if err := settings.Load(c, environ, defaults...); err != nil {
+			// What is wrong with values that are known is said by the check.
+			if err := settings.Load(c, environ, defaults...); errors.Is(err, settings.ErrFile) {
 				return err
 			}
 		}

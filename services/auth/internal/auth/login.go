@@ -74,8 +74,9 @@ func (s *Service) open(ctx context.Context, g Grant) (Opened, error) {
 	}
 	record := LoginRecord{
 		Issuer: g.Identity.Issuer, Subject: g.Identity.Subject, SessionID: g.Identity.SessionID,
-		Users: opened.Session.User.keys(), ExpiresAt: opened.Session.ExpiresAt,
+		Users: opened.Session.User.keys(), ExpiresAt: opened.Session.ExpiresAt, User: opened.Session.User,
 	}
+	record.User.Roles = nil
 	if err := s.Logins.Record(ctx, opened.Token.Key(), record); err != nil {
 		return Opened{}, timeoutAsUnavailable(err)
 	}

@@ -80,9 +80,12 @@ type Spent interface {
 // LoginRecord is what is kept of a login. At is when the store took it.
 type LoginRecord struct {
 	Issuer, Subject, SessionID string
-	Users                      []authwire.UserKey // by which the user's sessions can be ended
-	ExpiresAt                  time.Time
-	At                         time.Time
+	// User is who logged in, for operators to see; the zero value in records of earlier gateways (ADR 0032). Roles are
+	// not kept.
+	User      User
+	Users     []authwire.UserKey // by which the user's sessions can be ended
+	ExpiresAt time.Time
+	At        time.Time
 }
 
 // KnownSession is a session that a login of ours opened. HasSessionID is whether the issuer gave it one.
@@ -102,13 +105,39 @@ type LoginQuery struct {
 // Logins remember which login opened which session, until the session ends.
 //
 // Record MUST have stored the login for every replica when it returns nil, and MUST replace an
-// earlier login of the same session. Get MUST report an absent record as not found; issuer,
+// earlier login of the same session. Get MUST report an absent record as not found;
 // subject and session id MAY be empty in what it returns. Find MUST find nothing for what is
-// empty. Nothing that a store holds may give anybody a session or a person's address.
+// empty. Nothing that a store holds may give anybody a session; a person's address may be in records that nobody but
+// this service reads.
 type Logins interface {
+	LoginPages
+
 	Record(ctx context.Context, k Key, l LoginRecord) error
 	Get(ctx context.Context, k Key) (LoginRecord, bool, error)
 	Find(ctx context.Context, q LoginQuery) ([]KnownSession, error)
+}
+
+// LoginPages shows logins, a part at a time.
+//
+// Page MUST return at most q.Limit logins, those of a user or all, each once, in an order that does not change while
+// others come and go; and the cursor of the next page, "" when there is none. It MAY return fewer. Its cost MUST NOT grow
+// with what is stored. A cursor that is not one of its own is the fault Invalid.
+type LoginPages interface {
+	Page(ctx context.Context, q PageQuery) (logins []Login, next string, err error)
+}
+
+// PageQuery asks for a page of logins; User "" is all.
+type PageQuery struct {
+	User   authwire.UserKey
+	Cursor string
+	Limit  int
+}
+
+// Login is a login and the session that it opened.
+type Login struct {
+	LoginRecord
+
+	Key Key
 }
 
 // LoginLimiter limits logins per account. Check returns RateLimited when there were too many.
@@ -197,11 +226,20 @@ type SessionCache interface {
 // zero if never. Its clock MUST be that of [Logins]. None reports whether there is nothing of either, and MUST see
 // what they see; it may report false where they find nothing.
 type Revocations interface {
+	EndedSessions
 	Revoke(ctx context.Context, k Key, until time.Time) error
 	Revoked(ctx context.Context, k Key) (bool, error)
 	RevokeUser(ctx context.Context, u authwire.UserKey, until time.Time) error
 	UserRevoked(ctx context.Context, users []authwire.UserKey) (time.Time, error)
 	None(ctx context.Context, k Key, users []authwire.UserKey) (bool, error)
+}
+
+// EndedSessions tells about many sessions and users at a time. It MUST see what [Revocations] see: which of the sessions
+// are revoked, and when all sessions of which of the users were ended last. What is not in the answers is neither.
+type EndedSessions interface {
+	Ended(
+		ctx context.Context, sessions []Key, users []authwire.UserKey,
+	) (revoked map[Key]bool, cleared map[authwire.UserKey]time.Time, err error)
 }
 
 // LocalSession is a session of the backend local. Roles are not in it: they follow the

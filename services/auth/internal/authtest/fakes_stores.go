@@ -1,11 +1,15 @@
 package authtest
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/testkit/fake"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
@@ -35,6 +39,31 @@ func (l *Logins) Get(_ context.Context, k auth.Key) (auth.LoginRecord, bool, err
 	}
 	r, ok := l.records.Get(k)
 	return r, ok, nil
+}
+
+// Page shows the logins in the order in which they came; a cursor is how many came before.
+func (l *Logins) Page(_ context.Context, q auth.PageQuery) ([]auth.Login, string, error) {
+	if err := l.err(); err != nil {
+		return nil, "", err
+	}
+	from, err := strconv.Atoi(cmp.Or(q.Cursor, "0"))
+	if err != nil || from < 0 {
+		return nil, "", fault.New(fault.Invalid, "bad_cursor", "cursor must be the next of the page before")
+	}
+	var all []auth.Login
+	for k, r := range l.records.All() {
+		if q.User == "" || slices.Contains(r.Users, q.User) {
+			all = append(all, auth.Login{LoginRecord: r, Key: k})
+		}
+	}
+	slices.SortFunc(all, func(a, b auth.Login) int {
+		return cmp.Or(a.At.Compare(b.At), bytes.Compare(a.Key[:], b.Key[:]))
+	})
+	all = all[min(from, len(all)):]
+	if len(all) <= q.Limit {
+		return all, "", nil
+	}
+	return all[:q.Limit], strconv.Itoa(from + q.Limit), nil
 }
 
 // Find looks at every login.
@@ -174,6 +203,24 @@ func (r *Revocations) None(ctx context.Context, k auth.Key, users []authwire.Use
 	}
 	at, err := r.UserRevoked(ctx, users)
 	return at.IsZero() && err == nil, err
+}
+
+// Ended looks for several.
+func (r *Revocations) Ended(
+	ctx context.Context, sessions []auth.Key, users []authwire.UserKey,
+) (revoked map[auth.Key]bool, cleared map[authwire.UserKey]time.Time, err error) {
+	revoked, cleared = map[auth.Key]bool{}, map[authwire.UserKey]time.Time{}
+	for _, k := range sessions {
+		if ended, _ := r.Revoked(ctx, k); ended {
+			revoked[k] = true
+		}
+	}
+	for _, u := range users {
+		if at, ended := r.users.Get(u); ended {
+			cleared[u] = at
+		}
+	}
+	return revoked, cleared, r.err()
 }
 
 // Until returns to when a token is revoked.

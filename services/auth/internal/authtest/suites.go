@@ -3,6 +3,7 @@ package authtest
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -126,6 +127,30 @@ func RunRevocations(t *testing.T, newPair func(*testing.T) (a, b auth.Revocation
 		second, err := a.UserRevoked(t.Context(), []authwire.UserKey{email})
 		if testkit.Must(t, err); !second.After(first) {
 			t.Fatalf("the second end is of %s, the first of %s", second, first)
+		}
+	})
+	t.Run("many are told together", func(t *testing.T) {
+		a, b := newPair(t)
+		var sessions []auth.Key
+		for i := range 1500 {
+			sessions = append(sessions, keyOf(authwire.NewToken("tok-"+strconv.Itoa(i))))
+		}
+		users := []authwire.UserKey{authwire.UserKeyOf("id:7"), authwire.UserKeyOf("id:8"), authwire.UserKeyOf("id:7")}
+		revoked, cleared, err := b.Ended(t.Context(), sessions, users)
+		if len(revoked)+len(cleared) > 0 || err != nil {
+			t.Fatalf("%v %v %v", revoked, cleared, err)
+		}
+		testkit.Must(t, a.Revoke(t.Context(), sessions[3], Until()))
+		testkit.Must(t, a.Revoke(t.Context(), sessions[1400], Until()))
+		testkit.Must(t, a.RevokeUser(t.Context(), users[0], Until()))
+		revoked, cleared, err = b.Ended(t.Context(), sessions, users)
+		testkit.Must(t, err)
+		if len(revoked) != 2 || !revoked[sessions[3]] || !revoked[sessions[1400]] || len(cleared) != 1 {
+			t.Errorf("%v %v", revoked, cleared)
+		}
+		at, err := a.UserRevoked(t.Context(), users)
+		if err != nil || !at.Equal(cleared[users[0]]) {
+			t.Errorf("%s, %s, %v", at, cleared[users[0]], err)
 		}
 	})
 	t.Run("one question tells that there is nothing", func(t *testing.T) {

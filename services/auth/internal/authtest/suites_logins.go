@@ -1,6 +1,7 @@
 package authtest
 
 import (
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
@@ -37,6 +39,7 @@ func RunLogins(t *testing.T, newPair func(*testing.T) (a, b auth.Logins, mark fu
 			t.Fatalf("got %t, %v", found, err)
 		}
 	})
+	t.Run("logins are shown in pages", func(t *testing.T) { runLoginPages(t, newPair) })
 	t.Run("logins and ends of users are in one order", func(t *testing.T) {
 		a, b, mark := newPair(t)
 		testkit.Must(t, a.Record(t.Context(), keyOf(authwire.NewToken("tok")), record))
@@ -83,6 +86,74 @@ func RunLogins(t *testing.T, newPair func(*testing.T) (a, b auth.Logins, mark fu
 			}
 		}
 	})
+}
+
+func runLoginPages(t *testing.T, newPair func(*testing.T) (a, b auth.Logins, mark func() time.Time)) {
+	t.Helper()
+	id, email := authwire.UserKeyOf("id:7"), authwire.UserKeyOf("email:a@b")
+	user := auth.User{ID: 7, Email: "a@b", DisplayName: "Ada <3"}
+	record := auth.LoginRecord{
+		Issuer: "https://i/", Subject: "s", User: user, Users: []authwire.UserKey{id, email}, ExpiresAt: Until(),
+	}
+	other := auth.LoginRecord{Users: []authwire.UserKey{authwire.UserKeyOf("id:8"), email}, ExpiresAt: Until()}
+	a, b, _ := newPair(t)
+	var all, own, others []auth.Key
+	for i := range 23 {
+		k, r := keyOf(authwire.NewToken("tok-"+strconv.Itoa(i))), record
+		if i%3 == 0 {
+			r = other
+			others = append(others, k)
+		} else {
+			own = append(own, k)
+		}
+		all = append(all, k)
+		testkit.Must(t, a.Record(t.Context(), k, r))
+	}
+	pages := func(user authwire.UserKey, limit int) (keys []auth.Key) {
+		t.Helper()
+		q := auth.PageQuery{User: user, Limit: limit}
+		for range 100 {
+			logins, next, err := b.Page(t.Context(), q)
+			if testkit.Must(t, err); len(logins) > limit {
+				t.Fatalf("%d logins in a page of %d", len(logins), limit)
+			}
+			for _, l := range logins {
+				keys = append(keys, l.Key)
+				got, found, err := a.Get(t.Context(), l.Key)
+				if diff := cmp.Diff(got, l.LoginRecord); err != nil || !found || diff != "" {
+					t.Errorf("%t %v %s", found, err, diff)
+				}
+			}
+			if q.Cursor = next; next == "" {
+				return keys
+			}
+		}
+		t.Fatal("the pages do not end")
+		return nil
+	}
+	for _, limit := range []int{1, 7, 23, 1000} {
+		for name, c := range map[string]struct {
+			user authwire.UserKey
+			want []auth.Key
+		}{
+			"all": {"", all}, "by id": {id, own}, "by another id": {authwire.UserKeyOf("id:8"), others},
+			"by address": {email, all}, "nobody": {authwire.UserKeyOf("id:9"), nil},
+		} {
+			if diff := cmp.Diff(c.want, pages(c.user, limit)); diff != "" {
+				t.Errorf("%s, pages of %d: %s", name, limit, diff)
+			}
+		}
+	}
+	got, _, err := b.Get(t.Context(), own[0])
+	if diff := cmp.Diff(user, got.User); err != nil || diff != "" || got.Issuer != record.Issuer {
+		t.Errorf("%v %s %+v", err, diff, got)
+	}
+	for _, cursor := range []string{"x", "-1", "9-9", "0-", "0--1", "1e3", "99999999999999999999-0", "0-1-2"} {
+		_, _, err := b.Page(t.Context(), auth.PageQuery{Cursor: cursor, Limit: 5})
+		if f := fault.Of(err); f == nil || f.Kind != fault.Invalid || f.Code != "bad_cursor" {
+			t.Errorf("cursor %q: %v", cursor, err)
+		}
+	}
 }
 
 // RunFlows is the conformance suite of [auth.Flows] and [auth.Spent]. newPair makes two replicas

@@ -75,10 +75,8 @@ type Config struct {
 // defaults replace those of the settings that they name.
 func Load(environ []string, defaults ...settings.Default) (Config, error) {
 	var c Config
-	if err := settings.Load(&c, environ, defaults...); err != nil {
-		return c, err
-	}
-	return c, c.Validate()
+	err := settings.LoadValid(&c, environ, defaults...)
+	return c, err
 }
 
 // Validate reports everything that is wrong with the settings.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/operatorwire"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/services/auth/internal/auth"
@@ -27,6 +28,8 @@ const (
 	maxResolves = 1024
 	maxChecks   = 256
 	maxLogouts  = 128
+	// maxOperations is for operators, who are few; people who look at their own sessions take part in it.
+	maxOperations = 64
 )
 
 // Table is the subject table.
@@ -34,6 +37,7 @@ func Table(svc *auth.Service, o kit.Observer, l Limits) []natskit.Endpoint {
 	logins := kit.Limits{Deadline: l.Budget, Concurrency: l.Logins}
 	checks := kit.Limits{Deadline: l.Budget, Concurrency: maxChecks}
 	logouts := kit.Limits{Deadline: l.Budget, Concurrency: maxLogouts}
+	operators := kit.Limits{Deadline: l.Budget, Concurrency: maxOperations}
 	resolves := kit.Limits{Deadline: l.Budget, Concurrency: maxResolves}
 	return []natskit.Endpoint{
 		natskit.Handle(o, authwire.SubjectLogin, "auth.login", logins,
@@ -55,6 +59,14 @@ func Table(svc *auth.Service, o kit.Observer, l Limits) []natskit.Endpoint {
 			translated(wire.BrowserFinishIn, svc.BrowserFinish, wire.BrowserFinishOut)),
 		natskit.Handle(o, authwire.SubjectResolve, "auth.resolve", resolves,
 			translated(wire.ResolveIn, svc.Resolve, wire.SessionOut)),
+		natskit.Handle(o, operatorwire.SubjectSessions, "auth.sessions", operators,
+			translated(wire.ListSessionsIn, svc.ListSessions, wire.ListSessionsOut)),
+		natskit.Handle(o, operatorwire.SubjectSession, "auth.session", operators,
+			translated(wire.EndSessionIn, svc.ShowSession, wire.ListedOut)),
+		natskit.Handle(o, operatorwire.SubjectEndSession, "auth.end-session", operators,
+			translated(wire.EndSessionIn, svc.EndSession, wire.EndedOut)),
+		natskit.Handle(o, operatorwire.SubjectEndUser, "auth.end-user", operators,
+			translated(wire.EndUserIn, svc.EndUser, wire.EndedOut)),
 	}
 }
 

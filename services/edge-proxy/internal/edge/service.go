@@ -22,6 +22,8 @@ type Deps struct {
 	Origins    Origins
 	// Deliveries is the inbox of partners' deliveries.
 	Deliveries Deliveries
+	// Operations is what the running services tell operators.
+	Operations Operations
 	Logger     *slog.Logger
 	// NewID returns a fresh unguessable request id: it is the workers' capability to answer.
 	NewID func() string

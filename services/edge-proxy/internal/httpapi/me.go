@@ -33,4 +33,5 @@ func (a *API) RegisterMe(mux *http.ServeMux) {
 		}
 		httpkit.WriteJSON(w, http.StatusOK, out)
 	})))
+	a.registerOwnSessions(mux)
 }

@@ -44,10 +44,8 @@ const maxEventLag = time.Minute
 // those of the tags.
 func Load(environ []string, defaults ...settings.Default) (Config, error) {
 	var c Config
-	if err := settings.Load(&c, environ, defaults...); err != nil {
-		return c, err
-	}
-	return c, c.Validate()
+	err := settings.LoadValid(&c, environ, defaults...)
+	return c, err
 }
 
 // Validate reports what is wrong with the settings.

@@ -26,9 +26,12 @@ type Own struct {
 // Load reads the settings and checks them.
 func Load(environ []string, defaults ...settings.Default) (Config, error) {
 	var c Config
-	if err := settings.Load(&c, environ, defaults...); err != nil {
-		return c, err
-	}
+	err := settings.LoadValid(&c, environ, defaults...)
+	return c, err
+}
+
+// Validate reports everything that is wrong with the settings.
+func (c Config) Validate() error {
 	problems := []error{c.Process.Validate()}
 	if c.NATSPort < -1 || c.NATSPort > 65535 {
 		problems = append(problems, errors.New("GATEWAY_NATS_PORT must be -1 to 65535"))
@@ -36,7 +39,7 @@ func Load(environ []string, defaults ...settings.Default) (Config, error) {
 	if c.DataDir == "" {
 		problems = append(problems, errors.New("GATEWAY_DATA_DIR must name a folder"))
 	}
-	return c, errors.Join(problems...)
+	return errors.Join(problems...)
 }
 
 // ExternalNATS reports whether the user named a NATS server: none is embedded then.

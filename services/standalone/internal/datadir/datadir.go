@@ -5,6 +5,7 @@ package datadir
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,10 +32,7 @@ func Open(path string) (*Dir, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		defer func() { _ = lock.Close() }()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf(
-				"the data folder %s is in use by %s: stop it, or set GATEWAY_DATA_DIR to another folder", path,
-				holder(name),
-			)
+			return nil, inUse(path, name)
 		}
 		return nil, fmt.Errorf("locking the data folder %s: %w", path, err)
 	}
@@ -42,6 +40,63 @@ func Open(path string) (*Dir, error) {
 		_, _ = fmt.Fprintf(lock, "%d\n", os.Getpid()) // a hint for people; the lock itself is the flock
 	}
 	return &Dir{path: path, lock: lock}, nil
+}
+
+// ErrInUse is in the error of a folder that another process has.
+var ErrInUse = errors.New("in use")
+
+type inUseError struct{ text string }
+
+func (e inUseError) Error() string        { return e.text }
+func (e inUseError) Is(target error) bool { return target == ErrInUse }
+
+func inUse(path, lock string) error {
+	return inUseError{fmt.Sprintf(
+		"the data folder %s is in use by %s: stop it, or set GATEWAY_DATA_DIR to another folder", path, holder(lock),
+	)}
+}
+
+// Nearest returns the folder, or the nearest one above it that is there.
+func Nearest(path string) string {
+	for {
+		if _, err := os.Stat(path); err == nil || path == filepath.Dir(path) {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
+}
+
+// Check reports why [Open] would fail, and leaves nothing behind.
+func Check(path string) error {
+	probe, err := os.CreateTemp(Nearest(path), ".check-*")
+	if err != nil {
+		return fmt.Errorf("GATEWAY_DATA_DIR=%q cannot be written: %w", path, reason(err))
+	}
+	_ = probe.Close()
+	_ = os.Remove(probe.Name())
+	name := filepath.Join(path, "lock")
+	lock, err := os.Open(name) //nolint:gosec // the operator names the folder
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("GATEWAY_DATA_DIR: %w", err)
+	}
+	defer func() { _ = lock.Close() }()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
+		return inUse(path, name)
+	} else if err != nil {
+		return fmt.Errorf("locking the data folder %s: %w", path, err)
+	}
+	return nil
+}
+
+// reason is an error without the name of a file that nobody knows.
+func reason(err error) error {
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
+		return at.Err
+	}
+	return err
 }
 
 func holder(lock string) string {

@@ -1,20 +1,16 @@
-// Package operatorcli is the verbs of noetl-gateway that ask a running gateway what partners delivered, and change what
-// becomes of it. They use the operators' API with a session token, which they never print.
+// Package operatorcli is the verbs of noetl-gateway that ask a running gateway how it does and what partners delivered,
+// and change it. They use the operators' API with a session token, which they never print.
 package operatorcli
 
 import (
 	"context"
-	"errors"
-	"flag"
-	"fmt"
 	"io"
 	"maps"
-	"os"
-	"os/signal"
 	"slices"
-	"strings"
-	"syscall"
-	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/noetl/gateway/libs/run"
 )
@@ -25,13 +21,27 @@ type Config struct {
 	Token string `env:"GATEWAY_TOKEN" file:"client.token" secret:"true"`
 }
 
+// Deps are what the verbs need.
+type Deps struct {
+	// Load reads the settings.
+	Load func() (Config, error)
+	// Sample signs a delivery as its sender would.
+	Sample Sample
+	// Presets are the names that Sample knows.
+	Presets []string
+	// Validate is the verb that checks listener files.
+	Validate *cobra.Command
+	Now      func() time.Time
+}
+
 // verb is one thing that can be done.
 type verb struct {
 	args    string // what follows the verb, such as ID
 	least   int    // how many arguments it needs
 	most    int
+	valid   []cobra.Completion // for shells
 	summary string
-	flags   func(*flag.FlagSet, *options)
+	flags   func(*pflag.FlagSet, *options)
 	run     func(ctx context.Context, c *call) error
 }
 
@@ -41,7 +51,10 @@ type options struct {
 	json           bool
 
 	listener, state, since, query, cursor, config string
+	user, replica                                 string
 	limit                                         int
+	all, ended                                    bool
+	length                                        time.Duration
 	perSecond                                     float64
 	to, secretFile, bodyFile                      string
 }
@@ -53,134 +66,54 @@ type call struct {
 	args   []string
 	out    io.Writer
 	client *client
+	now    time.Time
 }
 
-// group makes the tool of a noun from its verbs. load reads the settings; more are verbs of others.
-func group(
-	noun, about string, verbs map[string]verb, more map[string]run.Tool, load func() (Config, error),
-) run.Tool {
-	names := slices.Sorted(maps.Keys(verbs))
-	names = slices.Sorted(slices.Values(append(names, slices.Collect(maps.Keys(more))...)))
-	return run.Tool{
-		Usage: strings.Join(names, "|") + " [--help]",
-		Run: func(args []string, out io.Writer) error {
-			if len(args) == 0 {
-				return usage(noun, "say what to do")
-			}
-			if isHelp(args[0]) {
-				return help(out, noun, about, verbs, more)
-			}
-			if tool, ok := more[args[0]]; ok {
-				if len(args) > 1 && isHelp(args[1]) {
-					_, err := fmt.Fprintf(out, "noetl-gateway %s %s %s\n", noun, args[0], tool.Usage)
-					return err
-				}
-				err := tool.Run(args[1:], out)
-				if errors.Is(err, run.ErrUsage) {
-					return usage(noun+" "+args[0], "it takes "+tool.Usage)
-				}
-				return err
-			}
-			v, ok := verbs[args[0]]
-			if !ok {
-				return usage(noun, fmt.Sprintf("there is no verb %q", args[0]))
-			}
-			return v.use(noun+" "+args[0], args[1:], out, load)
-		},
+// Commands are the verbs.
+func Commands(d Deps) []*cobra.Command {
+	return []*cobra.Command{
+		d.deliveries(), d.listeners(), d.command("status", status()), d.sessions(), d.streams(), d.requests(),
+		d.subscriptions(), d.logLevel(),
 	}
 }
 
-func isHelp(arg string) bool { return arg == "-h" || arg == "--help" || arg == "help" }
-
-// usage is an error of whoever typed.
-func usage(command, what string) error {
-	return fmt.Errorf("%s; see noetl-gateway %s --help: %w", what, command, run.ErrUsage)
+// group makes the command of a noun from its verbs.
+func (d Deps) group(noun, about string, verbs map[string]verb, more ...*cobra.Command) *cobra.Command {
+	for _, name := range slices.Sorted(maps.Keys(verbs)) {
+		more = append(more, d.command(name, verbs[name]))
+	}
+	return run.Group(noun, about, more...)
 }
 
-func (v verb) use(command string, args []string, out io.Writer, load func() (Config, error)) error {
-	c := &call{out: out}
-	set := c.set(command, v)
-	args, err := parse(set, args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return v.help(out, command)
-	case err != nil:
-		return usage(command, err.Error())
-	case len(args) < v.least || len(args) > v.most:
-		return usage(command, "it takes "+orNothing(v.args))
+func (d Deps) command(name string, v verb) *cobra.Command {
+	use := name
+	if v.args != "" {
+		use += " " + v.args
 	}
-	c.args = args
-	cfg, err := load()
-	if err != nil {
-		return err
+	cmd := &cobra.Command{
+		Use: use, Short: v.summary, Args: run.Arguments(v.least, v.most), ValidArgs: v.valid,
 	}
-	if c.client, err = newClient(cfg, c.options); err != nil {
-		return err
+	if v.valid == nil {
+		cmd.ValidArgsFunction = cobra.NoFileCompletions
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := v.run(ctx, c); err != nil && ctx.Err() == nil {
-		return err
-	}
-	return nil
-}
-
-func orNothing(args string) string {
-	if args == "" {
-		return "no arguments"
-	}
-	return args
-}
-
-// set is the flags of a verb.
-func (c *call) set(command string, v verb) *flag.FlagSet {
-	set := flag.NewFlagSet(command, flag.ContinueOnError)
-	set.SetOutput(io.Discard)
+	c := &call{}
+	set := cmd.Flags()
 	set.StringVar(&c.url, "url", "", "operators' `address` of the gateway; default GATEWAY_URL")
 	set.StringVar(&c.tokenFile, "token-file", "", "`file` with a session token; default: the token in GATEWAY_TOKEN")
 	set.BoolVar(&c.json, "json", false, "print JSON")
 	if v.flags != nil {
 		v.flags(set, &c.options)
 	}
-	return set
-}
-
-// parse takes flags before, between and after the arguments.
-func parse(set *flag.FlagSet, args []string) (positional []string, err error) {
-	for {
-		if err := set.Parse(args); err != nil {
-			return nil, err
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cfg, err := d.Load()
+		if err != nil {
+			return err
 		}
-		args = set.Args()
-		if len(args) == 0 {
-			return positional, nil
+		c.args, c.out, c.now = args, cmd.OutOrStdout(), d.Now()
+		if c.client, err = newClient(cfg, c.options); err != nil {
+			return err
 		}
-		positional, args = append(positional, args[0]), args[1:]
+		return v.run(cmd.Context(), c)
 	}
-}
-
-func help(out io.Writer, noun, about string, verbs map[string]verb, more map[string]run.Tool) error {
-	_, _ = fmt.Fprintf(out, "noetl-gateway %s: %s\n\n", noun, about)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, name := range slices.Sorted(maps.Keys(verbs)) {
-		v := verbs[name]
-		_, _ = fmt.Fprintf(w, "  %s\t%s\n", strings.TrimSpace(name+" "+v.args), v.summary)
-	}
-	for _, name := range slices.Sorted(maps.Keys(more)) {
-		_, _ = fmt.Fprintf(w, "  %s\t\n", strings.TrimSpace(name+" "+more[name].Usage))
-	}
-	_, _ = fmt.Fprintf(w, "\nnoetl-gateway %s VERB --help says more.\n", noun)
-	return w.Flush()
-}
-
-func (v verb) help(out io.Writer, command string) error {
-	_, _ = fmt.Fprintf(
-		out, "noetl-gateway %s: %s\n\n", strings.Join(strings.Fields(command+" "+v.args+" [flags]"), " "), v.summary,
-	)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	(&call{}).set(command, v).VisitAll(func(f *flag.Flag) {
-		name, text := flag.UnquoteUsage(f)
-		_, _ = fmt.Fprintf(w, "  --%s\t%s\n", strings.TrimSpace(f.Name+" "+strings.ToUpper(name)), text)
-	})
-	return w.Flush()
+	return cmd
 }

@@ -2,6 +2,7 @@ package operatorcli_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,8 +11,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/services/standalone/internal/operatorcli"
@@ -86,33 +89,39 @@ func (g *gateway) requests() []string {
 	return append([]string(nil), g.asked...)
 }
 
-// verbs runs a command line with the token in its setting.
+// program is a command line with the verbs. Its clock stands still.
+func program(cfg operatorcli.Config) run.Program {
+	validate := &cobra.Command{
+		Use: "validate FILE", Short: "check a file", Args: run.Arguments(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			_, err := io.WriteString(cmd.OutOrStdout(), "valid: "+args[0]+"\n")
+			return err
+		},
+	}
+	return run.Program{Name: "noetl-gateway", Verbs: operatorcli.Commands(operatorcli.Deps{
+		Load:     func() (operatorcli.Config, error) { return cfg, nil },
+		Validate: validate,
+		Presets:  []string{"github"},
+		Now:      func() time.Time { return time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC) },
+		Sample: func(in operatorcli.SampleRequest) (operatorcli.SampleResponse, error) {
+			if in.Preset != "github" {
+				return operatorcli.SampleResponse{}, errors.New("there is no preset " + in.Preset)
+			}
+			return operatorcli.SampleResponse{
+				Method: http.MethodPost, URL: in.URL, Body: append([]byte("signed "), in.Body...),
+				Header: map[string][]string{"X-Signed-With": {in.Secret}},
+			}, nil
+		},
+	})}
+}
+
+// verbs runs a command line with the token in its setting. The error is what is said on standard error.
 func verbs(cfg operatorcli.Config, line ...string) (string, error) {
-	load := func() (operatorcli.Config, error) { return cfg, nil }
-	sample := func(in operatorcli.SampleRequest) (operatorcli.SampleResponse, error) {
-		if in.Preset != "github" {
-			return operatorcli.SampleResponse{}, errors.New("there is no preset " + in.Preset)
-		}
-		return operatorcli.SampleResponse{
-			Method: http.MethodPost, URL: in.URL, Body: append([]byte("signed "), in.Body...),
-			Header: map[string][]string{"X-Signed-With": {in.Secret}},
-		}, nil
+	var out, errs strings.Builder
+	if code := program(cfg).Main(line, &out, &errs); code != 0 {
+		return out.String(), fmt.Errorf("%d %s", code, strings.TrimSuffix(errs.String(), "\n"))
 	}
-	tools := map[string]run.Tool{
-		"deliveries": operatorcli.Deliveries(load),
-		"listeners": operatorcli.Listeners(load, sample, map[string]run.Tool{"validate": {
-			Usage: "FILE", Run: func(args []string, out io.Writer) error {
-				if len(args) == 0 {
-					return run.ErrUsage
-				}
-				_, err := io.WriteString(out, "valid: "+strings.Join(args, " ")+"\n")
-				return err
-			},
-		}}),
-	}
-	var out strings.Builder
-	err := tools[line[0]].Run(line[1:], &out)
-	return out.String(), err
+	return out.String(), nil
 }
 
 // What the verbs print is what scripts and people read.
@@ -138,11 +147,7 @@ func TestOutputsOfTheVerbs(t *testing.T) {
 		out, err := verbs(cfg, strings.Fields(line)...)
 		got.WriteString("$ noetl-gateway " + line + "\n" + strings.ReplaceAll(out, g.URL, "URL"))
 		if err != nil {
-			text := strings.TrimSuffix(err.Error(), ": "+run.ErrUsage.Error())
-			if errors.Is(err, run.ErrUsage) {
-				text += " [usage]"
-			}
-			got.WriteString("error: " + text + "\n")
+			got.WriteString("exit code " + err.Error() + "\n")
 		}
 	}
 	got.WriteString("\nasked:\n" + strings.Join(g.requests(), "\n") + "\n")

@@ -67,7 +67,7 @@ func httpURL(name, text string) (*url.URL, error) {
 	return u, nil
 }
 
-// request is a request to the operators' API. path is below /api/ingress/.
+// request is a request to the operators' API. path is below /api/.
 func (c *client) request(
 	ctx context.Context, method, path string, query url.Values, body any,
 ) (*http.Request, error) {
@@ -82,7 +82,7 @@ func (c *client) request(
 		}
 		text = bytes.NewReader(data)
 	}
-	target := c.base.JoinPath("api", "ingress")
+	target := c.base.JoinPath("api")
 	target.RawQuery = query.Encode()
 	target = target.JoinPath(strings.Split(path, "/")...)
 	req, err := http.NewRequestWithContext(ctx, method, target.String(), text)

@@ -2,25 +2,26 @@ package operatorcli
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"github.com/noetl/gateway/libs/contract/ingresswire"
 	"github.com/noetl/gateway/libs/run"
 )
 
-// Deliveries is the tool of the noun deliveries.
-func Deliveries(load func() (Config, error)) run.Tool {
-	onListener := func(f *flag.FlagSet, o *options) {
+func (d Deps) deliveries() *cobra.Command {
+	onListener := func(f *pflag.FlagSet, o *options) {
 		f.StringVar(&o.listener, "listener", "", "only deliveries to this `listener`")
 	}
-	return group("deliveries", "what partners delivered", map[string]verb{
+	return d.group("deliveries", "what partners delivered", map[string]verb{
 		"list": {
 			summary: "list deliveries, those that changed last first", run: list,
-			flags: func(f *flag.FlagSet, o *options) {
+			flags: func(f *pflag.FlagSet, o *options) {
 				onListener(f, o)
 				f.StringVar(&o.state, "state", "", "only in this `state`, such as dead or waiting")
 				f.StringVar(&o.since, "since", "", "only what changed since a `time`, or for so long: 90m, 24h, 7d")
@@ -34,7 +35,7 @@ func Deliveries(load func() (Config, error)) run.Tool {
 		"redrive": {
 			args: "[ID…]", most: 1000, run: redrive,
 			summary: "dispatch deliveries again: those named, or the dead ones of --listener",
-			flags: func(f *flag.FlagSet, o *options) {
+			flags: func(f *pflag.FlagSet, o *options) {
 				f.StringVar(&o.listener, "listener", "", "all dead deliveries of this `listener`")
 				f.StringVar(&o.since, "since", "", "with --listener: only those since a `time`, or for so long")
 				f.StringVar(&o.query, "q", "", "with --listener: only with this `text`")
@@ -45,12 +46,12 @@ func Deliveries(load func() (Config, error)) run.Tool {
 		"discard": {args: "ID…", least: 1, most: 1000, summary: "give deliveries up", run: discard},
 		"forward": {
 			summary: "post new deliveries to --to, such as a program on this machine", run: forward,
-			flags: func(f *flag.FlagSet, o *options) {
+			flags: func(f *pflag.FlagSet, o *options) {
 				onListener(f, o)
 				f.StringVar(&o.to, "to", "", "where to post them, a `URL`")
 			},
 		},
-	}, nil, load)
+	})
 }
 
 // query is parameters without those that are empty.
@@ -69,7 +70,7 @@ func list(ctx context.Context, c *call) error {
 	if c.limit != 0 {
 		limit = strconv.Itoa(c.limit)
 	}
-	page, raw, err := get[ingresswire.DeliveriesResponse](ctx, c.client, "deliveries", query(
+	page, raw, err := get[ingresswire.DeliveriesResponse](ctx, c.client, "ingress/deliveries", query(
 		"listener", c.listener, "state", c.state, "since", c.since, "q", c.query, "cursor", c.cursor, "limit", limit))
 	if err != nil {
 		return err
@@ -81,7 +82,7 @@ func list(ctx context.Context, c *call) error {
 }
 
 func show(ctx context.Context, c *call) error {
-	one, raw, err := get[ingresswire.Detail](ctx, c.client, "deliveries/"+url.PathEscape(c.args[0]), nil)
+	one, raw, err := get[ingresswire.Detail](ctx, c.client, "ingress/deliveries/"+url.PathEscape(c.args[0]), nil)
 	if err != nil {
 		return err
 	}
@@ -94,9 +95,9 @@ func show(ctx context.Context, c *call) error {
 func redrive(ctx context.Context, c *call) error {
 	switch {
 	case (c.listener == "") == (len(c.args) == 0):
-		return usage("deliveries redrive", "name deliveries, or a --listener")
+		return run.Misuse("name deliveries, or a --listener")
 	case c.listener == "" && (c.since != "" || c.query != "" || c.perSecond != 0):
-		return usage("deliveries redrive", "--since, --q and --per-second go with --listener")
+		return run.Misuse("--since, --q and --per-second go with --listener")
 	}
 	body := map[string]any{}
 	set := func(name, value string) {
@@ -113,7 +114,7 @@ func redrive(ctx context.Context, c *call) error {
 	if c.perSecond != 0 {
 		body["per_second"] = c.perSecond
 	}
-	path := "listeners/" + url.PathEscape(c.listener) + "/redrive"
+	path := "ingress/listeners/" + url.PathEscape(c.listener) + "/redrive"
 	raw, err := c.client.ask(ctx, http.MethodPost, path, nil, body)
 	if err != nil {
 		return err
@@ -136,7 +137,7 @@ func discard(ctx context.Context, c *call) error {
 // each does something with each delivery that is named; the first failure ends it.
 func (c *call) each(ctx context.Context, verb, done string, body any) error {
 	for _, id := range c.args {
-		path := "deliveries/" + url.PathEscape(id) + "/" + verb
+		path := "ingress/deliveries/" + url.PathEscape(id) + "/" + verb
 		if _, err := c.client.ask(ctx, http.MethodPost, path, nil, body); err != nil {
 			return fmt.Errorf("%s: %w", plain(id), err)
 		}

@@ -3,43 +3,40 @@ package operatorcli
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net/http"
 	"net/url"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"github.com/noetl/gateway/libs/contract/ingresswire"
-	"github.com/noetl/gateway/libs/run"
 )
 
-// Listeners is the tool of the noun listeners. more are its verbs that others build, such as validate.
-func Listeners(load func() (Config, error), sample Sample, more map[string]run.Tool) run.Tool {
-	verbs := map[string]verb{
-		"list": {summary: "list the listeners", run: listListeners},
-		"show": {args: "NAME", least: 1, most: 1, summary: "show one listener", run: showListener},
-		"pause": {
-			args: "NAME", least: 1, most: 1, summary: "keep its deliveries waiting", run: switchTo("pause", "paused"),
-		},
-		"resume": {
-			args: "NAME", least: 1, most: 1, summary: "let its deliveries go on", run: switchTo("resume", "resumed"),
-		},
+func (d Deps) listeners() *cobra.Command {
+	one := func(summary string, do func(context.Context, *call) error) verb {
+		return verb{args: "NAME", least: 1, most: 1, summary: summary, run: do}
 	}
-	if sample != nil {
-		verbs["send"] = verb{
+	return d.group("listeners", "who may deliver, and how they are doing", map[string]verb{
+		"list":   {summary: "list the listeners", run: listListeners},
+		"show":   one("show one listener", showListener),
+		"pause":  one("keep its deliveries waiting", switchTo("pause", "paused")),
+		"resume": one("let its deliveries go on", switchTo("resume", "resumed")),
+		"send": {
 			args: "PRESET", least: 1, most: 1, summary: "sign a sample as its sender would, and post it to --to",
-			run: func(ctx context.Context, c *call) error { return send(ctx, c, sample) },
-			flags: func(f *flag.FlagSet, o *options) {
+			valid: d.Presets,
+			run:   func(ctx context.Context, c *call) error { return send(ctx, c, d.Sample) },
+			flags: func(f *pflag.FlagSet, o *options) {
 				f.StringVar(&o.to, "to", "", "where to post it, a `URL` such as https://gateway/ingress/orders")
 				f.StringVar(&o.secretFile, "secret-file", "", "`file` with the listener's secret; - is standard input")
 				f.StringVar(&o.bodyFile, "body", "", "`file` with the body; default: an example of the preset")
 			},
-		}
-	}
-	return group("listeners", "who may deliver, and how they are doing", verbs, more, load)
+		},
+	}, d.Validate)
 }
 
 func listListeners(ctx context.Context, c *call) error {
-	all, raw, err := get[ingresswire.ListenersResponse](ctx, c.client, "listeners", nil)
+	all, raw, err := get[ingresswire.ListenersResponse](ctx, c.client, "ingress/listeners", nil)
 	if err != nil {
 		return err
 	}
@@ -50,7 +47,7 @@ func listListeners(ctx context.Context, c *call) error {
 }
 
 func showListener(ctx context.Context, c *call) error {
-	all, _, err := get[ingresswire.ListenersResponse](ctx, c.client, "listeners", nil)
+	all, _, err := get[ingresswire.ListenersResponse](ctx, c.client, "ingress/listeners", nil)
 	if err != nil {
 		return err
 	}
@@ -73,7 +70,7 @@ func showListener(ctx context.Context, c *call) error {
 
 func switchTo(verb, done string) func(context.Context, *call) error {
 	return func(ctx context.Context, c *call) error {
-		path := "listeners/" + url.PathEscape(c.args[0]) + "/" + verb
+		path := "ingress/listeners/" + url.PathEscape(c.args[0]) + "/" + verb
 		if _, err := c.client.ask(ctx, http.MethodPost, path, nil, nil); err != nil {
 			return err
 		}

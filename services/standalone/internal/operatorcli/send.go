@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/noetl/gateway/libs/run"
 )
 
 // SampleRequest asks for a delivery as the sender of a preset would make it.
@@ -35,7 +37,7 @@ const (
 // send posts a signed sample. It prints the answer, and never the secret or the signature.
 func send(ctx context.Context, c *call, sample Sample) error {
 	if c.to == "" || c.secretFile == "" {
-		return usage("listeners send", "it needs --secret-file and --to")
+		return run.Misuse("it needs --secret-file and --to")
 	}
 	to, err := httpURL("--to", c.to)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/ingresswire"
 	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/run"
 )
 
 // maxEvent bounds an event of the tail, in bytes.
@@ -24,7 +25,7 @@ const maxEvent = 256 << 10
 
 // follow calls each for every change, until the stream ends; the error says why it does.
 func (c *call) follow(ctx context.Context, each func(raw []byte, d ingresswire.Delivery) error) error {
-	req, err := c.client.request(ctx, http.MethodGet, "tail", query("listener", c.listener), nil)
+	req, err := c.client.request(ctx, http.MethodGet, "ingress/tail", query("listener", c.listener), nil)
 	if err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ const forwardTimeout = 30 * time.Second
 // forward posts new deliveries as they were sent.
 func forward(ctx context.Context, c *call) error {
 	if c.to == "" {
-		return usage("deliveries forward", "say where --to")
+		return run.Misuse("say where --to")
 	}
 	to, err := httpURL("--to", c.to)
 	if err != nil {
@@ -96,7 +97,7 @@ func forward(ctx context.Context, c *call) error {
 			clear(seen)
 		}
 		seen[d.ID] = true
-		one, _, err := get[ingresswire.Detail](ctx, c.client, "deliveries/"+url.PathEscape(d.ID), nil)
+		one, _, err := get[ingresswire.Detail](ctx, c.client, "ingress/deliveries/"+url.PathEscape(d.ID), nil)
 		if err != nil {
 			return err
 		}

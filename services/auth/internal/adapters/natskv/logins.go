@@ -28,7 +28,8 @@ var _ auth.Logins = (*Logins)(nil)
 // "i.<user>.<user>.<subject>.<issuer's session>.<session>", which NATS finds by any of its parts: fast by the first
 // user, which is the id, and by a walk through all by the others. Before there were one entry for each user
 // ("u.<user>.<session>") and "s.<subject>.<issuer's session>.<session>", which are still found. All parts are hashes,
-// so that reading the bucket gives nobody a session or an address. It is safe for concurrent use.
+// so that reading the bucket gives nobody a session. Who logged in is in the value of the first entry, for operators to
+// see; earlier gateways did not store it (ADR 0032). It is safe for concurrent use.
 type Logins struct {
 	js     jetstream.JetStream
 	bucket *natskit.Lazy[jetstream.KeyValue]
@@ -47,7 +48,31 @@ type login struct {
 	Users        []authwire.UserKey `json:"users,omitempty"`
 	HasSessionID bool               `json:"has_sid,omitempty"`
 	ExpiresAt    time.Time          `json:"expires_at"`
+	// Issuer and Person are in the entry of the session, and not in the index.
+	Issuer string  `json:"issuer,omitempty"`
+	Person *person `json:"person,omitempty"`
 }
+
+// person is who logged in, without the roles: they follow the authority on users.
+type person struct {
+	ID    int64  `json:"id,omitempty"`
+	Email string `json:"email,omitempty"`
+	Name  string `json:"name,omitempty"`
+}
+
+// maxShown bounds each text of what is kept for people to read, in bytes.
+const maxShown = 320
+
+func (l login) record(at time.Time) auth.LoginRecord {
+	r := auth.LoginRecord{Users: l.Users, ExpiresAt: l.ExpiresAt, Issuer: l.Issuer, At: at}
+	if p := l.Person; p != nil {
+		r.User = auth.User{ID: p.ID, Email: p.Email, DisplayName: p.Name}
+	}
+	return r
+}
+
+// cut shortens a text to what is kept of it.
+func cut(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxShown)], "") }
 
 // none stands in an index for a part that a login does not have.
 const none = "-"
@@ -67,8 +92,14 @@ func userPart(u authwire.UserKey) string { return strings.ReplaceAll(u.String(),
 
 // Record stores a login.
 func (l *Logins) Record(ctx context.Context, k auth.Key, r auth.LoginRecord) error {
-	value, err := json.Marshal(login{Users: r.Users, HasSessionID: r.SessionID != "", ExpiresAt: r.ExpiresAt.UTC()})
-	if err != nil {
+	kept := login{Users: r.Users, HasSessionID: r.SessionID != "", ExpiresAt: r.ExpiresAt.UTC()}
+	value, err := json.Marshal(kept)
+	kept.Issuer = cut(r.Issuer)
+	if r.User.Known() {
+		kept.Person = &person{ID: r.User.ID, Email: cut(r.User.Email), Name: cut(r.User.DisplayName)}
+	}
+	whole, err2 := json.Marshal(kept)
+	if err := errors.Join(err, err2); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
@@ -76,7 +107,7 @@ func (l *Logins) Record(ctx context.Context, k auth.Key, r auth.LoginRecord) err
 	return l.bucket.Do(ctx, func(kv jetstream.KeyValue) error {
 		indexed := make(chan error, 1)
 		go func() { indexed <- put(ctx, l.js, kv.Bucket(), index(k, r), value, r.ExpiresAt) }()
-		err := put(ctx, l.js, kv.Bucket(), "t."+k.String(), value, r.ExpiresAt)
+		err := put(ctx, l.js, kv.Bucket(), "t."+k.String(), whole, r.ExpiresAt)
 		return errors.Join(err, <-indexed)
 	})
 }
@@ -107,7 +138,7 @@ func filters(q auth.LoginQuery) [][]string {
 	}
 }
 
-// Get reads a login; issuer, subject and session id are kept as hashes only and stay empty.
+// Get reads a login; subject and session id are kept as hashes only and stay empty.
 func (l *Logins) Get(ctx context.Context, k auth.Key) (auth.LoginRecord, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
@@ -122,7 +153,7 @@ func (l *Logins) Get(ctx context.Context, k auth.Key) (auth.LoginRecord, bool, e
 	if err := json.Unmarshal(entry.Value(), &stored); err != nil {
 		return auth.LoginRecord{}, false, nil // unreadable is not known: whatever needs it refuses
 	}
-	return auth.LoginRecord{Users: stored.Users, ExpiresAt: stored.ExpiresAt, At: entry.Created()}, true, nil
+	return stored.record(entry.Created()), true, nil
 }
 
 // Find returns the sessions of a user or of an issuer's subject or session.

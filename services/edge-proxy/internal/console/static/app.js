@@ -272,7 +272,7 @@ async function boot() {
   if (config.webhook) {
     setUpWebhook(config.webhook, {
       onTaken: (executionId) => active?.desk.show({ executionId, name: config.webhook.playbook ?? '' }),
-      deliveriesPath: () => (config.operator && active?.operates ? config.operator : ''),
+      deliveriesPath: () => (config.operator && active?.operates ? config.operator + 'deliveries' : ''),
     });
   }
   if (me) enter(me);

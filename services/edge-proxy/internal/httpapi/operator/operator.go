@@ -1,5 +1,6 @@
-// Package operator serves those who run the gateway: what partners delivered, and what became of it. All of it is
-// behind one check of the caller's role, whatever the method and the rest of the path.
+// Package operator serves those who run the gateway: what partners delivered and what became of it, and what the
+// gateway itself is doing. All of it is behind one check of the caller's role, whatever the method and the rest of the
+// path.
 package operator
 
 import (
@@ -9,7 +10,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/noetl/gateway/libs/contract/ingresswire"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/weborigin"
@@ -17,7 +17,7 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
 )
 
-// Prefix is where the routes are.
+// Prefix is where the routes about deliveries are.
 const Prefix = "/api/ingress/"
 
 // Deps are what the routes need.
@@ -62,6 +62,7 @@ func (o *Operator) Register(mux *http.ServeMux) {
 	post("listeners/{name}/redrive", answer(o, "edge.redrive_all", svc.RedriveListener, readRedriveAll, httpkit.JSON))
 	post("listeners/{name}/try-rules", answer(o, "edge.try_rules", svc.TryRules, readRules, httpkit.JSON))
 	mux.Handle(Prefix, o.API.Protect(o.admit(httpkit.Routes(routes))))
+	o.registerGateway(mux)
 }
 
 // admit lets operators pass.
@@ -93,7 +94,7 @@ func answer[In, Out any](
 	return httpkit.Handle(kit.Bind(o.Observer, name, Limits(), use), decode, encode)
 }
 
-func noContent(_ context.Context, w http.ResponseWriter, _ ingresswire.Empty) error {
+func noContent[T any](_ context.Context, w http.ResponseWriter, _ T) error {
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

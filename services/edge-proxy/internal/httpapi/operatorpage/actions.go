@@ -8,7 +8,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
@@ -21,23 +20,39 @@ import (
 
 // action is something that an operator confirms.
 type action struct {
-	p                       *Pages
-	of, verb                string // deliveries or listeners
+	of, verb                string // of is the part of the path before the name
 	title, warning, confirm string
-	config                  bool // the operator chooses a configuration
-	do                      func(ctx context.Context, r request, form url.Values) (done string, err error)
+	config                  bool     // the operator chooses a configuration
+	levels                  []string // the operator chooses one of these log levels
+	// facts, if not nil, are told of what is named.
+	facts func(r request) ([]fact, error)
+	// after is where it leads back to.
+	after func(r request) string
+	do    func(ctx context.Context, r request, form url.Values) (done string, err error)
 }
 
-func (p *Pages) actions() map[string]action {
+// fact is something that an operator is told before confirming.
+type fact struct{ Term, Text string }
+
+// confirmation is what an operator is asked.
+type confirmation struct {
+	Name, Warning, Confirm, Back string
+	Facts                        []fact
+	Config                       bool
+	Levels                       []string
+}
+
+func (p *Pages) actions() []action {
 	o, l := p.Observer, operator.Limits()
 	redrive := kit.Bind(o, "edge.redrive", l, p.Service.RedriveDelivery)
 	discard := kit.Bind(o, "edge.discard", l, p.Service.DiscardDelivery)
 	pause := kit.Bind(o, "edge.pause", l, p.Service.PauseListener)
 	resume := kit.Bind(o, "edge.resume", l, p.Service.ResumeListener)
 	all := kit.Bind(o, "edge.redrive_all", l, p.Service.RedriveListener)
-	list := []action{
+	list := append(p.endings(), []action{
 		{
-			of: "deliveries", verb: "redrive", title: "Redrive this delivery?", confirm: "Redrive", config: true,
+			of: "deliveries", verb: "redrive", after: toDelivery, config: true,
+			title: "Redrive this delivery?", confirm: "Redrive",
 			warning: "It is dispatched again, and starts its playbook.",
 			do: func(ctx context.Context, r request, form url.Values) (string, error) {
 				in := ingresswire.RedriveRequest{ID: r.PathValue("name"), Config: form.Get("config")}
@@ -46,7 +61,7 @@ func (p *Pages) actions() map[string]action {
 			},
 		},
 		{
-			of: "deliveries", verb: "discard", title: "Discard this delivery?", confirm: "Discard",
+			of: "deliveries", verb: "discard", after: toDelivery, title: "Discard this delivery?", confirm: "Discard",
 			warning: "It starts nothing any more, unless it is redriven.",
 			do: func(ctx context.Context, r request, _ url.Values) (string, error) {
 				_, err := discard(ctx, by(r, ingresswire.DiscardRequest{ID: r.PathValue("name")}))
@@ -54,7 +69,7 @@ func (p *Pages) actions() map[string]action {
 			},
 		},
 		{
-			of: "listeners", verb: "pause", title: "Pause this listener?", confirm: "Pause",
+			of: "listeners", verb: "pause", after: to("listeners"), title: "Pause this listener?", confirm: "Pause",
 			warning: "Partners are still answered. What they send is stored, and waits.",
 			do: func(ctx context.Context, r request, _ url.Values) (string, error) {
 				_, err := pause(ctx, by(r, ingresswire.ListenerRequest{Listener: r.PathValue("name")}))
@@ -62,7 +77,7 @@ func (p *Pages) actions() map[string]action {
 			},
 		},
 		{
-			of: "listeners", verb: "resume", title: "Resume this listener?", confirm: "Resume",
+			of: "listeners", verb: "resume", after: to("listeners"), title: "Resume this listener?", confirm: "Resume",
 			warning: "What waits is dispatched.",
 			do: func(ctx context.Context, r request, _ url.Values) (string, error) {
 				_, err := resume(ctx, by(r, ingresswire.ListenerRequest{Listener: r.PathValue("name")}))
@@ -70,21 +85,17 @@ func (p *Pages) actions() map[string]action {
 			},
 		},
 		{
-			of: "listeners", verb: "redrive-dead", title: "Redrive all dead deliveries of this listener?",
-			confirm: "Redrive all", config: true, warning: "They are dispatched again, ten each second.",
+			of: "listeners", verb: "redrive-dead", after: to("listeners"), config: true,
+			title: "Redrive all dead deliveries of this listener?", confirm: "Redrive all",
+			warning: "They are dispatched again, ten each second.",
 			do: func(ctx context.Context, r request, form url.Values) (string, error) {
 				in := ingresswire.RedriveAllRequest{Listener: r.PathValue("name"), Config: form.Get("config")}
 				out, err := all(ctx, by(r, in))
-				return "redriven-" + strconv.Itoa(out.Redriven), err
+				return counted("redriven", out.Redriven), err
 			},
 		},
-	}
-	byVerb := make(map[string]action, len(list))
-	for _, a := range list {
-		a.p = p
-		byVerb[a.verb] = a
-	}
-	return byVerb
+	}...)
+	return list
 }
 
 // ask shows what is to be confirmed. It changes nothing.
@@ -92,19 +103,35 @@ func (a action) ask(w http.ResponseWriter, r request) error {
 	if _, err := operator.Query(r.Request); err != nil {
 		return err
 	}
+	var facts []fact
+	if a.facts != nil {
+		var err error
+		if facts, err = a.facts(r); err != nil {
+			return err
+		}
+	}
 	return write(w, r, http.StatusOK, "confirm", page{
-		Title: a.title, Section: a.of,
+		Title: a.title, Section: a.section(),
 		Body: confirmation{
-			Name: r.PathValue("name"), Warning: a.warning, Confirm: a.confirm, Config: a.config, Back: a.back(r),
+			Name: r.PathValue("name"), Warning: a.warning, Confirm: a.confirm, Config: a.config, Levels: a.levels,
+			Facts: facts, Back: a.after(r),
 		},
 	})
 }
 
-// back is where the action was chosen.
-func (a action) back(r request) string {
-	if a.of == "listeners" {
-		return Prefix + "listeners"
+// section is the link of the navigation that an action belongs to.
+func (a action) section() string {
+	switch a.of {
+	case "users":
+		return "sessions"
+	case "services":
+		return "overview"
+	default:
+		return a.of
 	}
+}
+
+func toDelivery(r request) string {
 	return Prefix + "deliveries/" + url.PathEscape(r.PathValue("name"))
 }
 
@@ -118,7 +145,11 @@ func (a action) run(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
-	redirect(w, a.back(r)+"?done="+url.QueryEscape(done))
+	to, sign := a.after(r), "?"
+	if strings.Contains(to, "?") {
+		sign = "&"
+	}
+	redirect(w, to+sign+"done="+url.QueryEscape(done))
 	return nil
 }
 

@@ -1,5 +1,6 @@
-// Package operatorpage is the pages of those who run the gateway: what partners delivered, and what became of it. The
-// server writes them; a small script adds what is live. Whatever came from partners is shown as text.
+// Package operatorpage is the console of those who run the gateway: how its parts are, who is connected, what is under
+// way, what partners delivered. The server writes the pages; a small script adds what is live. Whatever came from
+// clients and partners is shown as text. No page holds a session's token.
 package operatorpage
 
 import (
@@ -9,6 +10,7 @@ import (
 	"net/url"
 
 	"github.com/noetl/gateway/libs/contract/ingresswire"
+	"github.com/noetl/gateway/libs/contract/operatorwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/kit"
@@ -34,12 +36,21 @@ type Deps struct {
 // Pages are the routes. They are safe for concurrent use.
 type Pages struct {
 	Deps
-	listeners func(context.Context, edge.ByOperator[ingresswire.Empty]) (ingresswire.ListenersResponse, error)
-	list      func(
-		context.Context, edge.ByOperator[ingresswire.DeliveriesRequest],
-	) (ingresswire.DeliveriesResponse, error)
-	get func(context.Context, edge.ByOperator[ingresswire.DeliveryRequest]) (ingresswire.Detail, error)
+	listeners use[ingresswire.Empty, ingresswire.ListenersResponse]
+	list      use[ingresswire.DeliveriesRequest, ingresswire.DeliveriesResponse]
+	get       use[ingresswire.DeliveryRequest, ingresswire.Detail]
+
+	status        use[operatorwire.Empty, operatorwire.StatusResponse]
+	streams       use[operatorwire.StreamsRequest, operatorwire.StreamsResponse]
+	sessions      use[operatorwire.Page, operatorwire.SessionsResponse]
+	session       use[operatorwire.SessionRequest, operatorwire.Session]
+	requests      use[operatorwire.RequestsRequest, operatorwire.RequestsResponse]
+	request       use[operatorwire.RequestRequest, operatorwire.RequestDetail]
+	subscriptions use[operatorwire.Page, operatorwire.SubscriptionsResponse]
 }
+
+// use is a use case for operators.
+type use[In, Out any] func(context.Context, edge.ByOperator[In]) (Out, error)
 
 // Register adds the pages.
 func Register(mux *http.ServeMux, d Deps) {
@@ -49,26 +60,48 @@ func Register(mux *http.ServeMux, d Deps) {
 		listeners: kit.Bind(o, "edge.listeners", l, svc.Listeners),
 		list:      kit.Bind(o, "edge.deliveries", l, svc.ListDeliveries),
 		get:       kit.Bind(o, "edge.delivery", l, svc.Delivery),
+
+		status:        kit.Bind(o, "edge.status", l, svc.ReplicaStatus),
+		streams:       kit.Bind(o, "edge.streams", l, svc.ListStreams),
+		sessions:      kit.Bind(o, "edge.sessions", l, svc.ListSessions),
+		session:       kit.Bind(o, "edge.session", l, svc.GetSession),
+		requests:      kit.Bind(o, "edge.requests", l, svc.ListRequests),
+		request:       kit.Bind(o, "edge.request", l, svc.GetRequest),
+		subscriptions: kit.Bind(o, "edge.subscriptions", l, svc.ListSubscriptions),
 	}
+	mux.HandleFunc("GET "+signedOutPath, showSignedOut)
+	mux.Handle(Prefix, p.admit(p.routes()))
+	mux.HandleFunc("GET /operator/assets/{file}", asset) // it holds nothing that is anybody's
+}
+
+// routes are those that only operators reach.
+func (p *Pages) routes() http.Handler {
 	pages := http.NewServeMux()
-	pages.HandleFunc("GET /operator/{$}", func(w http.ResponseWriter, _ *http.Request) {
-		redirect(w, Prefix+"deliveries")
-	})
-	pages.HandleFunc("GET /operator/deliveries", p.serve(p.showList))
-	pages.HandleFunc("GET /operator/deliveries/{id}", p.serve(p.showDelivery))
-	pages.HandleFunc("GET /operator/listeners", p.serve(p.showListeners))
+	for path, show := range map[string]func(http.ResponseWriter, request) error{
+		"{$}":             p.showOverview,
+		"find":            p.find,
+		"streams":         p.showStreams,
+		"sessions":        p.showSessions,
+		"sessions/{name}": p.showSession,
+		"requests":        p.showRequests,
+		"requests/{name}": p.showRequest,
+		"subscriptions":   p.showSubscriptions,
+		"deliveries":      p.showList,
+		"deliveries/{id}": p.showDelivery,
+		"listeners":       p.showListeners,
+	} {
+		pages.HandleFunc("GET "+Prefix+path, p.serve(show))
+	}
 	pages.HandleFunc("POST /operator/sign-out", p.serve(p.signOut))
-	for verb, a := range p.actions() {
-		path := "/operator/" + a.of + "/{name}/" + verb
+	for _, a := range p.actions() {
+		path := Prefix + a.of + "/{name}/" + a.verb
 		pages.HandleFunc("GET "+path, p.serve(a.ask))
 		pages.HandleFunc("POST "+path, p.serve(a.run))
 	}
 	pages.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, r, fault.New(fault.NotFound, "no_such_route", "there is nothing at this path"))
 	})
-	mux.HandleFunc("GET "+signedOutPath, showSignedOut)
-	mux.Handle(Prefix, p.admit(pages))
-	mux.HandleFunc("GET /operator/assets/{file}", asset) // it holds nothing that is anybody's
+	return pages
 }
 
 // request is a request whose caller may see the pages.

@@ -128,6 +128,8 @@ const (
 	askLeast = time.Second
 )
 
+var errNotAsked = errors.New("it was not asked for yet")
+
 func newKeychain(c Credentials, refresh time.Duration, changed func()) *keychain {
 	return &keychain{
 		credentials: c, refresh: max(refresh, askLeast), changed: changed, values: map[string]*credential{},
@@ -153,7 +155,7 @@ func (k *keychain) value(name string) (string, error) {
 	k.wanted[name] = true
 	c := k.values[name]
 	if c == nil {
-		c = &credential{err: errors.New("it was not asked for yet")}
+		c = &credential{err: errNotAsked}
 		k.values[name] = c
 	}
 	if c.err != nil {

@@ -1,95 +1,15 @@
 package operatorpage
 
 import (
-	"bytes"
-	"embed"
-	"html/template"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/ingresswire"
-	"github.com/noetl/gateway/libs/fault"
-	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/operator"
 )
-
-//go:embed templates
-var texts embed.FS
-
-//nolint:gochecknoglobals // a constant
-var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"when": func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") },
-	"iso":  func(at time.Time) string { return at.UTC().Format(time.RFC3339) },
-}).ParseFS(texts, "templates/*.html"))
-
-// page is what the frame around every page needs.
-type page struct {
-	Title   string
-	Section string // deliveries or listeners
-	User    string
-	Token   string // of forms
-	Notice  string
-	Script  bool
-	Body    any
-}
-
-// write writes a page.
-func write(w http.ResponseWriter, r request, status int, name string, p page) error {
-	if r.caller.Session != nil {
-		p.User, p.Token = r.caller.Session.Email, formToken(r.caller.Token)
-		if p.User == "" {
-			p.User = r.caller.Session.Owner()
-		}
-	}
-	p.Notice = notice(r.URL.Query().Get("done"))
-	var text bytes.Buffer
-	if err := pages.ExecuteTemplate(&text, name+".html", p); err != nil {
-		return err
-	}
-	guard(w.Header())
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = w.Write(text.Bytes()) // the peer may be gone
-	return nil
-}
-
-// notice says what was done. It does not repeat what the address holds.
-func notice(done string) string {
-	if count, ok := strings.CutPrefix(done, "redriven-"); ok {
-		if n, err := strconv.ParseUint(count, 10, 31); err == nil {
-			return strconv.FormatUint(n, 10) + " deliveries are dispatched again."
-		}
-	}
-	return map[string]string{
-		"redriven": "The delivery is dispatched again.", "discarded": "The delivery is discarded.",
-		"paused": "The listener is paused.", "resumed": "The listener goes on.",
-	}[done]
-}
-
-// writeError writes an error for a person, and as JSON for everything that does not ask for a page.
-func writeError(w http.ResponseWriter, r *http.Request, err error) {
-	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
-		httpkit.WriteError(r.Context(), w, err)
-		return
-	}
-	f := fault.Of(err)
-	text := f.Message
-	if f.Kind == fault.Internal || text == "" {
-		text = "Something went wrong here. Please try again."
-	}
-	httpkit.RetryAfter(w, f)
-	p := page{Title: http.StatusText(f.Kind.HTTPStatus()), Body: text}
-	if f.Code == "role_required" {
-		p.Title = "No access"
-	}
-	if write(w, request{Request: r}, f.Kind.HTTPStatus(), "error", p) != nil {
-		httpkit.WriteError(r.Context(), w, err)
-	}
-}
 
 // deliveries is the list.
 type deliveries struct {
@@ -123,24 +43,13 @@ func (p *Pages) showList(w http.ResponseWriter, r request) error {
 		Spans: []span{{"", "any time"}, {"1h", "the last hour"}, {"24h", "the last day"}, {"7d", "the last week"}},
 	}
 	if out.NextCursor != "" {
-		body.Next = another(q, out.NextCursor)
+		body.Next = another(Prefix+"deliveries", q, out.NextCursor)
 	}
 	if in.Cursor != "" {
-		body.First = another(q, "")
+		body.First = another(Prefix+"deliveries", q, "")
 	}
 	return write(w, r, http.StatusOK, "deliveries",
 		page{Title: "Deliveries", Section: "deliveries", Script: true, Body: body})
-}
-
-// another is the address of another page of a list.
-func another(q url.Values, cursor string) string {
-	q.Set("cursor", cursor)
-	for name := range q {
-		if q.Get(name) == "" {
-			q.Del(name)
-		}
-	}
-	return Prefix + "deliveries?" + q.Encode()
 }
 
 // delivery is one delivery.
@@ -202,12 +111,6 @@ func (p *Pages) showListeners(w http.ResponseWriter, r request) error {
 	}
 	return write(w, r, http.StatusOK, "listeners",
 		page{Title: "Listeners", Section: "listeners", Script: true, Body: body})
-}
-
-// confirmation is what an operator is asked.
-type confirmation struct {
-	Name, Warning, Confirm, Back string
-	Config                       bool
 }
 
 // plot is the activity of a listener as bars.

@@ -1,0 +1,208 @@
+package browser_test
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/noetl/gateway/libs/testkit"
+	"github.com/noetl/gateway/tests/stack"
+)
+
+// connected is a person with a stream, as a program has one.
+type connected struct {
+	session, client string
+	stream          *testkit.EventStream
+}
+
+func connect(t *testing.T, p *stack.Proc, user string) connected {
+	t.Helper()
+	c := connected{session: stack.Login(t, p.Ready.Public, p.Ready.Issuer, user), client: "client-of-" + user[:4]}
+	c.stream = testkit.OpenEvents(t, p.Ready.Public, c.session, url.Values{"client_id": {c.client}})
+	return c
+}
+
+// ended waits until the stream has ended, and returns when that was.
+func (c connected) ended(t *testing.T) time.Time {
+	t.Helper()
+	late := time.After(patience)
+	for {
+		select {
+		case _, open := <-c.stream.Events:
+			if !open {
+				return time.Now()
+			}
+		case <-late:
+			t.Fatalf("the stream of %s goes on", c.client)
+		}
+	}
+}
+
+// row selects the row of a list that names something.
+func row(text string) string { return `//section[@id="fresh"]//tr[contains(., "` + text + `")]` }
+
+// rows is a condition: so many rows of the list name something.
+func rows(text string, n int) chromedp.Action {
+	return stack.Poll(`Array.from(document.querySelectorAll("#fresh tbody tr")).filter((row) => row.textContent.includes(` +
+		strconv.Quote(text) + `)).length === ` + strconv.Itoa(n))
+}
+
+// An operator sees who is connected, follows a request, and ends what should end; without a mouse where it matters.
+func TestTheConsole(t *testing.T) {
+	t.Parallel()
+	needAxe(t)
+	needsOwnGateway(t)
+	ctx := open(t)
+	p := stack.Standalone(t)
+	page := stack.Local(p.Ready.Public)
+	demo, admin := connect(t, p, "demo@example.com"), stack.Login(t, p.Ready.Public, p.Ready.Issuer, "admin@example.com")
+	other := connect(t, p, "viewer@example.com")
+	run := stack.Execute(t, p.Ready.Public, demo.session, demo.client, "demo/slow", `{"seconds": 120}`)
+	if a := testkit.Do(t, http.MethodPost, p.Ready.Public+"/api/subscriptions",
+		`{"source":"kv","path":"boards/console/cards","client_id":"`+demo.client+`"}`,
+		"Authorization", "Bearer "+demo.session); a.Code != http.StatusOK {
+		t.Fatal(a.Code, a.Body)
+	}
+	do(ctx, t, "sign in", chromedp.Navigate(page+"/operator/"), stack.SignInAtIssuer("admin@example.com"),
+		chromedp.WaitVisible(id("verdict")))
+	t.Run("overview", func(t *testing.T) { overview(ctx, t, p, demo) })
+	t.Run("a complaint", func(t *testing.T) { complaint(ctx, t, demo, run) })
+	t.Run("accessible", func(t *testing.T) { everyConsolePage(ctx, t, page) })
+	t.Run("a revoke elsewhere", func(t *testing.T) { revokedElsewhere(ctx, t, p, page, admin, other) })
+	t.Run("a revoke here", func(t *testing.T) { revokedHere(ctx, t, page, demo) })
+}
+
+// The plots move with what happens.
+func overview(ctx context.Context, t *testing.T, p *stack.Proc, demo connected) {
+	t.Helper()
+	moving := func(what string) chromedp.Action {
+		return stack.Poll(`/now [^0]|at most [1-9]|at most 0\.\d*[1-9]/.test(document.querySelector('[data-counter=` + what +
+			`] svg')?.getAttribute("aria-label")) && document.querySelector('[data-counter=` + what +
+			`] .line').getAttribute("d").includes("L")`)
+	}
+	do(ctx, t, "all is well", stack.Poll(`document.querySelector('`+id("verdict")+
+		`').textContent.startsWith("All is well: 4 parts")`))
+	done := make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.Tick(200 * time.Millisecond):
+				testkit.Do(t, http.MethodGet, p.Ready.Public+"/api/me", nil, "Authorization", "Bearer "+demo.session)
+			}
+		}
+	}()
+	do(ctx, t, "the plots move", moving("calls"), moving("streams"))
+	close(done)
+	<-stopped
+	shot(ctx, t, "console-overview-light")
+}
+
+// A user complains, and names what their page showed them: the operator pastes it.
+func complaint(ctx context.Context, t *testing.T, demo connected, run stack.Started) {
+	t.Helper()
+	tabTo(ctx, t, `input[name=q]`)
+	do(ctx, t, "find by the id of the request", chromedp.KeyEvent(run.RequestID+kb.Enter),
+		chromedp.WaitVisible(id("facts")))
+	got := text(ctx, t, "#fresh")
+	if !containsAll(got, run.RequestID, run.ExecutionID, "pending", "demo/slow", demo.client, "connected") {
+		t.Errorf("the page of the request: %q", got)
+	}
+	tabTo(ctx, t, `[data-copy="`+run.ExecutionID+`"]`)
+	do(ctx, t, "copy by key", chromedp.KeyEvent(kb.Enter),
+		stack.Poll(`/Copied|Ctrl/.test(document.activeElement.textContent)`))
+}
+
+// Every page breaks no rule of accessibility, in light, in dark and on a phone. It stands still meanwhile.
+func everyConsolePage(ctx context.Context, t *testing.T, page string) {
+	t.Helper()
+	audited := func(name string) {
+		do(ctx, t, "pause "+name, chromedp.Evaluate(`document.querySelector('`+id("pause")+`')?.click()`, nil))
+		everyWidth(ctx, t, "console "+name)
+	}
+	audited("request")
+	for path, there := range map[string]string{
+		"": id("parts") + " a", "streams": id("streams") + " a", "sessions": id("sessions") + " a",
+		"requests?all=1": id("requests") + " a", "subscriptions": id("subscriptions") + " a",
+		"streams?user=id:4711": id("empty"), "services/edge/log-level": id("confirm-form"),
+		"streams/client-of-demo/close": id("confirm-form"),
+	} {
+		do(ctx, t, "open "+path, chromedp.Navigate(page+"/operator/"+path), chromedp.WaitVisible(there))
+		audited(strings.NewReplacer("/", " ", "?", " ", "=", " ", ":", " ").Replace("page " + path))
+	}
+	do(ctx, t, "a session", chromedp.Navigate(page+"/operator/sessions"), chromedp.Click(id("sessions")+" a.cut"),
+		chromedp.WaitVisible(id("facts")))
+	audited("session")
+	do(ctx, t, "revoke", chromedp.Click(id("revoke")), chromedp.WaitVisible(id("confirm-form")))
+	audited("revoke")
+}
+
+// The list of streams shows within a moment what somebody else ended. Focus and scrolling stay.
+func revokedElsewhere(ctx context.Context, t *testing.T, p *stack.Proc, page, admin string, other connected) {
+	t.Helper()
+	do(ctx, t, "the streams", chromedp.EmulateViewport(1280, 300), chromedp.Navigate(page+"/operator/streams"),
+		chromedp.WaitVisible(row(other.client)), rows("client-of-demo", 1))
+	tabTo(ctx, t, `[href="/operator/streams/client-of-demo/close"]`)
+	var before, after float64
+	do(ctx, t, "scroll", chromedp.Evaluate(`window.scrollTo(0, 120); window.scrollY`, &before))
+	began := time.Now()
+	if a := testkit.Do(t, http.MethodPost, p.Ready.Public+"/api/operator/sessions/revoke",
+		`{"user":"`+owner(t, p, other.session)+`"}`, "Authorization", "Bearer "+admin); a.Code != http.StatusOK {
+		t.Fatal(a.Code, a.Body)
+	}
+	gone := other.ended(t).Sub(began)
+	var href string
+	do(ctx, t, "it goes from the list", rows(other.client, 0))
+	seen := time.Since(began)
+	do(ctx, t, "focus and scrolling", chromedp.Evaluate(`window.scrollY`, &after),
+		chromedp.Evaluate(`document.activeElement.getAttribute("href") || ""`, &href))
+	if href != "/operator/streams/client-of-demo/close" || before != after {
+		t.Errorf("the focus is at %q, scrolled from %v to %v", href, before, after)
+	}
+	t.Logf("the stream ended after %s, and was seen gone after %s", gone, seen)
+	if gone > 10*time.Second {
+		t.Errorf("the stream ended after %s", gone)
+	}
+	do(ctx, t, "wide", chromedp.EmulateViewport(1280, 1000))
+}
+
+// owner is how the gateway names the user of a session.
+func owner(t *testing.T, p *stack.Proc, session string) string {
+	t.Helper()
+	me := testkit.Decode[struct {
+		UserID int64 `json:"user_id"`
+	}](t, testkit.Do(t, http.MethodGet, p.Ready.Public+"/api/me", nil, "Authorization", "Bearer "+session))
+	return "id:" + strconv.FormatInt(me.UserID, 10)
+}
+
+// An operator goes from a stream to its session and revokes it, by keys only. The stream closes.
+func revokedHere(ctx context.Context, t *testing.T, page string, demo connected) {
+	t.Helper()
+	do(ctx, t, "the streams", chromedp.Navigate(page+"/operator/streams"), chromedp.WaitVisible(row(demo.client)))
+	tabTo(ctx, t, `tr[data-id^="`+demo.client+`"] a[href^="/operator/sessions/"]`)
+	do(ctx, t, "its session", chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(id("revoke")))
+	tabTo(ctx, t, id("revoke"))
+	do(ctx, t, "revoke", chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(id("confirm")))
+	shot(ctx, t, "console-revoke-light")
+	tabTo(ctx, t, id("confirm"))
+	began := time.Now()
+	do(ctx, t, "confirm", chromedp.KeyEvent(kb.Enter))
+	gone := demo.ended(t).Sub(began)
+	do(ctx, t, "it is said", seeText(id("notice"), "The session is revoked."))
+	do(ctx, t, "the streams", chromedp.Navigate(page+"/operator/streams"), rows(demo.client, 0))
+	shot(ctx, t, "console-revoked-light")
+	t.Logf("the stream ended %s after the key", gone)
+	if gone > 10*time.Second {
+		t.Errorf("the stream ended after %s", gone)
+	}
+}

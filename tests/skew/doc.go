@@ -1,0 +1,2 @@
+// Package skew runs the programs of this commit beside those of the release before it, under load.
+package skew
