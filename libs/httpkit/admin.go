@@ -72,6 +72,19 @@ next:
 	}
 }
 
+// Addresses returns where the dependencies are, as name=address.
+func (h *Health) Addresses() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []string
+	for _, c := range h.checks {
+		if c.Address != "" {
+			out = append(out, c.Name+"="+c.Address)
+		}
+	}
+	return out
+}
+
 // Drain makes the process not ready, for good: the first step of stopping.
 func (h *Health) Drain() {
 	h.draining.Store(true)

@@ -47,6 +47,7 @@ type ProcessConfig struct {
 	NATS       natskit.Config
 	Admin      AdminConfig
 	Bounds     httpkit.BoundsConfig
+	Access     httpkit.AccessConfig
 	DrainDelay time.Duration `env:"GATEWAY_DRAIN_DELAY_SECS" file:"server.drain_delay_secs" default:"0" unit:"s"`
 }
 
@@ -55,7 +56,7 @@ const maxDrainDelay = time.Minute
 
 // Validate reports what is wrong with the settings.
 func (c ProcessConfig) Validate() error {
-	problems := []error{c.Log.Validate(), c.NATS.Validate(), c.Bounds.Validate()}
+	problems := []error{c.Log.Validate(), c.NATS.Validate(), c.Bounds.Validate(), c.Access.Validate()}
 	problems = append(problems, settings.Port("GATEWAY_ADMIN_PORT", c.Admin.Port))
 	if c.DrainDelay < 0 || c.DrainDelay > maxDrainDelay {
 		problems = append(problems, fmt.Errorf("GATEWAY_DRAIN_DELAY_SECS=%s: must be 0 to 60 s", c.DrainDelay))
@@ -84,7 +85,9 @@ type Host struct {
 	NATS      *nats.Conn
 	Health    *httpkit.Health
 	Bounds    *httpkit.Bounds // for its listeners; nil bounds nothing
-	Reload    *Reloader        // what is read again on SIGHUP
+	Reload    *Reloader       // what is read again on SIGHUP
+	// Access is the access log of its listeners; nil writes none.
+	Access *httpkit.AccessLog
 }
 
 // Part is a service built on a host: its components in start order, and the addresses it has.
@@ -145,16 +148,22 @@ func ServeOptional(
 		components = append(components, CloseNATS(nc))
 		health.Add(NATSCheck(nc, cfg.NATS))
 	}
+	access := httpkit.NewAccessLog(cfg.Access, os.Stderr, reg)
+	if access != nil {
+		components = append(components, access)
+	}
 	reloader := NewReloader(reg)
 	reloader.AddSettings(settings.Environ(), func() []*telemetry.Level { return []*telemetry.Level{tel.Level} })
 	part, err := build(ctx, Host{
 		Replica: NewReplica(), Telemetry: tel, NATS: nc, Health: health, Bounds: bounds, Reload: reloader,
+		Access: access,
 	})
 	if err != nil {
 		return err
 	}
 	ready := part.Ready()
 	ready.Admin, ready.NATS = httpkit.URL(admin), natskit.Address(cfg.NATS.URL)
+	ready.Log(ctx, tel.Logger, "split", health)
 	components = append(components, part.Components()...)
 	components = append(
 		components, GiveBack(), Watch(health), held.Component(reloader, tel.Logger),
@@ -162,6 +171,23 @@ func ServeOptional(
 		DrainFirst(health, cfg.DrainDelay),
 	)
 	return All(ctx, tel.Logger, DrainTimeout+cfg.DrainDelay, components...)
+}
+
+// Log says at the start what runs and where: one line.
+func (r Ready) Log(ctx context.Context, logger *slog.Logger, mode string, health *httpkit.Health) {
+	attrs := []slog.Attr{slog.String("version", Version()), slog.String("mode", mode)}
+	for _, l := range []struct{ purpose, address string }{
+		{"public", r.Public}, {"operator", r.Operator}, {"internal", r.Internal}, {"admin", r.Admin},
+	} {
+		if l.address != "" {
+			attrs = append(attrs, slog.String("listener_"+l.purpose, l.address))
+		}
+	}
+	if r.NATS != "" {
+		attrs = append(attrs, slog.String("nats", r.NATS))
+	}
+	attrs = append(attrs, slog.Any("dependencies", health.Addresses()))
+	logger.LogAttrs(ctx, slog.LevelInfo, "started", attrs...)
 }
 
 // NATSCheck is the check of a process's connection.

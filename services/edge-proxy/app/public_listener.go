@@ -73,7 +73,8 @@ func (a *App) listen(ctx context.Context, cfg Config, host run.Host, near Neighb
 		return err
 	}
 	around := func(routes http.Handler) http.Handler {
-		return httpkit.Edge(host.Telemetry, cfg.TLS.Strict(host.Health.Retire(proxies.Wrap(routes))))
+		return host.Access.Wrap(host.Telemetry.Service, proxies,
+			httpkit.Edge(host.Telemetry, cfg.TLS.Strict(host.Health.Retire(proxies.Wrap(routes)))))
 	}
 	stop := func() {
 		closeStreams()

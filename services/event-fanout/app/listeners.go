@@ -98,7 +98,8 @@ func (f *service) workers(ctx context.Context, a *App, proxies httpkit.Proxies) 
 		return err
 	}
 	a.ready.Internal = httpkit.URL(listener)
-	server := httpkit.NewServer("internal listener", listener, a.internal, tel.Logger, nil)
+	server := httpkit.NewServer(
+		"internal listener", listener, f.host.Access.Wrap(tel.Service, proxies, a.internal), tel.Logger, nil)
 	a.components = append(a.components, server.Within(f.host.Bounds, proxies))
 	return nil
 }

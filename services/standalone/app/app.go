@@ -49,6 +49,7 @@ type process struct {
 	bounds     *httpkit.Bounds // one budget for all services
 	outages    *outage.Book    // likewise
 	reloader   *run.Reloader
+	access     *httpkit.AccessLog
 	levels     []*telemetry.Level
 	ready      run.Ready
 	components []run.Component
@@ -78,6 +79,9 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 	if p.bounds, err = httpkit.NewBounds(p.cfg.Process.Bounds, p.registry); err != nil {
 		return err
 	}
+	if p.access = httpkit.NewAccessLog(p.cfg.Process.Access, os.Stderr, p.registry); p.access != nil {
+		p.components = append(p.components, p.access)
+	}
 	run.WarnRetired(ctx, tel.Logger, environ)
 	if err := p.openStore(ctx, tel); err != nil {
 		return err
@@ -97,6 +101,7 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 	if err := p.services(ctx); err != nil {
 		return err
 	}
+	p.ready.Log(ctx, tel.Logger, map[Mode]string{Serve: "standalone", Dev: "development"}[mode], p.health)
 	p.components = append(p.components, run.GiveBack(), run.Watch(p.health), held.Component(p.reloader, tel.Logger),
 		run.Announce(p.health, func() {
 			p.ready.Print(stdout)
@@ -262,7 +267,7 @@ func (p *process) host(ctx context.Context, service string) (run.Host, error) {
 	p.components = append(p.components, run.Named("NATS connection of "+service, run.CloseNATS(nc)))
 	return run.Host{
 		Replica: run.NewReplica(), Telemetry: tel, NATS: nc, Health: p.health, Bounds: p.bounds,
-		Reload: p.reloader,
+		Reload: p.reloader, Access: p.access,
 	}, nil
 }
 
