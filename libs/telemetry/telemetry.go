@@ -159,11 +159,23 @@ func (c Config) SlogLevel() slog.Level {
 }
 
 func newLogger(cfg Config, w io.Writer, level slog.Leveler) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: level}
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: inSeconds}
 	if cfg.Format == "json" {
 		return slog.New(traced{slog.NewJSONHandler(w, opts)})
 	}
 	return slog.New(traced{slog.NewTextHandler(w, opts)})
+}
+
+// inSeconds writes a duration as what programs read: seconds as a number, with the unit in the name.
+func inSeconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() != slog.KindDuration {
+		return a
+	}
+	if !strings.HasSuffix(a.Key, "_seconds") {
+		a.Key += "_seconds"
+	}
+	a.Value = slog.Float64Value(a.Value.Duration().Seconds())
+	return a
 }
 
 // AuditMessage is the message of the lines that say who was let in, sent away or refused. Their attributes are event,
