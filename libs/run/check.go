@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -142,7 +141,7 @@ func TrialHost(service string) (Host, error) {
 		return Host{}, err
 	}
 	return Host{
-		Telemetry: telemetry.Nop(service), NATS: nc, Health: &httpkit.Health{Logger: slog.New(slog.DiscardHandler)},
+		Telemetry: telemetry.Nop(service), NATS: nc, Health: &httpkit.Health{},
 	}, nil
 }
 
