@@ -53,20 +53,21 @@ const accessFlush = time.Second
 
 // NewAccessLog makes the log of a process, which writes to out while Run runs; nil if it is off.
 func NewAccessLog(cfg AccessConfig, out io.Writer, reg prometheus.Registerer) *AccessLog {
+	dropped := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "noetl_gateway_access_log_dropped_total",
+		Help: "Lines of the access log that were dropped because they could not be written fast enough.",
+	})
+	reg.MustRegister(dropped)
 	if cfg.Mode != "errors" && cfg.Mode != "all" {
 		return nil
 	}
 	a := &AccessLog{
 		errorsOnly: cfg.Mode == "errors", write: accessLine.json, out: out, lines: make(chan []byte, accessQueue),
-		dropped: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "noetl_gateway_access_log_dropped_total",
-			Help: "Lines of the access log that were dropped because they could not be written fast enough.",
-		}),
+		dropped: dropped,
 	}
 	if cfg.Format == "combined" {
 		a.write = accessLine.combined
 	}
-	reg.MustRegister(a.dropped)
 	return a
 }
 

@@ -178,7 +178,7 @@ func TestOnlyErrors(t *testing.T) {
 		!strings.Contains(got, `"status":500`) {
 		t.Error(got)
 	}
-	if httpkit.NewAccessLog(httpkit.AccessConfig{Mode: "off"}, out, nil) != nil {
+	if httpkit.NewAccessLog(httpkit.AccessConfig{Mode: "off"}, out, prometheus.NewRegistry()) != nil {
 		t.Error("it is off")
 	}
 	for _, bad := range []httpkit.AccessConfig{{Mode: "some", Format: "json"}, {Mode: "all", Format: "common"}} {
@@ -215,4 +215,31 @@ func TestASlowOutputHoldsUpNoRequest(t *testing.T) {
 		t.Errorf("dropped %v, %v", got, err)
 	}
 	cancel()
+}
+
+func BenchmarkAccessLog(b *testing.B) {
+	for _, mode := range []string{"off", "all"} {
+		b.Run(mode, func(b *testing.B) {
+			access := httpkit.NewAccessLog(
+				httpkit.AccessConfig{Mode: mode, Format: "json"}, io.Discard, prometheus.NewRegistry())
+			if access != nil {
+				ctx, cancel := context.WithCancel(b.Context())
+				done := make(chan struct{})
+				go func() { defer close(done); _ = access.Run(ctx) }()
+				defer func() { cancel(); <-done }()
+			}
+			tel := telemetry.Nop("edge-proxy")
+			srv := httptest.NewServer(access.Wrap("edge-proxy", nil, httpkit.Edge(tel, http.HandlerFunc(answers))))
+			defer srv.Close()
+			b.ReportAllocs()
+			for b.Loop() {
+				resp, err := http.Get(srv.URL) //nolint:noctx // it ends with the server
+				if err != nil {
+					b.Fatal(err)
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				_ = resp.Body.Close()
+			}
+		})
+	}
 }
