@@ -36,6 +36,7 @@ function object(schema) {
 const NAMES = {
   playbook_result: 'Result', playbook_progress: 'Progress', playbook_state: 'PlaybookState',
   subscription_event: 'DocumentEvent', subscription_ended: 'SubscriptionEnded', gap: 'Gap', session_expired: 'SessionExpired',
+  connection_closed: 'ConnectionClosed',
 };
 
 const frames = Object.keys(schemas).filter((name) => name.startsWith('Frame_')).map((name) => name.slice('Frame_'.length));

@@ -31,6 +31,9 @@ func TestTheDocumentedRoutesOfOperatorsAreServed(t *testing.T) {
 		// What it names does not exist, and a parameter that it does not know keeps the tail from opening.
 		path = strings.NewReplacer("{id}", "none", "{name}", "none", "{client_id}", "none").Replace(path) + "?unknown=1"
 		for _, method := range []string{"GET", "POST", "PUT", "DELETE", "PATCH"} {
+			if method == "GET" && strings.HasPrefix(path, "/api/operator/sessions/revoke?") {
+				continue // it is the session of that id
+			}
 			got := w.sendTo(w.ops, method, path, "", admin...)
 			if item[strings.ToLower(method)] == nil {
 				got.refused(t, method+" "+path, 405, "method_not_allowed")

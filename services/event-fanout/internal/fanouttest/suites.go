@@ -291,6 +291,7 @@ func RunClientStore(t *testing.T, newStore func(*testing.T) fanout.ClientStore) 
 // RunRequestStore is the conformance suite of [fanout.RequestStore].
 func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore) {
 	t.Helper()
+	t.Run("requests are shown in pages", func(t *testing.T) { runRequestPages(t, newStore(t)) })
 	r := fanout.Request{ID: "r", ClientID: "c", SessionKey: "hash", PlaybookPath: "demo/echo", Attempt: "first"}
 	t.Run("a request is added once", func(t *testing.T) {
 		t.Parallel()
