@@ -126,7 +126,7 @@ fuzz: ## every fuzz target for FUZZTIME (1m)
 
 gen: assets ## generated Go that the build needs, and the tables of settings in the docs
 	@cd services/edge-proxy/internal/httpapi/graphql && go tool gqlgen generate
-	@UPDATE_GOLDEN=1 go test -count=1 -run 'TestConfigurationHolds' ./services/standalone/app
+	@UPDATE_GOLDEN=1 go test -count=1 -run 'TestConfigurationHolds|TestHelpOfEveryVerb' ./services/standalone/app
 	@UPDATE_GOLDEN=1 go test -count=1 -run TheGuideHas ./services/edge-proxy/internal/sdk
 	@UPDATE_GOLDEN=1 go test -count=1 -run 'README|Readme' ./services/{auth,edge-proxy,event-fanout,ingress,sandbox,standalone}/app
 

@@ -156,11 +156,12 @@ func (r *Report) run(ctx context.Context, result *Result, test func(context.Cont
 		got.text = ": " + got.text
 	}
 	result.Status = OK
-	result.Text = r.clean(fmt.Sprintf("%s answered in %d ms%s", result.Text, time.Since(begin).Milliseconds(), got.text))
+	took := time.Since(begin).Milliseconds()
+	result.Text = r.clean(fmt.Sprintf("%s answered in %d ms%s", result.Text, took, got.text))
 }
 
-// reason is an error as an operator reads it: a fault without its kind and code, a request without the URL that the line
-// names already.
+// reason is an error as an operator reads it: a fault without its kind and code, a request without the URL that the
+// line names already.
 func reason(err error) string {
 	if f, ok := err.(*fault.Error); ok { //nolint:errorlint // what wraps a fault says more
 		if f.Err == nil {

@@ -2,7 +2,6 @@ package httpkit
 
 import (
 	"context"
-	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/pprof"
@@ -15,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/outage"
 )
 
 // Check probes one dependency.
@@ -27,6 +27,10 @@ type Check struct {
 	Probe    func(context.Context) error
 	// Tell is a Probe that also says what it found; it counts instead of Probe if it is set.
 	Tell func(context.Context) (string, error)
+	// Address is where the dependency is, for the log, without credentials.
+	Address string
+	// Behind names the checks whose failure explains this one's.
+	Behind []string
 }
 
 func (c Check) run(ctx context.Context) (detail string, err error) {
@@ -38,16 +42,15 @@ func (c Check) run(ctx context.Context) (detail string, err error) {
 
 // Health answers the health routes of one process.
 type Health struct {
-	// Logger gets the cause when a check begins to fail, which the public answer must not show, and a
-	// line when it passes again. Nil logs nothing. It is set before the first question.
-	Logger *slog.Logger
+	// Outages gets the cause when a check fails, which the public answer must not show. Nil tells nobody. It is set
+	// before the first question.
+	Outages *outage.Book
 
 	mu       sync.Mutex
 	checks   []Check
 	draining atomic.Bool
 
-	last    Status          // guarded by mu
-	failing map[string]bool // checks that failed when they last ran; guarded by mu
+	last Status // guarded by mu
 
 	probing sync.Mutex // held while the checks run
 	asked   time.Time
@@ -69,8 +72,24 @@ next:
 	}
 }
 
+// Addresses returns where the dependencies are, as name=address.
+func (h *Health) Addresses() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []string
+	for _, c := range h.checks {
+		if c.Address != "" {
+			out = append(out, c.Name+"="+c.Address)
+		}
+	}
+	return out
+}
+
 // Drain makes the process not ready, for good: the first step of stopping.
-func (h *Health) Drain() { h.draining.Store(true) }
+func (h *Health) Drain() {
+	h.draining.Store(true)
+	h.Outages.Close() // what stops now is not lost
+}
 
 // Retire makes a draining process end each connection with the answer it gives, so that clients
 // that keep connections open go elsewhere before the listener closes (RFC 9112, section 9.6).
@@ -190,7 +209,7 @@ func (h *Health) probe(ctx context.Context) Status {
 		wg.Go(func() { details[i], errs[i] = c.run(ctx) })
 	}
 	wg.Wait()
-	h.tellChanges(ctx, checks, errs)
+	h.note(ctx, checks, errs)
 	s := Status{Status: "ready", Checks: make(map[string]CheckStatus, len(checks))}
 	for i, c := range checks {
 		if errs[i] == nil {
@@ -208,26 +227,14 @@ func (h *Health) probe(ctx context.Context) Status {
 	return s
 }
 
-// tellChanges logs which checks begin to fail, and which pass again.
-func (h *Health) tellChanges(ctx context.Context, checks []Check, errs []error) {
-	if h.Logger == nil {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.failing == nil {
-		h.failing = map[string]bool{}
-	}
-	for i, c := range checks {
-		switch failed := errs[i] != nil; {
-		case failed == h.failing[c.Name]:
-			continue
-		case failed:
-			h.Logger.WarnContext(ctx, "a check fails", "check", c.Name, "critical", c.Critical, "err", errs[i])
-		default:
-			h.Logger.InfoContext(ctx, "a check passes again", "check", c.Name)
+// note tells the log of what is lost and what is back, what others are behind first.
+func (h *Health) note(ctx context.Context, checks []Check, errs []error) {
+	for _, behind := range []bool{false, true} {
+		for i, c := range checks {
+			if (len(c.Behind) > 0) == behind {
+				h.Outages.Of(c.Name, c.Address, c.Behind...).Note(ctx, "check", errs[i])
+			}
 		}
-		h.failing[c.Name] = errs[i] != nil
 	}
 }
 

@@ -8,11 +8,14 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
+	"github.com/noetl/gateway/libs/outage"
 )
 
 // What /readyz says is in the metrics too, for alerts: which dependency is unavailable, and whether the
@@ -44,44 +47,53 @@ func TestChecksAreMetrics(t *testing.T) {
 	}
 }
 
-// The public answer hides why a check fails; the log says it, once for each change.
+// The public answer hides why a check fails; the log says it, once for each change, and not while what the check is
+// behind is lost.
 func TestACheckThatBeginsToFailIsInTheLog(t *testing.T) {
 	t.Parallel()
-	var log strings.Builder
-	h := &httpkit.Health{Logger: slog.New(slog.NewTextHandler(&log, nil))}
-	var broken error
-	h.Add(httpkit.Check{Name: "frame_store", Critical: true, Probe: func(context.Context) error { return broken }})
-	cause := errors.New("insufficient storage resources available")
-	for _, c := range []struct {
-		name   string
-		broken error
-		want   string
-	}{
-		{"at first", nil, ""},
-		{
-			"broken", cause,
-			`level=WARN msg="a check fails" check=frame_store critical=true err="unavailable nats_unavailable: try again: ` + cause.Error(),
-		},
-		{"still broken", cause, ""},
-		{"fixed", nil, `level=INFO msg="a check passes again" check=frame_store`},
-	} {
-		broken = nil
-		if c.broken != nil {
-			broken = fault.Wrap(c.broken, fault.Unavailable, "nats_unavailable", "try again")
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		h := &httpkit.Health{Outages: outage.New(slog.New(slog.NewTextHandler(&log, nil)))}
+		var broken error
+		probe := func(context.Context) error { return broken }
+		h.Add(
+			httpkit.Check{Name: "frame_store", Probe: probe, Behind: []string{"nats"}},
+			httpkit.Check{Name: "nats", Critical: true, Probe: probe, Address: "nats://nats:4222"},
+		)
+		cause := errors.New("insufficient storage resources available")
+		for _, c := range []struct {
+			name   string
+			broken error
+			want   string
+		}{
+			{"at first", nil, ""},
+			{
+				"broken", cause,
+				`level=WARN msg="dependency lost" dependency=nats address=nats://nats:4222 ` +
+					`reason="unavailable nats_unavailable: try again: ` + cause.Error(),
+			},
+			{"still broken", cause, ""},
+			{"fixed", nil, `level=INFO msg="dependency back" dependency=nats address=nats://nats:4222 gone_seconds=10`},
+		} {
+			<-time.After(5 * time.Second)
+			broken = nil
+			if c.broken != nil {
+				broken = fault.Wrap(c.broken, fault.Unavailable, "nats_unavailable", "try again")
+			}
+			log.Reset()
+			whole := h.Whole(t.Context())
+			said := strings.TrimSpace(log.String())
+			if whole != (c.broken == nil) || !strings.Contains(said, c.want) || (c.want == "") != (said == "") ||
+				strings.Count(said, "\n") > 0 {
+				t.Errorf("%s: whole %t, logged %q", c.name, whole, said)
+			}
 		}
-		log.Reset()
-		whole := h.Whole(t.Context())
-		said := strings.TrimSpace(log.String())
-		if whole != (c.broken == nil) || !strings.Contains(said, c.want) || (c.want == "") != (said == "") ||
-			strings.Count(said, "\n") > 0 {
-			t.Errorf("%s: whole %t, logged %q", c.name, whole, said)
+		broken = fault.Wrap(cause, fault.Unavailable, "nats_unavailable", "try again")
+		if s := h.Readiness(t.Context()).Checks["frame_store"]; s.Status != "failed" ||
+			strings.Contains(s.Error, cause.Error()) {
+			t.Errorf("the public answer is %+v", s)
 		}
-	}
-	broken = fault.Wrap(cause, fault.Unavailable, "nats_unavailable", "try again")
-	if s := h.Readiness(t.Context()).Checks["frame_store"]; s.Status != "failed" ||
-		strings.Contains(s.Error, cause.Error()) {
-		t.Errorf("the public answer is %+v", s)
-	}
+	})
 }
 
 // A draining process says so immediately, and ends the connections of those who come.

@@ -116,10 +116,31 @@ type conn struct {
 	own    atomic.Bool // somebody set a deadline for writing
 	linger atomic.Bool // the peer may still be sending
 	drains atomic.Bool // and is read to its end
+
+	written atomic.Int64           // bytes
+	ended   atomic.Pointer[func()] // called when it is closed, see whenClosed
+}
+
+// closed stands in conn.ended for a connection that was closed.
+func closed() {}
+
+// whenClosed calls f when the connection is closed, immediately if it is. It is called once at most.
+func (c *conn) whenClosed(f func()) {
+	if !c.ended.CompareAndSwap(nil, &f) {
+		f()
+	}
+}
+
+func (c *conn) tellClosed() {
+	gone := closed
+	if f := c.ended.Swap(&gone); f != nil {
+		(*f)()
+	}
 }
 
 // Write implements net.Conn. It fails when the peer takes less than writeLeast within writeWait.
 func (c *conn) Write(p []byte) (done int, err error) {
+	defer func() { c.written.Add(int64(done)) }()
 	for {
 		if c.own.Load() {
 			n, err := c.Conn.Write(p[done:])
@@ -174,6 +195,7 @@ func (c *conn) closeWrite() error {
 
 // Close implements net.Conn. It does not wait for a peer that still sends.
 func (c *conn) Close() error {
+	c.tellClosed()
 	if c.drained() {
 		return nil
 	}

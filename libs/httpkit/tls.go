@@ -1,12 +1,14 @@
 package httpkit
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -31,25 +33,36 @@ func (c TLSConfig) Validate() error {
 
 // Load reads the certificate. The result is nil if none is set.
 func (c TLSConfig) Load(logger *slog.Logger) (*tls.Config, error) {
+	cfg, _, err := c.Keep(logger, nil)
+	return cfg, err
+}
+
+// Keep is Load that also returns what reads the certificate again when somebody asks for it, and says what changed.
+// Handshakes look by themselves too; note, if not nil, gets what they find: nil, or why the old one still serves.
+func (c TLSConfig) Keep(
+	logger *slog.Logger, note func(error),
+) (*tls.Config, func(context.Context) (string, error), error) {
 	if c.CertFile == "" {
-		return nil, nil //nolint:nilnil // plain HTTP
+		return nil, nil, nil // plain HTTP
 	}
-	keeper := &certificate{files: c, logger: logger}
-	if err := keeper.read(); err != nil {
-		return nil, err
+	keeper := &certificate{files: c, logger: logger, note: note}
+	if _, err := keeper.read(); err != nil {
+		return nil, nil, err
 	}
 	if err := keeper.expired(time.Now()); err != nil { // a proxy in front may not mind
 		logger.Warn("clients will refuse the TLS certificate", "err", err)
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: keeper.get}, nil
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: keeper.get}, keeper.again, nil
 }
 
 // certificate keeps the newest certificate that could be read.
 type certificate struct {
 	files  TLSConfig
 	logger *slog.Logger
+	note   func(error)
 
 	mu      sync.Mutex
+	told    string // why the newest cannot be used, as the log was told
 	current *tls.Certificate
 	stamp   [2]time.Time
 	checked time.Time
@@ -67,15 +80,42 @@ func (c *certificate) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) 
 	c.checked = time.Now()
 	if stamp := c.stamps(); stamp != c.stamp {
 		// Halfway through a renewal the two files do not fit: the old one serves until they do.
-		if err := c.read(); err != nil {
+		_, err := c.read()
+		if c.note != nil {
+			c.note(err)
+		}
+		switch {
+		case err == nil:
+			c.logger.InfoContext(contextOf(hello), "TLS certificate read again")
+		case c.told != err.Error():
+			c.told = err.Error()
 			c.logger.WarnContext(
 				contextOf(hello), "the new TLS certificate cannot be used; serving the old one", "err", err,
 			)
-		} else {
-			c.logger.InfoContext(contextOf(hello), "TLS certificate read again")
 		}
 	}
 	return c.current, nil
+}
+
+// again reads the files now.
+func (c *certificate) again(context.Context) (changed string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.current
+	differs, err := c.read()
+	if err == nil && differs {
+		if err = c.expired(time.Now()); err != nil {
+			c.current = before
+		}
+	}
+	if err != nil {
+		c.told = err.Error()
+		return "", err
+	}
+	if !differs {
+		return "", nil
+	}
+	return "valid until " + c.current.Leaf.NotAfter.UTC().Format(time.RFC3339), nil
 }
 
 func contextOf(hello *tls.ClientHelloInfo) context.Context {
@@ -85,14 +125,16 @@ func contextOf(hello *tls.ClientHelloInfo) context.Context {
 	return context.Background()
 }
 
-func (c *certificate) read() error {
+func (c *certificate) read() (differs bool, err error) {
 	stamp := c.stamps()
 	pair, err := tls.LoadX509KeyPair(c.files.CertFile, c.files.KeyFile)
 	if err != nil {
-		return fmt.Errorf("GATEWAY_TLS_CERT_FILE, GATEWAY_TLS_KEY_FILE: %w", err)
+		return false, fmt.Errorf(
+			"GATEWAY_TLS_CERT_FILE=%s, GATEWAY_TLS_KEY_FILE=%s: %w", c.files.CertFile, c.files.KeyFile, err)
 	}
-	c.current, c.stamp = &pair, stamp
-	return nil
+	differs = c.current == nil || !slices.EqualFunc(c.current.Certificate, pair.Certificate, bytes.Equal)
+	c.current, c.stamp, c.told = &pair, stamp, ""
+	return differs, nil
 }
 
 func (c *certificate) stamps() (s [2]time.Time) {

@@ -15,7 +15,8 @@ func (c TLSConfig) Check(now time.Time, report *check.Report) {
 		return
 	}
 	keeper := &certificate{files: c, logger: slog.New(slog.DiscardHandler)}
-	if report.Fail("certificate", keeper.read()) || report.Fail("certificate", keeper.expired(now)) {
+	_, err := keeper.read()
+	if report.Fail("certificate", err) || report.Fail("certificate", keeper.expired(now)) {
 		return
 	}
 	end := keeper.current.Leaf.NotAfter

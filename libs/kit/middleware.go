@@ -153,16 +153,16 @@ func logging(logger *slog.Logger) middleware {
 			out, err := next(ctx, in)
 			switch f := fault.Of(err); {
 			case err == nil:
-				logger.DebugContext(ctx, "operation done", "op", op, "took", time.Since(begin))
+				logger.DebugContext(ctx, "operation done", "op", op, "duration_seconds", time.Since(begin).Seconds())
 			case fault.IsOutage(err):
 				logger.ErrorContext(
-					ctx, "operation failed", "op", op, "took", time.Since(begin), "kind", f.Kind.String(), "reason",
-					f.Code, "err", err,
+					ctx, "operation failed", "op", op, "duration_seconds", time.Since(begin).Seconds(),
+					"kind", f.Kind.String(), "reason", f.Code, "err", err,
 				)
 			default:
 				logger.InfoContext(
-					ctx, "operation refused", "op", op, "took", time.Since(begin), "kind", f.Kind.String(),
-					"reason", f.Code, "err", err,
+					ctx, "operation refused", "op", op, "duration_seconds", time.Since(begin).Seconds(),
+					"kind", f.Kind.String(), "reason", f.Code, "err", err,
 				)
 			}
 			return out, err

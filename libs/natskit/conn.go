@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/outage"
 )
 
 // Config holds the settings of a connection; every service embeds it.
@@ -67,7 +68,19 @@ const syncQueue = 1024
 // Replies arrive under _INBOX_GATEWAY.<name>: a NATS user can be allowed its own and nobody else's,
 // and who may hear all of _INBOX, as most clients may, hears none of ours.
 func Connect(cfg Config, name string, logger *slog.Logger, extra ...nats.Option) (*nats.Conn, error) {
-	refusals := &refusal{logger: logger, servers: Address(cfg.URL)}
+	return Dial(cfg, name, logger, outage.New(logger), extra...)
+}
+
+// DependencyName is what NATS is called in the log, and the check of its connection.
+const DependencyName = "nats"
+
+// Dial is [Connect] for a process that has a book of what it depends on: several connections of one process are lost
+// together, and told once.
+func Dial(
+	cfg Config, name string, logger *slog.Logger, book *outage.Book, extra ...nats.Option,
+) (*nats.Conn, error) {
+	refusals := &refusal{witness: name, server: book.Of(DependencyName, Address(cfg.URL))}
+	errs := &asynchronous{logger: logger}
 	opts := []nats.Option{
 		nats.Name(name),
 		nats.CustomInboxPrefix(inboxPrefix + name),
@@ -82,25 +95,18 @@ func Connect(cfg Config, name string, logger *slog.Logger, extra ...nats.Option)
 		nats.SyncQueueLen(syncQueue), // the default allocates 512 KB for every batched get
 		nats.ReconnectBufSize(-1),    // an outage is an error immediately, not a queue nobody sees
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil {
-				logger.Warn("NATS disconnected", "err", err)
+			if err != nil { // it was not this process that closed it
+				refusals.note(err)
 			}
 		}),
 		nats.ConnectHandler(func(*nats.Conn) { refusals.note(nil) }),
-		nats.ReconnectHandler(func(*nats.Conn) {
-			refusals.note(nil)
-			logger.Info("NATS reconnected")
-		}),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+		nats.ReconnectHandler(func(*nats.Conn) { refusals.note(nil) }),
+		nats.ErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
 			if refused(err) != nil {
 				refusals.note(err)
 				return
 			}
-			subject := ""
-			if sub != nil {
-				subject = sub.Subject
-			}
-			logger.Error("NATS asynchronous error", "subject", subject, "err", err)
+			errs.tell(nc, sub, err)
 		}),
 	}
 	if cfg.User != "" {

@@ -1,6 +1,7 @@
 package natskit
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -9,21 +10,21 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/noetl/gateway/libs/outage"
 )
 
 // A NATS server whose users are being changed refuses ours for a while, so a refusal is an outage like
 // any other: the connection keeps trying. nats.go tells nobody of it before the first connection stands,
 // which is when a wrong password is likeliest.
 
-// refusal tells the log, once per change, that NATS refuses our user. It is safe for concurrent use.
+// refusal tells of a lost connection, and that NATS refuses our user, which is another cause. It is safe for concurrent
+// use.
 type refusal struct {
-	logger  *slog.Logger
-	servers string
+	witness string
+	server  *outage.Dependency
 
 	conn atomic.Pointer[nats.Conn] // nil while the first attempt runs
-
-	mu   sync.Mutex
-	told error // what the log was told last; guarded by mu
 }
 
 // refused returns which refusal err is, or nil for any other error.
@@ -38,15 +39,13 @@ func refused(err error) error {
 	return nil
 }
 
-// note tells the log of a refusal that it has not been told of, and forgets it after another error or nil.
+// note takes why the connection is lost, or nil.
 func (r *refusal) note(err error) {
-	why := refused(err)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if why != nil && !errors.Is(why, r.told) {
-		r.logger.Warn("NATS refuses this user; trying again", "servers", r.servers, "err", why)
+	if why := refused(err); why != nil {
+		r.server.NoteCause(context.Background(), r.witness, "refused", why)
+		return
 	}
-	r.told = why
+	r.server.Note(context.Background(), r.witness, err)
 }
 
 // Bounds of the time between two rounds of attempts.
@@ -66,9 +65,52 @@ func (r *refusal) wait(int) time.Duration {
 		return reconnectWait + jitter
 	}
 	err := conn.LastError()
+	if err == nil {
+		err = nats.ErrNoServers
+	}
 	r.note(err)
 	if refused(err) != nil {
 		return refusedWait + jitter
 	}
 	return reconnectWait + jitter
+}
+
+// asynchronous tells the log of what NATS says beside the answers, such as that this user may not use a subject. It is
+// safe for concurrent use.
+type asynchronous struct {
+	logger *slog.Logger
+
+	mu    sync.Mutex
+	told  map[string]time.Time // guarded by mu
+	quiet int                  // how many were not told
+}
+
+const (
+	// asyncAgain is when the same error is told again: an operation that is tried again fails again.
+	asyncAgain = 5 * time.Minute
+	// asyncMost bounds how many different errors are remembered: they hold names of inboxes.
+	asyncMost = 100
+)
+
+func (a *asynchronous) tell(nc *nats.Conn, sub *nats.Subscription, err error) {
+	if !nc.IsConnected() {
+		return // that the connection is lost says it
+	}
+	subject := ""
+	if sub != nil {
+		subject = sub.Subject
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now, key := time.Now(), subject+" "+err.Error()
+	if at, known := a.told[key]; known && now.Sub(at) < asyncAgain {
+		a.quiet++
+		return
+	}
+	if a.told == nil || len(a.told) >= asyncMost {
+		a.told = map[string]time.Time{}
+	}
+	a.told[key] = now
+	a.logger.Error("NATS asynchronous error", "subject", subject, "err", err, "repeated", a.quiet)
+	a.quiet = 0
 }

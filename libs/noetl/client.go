@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,6 +64,20 @@ type Client struct {
 	shards shard.Map
 	token  string
 	http   *http.Client
+}
+
+// Address returns where NoETL is, the shards included, without credentials.
+func (c *Client) Address() string {
+	var addresses []string
+	if u, err := url.Parse(c.base); err == nil {
+		addresses = append(addresses, u.Scheme+"://"+u.Host)
+	}
+	for _, u := range c.shards {
+		if at := u.Scheme + "://" + u.Host; !slices.Contains(addresses, at) {
+			addresses = append(addresses, at)
+		}
+	}
+	return strings.Join(addresses, ",")
 }
 
 // Transport returns the HTTP transport to NoETL: traced, with enough idle connections that

@@ -3,12 +3,13 @@ package oidc
 import (
 	"context"
 	"crypto"
-	"log/slog"
 	"net/http"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"github.com/noetl/gateway/libs/outage"
 )
 
 // MaxStale bounds how long keys and metadata are used that could not be fetched again: an issuer that
@@ -27,7 +28,7 @@ type keySet struct {
 	issuer        string
 	address       string // of the keys; empty: the issuer's metadata says
 	client        *http.Client
-	logger        *slog.Logger
+	outage        *outage.Dependency
 	ttl, cooldown time.Duration
 	now           func() time.Time
 	flights       singleflight.Group
@@ -117,10 +118,8 @@ func (s *keySet) refresh(ctx context.Context) error {
 		s.failed = err
 		if err == nil {
 			s.keys, s.fetched = keys, s.now() // the whole set: a removed key is gone
-		} else if len(s.keys) > 0 {
-			s.logger.WarnContext(fctx, "an issuer's keys cannot be fetched; using those that are known",
-				"issuer", s.issuer, "err", err)
 		}
+		s.outage.Note(fctx, s.issuer, err)
 		return nil, err
 	})
 	select {

@@ -4,18 +4,18 @@
 package oidc
 
 import (
-	"cmp"
 	"context"
 	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/noetl/gateway/libs/outage"
 )
 
 const (
@@ -37,12 +37,12 @@ type Issuer struct {
 // Config says whom to trust, and for what.
 type Config struct {
 	Issuers      []Issuer
-	Algorithms   []string      // of RS256 and ES256; empty for both
-	RequireKeyID bool          // reject a token that names no key, even if its issuer has only one
-	ExpiryLeeway time.Duration // how long an expired token is accepted
-	TTL          time.Duration // of a fetched key set
-	Cooldown     time.Duration // between two fetches
-	Logger       *slog.Logger  // nil for none
+	Algorithms   []string           // of RS256 and ES256; empty for both
+	RequireKeyID bool               // reject a token that names no key, even if its issuer has only one
+	ExpiryLeeway time.Duration      // how long an expired token is accepted
+	TTL          time.Duration      // of a fetched key set
+	Cooldown     time.Duration      // between two fetches
+	Outage       *outage.Dependency // hears whether keys can be fetched; nil for nobody
 	// Now is the clock, for tests; nil is the real one.
 	Now func() time.Time
 }
@@ -62,7 +62,6 @@ func New(cfg Config, client *http.Client) (*Verifier, error) {
 	if len(cfg.Algorithms) == 0 {
 		cfg.Algorithms = []string{"RS256", "ES256"}
 	}
-	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	own := *client
 	own.Timeout = FetchTimeout
 	own.CheckRedirect = sameOrigin
@@ -74,7 +73,7 @@ func New(cfg Config, client *http.Client) (*Verifier, error) {
 			}
 		}
 		set := &keySet{
-			issuer: issuer.URL, address: issuer.KeysURL, client: &own, logger: cfg.Logger,
+			issuer: issuer.URL, address: issuer.KeysURL, client: &own, outage: cfg.Outage,
 			ttl: cfg.TTL, cooldown: cfg.Cooldown, now: cfg.Now,
 		}
 		for _, name := range append([]string{issuer.URL}, issuer.Aliases...) {

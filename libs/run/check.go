@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -71,7 +70,8 @@ func (c ProcessConfig) CheckListeners(ctx context.Context, report *check.Report)
 			continue
 		}
 		if version, ok := c.Running(ctx); ok {
-			report.Good("listener", "%s %d is in use, and a gateway of version %s runs here", l.Setting, l.Port, version)
+			report.Good("listener", "%s %d is in use, and a gateway of version %s runs here", l.Setting, l.Port,
+				version)
 			continue
 		}
 		report.Fail("listener", err)
@@ -141,7 +141,7 @@ func TrialHost(service string) (Host, error) {
 		return Host{}, err
 	}
 	return Host{
-		Telemetry: telemetry.Nop(service), NATS: nc, Health: &httpkit.Health{Logger: slog.New(slog.DiscardHandler)},
+		Telemetry: telemetry.Nop(service), NATS: nc, Health: &httpkit.Health{},
 	}, nil
 }
 

@@ -102,7 +102,8 @@ func (p Program) command() *cobra.Command {
 	root.AddCommand(p.Verbs...)
 	root.AddCommand(
 		&cobra.Command{
-			Use: "health", Short: "ask the gateway that runs on this machine whether it is healthy", Args: Arguments(0, 0),
+			Use: "health", Short: "ask the gateway that runs on this machine whether it is healthy",
+			Args: Arguments(0, 0),
 			RunE: func(cmd *cobra.Command, _ []string) error { return p.health(cmd.Context(), cmd.OutOrStdout()) },
 		},
 		&cobra.Command{

@@ -47,6 +47,7 @@ type ProcessConfig struct {
 	NATS       natskit.Config
 	Admin      AdminConfig
 	Bounds     httpkit.BoundsConfig
+	Access     httpkit.AccessConfig
 	DrainDelay time.Duration `env:"GATEWAY_DRAIN_DELAY_SECS" file:"server.drain_delay_secs" default:"0" unit:"s"`
 }
 
@@ -55,7 +56,7 @@ const maxDrainDelay = time.Minute
 
 // Validate reports what is wrong with the settings.
 func (c ProcessConfig) Validate() error {
-	problems := []error{c.Log.Validate(), c.NATS.Validate(), c.Bounds.Validate()}
+	problems := []error{c.Log.Validate(), c.NATS.Validate(), c.Bounds.Validate(), c.Access.Validate()}
 	problems = append(problems, settings.Port("GATEWAY_ADMIN_PORT", c.Admin.Port))
 	if c.DrainDelay < 0 || c.DrainDelay > maxDrainDelay {
 		problems = append(problems, fmt.Errorf("GATEWAY_DRAIN_DELAY_SECS=%s: must be 0 to 60 s", c.DrainDelay))
@@ -84,6 +85,9 @@ type Host struct {
 	NATS      *nats.Conn
 	Health    *httpkit.Health
 	Bounds    *httpkit.Bounds // for its listeners; nil bounds nothing
+	Reload    *Reloader       // what is read again on SIGHUP
+	// Access is the access log of its listeners; nil writes none.
+	Access *httpkit.AccessLog
 }
 
 // Part is a service built on a host: its components in start order, and the addresses it has.
@@ -115,6 +119,7 @@ func ServeOptional(
 	stdout io.Writer,
 	build func(context.Context, Host) (Part, error),
 ) error {
+	held := HoldSignals()
 	reg := telemetry.NewRegistry(Version())
 	tel, err := telemetry.Setup(ctx, service, Version(), cfg.Log, os.Stderr, reg)
 	if err != nil {
@@ -128,7 +133,7 @@ func ServeOptional(
 	if err != nil {
 		return err
 	}
-	health := &httpkit.Health{Logger: tel.Logger}
+	health := &httpkit.Health{Outages: tel.Outages}
 	WarnRetired(ctx, tel.Logger, settings.Environ())
 	components := []Component{
 		Flush(tel),
@@ -137,26 +142,67 @@ func ServeOptional(
 	}
 	var nc *nats.Conn
 	if cfg.NATS.URL != "" {
-		if nc, err = natskit.Connect(cfg.NATS, "gateway-"+service, tel.Logger); err != nil {
+		if nc, err = natskit.Dial(cfg.NATS, "gateway-"+service, tel.Logger, tel.Outages); err != nil {
 			return err
 		}
 		components = append(components, CloseNATS(nc))
-		health.Add(httpkit.Check{Name: "nats", Critical: true, Probe: natskit.Probe(nc)})
+		health.Add(NATSCheck(nc, cfg.NATS))
 	}
+	access := httpkit.NewAccessLog(cfg.Access, os.Stderr, reg)
+	if access != nil {
+		components = append(components, access)
+	}
+	reloader := NewReloader(reg)
+	reloader.AddSettings(settings.Environ(), func() []*telemetry.Level { return []*telemetry.Level{tel.Level} })
 	part, err := build(ctx, Host{
-		Replica: NewReplica(), Telemetry: tel, NATS: nc, Health: health, Bounds: bounds,
+		Replica: NewReplica(), Telemetry: tel, NATS: nc, Health: health, Bounds: bounds, Reload: reloader,
+		Access: access,
 	})
 	if err != nil {
 		return err
 	}
 	ready := part.Ready()
 	ready.Admin, ready.NATS = httpkit.URL(admin), natskit.Address(cfg.NATS.URL)
+	ready.Log(ctx, tel.Logger, "split", health)
 	components = append(components, part.Components()...)
 	components = append(
-		components, GiveBack(), Announce(health, func() { ready.Print(stdout) }),
+		components, GiveBack(), Watch(health), held.Component(reloader, tel.Logger),
+		Announce(health, func() { ready.Print(stdout) }),
 		DrainFirst(health, cfg.DrainDelay),
 	)
 	return All(ctx, tel.Logger, DrainTimeout+cfg.DrainDelay, components...)
+}
+
+// Log says at the start what runs and where: one line.
+func (r Ready) Log(ctx context.Context, logger *slog.Logger, mode string, health *httpkit.Health) {
+	attrs := []slog.Attr{slog.String("version", Version()), slog.String("mode", mode)}
+	for _, l := range []struct{ purpose, address string }{
+		{"public", r.Public}, {"operator", r.Operator}, {"internal", r.Internal}, {"admin", r.Admin},
+	} {
+		if l.address != "" {
+			attrs = append(attrs, slog.String("listener_"+l.purpose, l.address))
+		}
+	}
+	if r.NATS != "" {
+		attrs = append(attrs, slog.String("nats", r.NATS))
+	}
+	attrs = append(attrs, slog.Any("dependencies", health.Addresses()))
+	logger.LogAttrs(ctx, slog.LevelInfo, "started", attrs...)
+}
+
+// NATSCheck is the check of a process's connection.
+func NATSCheck(nc *nats.Conn, cfg natskit.Config) httpkit.Check {
+	return httpkit.Check{
+		Name: natskit.DependencyName, Critical: true, Probe: natskit.Probe(nc), Address: natskit.Address(cfg.URL),
+	}
+}
+
+// watchEvery is how often a process runs its own checks, for the log: nobody may ask for its readiness.
+const watchEvery = 5 * time.Second
+
+// Watch is the component that runs the checks now and then.
+func Watch(health *httpkit.Health) Component {
+	return Every("checks", watchEvery, func(ctx context.Context) { health.Readiness(ctx) })
 }
 
 // WarnRetired names the settings of earlier gateways that have no meaning here, in one warning.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -17,6 +18,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/noetl/gateway/libs/check"
+	"github.com/noetl/gateway/libs/settings"
+	"github.com/noetl/gateway/libs/telemetry"
 )
 
 // version is set by the linker: -X github.com/noetl/gateway/libs/run.version=v1.2.3.
@@ -103,8 +106,14 @@ func (p Program) Main(args []string, stdout, stderr io.Writer) int {
 	}
 }
 
-// fail prints why the program ends.
+// fail prints why the program ends, as a line of its log where that is JSON.
 func (p Program) fail(stderr io.Writer, err error) {
+	var cfg telemetry.Config
+	_ = settings.Load(&cfg, settings.Environ()) // of a broken configuration, what of it is known
+	if cfg.Format == "json" {
+		slog.New(slog.NewJSONHandler(stderr, nil)).Error("the program ends", "program", p.Name, "err", err)
+		return
+	}
 	_, _ = fmt.Fprintf(stderr, "%s: %s\n", p.Name, err)
 }
 

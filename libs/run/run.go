@@ -81,7 +81,7 @@ func All(ctx context.Context, logger *slog.Logger, drain time.Duration, componen
 	var first error
 	select {
 	case <-ctx.Done():
-		logger.InfoContext(base, "stopping", "timeout", drain)
+		logger.InfoContext(base, "stopping", "timeout_seconds", drain.Seconds())
 	case e := <-exits:
 		first = fmt.Errorf("%s: %w", components[e.index].Name(), e.err)
 		logger.ErrorContext(

@@ -31,7 +31,7 @@ func Problems(err error) []error {
 	if err == nil {
 		return nil
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what wraps a list says more than the list
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}
@@ -120,6 +120,12 @@ func at(path string, line int) string {
 // yamlLine is how the YAML library writes a position.
 var yamlLine = regexp.MustCompile(`line (\d+): `)
 
+// countsFromZero are the errors of the YAML library whose line is the one before: those of its parser, where its
+// scanner counts as people do.
+var countsFromZero = regexp.MustCompile(
+	`did not find expected (',' or|key|'-' indicator|<document start>|node content)`,
+)
+
 // errorAt returns where a parser stopped.
 func errorAt(path string, err error) string {
 	if e, ok := errors.AsType[interface {
@@ -135,11 +141,26 @@ func errorAt(path string, err error) string {
 		}
 	}
 	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-		if line, err := strconv.Atoi(m[1]); err == nil {
-			return at(path, line)
+		line, _ := strconv.Atoi(m[1]) // digits
+		if countsFromZero.MatchString(err.Error()) {
+			line++
+		}
+		return at(path, line)
+	}
+	return at(path, lastNamed(err.Error(), linesOf(path)))
+}
+
+// lastNamed returns the last line of a key that a text names by its last part: the TOML library names the key that
+// stands twice, and no line.
+func lastNamed(text string, lines map[string]int) (last int) {
+	for _, w := range word.FindAllString(text, -1) {
+		for key, line := range lines {
+			if key == w || strings.HasSuffix(key, "."+w) {
+				last = max(last, line)
+			}
 		}
 	}
-	return ""
+	return last
 }
 
 // oneLine is a parser's error without the place, which is written in one way for all.
@@ -188,16 +209,28 @@ func tomlLines(text []byte, lines map[string]int) {
 	for parser.NextExpression() {
 		node := parser.Expression()
 		key, line := tomlKey(&parser, node)
-		switch node.Kind { //nolint:exhaustive // only these have keys
+		switch node.Kind {
 		case unstable.Table, unstable.ArrayTable:
 			table = key + "."
 			if lines[key] == 0 {
 				lines[key] = line
 			}
 		case unstable.KeyValue:
-			lines[table+key] = line
+			tomlValue(&parser, node, table+key, line, lines)
 		default:
 		}
+	}
+}
+
+// tomlValue notes the line of a key, and of those in an inline table.
+func tomlValue(parser *unstable.Parser, node *unstable.Node, key string, line int, lines map[string]int) {
+	lines[key] = line
+	if node.Value().Kind != unstable.InlineTable {
+		return
+	}
+	for it := node.Value().Children(); it.Next(); {
+		inner, line := tomlKey(parser, it.Node())
+		tomlValue(parser, it.Node(), key+"."+inner, line, lines)
 	}
 }
 

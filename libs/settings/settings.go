@@ -259,6 +259,29 @@ func load(path string) (*koanf.Koanf, error) {
 	return k, nil
 }
 
+// File returns the values of the settings file that an environment names, by key; without one, none. An unknown key is
+// no error here.
+func File(environ []string) (map[string]string, error) {
+	path := ""
+	for _, kv := range environ {
+		if k, v, ok := strings.Cut(kv, "="); ok && k == FileSetting {
+			path = v
+		}
+	}
+	if path == "" {
+		return nil, nil
+	}
+	k, err := load(path)
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]string{}
+	for _, key := range k.Keys() {
+		values[key] = fmt.Sprint(k.Get(key))
+	}
+	return values, nil
+}
+
 func readFile(path string, rows []Setting) (map[string]string, error) {
 	if path == "" {
 		return nil, nil

@@ -61,6 +61,13 @@ func (l *Level) SetBase(level slog.Level) {
 	}
 }
 
+// Base returns the level of the settings.
+func (l *Level) Base() slog.Level {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.base
+}
+
 // Get returns the level in force, and when that of the settings is in force again: zero if nothing will end it.
 func (l *Level) Get() (level slog.Level, until time.Time) {
 	l.mu.Lock()

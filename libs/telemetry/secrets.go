@@ -32,6 +32,20 @@ func WithSecret(ctx context.Context, secret string) context.Context {
 	return context.WithValue(ctx, secretsKey{}, append(slices.Clip(known), secret))
 }
 
+// Shown returns what of a request may be written into a log: the path, the user agent and the referer without a query,
+// all without the request's credentials.
+func Shown(r *http.Request) (path, agent, referer string) {
+	ctx := withSecrets(r.Context(), r)
+	referer, _, _ = strings.Cut(r.Referer(), "?")
+	referer, _, _ = strings.Cut(referer, "#")
+	return maskPath(ctx, r.URL.EscapedPath()), cut(Mask(ctx, r.UserAgent())), cut(maskPath(ctx, referer))
+}
+
+// maxShown bounds a header in a line of the log, in bytes.
+const maxShown = 512
+
+func cut(text string) string { return text[:min(len(text), maxShown)] }
+
 // Mask returns a text as a span may hold it: without the credentials of the request.
 func Mask(ctx context.Context, text string) string {
 	known, _ := ctx.Value(secretsKey{}).([]string)

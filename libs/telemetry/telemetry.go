@@ -23,6 +23,8 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/noetl/gateway/libs/outage"
 )
 
 // Config holds the settings that every program shares. OTEL_* variables are read by the
@@ -48,7 +50,8 @@ func (c Config) Validate() error {
 type Telemetry struct {
 	Service  string
 	Logger   *slog.Logger
-	Level    *Level // of Logger and all that are made of it
+	Level    *Level       // of Logger and all that are made of it
+	Outages  *outage.Book // what this process depends on; services in one process share it
 	Tracers  trace.TracerProvider
 	Registry *prometheus.Registry
 	shutdown func(context.Context) error
@@ -96,7 +99,7 @@ func NewRegistry(version string) *prometheus.Registry {
 func Setup(
 	ctx context.Context, service, version string, cfg Config, logs io.Writer, reg *prometheus.Registry,
 ) (*Telemetry, error) {
-	level := newLevel(cfg.level())
+	level := newLevel(cfg.SlogLevel())
 	t := &Telemetry{
 		Service:  service,
 		Logger:   newLogger(cfg, logs, level).With("service", service),
@@ -104,6 +107,7 @@ func Setup(
 		Registry: reg,
 		shutdown: func(context.Context) error { return nil },
 	}
+	t.Outages = outage.New(t.Logger)
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
 		t.Tracers = quietProvider{}
 		return t, nil
@@ -153,8 +157,8 @@ func Nop(service string) *Telemetry {
 	}
 }
 
-// level returns the level of the settings, info if they are not valid.
-func (c Config) level() slog.Level {
+// SlogLevel returns the level of the settings, info if they are not valid.
+func (c Config) SlogLevel() slog.Level {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		return slog.LevelInfo
@@ -163,11 +167,23 @@ func (c Config) level() slog.Level {
 }
 
 func newLogger(cfg Config, w io.Writer, level slog.Leveler) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: level}
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: inSeconds}
 	if cfg.Format == "json" {
 		return slog.New(traced{slog.NewJSONHandler(w, opts)})
 	}
 	return slog.New(traced{slog.NewTextHandler(w, opts)})
+}
+
+// inSeconds writes a duration as what programs read: seconds as a number, with the unit in the name.
+func inSeconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() != slog.KindDuration {
+		return a
+	}
+	if !strings.HasSuffix(a.Key, "_seconds") {
+		a.Key += "_seconds"
+	}
+	a.Value = slog.Float64Value(a.Value.Duration().Seconds())
+	return a
 }
 
 // AuditMessage is the message of the lines that say who was let in, sent away or refused. Their attributes are event,

@@ -3,8 +3,10 @@ package telemetry_test
 import (
 	"bytes"
 	"encoding/json"
+	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/noetl/gateway/libs/telemetry"
 )
@@ -40,6 +42,24 @@ func TestLogsCarryTheTrace(t *testing.T) {
 	for _, c := range []telemetry.Config{{Format: "xml", Level: "info"}, {Format: "text", Level: "loud"}} {
 		if c.Validate() == nil {
 			t.Errorf("%+v was taken", c)
+		}
+	}
+}
+
+func TestDurationsAreSeconds(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	tel, err := telemetry.Setup(
+		t.Context(), "svc", "v1", telemetry.Config{Format: "json", Level: "info"}, &b, telemetry.NewRegistry("v1"),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tel.Logger.With("wait", 250*time.Millisecond).InfoContext(
+		t.Context(), "line", "timeout_seconds", time.Minute, slog.Group("g", "took", 2*time.Second))
+	for _, want := range []string{`"wait_seconds":0.25`, `"timeout_seconds":60`, `"g":{"took_seconds":2}`} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%s is missing: %s", want, b.String())
 		}
 	}
 }

@@ -111,7 +111,8 @@ func TestEveryBinaryHasItsVerbs(t *testing.T) {
 		if out, code := run(nil, "config"); code != 0 || !strings.Contains(out, "| `NATS_URL` |") {
 			t.Errorf("%s config: %d %s", name, code, out)
 		}
-		if out, code := run(nil, "nonsense"); code != 2 || !strings.Contains(out, "usage: "+name) {
+		if out, code := run(nil, "nonsense"); code != 2 ||
+			out != name+": there is no verb \"nonsense\"; see "+name+" --help\n" {
 			t.Errorf("%s nonsense: %d %s", name, code, out)
 		}
 		if out, code := run(
@@ -120,12 +121,21 @@ func TestEveryBinaryHasItsVerbs(t *testing.T) {
 		); code != 1 {
 			t.Errorf("%s health with nothing running: %d %s", name, code, out)
 		}
-		if out, code := run(
-			[]string{"GATEWAY_HEARTBEAT_INTERVAL_SEC=5"},
-			map[bool]string{true: "dev", false: ""}[name == "noetl-gateway"],
-		); name == "noetl-gateway" &&
-			(code != 1 || !strings.Contains(out, "did you mean GATEWAY_HEARTBEAT_INTERVAL_SECS?")) {
-			t.Errorf("%s with a typo in a setting: %d %s", name, code, out)
+		typo := []string{"GATEWAY_HEARTBEAT_INTERVAL_SEC=5"}
+		for _, args := range [][]string{
+			map[bool][]string{true: {"dev"}}[name == "noetl-gateway"], {"check", "--offline"}, {"config", "--effective"},
+		} {
+			if out, code := run(typo, args...); code != 1 ||
+				!strings.Contains(out, "did you mean GATEWAY_HEARTBEAT_INTERVAL_SECS?") {
+				t.Errorf("%s %v with a typo in a setting: %d %s", name, args, code, out)
+			}
+		}
+		right := append(stack.FreePorts(), "AUTH_ISSUERS=https://issuer.example/", "AUTH_AUDIENCES=a",
+			"GATEWAY_DATA_DIR="+t.TempDir())
+		if out, code := run(right, "check", "--offline", "--json"); code != 0 ||
+			!strings.HasPrefix(out, `{"ok":true,"results":[{"status":"ok","name":"settings",`) ||
+			!strings.Contains(out, `can be built with these settings`) {
+			t.Errorf("%s check: %d %s", name, code, out)
 		}
 	}
 	// The health verb says yes to a running process.

@@ -78,7 +78,7 @@ func TestOneTraceFromClickToFrame(t *testing.T) {
 	receiver := httptest.NewServer(received)
 	t.Cleanup(receiver.Close)
 	s := stack.StartSplit(
-		t, "OTEL_EXPORTER_OTLP_ENDPOINT="+receiver.URL, "OTEL_BSP_SCHEDULE_DELAY=100", "LOG_FORMAT=json",
+		t, "OTEL_EXPORTER_OTLP_ENDPOINT="+receiver.URL, "OTEL_BSP_SCHEDULE_DELAY=100", "LOG_FORMAT=json", "LOG_LEVEL=debug",
 	)
 	public := s.Edge[0].Ready.Public
 	session := stack.Login(t, public, s.Sandbox.Ready.Issuer, "demo@example.com")
@@ -91,7 +91,7 @@ func TestOneTraceFromClickToFrame(t *testing.T) {
 		http.MethodPost,
 		public+"/graphql",
 		stack.ExecuteBody(client, "demo/progress", `{"step_ms":10}`),
-		append(bearer(session), "Traceparent", "00-"+trace+"-00f067aa0ba902b7-01")...)
+		append(bearer(session), "Traceparent", "00-"+trace+"-00f067aa0ba902b7-01", "X-Request-Id", "click-1")...)
 	if answer.Code != http.StatusOK || strings.Contains(answer.Body, "errors") {
 		t.Fatalf("execute: %d %s", answer.Code, answer.Body)
 	}
@@ -147,6 +147,7 @@ func TestOneTraceFromClickToFrame(t *testing.T) {
 	if strings.Contains(raw, session) {
 		t.Error("the session token is in a span")
 	}
+	requestIDs(t, s)
 	// A refusal is logged in JSON with the trace id of the request.
 	testkit.Do(t, http.MethodPost, public+"/api/auth/login", `{}`, "Traceparent", "00-"+trace+"-00f067aa0ba902b7-01")
 	testkit.Eventually(t, "the refusal is in the log with its trace id", func() bool {
@@ -158,4 +159,40 @@ func TestOneTraceFromClickToFrame(t *testing.T) {
 		}
 		return false
 	})
+}
+
+// requestIDs checks that the id of a request is in the lines of every service that it went through: of the click above,
+// over NATS and HTTP and with the callbacks of the worker, and of one with a session that only auth can refuse.
+func requestIDs(t *testing.T, s *stack.Split) {
+	t.Helper()
+	testkit.Do(t, http.MethodGet, s.Edge[0].Ready.Public+"/noetl/health", nil,
+		append(bearer("no-such-session"), "X-Request-Id", "refused-1")...)
+	lines := func(id, op string, replicas [stack.Replicas]*stack.Proc) bool {
+		for _, p := range replicas {
+			for line := range strings.Lines(p.Logs()) {
+				if strings.Contains(line, `"request_id":"`+id+`"`) && strings.Contains(line, `"op":"`+op+`"`) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	for _, want := range []struct {
+		id, op   string
+		replicas [stack.Replicas]*stack.Proc
+	}{
+		{"click-1", "edge.execute", s.Edge},
+		{"click-1", "fanout.expect", s.Fanout},
+		{"click-1", "fanout.bind", s.Fanout},
+		{"click-1", "fanout.progress", s.Fanout},
+		{"click-1", "fanout.complete", s.Fanout},
+		{"refused-1", "auth.resolve", s.Auth},
+	} {
+		testkit.Eventually(t, want.op+" has its request id", func() bool { return lines(want.id, want.op, want.replicas) })
+	}
+	for _, p := range []*stack.Proc{s.Edge[0], s.Auth[0], s.Fanout[0], s.Ingress[0]} {
+		if !strings.Contains(p.Logs(), `"msg":"started"`) || !strings.Contains(p.Logs(), `"mode":"split"`) {
+			t.Errorf("a start is not in the log: %s", p.Logs())
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -191,14 +192,24 @@ func (r *rendering) settings() (problems []string) {
 	return problems
 }
 
-// programs asks each program whether it would start with its settings.
+// answer is what a program's check prints as JSON.
+type answer struct {
+	Results []struct {
+		Status string `json:"status"`
+		Name   string `json:"name"`
+		Text   string `json:"text"`
+	} `json:"results"`
+}
+
+// programs asks each program whether it would start with its settings. What the settings name is in the cluster: files
+// that are mounted there, neighbours and ports are no part of it.
 func (r *rendering) programs() (problems []string, ran bool) {
 	for _, service := range services {
 		program := filepath.Join(r.chart.bin, service)
 		if _, err := os.Stat(program); err != nil {
 			return nil, false
 		}
-		cmd := exec.Command(program, "config", "--effective")
+		cmd := exec.Command(program, "check", "--offline", "--json")
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 		for k, v := range r.config(service) {
 			cmd.Env = append(cmd.Env, k+"="+v)
@@ -211,9 +222,15 @@ func (r *rendering) programs() (problems []string, ran bool) {
 				cmd.Env = append(cmd.Env, text(e, "name")+"=from-a-secret")
 			}
 		}
-		if out, err := cmd.CombinedOutput(); err != nil {
-			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-			problems = append(problems, service+": "+lines[len(lines)-1])
+		out, err := cmd.Output() // its exit code counts the files too
+		var said answer
+		if json.Unmarshal(out, &said) != nil || len(said.Results) == 0 {
+			problems = append(problems, fmt.Sprintf("%s: check says nothing: %v", service, err))
+		}
+		for _, r := range said.Results {
+			if r.Name == "settings" && r.Status != "ok" {
+				problems = append(problems, service+": "+r.Text)
+			}
 		}
 	}
 	return problems, true

@@ -188,7 +188,7 @@ type RequestsResponse struct {
 	Next     string    `json:"next,omitempty"`
 }
 
-// RequestRequest names a request.
+// RequestRequest names a request by its id, its execution's or its client's; of several the newest counts.
 type RequestRequest struct {
 	ID string `json:"id"`
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -57,7 +58,7 @@ func New(_ context.Context, cfg Config, host run.Host) (*App, error) {
 		return nil, err
 	}
 	meter := prom.New(host.Telemetry.Registry, bypass)
-	a, deps := &App{}, auth.Deps{Meter: meter, Logger: host.Telemetry.Logger}
+	a, deps := &App{}, auth.Deps{Meter: meter, Logger: host.Telemetry.Logger, Outages: host.Telemetry.Outages}
 	if err := issuers(cfg, host, &deps); err != nil {
 		return nil, err
 	}
@@ -78,7 +79,7 @@ func subjects(svc *auth.Service, cfg Config, host run.Host) *natskit.Service {
 	observer := kit.NewObserver(host.Telemetry, "auth")
 	table := natsapi.Table(svc, observer, natsapi.Limits{Budget: cfg.Timeout, Logins: cfg.MaxLogins})
 	table = append(table, run.Operated(host, observer, "auth",
-		run.Plot{Name: "logins", Metric: "noetl_gateway_login_total", Label: "outcome", Value: "success"})...)
+		run.Plot{Name: "logins", Metric: "noetl_gateway_login_total", Label: "outcome", Value: "succeeded"})...)
 	return natskit.NewService(host.NATS, host.Telemetry, "auth", run.Version(), table...).As(host.Replica)
 }
 
@@ -108,13 +109,15 @@ func issuers(cfg Config, host run.Host, deps *auth.Deps) error {
 	client := oidc.Client(connectTo)
 	verifier, err := oidcissuer.New(oidcissuer.Config{
 		Issuers: cfg.Issuers(), Audiences: cfg.Audiences(), TTL: cfg.JWKSTTL, Cooldown: cfg.JWKSCool,
-		Logger: host.Telemetry.Logger,
+		Outage: host.Telemetry.Outages.Of("issuer", strings.Join(cfg.Issuers(), ",")),
 	}, client)
 	if err != nil {
 		return fmt.Errorf("AUTH_ISSUERS: %w", err)
 	}
 	deps.Verifier = verifier
-	host.Health.Add(httpkit.Check{Name: "issuer", Probe: verifier.Probe})
+	host.Health.Add(httpkit.Check{
+		Name: "issuer", Probe: verifier.Probe, Address: strings.Join(cfg.Issuers(), ","),
+	})
 	clientID, issuer := cfg.BrowserClient(), cfg.SignInIssuer()
 	if clientID == "" || issuer == "" {
 		return nil
@@ -135,8 +138,10 @@ func (a *App) stores(cfg Config, host run.Host, js jetstream.JetStream, deps *au
 	logger, room := host.Telemetry.Logger, cfg.NATS.Room(host.Telemetry.Logger)
 	revocations, flows := natskv.NewRevocations(js, room, logger), natskv.NewFlows(js, room)
 	host.Health.Add(
-		httpkit.Check{Name: "revocations", Probe: revocations.Probe},
-		httpkit.Check{Name: natskit.StorageCheck, Probe: flows.Storage().Probe},
+		httpkit.Check{Name: "revocations", Probe: revocations.Probe, Behind: []string{natskit.DependencyName}},
+		httpkit.Check{
+			Name: natskit.StorageCheck, Probe: flows.Storage().Probe, Behind: []string{natskit.DependencyName},
+		},
 	)
 	a.components = append(a.components, revocations, run.Func("room in NATS", func(ctx context.Context) error {
 		wanted := int64(cfg.NATS.Replicas) * cfg.NATS.StoreBytes
@@ -169,13 +174,16 @@ func (a *App) backends(cfg Config, host run.Host, js jetstream.JetStream, meter 
 		if err != nil {
 			return nil, err
 		}
+		const part = "policy"
+		host.Reload.Add(part, policy.Reload)
+		policy.Noted = func(err error) { host.Reload.Note(part, err) }
 		a.components = append(a.components, policy)
 		local := auth.NewLocal(natskv.NewSessionStore(js, cfg.NATS.Room(host.Telemetry.Logger)), policy)
 		known[config.BackendLocal], resources[config.BackendLocal] = local, local
 	}
 	if who.Uses(config.BackendSync) || who.Uses(config.BackendPlaybook) {
 		client := noetl.New(cfg.NoETL, host.Telemetry)
-		host.Health.Add(httpkit.Check{Name: "noetl", Probe: client.Probe})
+		host.Health.Add(httpkit.Check{Name: "noetl", Probe: client.Probe, Address: client.Address()})
 		routes := noetlauth.NewSync(client, cfg.DBCredential)
 		playbook := noetlauth.NewPlaybook(
 			client,

@@ -66,7 +66,10 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	table := append(natsapi.Table(svc, session, observer, cfg.NoETL.Timeout), run.Operated(host, observer, "edge")...)
 	commands := natskit.NewService(host.NATS, host.Telemetry, "edge-proxy", run.Version(), table...).As(host.Replica)
 	a.components = append(a.components, session, commands)
-	host.Health.Add(httpkit.Check{Name: "auth", Probe: natskit.ProbeService(host.NATS, "auth")})
+	host.Health.Add(httpkit.Check{
+		Name: "auth", Probe: natskit.ProbeService(host.NATS, "auth"), Address: "subjects gateway.auth.v1.* of NATS",
+		Behind: []string{natskit.DependencyName},
+	})
 	refusals, err := kit.NewRefusals(host.Telemetry.Registry)
 	if err != nil {
 		return nil, err
@@ -87,13 +90,14 @@ func (a *App) service(
 	if err != nil {
 		return nil, err
 	}
+	host.Reload.Add("routes", func(context.Context) (string, error) { return reloadTable(table, cfg.Authority) })
 	tel.Logger.InfoContext(
 		ctx, "table of NoETL's routes", "source", table.Source, "routes", len(table.Rules()), "mode",
 		cfg.Authority.RoutesMode, "enforce_access", cfg.Authority.EnforceAccess, "operator_roles",
 		cfg.Authority.OperatorRoles,
 	)
 	calls, server := natskit.NewClient(host.NATS, tel), noetl.New(cfg.NoETL, tel)
-	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe})
+	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe, Address: server.Address()})
 	upstream := noetlserver.New(server)
 	frames, local, err := frames(near.Events, cfg.EventsURL, tel)
 	if err != nil {

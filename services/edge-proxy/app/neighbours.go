@@ -55,7 +55,9 @@ func neighbour(
 	if err != nil {
 		return nil, err
 	}
-	host.Health.Add(httpkit.Check{Name: service, Probe: httpkit.ProbeURL(base.JoinPath("/healthz").String(), service)})
+	host.Health.Add(httpkit.Check{
+		Name: service, Probe: httpkit.ProbeURL(base.JoinPath("/healthz").String(), service), Address: base.Redacted(),
+	})
 	dialer := &net.Dialer{Timeout: 3 * time.Second, KeepAlive: 15 * time.Second}
 	next := proxy.WaitForRestart{Next: proxy.Streams{
 		Relay: streams, Next: noetl.Transport(host.Telemetry),

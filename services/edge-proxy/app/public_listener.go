@@ -28,6 +28,9 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/sdk"
 )
 
+// certificatePart is what the certificate is called when it is reloaded.
+const certificatePart = "TLS certificate"
+
 // public is what the listeners are built on.
 type public struct {
 	svc      *edge.Service
@@ -44,9 +47,14 @@ func (a *App) listen(ctx context.Context, cfg Config, host run.Host, near Neighb
 	if err != nil {
 		return err
 	}
-	tlsConfig, err := cfg.TLS.Load(host.Telemetry.Logger)
+	tlsConfig, readAgain, err := cfg.TLS.Keep(host.Telemetry.Logger, func(err error) {
+		host.Reload.Note(certificatePart, err)
+	})
 	if err != nil {
 		return err
+	}
+	if tlsConfig != nil {
+		host.Reload.Add(certificatePart, readAgain)
 	}
 	closing, closeStreams := context.WithCancel(context.WithoutCancel(ctx))
 	if p.streams = relayed(ctx, near, host.Telemetry); p.streams != nil {
@@ -65,7 +73,8 @@ func (a *App) listen(ctx context.Context, cfg Config, host run.Host, near Neighb
 		return err
 	}
 	around := func(routes http.Handler) http.Handler {
-		return httpkit.Edge(host.Telemetry, cfg.TLS.Strict(host.Health.Retire(proxies.Wrap(routes))))
+		return host.Access.Wrap(host.Telemetry.Service, proxies,
+			httpkit.Edge(host.Telemetry, cfg.TLS.Strict(host.Health.Retire(proxies.Wrap(routes)))))
 	}
 	stop := func() {
 		closeStreams()

@@ -36,6 +36,28 @@ func tableOf(a config.Authority) (*edge.Table, error) {
 	)
 }
 
+// reloadTable reads the table again and puts it in force.
+func reloadTable(table *edge.Table, a config.Authority) (changed string, err error) {
+	next, err := tableOf(a)
+	if err != nil {
+		return "", err
+	}
+	before := digest(table)
+	if before == digest(next) {
+		return "", nil
+	}
+	count := len(table.Rules())
+	table.Replace(next)
+	return fmt.Sprintf("%d rules → %d rules", count, len(next.Rules())), nil
+}
+
+// digest is a table as people read it.
+func digest(table *edge.Table) string {
+	var b strings.Builder
+	_ = printTable(&b, table) // a builder takes everything
+	return b.String()
+}
+
 func routes(args []string, stdout io.Writer) error {
 	// Only the settings of the table count: it can be looked at where the others are missing.
 	var cfg config.Authority

@@ -7,7 +7,8 @@ import (
 	"github.com/noetl/gateway/libs/check"
 )
 
-// Check names the ports that a start opens, and tests NoETL's event feeds. What else a start rejects is in the settings.
+// Check names the ports that a start opens, and tests NoETL's event feeds. What else a start rejects is in the
+// settings.
 func Check(ctx context.Context, cfg Config, report *check.Report, opts ...Option) {
 	var o options
 	for _, opt := range opts {

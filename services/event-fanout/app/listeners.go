@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,16 +40,21 @@ const streamDrain = 3 * time.Second
 func (f *service) background() []run.Component {
 	tel, nc := f.host.Telemetry, f.host.NATS
 	consumer := natsapi.NewConsumer(f.lifecycle, natslifecycle.Decode, f.domain, f.observer, tel)
+	nats := []string{natskit.DependencyName}
 	f.host.Health.Add(
-		httpkit.Check{Name: natskit.StorageCheck, Probe: f.owners.Storage().Probe},
-		httpkit.Check{Name: "event_feed", Tell: func(ctx context.Context) (string, error) {
-			return fanout.TellSources(ctx, f.intakes)
-		}},
-		httpkit.Check{Name: "lifecycle_log", Critical: true, Probe: consumer.Probe},
-		httpkit.Check{Name: "frame_store", Critical: true, Probe: func(ctx context.Context) error {
-			_, err := f.frames.Epochs(ctx)
-			return err
-		}},
+		httpkit.Check{Name: natskit.StorageCheck, Probe: f.owners.Storage().Probe, Behind: nats},
+		httpkit.Check{
+			Name: "event_feed", Address: strings.Join(f.cfg.FeedAddresses, ","), Behind: nats,
+			Tell: func(ctx context.Context) (string, error) { return fanout.TellSources(ctx, f.intakes) },
+		},
+		httpkit.Check{Name: "lifecycle_log", Critical: true, Probe: consumer.Probe, Behind: nats},
+		httpkit.Check{
+			Name: "frame_store", Critical: true, Behind: nats,
+			Probe: func(ctx context.Context) error {
+				_, err := f.frames.Epochs(ctx)
+				return err
+			},
+		},
 	)
 	parts := []run.Component{
 		f.sessions,
@@ -93,7 +99,8 @@ func (f *service) workers(ctx context.Context, a *App, proxies httpkit.Proxies) 
 		return err
 	}
 	a.ready.Internal = httpkit.URL(listener)
-	server := httpkit.NewServer("internal listener", listener, a.internal, tel.Logger, nil)
+	server := httpkit.NewServer(
+		"internal listener", listener, f.host.Access.Wrap(tel.Service, proxies, a.internal), tel.Logger, nil)
 	a.components = append(a.components, server.Within(f.host.Bounds, proxies))
 	return nil
 }

@@ -162,6 +162,7 @@ func intakes(
 	for _, source := range sources {
 		intake := fanout.NewIntake(fanout.IntakeDeps{
 			From: source, Leases: leases, Ingest: svc.Ingest, Meter: meter, Serve: settler.Serve, Logger: tel.Logger,
+			Outages: tel.Outages,
 		})
 		settler.Ask(intake)
 		list = append(list, intake)

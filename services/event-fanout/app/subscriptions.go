@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
@@ -42,6 +43,7 @@ func (f *service) sources() ([]subscriptions.WatchSource, error) {
 	}
 	f.watcher = sidecar.New(sidecar.Config{
 		Command: command, Env: f.cfg.Subs.Firestore.Environ(os.Environ()), Logger: f.host.Telemetry.Logger,
+		Outage: f.host.Telemetry.Outages.Of("firestore_listener", strings.Join(command[:1], "")),
 	})
 	return append(list, f.watcher), nil
 }
@@ -84,6 +86,7 @@ func (f *service) subscriptions(
 		Absence: cfg.Absence,
 		NewID:   uuid.NewString,
 		Logger:  tel.Logger,
+		Outages: tel.Outages,
 		Around: func(
 			next func(context.Context, *subscriptions.Batch) (struct{}, error),
 		) func(context.Context, *subscriptions.Batch) (struct{}, error) {

@@ -122,8 +122,9 @@ func (a *App) service(cfg Config, host run.Host, observer kit.Observer) (*ingres
 	if err != nil {
 		return nil, err
 	}
+	keys := tel.Outages.Of("google_keys", cfg.GoogleKeys)
 	tokens, err := oidctokens.New(
-		oidctokens.Config{KeysURL: cfg.GoogleKeys, Issuer: cfg.Google, Logger: tel.Logger}, oidc.Client(nil),
+		oidctokens.Config{KeysURL: cfg.GoogleKeys, Issuer: cfg.Google, Outage: keys}, oidc.Client(nil),
 	)
 	if err != nil {
 		return nil, err
@@ -136,9 +137,11 @@ func (a *App) service(cfg Config, host run.Host, observer kit.Observer) (*ingres
 		BodiesMaxBytes: cfg.BodiesBytes, Logger: tel.Logger, Propagator: tel.Propagator(), NewID: uuid.NewString,
 	})
 	host.Health.Add(
-		httpkit.Check{Name: "noetl", Probe: server.Probe},
-		httpkit.Check{Name: natskit.StorageCheck, Probe: inbox.Storage().Probe},
-		httpkit.Check{Name: "inbox", Probe: inbox.Ready},
+		httpkit.Check{Name: "noetl", Probe: server.Probe, Address: server.Address()},
+		httpkit.Check{
+			Name: natskit.StorageCheck, Probe: inbox.Storage().Probe, Behind: []string{natskit.DependencyName},
+		},
+		httpkit.Check{Name: "inbox", Probe: inbox.Ready, Behind: []string{natskit.DependencyName}},
 	)
 	tell := run.Func("room in NATS", func(ctx context.Context) error {
 		return natskit.TellRoom(ctx, host.NATS, js, int64(cfg.Process.NATS.Replicas)*inbox.Total(),

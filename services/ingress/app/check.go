@@ -49,7 +49,8 @@ func checkFiles(ctx context.Context, cfg Config, report *check.Report) {
 		report.Good("listeners", "%s: %d listeners", cfg.Listeners, len(files.Listed()))
 	}
 	if names := files.Awaited(); len(names) > 0 {
-		report.Test(ctx, "credentials", fmt.Sprintf("%d of NoETL's", len(names)), func(ctx context.Context) (string, error) {
+		what := fmt.Sprintf("%d of NoETL's", len(names))
+		report.Test(ctx, "credentials", what, func(ctx context.Context) (string, error) {
 			files.Ask(ctx)
 			var missing []error
 			for _, problem := range files.Problems() {

@@ -23,6 +23,7 @@ func (a *App) listeners(cfg Config, host run.Host, server *noetl.Client) (*liste
 		return nil, err
 	}
 	if cfg.Listeners != "" {
+		host.Reload.Add("listeners", files.Reload)
 		host.Health.Add(files.Check())
 	}
 	a.components = append(a.components, files)

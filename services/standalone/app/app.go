@@ -13,6 +13,7 @@ import (
 
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/outage"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/libs/telemetry"
@@ -46,6 +47,10 @@ type process struct {
 	registry   *prometheus.Registry
 	health     *httpkit.Health
 	bounds     *httpkit.Bounds // one budget for all services
+	outages    *outage.Book    // likewise
+	reloader   *run.Reloader
+	access     *httpkit.AccessLog
+	levels     []*telemetry.Level
 	ready      run.Ready
 	components []run.Component
 	conns      []*nats.Conn
@@ -56,19 +61,26 @@ type process struct {
 // ready line goes to stdout, hints for people to hints.
 func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writer) error {
 	p := &process{mode: mode, environ: environ, defaults: defaultsOf(mode), health: &httpkit.Health{}}
+	held := run.HoldSignals()
 	var err error
 	if p.cfg, err = config.Load(environ, p.defaults...); err != nil {
 		return err
 	}
 	defer p.release()
 	p.registry = telemetry.NewRegistry(run.Version())
+	p.reloader = run.NewReloader(p.registry)
+	p.reloader.AddSettings(environ, func() []*telemetry.Level { return p.levels }, p.defaults...)
 	tel, err := p.telemetry(ctx, "standalone")
 	if err != nil {
 		return err
 	}
-	p.health.Logger = tel.Logger
+	p.outages = tel.Outages
+	p.health.Outages = tel.Outages
 	if p.bounds, err = httpkit.NewBounds(p.cfg.Process.Bounds, p.registry); err != nil {
 		return err
+	}
+	if p.access = httpkit.NewAccessLog(p.cfg.Process.Access, os.Stderr, p.registry); p.access != nil {
+		p.components = append(p.components, p.access)
 	}
 	run.WarnRetired(ctx, tel.Logger, environ)
 	if err := p.openStore(ctx, tel); err != nil {
@@ -89,10 +101,12 @@ func Run(ctx context.Context, mode Mode, environ []string, stdout, hints io.Writ
 	if err := p.services(ctx); err != nil {
 		return err
 	}
-	p.components = append(p.components, run.GiveBack(), run.Announce(p.health, func() {
-		p.ready.Print(stdout)
-		p.hint(hints)
-	}), run.DrainFirst(p.health, p.cfg.Process.DrainDelay))
+	p.ready.Log(ctx, tel.Logger, map[Mode]string{Serve: "standalone", Dev: "development"}[mode], p.health)
+	p.components = append(p.components, run.GiveBack(), run.Watch(p.health), held.Component(p.reloader, tel.Logger),
+		run.Announce(p.health, func() {
+			p.ready.Print(stdout)
+			p.hint(hints)
+		}), run.DrainFirst(p.health, p.cfg.Process.DrainDelay))
 	p.dir, p.embedded, p.conns = nil, nil, nil // the components own them from here
 	return run.All(ctx, tel.Logger, run.DrainTimeout+p.cfg.Process.DrainDelay, p.components...)
 }
@@ -128,7 +142,9 @@ func (p *process) openStore(ctx context.Context, tel *telemetry.Telemetry) error
 	p.ready.NATS = p.embedded.URL()
 	p.components = append(p.components, p.embedded)
 	// It is first of its name: the services' own checks of a server that they do not run are left out.
-	p.health.Add(httpkit.Check{Name: natskit.StorageCheck, Probe: p.embedded.Probe})
+	p.health.Add(httpkit.Check{
+		Name: natskit.StorageCheck, Probe: p.embedded.Probe, Address: dir.Join("nats"),
+	})
 	return nil
 }
 
@@ -242,24 +258,30 @@ func (p *process) host(ctx context.Context, service string) (run.Host, error) {
 	if p.embedded != nil {
 		extra = append(extra, p.embedded.InProcess())
 	}
-	nc, err := natskit.Connect(cfg, "gateway-"+service, tel.Logger, extra...)
+	nc, err := natskit.Dial(cfg, "gateway-"+service, tel.Logger, p.outages, extra...)
 	if err != nil {
 		return run.Host{}, err
 	}
 	p.conns = append(p.conns, nc)
-	p.health.Add(httpkit.Check{Name: "nats", Critical: true, Probe: natskit.Probe(nc)})
+	p.health.Add(run.NATSCheck(nc, cfg))
 	p.components = append(p.components, run.Named("NATS connection of "+service, run.CloseNATS(nc)))
 	return run.Host{
 		Replica: run.NewReplica(), Telemetry: tel, NATS: nc, Health: p.health, Bounds: p.bounds,
+		Reload: p.reloader, Access: p.access,
 	}, nil
 }
 
 func (p *process) telemetry(ctx context.Context, service string) (*telemetry.Telemetry, error) {
 	tel, err := telemetry.Setup(ctx, service, run.Version(), p.cfg.Process.Log, os.Stderr, p.registry)
-	if err == nil {
-		p.components = append(p.components, run.Flush(tel))
+	if err != nil {
+		return nil, err
 	}
-	return tel, err
+	if p.outages != nil {
+		tel.Outages = p.outages
+	}
+	p.levels = append(p.levels, tel.Level)
+	p.components = append(p.components, run.Flush(tel))
+	return tel, nil
 }
 
 // add takes a service's parts and addresses in.

@@ -29,18 +29,18 @@ func brokenConfigurations() []broken {
 		{"several problems", []string{
 			"ROUTER_PORT=eighty", "LOG_LEVEL=loud", "AUTH_SESSION_MAX_HOURS=0", "AUTH_POLICY_FILE=DIR/none.yaml",
 		}, nil, refuses},
-		{"bad TOML", []string{"GATEWAY_CONFIG=DIR/gateway.toml"}, map[string]string{
-			"gateway.toml": "[server]\nport = 8090\nbind = 127.0.0.1\n",
+		{"bad TOML", []string{"GATEWAY_CONFIG=DIR/broken.toml"}, map[string]string{
+			"broken.toml": "[server]\nport = 8090\nbind = 127.0.0.1\n",
 		}, refuses},
-		{"bad YAML", []string{"GATEWAY_CONFIG=DIR/gateway.yaml"}, map[string]string{
-			"gateway.yaml": "server:\n  port: 8090\n  bind: [127.0.0.1\n",
+		{"bad YAML", []string{"GATEWAY_CONFIG=DIR/broken.yaml"}, map[string]string{
+			"broken.yaml": "server:\n  port: 8090\n  bind: [127.0.0.1\n",
 		}, refuses},
-		{"values of a TOML file", []string{"GATEWAY_CONFIG=DIR/gateway.toml"}, map[string]string{
-			"gateway.toml": "[log]\nlevel = \"info\"\n\n[transport]\nqueue_frames = \"many\"\nframes = 2\n\n" +
+		{"values of a TOML file", []string{"GATEWAY_CONFIG=DIR/values.toml"}, map[string]string{
+			"values.toml": "[log]\nlevel = \"info\"\n\n[transport]\nqueue_frames = \"many\"\nframes = 2\n\n" +
 				"[nats]\nreplicas = 9\nlifecycle_ttl_secs = 1\n",
 		}, refuses},
-		{"values of a YAML file", []string{"GATEWAY_CONFIG=DIR/gateway.yaml"}, map[string]string{
-			"gateway.yaml": "transport:\n  queue_frames: many\nnats:\n  replicas: 9\n  user: x\n  pasword: hunter2\n",
+		{"values of a YAML file", []string{"GATEWAY_CONFIG=DIR/values.yaml"}, map[string]string{
+			"values.yaml": "transport:\n  queue_frames: many\nnats:\n  replicas: 9\n  user: x\n  pasword: hunter2\n",
 		}, refuses},
 		{"a policy that cannot be read", []string{"AUTH_POLICY_FILE=DIR/none.yaml"}, nil, refuses},
 		{"a policy with an error", []string{"AUTH_POLICY_FILE=DIR/bad.yaml"}, map[string]string{

@@ -91,7 +91,8 @@ func (w checkWorld) environ(t *testing.T, b broken) []string {
 	}
 	environ := []string{
 		"ROUTER_PORT=0", "GATEWAY_OPERATOR_PORT=0", "GATEWAY_INTERNAL_PORT=0", "GATEWAY_ADMIN_PORT=0",
-		"GATEWAY_BIND=127.0.0.1", "LOG_LEVEL=error", "GATEWAY_DATA_DIR=" + filepath.Join(w.dir, "data", strings.ReplaceAll(b.name, " ", "-")),
+		"GATEWAY_BIND=127.0.0.1", "LOG_LEVEL=error",
+		"GATEWAY_DATA_DIR=" + filepath.Join(w.dir, "data", strings.ReplaceAll(b.name, " ", "-")),
 		"NOETL_BASE_URL=" + w.noetl, "AUTH_ISSUERS=" + w.issuer + "/", "AUTH_AUDIENCES=noetl", "AUTH_BACKEND=local",
 		"AUTH_POLICY_FILE=" + filepath.Join(w.dir, "policy.yaml"),
 	}
@@ -161,7 +162,7 @@ func startOf(t *testing.T, environ []string) (outcome, why string) {
 // What check says of a configuration with which all is well, and of the demonstration.
 func TestCheckOfWhatIsRight(t *testing.T) {
 	w := newCheckWorld(t)
-	server := testkit.StartNATS(t)
+	address := strings.TrimPrefix(testkit.StartNATS(t).URL(), "nats://")
 	w.write(t, "orders.yaml", "kind: Subscription\nmetadata: {name: orders}\nspec:\n  source: webhook\n  mode: push\n"+
 		"  ingress: {gateway_path: /ingress/orders, verify: {type: bearer, secret: {value: hunter2hunter2}}}\n"+
 		"  dispatch: {playbook: demo/orders}\n")
@@ -176,7 +177,7 @@ func TestCheckOfWhatIsRight(t *testing.T) {
 	}{
 		{[]string{"check"}, nil},
 		{[]string{"check", "serve", "--offline"}, nil},
-		{[]string{"check", "--json"}, []string{"NATS_URL=nats://ops:hunter2@" + strings.TrimPrefix(server.URL(), "nats://")}},
+		{[]string{"check", "--json"}, []string{"NATS_URL=nats://ops:hunter2@" + address}},
 		{[]string{"check", "dev"}, []string{"AUTH_ISSUERS=", "NOETL_BASE_URL=", "SANDBOX_PORT=0", "ROUTER_PORT=0"}},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
@@ -186,7 +187,7 @@ func TestCheckOfWhatIsRight(t *testing.T) {
 			}
 			out, errs, code := mainOf(c.args...)
 			out = strings.NewReplacer(
-				strings.TrimPrefix(server.URL(), "nats://"), "NATS", os.Getenv("GATEWAY_DATA_DIR"), "DATA", w.free, "FREE",
+				address, "NATS", os.Getenv("GATEWAY_DATA_DIR"), "DATA", w.free, "FREE",
 			).Replace(out)
 			got.WriteString("$ noetl-gateway " + strings.Join(c.args, " ") + "\n" + w.plain(out+errs) + "\n")
 			if code != 0 || strings.Contains(out+errs, "hunter2") {

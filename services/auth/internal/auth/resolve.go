@@ -48,9 +48,7 @@ func (s *Service) lookUp(ctx context.Context, t Token, knownOnly bool) (Session,
 // sessions are prolonged at the backend and nobody tells the cache.
 func (s *Service) find(ctx context.Context, t Token, knownOnly bool) (Session, error) {
 	record, found, err := s.Cache.Get(ctx, t)
-	if err != nil {
-		s.cacheFailed(ctx, StageRead, err) // the backend can still tell
-	}
+	s.noteCache(ctx, StageRead, err) // without it the backend can still tell
 	switch {
 	case found && !record.Active:
 		return Session{}, ErrNoSession
@@ -104,9 +102,7 @@ func (s *Service) ask(ctx context.Context, t Token) (Session, error) {
 		s.absent.add(t)
 		return Session{}, ErrNoSession
 	}
-	if err := s.Cache.Renew(ctx, t, session); err != nil { // it costs a question later
-		s.cacheFailed(ctx, StageValidate, err)
-	}
+	s.noteCache(ctx, StageValidate, s.Cache.Renew(ctx, t, session)) // a failure costs a question later
 	return session, nil
 }
 
@@ -158,9 +154,12 @@ func (s *Service) checkUserRevocation(ctx context.Context, t Token, session Sess
 	return session, nil
 }
 
-func (s *Service) cacheFailed(ctx context.Context, stage Stage, err error) {
-	s.Meter.CacheFailed(stage)
-	s.Logger.WarnContext(ctx, "session cache failed", "stage", string(stage), "err", err)
+// noteCache counts a failure of the session cache, and has the log told once of a row of them.
+func (s *Service) noteCache(ctx context.Context, stage Stage, err error) {
+	if err != nil {
+		s.Meter.CacheFailed(stage)
+	}
+	s.cacheOutage.Note(ctx, string(stage), err)
 }
 
 // timeoutAsUnavailable turns a deadline into the contract's 503.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/noetl/gateway/libs/outage"
 )
 
 // Deps are the ports of a [Service]. Cache may be nil: the backend local has none. Provider may
@@ -21,6 +23,7 @@ type Deps struct {
 	Limiter     LoginLimiter
 	Meter       Meter
 	Logger      *slog.Logger
+	Outages     *outage.Book // hears whether the session cache can be used; nil for nobody
 }
 
 // Rules are the limits of a [Service].
@@ -51,6 +54,7 @@ type Service struct {
 	decisions   *flights[Decision]
 	absent      *negativeCache
 	decided     *accessCache
+	cacheOutage *outage.Dependency
 }
 
 // New makes a service.
@@ -66,6 +70,7 @@ func New(d Deps, r Rules) *Service {
 	return &Service{
 		Deps: d, rules: r, ender: ender, asksFirst: asksFirst, absent: newNegativeCache(),
 		decided:     newAccessCache(r.AccessLife),
+		cacheOutage: d.Outages.Of("session_cache", "", "nats"),
 		validations: newFlights[Session](r.Budget), decisions: newFlights[Decision](r.Budget),
 	}
 }

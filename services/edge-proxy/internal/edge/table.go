@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/noetl/gateway/libs/fault"
 )
@@ -96,7 +97,7 @@ type Rule struct {
 // String is the rule as the table prints it.
 func (r Rule) String() string { return strings.Join(r.Methods, ",") + " " + r.Pattern }
 
-// Table maps the routes of NoETL's API to classes. It is immutable and safe for concurrent use.
+// Table maps the routes of NoETL's API to classes. It is safe for concurrent use.
 type Table struct {
 	// Source says where it is from, for the log.
 	Source  string
@@ -105,6 +106,19 @@ type Table struct {
 	classes map[Class]ClassRule
 
 	operators []string
+
+	next atomic.Pointer[Table] // what counts in its place, see Replace
+}
+
+// Replace makes another table count from the next question on. One call may ask both: a class that the new one does not
+// have is closed.
+func (t *Table) Replace(next *Table) { t.next.Store(next) }
+
+func (t *Table) now() *Table {
+	if next := t.next.Load(); next != nil {
+		return next
+	}
+	return t
 }
 
 // NewTable makes a table. The first rule that fits a call counts; operators are the roles of those who run things.
@@ -217,6 +231,7 @@ func (t *Table) match(method, path string, read func(string) string) (Route, boo
 	for i, s := range segments {
 		segments[i] = read(s)
 	}
+	t = t.now()
 	named, open := t.byFirst[segments[0]], t.byFirst[""]
 	for len(named)+len(open) > 0 { // both in the order of the table
 		var at int
@@ -270,11 +285,11 @@ func fit(pattern, segments []string) (map[string]string, bool) {
 }
 
 // Rules returns the rules in their order.
-func (t *Table) Rules() []Rule { return slices.Clone(t.rules) }
+func (t *Table) Rules() []Rule { return slices.Clone(t.now().rules) }
 
 // Admits reports whether somebody with these roles may call the routes of a class.
 func (t *Table) Admits(class Class, roles []string) bool {
-	for _, want := range t.classes[class].Roles {
+	for _, want := range t.now().classes[class].Roles {
 		if want == AnyRole || slices.Contains(roles, want) {
 			return true
 		}
@@ -319,17 +334,17 @@ func (t *Table) Decide(method, path string, roles []string) Decision {
 // Operates reports whether somebody has a role of those who run things.
 func (t *Table) Operates(roles []string) bool {
 	return slices.ContainsFunc(
-		t.operators,
+		t.now().operators,
 		func(role string) bool { return role == AnyRole || slices.Contains(roles, role) },
 	)
 }
 
 // Class returns the rule of a class.
-func (t *Table) Class(class Class) ClassRule { return t.classes[class] }
+func (t *Table) Class(class Class) ClassRule { return t.now().classes[class] }
 
 // refusal says why a class is closed to a caller.
 func (t *Table) refusal(class Class) error {
-	roles := t.classes[class].Roles
+	roles := t.now().classes[class].Roles
 	if len(roles) == 0 {
 		return fault.New(fault.Denied, "route_not_allowed",
 			"the gateway passes no call of this route on: it is of the class "+string(class)+" (GATEWAY_ROUTES_FILE)")

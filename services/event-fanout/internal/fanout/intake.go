@@ -7,9 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
-
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/outage"
 )
 
 // Intake copies what one source tells into the log of lifecycle events. Of all replicas one does it
@@ -41,6 +40,25 @@ type IntakeDeps struct {
 	// Serve makes the other replicas find settle as long as this one reads the source; nil for none.
 	Serve  func(source string, settle func(context.Context) error) (stop func())
 	Logger *slog.Logger
+	// Outages hears when the source cannot be read, and when it can be again; nil for nobody.
+	Outages *outage.Book
+}
+
+// The names of what an intake depends on. What it depends on is there if NATS is.
+const (
+	feedDependency  = "event_feed"
+	leaseDependency = "source_lease"
+	rootDependency  = "nats"
+)
+
+// noteRead tells why the source cannot be read now, nil if it can.
+func (i *Intake) noteRead(ctx context.Context, err error) {
+	i.Outages.Of(feedDependency, "", rootDependency).Note(ctx, i.Source(), err)
+}
+
+// noteLease is noteRead for its lease.
+func (i *Intake) noteLease(ctx context.Context, err error) {
+	i.Outages.Of(leaseDependency, "", rootDependency).Note(ctx, i.Source(), err)
 }
 
 // NewIntake makes the intake of a source.
@@ -69,40 +87,24 @@ const leaseTimeout = time.Second
 
 // Run reads the source whenever this process holds its lease, until ctx ends.
 func (i *Intake) Run(ctx context.Context) error {
-	wait := newBackoff()
-	said := ""
+	wait := outage.Backoff{Most: leaseRetryMost}
 	for ctx.Err() == nil {
 		lease, err := i.Leases.Acquire(ctx, i.From.Name())
+		if ctx.Err() == nil {
+			i.noteLease(ctx, err)
+		}
 		if err != nil {
-			if said != err.Error() && ctx.Err() == nil { // the first time, and when it is something else
-				said = err.Error()
-				i.Logger.WarnContext(ctx, "the lease cannot be had, trying again", "err", err)
-			}
-			pause(ctx, wait.NextBackOff())
+			wait.Wait(ctx, nil)
 			continue
 		}
 		wait.Reset()
-		said = ""
 		i.hold(ctx, lease)
 	}
 	return nil
 }
 
-// newBackoff is how long to wait between tries: soon at first, then rarely, never in step.
-func newBackoff() *backoff.ExponentialBackOff {
-	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.MaxInterval = 250*time.Millisecond, 10*time.Second
-	return b
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
+// leaseRetryMost is short: a lease is in NATS, and whoever waits for events waits for it.
+const leaseRetryMost = 5 * time.Second
 
 // hold reads the source until ctx ends or the lease is lost.
 func (i *Intake) hold(ctx context.Context, lease Lease) {
@@ -149,7 +151,6 @@ func (i *Intake) hand(ctx context.Context, lease Lease, renewed time.Time) {
 func (i *Intake) renew(ctx context.Context, lease Lease, renewed time.Time) {
 	tick := time.NewTicker(renewEvery)
 	defer tick.Stop()
-	said := ""
 	for {
 		select {
 		case <-ctx.Done():
@@ -162,15 +163,15 @@ func (i *Intake) renew(ctx context.Context, lease Lease, renewed time.Time) {
 		kind, failed := fault.KindOf(err)
 		switch {
 		case !failed:
-			renewed, said = begun, ""
+			renewed = begun
+			i.noteLease(ctx, nil)
 		case ctx.Err() != nil:
 			return
 		case kind == fault.Conflict, time.Since(renewed) >= loseAfter:
 			i.Logger.WarnContext(ctx, "another replica reads the source, or may soon", "err", err)
 			return
-		case err.Error() != said:
-			said = err.Error()
-			i.Logger.WarnContext(ctx, "the lease cannot be renewed, trying again", "err", err)
+		default:
+			i.noteLease(ctx, err)
 		}
 	}
 }
@@ -194,7 +195,8 @@ func (i *Intake) snapshot() SourceRecord {
 
 // read reads until ctx ends, and begins again whenever reading breaks.
 func (i *Intake) read(ctx context.Context) {
-	wait := newBackoff()
+	var wait outage.Backoff
+	defer i.noteRead(ctx, nil) // whoever reads it next says how it is
 	for ctx.Err() == nil {
 		i.mu.Lock()
 		cursor := maps.Clone(i.record.Cursor)
@@ -205,6 +207,7 @@ func (i *Intake) read(ctx context.Context) {
 				return err
 			}
 			wait.Reset()
+			i.noteRead(ctx, nil)
 			i.mu.Lock()
 			i.record.Cursor[b.Part], i.broken = b.Position, time.Time{}
 			i.mu.Unlock()
@@ -215,9 +218,10 @@ func (i *Intake) read(ctx context.Context) {
 		}
 		i.failed(err, time.Since(began))
 		i.Meter.Reconnected(err != nil)
-		next := wait.NextBackOff()
-		i.Logger.WarnContext(ctx, "reading lifecycle events ended, trying again", "after", next, "err", err)
-		pause(ctx, next)
+		if err != nil {
+			i.noteRead(ctx, err)
+		}
+		wait.Wait(ctx, nil)
 	}
 }
 
@@ -254,11 +258,11 @@ func (i *Intake) report(state SourceState) {
 	state.Since = time.Now().UTC()
 	i.record.State = state
 	i.mu.Unlock()
-	if state.Problem != "" {
-		i.Logger.Warn("lifecycle source", "reading", state.Reading, "problem", state.Problem)
+	if state.Problem != "" { // readiness tells whether that is an outage: another source may be enough
+		i.Logger.Info("source of lifecycle events", "reading", "", "problem", state.Problem)
 		return
 	}
-	i.Logger.Info("lifecycle source", "reading", state.Reading)
+	i.Logger.Info("source of lifecycle events", "reading", state.Reading)
 }
 
 // Held reports whether this process reads the source, and since when.

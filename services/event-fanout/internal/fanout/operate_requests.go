@@ -7,7 +7,6 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/contract/operatorwire"
-	"github.com/noetl/gateway/libs/fault"
 )
 
 // RequestPages shows requests, a part at a time.
@@ -88,17 +87,15 @@ const (
 	maxShownReads  = 64
 )
 
-// GetRequest returns a request and the stored frames that name it, or its execution, without their content.
+// GetRequest returns a request, by any of its ids, and the stored frames that name it, or its execution, without their
+// content.
 func (s *Service) GetRequest(
 	ctx context.Context, in operatorwire.RequestRequest,
 ) (out operatorwire.RequestDetail, err error) {
 	if !noetlwire.ValidID(in.ID) {
 		return out, errBadRequestID()
 	}
-	r, err := s.Requests.Get(ctx, in.ID)
-	if kind, failed := fault.KindOf(err); failed && kind == fault.NotFound {
-		return out, fault.Wrap(err, fault.NotFound, "unknown_request", "there is no such request, or it has aged out")
-	}
+	r, err := s.findRequest(ctx, in.ID)
 	if err != nil {
 		return out, err
 	}

@@ -5,6 +5,7 @@ package natsapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -14,6 +15,7 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/outage"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
@@ -28,7 +30,8 @@ const (
 	routers       = 64               // events handled concurrently by one replica
 	ackWait       = 15 * time.Second // a replica that dies gives its events up after this
 	retryDelay    = 500 * time.Millisecond
-	stopWait      = time.Second // for the consumer to hand over what it has when the process stops
+	reopenMost    = 5 * time.Second // between two tries to open the consumer: readiness depends on it
+	stopWait      = time.Second     // for the consumer to hand over what it has when the process stops
 )
 
 // Log is where lifecycle events are consumed from: package natslifecycle has it.
@@ -89,35 +92,24 @@ func (c *Consumer) Probe(context.Context) error {
 
 // Run consumes until ctx ends, and opens the consumer again whenever it is lost.
 func (c *Consumer) Run(ctx context.Context) error {
-	told := ""
-	for ctx.Err() == nil {
-		told = c.consumeOnce(ctx, told)
+	log := c.tel.Outages.Of("lifecycle_log", "", natskit.DependencyName)
+	wait := outage.Backoff{First: retryDelay, Most: reopenMost}
+	for {
+		reason, err := c.consume(ctx, func() {
+			log.Note(ctx, "consumer", nil)
+			wait.Reset()
+		})
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // it was stopped
+		}
+		c.restarts.WithLabelValues(reason).Inc()
+		log.Note(ctx, "consumer", fmt.Errorf("lifecycle events are not being routed to clients: %s: %w", reason, err))
+		wait.Wait(ctx, nil)
 	}
-	return nil
 }
 
-// consumeOnce consumes until ctx ends or the consumer is lost; then it waits a little. It returns what the log was
-// told: an outage takes many attempts, and their one cause must not drown what else the log says.
-func (c *Consumer) consumeOnce(ctx context.Context, told string) string {
-	reason, err := c.consume(ctx)
-	if ctx.Err() != nil {
-		return told
-	}
-	c.restarts.WithLabelValues(reason).Inc()
-	if text := reason + ": " + err.Error(); text != told {
-		c.tel.Logger.WarnContext(
-			ctx, "lifecycle events are not being routed to clients, trying again", "reason", reason, "err", err,
-		)
-		told = text
-	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(retryDelay):
-	}
-	return told
-}
-
-func (c *Consumer) consume(ctx context.Context) (reason string, err error) {
+// consume consumes until ctx ends or the consumer is lost. It calls opened when it has begun.
+func (c *Consumer) consume(ctx context.Context, opened func()) (reason string, err error) {
 	octx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	stream, err := c.log.Stream(octx)
@@ -156,6 +148,7 @@ func (c *Consumer) consume(ctx context.Context) (reason string, err error) {
 		return "open_failed", c.log.AsFault(err)
 	}
 	c.running <- struct{}{}
+	opened()
 	defer func() { <-c.running }()
 	select {
 	case <-ctx.Done():

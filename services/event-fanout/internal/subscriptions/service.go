@@ -14,6 +14,7 @@ import (
 	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/outage"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
@@ -44,6 +45,7 @@ type Deps struct {
 	Absence     time.Duration // how long a client may be without a connection
 	NewID       func() string
 	Logger      *slog.Logger
+	Outages     *outage.Book // hears when a source cannot be watched, and when it can again; nil for nobody
 	// Around wraps the delivery of a batch of changes; nil for nothing.
 	Around func(func(context.Context, *Batch) (struct{}, error)) func(context.Context, *Batch) (struct{}, error)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,14 +12,14 @@ import (
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/outage"
 )
 
 // Times of a watch.
 const (
-	sourceRetry    = 250 * time.Millisecond // before a source that broke is watched again, and twice as long each time
-	sourceRetryMax = 30 * time.Second
-	storeRetry     = 250 * time.Millisecond
-	sweepEvery     = 5 * time.Second
+	sourceRetry = 250 * time.Millisecond // before a source that broke is watched again, and twice as long each time
+	storeRetry  = 250 * time.Millisecond
+	sweepEvery  = 5 * time.Second
 	// tombstoneLife is for how long a document that has gone is remembered: the frame log knows the ids of ten minutes.
 	tombstoneLife = 15 * time.Minute
 )
@@ -175,10 +174,18 @@ func (w *watch) follow(ctx context.Context) {
 		w.queue.fail(frame.EndedSourceGone)
 		return
 	}
-	for wait := sourceRetry; ; wait = min(2*wait, sourceRetryMax) {
+	source := w.Outages.Of("subscription_source_"+w.source.Name(), "", "nats", "firestore_listener")
+	defer source.Note(ctx, w.key, nil) // nobody watches it any more
+	wait := outage.Backoff{First: sourceRetry}
+	for {
 		begin := time.Now()
 		w.queue.begin()
-		err := w.source.Watch(ctx, w.resource.Path, func(c Change) { w.queue.put(c, w.Limits, w.merged) })
+		err := w.source.Watch(ctx, w.resource.Path, func(c Change) {
+			if c.Op == Ready {
+				source.Note(ctx, w.key, nil)
+			}
+			w.queue.put(c, w.Limits, w.merged)
+		})
 		if ctx.Err() != nil {
 			return
 		}
@@ -187,11 +194,11 @@ func (w *watch) follow(ctx context.Context) {
 			return
 		}
 		w.Meter.Restarted(w.source.Name())
-		w.Logger.WarnContext(ctx, "a watch broke, watching again", "source", w.source.Name(), "err", err)
-		if time.Since(begin) > sourceRetryMax {
-			wait = sourceRetry
+		source.Note(ctx, w.key, err)
+		if time.Since(begin) > outage.Most {
+			wait.Reset()
 		}
-		if !sleep(ctx, wait/2+rand.N(wait/2)) { //nolint:gosec // spreads load, guards nothing
+		if !wait.Wait(ctx, nil) {
 			return
 		}
 	}

@@ -48,31 +48,31 @@ func (s *Server) heal(ctx context.Context, cause error) {
 	} else if s.looks++; s.looks < healAfter {
 		return
 	}
-	s.mu.Lock()
-	first := cause != nil && s.sick == nil
-	s.sick = cause
-	s.mu.Unlock()
 	if cause == nil {
+		s.found(nil)
 		return
 	}
 	free, err := freeBytes(s.dir)
-	if first {
-		s.logger.ErrorContext(ctx, "the embedded NATS server cannot store; it is started again when there is room",
-			"err", cause, "free_bytes", free, "needed_bytes", int64(healRoom), "setting", "GATEWAY_DATA_DIR")
-	}
-	if err != nil || free < healRoom {
+	s.found(fmt.Errorf("%w; %d bytes are free", cause, free))
+	if err != nil || free < healRoom || ctx.Err() != nil || time.Now().Before(s.nextStart) {
 		return
 	}
 	s.Stop()
 	if err := s.start(); err != nil {
-		s.logger.ErrorContext(ctx, "the embedded NATS server could not be started again, trying again", "err", err)
+		s.found(fmt.Errorf("it could not be started again: %w", err))
+		s.nextStart = time.Now().Add(s.wait.Next())
 		return
 	}
 	s.looks = 0
+	s.wait.Reset()
+	s.found(nil)
+}
+
+// found keeps what the check of readiness tells, and the log: why the server cannot store, or nil.
+func (s *Server) found(sick error) {
 	s.mu.Lock()
-	s.sick = nil
-	s.mu.Unlock()
-	s.logger.InfoContext(ctx, "the embedded NATS server stores again", "free_bytes", free)
+	defer s.mu.Unlock()
+	s.sick = sick
 }
 
 // storing asks the server's own health check whether JetStream is on and every stream can be written. It is

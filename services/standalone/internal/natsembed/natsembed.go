@@ -12,18 +12,23 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/noetl/gateway/libs/outage"
 )
 
 // Server is an embedded NATS server. It is a run.Component: list it before everything that
 // uses it.
 type Server struct {
-	opts   server.Options
-	dir    string
-	logger *slog.Logger
+	opts server.Options
+	dir  string
+	log  natsLog
 
 	mu    sync.Mutex
 	srv   *server.Server
 	looks int // that found it ill, in succession; of the goroutine of Run alone
+	// When it is started again after a start that failed; of the goroutine of Run alone.
+	wait      outage.Backoff
+	nextStart time.Time
 
 	sick error // why nothing is stored, nil while all is well
 }
@@ -44,7 +49,7 @@ func Start(dir string, port int, logger *slog.Logger) (*Server, error) {
 	if port == 0 {
 		opts.Port = server.RANDOM_PORT
 	}
-	s := &Server{opts: opts, dir: dir, logger: logger}
+	s := &Server{opts: opts, dir: dir, log: natsLog{logger: logger}}
 	if err := s.start(); err != nil {
 		return nil, err
 	}
@@ -70,7 +75,7 @@ func (s *Server) start() error {
 	if err != nil {
 		return fmt.Errorf("embedded NATS: %w", err)
 	}
-	srv.SetLoggerV2(natsLog{s.logger}, false, false, false)
+	srv.SetLoggerV2(&s.log, false, false, false)
 	srv.Start()
 	if !srv.ReadyForConnections(10 * time.Second) {
 		srv.Shutdown()
@@ -132,23 +137,40 @@ func (s *Server) Stop() {
 	srv.WaitForShutdown()
 }
 
-// natsLog passes the server's warnings and errors on; its notices are debug news here.
-type natsLog struct{ logger *slog.Logger }
+// natsLog passes the server's warnings and errors on; its notices are debug news here. A server that cannot write says
+// so for each message: the same sort is told again after a while.
+type natsLog struct {
+	logger *slog.Logger
 
-func (l natsLog) Noticef(format string, v ...any) {
+	mu   sync.Mutex
+	told map[string]time.Time // by format, which are as many as the server's source has; guarded by mu
+}
+
+// tellAgain is when the same sort of line is told again.
+const tellAgain = 5 * time.Minute
+
+func (l *natsLog) tell(level slog.Level, format string, v []any) {
+	l.mu.Lock()
+	now := time.Now()
+	at, known := l.told[format]
+	if known = known && now.Sub(at) < tellAgain; !known {
+		if l.told == nil {
+			l.told = map[string]time.Time{}
+		}
+		l.told[format] = now
+	}
+	l.mu.Unlock()
+	if !known {
+		l.logger.Log(context.Background(), level, "embedded NATS", "text", fmt.Sprintf(format, v...))
+	}
+}
+
+func (l *natsLog) Noticef(format string, v ...any) {
 	l.logger.Debug("embedded NATS", "text", fmt.Sprintf(format, v...))
 }
 
-func (l natsLog) Warnf(format string, v ...any) {
-	l.logger.Warn("embedded NATS", "text", fmt.Sprintf(format, v...))
-}
-
-func (l natsLog) Errorf(format string, v ...any) {
-	l.logger.Error("embedded NATS", "text", fmt.Sprintf(format, v...))
-}
-
-func (l natsLog) Fatalf(format string, v ...any) {
-	l.logger.Error("embedded NATS", "text", fmt.Sprintf(format, v...))
-}
-func (l natsLog) Debugf(string, ...any) {}
-func (l natsLog) Tracef(string, ...any) {}
+func (l *natsLog) Warnf(format string, v ...any)  { l.tell(slog.LevelWarn, format, v) }
+func (l *natsLog) Errorf(format string, v ...any) { l.tell(slog.LevelError, format, v) }
+func (l *natsLog) Fatalf(format string, v ...any) { l.tell(slog.LevelError, format, v) }
+func (l *natsLog) Debugf(string, ...any)          {}
+func (l *natsLog) Tracef(string, ...any)          {}

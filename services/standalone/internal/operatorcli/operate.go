@@ -39,7 +39,7 @@ func showStatus(ctx context.Context, c *call) error {
 			dash(r.Service), dash(r.Replica), dash(r.Version), age(c.now, r.StartedAt), yesNo(r.Ready), level,
 		})
 	}
-	if err := (&columns{out: c.out}).print(rows); err != nil {
+	if err := (&columns{out: c.out}).add(rows); err != nil {
 		return err
 	}
 	for _, r := range got.Replicas {
@@ -84,7 +84,8 @@ func (d Deps) sessions() *cobra.Command {
 
 func sessionCells(now time.Time, s operatorwire.Session) []string {
 	return []string{
-		dash(s.ID), dash(s.User.Owner()), dash(s.User.Email), age(now, s.CreatedAt), age(now, s.ExpiresAt), dash(s.Issuer),
+		dash(s.ID), dash(s.User.Owner()), dash(s.User.Email), age(now, s.CreatedAt), age(now, s.ExpiresAt),
+		dash(s.Issuer),
 	}
 }
 
@@ -171,8 +172,9 @@ func (d Deps) streams() *cobra.Command {
 func listStreams(ctx context.Context, c *call) error {
 	return pages(ctx, c, listing[operatorwire.StreamsResponse]{
 		path: "operator/streams", query: query("replica", c.replica),
-		head: []string{"CLIENT", "USER", "EMAIL", "AGE", "TRANSPORT", "QUEUED", "BYTES", "SESSION", "REPLICA"},
-		next: func(p operatorwire.StreamsResponse) string { return p.Next },
+		head:  []string{"CLIENT", "USER", "EMAIL", "AGE", "TRANSPORT", "QUEUED", "BYTES", "SESSION", "REPLICA"},
+		next:  func(p operatorwire.StreamsResponse) string { return p.Next },
+		total: func(p operatorwire.StreamsResponse) int { return p.Total },
 		rows: func(p operatorwire.StreamsResponse) (rows [][]string) {
 			for _, s := range p.Streams {
 				rows = append(rows, []string{
@@ -201,7 +203,7 @@ func (d Deps) requests() *cobra.Command {
 				f.BoolVar(&o.ended, "ended", false, "also those that ended a while ago")
 			},
 		},
-		"show": one("ID", "show one request with the frames that its client was sent", showRequest),
+		"show": one("ID", "show a request, by its id, its execution's or its client's, and its frames", showRequest),
 	})
 }
 
@@ -217,8 +219,8 @@ func listRequests(ctx context.Context, c *call) error {
 		rows: func(p operatorwire.RequestsResponse) (rows [][]string) {
 			for _, r := range p.Requests {
 				rows = append(rows, []string{
-					dash(r.ID), dash(r.State), dash(r.Playbook), age(c.now, r.CreatedAt), dash(r.ExecutionID), dash(r.User),
-					dash(r.ClientID),
+					dash(r.ID), dash(r.State), dash(r.Playbook), age(c.now, r.CreatedAt), dash(r.ExecutionID),
+					dash(r.User), dash(r.ClientID),
 				})
 			}
 			return rows
@@ -227,22 +229,24 @@ func listRequests(ctx context.Context, c *call) error {
 }
 
 func showRequest(ctx context.Context, c *call) error {
-	r, raw, err := get[operatorwire.RequestDetail](ctx, c.client, "operator/requests/"+url.PathEscape(c.args[0]), nil)
+	path := "operator/requests/" + url.PathEscape(c.args[0])
+	r, raw, err := get[operatorwire.RequestDetail](ctx, c.client, path, nil)
 	if err != nil {
 		return err
 	}
 	if c.json {
 		return printJSON(c.out, raw)
 	}
-	fields(c.out, "request", r.ID, "state", r.State, "ended", r.Ended, "playbook", r.Playbook, "execution", r.ExecutionID,
-		"created", when(r.CreatedAt), "user", r.User, "session", r.SessionID, "client", r.ClientID,
+	fields(c.out, "request", r.ID, "state", r.State, "ended", r.Ended, "playbook", r.Playbook,
+		"execution", r.ExecutionID, "created", when(r.CreatedAt), "user", r.User, "session", r.SessionID,
+		"client", r.ClientID,
 		"connected", yesNo(r.Connected), "trace", r.TraceID)
 	rows := [][]string{{"FRAME", "EVENT", "BYTES"}}
 	for _, f := range r.Frames {
 		rows = append(rows, []string{dash(f.ID), dash(f.Event), strconv.Itoa(f.Bytes)})
 	}
 	_, _ = fmt.Fprintln(c.out)
-	return (&columns{out: c.out}).print(rows)
+	return (&columns{out: c.out}).add(rows)
 }
 
 func (d Deps) subscriptions() *cobra.Command {
@@ -296,7 +300,9 @@ func (d Deps) logLevel() *cobra.Command {
 			f.DurationVar(&o.length, "for", 10*time.Minute, "how `long`, 1s to 24h; default 10m")
 		},
 	})
-	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	cmd.ValidArgsFunction = func(
+		_ *cobra.Command, args []string, _ string,
+	) ([]cobra.Completion, cobra.ShellCompDirective) {
 		switch len(args) {
 		case 0:
 			return append(operatorwire.Services(), allServices), cobra.ShellCompDirectiveNoFileComp

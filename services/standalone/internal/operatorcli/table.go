@@ -26,8 +26,8 @@ type columns struct {
 
 const gap = 2 // spaces between columns
 
-// print writes the rows of a page.
-func (c *columns) print(rows [][]string) error {
+// add writes the rows of a page.
+func (c *columns) add(rows [][]string) error {
 	for _, row := range rows {
 		for i, cell := range row {
 			if i >= len(c.widths) {
@@ -93,6 +93,7 @@ type listing[T any] struct {
 	head  []string
 	next  func(T) string
 	rows  func(T) [][]string
+	total func(T) int // of all pages; nil where nobody knows
 }
 
 // pages prints one page of a list, or with --all each as it comes.
@@ -124,12 +125,15 @@ func pages[T any](ctx context.Context, c *call, l listing[T]) error {
 		case c.json:
 			err = printJSON(c.out, raw)
 		case first:
-			err = table.print(append([][]string{l.head}, l.rows(page)...))
+			err = table.add(append([][]string{l.head}, l.rows(page)...))
 		default:
-			err = table.print(l.rows(page))
+			err = table.add(l.rows(page))
 		}
 		if err != nil {
 			return err
+		}
+		if !c.json && l.total != nil && (next == "" || !c.all) {
+			_, _ = fmt.Fprintf(c.out, "total: %d\n", l.total(page))
 		}
 		switch {
 		case next == "":

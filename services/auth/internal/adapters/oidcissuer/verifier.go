@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/oidc"
+	"github.com/noetl/gateway/libs/outage"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
 
@@ -22,9 +22,9 @@ import (
 type Config struct {
 	Issuers   []string // exactly as in the tokens
 	Audiences []string
-	TTL       time.Duration // of a fetched key set
-	Cooldown  time.Duration // between two fetches
-	Logger    *slog.Logger  // nil for none
+	TTL       time.Duration      // of a fetched key set
+	Cooldown  time.Duration      // between two fetches
+	Outage    *outage.Dependency // hears whether an issuer's keys can be fetched; nil for nobody
 	// Now is the clock, for tests; nil is the real one.
 	Now func() time.Time
 }
@@ -45,7 +45,7 @@ func New(cfg Config, client *http.Client) (*Verifier, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	trusted := oidc.Config{TTL: cfg.TTL, Cooldown: cfg.Cooldown, Logger: cfg.Logger, Now: cfg.Now}
+	trusted := oidc.Config{TTL: cfg.TTL, Cooldown: cfg.Cooldown, Outage: cfg.Outage, Now: cfg.Now}
 	for _, url := range cfg.Issuers {
 		trusted.Issuers = append(trusted.Issuers, oidc.Issuer{URL: url})
 	}

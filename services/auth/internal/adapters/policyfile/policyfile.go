@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,7 +49,13 @@ type Source struct {
 	path    string
 	logger  *slog.Logger
 	current atomic.Pointer[auth.Policy]
-	text    []byte // what was last read, good or bad; only Run uses it
+	// Noted, if not nil, gets what following the file finds. It is set before Run.
+	Noted func(error)
+
+	mu     sync.Mutex // of what follows
+	text   []byte     // what was last read, good or bad
+	failed error      // why it cannot be used
+	told   string     // what of it the log was told
 }
 
 // Open reads the file. A file that is missing or wrong is an error that says what to fix.
@@ -82,27 +89,57 @@ func (s *Source) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			s.reload(ctx)
+			s.follow(ctx)
 		}
 	}
 }
 
-func (s *Source) reload(ctx context.Context) {
-	text, err := settings.ReadFile(s.path, maxFile)
-	if err == nil && bytes.Equal(text, s.text) {
-		return
+// follow reads the file as [Source.Reload] does, and tells the log what is new.
+func (s *Source) follow(ctx context.Context) {
+	changed, err := s.Reload(ctx)
+	if s.Noted != nil {
+		s.Noted(err)
 	}
-	var policy *auth.Policy
-	if err == nil {
-		s.text = text // a bad text is reported once
-		policy, err = Parse(text)
-	}
-	if err != nil {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err != nil && s.told != err.Error():
+		s.told = err.Error()
 		s.logger.ErrorContext(ctx, "policy file not usable, the last good policy stays", "path", s.path, "err", err)
-		return
+	case err == nil && (changed != "" || s.told != ""):
+		s.told = ""
+		s.logger.InfoContext(ctx, "policy file read", "path", s.path, "changed", changed)
 	}
+}
+
+// Reload reads the file now. A file that is missing or wrong is an error, and the last good policy stays in force.
+func (s *Source) Reload(context.Context) (changed string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text, err := settings.ReadFile(s.path, maxFile)
+	if err != nil {
+		s.text = nil // when it can be read again, it is parsed again
+		return "", fmt.Errorf("AUTH_POLICY_FILE: %w", err)
+	}
+	if s.text != nil && bytes.Equal(text, s.text) {
+		return "", s.failed
+	}
+	s.text = text
+	policy, err := Parse(text)
+	if err != nil {
+		s.failed = fmt.Errorf("AUTH_POLICY_FILE %s: %w", s.path, err)
+		return "", s.failed
+	}
+	s.failed = nil
 	s.current.Store(policy)
-	s.logger.InfoContext(ctx, "policy file read", "path", s.path)
+	return size(text), nil
+}
+
+// size says how large a policy is.
+func size(text []byte) string {
+	var d document
+	_ = yaml.Unmarshal(text, &d) // it was parsed before
+	return fmt.Sprintf("%d users, %d roles, %d resources", len(d.Users), len(d.Roles), len(d.Resources))
 }
 
 type document struct {

@@ -86,8 +86,8 @@ func (p *Pages) sessionFacts(r request) ([]fact, error) {
 	if err != nil {
 		return nil, err
 	}
-	facts := []fact{{"User", out.User.Email}, {"Known as", out.User.Owner()}, {"Issuer", out.Issuer}}
-	return append(facts, yours(r, out.User.Owner())...), nil
+	facts := []fact{{"User", out.User.Email}, {"Known as", owner(out)}, {"Issuer", out.Issuer}}
+	return append(facts, yours(r, owner(out))...), nil
 }
 
 func userFacts(r request) ([]fact, error) { return yours(r, r.PathValue("name")), nil }

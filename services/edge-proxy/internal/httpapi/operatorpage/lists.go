@@ -113,7 +113,7 @@ func (p *Pages) showSession(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
-	body := session{Session: out, Mine: out.User.Owner() == r.caller.Session.Owner()}
+	body := session{Session: out, Mine: owner(out) == r.caller.Session.Owner()}
 	return write(w, r, http.StatusOK, "session", page{Title: "Session", Section: "sessions", Body: body})
 }
 

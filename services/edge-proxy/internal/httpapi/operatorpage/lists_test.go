@@ -38,6 +38,14 @@ func TestTheListsShowWhoIsConnected(t *testing.T) {
 	w.get("/operator/sessions").has(t, "sessions",
 		"bob@example.com", "https://id.example.com/", ">in 7 h</time>", `href="/operator/sessions/`+id+`/revoke"`,
 		"(this session)")
+	w.gateway.Change(func(o *edgetest.Operations) {
+		o.Sessions = append(o.Sessions, operatorwire.Session{ID: sessionID("unknown"), CreatedAt: time.Now()})
+	})
+	for _, path := range []string{"", "/" + sessionID("unknown")} {
+		got := w.get("/operator/sessions" + path)
+		got.has(t, path, "not recorded")
+		got.hasNot(t, path, "email:/", "user=email%3a\"")
+	}
 	w.get("/operator/sessions/"+id).has(t, "session",
 		"id:8", `href="/operator/users/id:8/revoke"`, `href="/operator/streams?user=id%3a8"`)
 	pending := w.get("/operator/requests")

@@ -107,5 +107,10 @@ func another(path string, q url.Values, cursor string) string {
 	return path + "?" + q.Encode()
 }
 
-// owner is the name under which a session's user is filtered.
-func owner(s operatorwire.Session) string { return s.User.Owner() }
+// owner is the name under which a session's user is filtered, "" for a session of which nobody knows whose it is.
+func owner(s operatorwire.Session) string {
+	if names := s.User.Names(); len(names) > 0 {
+		return names[0]
+	}
+	return ""
+}

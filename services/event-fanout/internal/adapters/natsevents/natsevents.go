@@ -228,10 +228,12 @@ func (s *Source) names(ctx context.Context) ([]string, error) {
 			if s.silent++; s.silent < silentLists { // it may be slow: what is read goes on
 				return s.namesOfReaders(), nil
 			}
+			if s.cannotList.IsZero() { // it is tried again and again
+				s.logger.InfoContext(
+					ctx, "streams cannot be listed, looking for NoETL's by name", "names", s.cfg.Names, "err", err,
+				)
+			}
 			s.cannotList = time.Now()
-			s.logger.InfoContext(
-				ctx, "streams cannot be listed, looking for NoETL's by name", "names", s.cfg.Names, "err", err,
-			)
 			return s.cfg.Names, nil
 		}
 		if err != nil {

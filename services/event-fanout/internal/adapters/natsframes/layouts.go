@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/noetl/gateway/libs/natskit"
+	"github.com/noetl/gateway/libs/outage"
 )
 
 // layoutKey is the key of the record of the layout in use. Without a record it is one stream.
@@ -45,6 +46,7 @@ type layouts struct {
 	settle  time.Duration
 	config  func(shards, index int, base uint64) jetstream.StreamConfig
 	logger  *slog.Logger
+	outage  *outage.Dependency
 
 	asking chan struct{} // holds a token while somebody reads the record
 	tried  chan struct{} // closed when frames no longer wait for the wanted layout
@@ -180,9 +182,11 @@ func (l *layouts) run(ctx context.Context) error {
 		reached = reached || err == nil
 		switch {
 		case err != nil && ctx.Err() == nil:
-			l.logger.WarnContext(ctx, "frames stay in the streams that they are in, trying again",
-				"wanted_shards", l.wanted, "err", err)
-		case changed:
+			l.outage.Note(ctx, "layout", fmt.Errorf("frames stay in the streams that they are in: %w", err))
+		case err == nil:
+			l.outage.Note(ctx, "layout", nil)
+		}
+		if changed {
 			l.logger.InfoContext(ctx, "frames go to other streams", "shards", l.wanted)
 		}
 		if reached {

@@ -70,7 +70,8 @@ func New(
 	}
 	return &FrameLog{nc: nc, js: js, tel: tel, perClient: cfg.MaxPerClient, layouts: &layouts{
 		js: js, records: records, wanted: max(cfg.Shards, 1), settle: cmp.Or(cfg.Settle, defaultSettle),
-		config: cfg.stream, logger: tel.Logger, asking: make(chan struct{}, 1), tried: make(chan struct{}),
+		config: cfg.stream, logger: tel.Logger, outage: tel.Outages.Of("frame_streams", "", natskit.DependencyName),
+		asking: make(chan struct{}, 1), tried: make(chan struct{}),
 	}}, nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/outage"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/services/event-fanout/internal/subscriptions"
 )
@@ -73,6 +74,8 @@ type Config struct {
 	Env    []string
 	Logger *slog.Logger
 	Bounds Bounds
+	// Outage hears when the program ended, and when one works; nil for nobody.
+	Outage *outage.Dependency
 }
 
 var (
@@ -85,6 +88,7 @@ type Source struct {
 	command []string
 	env     []string
 	log     *slog.Logger
+	outage  *outage.Dependency
 	bounds  Bounds
 
 	ids      atomic.Uint64
@@ -104,6 +108,7 @@ type Source struct {
 func New(cfg Config) *Source {
 	return &Source{
 		command: cfg.Command, env: Environment(cfg.Env), log: cfg.Logger, bounds: cfg.Bounds.withDefaults(),
+		outage:  cfg.Outage,
 		changed: make(chan struct{}),
 	}
 }
@@ -134,7 +139,15 @@ func (s *Source) Stats() Stats {
 
 // Probe reports whether the program works: it runs, it does not flood, and if the one before it failed it has
 // answered something since or has lived for the start-up time.
-func (s *Source) Probe(context.Context) error {
+func (s *Source) Probe(ctx context.Context) error {
+	err := s.probe()
+	if err == nil {
+		s.outage.Note(ctx, "program", nil)
+	}
+	return err
+}
+
+func (s *Source) probe() error {
 	s.mu.Lock()
 	p, failure := s.program, s.failure
 	s.mu.Unlock()
@@ -171,9 +184,10 @@ func (s *Source) Run(ctx context.Context) error {
 		if time.Since(began) >= s.bounds.Stable {
 			pause = s.bounds.RestartFirst
 		}
-		wait := pause/2 + rand.N(pause) //nolint:gosec // jitter: replicas shall not start theirs together
+		jitter := rand.N(pause) //nolint:gosec // replicas shall not start theirs together
+		wait := min(pause/2+jitter, s.bounds.RestartMost)
 		pause = min(2*pause, s.bounds.RestartMost)
-		s.log.WarnContext(ctx, "the Firestore listener ended and is started again", "err", err, "after", wait)
+		s.outage.Note(ctx, "program", ended(err))
 		s.restarts.Add(1)
 		timer := time.NewTimer(wait)
 		select {
@@ -183,6 +197,14 @@ func (s *Source) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 	}
+}
+
+// ended says that a program ended, also one that did so in good order.
+func ended(err error) error {
+	if err == nil {
+		return errEnded
+	}
+	return fmt.Errorf("%w: %w", errEnded, err)
 }
 
 func (s *Source) runOnce(ctx context.Context) error {
@@ -312,6 +334,7 @@ func (s *Source) deliver(ctx context.Context, p *program, w *watch, emit func(su
 }
 
 var (
+	errEnded  = errors.New("the Firestore listener ended and is started again")
 	errSilent = errors.New("the program did not answer")
 	errDeaf   = errors.New("the program does not read what it is asked")
 	errClosed = errors.New("the watch has ended")

@@ -48,7 +48,10 @@ type file struct {
 }
 
 // read reads what has changed, and puts it in force. The first time it fails if there is nothing to read.
-func (s *Source) read(first bool) error {
+func (s *Source) read(first bool) error { return s.reading(first, first) }
+
+// reading is read; a new text counts immediately if the caller says so.
+func (s *Source) reading(first, immediately bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	paths, err := list(s.options.Path)
@@ -57,13 +60,13 @@ func (s *Source) read(first bool) error {
 	}
 	s.lost = err
 	if err == nil {
-		s.readAll(paths, first)
+		s.readAll(paths, immediately)
 	}
 	s.merge()
 	return nil
 }
 
-func (s *Source) readAll(paths []string, first bool) {
+func (s *Source) readAll(paths []string, immediately bool) {
 	for _, path := range paths {
 		f := s.files[path]
 		if f == nil {
@@ -77,7 +80,7 @@ func (s *Source) readAll(paths []string, first bool) {
 			f.text = settled{} // when it can be read again, it is parsed again
 			continue
 		}
-		if f.text.offer(text, first) {
+		if f.text.offer(text, immediately) {
 			f.parse(text)
 		}
 	}

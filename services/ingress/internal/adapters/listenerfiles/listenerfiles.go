@@ -136,6 +136,28 @@ func (s *Source) Poll() {
 	}
 }
 
+// Reload reads the files now. A text counts immediately: whoever asks for it has written it. The error says what is
+// wrong, file by file; the last valid version of each stays in force.
+func (s *Source) Reload(context.Context) (changed string, err error) {
+	if s.options.Path == "" {
+		return "", nil
+	}
+	before := s.now.Load()
+	_ = s.reading(false, true) // it is kept, and reported
+	now := s.now.Load()
+	if len(now.problems) > 0 {
+		return "", errors.New(strings.Join(now.problems[:min(len(now.problems), maxTold)], ", "))
+	}
+	differs := len(before.entries) != len(now.entries)
+	for name, e := range now.entries {
+		differs = differs || before.entries[name].version != e.version
+	}
+	if !differs {
+		return "", nil
+	}
+	return fmt.Sprintf("%d listeners → %d listeners", len(before.entries), len(now.entries)), nil
+}
+
 // Listener implements the port. A name in a file wins.
 func (s *Source) Listener(ctx context.Context, name string) (ingress.Listener, error) {
 	e, ok := s.now.Load().entries[name]

@@ -5,13 +5,13 @@ package oidctokens
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/noetl/gateway/libs/oidc"
+	"github.com/noetl/gateway/libs/outage"
 	"github.com/noetl/gateway/services/ingress/internal/ingress"
 )
 
@@ -27,8 +27,8 @@ const (
 // Config says where Google's keys are and under which name it signs.
 type Config struct {
 	KeysURL string
-	Issuer  string // with or without https://, as Google writes it both ways
-	Logger  *slog.Logger
+	Issuer  string             // with or without https://, as Google writes it both ways
+	Outage  *outage.Dependency // hears whether keys can be fetched; nil for nobody
 	// Now is the clock, for tests; nil is the real one.
 	Now func() time.Time
 }
@@ -65,7 +65,7 @@ func New(cfg Config, client *http.Client) (*Verifier, error) {
 func (v *Verifier) config(issuer oidc.Issuer) oidc.Config {
 	return oidc.Config{
 		Issuers: []oidc.Issuer{issuer}, ExpiryLeeway: expiryLeeway,
-		TTL: keysTTL, Cooldown: keysCooldown, Logger: v.cfg.Logger, Now: v.cfg.Now,
+		TTL: keysTTL, Cooldown: keysCooldown, Outage: v.cfg.Outage, Now: v.cfg.Now,
 	}
 }
 

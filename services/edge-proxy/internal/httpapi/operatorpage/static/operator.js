@@ -77,8 +77,11 @@ function every(ms, task) {
     clearTimeout(timer);
     if (busy || over || document.hidden) return;
     busy = true;
-    over = !await task();
-    busy = false;
+    try {
+      over = !await task();
+    } finally {
+      busy = false;
+    }
     if (!over) timer = setTimeout(run, ms);
   };
   document.addEventListener('visibilitychange', run);
@@ -208,6 +211,7 @@ function plotStatus(plots, status) {
   };
   for (const tile of tiles) addPlot(tile);
   const ask = async () => {
+    if (document.querySelector('[data-refresh] [aria-pressed=true]')) return true; // paused
     const answer = await fetch('/api/operator/status', {redirect: 'error'}).catch(() => null);
     const body = answer && answer.ok ? await answer.json().catch(() => null) : null;
     if (!body) {
@@ -216,7 +220,7 @@ function plotStatus(plots, status) {
     }
     say('');
     const at = Date.now();
-    const sums = sumOf(body.replicas, seen, at, tiles);
+    const sums = sumOf(body.replicas || [], seen, at, tiles);
     samples = samples.filter((one) => one.at > at - plotMs && one.at <= at);
     if (sums.known) samples.push({at, values: sums.values});
     try {
@@ -236,12 +240,12 @@ function sumOf(replicas, seen, at, tiles) {
   const values = {}, totals = {};
   let known = false;
   for (const replica of replicas) {
-    const name = replica.service + '/' + replica.replica;
+    const name = replica.service + '/' + replica.replica, counters = replica.counters || {};
     let before = seen.get(name);
     if (before && before.started !== replica.started_at) before = {at: before.at, counters: {}};
     if (before && at > before.at) known = true;
     for (const {dataset: {counter, rate}} of tiles) {
-      const now = replica.counters[counter] || 0;
+      const now = counters[counter] || 0;
       totals[counter] = (totals[counter] || 0) + now;
       let value = now;
       if (rate !== undefined) {
@@ -250,7 +254,7 @@ function sumOf(replicas, seen, at, tiles) {
       }
       values[counter] = (values[counter] || 0) + value;
     }
-    seen.set(name, {at, started: replica.started_at, counters: replica.counters});
+    seen.set(name, {at, started: replica.started_at, counters});
   }
   for (const [name, one] of seen) if (at - one.at > 60000) seen.delete(name);
   return {known, values, totals};
