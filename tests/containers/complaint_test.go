@@ -20,12 +20,17 @@ import (
 func TestAComplaint(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{jaeger: true, of: map[string]map[string]string{
-		"edge-proxy": {"GATEWAY_OPERATOR_SURFACE": "public", "GATEWAY_ACCESS_LOG": "all"},
+		"edge-proxy": {"GATEWAY_OPERATOR_SURFACE": "public", "LOG_LEVEL": "debug"},
 	}})
 	session := w.login("demo@example.com")
 	stream := testkit.OpenEvents(t, w.public, session, nil)
 	client := stream.ClientID(t)
-	started := stack.Execute(t, w.public, session, client, "demo/progress", `{"step_ms":20}`)
+	const traceID = "50000000000000000000000000000005" // of the page, which begins a trace
+	started := testkit.Decode[struct {
+		Data struct{ ExecutePlaybook stack.Started }
+	}](t, testkit.Do(t, http.MethodPost, w.public+"/graphql",
+		stack.ExecuteBody(client, "demo/progress", `{"step_ms":20}`),
+		append(parentOf(traceID), "Authorization", "Bearer "+session)...)).Data.ExecutePlaybook
 	events := stream.Until(t, "playbook/result")
 	stream.Close() // the page is gone, and its user complains
 
@@ -46,16 +51,14 @@ func TestAComplaint(t *testing.T) {
 		t.Fatal(err)
 	}
 	if request.State != "done" || request.ExecutionID != started.ExecutionID || request.ClientID != client ||
-		request.Playbook != "demo/progress" || request.TraceID == "" {
+		request.Playbook != "demo/progress" || request.TraceID != traceID {
 		t.Fatalf("the request: %+v", request)
 	}
 
 	// The frames are those that the page was sent.
 	sent := map[string]string{}
 	for _, e := range events {
-		if strings.Contains(e.Data, started.RequestID) {
-			sent[e.ID] = e.Name
-		}
+		sent[e.ID] = e.Name // the page ran nothing else
 	}
 	if len(request.Frames) != len(sent) || request.Frames[len(request.Frames)-1].Event != "playbook/result" {
 		t.Errorf("the request has the frames %+v, and the page got %v", request.Frames, sent)

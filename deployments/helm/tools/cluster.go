@@ -244,7 +244,7 @@ func (c *installation) install(values string) error {
 }
 
 // complaints are what the server has to say to an object.
-func complaints(o object, a answer) []string {
+func complaints(o object, a reply) []string {
 	name := text(o, "kind") + " " + text(o, "metadata", "name") + ": "
 	var list []string
 	if p := a.problem(); p != "" {

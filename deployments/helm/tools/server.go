@@ -145,15 +145,15 @@ current-context: test
 	return nil
 }
 
-// answer is what the server says to a request.
-type answer struct {
+// reply is what the server says to a request.
+type reply struct {
 	code     int
 	object   object
 	warnings []string
 }
 
 // problem is why a request was refused, or "".
-func (a answer) problem() string {
+func (a reply) problem() string {
 	if a.code/100 == 2 {
 		return ""
 	}
@@ -161,26 +161,26 @@ func (a answer) problem() string {
 }
 
 // ask sends a request with a bearer token and reads JSON.
-func (s *server) ask(token, method, path, contentType string, body any) (answer, error) {
+func (s *server) ask(token, method, path, contentType string, body any) (reply, error) {
 	var raw []byte
 	if body != nil {
 		var err error
 		if raw, err = json.Marshal(body); err != nil {
-			return answer{}, err
+			return reply{}, err
 		}
 	}
 	req, err := http.NewRequestWithContext(context.Background(), method, s.address+path, bytes.NewReader(raw))
 	if err != nil {
-		return answer{}, err
+		return reply{}, err
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", contentType)
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return answer{}, err
+		return reply{}, err
 	}
 	defer resp.Body.Close()
-	a := answer{code: resp.StatusCode, warnings: resp.Header.Values("Warning")}
+	a := reply{code: resp.StatusCode, warnings: resp.Header.Values("Warning")}
 	if raw, err = io.ReadAll(resp.Body); err != nil {
 		return a, err
 	}
@@ -227,13 +227,13 @@ func pathOf(o object, namespace string) (collection, item string) {
 }
 
 // create creates an object as a user.
-func (s *server) create(token, namespace string, o object, query string) (answer, error) {
+func (s *server) create(token, namespace string, o object, query string) (reply, error) {
 	collection, _ := pathOf(o, namespace)
 	return s.ask(token, http.MethodPost, collection+"?fieldValidation=Strict"+query, "application/json", o)
 }
 
 // apply is server-side apply, which is what kubectl apply --server-side sends.
-func (s *server) apply(namespace string, o object, query string) (answer, error) {
+func (s *server) apply(namespace string, o object, query string) (reply, error) {
 	_, item := pathOf(o, namespace)
 	return s.ask(administrator, http.MethodPatch, item+"?fieldManager=test&force=true&fieldValidation=Strict"+query,
 		"application/apply-patch+yaml", o)
