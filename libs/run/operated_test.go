@@ -63,7 +63,9 @@ func TestReplicasTellOperatorsHowTheyAre(t *testing.T) {
 		}()
 		t.Cleanup(func() {
 			cancel()
-			<-done
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
 		})
 	}
 	c := natskit.NewClient(n.Connect(t), telemetry.Nop("edge"))

@@ -1,6 +1,6 @@
 // Package operatorwire is what operators see of a running gateway, over NATS and under /api/operator/: its replicas,
-// who is connected, sessions, pending requests and subscriptions. Each service answers for what it owns. edge-proxy asks
-// in the name of a session that has an operator's role; the others do not look at sessions.
+// who is connected, sessions, pending requests and subscriptions. Each service answers for what it owns. edge-proxy
+// asks in the name of a session that has an operator's role; the others do not look at sessions.
 package operatorwire
 
 import (
@@ -83,7 +83,8 @@ type StatusResponse struct {
 	Silent   []string  `json:"silent"`
 }
 
-// LogLevelRequest sets the level of all replicas of a service, "" for all services. ForSeconds is how long, 1 s to 24 h.
+// LogLevelRequest sets the level of all replicas of a service, "" for all services. ForSeconds is how long, 1 s to
+// 24 h.
 type LogLevelRequest struct {
 	Service    string `json:"service"`
 	Level      string `json:"level"` // debug, info, warn or error

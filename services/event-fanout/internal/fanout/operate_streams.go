@@ -113,7 +113,7 @@ func (h *Hub) CloseStream(
 		}
 	})
 	for _, s := range streams {
-		s.end(EndClosed)
+		s.end(EndClosed) //nolint:contextcheck // streams read the log with a context of their own
 	}
 	return operatorwire.CloseStreamResponse{Closed: len(streams)}, nil
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // many opens n streams of ten users, and returns them with their clients.
-func many(t testing.TB, w *world, h *fanout.Hub, n int) (streams []*fanout.Stream, clients []string) {
+func many(t testing.TB, h *fanout.Hub, n int) (streams []*fanout.Stream, clients []string) {
 	t.Helper()
 	for i := range n {
 		a := fanout.Attachment{
@@ -66,7 +66,7 @@ func TestStreamsAreListedInPages(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	h := w.hub(roomy)
-	streams, clients := many(t, w, h, 1200)
+	streams, clients := many(t, h, 1200)
 	for _, limit := range []int{7, 256, 1000} {
 		if diff := cmp.Diff(clients, pages(t, h, "", limit, func() {})); diff != "" {
 			t.Errorf("pages of %d: %s", limit, diff)

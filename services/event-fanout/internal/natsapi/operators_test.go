@@ -56,7 +56,9 @@ func listening(tb testing.TB) func() (streams int) {
 		go func() { done <- natskit.NewService(nc, tel, "event-fanout", "v", rows...).As(name).Run(ctx) }()
 		tb.Cleanup(func() {
 			cancel()
-			<-done
+			if err := <-done; err != nil {
+				tb.Error(err)
+			}
 		})
 	}
 	calls := natskit.NewClient(n.Connect(tb), tel)

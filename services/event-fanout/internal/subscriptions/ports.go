@@ -92,9 +92,9 @@ type Records interface {
 
 // RecordPages shows records, a part at a time.
 type RecordPages interface {
-	// Page returns at most limit records after a cursor, in one order, and the cursor of the next page, "" when there is
-	// none. It may return fewer. Its cost MUST NOT grow with what is stored. A record that changes between two pages may
-	// be in both. A cursor that is not one of its own is the fault Invalid.
+	// Page returns at most limit records after a cursor, in one order, and the cursor of the next page, "" when there
+	// is none. It may return fewer. Its cost MUST NOT grow with what is stored. A record that changes between two pages
+	// may be in both. A cursor that is not one of its own is the fault Invalid.
 	Page(ctx context.Context, cursor string, limit int) (records []Record, next string, err error)
 }
 
