@@ -15,7 +15,8 @@ func (s *Service) findRequest(ctx context.Context, id string) (Request, error) {
 		return r, err
 	}
 	unknown := fault.Wrap(
-		err, fault.NotFound, "unknown_request", "there is no request of that id, execution or client, or it has aged out",
+		err, fault.NotFound, "unknown_request",
+		"there is no request of that id, execution or client, or it has aged out",
 	)
 	routes, err := s.Routes.ByExecution(ctx, id)
 	if err != nil {

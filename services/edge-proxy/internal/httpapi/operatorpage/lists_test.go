@@ -148,8 +148,9 @@ func TestWhatClientsSendIsTextInTheConsole(t *testing.T) {
 	w.gateway.Change(func(o *edgetest.Operations) {
 		evilUser := authwire.User{UserID: 8, Email: evil, DisplayName: evil, Roles: []string{evil}}
 		o.Replicas = []operatorwire.Replica{{
-			Service: evil, Replica: evil, Version: evil, LogLevel: evil, LogLevelUntil: at.Add(time.Hour), StartedAt: at,
-			Checks: []operatorwire.Check{{Name: evil, Reason: evil}},
+			Service: evil, Replica: evil, Version: evil, LogLevel: evil, LogLevelUntil: at.Add(time.Hour),
+			StartedAt: at,
+			Checks:    []operatorwire.Check{{Name: evil, Reason: evil}},
 		}}
 		o.Silent = []string{evil}
 		o.Sessions = []operatorwire.Session{

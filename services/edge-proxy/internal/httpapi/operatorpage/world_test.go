@@ -138,7 +138,9 @@ type answer struct {
 
 // send sends what a browser does; more are further headers.
 func (w *world) send(method, path, token, body string, more ...string) answer {
-	r := httptest.NewRequestWithContext(context.Background(), method, "http://ops.example"+path, strings.NewReader(body))
+	r := httptest.NewRequestWithContext(
+		context.Background(), method, "http://ops.example"+path, strings.NewReader(body),
+	)
 	r.Header.Set("Accept", "text/html")
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	if token != "" {
