@@ -96,7 +96,8 @@ func TestAComplaint(t *testing.T) {
 	})
 	for _, other := range []string{session, ""} { // a person, and nobody
 		req := testkit.Request(
-			t, http.MethodGet, w.public+"/api/operator/requests/"+started.RequestID, nil, "Authorization", "Bearer "+other,
+			t, http.MethodGet, w.public+"/api/operator/requests/"+started.RequestID, nil,
+			"Authorization", "Bearer "+other,
 		)
 		a, err := testkit.Send(&http.Client{}, req.WithContext(context.WithoutCancel(t.Context())))
 		if err != nil || a.Code != http.StatusForbidden && a.Code != http.StatusUnauthorized {

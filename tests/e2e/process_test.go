@@ -123,7 +123,9 @@ func TestEveryBinaryHasItsVerbs(t *testing.T) {
 		}
 		typo := []string{"GATEWAY_HEARTBEAT_INTERVAL_SEC=5"}
 		for _, args := range [][]string{
-			map[bool][]string{true: {"dev"}}[name == "noetl-gateway"], {"check", "--offline"}, {"config", "--effective"},
+			map[bool][]string{true: {"dev"}}[name == "noetl-gateway"],
+			{"check", "--offline"},
+			{"config", "--effective"},
 		} {
 			if out, code := run(typo, args...); code != 1 ||
 				!strings.Contains(out, "did you mean GATEWAY_HEARTBEAT_INTERVAL_SECS?") {

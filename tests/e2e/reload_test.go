@@ -39,9 +39,9 @@ func TestSignalsReloadAndEndNothing(t *testing.T) {
 		{program: "event-fanout"},
 		{program: "ingress", part: "listeners", setting: "INGRESS_LISTENERS_FILE", good: "", better: "# none\n"},
 		{
-			program: "noetl-gateway", args: []string{"dev"}, part: "routes", setting: "GATEWAY_ROUTES_FILE", good: routes,
-			better: routes + "- {class: read_execution, route: \"GET lists/{execution}\"}\n",
-			env:    []string{"NATS_URL=", "GATEWAY_DATA_DIR=" + t.TempDir()},
+			program: "noetl-gateway", args: []string{"dev"}, part: "routes", setting: "GATEWAY_ROUTES_FILE",
+			good: routes, better: routes + "- {class: read_execution, route: \"GET lists/{execution}\"}\n",
+			env: []string{"NATS_URL=", "GATEWAY_DATA_DIR=" + t.TempDir()},
 		},
 	} {
 		t.Run(c.program, func(t *testing.T) {
@@ -78,7 +78,9 @@ func TestSignalsReloadAndEndNothing(t *testing.T) {
 				t.Helper()
 				before := len(p.Logs())
 				send(signals...)
-				testkit.Eventually(t, c.program+" "+what, func() bool { return strings.Contains(p.Logs()[before:], line) })
+				testkit.Eventually(t, c.program+" "+what, func() bool {
+					return strings.Contains(p.Logs()[before:], line)
+				})
 			}
 			reloaded("ignores SIGUSR1", "is ignored", syscall.SIGUSR1)
 			reloaded("ignores SIGUSR2", "is ignored", syscall.SIGUSR2)
@@ -94,7 +96,9 @@ func TestSignalsReloadAndEndNothing(t *testing.T) {
 			if c.setting != "" {
 				write("part.yaml", "users: [\n")
 				reloaded("keeps its "+c.part, c.part+": ", syscall.SIGHUP)
-				testkit.Eventually(t, "the file is named", func() bool { return strings.Contains(p.Logs(), "part.yaml") })
+				testkit.Eventually(t, "the file is named", func() bool {
+					return strings.Contains(p.Logs(), "part.yaml")
+				})
 				write("part.yaml", c.better)
 				reloaded("takes its "+c.part, "level=INFO msg=\"configuration reloaded\"", syscall.SIGHUP)
 			}

@@ -78,7 +78,8 @@ func TestOneTraceFromClickToFrame(t *testing.T) {
 	receiver := httptest.NewServer(received)
 	t.Cleanup(receiver.Close)
 	s := stack.StartSplit(
-		t, "OTEL_EXPORTER_OTLP_ENDPOINT="+receiver.URL, "OTEL_BSP_SCHEDULE_DELAY=100", "LOG_FORMAT=json", "LOG_LEVEL=debug",
+		t, "OTEL_EXPORTER_OTLP_ENDPOINT="+receiver.URL, "OTEL_BSP_SCHEDULE_DELAY=100",
+		"LOG_FORMAT=json", "LOG_LEVEL=debug",
 	)
 	public := s.Edge[0].Ready.Public
 	session := stack.Login(t, public, s.Sandbox.Ready.Issuer, "demo@example.com")
@@ -188,7 +189,9 @@ func requestIDs(t *testing.T, s *stack.Split) {
 		{"click-1", "fanout.complete", s.Fanout},
 		{"refused-1", "auth.resolve", s.Auth},
 	} {
-		testkit.Eventually(t, want.op+" has its request id", func() bool { return lines(want.id, want.op, want.replicas) })
+		testkit.Eventually(t, want.op+" has its request id", func() bool {
+			return lines(want.id, want.op, want.replicas)
+		})
 	}
 	for _, p := range []*stack.Proc{s.Edge[0], s.Auth[0], s.Fanout[0], s.Ingress[0]} {
 		if !strings.Contains(p.Logs(), `"msg":"started"`) || !strings.Contains(p.Logs(), `"mode":"split"`) {

@@ -431,7 +431,9 @@ func TestEveryReplicaOfIngressAnswersOperators(t *testing.T) {
 		go func() { done <- natskit.NewService(nc, tel, "ingress", "v", row).As(name).Run(ctx) }()
 		t.Cleanup(func() {
 			cancel()
-			<-done
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
 		})
 	}
 	calls := natskit.NewClient(n.Dial(t, "edge-proxy"), tel)
