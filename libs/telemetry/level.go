@@ -9,10 +9,10 @@ import (
 // Level is the least level that a service logs. It can change while the service runs: all its loggers follow. The zero
 // value is [slog.LevelInfo]. It is safe for concurrent use.
 type Level struct {
-	now slog.LevelVar
+	now  slog.LevelVar
+	base slog.LevelVar // the settings'
 
 	mu    sync.Mutex
-	base  slog.Level  // the settings'; guarded by mu
 	until time.Time   // zero if now has no end; guarded by mu
 	timer *time.Timer // restores the base; nil unless until is set; guarded by mu
 }
@@ -26,6 +26,9 @@ func newLevel(base slog.Level) *Level {
 
 // Level implements slog.Leveler.
 func (l *Level) Level() slog.Level { return l.now.Level() }
+
+// Base returns the level of the settings.
+func (l *Level) Base() slog.Level { return l.base.Level() }
 
 // Set changes the level. With d > 0 the level of the settings is in force again after d; else this one stays until the
 // next Set or SetBase. The last call wins.
@@ -46,7 +49,7 @@ func (l *Level) Set(level slog.Level, d time.Duration) {
 			return // a later call came before this one had the lock
 		}
 		l.cancel()
-		l.now.Set(l.base)
+		l.now.Set(l.base.Level())
 	})
 	l.timer = timer
 }
@@ -55,17 +58,10 @@ func (l *Level) Set(level slog.Level, d time.Duration) {
 func (l *Level) SetBase(level slog.Level) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.base = level
+	l.base.Set(level)
 	if l.timer == nil {
 		l.now.Set(level)
 	}
-}
-
-// Base returns the level of the settings.
-func (l *Level) Base() slog.Level {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.base
 }
 
 // Get returns the level in force, and when that of the settings is in force again: zero if nothing will end it.

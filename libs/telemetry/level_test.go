@@ -100,3 +100,27 @@ func TestAllLoggersFollowTheLevel(t *testing.T) {
 		t.Error(level)
 	}
 }
+
+// Nobody hides what they do by setting a level for a while.
+func TestALevelThatIsSetForAWhileHidesNothingOfTheAuditLog(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	tel, err := telemetry.Setup(
+		t.Context(), "svc", "v1", telemetry.Config{Format: "json", Level: "info"}, &b, telemetry.NewRegistry("v1"),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tel.Level.Set(slog.LevelError, time.Hour)
+	tel.Logger.InfoContext(t.Context(), telemetry.AuditMessage, "event", "session_revoked")
+	tel.Logger.InfoContext(t.Context(), "chatter")
+	if got := b.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "session_revoked") {
+		t.Errorf("logged %s", got)
+	}
+	b.Reset()
+	tel.Level.SetBase(slog.LevelWarn) // the settings' own word counts
+	tel.Logger.InfoContext(t.Context(), telemetry.AuditMessage, "event", "session_revoked")
+	if b.Len() != 0 {
+		t.Errorf("logged %s", b.String())
+	}
+}

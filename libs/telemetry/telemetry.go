@@ -166,12 +166,12 @@ func (c Config) SlogLevel() slog.Level {
 	return level
 }
 
-func newLogger(cfg Config, w io.Writer, level slog.Leveler) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: inSeconds}
+func newLogger(cfg Config, w io.Writer, level *Level) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: inSeconds} // traced knows the level
 	if cfg.Format == "json" {
-		return slog.New(traced{slog.NewJSONHandler(w, opts)})
+		return slog.New(traced{slog.NewJSONHandler(w, opts), level})
 	}
-	return slog.New(traced{slog.NewTextHandler(w, opts)})
+	return slog.New(traced{slog.NewTextHandler(w, opts), level})
 }
 
 // inSeconds writes a duration as what programs read: seconds as a number, with the unit in the name.
@@ -190,10 +190,26 @@ func inSeconds(_ []string, a slog.Attr) slog.Attr {
 // account and reason; the logger adds request_id and, to these only, the client's address.
 const AuditMessage = "audit"
 
-// traced adds the id of the request and the ids of the span in the context to each record.
-type traced struct{ slog.Handler }
+// traced adds the id of the request and the ids of the span in the context to each record of the level.
+type traced struct {
+	slog.Handler
 
+	level *Level
+}
+
+func (h traced) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= min(h.level.Level(), h.level.Base())
+}
+
+// Handle writes the audit log as the settings say: a level that is set for a while hides nothing of it.
 func (h traced) Handle(ctx context.Context, r slog.Record) error {
+	least := h.level.Level()
+	if r.Message == AuditMessage {
+		least = min(least, h.level.Base())
+	}
+	if r.Level < least {
+		return nil
+	}
 	if id := RequestID(ctx); id != "" {
 		r.AddAttrs(slog.String("request_id", id))
 	}
@@ -206,6 +222,10 @@ func (h traced) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
-func (h traced) WithAttrs(attrs []slog.Attr) slog.Handler { return traced{h.Handler.WithAttrs(attrs)} }
+func (h traced) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return traced{h.Handler.WithAttrs(attrs), h.level}
+}
 
-func (h traced) WithGroup(name string) slog.Handler { return traced{h.Handler.WithGroup(name)} }
+func (h traced) WithGroup(name string) slog.Handler {
+	return traced{h.Handler.WithGroup(name), h.level}
+}

@@ -63,7 +63,6 @@ var callers = map[string][]string{
 	"gateway.auth.v1.sessions":       {"edge-proxy"},
 	"gateway.auth.v1.session":        {"edge-proxy"},
 	"gateway.auth.v1.end-session":    {"edge-proxy"},
-	"gateway.auth.v1.end-user":       {"edge-proxy"},
 	"gateway.auth.v1.log-level":      {"edge-proxy"},
 	"gateway.edge.v1.status":         {"edge-proxy"},
 	"gateway.edge.v1.log-level":      {"edge-proxy"},

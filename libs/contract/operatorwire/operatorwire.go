@@ -26,8 +26,7 @@ func Services() []string { return []string{"edge", "auth", "fanout", "ingress"} 
 const (
 	SubjectSessions      = "gateway.auth.v1.sessions"
 	SubjectSession       = "gateway.auth.v1.session"
-	SubjectEndSession    = "gateway.auth.v1.end-session" // takes a [SessionRequest]
-	SubjectEndUser       = "gateway.auth.v1.end-user"    // takes a [RevokeUserRequest]
+	SubjectEndSession    = "gateway.auth.v1.end-session" // takes a [SessionRequest] with its owner
 	SubjectStreams       = "gateway.fanout.v1.streams"
 	SubjectCloseStream   = "gateway.fanout.v1.close-stream"
 	SubjectRequests      = "gateway.fanout.v1.requests"

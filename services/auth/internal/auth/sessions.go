@@ -140,8 +140,12 @@ func (s *Service) ShowSession(ctx context.Context, in SessionRequest) (Login, er
 	return page[0], nil
 }
 
-// EndSession ends a session on every replica and in every service. When it returns nil, the end is stored.
+// EndSession ends a session of its owner, who must be named, on every replica and in every service. When it returns
+// nil, the end is stored. [Service.Revoke] ends those of others.
 func (s *Service) EndSession(ctx context.Context, in SessionRequest) (RevokeResponse, error) {
+	if in.Owner == "" {
+		return RevokeResponse{}, errBadUser
+	}
 	session, err := s.ShowSession(ctx, in)
 	if err != nil {
 		return RevokeResponse{}, err
@@ -150,16 +154,6 @@ func (s *Service) EndSession(ctx context.Context, in SessionRequest) (RevokeResp
 		return RevokeResponse{}, err
 	}
 	return RevokeResponse{Revoked: 1}, nil
-}
-
-// EndUser ends all sessions of a user, also those that only the backend knows and cannot be counted.
-func (s *Service) EndUser(ctx context.Context, user string) (RevokeResponse, error) {
-	key, err := parseUser(user)
-	if err != nil {
-		return RevokeResponse{}, err
-	}
-	n, err := s.revokeUser(ctx, key)
-	return RevokeResponse{Revoked: n}, err
 }
 
 // parseUser returns the key of a name.

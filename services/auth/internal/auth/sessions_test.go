@@ -10,6 +10,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/authtest"
 )
@@ -87,13 +88,12 @@ func TestSessionsThatLiveAreListed(t *testing.T) {
 		check("of an earlier gateway", auth.ListSessionsRequest{User: "id:9"}, "old")
 		check("nobody", auth.ListSessionsRequest{User: "id:10"})
 		// What was revoked is not there, nor what was opened before all of a user's sessions were ended.
-		if _, err := w.Service.EndSession(t.Context(), auth.SessionRequest{ID: id("alice-1")}); err != nil {
+		if _, err := w.Service.EndSession(t.Context(), auth.SessionRequest{ID: id("alice-1"), Owner: "id:7"}); err != nil {
 			t.Error(err)
 		}
 		check("one was ended", auth.ListSessionsRequest{Limit: 1}, "bob", "alice-2", "old")
-		if out, err := w.Service.EndUser(t.Context(), "email:alice@EXAMPLE.com"); err != nil || out.Revoked != 1 {
-			t.Errorf("%+v %v", out, err)
-		}
+		alice := authwire.UserKeyOf(authwire.NameOfEmail("alice@EXAMPLE.com"))
+		testkit.Must(t, w.Revocations.RevokeUser(t.Context(), alice, time.Now().Add(time.Hour)))
 		check("a user's were ended", auth.ListSessionsRequest{}, "bob", "old")
 		<-time.After(2 * time.Hour)
 		check("all have expired", auth.ListSessionsRequest{})
@@ -112,7 +112,7 @@ func TestASessionIsShownAndEndedByItsID(t *testing.T) {
 			in   auth.SessionRequest
 			kind fault.Kind
 		}{
-			"unknown":      {auth.SessionRequest{ID: id("nobody")}, fault.NotFound},
+			"unknown":      {auth.SessionRequest{ID: id("nobody"), Owner: "id:7"}, fault.NotFound},
 			"another's":    {auth.SessionRequest{ID: id("alice-1"), Owner: "id:8"}, fault.NotFound},
 			"an owner ''":  {auth.SessionRequest{ID: id("alice-1"), Owner: "email:@"}, fault.NotFound},
 			"no owner":     {auth.SessionRequest{ID: id("alice-1"), Owner: "7"}, fault.Invalid},
@@ -135,7 +135,11 @@ func TestASessionIsShownAndEndedByItsID(t *testing.T) {
 		if until, ok := w.Revocations.Until(authwire.NewToken("old")); !ok || !until.After(time.Now()) {
 			t.Error("it is not revoked")
 		}
-		_, err = w.Service.EndSession(t.Context(), auth.SessionRequest{ID: id("old")})
+		_, err = w.Service.EndSession(t.Context(), auth.SessionRequest{ID: id("bob")})
+		if kind, _ := fault.KindOf(err); kind != fault.Invalid {
+			t.Errorf("of anybody: %v", err)
+		}
+		_, err = w.Service.EndSession(t.Context(), auth.SessionRequest{ID: id("old"), Owner: "id:9"})
 		if kind, _ := fault.KindOf(err); kind != fault.NotFound {
 			t.Errorf("twice: %v", err)
 		}
@@ -153,8 +157,9 @@ func TestBadQuestionsAboutSessionsAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, user := range []string{"", "id:0", "id:x", "email:alice", "alice@example.com"} {
-		if _, err := w.Service.EndUser(t.Context(), user); fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
+	for _, user := range []string{"id:0", "id:x", "email:alice", "alice@example.com"} {
+		_, err := w.Service.ListSessions(t.Context(), auth.ListSessionsRequest{User: user})
+		if fault.Of(err) == nil || fault.Of(err).Kind != fault.Invalid {
 			t.Errorf("%q: %v", user, err)
 		}
 	}

@@ -65,8 +65,6 @@ func Table(svc *auth.Service, o kit.Observer, l Limits) []natskit.Endpoint {
 			translated(wire.EndSessionIn, svc.ShowSession, wire.ListedOut)),
 		natskit.Handle(o, operatorwire.SubjectEndSession, "auth.end-session", operators,
 			translated(wire.EndSessionIn, svc.EndSession, wire.EndedOut)),
-		natskit.Handle(o, operatorwire.SubjectEndUser, "auth.end-user", operators,
-			translated(wire.EndUserIn, svc.EndUser, wire.EndedOut)),
 	}
 }
 

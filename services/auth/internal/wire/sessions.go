@@ -30,9 +30,6 @@ func ListedOut(l auth.Login) operatorwire.Session {
 // EndSessionIn turns the name of a session.
 func EndSessionIn(in operatorwire.SessionRequest) auth.SessionRequest { return auth.SessionRequest(in) }
 
-// EndUserIn turns the name of a user.
-func EndUserIn(in operatorwire.RevokeUserRequest) string { return in.User }
-
 // EndedOut turns how many sessions ended.
 func EndedOut(out auth.RevokeResponse) operatorwire.RevokeResponse {
 	return operatorwire.RevokeResponse{Revoked: out.Revoked}

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"strings"
 
 	"github.com/noetl/gateway/libs/contract/operatorwire"
 )
@@ -57,25 +58,25 @@ func (s *Service) GetSession(
 	return s.Operations.GetSession(ctx, in.Request)
 }
 
-// RevokeSession ends one session everywhere, within a second.
+// RevokeSession ends one session everywhere, within a second. Auth decides whether the caller may.
 func (s *Service) RevokeSession(
 	ctx context.Context, in ByOperator[operatorwire.SessionRequest],
 ) (out operatorwire.RevokeResponse, err error) {
 	if err = s.letOperate(ctx, in.Caller, "revoke-session", checkSession(in.Request)); err != nil {
 		return out, err
 	}
-	out, err = s.Operations.RevokeSession(ctx, in.Request)
+	out, err = s.Operations.RevokeSession(ctx, in.Caller.Token, in.Request.ID)
 	return out, s.changed(ctx, in.Caller, sessionRevoked, err, "target", "session:"+in.Request.ID[:12])
 }
 
-// RevokeUser ends all sessions of a user everywhere, within a second.
+// RevokeUser ends all sessions of a user everywhere, within a second. Auth decides whether the caller may.
 func (s *Service) RevokeUser(
 	ctx context.Context, in ByOperator[operatorwire.RevokeUserRequest],
 ) (out operatorwire.RevokeResponse, err error) {
 	if err = s.letOperate(ctx, in.Caller, "revoke-user", checkUser(in.Request.User)); err != nil {
 		return out, err
 	}
-	out, err = s.Operations.RevokeUser(ctx, in.Request)
+	out, err = s.Operations.RevokeUser(ctx, in.Caller.Token, in.Request.User)
 	return out, s.changed(ctx, in.Caller, userRevoked, err, "target", in.Request.User, "revoked", out.Revoked)
 }
 
@@ -85,6 +86,9 @@ func (s *Service) ListStreams(
 ) (out operatorwire.StreamsResponse, err error) {
 	err = s.letOperate(ctx, in.Caller, "streams", checkPage(in.Request.Page), checkReplica(in.Request.Replica))
 	if err != nil {
+		return out, err
+	}
+	if in.Request.User, err = s.ownerName(ctx, in.Request.User); err != nil {
 		return out, err
 	}
 	return s.Operations.ListStreams(ctx, in.Request)
@@ -108,6 +112,9 @@ func (s *Service) ListRequests(
 	if err := s.letOperate(ctx, in.Caller, "requests", checkPage(in.Request.Page)); err != nil {
 		return out, err
 	}
+	if in.Request.User, err = s.ownerName(ctx, in.Request.User); err != nil {
+		return out, err
+	}
 	return s.Operations.ListRequests(ctx, in.Request)
 }
 
@@ -128,6 +135,9 @@ func (s *Service) ListSubscriptions(
 	if err := s.letOperate(ctx, in.Caller, "subscriptions", checkPage(in.Request)); err != nil {
 		return out, err
 	}
+	if in.Request.User, err = s.ownerName(ctx, in.Request.User); err != nil {
+		return out, err
+	}
 	return s.Operations.ListSubscriptions(ctx, in.Request)
 }
 
@@ -140,6 +150,19 @@ func (s *Service) CloseSubscription(
 	}
 	err = s.Operations.CloseSubscription(ctx, in.Request)
 	return out, s.changed(ctx, in.Caller, subscriptionClosed, err, "subscription", in.Request.ID)
+}
+
+// ownerName returns the name under which event-fanout knows a user: whoever has an id is known by it. It finds the id
+// of an address in a session, and returns the address if there is none.
+func (s *Service) ownerName(ctx context.Context, user string) (string, error) {
+	if !strings.HasPrefix(user, "email:") {
+		return user, nil
+	}
+	known, err := s.Operations.ListSessions(ctx, operatorwire.Page{User: user, Limit: 1})
+	if err != nil || len(known.Sessions) == 0 {
+		return user, err
+	}
+	return known.Sessions[0].User.Owner(), nil
 }
 
 // letOperate lets an operator pass whose request is well formed.

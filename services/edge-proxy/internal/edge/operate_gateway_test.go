@@ -224,3 +224,22 @@ func TestPeopleManageTheirOwnSessions(t *testing.T) {
 		}
 	}
 }
+
+// A user with an id is found by the address too, where only the id is kept.
+func TestWhatBelongsToAnAddressIsFound(t *testing.T) {
+	t.Parallel()
+	s, o, _ := gateway(t)
+	user := authwire.User{UserID: 8, Email: "ada@example.com"}
+	o.Sessions = append(o.Sessions, operatorwire.Session{ID: sessionID("ada"), User: user})
+	o.Streams = append(o.Streams, operatorwire.Stream{ClientID: "ada", User: user.Owner()})
+	page := operatorwire.Page{User: "email:ada@example.com"}
+	out, err := s.ListStreams(t.Context(), by(withRoles("ops"), operatorwire.StreamsRequest{Page: page}))
+	if err != nil || len(out.Streams) != 1 || out.Streams[0].ClientID != "ada" {
+		t.Errorf("%+v %v", out, err)
+	}
+	page.User = "email:nobody@example.com"
+	out, err = s.ListStreams(t.Context(), by(withRoles("ops"), operatorwire.StreamsRequest{Page: page}))
+	if err != nil || len(out.Streams) != 0 {
+		t.Errorf("%+v %v", out, err)
+	}
+}

@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/operatorwire"
 )
 
@@ -29,10 +30,13 @@ type SessionOperations interface {
 	ListSessions(ctx context.Context, in operatorwire.Page) (operatorwire.SessionsResponse, error)
 	// GetSession returns the fault NotFound when there is no such session, or it is another owner's.
 	GetSession(ctx context.Context, in operatorwire.SessionRequest) (operatorwire.Session, error)
-	// RevokeSession MUST have stored the revocation when it returns nil. Its faults are those of GetSession.
-	RevokeSession(ctx context.Context, in operatorwire.SessionRequest) (operatorwire.RevokeResponse, error)
-	// RevokeUser likewise; a user without a session is no fault.
-	RevokeUser(ctx context.Context, in operatorwire.RevokeUserRequest) (operatorwire.RevokeResponse, error)
+	// RevokeSession ends anybody's session, also one that GetSession does not find. It MUST have stored the end when it
+	// returns nil, and MUST be Denied unless the session of by may end those of others.
+	RevokeSession(ctx context.Context, by authwire.Token, id string) (operatorwire.RevokeResponse, error)
+	// RevokeUser likewise ends all sessions of a user; one without a session is no fault.
+	RevokeUser(ctx context.Context, by authwire.Token, user string) (operatorwire.RevokeResponse, error)
+	// EndSession ends a session of in.Owner, which must be given. Its faults are those of GetSession.
+	EndSession(ctx context.Context, in operatorwire.SessionRequest) (operatorwire.RevokeResponse, error)
 }
 
 // StreamOperations are about the open streams of clients.

@@ -49,7 +49,7 @@ func (s *Service) EndOwnSession(ctx context.Context, in EndOwnSessionRequest) (o
 	if err != nil {
 		return operatorwire.Empty{}, err
 	}
-	_, err = s.Operations.RevokeSession(ctx, session)
+	_, err = s.Operations.EndSession(ctx, session)
 	if err == nil && in.ID == in.Caller.Token.Key().String() {
 		s.Near.Forget(in.Caller.Token)
 	}

@@ -138,6 +138,13 @@ func (o *Operations) GetSession(
 
 // RevokeSession implements the port.
 func (o *Operations) RevokeSession(
+	ctx context.Context, _ authwire.Token, id string,
+) (out operatorwire.RevokeResponse, err error) {
+	return o.EndSession(ctx, operatorwire.SessionRequest{ID: id})
+}
+
+// EndSession implements the port.
+func (o *Operations) EndSession(
 	_ context.Context, in operatorwire.SessionRequest,
 ) (out operatorwire.RevokeResponse, err error) {
 	o.mu.Lock()
@@ -153,7 +160,7 @@ func (o *Operations) RevokeSession(
 
 // RevokeUser implements the port.
 func (o *Operations) RevokeUser(
-	_ context.Context, in operatorwire.RevokeUserRequest,
+	_ context.Context, _ authwire.Token, user string,
 ) (out operatorwire.RevokeResponse, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -161,8 +168,8 @@ func (o *Operations) RevokeUser(
 		return out, err
 	}
 	before := len(o.Sessions)
-	o.Sessions = slices.DeleteFunc(o.Sessions, func(s operatorwire.Session) bool { return owned(s.User, in.User) })
-	o.Journal.Add("revoke user " + in.User)
+	o.Sessions = slices.DeleteFunc(o.Sessions, func(s operatorwire.Session) bool { return owned(s.User, user) })
+	o.Journal.Add("revoke user " + user)
 	return operatorwire.RevokeResponse{Revoked: before - len(o.Sessions)}, nil
 }
 

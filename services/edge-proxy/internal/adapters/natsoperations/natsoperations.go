@@ -4,8 +4,11 @@ package natsoperations
 import (
 	"context"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/operatorwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
@@ -105,18 +108,45 @@ func (o *Operations) GetSession(
 
 // RevokeSession implements the port.
 func (o *Operations) RevokeSession(
-	ctx context.Context, in operatorwire.SessionRequest,
+	ctx context.Context, by authwire.Token, id string,
 ) (operatorwire.RevokeResponse, error) {
-	return natskit.Call[operatorwire.SessionRequest, operatorwire.RevokeResponse](
-		ctx, o.calls, "auth", operatorwire.SubjectEndSession, in)
+	return o.revoke(ctx, authwire.RevokeRequest{SessionToken: by.Reveal(), TargetSession: id})
 }
 
 // RevokeUser implements the port.
 func (o *Operations) RevokeUser(
-	ctx context.Context, in operatorwire.RevokeUserRequest,
+	ctx context.Context, by authwire.Token, user string,
 ) (operatorwire.RevokeResponse, error) {
-	return natskit.Call[operatorwire.RevokeUserRequest, operatorwire.RevokeResponse](
-		ctx, o.calls, "auth", operatorwire.SubjectEndUser, in)
+	in := authwire.RevokeRequest{SessionToken: by.Reveal()}
+	if id, ok := strings.CutPrefix(user, "id:"); ok {
+		n, err := strconv.ParseInt(id, 10, 64)
+		if err != nil || n == 0 { // 0 would be the caller's own
+			return operatorwire.RevokeResponse{}, errBadUser
+		}
+		in.UserID = authwire.ID(n)
+	} else if in.Email, _ = strings.CutPrefix(user, "email:"); in.Email == "" {
+		return operatorwire.RevokeResponse{}, errBadUser
+	}
+	return o.revoke(ctx, in)
+}
+
+var errBadUser = fault.New(fault.Invalid, "bad_user", "user must be id:7 or email:ada@example.com")
+
+func (o *Operations) revoke(
+	ctx context.Context, in authwire.RevokeRequest,
+) (out operatorwire.RevokeResponse, err error) {
+	ended, err := natskit.Call[authwire.RevokeRequest, authwire.RevokeResponse](
+		ctx, o.calls, "auth", authwire.SubjectRevoke, in)
+	out.Revoked = ended.Revoked
+	return out, err
+}
+
+// EndSession implements the port.
+func (o *Operations) EndSession(
+	ctx context.Context, in operatorwire.SessionRequest,
+) (operatorwire.RevokeResponse, error) {
+	return natskit.Call[operatorwire.SessionRequest, operatorwire.RevokeResponse](
+		ctx, o.calls, "auth", operatorwire.SubjectEndSession, in)
 }
 
 // CloseStream implements the port: all replicas of event-fanout are asked.
