@@ -159,12 +159,13 @@ func (w *World) next(of []string) string {
 
 // accounts are the names that cases have for the sandbox's people.
 var accounts = map[string]string{
-	"session":  "demo@example.com",
-	"session2": "viewer@example.com",
-	"admin":    "admin@example.com",
+	"session":   "demo@example.com",
+	"session2":  "viewer@example.com",
+	"admin":     "admin@example.com",
+	"developer": "developer@example.com",
 }
 
-// Login returns the session of demo (session), viewer (session2) or admin.
+// Login returns the session of demo (session), viewer (session2), admin or developer.
 func (w *World) Login(tb testing.TB, name string) string {
 	tb.Helper()
 	return w.login(tb, name)
