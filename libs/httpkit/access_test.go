@@ -193,7 +193,7 @@ type stuck struct{ release chan struct{} }
 
 func (s stuck) Write(p []byte) (int, error) { <-s.release; return len(p), nil }
 
-// A full disk or a slow reader of standard error must not hold up requests.
+// A full disk or a slow reader of standard error must hold up neither requests nor the end of the process.
 func TestASlowOutputHoldsUpNoRequest(t *testing.T) {
 	t.Parallel()
 	out, reg := stuck{make(chan struct{})}, prometheus.NewRegistry()
@@ -215,6 +215,11 @@ func TestASlowOutputHoldsUpNoRequest(t *testing.T) {
 		t.Errorf("dropped %v, %v", got, err)
 	}
 	cancel()
+	select { // while the output is stuck
+	case <-done:
+	case <-time.After(30 * time.Second):
+		t.Error("the log does not end")
+	}
 }
 
 func BenchmarkAccessLog(b *testing.B) {
