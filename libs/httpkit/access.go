@@ -152,11 +152,11 @@ func (a *AccessLog) Wrap(service string, proxies Proxies, next http.Handler) htt
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shown := telemetry.ShownOf(r)
 		line := accessLine{
-			service: service, began: time.Now(), method: r.Method, proto: r.Proto, address: proxies.Client(r),
-			upgrades: r.Header.Get("Upgrade") != "",
+			service: service, began: time.Now(), method: shown.Method, path: shown.Path, agent: shown.Agent,
+			referer: shown.Referer, proto: r.Proto, address: proxies.Client(r), upgrades: r.Header.Get("Upgrade") != "",
 		}
-		line.path, line.agent, line.referer = telemetry.Shown(r)
 		watched := &accessWriter{ResponseWriter: w, line: line}
 		c, _ := r.Context().Value(connKey{}).(*conn)
 		if c != nil {
