@@ -74,36 +74,37 @@ func NewAccessLog(cfg AccessConfig, out io.Writer, reg prometheus.Registerer) *A
 // Name returns the component's name.
 func (*AccessLog) Name() string { return "access log" }
 
-// Run writes until ctx ends, and then what waits.
+// Run writes until ctx ends, and then what waits. An output that is stuck does not hold up the end.
 func (a *AccessLog) Run(ctx context.Context) error {
-	for {
-		select {
-		case line := <-a.lines:
-			_, _ = a.out.Write(line) // there is nowhere to say that it failed
-		case <-ctx.Done():
-			return a.flush()
-		}
-	}
-}
-
-func (a *AccessLog) flush() error {
 	done := make(chan struct{})
-	go func() { // an output that is stuck must not hold up the end
+	go func() {
 		defer close(done)
-		for {
-			select {
-			case line := <-a.lines:
-				_, _ = a.out.Write(line)
-			default:
-				return
-			}
-		}
+		a.writeLines(ctx)
 	}()
+	<-ctx.Done()
 	select {
 	case <-done:
 	case <-time.After(accessFlush):
 	}
 	return nil
+}
+
+func (a *AccessLog) writeLines(ctx context.Context) {
+	for ctx.Err() == nil {
+		select {
+		case line := <-a.lines:
+			_, _ = a.out.Write(line) // there is nowhere to say that it failed
+		case <-ctx.Done():
+		}
+	}
+	for {
+		select {
+		case line := <-a.lines:
+			_, _ = a.out.Write(line)
+		default:
+			return
+		}
+	}
 }
 
 func (a *AccessLog) add(l accessLine) {
@@ -151,11 +152,11 @@ func (a *AccessLog) Wrap(service string, proxies Proxies, next http.Handler) htt
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shown := telemetry.ShownOf(r)
 		line := accessLine{
-			service: service, began: time.Now(), method: r.Method, proto: r.Proto, address: proxies.Client(r),
-			upgrades: r.Header.Get("Upgrade") != "",
+			service: service, began: time.Now(), method: shown.Method, path: shown.Path, agent: shown.Agent,
+			referer: shown.Referer, proto: r.Proto, address: proxies.Client(r), upgrades: r.Header.Get("Upgrade") != "",
 		}
-		line.path, line.agent, line.referer = telemetry.Shown(r)
 		watched := &accessWriter{ResponseWriter: w, line: line}
 		c, _ := r.Context().Value(connKey{}).(*conn)
 		if c != nil {

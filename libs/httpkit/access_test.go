@@ -167,6 +167,35 @@ func TestTheCombinedFormatIsEscaped(t *testing.T) {
 	}
 }
 
+// A request can be as long as its headers may be, and thousands of lines may wait.
+func TestALineIsShortHoweverLongARequestIs(t *testing.T) {
+	t.Parallel()
+	out := &shared{}
+	access := httpkit.NewAccessLog(httpkit.AccessConfig{Mode: "all", Format: "json"}, out, prometheus.NewRegistry())
+	long := strings.Repeat("/a-b", 8000)
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, long, nil)
+	r.Method = strings.Repeat("M", 30_000)
+	r.Header.Set("User-Agent", "x"+strings.Repeat("é", 15_000)) // 512 bytes end within a character
+	r.Header.Set("Referer", "https://app.example.com"+long)
+	access.Wrap("edge-proxy", nil, http.HandlerFunc(answers)).ServeHTTP(httptest.NewRecorder(), r)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := access.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var line struct{ Method, Path, UserAgent string }
+	got := out.String()
+	if err := json.Unmarshal([]byte(strings.ReplaceAll(got, "user_agent", "UserAgent")), &line); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) > 2000 || len(line.Method) != 512 || len(line.Path) != 512 {
+		t.Errorf("%d bytes: %s", len(got), got)
+	}
+	if want := "x" + strings.Repeat("é", 255); line.UserAgent != want {
+		t.Errorf("the user agent is %q", line.UserAgent)
+	}
+}
+
 func TestOnlyErrors(t *testing.T) {
 	t.Parallel()
 	url, out := logged(t, httpkit.AccessConfig{Mode: "errors", Format: "json"}, http.HandlerFunc(answers))
@@ -193,7 +222,7 @@ type stuck struct{ release chan struct{} }
 
 func (s stuck) Write(p []byte) (int, error) { <-s.release; return len(p), nil }
 
-// A full disk or a slow reader of standard error must not hold up requests.
+// A full disk or a slow reader of standard error must hold up neither requests nor the end of the process.
 func TestASlowOutputHoldsUpNoRequest(t *testing.T) {
 	t.Parallel()
 	out, reg := stuck{make(chan struct{})}, prometheus.NewRegistry()
@@ -215,6 +244,11 @@ func TestASlowOutputHoldsUpNoRequest(t *testing.T) {
 		t.Errorf("dropped %v, %v", got, err)
 	}
 	cancel()
+	select { // while the output is stuck
+	case <-done:
+	case <-time.After(30 * time.Second):
+		t.Error("the log does not end")
+	}
 }
 
 func BenchmarkAccessLog(b *testing.B) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -78,19 +77,9 @@ func (r *refusal) wait(int) time.Duration {
 // asynchronous tells the log of what NATS says beside the answers, such as that this user may not use a subject. It is
 // safe for concurrent use.
 type asynchronous struct {
-	logger *slog.Logger
-
-	mu    sync.Mutex
-	told  map[string]time.Time // guarded by mu
-	quiet int                  // how many were not told
+	logger  *slog.Logger
+	repeats outage.Repeats // an operation that is tried again fails again
 }
-
-const (
-	// asyncAgain is when the same error is told again: an operation that is tried again fails again.
-	asyncAgain = 5 * time.Minute
-	// asyncMost bounds how many different errors are remembered: they hold names of inboxes.
-	asyncMost = 100
-)
 
 func (a *asynchronous) tell(nc *nats.Conn, sub *nats.Subscription, err error) {
 	if !nc.IsConnected() {
@@ -100,17 +89,7 @@ func (a *asynchronous) tell(nc *nats.Conn, sub *nats.Subscription, err error) {
 	if sub != nil {
 		subject = sub.Subject
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	now, key := time.Now(), subject+" "+err.Error()
-	if at, known := a.told[key]; known && now.Sub(at) < asyncAgain {
-		a.quiet++
-		return
+	if quiet, tell := a.repeats.Tell(subject + " " + err.Error()); tell {
+		a.logger.Error("NATS asynchronous error", "subject", subject, "err", err, "repeated", quiet)
 	}
-	if a.told == nil || len(a.told) >= asyncMost {
-		a.told = map[string]time.Time{}
-	}
-	a.told[key] = now
-	a.logger.Error("NATS asynchronous error", "subject", subject, "err", err, "repeated", a.quiet)
-	a.quiet = 0
 }

@@ -31,9 +31,52 @@ type Book struct {
 	logger  *slog.Logger
 	started time.Time
 
-	mu     sync.Mutex
-	by     map[string]*Dependency // guarded by mu, and so are their fields
-	closed bool
+	mu      sync.Mutex
+	by      map[string]*Dependency // guarded by mu, and so are their fields
+	closed  bool
+	lines   []line // that are to be written, in order; guarded by mu
+	writing bool   // somebody does; guarded by mu
+}
+
+// line is one line of the log.
+type line struct {
+	ctx     context.Context // of whoever noted it: the log may name its request
+	level   slog.Level
+	message string
+	attrs   []any
+}
+
+// write writes the lines that wait, without the lock: a log that is stuck must not hold up those who note something.
+// If somebody writes already, that one takes them.
+func (b *Book) write() {
+	for lines := b.begin(); len(lines) > 0; lines = b.next() {
+		for _, l := range lines {
+			b.logger.Log(l.ctx, l.level, l.message, l.attrs...)
+		}
+	}
+}
+
+// begin returns what is to be written; nothing if somebody writes already.
+func (b *Book) begin() []line {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.writing {
+		return nil
+	}
+	return b.take()
+}
+
+// next returns what came while the writer wrote.
+func (b *Book) next() []line {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.take()
+}
+
+func (b *Book) take() []line {
+	lines := b.lines
+	b.lines, b.writing = nil, len(lines) > 0
+	return lines
 }
 
 // New makes a book that writes to a logger.
@@ -103,22 +146,30 @@ func (d *Dependency) NoteCause(ctx context.Context, witness, cause string, err e
 		err == nil && !d.bad.Load() { // the common case, on the way of each request
 		return
 	}
+	if d.note(ctx, witness, cause, err) {
+		d.book.write()
+	}
+}
+
+// note reports whether there is something to write.
+func (d *Dependency) note(ctx context.Context, witness, cause string, err error) bool {
 	d.book.mu.Lock()
 	defer d.book.mu.Unlock()
 	if d.book.closed {
-		return
+		return false
 	}
 	if err != nil {
 		d.failing[witness] = err
 		d.bad.Store(true)
 		d.lost(ctx, cause, err)
-		return
+	} else {
+		delete(d.failing, witness)
+		d.bad.Store(len(d.failing) > 0)
+		if len(d.failing) == 0 && !d.since.IsZero() {
+			d.returned(ctx)
+		}
 	}
-	delete(d.failing, witness)
-	d.bad.Store(len(d.failing) > 0)
-	if len(d.failing) == 0 && !d.since.IsZero() {
-		d.returned(ctx)
-	}
+	return len(d.book.lines) > 0
 }
 
 func (d *Dependency) lost(ctx context.Context, cause string, err error) {
@@ -153,17 +204,20 @@ func (d *Dependency) lost(ctx context.Context, cause string, err error) {
 
 func (d *Dependency) tell(ctx context.Context, cause string, err error) {
 	d.told, d.cause = true, cause
-	d.book.logger.WarnContext(ctx, "dependency lost", append(d.names(), "reason", err.Error())...)
+	d.add(ctx, slog.LevelWarn, "dependency lost", "reason", err.Error())
 }
 
 func (d *Dependency) returned(ctx context.Context) {
 	d.ended = time.Now()
 	if d.told {
 		d.back = d.ended
-		d.book.logger.InfoContext(
-			ctx, "dependency back", append(d.names(), "gone_seconds", d.back.Sub(d.since).Seconds())...)
+		d.add(ctx, slog.LevelInfo, "dependency back", "gone_seconds", d.back.Sub(d.since).Seconds())
 	}
 	d.told, d.cause, d.since = false, "", time.Time{}
+}
+
+func (d *Dependency) add(ctx context.Context, level slog.Level, message string, attrs ...any) {
+	d.book.lines = append(d.book.lines, line{ctx, level, message, append(d.names(), attrs...)})
 }
 
 func (d *Dependency) names() []any {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,6 +140,58 @@ func TestAnotherCauseIsToldOnce(t *testing.T) {
 		}
 		l.want(t, "refused", `level=WARN msg="dependency lost" dependency=nats reason=EOF`,
 			`level=WARN msg="dependency lost" dependency=nats reason="authorization violation"`)
+	})
+}
+
+// stuck is a log that takes its first line only when it may.
+type stuck struct {
+	log
+	entered, release chan struct{}
+	once             sync.Once
+}
+
+func (s *stuck) Write(p []byte) (int, error) {
+	s.once.Do(func() { close(s.entered); <-s.release })
+	return s.log.Write(p)
+}
+
+// Requests note errors: a log that is stuck holds up none but the one that writes.
+func TestALogThatIsStuckHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		out := &stuck{entered: make(chan struct{}), release: make(chan struct{})}
+		b := outage.New(slog.New(slog.NewTextHandler(out, nil)))
+		noetl, other := b.Of("noetl", ""), b.Of("other", "")
+		pass(time.Minute)
+		var first sync.WaitGroup
+		first.Go(func() { noetl.Note(t.Context(), "check", errors.New("lost")) })
+		<-out.entered
+		noted := make(chan struct{})
+		go func() {
+			defer close(noted)
+			noetl.Note(t.Context(), "check", nil)
+			other.Note(t.Context(), "check", errors.New("lost"))
+			b.Lost()
+		}()
+		select {
+		case <-noted:
+		case <-time.After(time.Minute):
+			t.Error("others wait for the log")
+		}
+		close(out.release)
+		first.Wait()
+		<-noted
+		var got []string
+		for _, line := range strings.Split(strings.TrimSpace(out.String()), "\n") {
+			_, text, _ := strings.Cut(line, "msg=")
+			got = append(got, text)
+		}
+		if diff := cmp.Diff([]string{
+			`"dependency lost" dependency=noetl reason=lost`, `"dependency back" dependency=noetl gone_seconds=0`,
+			`"dependency lost" dependency=other reason=lost`,
+		}, got); diff != "" {
+			t.Error(diff)
+		}
 	})
 }
 

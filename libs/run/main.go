@@ -35,7 +35,7 @@ func (s Service[C]) Main(args []string, stdout, stderr io.Writer) int {
 	return Program{
 		Name: s.Name, About: s.About, Verbs: s.Verbs,
 		Serve: func(ctx context.Context, stdout io.Writer) error {
-			HoldSignals() // also while the settings are read
+			ctx = withSignals(ctx, HoldSignals()) // what comes while the settings are read waits
 			cfg, err := load()
 			if err != nil {
 				return err

@@ -119,7 +119,7 @@ func ServeOptional(
 	stdout io.Writer,
 	build func(context.Context, Host) (Part, error),
 ) error {
-	held := HoldSignals()
+	held := signalsOf(ctx)
 	reg := telemetry.NewRegistry(Version())
 	tel, err := telemetry.Setup(ctx, service, Version(), cfg.Log, os.Stderr, reg)
 	if err != nil {

@@ -134,6 +134,21 @@ func HoldSignals() Signals {
 	return s
 }
 
+type signalsKey struct{}
+
+// withSignals hands the signals that a program holds already to [Serve], through the function of its service.
+func withSignals(ctx context.Context, s Signals) context.Context {
+	return context.WithValue(ctx, signalsKey{}, s)
+}
+
+// signalsOf returns those that are held already: held twice, one that came before would be lost.
+func signalsOf(ctx context.Context) Signals {
+	if s, ok := ctx.Value(signalsKey{}).(Signals); ok {
+		return s
+	}
+	return HoldSignals()
+}
+
 // Component reloads on SIGHUP, and says of the others that they mean nothing.
 func (s Signals) Component(r *Reloader, logger *slog.Logger) Component {
 	return Func("signals", func(ctx context.Context) error {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Spans leave the process for a system that others read, and a session token lets whoever reads it act for its user.
@@ -32,19 +33,35 @@ func WithSecret(ctx context.Context, secret string) context.Context {
 	return context.WithValue(ctx, secretsKey{}, append(slices.Clip(known), secret))
 }
 
-// Shown returns what of a request may be written into a log: the path, the user agent and the referer without a query,
-// all without the request's credentials.
-func Shown(r *http.Request) (path, agent, referer string) {
+// Shown is what of a request may be written into a log: without the request's credentials, and not longer than a line
+// may be.
+type Shown struct{ Method, Path, Agent, Referer string }
+
+// ShownOf returns what may be written of a request. Neither its path nor its referer has a query.
+func ShownOf(r *http.Request) Shown {
 	ctx := withSecrets(r.Context(), r)
-	referer, _, _ = strings.Cut(r.Referer(), "?")
+	referer, _, _ := strings.Cut(r.Referer(), "?")
 	referer, _, _ = strings.Cut(referer, "#")
-	return maskPath(ctx, r.URL.EscapedPath()), cut(Mask(ctx, r.UserAgent())), cut(maskPath(ctx, referer))
+	return Shown{
+		Method: cut(r.Method), Path: cut(maskPath(ctx, r.URL.EscapedPath())), Agent: cut(Mask(ctx, r.UserAgent())),
+		Referer: cut(maskPath(ctx, referer)),
+	}
 }
 
-// maxShown bounds a header in a line of the log, in bytes.
+// maxShown bounds each of them, in bytes: thousands of lines may wait for a slow output.
 const maxShown = 512
 
-func cut(text string) string { return text[:min(len(text), maxShown)] }
+// cut shortens a text between two characters, so that an encoder has nothing to replace.
+func cut(text string) string {
+	if len(text) <= maxShown {
+		return text
+	}
+	end := maxShown
+	for end > maxShown-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end]
+}
 
 // Mask returns a text as a span may hold it: without the credentials of the request.
 func Mask(ctx context.Context, text string) string {

@@ -81,7 +81,7 @@ func (s *Service) open(ctx context.Context, g Grant) (Opened, error) {
 		return Opened{}, timeoutAsUnavailable(err)
 	}
 	s.absent.remove(opened.Token)
-	s.noteCache(ctx, StageLogin, s.Cache.Fill(ctx, opened.Token, opened.Session)) // a failure costs a question later
+	s.countCache(StageLogin, s.Cache.Fill(ctx, opened.Token, opened.Session)) // a failure costs a question later
 	return opened, nil
 }
 

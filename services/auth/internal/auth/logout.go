@@ -53,7 +53,7 @@ func (s *Service) end(ctx context.Context, t Token, session Session) error {
 	}
 	// The revocation decides; the rest is for those who read the records themselves.
 	session.ExpiresAt = until
-	s.noteCache(ctx, StageRevoke, s.Cache.Deactivate(ctx, t, session))
+	s.countCache(StageRevoke, s.Cache.Deactivate(ctx, t, session))
 	if s.ender != nil {
 		if err := s.ender.EndSession(ctx, t); err != nil {
 			s.Logger.WarnContext(ctx, "session is revoked but was not deleted", "session", t, "err", err)

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/auth/internal/auth"
@@ -103,4 +105,24 @@ func TestLogoutCountsWhileTheBackendIsUnavailable(t *testing.T) {
 			t.Error("the failure of the cache was not counted")
 		}
 	})
+}
+
+// Logouts are rare: one that failed to write the cache must not say that it is lost until the next.
+func TestTheCacheIsBackWithTheNextRead(t *testing.T) {
+	t.Parallel()
+	w := authtest.NewWorld()
+	w.Backend.Add(authwire.NewToken("one"), authtest.Alice())
+	w.Backend.Add(authwire.NewToken("two"), authtest.Alice())
+	w.Cache.Down.Store(true)
+	logout(t, w, authwire.NewToken("one"))
+	if diff := cmp.Diff([]string{"session_cache"}, w.Outages.Lost()); diff != "" {
+		t.Errorf("while it fails: %s", diff)
+	}
+	w.Cache.Down.Store(false)
+	if _, err := resolve(t, w, authwire.NewToken("two")); err != nil {
+		t.Fatal(err)
+	}
+	if lost := w.Outages.Lost(); len(lost) > 0 {
+		t.Errorf("it is back, and %v is lost", lost)
+	}
 }

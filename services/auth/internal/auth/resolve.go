@@ -48,7 +48,7 @@ func (s *Service) lookUp(ctx context.Context, t Token, knownOnly bool) (Session,
 // sessions are prolonged at the backend and nobody tells the cache.
 func (s *Service) find(ctx context.Context, t Token, knownOnly bool) (Session, error) {
 	record, found, err := s.Cache.Get(ctx, t)
-	s.noteCache(ctx, StageRead, err) // without it the backend can still tell
+	s.noteRead(ctx, err) // without it the backend can still tell
 	switch {
 	case found && !record.Active:
 		return Session{}, ErrNoSession
@@ -102,7 +102,7 @@ func (s *Service) ask(ctx context.Context, t Token) (Session, error) {
 		s.absent.add(t)
 		return Session{}, ErrNoSession
 	}
-	s.noteCache(ctx, StageValidate, s.Cache.Renew(ctx, t, session)) // a failure costs a question later
+	s.countCache(StageValidate, s.Cache.Renew(ctx, t, session)) // a failure costs a question later
 	return session, nil
 }
 
@@ -154,12 +154,18 @@ func (s *Service) checkUserRevocation(ctx context.Context, t Token, session Sess
 	return session, nil
 }
 
-// noteCache counts a failure of the session cache, and has the log told once of a row of them.
-func (s *Service) noteCache(ctx context.Context, stage Stage, err error) {
+// countCache counts a failure of the session cache.
+func (s *Service) countCache(stage Stage, err error) {
 	if err != nil {
 		s.Meter.CacheFailed(stage)
 	}
-	s.cacheOutage.Note(ctx, string(stage), err)
+}
+
+// noteRead is countCache for reading it, and has the log told once of a row of failures. Only reads do: they come all
+// the time, so they say soon that it is back. The next logout may be hours away.
+func (s *Service) noteRead(ctx context.Context, err error) {
+	s.countCache(StageRead, err)
+	s.cacheOutage.Note(ctx, string(StageRead), err)
 }
 
 // timeoutAsUnavailable turns a deadline into the contract's 503.

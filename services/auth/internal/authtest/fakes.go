@@ -18,9 +18,9 @@ import (
 func Unavailable() error { return fault.New(fault.Unavailable, "down", "down for a test") }
 
 // outage is the switch of fakes that can be down.
-type outage struct{ Down atomic.Bool }
+type failing struct{ Down atomic.Bool }
 
-func (o *outage) err() error {
+func (o *failing) err() error {
 	if o.Down.Load() {
 		return Unavailable()
 	}
@@ -110,7 +110,7 @@ var _ auth.SessionCache = (*SessionCache)(nil)
 
 // SessionCache is a cache in memory.
 type SessionCache struct {
-	outage
+	failing
 	records fake.Map[auth.Token, auth.Record]
 }
 

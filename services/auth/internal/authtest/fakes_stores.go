@@ -18,7 +18,7 @@ var _ auth.Logins = (*Logins)(nil)
 
 // Logins are in memory.
 type Logins struct {
-	outage
+	failing
 	records fake.Map[auth.Key, auth.LoginRecord]
 }
 
@@ -94,7 +94,7 @@ var (
 
 // Flows keep flows and spent ids in memory.
 type Flows struct {
-	outage
+	failing
 	flows fake.Map[string, flow]
 	spent fake.Map[string, time.Time]
 }
@@ -151,7 +151,7 @@ var _ auth.Revocations = (*Revocations)(nil)
 
 // Revocations are in memory.
 type Revocations struct {
-	outage
+	failing
 	until fake.Map[auth.Key, time.Time]
 	users fake.Map[authwire.UserKey, time.Time]
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/noetl/gateway/libs/outage"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
 
@@ -19,6 +20,7 @@ type World struct {
 	Logins      *Logins
 	Limiter     *Limiter
 	Meter       *Meter
+	Outages     *outage.Book
 }
 
 // NewWorld makes a service on fakes; change may alter its rules. Roles of administrators: admin.
@@ -37,6 +39,7 @@ func NewWorld(change ...func(*auth.Rules)) *World {
 		Logins:      &Logins{},
 		Limiter:     &Limiter{},
 		Meter:       &Meter{},
+		Outages:     outage.New(slog.New(slog.DiscardHandler)),
 	}
 	rules := auth.Rules{
 		MaxSession:    24 * time.Hour,
@@ -59,6 +62,7 @@ func NewWorld(change ...func(*auth.Rules)) *World {
 		Logins:      w.Logins,
 		Limiter:     w.Limiter,
 		Meter:       w.Meter,
+		Outages:     w.Outages,
 		Logger:      slog.New(slog.DiscardHandler),
 	}, rules)
 	return w

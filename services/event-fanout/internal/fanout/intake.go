@@ -202,7 +202,13 @@ func (i *Intake) read(ctx context.Context) {
 		cursor := maps.Clone(i.record.Cursor)
 		i.mu.Unlock()
 		began := time.Now()
-		err := i.From.Read(ctx, cursor, i.report, func(ctx context.Context, b SourceBatch) error {
+		report := func(state SourceState) {
+			if state.Problem == "" { // a source that tells nothing for hours can be read too
+				i.noteRead(ctx, nil)
+			}
+			i.report(state)
+		}
+		err := i.From.Read(ctx, cursor, report, func(ctx context.Context, b SourceBatch) error {
 			if err := i.Ingest(ctx, b.Events); err != nil {
 				return err
 			}

@@ -324,6 +324,8 @@ func setLevel(ctx context.Context, c *call) error {
 		return run.Misuse("%q is none of %s", level, strings.Join(levels(), ", "))
 	case c.length < levelLeast || c.length > levelMost:
 		return run.Misuse("--for must be 1s to 24h")
+	case c.length%time.Second != 0: // the gateway counts in seconds
+		return run.Misuse("--for must be whole seconds")
 	}
 	in := operatorwire.LogLevelRequest{Service: service, Level: level, ForSeconds: int(c.length.Seconds())}
 	if service == allServices {

@@ -110,6 +110,7 @@ func TestVerbsOfARunningGateway(t *testing.T) {
 		"log-level set all warn",
 		"sessions show s9", "sessions revoke", "sessions revoke s1 --user id:7", "sessions list --limit 5000",
 		"log-level set auth loud", "log-level set database debug", "log-level set auth debug --for 48h",
+		"log-level set auth debug --for 1500ms",
 		"log-level set auth", "streams close",
 	} {
 		for _, as := range []string{"", " --json"} {

@@ -77,6 +77,49 @@ func TestTheRecordOfARequestIsTheContracts(t *testing.T) {
 	}
 }
 
+// A full bucket takes only what is no larger than what it replaces, so a record must not grow until its request is done.
+func TestTheRecordOfARequestDoesNotGrow(t *testing.T) {
+	t.Parallel()
+	js := testkit.StartNATS(t).JetStream(t)
+	s := natskv.NewRequestStore(js, "requests", time.Hour, natskit.Room{})
+	const id = "123e4567-e89b-12d3-a456-426614174000"
+	r := fanout.Request{
+		ID: id, ClientID: id, SessionKey: strings.Repeat("5", 64), PlaybookPath: strings.Repeat("path/", 20),
+		CreatedAt: time.Now(), Attempt: id, Owner: "email:" + strings.Repeat("a", 242) + "@example.com",
+		TraceID: strings.Repeat("a", 32),
+	}
+	if err := s.Add(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(t.Context(), "requests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := func() int {
+		e, err := kv.Get(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(e.Value())
+	}
+	before := size()
+	if r, err = s.Bind(t.Context(), r, strings.Repeat("9", 20)); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = s.Keep(t.Context(), r, id); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = s.End(t.Context(), r, "playbook.completed"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = s.Finish(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if after := size(); after > before {
+		t.Errorf("%d bytes became %d", before, after)
+	}
+}
+
 // One lookup costs the same, however many requests are pending elsewhere.
 func BenchmarkByExecution(b *testing.B) {
 	for _, elsewhere := range []int{10, 100_000} {
