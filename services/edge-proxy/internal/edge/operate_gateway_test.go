@@ -101,7 +101,7 @@ func TestWhatOperatorsChangeInTheGatewayIsAudited(t *testing.T) {
 		t.Errorf("no such stream: %v", err)
 	}
 	for _, want := range []string{
-		`event=log_level_set account=id:7 reason="" of="" to=debug for_seconds=60 replicas=2`,
+		`event=log_level_set account=id:7 reason="" of="" to=debug for_seconds=60 replicas=2 silent=0`,
 		`event=session_revoked account=id:7 reason="" target=session:` + sessionID("one")[:12] + "\n",
 		`event=user_sessions_revoked account=id:7 reason="" target=id:8 revoked=1`,
 		`event=stream_closed account=id:7 reason="" client=c1 closed=1`,
