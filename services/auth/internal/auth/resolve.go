@@ -154,12 +154,15 @@ func (s *Service) checkUserRevocation(ctx context.Context, t Token, session Sess
 	return session, nil
 }
 
-// noteCache counts a failure of the session cache, and has the log told once of a row of them.
+// noteCache counts a failure of the session cache. Only reads, which come all the time, tell the log whether it can be
+// used: a write that failed would keep it lost until the next of its kind, perhaps for hours.
 func (s *Service) noteCache(ctx context.Context, stage Stage, err error) {
 	if err != nil {
 		s.Meter.CacheFailed(stage)
 	}
-	s.cacheOutage.Note(ctx, string(stage), err)
+	if stage == StageRead {
+		s.cacheOutage.Note(ctx, string(stage), err)
+	}
 }
 
 // timeoutAsUnavailable turns a deadline into the contract's 503.
