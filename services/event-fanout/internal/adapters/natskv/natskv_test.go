@@ -47,6 +47,36 @@ func TestStoresConform(t *testing.T) {
 	})
 }
 
+// A full bucket takes only what is no larger than what it replaces, so that an accepted request can be bound and end.
+func TestTheRecordOfARequestDoesNotGrow(t *testing.T) {
+	t.Parallel()
+	js := testkit.StartNATS(t).JetStream(t)
+	s := natskv.NewRequestStore(js, "requests", time.Hour, natskit.Room{})
+	uuid := "3f2b8c1e-7a90-4d5e-9b61-0c4d8e2f7a13"
+	r := fanout.Request{
+		ID: uuid, ClientID: uuid, SessionKey: strings.Repeat("f", 64), PlaybookPath: strings.Repeat("p", 128),
+		CreatedAt: time.Now(), Attempt: uuid, Owner: "email:" + strings.Repeat("a", 242) + "@example.com",
+		TraceID: strings.Repeat("f", 32),
+	}
+	testkit.Must(t, s.Add(t.Context(), r))
+	kv, err := js.KeyValue(t.Context(), "requests")
+	testkit.Must(t, err)
+	size := func() int {
+		e, err := kv.Get(t.Context(), r.ID)
+		testkit.Must(t, err)
+		return len(e.Value())
+	}
+	added := size()
+	r, err = s.Bind(t.Context(), r, strings.Repeat("9", 20))
+	testkit.Must(t, err)
+	bound := size()
+	_, err = s.Finish(t.Context(), r)
+	testkit.Must(t, err)
+	if done := size(); bound > added || done > added {
+		t.Errorf("%d bytes when it was added, %d bound, %d done", added, bound, done)
+	}
+}
+
 // The members that the contract names stay as they are; the token never is among them.
 func TestTheRecordOfARequestIsTheContracts(t *testing.T) {
 	t.Parallel()

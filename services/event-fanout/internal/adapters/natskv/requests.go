@@ -226,8 +226,9 @@ func (s *RequestStore) Remove(ctx context.Context, id string) error {
 	return s.bucket.Do(ctx, func(kv jetstream.KeyValue) error { return kv.Purge(ctx, id) })
 }
 
-// recordSize is what a pending request takes from the beginning: the ids, the path and the rest of an ordinary one.
-const recordSize = 640
+// recordSize is what a pending request takes from the beginning: the ids, the path, whose it is, the trace and the rest
+// of an ordinary one, with what it gets when it is bound and when it ends.
+const recordSize = 1024
 
 func decodeRequest(id string, value []byte, revision uint64) (fanout.Request, error) {
 	var rec requestRecord
