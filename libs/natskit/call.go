@@ -110,15 +110,23 @@ func (c *Client) Do(ctx context.Context, service, subject string, data []byte) (
 	default:
 		err = callError(service, err)
 	}
+	noteCall(span, err)
 	if err != nil {
-		f := fault.Of(err)
-		span.SetAttributes(attribute.String("error.type", f.Kind.String()))
-		if fault.IsOutage(err) {
-			span.SetStatus(codes.Error, f.Message)
-		}
 		return nil, err
 	}
 	return resp.Data, nil
+}
+
+// noteCall notes on its span how a call ended.
+func noteCall(span trace.Span, err error) {
+	if err == nil {
+		return
+	}
+	f := fault.Of(err)
+	span.SetAttributes(attribute.String("error.type", f.Kind.String()))
+	if fault.IsOutage(err) {
+		span.SetStatus(codes.Error, f.Message)
+	}
 }
 
 func callError(service string, err error) error {

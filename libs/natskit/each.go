@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +34,9 @@ const replicaHeader = "Gateway-Replica"
 const (
 	// eachLimit is how long replicas are waited for.
 	eachLimit = 500 * time.Millisecond
+	// eachLate is how long after a question answers are heard: who is late is known to the next one. No operation takes
+	// longer.
+	eachLate = 10 * time.Second
 	// eachQuiet is how long after an answer another one is waited for while nobody knows how many there are.
 	eachQuiet = 200 * time.Millisecond
 	// maxEach bounds the answers to one call, and the replicas that are remembered.
@@ -49,27 +53,32 @@ type Answer[T any] struct {
 }
 
 // Each sends in to all replicas of a service that serve an operation of [HandleEach], and returns their answers in the
-// order of the replicas' names. It waits for the replicas that have answered before, and for half a second at most: who
-// is silent is missing. The error is a fault: nobody serves the subject, or NATS is unavailable.
+// order of the replicas' names. It waits for the replicas that have answered before, and for half a second at most: in
+// place of the answer of one that is silent stands the fault Unavailable, for it may have done what was asked, or do it
+// yet. The error is a fault: nobody serves the subject, nobody answered, or NATS is unavailable.
 func Each[In, Out any](ctx context.Context, c *Client, service, subject string, in In) ([]Answer[Out], error) {
 	data, err := json.Marshal(in)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := c.each(ctx, service, subject, data)
+	raw, silent, err := c.each(ctx, service, subject, data)
 	if err != nil {
 		return nil, err
 	}
-	answers := make([]Answer[Out], 0, len(raw))
-	for _, name := range slices.Sorted(maps.Keys(raw)) {
-		a := Answer[Out]{Replica: name, Err: decodeError(raw[name])}
+	answers := make([]Answer[Out], 0, len(raw)+len(silent))
+	for name, m := range raw {
+		a := Answer[Out]{Replica: name, Err: decodeError(m)}
 		if a.Err == nil {
-			if err := json.Unmarshal(raw[name].Data, &a.Value); err != nil {
+			if err := json.Unmarshal(m.Data, &a.Value); err != nil {
 				a.Err = fault.Wrap(err, fault.Internal, "bad_reply", "internal error")
 			}
 		}
 		answers = append(answers, a)
 	}
+	for _, name := range silent {
+		answers = append(answers, Answer[Out]{Replica: name, Err: callError(service, nats.ErrTimeout)})
+	}
+	slices.SortFunc(answers, func(a, b Answer[Out]) int { return strings.Compare(a.Replica, b.Replica) })
 	return answers, nil
 }
 
@@ -158,14 +167,17 @@ func (g *gathering) end() map[string]*nats.Msg {
 	return g.answers
 }
 
-func (c *Client) each(ctx context.Context, service, subject string, data []byte) (map[string]*nats.Msg, error) {
-	begun := time.Now()
+// each returns the answers, by replica, and those of the replicas that are known of which none came.
+func (c *Client) each(
+	ctx context.Context, service, subject string, data []byte,
+) (answers map[string]*nats.Msg, silent []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, eachLimit)
 	defer cancel()
 	ctx, span := c.tel.Tracer().Start(ctx, "call "+subject, trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithAttributes(attribute.String("messaging.system", "nats"),
 			attribute.String("messaging.destination.name", subject)))
 	defer span.End()
+	defer func() { noteCall(span, err) }()
 	g := &gathering{answers: map[string]*nats.Msg{}, news: make(chan struct{}, 1)}
 	inbox := c.nc.NewInbox()
 	sub, err := c.nc.Subscribe(inbox, func(m *nats.Msg) {
@@ -174,28 +186,30 @@ func (c *Client) each(ctx context.Context, service, subject string, data []byte)
 		}
 	})
 	if err != nil {
-		return nil, callError(service, err)
+		return nil, nil, callError(service, err)
 	}
-	// Who answers late is known to the next call.
-	defer func() {
-		time.AfterFunc(max(0, eachLimit-time.Since(begun)), func() { _ = sub.Unsubscribe() })
-	}()
+	time.AfterFunc(eachLate, func() { _ = sub.Unsubscribe() })
 	msg := &nats.Msg{
 		Subject: subject, Reply: inbox, Data: data, Header: Inject(ctx, c.tel.Propagator(), nats.Header{}),
 	}
 	setDeadline(ctx, msg.Header)
 	replicas := c.known.of(service)
-	if err := c.nc.PublishMsg(msg); err != nil {
-		return nil, callError(service, err)
+	if err = c.nc.PublishMsg(msg); err != nil {
+		return nil, nil, callError(service, err)
 	}
-	if err := c.gather(ctx, g, service, replicas); err != nil {
-		return nil, err
+	silent, err = c.gather(ctx, g, service, replicas)
+	if err != nil {
+		return nil, nil, err
 	}
-	return g.end(), nil
+	answers = g.end()
+	silent = slices.DeleteFunc(silent, func(r string) bool { return answers[r] != nil }) // it came just now
+	return answers, silent, nil
 }
 
-// gather waits until all replicas that are known have answered, or as long as it may.
-func (c *Client) gather(ctx context.Context, g *gathering, service string, replicas []string) error {
+// gather waits until all replicas that are known have answered, or as long as it may. It returns those that have not.
+func (c *Client) gather(
+	ctx context.Context, g *gathering, service string, replicas []string,
+) (silent []string, err error) {
 	quiet := time.NewTimer(eachLimit)
 	defer quiet.Stop()
 	for before := 0; ; {
@@ -203,9 +217,9 @@ func (c *Client) gather(ctx context.Context, g *gathering, service string, repli
 		switch {
 		case nobody:
 			c.known.forget(service, replicas)
-			return callError(service, nats.ErrNoResponders)
+			return nil, callError(service, nats.ErrNoResponders)
 		case len(replicas) > 0 && len(missing) == 0:
-			return nil
+			return nil, nil
 		case answers > before && len(replicas) == 0:
 			quiet.Reset(eachQuiet)
 		}
@@ -216,13 +230,13 @@ func (c *Client) gather(ctx context.Context, g *gathering, service string, repli
 		case <-quiet.C:
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.Canceled) {
-				return ctx.Err()
+				return nil, ctx.Err()
 			}
 		}
 		c.known.forget(service, missing)
 		if answers == 0 {
-			return callError(service, nats.ErrTimeout)
+			return nil, callError(service, nats.ErrTimeout)
 		}
-		return nil
+		return missing, nil
 	}
 }

@@ -3,10 +3,15 @@ package natskit_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/kit"
@@ -65,13 +70,15 @@ func TestEveryReplicaAnswers(t *testing.T) {
 		names, _ := ask("nobody")
 		return cmp.Diff([]string{"a", "b", "c"}, names) == ""
 	})
-	_, answers := ask("!")
-	if answers[0].Value != "a!" || answers[1].Value != "b!" {
-		t.Errorf("%+v", answers)
-	}
-	if f := fault.Of(answers[2].Err); f == nil || f.Kind != fault.Conflict || f.Code != "no" {
-		t.Errorf("a replica's fault: %v", answers[2].Err)
-	}
+	testkit.Eventually(t, "all of them in time", func() bool {
+		names, answers := ask("!")
+		if cmp.Diff([]string{"a", "b", "c"}, names) != "" {
+			return false
+		}
+		f := fault.Of(answers[2].Err)
+		return answers[0].Value == "a!" && answers[1].Value == "b!" &&
+			f != nil && f.Kind == fault.Conflict && f.Code == "no"
+	})
 	stop()
 	testkit.Eventually(t, "who has gone is missing", func() bool {
 		names, _ := ask("?")
@@ -108,6 +115,54 @@ func TestAReplicaThatHangsIsMissing(t *testing.T) {
 	})
 }
 
+// Who has answered before and is late may have done what was asked: it is named, also if it is late again and again.
+func TestAReplicaThatIsLateIsNamed(t *testing.T) {
+	t.Parallel()
+	n := testkit.StartNATS(t)
+	c := natskit.NewClient(n.Connect(t), telemetry.Nop("test"))
+	replica(t, n, "fast", func(context.Context, string) (string, error) { return "ok", nil })
+	late := make(chan chan struct{}, 100)
+	replica(t, n, "late", func(_ context.Context, in string) (string, error) {
+		if in == "slowly" {
+			release := make(chan struct{})
+			late <- release
+			<-release
+		}
+		return "ok", nil
+	})
+	ask := func(in string) (good []string, silent []string) {
+		answers, err := natskit.Each[string, string](t.Context(), c, "svc", "op", in)
+		if err != nil {
+			return nil, nil
+		}
+		for _, a := range answers {
+			if f := fault.Of(a.Err); f != nil && f.Kind == fault.Unavailable && f.Code == "svc_slow" {
+				silent = append(silent, a.Replica)
+			} else if a.Err == nil {
+				good = append(good, a.Replica)
+			}
+		}
+		return good, silent
+	}
+	both := func() bool {
+		good, _ := ask("now")
+		return cmp.Diff([]string{"fast", "late"}, good) == ""
+	}
+	testkit.Eventually(t, "both are known", both)
+	for range 2 {
+		testkit.Eventually(t, "the late one is named", func() bool {
+			good, silent := ask("slowly")
+			for len(late) > 0 {
+				close(<-late)
+			}
+			return cmp.Diff([]string{"fast"}, good) == "" && cmp.Diff([]string{"late"}, silent) == ""
+		})
+	}
+	for len(late) > 0 {
+		close(<-late)
+	}
+}
+
 func TestNobodyServesIsAFault(t *testing.T) {
 	t.Parallel()
 	n := testkit.StartNATS(t)
@@ -118,22 +173,39 @@ func TestNobodyServesIsAFault(t *testing.T) {
 	}
 	// An answer without a replica's name, or with an absurd one, is none.
 	nc := n.Connect(t)
-	sub, err := nc.SubscribeSync("op")
-	if err != nil {
+	var answered atomic.Int64
+	if _, err := nc.Subscribe("op", func(m *nats.Msg) {
+		_ = m.Respond([]byte(`"x"`))
+		long := &nats.Msg{Subject: m.Reply, Data: []byte(`"x"`), Header: nats.Header{}}
+		long.Header.Set("Gateway-Replica", strings.Repeat("x", 1000))
+		_ = nc.PublishMsg(long)
+		_ = nc.Flush()
+		answered.Add(1)
+	}); err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		if m, err := sub.NextMsg(10 * time.Second); err == nil {
-			_ = m.Respond([]byte(`"x"`))
-			m.Header.Set("Gateway-Replica", strings.Repeat("x", 1000))
-			_ = m.RespondMsg(m)
+	replica(t, n, "good", func(context.Context, string) (string, error) { return "ok", nil })
+	testkit.Eventually(t, "only the good one counts", func() bool {
+		before := answered.Load()
+		answers, err := natskit.Each[string, string](t.Context(), c, "svc", "op", "x")
+		for _, a := range answers {
+			if a.Replica != "good" {
+				t.Fatalf("%+v", answers)
+			}
 		}
-	}()
-	if err := nc.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	answers, err := natskit.Each[string, string](t.Context(), c, "svc", "op", "x")
-	if f := fault.Of(err); f == nil || f.Kind != fault.Unavailable || len(answers) != 0 {
-		t.Errorf("%v %v", answers, err)
+		return err == nil && len(answers) == 1 && answers[0].Value == "ok" && answered.Load() > before
+	})
+}
+
+// The trace of a question that nobody answers says that it failed.
+func TestTheSpanOfAQuestionThatFailsIsAnError(t *testing.T) {
+	t.Parallel()
+	n := testkit.StartNATS(t)
+	spans, tel := tracetest.NewSpanRecorder(), telemetry.Nop("test")
+	tel.Tracers = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
+	_, err := natskit.Each[string, string](t.Context(), natskit.NewClient(n.Connect(t), tel), "svc", "op", "x")
+	ended := spans.Ended()
+	if err == nil || len(ended) != 1 || ended[0].Status().Code != codes.Error {
+		t.Errorf("%v: %d spans, %+v", err, len(ended), ended)
 	}
 }

@@ -90,9 +90,12 @@ func (r *operated) status(ctx context.Context, _ operatorwire.Empty) (operatorwi
 func (r *operated) setLevel(
 	ctx context.Context, in operatorwire.LogLevelRequest,
 ) (out operatorwire.LogLevelResponse, err error) {
+	if err := in.Check(); err != nil { // slog would take error+1000, which silences the replica
+		return out, err
+	}
 	var level slog.Level
-	if level.UnmarshalText([]byte(in.Level)) != nil || in.ForSeconds < 1 || in.ForSeconds > maxLevelSeconds {
-		return out, fault.New(fault.Invalid, "bad_log_level", "a level and 1 to 86400 seconds are wanted")
+	if err := level.UnmarshalText([]byte(in.Level)); err != nil {
+		return out, err
 	}
 	r.Telemetry.Level.Set(level, time.Duration(in.ForSeconds)*time.Second)
 	r.Telemetry.Logger.WarnContext(ctx, "an operator set the log level",
@@ -100,9 +103,6 @@ func (r *operated) setLevel(
 	out.Replicas = []string{r.service + "/" + r.Replica}
 	return out, nil
 }
-
-// maxLevelSeconds bounds how long a level is set: nobody remembers it for longer than a day.
-const maxLevelSeconds = 24 * 60 * 60
 
 // counters reads what operators see of a process's metrics. Services in one process share the metrics, and the name of
 // the service tells their operations apart.

@@ -95,10 +95,11 @@ func TestReplicasTellOperatorsHowTheyAre(t *testing.T) {
 		return natskit.Each[operatorwire.LogLevelRequest, operatorwire.LogLevelResponse](
 			t.Context(), c, "auth", operatorwire.Subject("auth", operatorwire.LogLevel), in)
 	}
-	answers, err := set(operatorwire.LogLevelRequest{Level: "debug", ForSeconds: 60})
-	if err != nil || len(answers) != 2 || cmp.Diff([]string{"auth/b"}, answers[1].Value.Replicas) != "" {
-		t.Errorf("%+v %v", answers, err)
-	}
+	testkit.Eventually(t, "both set their level", func() bool {
+		answers, err := set(operatorwire.LogLevelRequest{Level: "debug", ForSeconds: 600})
+		return err == nil && len(answers) == 2 && answers[0].Err == nil && answers[1].Err == nil &&
+			cmp.Diff([]string{"auth/b"}, answers[1].Value.Replicas) == ""
+	})
 	for name, tel := range tels {
 		if level, until := tel.Level.Get(); level != slog.LevelDebug || until.IsZero() {
 			t.Errorf("%s: %v until %v", name, level, until)
@@ -106,13 +107,21 @@ func TestReplicasTellOperatorsHowTheyAre(t *testing.T) {
 	}
 	for _, bad := range []operatorwire.LogLevelRequest{
 		{Level: "loud", ForSeconds: 60},
+		{Level: "error+1000", ForSeconds: 60}, // slog takes it
+		{Level: "DEBUG", ForSeconds: 60},
 		{Level: "warn"},
 		{Level: "warn", ForSeconds: 1 << 40},
 		{Level: "warn", ForSeconds: -9223372036854775},
 	} {
-		answers, err := set(bad)
-		if err != nil || len(answers) != 2 || answers[0].Err == nil {
-			t.Errorf("%+v: %+v %v", bad, answers, err)
+		testkit.Eventually(t, "both refuse "+bad.Level, func() bool {
+			answers, err := set(bad)
+			return err == nil && len(answers) == 2 && fault.Of(answers[0].Err).Kind == fault.Invalid &&
+				fault.Of(answers[1].Err).Kind == fault.Invalid
+		})
+	}
+	for name, tel := range tels {
+		if level, _ := tel.Level.Get(); level != slog.LevelDebug {
+			t.Errorf("%s: %v after levels that were refused", name, level)
 		}
 	}
 }

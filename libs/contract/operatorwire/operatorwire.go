@@ -4,9 +4,13 @@
 package operatorwire
 
 import (
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/fault"
 )
 
 // The operations that every replica of every service answers for itself, see [Subject].
@@ -86,13 +90,38 @@ type StatusResponse struct {
 // 24 h.
 type LogLevelRequest struct {
 	Service    string `json:"service"`
-	Level      string `json:"level"` // debug, info, warn or error
+	Level      string `json:"level"` // one of [Levels]
 	ForSeconds int    `json:"for_seconds"`
 }
 
-// LogLevelResponse names the replicas that log at that level now, as service/replica.
+// Levels returns the log levels that can be set, those that log most first.
+func Levels() []string { return []string{"debug", "info", "warn", "error"} }
+
+// MaxLevelSeconds bounds how long a level is set: nobody remembers it for longer than a day.
+const MaxLevelSeconds = 24 * 60 * 60
+
+// Faults of a [LogLevelRequest].
+var (
+	errBadLevel    = fault.New(fault.Invalid, "bad_level", "level must be "+strings.Join(Levels(), ", "))
+	errBadDuration = fault.New(fault.Invalid, "bad_duration", "for_seconds must be 1 to "+strconv.Itoa(MaxLevelSeconds))
+)
+
+// Check returns the fault Invalid if the level or the time is none that can be set.
+func (r LogLevelRequest) Check() error {
+	switch {
+	case !slices.Contains(Levels(), r.Level):
+		return errBadLevel
+	case r.ForSeconds < 1 || r.ForSeconds > MaxLevelSeconds:
+		return errBadDuration
+	}
+	return nil
+}
+
+// LogLevelResponse names the replicas that log at that level now, as service/replica. Silent are those that did not
+// say so, and the services of which nobody answered.
 type LogLevelResponse struct {
 	Replicas []string `json:"replicas"`
+	Silent   []string `json:"silent,omitempty"`
 }
 
 // Session is a session without its token: ID stands for it and opens nothing.

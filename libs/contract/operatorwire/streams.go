@@ -9,8 +9,8 @@ import (
 )
 
 // PackedStreams is a [StreamsResponse] of one replica on its way to edge-proxy. There may be a hundred thousand
-// streams, and as JSON objects most of the time would go into their names. Rows holds a stream after the other, each ended by
-// ";": client, user, address, session, transport, since, frames and bytes, with a space between. See [Pack].
+// streams, and as JSON objects most of the time would go into their names. Rows holds a stream after the other, each
+// ended by ";": client, user, address, session, transport, since, frames and bytes, with a space between. See [Pack].
 type PackedStreams struct {
 	Rows    string `json:"rows"`
 	Count   int    `json:"count"`
@@ -36,6 +36,16 @@ func Pack(page StreamsResponse, replica string) PackedStreams {
 	return PackedStreams{
 		Rows: string(rows), Count: len(page.Streams), Replica: replica, Next: page.Next, Total: page.Total,
 	}
+}
+
+// PackedSize bounds what a stream takes in [PackedStreams], in bytes.
+func PackedSize(s Stream) int {
+	const numbers = 3*20 + columns // the longest, and what stands after each column
+	size := numbers
+	for _, text := range []string{s.ClientID, s.User, s.Email, s.SessionID, s.Transport} {
+		size += len(escape(text))
+	}
+	return size
 }
 
 var errBadRow = errors.New("operatorwire: a row of streams that cannot be read")

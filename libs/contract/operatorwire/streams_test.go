@@ -1,6 +1,9 @@
 package operatorwire_test
 
 import (
+	"encoding/json"
+	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +27,22 @@ func TestStreamsArePacked(t *testing.T) {
 	got, err := operatorwire.Pack(page, "r").Unpack()
 	if diff := cmp.Diff(page, got); diff != "" || err != nil {
 		t.Error(err, diff)
+	}
+}
+
+// What a stream takes is known before it is packed, whatever has to be escaped, and as JSON it takes no more.
+func TestTheSizeOfAPackedStreamIsBounded(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "a@b", strings.Repeat("!", 254), strings.Repeat("<\"é\n", 100), "\xff'/="} {
+		s := operatorwire.Stream{
+			ClientID: text, User: text, Email: text, SessionID: text, Transport: text,
+			Since: time.Unix(1<<33, 0), Frames: math.MaxInt32, Bytes: math.MinInt,
+		}
+		packed := operatorwire.Pack(operatorwire.StreamsResponse{Streams: []operatorwire.Stream{s}}, "r")
+		data, err := json.Marshal(packed.Rows)
+		if size := operatorwire.PackedSize(s); err != nil || len(data)-2 > size || size > len(packed.Rows)+60 {
+			t.Errorf("%.10q: %d bytes, said to be %d, %v", text, len(data)-2, size, err)
+		}
 	}
 }
 

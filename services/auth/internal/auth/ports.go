@@ -81,7 +81,7 @@ type Spent interface {
 type LoginRecord struct {
 	Issuer, Subject, SessionID string
 	// User is who logged in, for operators to see; the zero value in records of earlier gateways (ADR 0032). Roles are
-	// not kept.
+	// not kept, and no text of a page is longer than [MaxShown].
 	User      User
 	Users     []authwire.UserKey // by which the user's sessions can be ended
 	ExpiresAt time.Time

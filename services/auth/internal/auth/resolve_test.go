@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/outage"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/authtest"
 )
@@ -68,6 +72,29 @@ func TestAProlongedSessionGoesOn(t *testing.T) {
 		_, err := resolve(t, w, authwire.NewToken("tok"))
 		wantKind(t, err, fault.Unavailable)
 	})
+}
+
+// A write that failed does not keep the cache lost when it can be read again.
+func TestTheSessionCacheIsBackWhenItCanBeRead(t *testing.T) {
+	t.Parallel()
+	w := authtest.NewWorld()
+	deps, book := w.Service.Deps, outage.New(slog.New(slog.DiscardHandler))
+	deps.Outages = book
+	svc := auth.New(deps, auth.Rules{MaxSession: time.Hour, Budget: time.Minute, UncertainLife: time.Minute})
+	token := authwire.NewToken("tok")
+	w.Backend.Add(token, authtest.Alice())
+	w.Cache.Down.Store(true)
+	if _, err := svc.Logout(t.Context(), auth.LogoutRequest{Token: token}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"session_cache"}, book.Lost()); diff != "" {
+		t.Error(diff)
+	}
+	w.Cache.Down.Store(false)
+	_, _ = svc.Resolve(t.Context(), auth.ResolveRequest{Token: authwire.NewToken("other")})
+	if lost := book.Lost(); len(lost) != 0 {
+		t.Errorf("lost: %q", lost)
+	}
 }
 
 func TestEndedRecordIsNoSession(t *testing.T) {

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,10 +33,15 @@ const (
 	DefaultPage = 50
 	MaxPage     = 1000
 	maxReads    = 12
-	// maxAnswer is when a page has enough, in bytes, for an answer that one message holds.
-	maxAnswer   = 512 << 10
-	sessionSize = 300
+	// maxAnswer bounds a page, in bytes of JSON, for an answer that one message holds.
+	maxAnswer = 900 << 10
+	// sessionSize is what a session takes without its texts, and largestSession with the longest, all escaped.
+	sessionSize    = 300
+	largestSession = sessionSize + 3*6*MaxShown
 )
+
+// MaxShown bounds each text that is kept of a login for people to read, in bytes.
+const MaxShown = 320
 
 var (
 	errUnknownSession = fault.New(fault.NotFound, "unknown_session", "there is no such session")
@@ -61,7 +67,7 @@ func (s *Service) ListSessions(ctx context.Context, in ListSessionsRequest) (out
 	}
 	size := 0
 	for range maxReads {
-		q.Limit = limit - len(out.Sessions)
+		q.Limit = min(limit-len(out.Sessions), (maxAnswer-size)/largestSession)
 		page, next, err := s.Logins.Page(ctx, q)
 		if err == nil {
 			page, err = s.live(ctx, page)
@@ -71,13 +77,19 @@ func (s *Service) ListSessions(ctx context.Context, in ListSessionsRequest) (out
 		}
 		out.Sessions, out.Next, q.Cursor = append(out.Sessions, page...), next, next
 		for _, l := range page {
-			size += len(l.User.Email) + len(l.User.DisplayName) + len(l.Issuer) + sessionSize
+			size += sessionSize + escaped(l.User.Email) + escaped(l.User.DisplayName) + escaped(l.Issuer)
 		}
-		if next == "" || len(out.Sessions) >= limit || size >= maxAnswer {
+		if next == "" || len(out.Sessions) >= limit || size+largestSession > maxAnswer {
 			break
 		}
 	}
 	return out, nil
+}
+
+// escaped is what a text takes in JSON, in bytes, where some characters take six.
+func escaped(text string) int {
+	quoted, _ := json.Marshal(text) // a string always can be
+	return len(quoted)
 }
 
 // live leaves out what has expired or was ended.

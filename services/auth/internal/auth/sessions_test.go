@@ -1,6 +1,9 @@
 package auth_test
 
 import (
+	"encoding/json"
+	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,6 +16,7 @@ import (
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/authtest"
+	"github.com/noetl/gateway/services/auth/internal/wire"
 )
 
 // loggedIn is a world in which people have logged in: the names of the sessions' tokens, oldest first.
@@ -98,6 +102,36 @@ func TestSessionsThatLiveAreListed(t *testing.T) {
 		<-time.After(2 * time.Hour)
 		check("all have expired", auth.ListSessionsRequest{})
 	})
+}
+
+// Names of characters that JSON escapes take six times their length: a page still fits into one message.
+func TestAPageOfLongNamesFitsIntoAMessage(t *testing.T) {
+	t.Parallel()
+	w, long := authtest.NewWorld(), strings.Repeat("<", auth.MaxShown)
+	for i := range 400 {
+		r := auth.LoginRecord{
+			User: auth.User{ID: int64(i + 1), Email: long, DisplayName: long}, Issuer: long,
+			ExpiresAt: time.Now().Add(time.Hour),
+		}
+		if err := w.Logins.Record(t.Context(), authwire.NewToken(strconv.Itoa(i)).Key(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := 0
+	for in := (auth.ListSessionsRequest{Limit: auth.MaxPage}); ; {
+		out, err := w.Service.ListSessions(t.Context(), in)
+		data, err2 := json.Marshal(wire.ListSessionsOut(out))
+		if err := errors.Join(err, err2); err != nil || len(data) >= 1<<20 || len(out.Sessions) == 0 {
+			t.Fatalf("%d sessions in %d bytes, %v", len(out.Sessions), len(data), err)
+		}
+		seen += len(out.Sessions)
+		if in.Cursor = out.Next; out.Next == "" {
+			break
+		}
+	}
+	if seen != 400 {
+		t.Errorf("%d sessions were listed", seen)
+	}
 }
 
 func TestASessionIsShownAndEndedByItsID(t *testing.T) {

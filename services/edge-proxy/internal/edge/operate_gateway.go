@@ -35,7 +35,7 @@ func (s *Service) SetLogLevel(
 	}
 	out, err = s.Operations.SetLogLevel(ctx, in.Request)
 	return out, s.changed(ctx, in.Caller, logLevelSet, err, "of", in.Request.Service, "to", in.Request.Level,
-		"for_seconds", in.Request.ForSeconds, "replicas", len(out.Replicas))
+		"for_seconds", in.Request.ForSeconds, "replicas", len(out.Replicas), "silent", len(out.Silent))
 }
 
 // ListSessions returns one page of sessions.

@@ -17,9 +17,6 @@ import (
 // maxUserName bounds what names a user, in bytes: an address has 254 (RFC 5321).
 const maxUserName = 320
 
-// maxLogLevel bounds how long a log level is set, in seconds.
-const maxLogLevel = 24 * 60 * 60
-
 func checkPage(in operatorwire.Page) error {
 	printable := func(r rune) bool { return r > ' ' && r <= '~' }
 	switch {
@@ -84,14 +81,9 @@ func checkPlain(id, code, what string) error {
 }
 
 func checkLogLevel(in operatorwire.LogLevelRequest) error {
-	switch {
-	case in.Service != "" && !slices.Contains(operatorwire.Services(), in.Service):
+	if in.Service != "" && !slices.Contains(operatorwire.Services(), in.Service) {
 		return fault.New(fault.Invalid, "bad_service",
 			"service must be one of "+strings.Join(operatorwire.Services(), ", ")+"; none means all")
-	case !slices.Contains([]string{"debug", "info", "warn", "error"}, in.Level):
-		return fault.New(fault.Invalid, "bad_level", "level must be debug, info, warn or error")
-	case in.ForSeconds < 1 || in.ForSeconds > maxLogLevel:
-		return fault.New(fault.Invalid, "bad_duration", fmt.Sprintf("for_seconds must be 1 to %d", maxLogLevel))
 	}
-	return nil
+	return in.Check()
 }

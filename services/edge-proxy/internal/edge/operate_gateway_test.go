@@ -101,7 +101,7 @@ func TestWhatOperatorsChangeInTheGatewayIsAudited(t *testing.T) {
 		t.Errorf("no such stream: %v", err)
 	}
 	for _, want := range []string{
-		`event=log_level_set account=id:7 reason="" of="" to=debug for_seconds=60 replicas=2`,
+		`event=log_level_set account=id:7 reason="" of="" to=debug for_seconds=60 replicas=2 silent=0`,
 		`event=session_revoked account=id:7 reason="" target=session:` + sessionID("one")[:12] + "\n",
 		`event=user_sessions_revoked account=id:7 reason="" target=id:8 revoked=1`,
 		`event=stream_closed account=id:7 reason="" client=c1 closed=1`,
@@ -179,7 +179,7 @@ func TestWhatOperatorsSendIsChecked(t *testing.T) {
 // People see and end their own sessions, and nobody else's.
 func TestPeopleManageTheirOwnSessions(t *testing.T) {
 	t.Parallel()
-	s, o, _ := gateway(t)
+	s, o, audit := gateway(t)
 	caller := withRoles()
 	caller.Token = authwire.NewToken("two")
 	out, err := s.OwnSessions(t.Context(), edge.OwnSessionsRequest{Caller: caller})
@@ -211,6 +211,14 @@ func TestPeopleManageTheirOwnSessions(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"revoke session " + sessionID("two")}, o.Journal.All()); diff != "" {
 		t.Error(diff)
+	}
+	for _, want := range []string{
+		`event=session_revoked account=id:7 reason="" target=session:` + sessionID("two")[:12] + "\n",
+		`event=session_revoked account=id:7 reason=unknown_session target=session:` + sessionID("three")[:12] + "\n",
+	} {
+		if !strings.Contains(audit.String(), want) {
+			t.Errorf("no line %s in\n%s", want, audit)
+		}
 	}
 	// Whoever has no name would name everybody.
 	nobody := edge.Caller{Session: &authwire.Session{}, Token: authwire.NewToken("two")}

@@ -21,7 +21,7 @@ type ReplicaOperations interface {
 	// Status asks all replicas of all services. It MUST be bounded in time whoever is silent: those that did not answer
 	// are missing from it, which is no fault.
 	Status(ctx context.Context) (operatorwire.StatusResponse, error)
-	// SetLogLevel sets the level of all replicas that hear it, and names them.
+	// SetLogLevel sets the level of all replicas that hear it, and names them and those that are silent.
 	SetLogLevel(ctx context.Context, in operatorwire.LogLevelRequest) (operatorwire.LogLevelResponse, error)
 }
 
@@ -42,7 +42,8 @@ type SessionOperations interface {
 // StreamOperations are about the open streams of clients.
 type StreamOperations interface {
 	ListStreams(ctx context.Context, in operatorwire.StreamsRequest) (operatorwire.StreamsResponse, error)
-	// CloseStream returns the fault NotFound when no replica has a stream of the client.
+	// CloseStream returns the fault NotFound when no replica has a stream of the client, and Unavailable when one that
+	// may have it is silent.
 	CloseStream(ctx context.Context, in operatorwire.CloseStreamRequest) (operatorwire.CloseStreamResponse, error)
 }
 

@@ -50,6 +50,7 @@ func (s *Service) EndOwnSession(ctx context.Context, in EndOwnSessionRequest) (o
 		return operatorwire.Empty{}, err
 	}
 	_, err = s.Operations.EndSession(ctx, session)
+	err = s.changed(ctx, in.Caller, sessionRevoked, err, "target", "session:"+in.ID[:12])
 	if err == nil && in.ID == in.Caller.Token.Key().String() {
 		s.Near.Forget(in.Caller.Token)
 	}

@@ -197,17 +197,17 @@ func (i *Intake) snapshot() SourceRecord {
 func (i *Intake) read(ctx context.Context) {
 	var wait outage.Backoff
 	defer i.noteRead(ctx, nil) // whoever reads it next says how it is
+	report := func(state SourceState) {
+		if state.Problem == "" { // an idle source hands nothing on
+			i.noteRead(ctx, nil)
+		}
+		i.report(state)
+	}
 	for ctx.Err() == nil {
 		i.mu.Lock()
 		cursor := maps.Clone(i.record.Cursor)
 		i.mu.Unlock()
 		began := time.Now()
-		report := func(state SourceState) {
-			if state.Problem == "" { // a source that tells nothing for hours can be read too
-				i.noteRead(ctx, nil)
-			}
-			i.report(state)
-		}
 		err := i.From.Read(ctx, cursor, report, func(ctx context.Context, b SourceBatch) error {
 			if err := i.Ingest(ctx, b.Events); err != nil {
 				return err

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/outage"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
@@ -127,6 +129,26 @@ func TestALeaseThatCannotBeHadIsSaidOnce(t *testing.T) {
 		stop()
 		if strings.Count(log.String(), "level=WARN") != 1 || !strings.Contains(log.String(), "no bucket") {
 			t.Errorf("said: %s", log.String())
+		}
+	})
+}
+
+// A source that can be read again is back, also while it has nothing to hand on.
+func TestAnIdleSourceIsBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &intakeWorld{source: fanouttest.NewSource(), leases: fanouttest.NewLeases()}
+		w.source.Refused.Fail(errors.New("the feed is gone"))
+		var log bytes.Buffer
+		i, stop := w.intake(t, w.leases.As("a"), &log)
+		<-time.After(time.Minute)
+		before := i.Outages.Lost()
+		w.source.Refused.Fail(nil)
+		<-time.After(2 * time.Minute)
+		after := i.Outages.Lost()
+		stop()
+		if diff := cmp.Diff([]string{"event_feed"}, before); diff != "" || len(after) != 0 {
+			t.Errorf("lost before: %s, after: %q", diff, after)
 		}
 	})
 }

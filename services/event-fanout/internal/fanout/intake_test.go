@@ -1,7 +1,6 @@
 package fanout_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,8 +12,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
@@ -236,32 +233,6 @@ func TestASourceThatCannotBeReadIsSaidAndNotWaitedFor(t *testing.T) {
 			t.Error(err)
 		}
 		stop()
-	})
-}
-
-// A source may tell nothing for hours after its return.
-func TestAnIdleSourceIsBack(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := &intakeWorld{source: fanouttest.NewSource(), leases: fanouttest.NewLeases()}
-		var log bytes.Buffer
-		i, stop := w.intake(t, w.leases, &log)
-		synctest.Wait()
-		w.source.Refused.Fail(errors.New("refused"))
-		w.source.Break(errors.New("broken"))
-		<-time.After(time.Minute)
-		if diff := cmp.Diff([]string{"event_feed"}, i.Outages.Lost()); diff != "" {
-			t.Errorf("while it is broken: %s", diff)
-		}
-		w.source.Refused.Fail(nil)
-		<-time.After(time.Minute)
-		if lost := i.Outages.Lost(); len(lost) > 0 {
-			t.Errorf("it is read again, and %v is lost", lost)
-		}
-		stop()
-		if !strings.Contains(log.String(), "dependency back") {
-			t.Error(log.String())
-		}
 	})
 }
 

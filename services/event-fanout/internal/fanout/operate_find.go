@@ -6,9 +6,16 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 )
 
+// Bounds of the search for a request that has ended: among how many it is looked for, and in how many reads, each of
+// which may return fewer than it was asked for.
+const (
+	findNewest = 6000
+	findReads  = 12
+)
+
 // findRequest returns the request that an id names: its own, its execution's or its client's, of which the newest
-// counts. What still pends is found by the indexes. What has ended is looked for among as many requests as one page of
-// the list may read, so that a wrong id costs no more than that.
+// counts. What still pends is found by the indexes. What has ended is looked for among those that changed last, so that
+// a wrong id costs no more than they do: an older one is found by its own id only.
 func (s *Service) findRequest(ctx context.Context, id string) (Request, error) {
 	r, err := s.Requests.Get(ctx, id)
 	if kind, _ := fault.KindOf(err); err == nil || kind != fault.NotFound {
@@ -16,7 +23,8 @@ func (s *Service) findRequest(ctx context.Context, id string) (Request, error) {
 	}
 	unknown := fault.Wrap(
 		err, fault.NotFound, "unknown_request",
-		"there is no request of that id, execution or client, or it has aged out",
+		"there is no request of that id, execution or client, or it has aged out; "+
+			"one that ended a while ago is found by its own id only",
 	)
 	routes, err := s.Routes.ByExecution(ctx, id)
 	if err != nil {
@@ -40,8 +48,11 @@ func (s *Service) findRequest(ctx context.Context, id string) (Request, error) {
 	if r, found := newest(id, known); found {
 		return r, nil
 	}
-	cursor := ""
-	for range pageReads {
+	cursor, err := s.Requests.Newest(ctx, findNewest)
+	if err != nil {
+		return Request{}, err
+	}
+	for range findReads {
 		var page []Request
 		if page, cursor, err = s.Requests.Page(ctx, cursor, pageRead); err != nil {
 			return Request{}, err

@@ -1,6 +1,7 @@
 package fanout_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -45,5 +46,32 @@ func TestARequestIsFoundByAnyOfItsIDs(t *testing.T) {
 	_, err := svc.GetRequest(t.Context(), operatorwire.RequestRequest{ID: "none"})
 	if f := fault.Of(err); f.Code != "unknown_request" {
 		t.Errorf("%v", err)
+	}
+}
+
+// What ended recently is found however many requests are older, and a page of what pends costs two reads.
+func TestARecentRequestIsFoundBehindManyOldOnes(t *testing.T) {
+	t.Parallel()
+	w, at := newWorld(), time.Now()
+	svc := w.service()
+	for i := range 13_000 {
+		r := fanout.Request{ID: fmt.Sprintf("r%06d", i), ClientID: "old", Done: true, CreatedAt: at}
+		if err := w.requests.Add(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := fanout.Request{ID: "r999999", ClientID: "c", ExecutionID: "e", Done: true, CreatedAt: at}
+	if err := w.requests.Add(t.Context(), last); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"e", "c"} {
+		got, err := svc.GetRequest(t.Context(), operatorwire.RequestRequest{ID: id})
+		if err != nil || got.ID != last.ID {
+			t.Errorf("%s: %q, %v", id, got.ID, err)
+		}
+	}
+	out, err := svc.ListRequests(t.Context(), operatorwire.RequestsRequest{})
+	if err != nil || len(out.Requests) != 0 || out.Next != "r001999" {
+		t.Errorf("%d requests, next %q, %v", len(out.Requests), out.Next, err)
 	}
 }

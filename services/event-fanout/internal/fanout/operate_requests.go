@@ -17,16 +17,20 @@ type RequestPages interface {
 	Page(ctx context.Context, cursor string, limit int) (requests []Request, next string, err error)
 	// After returns the cursor after a request that a page held.
 	After(r Request) string
+	// Newest returns a cursor after which come at most n requests, those that changed last, and all of them if there
+	// are no more.
+	Newest(ctx context.Context, n int) (cursor string, err error)
 }
 
-// Bounds of one page of requests: how many reads it may take to find those that are wanted, and of how many each.
+// Bounds of one page of requests: how many reads it may take to find those that are wanted, and of how many each. A
+// console asks again and again.
 const (
-	pageReads = 12
+	pageReads = 2
 	pageRead  = 1000
 )
 
 // ListRequests returns a page of requests. Without All those that have ended are left out, so a page may be short, or
-// empty, and not the last.
+// empty, and not the last: it costs as much as two whole ones.
 func (s *Service) ListRequests(
 	ctx context.Context, in operatorwire.RequestsRequest,
 ) (operatorwire.RequestsResponse, error) {

@@ -53,7 +53,7 @@ func (h *Hub) ListStreams(
 	size := 0
 	for i, s := range list {
 		one := s.state()
-		if size += streamSize(one); size > maxPageBytes && i > 0 {
+		if size += operatorwire.PackedSize(one); size > maxPageBytes && i > 0 {
 			next = int(places[i])
 			break
 		}
@@ -68,19 +68,6 @@ func (h *Hub) ListStreams(
 
 // Replica returns the name of this process among its replicas.
 func (h *Hub) Replica() string { return h.cfg.Replica }
-
-// streamSize is about what a stream takes in an answer, in bytes. Characters that JSON escapes take six.
-func streamSize(s operatorwire.Stream) int {
-	size := 350 + len(s.ClientID) + len(s.User) + len(s.Email)
-	for _, text := range []string{s.User, s.Email} {
-		for i := range len(text) {
-			if c := text[i]; c < ' ' || c > '~' || c == '<' || c == '>' || c == '&' || c == '"' || c == '\\' {
-				size += 5
-			}
-		}
-	}
-	return size
-}
 
 // state is what operators see of a stream.
 func (s *Stream) state() operatorwire.Stream {

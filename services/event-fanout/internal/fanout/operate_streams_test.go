@@ -109,6 +109,38 @@ func TestStreamsAreListedInPages(t *testing.T) {
 	}
 }
 
+// A page is counted as it travels: ! takes three bytes there.
+func TestAPageOfStreamsFitsIntoAMessage(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	h := w.hub(roomy)
+	long := strings.Repeat("!", 254)
+	for i := range operatorwire.MaxPage {
+		a := fanout.Attachment{
+			Client:  fanout.Client{ID: fmt.Sprintf("client-%06d", i), Owner: "email:" + long},
+			Session: &authwire.Session{User: authwire.User{Email: long}, ExpiresAt: time.Now().Add(time.Hour)},
+			Token:   authwire.NewToken("token"), Epoch: "e",
+		}
+		if _, err := h.Open(a, &fanouttest.Conn{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen, in := 0, operatorwire.StreamsRequest{Page: operatorwire.Page{Cursor: "r1.0", Limit: operatorwire.MaxPage}}
+	for in.Cursor != "" {
+		out, err := h.ListStreams(t.Context(), in)
+		if err != nil || len(out.Streams) == 0 {
+			t.Fatalf("%d streams, %v", len(out.Streams), err)
+		}
+		if size := len(operatorwire.Pack(out, "r1").Rows); size > 600<<10 {
+			t.Errorf("%d streams take %d bytes", len(out.Streams), size)
+		}
+		seen, in.Cursor = seen+len(out.Streams), out.Next
+	}
+	if seen != operatorwire.MaxPage {
+		t.Errorf("%d streams were listed", seen)
+	}
+}
+
 func TestAStreamIsShown(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

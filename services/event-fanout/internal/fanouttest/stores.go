@@ -95,6 +95,15 @@ func (s *Requests) Page(_ context.Context, cursor string, limit int) (page []fan
 // After implements the port.
 func (s *Requests) After(r fanout.Request) string { return r.ID }
 
+// Newest implements the port; the order is that of the ids.
+func (s *Requests) Newest(_ context.Context, n int) (string, error) {
+	ids := slices.Sorted(maps.Keys(s.requests.All()))
+	if len(ids) <= n {
+		return "", nil
+	}
+	return ids[len(ids)-n-1], nil
+}
+
 // Recent implements the port: this process remembers nothing.
 func (s *Requests) Recent(string) (fanout.Request, bool) { return fanout.Request{}, false }
 

@@ -59,6 +59,16 @@ func runRequestPages(t *testing.T, s fanout.RequestStore) {
 	if testkit.Must(t, err); len(rest) == 0 || rest[0].ID != page[4].ID {
 		t.Errorf("after %s comes %v", page[3].ID, rest)
 	}
+	for _, n := range []int{3, 1000} {
+		cursor, err := s.Newest(t.Context(), n)
+		testkit.Must(t, err)
+		newest, next, err := s.Page(t.Context(), cursor, 1000)
+		testkit.Must(t, err)
+		if len(newest) == 0 || len(newest) > n || next != "" || newest[len(newest)-1].ID != "r-122" ||
+			n == 1000 && len(newest) != len(want) {
+			t.Errorf("the newest %d are %d: %v", n, len(newest), newest)
+		}
+	}
 	_, _, err = s.Page(t.Context(), "x", 10)
 	if f := fault.Of(err); f == nil || f.Kind != fault.Invalid || f.Code != "bad_cursor" {
 		t.Errorf("a bad cursor: %v", err)

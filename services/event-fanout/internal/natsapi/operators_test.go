@@ -64,7 +64,7 @@ func listening(tb testing.TB) func() (streams int) {
 	calls := natskit.NewClient(n.Connect(tb), tel)
 	ask := func(cursor string) []natskit.Answer[operatorwire.PackedStreams] {
 		answers, err := natskit.Each[operatorwire.StreamsRequest, operatorwire.PackedStreams](
-			tb.Context(), calls, "fanout", operatorwire.SubjectStreams,
+			tb.Context(), calls, "event-fanout", operatorwire.SubjectStreams,
 			operatorwire.StreamsRequest{Page: operatorwire.Page{Cursor: cursor, Limit: operatorwire.MaxPage}})
 		if err != nil {
 			tb.Fatal(err)
@@ -73,7 +73,7 @@ func listening(tb testing.TB) func() (streams int) {
 	}
 	testkit.Eventually(tb, "both replicas answer", func() bool {
 		answers, err := natskit.Each[operatorwire.StreamsRequest, operatorwire.PackedStreams](
-			tb.Context(), calls, "fanout", operatorwire.SubjectStreams, operatorwire.StreamsRequest{})
+			tb.Context(), calls, "event-fanout", operatorwire.SubjectStreams, operatorwire.StreamsRequest{})
 		return err == nil && len(answers) == replicas
 	})
 	return func() (streams int) {
@@ -81,7 +81,7 @@ func listening(tb testing.TB) func() (streams int) {
 			for cursor := a.Replica + ".0"; cursor != ""; {
 				answers := ask(cursor)
 				i := slices.IndexFunc(answers, func(b natskit.Answer[operatorwire.PackedStreams]) bool {
-					return b.Replica == a.Replica
+					return b.Replica == a.Replica && b.Err == nil
 				})
 				if i < 0 { // it was late, so edge-proxy would ask again
 					continue

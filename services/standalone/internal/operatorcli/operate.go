@@ -287,10 +287,8 @@ const allServices = "all"
 // Bounds of how long a level lasts.
 const (
 	levelLeast = time.Second
-	levelMost  = 24 * time.Hour
+	levelMost  = operatorwire.MaxLevelSeconds * time.Second
 )
-
-func levels() []string { return []string{"debug", "info", "warn", "error"} }
 
 func (d Deps) logLevel() *cobra.Command {
 	cmd := d.command("set", verb{
@@ -307,7 +305,7 @@ func (d Deps) logLevel() *cobra.Command {
 		case 0:
 			return append(operatorwire.Services(), allServices), cobra.ShellCompDirectiveNoFileComp
 		case 1:
-			return levels(), cobra.ShellCompDirectiveNoFileComp
+			return operatorwire.Levels(), cobra.ShellCompDirectiveNoFileComp
 		default:
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
@@ -320,8 +318,8 @@ func setLevel(ctx context.Context, c *call) error {
 	switch {
 	case service != allServices && !slices.Contains(operatorwire.Services(), service):
 		return run.Misuse("%q is none of %s, %s", service, strings.Join(operatorwire.Services(), ", "), allServices)
-	case !slices.Contains(levels(), level):
-		return run.Misuse("%q is none of %s", level, strings.Join(levels(), ", "))
+	case !slices.Contains(operatorwire.Levels(), level):
+		return run.Misuse("%q is none of %s", level, strings.Join(operatorwire.Levels(), ", "))
 	case c.length < levelLeast || c.length > levelMost:
 		return run.Misuse("--for must be 1s to 24h")
 	case c.length%time.Second != 0: // the gateway counts in seconds
@@ -333,6 +331,10 @@ func setLevel(ctx context.Context, c *call) error {
 	}
 	var out operatorwire.LogLevelResponse
 	return c.change(ctx, "operator/log-level", in, &out, func() string {
-		return plain(strings.Join(out.Replicas, ", ")) + ": level " + level + " for " + span(c.length)
+		said := plain(strings.Join(out.Replicas, ", ")) + ": level " + level + " for " + span(c.length)
+		if len(out.Silent) > 0 {
+			said += "; not confirmed by " + plain(strings.Join(out.Silent, ", "))
+		}
+		return said
 	})
 }

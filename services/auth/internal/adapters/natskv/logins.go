@@ -60,9 +60,6 @@ type person struct {
 	Name  string `json:"name,omitempty"`
 }
 
-// maxShown bounds each text of what is kept for people to read, in bytes.
-const maxShown = 320
-
 func (l login) record(at time.Time) auth.LoginRecord {
 	r := auth.LoginRecord{Users: l.Users, ExpiresAt: l.ExpiresAt, Issuer: l.Issuer, At: at}
 	if p := l.Person; p != nil {
@@ -72,7 +69,7 @@ func (l login) record(at time.Time) auth.LoginRecord {
 }
 
 // cut shortens a text to what is kept of it.
-func cut(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxShown)], "") }
+func cut(text string) string { return strings.ToValidUTF8(text[:min(len(text), auth.MaxShown)], "") }
 
 // none stands in an index for a part that a login does not have.
 const none = "-"

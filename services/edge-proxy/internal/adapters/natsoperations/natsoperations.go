@@ -20,6 +20,17 @@ var _ edge.Operations = (*Operations)(nil)
 // Operations is the NATS adapter. It is safe for concurrent use.
 type Operations struct{ calls *natskit.Client }
 
+// callee is the name of event-fanout in the codes of faults, as all its callers have it.
+const callee = "event-fanout"
+
+// nameOf is the name of a service, as [operatorwire.Services] has it, in the codes of faults.
+func nameOf(service string) string {
+	if service == "fanout" {
+		return callee
+	}
+	return service
+}
+
 // New makes the adapter.
 func New(calls *natskit.Client) *Operations { return &Operations{calls: calls} }
 
@@ -31,7 +42,7 @@ func (o *Operations) Status(ctx context.Context) (operatorwire.StatusResponse, e
 	for i, service := range services {
 		asking.Go(func() {
 			answers, _ := natskit.Each[operatorwire.Empty, operatorwire.Replica]( // who is silent is named below
-				ctx, o.calls, service, operatorwire.Subject(service, operatorwire.Status), operatorwire.Empty{})
+				ctx, o.calls, nameOf(service), operatorwire.Subject(service, operatorwire.Status), operatorwire.Empty{})
 			for _, a := range answers {
 				if a.Err == nil {
 					a.Value.Service, a.Value.Replica = service, a.Replica
@@ -61,16 +72,20 @@ func (o *Operations) SetLogLevel(
 	if in.Service != "" {
 		services = []string{in.Service}
 	}
-	names, errs := make([][]string, len(services)), make([]error, len(services))
+	names, silent := make([][]string, len(services)), make([][]string, len(services))
+	errs := make([]error, len(services))
 	var asking sync.WaitGroup
 	for i, service := range services {
 		asking.Go(func() {
 			var answers []natskit.Answer[operatorwire.LogLevelResponse]
 			answers, errs[i] = natskit.Each[operatorwire.LogLevelRequest, operatorwire.LogLevelResponse](
-				ctx, o.calls, service, operatorwire.Subject(service, operatorwire.LogLevel), in)
+				ctx, o.calls, nameOf(service), operatorwire.Subject(service, operatorwire.LogLevel), in)
+			if errs[i] != nil {
+				silent[i] = []string{service}
+			}
 			for _, a := range answers {
 				if a.Err != nil {
-					errs[i] = a.Err
+					errs[i], silent[i] = a.Err, append(silent[i], service+"/"+a.Replica)
 					continue
 				}
 				names[i] = append(names[i], service+"/"+a.Replica)
@@ -78,7 +93,7 @@ func (o *Operations) SetLogLevel(
 		})
 	}
 	asking.Wait()
-	out := operatorwire.LogLevelResponse{Replicas: slices.Concat(names...)}
+	out := operatorwire.LogLevelResponse{Replicas: slices.Concat(names...), Silent: slices.Concat(silent...)}
 	if len(out.Replicas) > 0 {
 		return out, nil
 	}
@@ -149,12 +164,13 @@ func (o *Operations) EndSession(
 		ctx, o.calls, "auth", operatorwire.SubjectEndSession, in)
 }
 
-// CloseStream implements the port: all replicas of event-fanout are asked.
+// CloseStream implements the port: all replicas of event-fanout are asked. That no stream is open can be said only if all
+// have answered.
 func (o *Operations) CloseStream(
 	ctx context.Context, in operatorwire.CloseStreamRequest,
 ) (out operatorwire.CloseStreamResponse, err error) {
 	answers, err := natskit.Each[operatorwire.CloseStreamRequest, operatorwire.CloseStreamResponse](
-		ctx, o.calls, "fanout", operatorwire.SubjectCloseStream, in)
+		ctx, o.calls, callee, operatorwire.SubjectCloseStream, in)
 	if err != nil {
 		return out, err
 	}
@@ -178,7 +194,7 @@ func (o *Operations) ListRequests(
 	ctx context.Context, in operatorwire.RequestsRequest,
 ) (operatorwire.RequestsResponse, error) {
 	return natskit.Call[operatorwire.RequestsRequest, operatorwire.RequestsResponse](
-		ctx, o.calls, "event-fanout", operatorwire.SubjectRequests, in)
+		ctx, o.calls, callee, operatorwire.SubjectRequests, in)
 }
 
 // GetRequest implements the port.
@@ -186,7 +202,7 @@ func (o *Operations) GetRequest(
 	ctx context.Context, in operatorwire.RequestRequest,
 ) (operatorwire.RequestDetail, error) {
 	return natskit.Call[operatorwire.RequestRequest, operatorwire.RequestDetail](
-		ctx, o.calls, "event-fanout", operatorwire.SubjectRequest, in)
+		ctx, o.calls, callee, operatorwire.SubjectRequest, in)
 }
 
 // ListSubscriptions implements the port.
@@ -194,12 +210,12 @@ func (o *Operations) ListSubscriptions(
 	ctx context.Context, in operatorwire.Page,
 ) (operatorwire.SubscriptionsResponse, error) {
 	return natskit.Call[operatorwire.Page, operatorwire.SubscriptionsResponse](
-		ctx, o.calls, "event-fanout", operatorwire.SubjectSubscriptions, in)
+		ctx, o.calls, callee, operatorwire.SubjectSubscriptions, in)
 }
 
 // CloseSubscription implements the port.
 func (o *Operations) CloseSubscription(ctx context.Context, in operatorwire.CloseSubscriptionRequest) error {
 	_, err := natskit.Call[operatorwire.CloseSubscriptionRequest, operatorwire.Empty](
-		ctx, o.calls, "event-fanout", operatorwire.SubjectCloseSubscr, in)
+		ctx, o.calls, callee, operatorwire.SubjectCloseSubscr, in)
 	return err
 }

@@ -154,16 +154,17 @@ func TestWhoIsSilentIsNamed(t *testing.T) {
 		return err == nil && len(out.Replicas) == 2 && out.Replicas[0].Service == "auth" &&
 			out.Replicas[1].Replica == "a2" && cmp.Diff([]string{"edge", "fanout", "ingress"}, out.Silent) == ""
 	})
-	out, err := o.SetLogLevel(t.Context(), operatorwire.LogLevelRequest{Level: "debug", ForSeconds: 1})
-	if diff := cmp.Diff([]string{"auth/a1", "auth/a2"}, out.Replicas); diff != "" || err != nil {
-		t.Error(err, diff)
-	}
-	_, err = o.SetLogLevel(t.Context(), operatorwire.LogLevelRequest{Service: "edge", Level: "debug", ForSeconds: 1})
+	testkit.Eventually(t, "both heard it, and who did not is named", func() bool {
+		out, err := o.SetLogLevel(t.Context(), operatorwire.LogLevelRequest{Level: "debug", ForSeconds: 1})
+		return err == nil && cmp.Diff([]string{"auth/a1", "auth/a2"}, out.Replicas) == "" &&
+			cmp.Diff([]string{"edge", "fanout", "ingress"}, out.Silent) == ""
+	})
+	_, err := o.SetLogLevel(t.Context(), operatorwire.LogLevelRequest{Service: "edge", Level: "debug", ForSeconds: 1})
 	if f := fault.Of(err); f == nil || f.Kind != fault.Unavailable {
 		t.Errorf("nobody heard it: %v", err)
 	}
 	_, err = o.CloseStream(t.Context(), operatorwire.CloseStreamRequest{ClientID: "c"})
-	if f := fault.Of(err); f == nil || f.Kind != fault.Unavailable {
+	if f := fault.Of(err); f == nil || f.Kind != fault.Unavailable || f.Code != "event-fanout_unavailable" {
 		t.Errorf("nobody has streams: %v", err)
 	}
 	if _, err := o.GetSession(t.Context(), operatorwire.SessionRequest{}); fault.Of(err) == nil {
@@ -186,8 +187,40 @@ func TestClosingCountsWhatAllReplicasClosed(t *testing.T) {
 		out, err := o.CloseStream(t.Context(), operatorwire.CloseStreamRequest{ClientID: "abc"})
 		return err == nil && out.Closed == 6
 	})
-	_, err := o.CloseStream(t.Context(), operatorwire.CloseStreamRequest{})
-	if f := fault.Of(err); f == nil || f.Kind != fault.NotFound || f.Code != "unknown_client" {
-		t.Errorf("nothing to close: %v", err)
+	testkit.Eventually(t, "nothing to close", func() bool {
+		_, err := o.CloseStream(t.Context(), operatorwire.CloseStreamRequest{})
+		f := fault.Of(err)
+		return f != nil && f.Kind == fault.NotFound && f.Code == "unknown_client"
+	})
+}
+
+// A replica that takes its time may have the streams, and close them: nobody is told that there are none.
+func TestASlowReplicaMayHaveTheStreams(t *testing.T) {
+	t.Parallel()
+	n := testkit.StartNATS(t)
+	o := natsoperations.New(natskit.NewClient(n.Connect(t), telemetry.Nop("edge")))
+	release := make(chan struct{})
+	serve(t, n, "event-fanout", "empty",
+		natskit.HandleEach(kit.Observer{}, operatorwire.SubjectCloseStream, "close", kit.Limits{},
+			func(context.Context, operatorwire.CloseStreamRequest) (out operatorwire.CloseStreamResponse, _ error) {
+				return out, nil
+			}))
+	serve(t, n, "event-fanout", "slow",
+		natskit.HandleEach(kit.Observer{}, operatorwire.SubjectCloseStream, "close", kit.Limits{},
+			func(_ context.Context, in operatorwire.CloseStreamRequest) (out operatorwire.CloseStreamResponse, _ error) {
+				if in.ClientID == "slow" {
+					<-release
+				}
+				out.Closed = 1
+				return out, nil
+			}))
+	defer close(release)
+	testkit.Eventually(t, "both are known", func() bool {
+		out, err := o.CloseStream(t.Context(), operatorwire.CloseStreamRequest{ClientID: "c"})
+		return err == nil && out.Closed == 1
+	})
+	_, err := o.CloseStream(t.Context(), operatorwire.CloseStreamRequest{ClientID: "slow"})
+	if f := fault.Of(err); f == nil || f.Kind != fault.Unavailable {
+		t.Errorf("a replica was slow: %v", err)
 	}
 }

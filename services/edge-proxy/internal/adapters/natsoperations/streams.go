@@ -68,7 +68,7 @@ func (o *Operations) streams(
 	ctx context.Context, ask operatorwire.StreamsRequest,
 ) ([]natskit.Answer[operatorwire.StreamsResponse], error) {
 	answers, err := natskit.Each[operatorwire.StreamsRequest, operatorwire.PackedStreams](
-		ctx, o.calls, "fanout", operatorwire.SubjectStreams, ask)
+		ctx, o.calls, callee, operatorwire.SubjectStreams, ask)
 	if err != nil {
 		return nil, err
 	}

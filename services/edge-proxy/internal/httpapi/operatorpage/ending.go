@@ -62,7 +62,7 @@ func (p *Pages) endings() []action {
 			of: "services", verb: "log-level", title: "Set the log level of this service?",
 			confirm: "Set for ten minutes",
 			warning: "It holds for all replicas of the service. After ten minutes that of the settings is in force.",
-			levels:  []string{"debug", "info", "warn", "error"}, after: to(""),
+			levels:  operatorwire.Levels(), after: to(""),
 			do: func(ctx context.Context, r request, form url.Values) (string, error) {
 				out, err := setLevel(ctx, by(r, operatorwire.LogLevelRequest{
 					Service: r.PathValue("name"), Level: form.Get("level"), ForSeconds: levelSeconds,

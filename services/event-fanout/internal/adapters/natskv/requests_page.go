@@ -12,7 +12,7 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
-// requestPageBytes bounds one read of requests; one takes less than a kilobyte.
+// requestPageBytes bounds one read of requests; an ordinary one takes a kilobyte.
 const requestPageBytes = 1 << 20
 
 // Page implements the port: it reads the stream of the bucket from a revision on.
@@ -51,3 +51,18 @@ func (s *RequestStore) Page(ctx context.Context, cursor string, limit int) ([]fa
 
 // After implements the port.
 func (s *RequestStore) After(r fanout.Request) string { return strconv.FormatUint(r.Revision, 10) }
+
+// Newest implements the port. Each change of a request takes a place in the stream, so there may be far fewer.
+func (s *RequestStore) Newest(ctx context.Context, n int) (string, error) {
+	last, err := natskit.Use(ctx, s.bucket, func(kv jetstream.KeyValue) (uint64, error) {
+		stream, err := s.js.Stream(ctx, "KV_"+kv.Bucket())
+		if err != nil {
+			return 0, err
+		}
+		return stream.CachedInfo().State.LastSeq, nil
+	})
+	if err != nil || last <= uint64(n) {
+		return "", err
+	}
+	return strconv.FormatUint(last-uint64(n), 10), nil
+}
