@@ -162,7 +162,7 @@ func (s *Service) countCache(stage Stage, err error) {
 }
 
 // noteRead is countCache for reading it, and has the log told once of a row of failures. Only reads do: they come all
-// the time, so they say soon that it is back. The next logout may be hours away.
+// the time, so they say soon that it is back. The next logout may come in hours.
 func (s *Service) noteRead(ctx context.Context, err error) {
 	s.countCache(StageRead, err)
 	s.cacheOutage.Note(ctx, string(StageRead), err)
