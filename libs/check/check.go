@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/settings"
@@ -96,6 +98,18 @@ func (r *Report) Broken() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.broken
+}
+
+// Wrong reports whether one of the problems with settings names one of these. Its value is the default then, which
+// nobody asked for.
+func (r *Report) Wrong(names ...string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.results, func(one *Result) bool {
+		return one.Status == Failed && one.Name == "settings" && slices.ContainsFunc(names, func(name string) bool {
+			return strings.HasPrefix(one.Text, name+"=")
+		})
+	})
 }
 
 // Here takes addresses that the gateway will serve itself: nobody answers there yet.
@@ -204,10 +218,38 @@ func (r *Report) add(result Result) {
 // clean makes one line without secrets of a text.
 func (r *Report) clean(text string) string {
 	for _, secret := range r.hidden {
-		text = strings.ReplaceAll(text, secret, "***")
+		text = hide(text, secret)
 	}
-	text = strings.ReplaceAll(strings.ReplaceAll(settings.Masked(text), ":\n", ": "), "\n", "; ")
+	text = strings.ReplaceAll(strings.ReplaceAll(settings.MaskedText(text), ":\n", ": "), "\n", "; ")
 	return strings.Join(strings.Fields(text), " ")
+}
+
+// shortSecret is how long a secret is that words may hold by chance, in bytes: less is hidden as a word of its own only.
+const shortSecret = 4
+
+func hide(text, secret string) string {
+	if len(secret) >= shortSecret {
+		return strings.ReplaceAll(text, secret, "***")
+	}
+	isWord := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+	var b strings.Builder
+	for done := 0; ; {
+		at := strings.Index(text[done:], secret)
+		if at < 0 {
+			b.WriteString(text[done:])
+			return b.String()
+		}
+		at += done
+		before, _ := utf8.DecodeLastRuneInString(text[:at])
+		after, _ := utf8.DecodeRuneInString(text[at+len(secret):])
+		b.WriteString(text[done:at])
+		if isWord(before) || isWord(after) {
+			b.WriteString(secret)
+		} else {
+			b.WriteString("***")
+		}
+		done = at + len(secret)
+	}
 }
 
 // Results returns all lines, when the last test is done.

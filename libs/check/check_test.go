@@ -74,3 +74,23 @@ func TestAnEmptyReportHasNoProblem(t *testing.T) {
 		t.Error(out.String(), err)
 	}
 }
+
+// A short secret is hidden where it stands alone: it is a part of many words.
+func TestShortSecretsLeaveWordsAlone(t *testing.T) {
+	t.Parallel()
+	r := &check.Report{}
+	r.Hide("u", "u:ok", "long")
+	r.Good("a", "look up u, u:ok@host and alongside")
+	r.Fail("settings", errors.New(`"nonsense": must be host:port, or shard@host:port; not me:pw@host`))
+	r.Fail("settings", errors.New("NOETL_BASE_URL=x: wrong"))
+	const want = `ok    a            look up ***, ***@host and a***side
+FAIL  settings     "nonsense": must be host:port, or shard@host:port; not ***@host
+FAIL  settings     NOETL_BASE_URL=x: wrong
+`
+	if diff := cmp.Diff(want, printed(t, r)); diff != "" {
+		t.Error(diff)
+	}
+	if !r.Wrong("noetl.base_url", "NOETL_BASE_URL") || r.Wrong("BASE_URL", "NOETL") {
+		t.Error("it does not tell which setting is wrong")
+	}
+}

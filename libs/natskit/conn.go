@@ -30,17 +30,6 @@ type Config struct {
 	StoreBytes int64 `env:"GATEWAY_STORE_MAX_BYTES" file:"nats.store_max_bytes" default:"1073741824"`
 }
 
-// Validate reports what is wrong with the settings.
-func (c Config) Validate() error {
-	if c.Replicas < 1 || c.Replicas > 5 {
-		return fmt.Errorf("GATEWAY_NATS_REPLICAS=%d: must be 1 to 5", c.Replicas)
-	}
-	if c.StoreBytes < minStoreBytes {
-		return fmt.Errorf("GATEWAY_STORE_MAX_BYTES=%d: must be at least %d", c.StoreBytes, minStoreBytes)
-	}
-	return nil
-}
-
 // Address returns the servers of a comma list of URLs without credentials, for people to read.
 func Address(raw string) string {
 	var servers []string
@@ -118,7 +107,7 @@ func Dial(
 	nc, err := nats.Connect(cfg.URL, append(opts, extra...)...)
 	if err != nil {
 		if _, ok := errors.AsType[*url.Error](err); ok { // its text quotes the URL, password and all
-			return nil, errors.New("NATS_URL is not a URL such as nats://127.0.0.1:4222")
+			return nil, errURL
 		}
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", Address(cfg.URL), err)
 	}

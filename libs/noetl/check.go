@@ -9,7 +9,7 @@ import (
 
 // Check tests the connection to NoETL, if the settings are ones that [Config.Validate] accepts.
 func (c Config) Check(ctx context.Context, report *check.Report) {
-	if c.Validate() != nil {
+	if c.Validate() != nil || report.Wrong("NOETL_BASE_URL", "noetl.base_url") {
 		return
 	}
 	client := New(c, telemetry.Nop("check"))

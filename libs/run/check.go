@@ -37,8 +37,11 @@ func (c ProcessConfig) Check(ctx context.Context, report *check.Report) {
 	report.Listens("GATEWAY_ADMIN_PORT", c.Admin.Bind, c.Admin.Port)
 }
 
-// CheckNATS tests the connection of a service to NATS.
+// CheckNATS tests the connection of a service to NATS, if the settings are ones that [natskit.Config.Validate] accepts.
 func CheckNATS(ctx context.Context, report *check.Report, cfg natskit.Config, service string) {
+	if cfg.Validate() != nil {
+		return
+	}
 	report.Test(ctx, "nats", natskit.Address(cfg.URL), func(ctx context.Context) (string, error) {
 		return natskit.Try(ctx, cfg, "gateway-"+service)
 	})
@@ -55,7 +58,7 @@ func (c ProcessConfig) CheckListeners(ctx context.Context, report *check.Report)
 	}()
 	list := report.Listeners()
 	for i, l := range list {
-		if l.Port == 0 || settings.Port(l.Setting, l.Port) != nil { // a free one; none, as the settings say
+		if settings.Port(l.Setting, l.Port) != nil { // the settings say so
 			continue
 		}
 		if other, ok := same(list[:i], l); ok {
@@ -66,10 +69,12 @@ func (c ProcessConfig) CheckListeners(ctx context.Context, report *check.Report)
 		ln, err := httpkit.Listen(ctx, l.Bind, l.Port, l.Setting)
 		if err == nil {
 			open = append(open, ln)
-			report.Good("listener", "%s %s is free", l.Setting, net.JoinHostPort(l.Bind, fmt.Sprint(l.Port)))
+			if l.Port != 0 {
+				report.Good("listener", "%s %s is free", l.Setting, net.JoinHostPort(l.Bind, fmt.Sprint(l.Port)))
+			}
 			continue
 		}
-		if version, ok := c.Running(ctx); ok {
+		if version, ok := c.Running(ctx); ok && here(ctx, l.Bind) {
 			report.Good("listener", "%s %d is in use, and a gateway of version %s runs here", l.Setting, l.Port,
 				version)
 			continue
@@ -78,11 +83,20 @@ func (c ProcessConfig) CheckListeners(ctx context.Context, report *check.Report)
 	}
 }
 
-// same finds a listener of the list that has the port of another.
+// here reports whether this machine has an address, whoever uses which port of it.
+func here(ctx context.Context, bind string) bool {
+	ln, err := httpkit.Listen(ctx, bind, 0, "")
+	if err == nil {
+		_ = ln.Close()
+	}
+	return err == nil
+}
+
+// same finds a listener of the list that has the port of another. Port 0 is another one for each.
 func same(list []check.Listener, l check.Listener) (check.Listener, bool) {
 	all := func(bind string) bool { return bind == "" || bind == "0.0.0.0" || bind == "::" }
 	for _, other := range list {
-		if other.Port == l.Port && (other.Bind == l.Bind || all(other.Bind) || all(l.Bind)) {
+		if l.Port != 0 && other.Port == l.Port && (other.Bind == l.Bind || all(other.Bind) || all(l.Bind)) {
 			return other, true
 		}
 	}

@@ -2,9 +2,11 @@ package settings
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -120,12 +122,6 @@ func at(path string, line int) string {
 // yamlLine is how the YAML library writes a position.
 var yamlLine = regexp.MustCompile(`line (\d+): `)
 
-// countsFromZero are the errors of the YAML library whose line is the one before: those of its parser, where its
-// scanner counts as people do.
-var countsFromZero = regexp.MustCompile(
-	`did not find expected (',' or|key|'-' indicator|<document start>|node content)`,
-)
-
 // errorAt returns where a parser stopped.
 func errorAt(path string, err error) string {
 	if e, ok := errors.AsType[interface {
@@ -140,14 +136,73 @@ func errorAt(path string, err error) string {
 			return at(path, 1+bytes.Count(text[:min(int(e.Offset), len(text))], []byte("\n")))
 		}
 	}
-	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-		line, _ := strconv.Atoi(m[1]) // digits
-		if countsFromZero.MatchString(err.Error()) {
-			line++
-		}
+	text, readErr := ReadFile(path, maxFile)
+	if readErr != nil {
+		return ""
+	}
+	if strings.ToLower(filepath.Ext(path)) == ".toml" {
+		return at(path, cmp.Or(tomlTwice(text), lastNamed(err.Error(), linesOf(path))))
+	}
+	if line, wrong := yamlStops(text); wrong {
 		return at(path, line)
 	}
-	return at(path, lastNamed(err.Error(), linesOf(path)))
+	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+		line, _ := strconv.Atoi(m[1]) // digits
+		return at(path, line)
+	}
+	return ""
+}
+
+// maxTried bounds the lines of a YAML file whose error is looked for.
+const maxTried = 1000
+
+// yamlStops returns the line with which a text stops being YAML, 0 for a text that is too long to try. The library
+// names the line where the block began, or the one before.
+func yamlStops(text []byte) (line int, wrong bool) {
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	parses := func(n int) bool {
+		return yaml.Unmarshal(bytes.Join(lines[:n], nil), new(yaml.Node)) == nil
+	}
+	if parses(len(lines)) {
+		return 0, false
+	}
+	if len(lines) > maxTried {
+		return 0, true
+	}
+	for n := len(lines) - 1; n > 0; n-- {
+		if parses(n) {
+			return n + 1, true
+		}
+	}
+	return 1, true
+}
+
+// tomlTwice returns the line at which a key or a table stands for the second time, which the TOML library does not say.
+func tomlTwice(text []byte) int {
+	seen, table := map[string]bool{}, ""
+	parser := unstable.Parser{}
+	parser.Reset(text)
+	for parser.NextExpression() {
+		node := parser.Expression()
+		key, line := tomlKey(&parser, node)
+		switch node.Kind {
+		case unstable.Table:
+			table = key + "."
+		case unstable.ArrayTable: // each has keys of its own
+			table = key + "."
+			maps.DeleteFunc(seen, func(other string, _ bool) bool { return strings.HasPrefix(other, key+".") })
+			continue
+		case unstable.KeyValue:
+			key = table + key
+		default:
+			continue
+		}
+		if seen[key] {
+			return line
+		}
+		seen[key] = true
+	}
+	return 0
 }
 
 // lastNamed returns the last line of a key that a text names by its last part: the TOML library names the key that

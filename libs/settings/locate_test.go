@@ -28,6 +28,13 @@ func TestProblemsNameTheirLine(t *testing.T) {
 		"e.json": {"{\n  \"server\": {\n    \"port\": \"x\"}\n}", []string{":3)"}},
 		"f.json": {"{\n  \"server\": {\n    \"port\": 1,}\n}", []string{":3)"}},
 		"g.toml": {"[server]\nport = 1\nport = 2\n", []string{":3)"}},
+		"i.toml": {"server.port = 1\nserver.port = 2\n", []string{":2)"}},
+		"j.toml": {"[server]\nport = 1\n\n[nats]\nmax = 1\n[server]\n", []string{":6)"}},
+		"k.toml": {"ROUTER_PORT = 1\n\nROUTER_PORT = 2\n", []string{":3)"}},
+		"l.yaml": {"server:\n  port: 1\n bind: x\nnats: {}\n", []string{":3)"}},
+		"m.yaml": {"server:\n  port: 1\nnats: {}\n bind: x\n", []string{":4)"}},
+		"n.yaml": {"server:\n  port: 1\n\n\tbind: x\n", []string{":4)"}},
+		"o.yaml": {"server:\n  port: 1\n  port: 2\n", []string{":3)"}},
 		"h.toml": {"[server]\nprt = 1\n", []string{":2)"}},
 	} {
 		path := filepath.Join(dir, name)

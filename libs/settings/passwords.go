@@ -50,6 +50,17 @@ func Masked(text string) string {
 	return b.String()
 }
 
+// MaskedText is [Masked] for a sentence: where there is no URL, only a word that is like user:password@host is masked.
+func MaskedText(text string) string {
+	head, url := text, ""
+	if loc := scheme.FindStringIndex(text); loc != nil {
+		head, url = text[:loc[0]], text[loc[0]:]
+	}
+	return words.ReplaceAllStringFunc(head, Masked) + Masked(url)
+}
+
+var words = regexp.MustCompile(`\S+`)
+
 // urls cuts a text before each URL in it.
 func urls(text string) []string {
 	var parts []string

@@ -25,6 +25,19 @@ func Subject(service, operation string) string { return "gateway." + service + "
 // Services returns the services in the names that [Subject] takes, in the order in which people read them.
 func Services() []string { return []string{"edge", "auth", "fanout", "ingress"} }
 
+// ServiceOf returns the name in [Services] of a service that people call as its program and its log lines do; any other
+// name stays as it is.
+func ServiceOf(name string) string {
+	switch name {
+	case "edge-proxy":
+		return "edge"
+	case "event-fanout":
+		return "fanout"
+	default:
+		return name
+	}
+}
+
 // Subjects of the operations that one service answers. Any replica answers but for streams, which each replica has of
 // its own.
 const (

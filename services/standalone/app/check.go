@@ -125,12 +125,15 @@ func (p *process) checkStore(ctx context.Context, report *check.Report) {
 	if report.Fail("disk", err) {
 		return
 	}
-	disk, err := natsembed.Measure(datadir.Nearest(p.cfg.DataDir))
+	disk, err := natsembed.Measure(p.cfg.DataDir)
 	if err == nil && disk.Free < leastFree {
 		err = fmt.Errorf("%d MiB are free: the embedded NATS stores nothing below %d MiB", disk.Free>>20, leastFree>>20)
 	}
 	if err != nil {
 		report.Fail("disk", fmt.Errorf("GATEWAY_DATA_DIR: %s: %w", p.cfg.DataDir, err))
+		return
+	}
+	if report.Fail("disk", p.checkSizes(disk)) {
 		return
 	}
 	report.Good("disk", "%s can be written, %d MiB are free", p.cfg.DataDir, disk.Free>>20)

@@ -145,10 +145,19 @@ func startOf(t *testing.T, environ []string) (outcome, why string) {
 	}()
 	if outcome = serves; external {
 		outcome = waits
-		testkit.Eventually(t, "a gateway that waits", func() bool {
+		var refusal error
+		testkit.Eventually(t, "a gateway that waits or ends", func() bool {
+			select {
+			case refusal = <-ended:
+				return true
+			default:
+			}
 			answer, err := testkit.Try(t, http.MethodGet, "http://127.0.0.1:"+admin+"/readyz", nil)
 			return err == nil && answer.Code == http.StatusServiceUnavailable
 		})
+		if refusal != nil {
+			return refuses, ": " + refusal.Error()
+		}
 	} else if json.NewDecoder(stdout).Decode(new(map[string]any)) != nil {
 		return refuses, ": " + (<-ended).Error()
 	}

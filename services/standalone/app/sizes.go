@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/bits"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/noetl/gateway/libs/settings"
 	fanout "github.com/noetl/gateway/services/event-fanout/app"
@@ -40,6 +42,9 @@ func (p *process) sizes(ctx context.Context, logger *slog.Logger) error {
 	if err != nil {
 		return nil //nolint:nilerr // the services say what is wrong with their settings
 	}
+	if err := beyond(list, disk); err != nil {
+		return err
+	}
 	total := sum(list)
 	defaults, fitted := fit(list, disk.Room())
 	p.defaults = append(p.defaults, defaults...)
@@ -56,6 +61,35 @@ func (p *process) sizes(ctx context.Context, logger *slog.Logger) error {
 			append(attrs, "taken_bytes", fitted)...)
 	}
 	return nil
+}
+
+// checkSizes says what of the configured sizes the disk has no room for. A start refuses only what is [beyond] it: the
+// streams of a gateway that ran before are there, however full the disk is now.
+func (p *process) checkSizes(disk natsembed.Disk) error {
+	list, err := p.configured()
+	if err != nil {
+		return nil //nolint:nilerr // the services say what is wrong with their settings
+	}
+	if err := beyond(list, disk); err != nil {
+		return err
+	}
+	if _, fitted := fit(list, disk.Room()); fitted > disk.Room() {
+		return fmt.Errorf("%s: together %d MiB, and the disk of GATEWAY_DATA_DIR has room for %d MiB: set less, "+
+			"or make room", strings.Join(names(list), ", "), fitted>>20, disk.Room()>>20)
+	}
+	return nil
+}
+
+// beyond says that the sizes which the user set are more than the whole disk. Nothing that is deleted helps then, and
+// the gateway would wait for its streams without an end.
+func beyond(list []size, disk natsembed.Disk) error {
+	set := slices.DeleteFunc(slices.Clone(list), func(s size) bool { return !s.set })
+	total := sum(set)
+	if total <= disk.Size {
+		return nil
+	}
+	return fmt.Errorf("%s: %d MiB, and the disk of GATEWAY_DATA_DIR has %d MiB in all: set less",
+		strings.Join(names(set), ", "), total>>20, disk.Size>>20)
 }
 
 // configured returns the sizes that the settings and the defaults give.
@@ -111,7 +145,7 @@ func fit(list []size, room int64) (defaults []settings.Default, total int64) {
 			if bytes != s.bytes {
 				defaults = append(defaults, settings.Default{Name: s.name, Value: strconv.FormatInt(bytes, 10)})
 			}
-			total += bytes
+			total = added(total, bytes)
 		}
 		if total <= room/diskShare || least {
 			break
@@ -122,9 +156,17 @@ func fit(list []size, room int64) (defaults []settings.Default, total int64) {
 
 func sum(list []size) (total int64) {
 	for _, s := range list {
-		total += s.bytes
+		total = added(total, s.bytes)
 	}
 	return total
+}
+
+// added is a sum of sizes, at most the largest number: anybody may set them.
+func added(a, b int64) int64 {
+	if b > 0 && a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
 }
 
 func names(list []size) []string {

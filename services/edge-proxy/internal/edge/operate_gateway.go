@@ -30,6 +30,7 @@ func (s *Service) ReplicaStatus(
 func (s *Service) SetLogLevel(
 	ctx context.Context, in ByOperator[operatorwire.LogLevelRequest],
 ) (out operatorwire.LogLevelResponse, err error) {
+	in.Request.Service = operatorwire.ServiceOf(in.Request.Service)
 	if err = s.letOperate(ctx, in.Caller, "log-level", checkLogLevel(in.Request)); err != nil {
 		return out, err
 	}

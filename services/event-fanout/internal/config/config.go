@@ -72,7 +72,7 @@ func Load(environ []string, defaults ...settings.Default) (Config, error) {
 // Validate reports everything that is wrong with the settings.
 func (c Config) Validate() error {
 	problems := []error{
-		c.Process.Validate(), c.Web.Validate(), settings.Port("GATEWAY_PORT", c.Port),
+		c.Process.Validate(), c.Web.Validate(), settings.Port("ROUTER_PORT (or GATEWAY_PORT)", c.Port),
 		settings.Port("GATEWAY_INTERNAL_PORT", c.InternalPort),
 	}
 	positive := func(name string, ok bool) {

@@ -3,8 +3,10 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
+	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/standalone/internal/operatorcli"
@@ -38,6 +40,10 @@ func (c Config) Validate() error {
 	}
 	if c.DataDir == "" {
 		problems = append(problems, errors.New("GATEWAY_DATA_DIR must name a folder"))
+	}
+	if replicas := c.Process.NATS.Replicas; !c.ExternalNATS() && replicas > 1 && replicas <= natskit.MaxReplicas {
+		problems = append(problems, fmt.Errorf("GATEWAY_NATS_REPLICAS=%d: the embedded NATS is one server: set it to 1, "+
+			"or NATS_URL to a cluster", replicas))
 	}
 	return errors.Join(problems...)
 }

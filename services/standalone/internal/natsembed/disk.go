@@ -1,6 +1,7 @@
 package natsembed
 
 import (
+	"errors"
 	"io/fs"
 	"path/filepath"
 	"syscall"
@@ -8,6 +9,7 @@ import (
 
 // Disk is what a folder's file system has.
 type Disk struct {
+	Size int64 // bytes that it has in all
 	Free int64 // bytes that this process may still write
 	Used int64 // bytes that the folder holds already
 }
@@ -15,13 +17,12 @@ type Disk struct {
 // Room is what the folder may hold in all.
 func (d Disk) Room() int64 { return d.Free + d.Used }
 
-// Measure looks at the file system of a folder, and at what is in the folder.
+// Measure looks at the file system of a folder, which need not be there yet, and at what is in the folder.
 func Measure(dir string) (Disk, error) {
-	free, err := freeBytes(dir)
+	d, err := fileSystem(dir)
 	if err != nil {
 		return Disk{}, err
 	}
-	d := Disk{Free: free}
 	err = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return nil //nolint:nilerr // what cannot be looked at does not count
@@ -34,10 +35,16 @@ func Measure(dir string) (Disk, error) {
 	return d, err
 }
 
-func freeBytes(dir string) (int64, error) {
+func fileSystem(dir string) (Disk, error) {
 	var s syscall.Statfs_t
-	if err := syscall.Statfs(dir, &s); err != nil {
-		return 0, err
+	err := syscall.Statfs(dir, &s)
+	for errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir)
+		err = syscall.Statfs(dir, &s)
 	}
-	return int64(s.Bavail) * int64(s.Bsize), nil //nolint:gosec,unconvert // of a real disk; the types differ by system
+	if err != nil {
+		return Disk{}, err
+	}
+	block := int64(s.Bsize)                                                        //nolint:unconvert // the types differ by system
+	return Disk{Size: int64(s.Blocks) * block, Free: int64(s.Bavail) * block}, nil //nolint:gosec,unconvert // of a real disk
 }

@@ -52,9 +52,9 @@ func (s *Server) heal(ctx context.Context, cause error) {
 		s.found(nil)
 		return
 	}
-	free, err := freeBytes(s.dir)
-	s.found(fmt.Errorf("%w; %d bytes are free", cause, free))
-	if err != nil || free < healRoom || ctx.Err() != nil || time.Now().Before(s.nextStart) {
+	disk, err := fileSystem(s.dir)
+	s.found(fmt.Errorf("%w; %d bytes are free", cause, disk.Free))
+	if err != nil || disk.Free < healRoom || ctx.Err() != nil || time.Now().Before(s.nextStart) {
 		return
 	}
 	s.Stop()

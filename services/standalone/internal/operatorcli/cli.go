@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,7 +53,7 @@ type options struct {
 
 	listener, state, since, query, cursor, config string
 	user, replica                                 string
-	limit                                         int
+	limit, limitMost                              int
 	all, ended                                    bool
 	length                                        time.Duration
 	perSecond                                     float64
@@ -91,7 +92,7 @@ func (d Deps) command(name string, v verb) *cobra.Command {
 		use += " " + v.args
 	}
 	cmd := &cobra.Command{
-		Use: use, Short: v.summary, Args: run.Arguments(v.least, v.most), ValidArgs: v.valid,
+		Use: use, Short: v.summary, Args: arguments(v), ValidArgs: v.valid,
 	}
 	if v.valid == nil {
 		cmd.ValidArgsFunction = cobra.NoFileCompletions
@@ -105,6 +106,9 @@ func (d Deps) command(name string, v verb) *cobra.Command {
 		v.flags(set, &c.options)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if set.Changed("limit") && (c.limit < 1 || c.limit > c.limitMost) {
+			return run.Misuse("--limit must be 1 to %d", c.limitMost)
+		}
 		cfg, err := d.Load()
 		if err != nil {
 			return err
@@ -116,4 +120,28 @@ func (d Deps) command(name string, v verb) *cobra.Command {
 		return v.run(cmd.Context(), c)
 	}
 	return cmd
+}
+
+// arguments takes as many as a verb needs, all of which can be a name.
+func arguments(v verb) cobra.PositionalArgs {
+	count := run.Arguments(v.least, v.most)
+	return func(cmd *cobra.Command, args []string) error {
+		if err := count(cmd, args); err != nil {
+			return err
+		}
+		for _, arg := range args {
+			if !isName(arg) {
+				return run.Misuse("%q is no %s", arg, strings.Trim(v.args, "[…]"))
+			}
+		}
+		return nil
+	}
+}
+
+// isName reports whether a text can be a part of a path: an empty one or a dot would name what is above it, such as
+// the list instead of one.
+func isName(text string) bool {
+	return !slices.ContainsFunc(strings.Split(text, "/"), func(part string) bool {
+		return part == "" || part == "." || part == ".."
+	})
 }

@@ -27,6 +27,7 @@ func (d Deps) deliveries() *cobra.Command {
 				f.StringVar(&o.since, "since", "", "only what changed since a `time`, or for so long: 90m, 24h, 7d")
 				f.StringVar(&o.query, "q", "", "only with this `text` in an id, the playbook or the reason")
 				f.StringVar(&o.cursor, "cursor", "", "go on behind a page, with its `cursor`")
+				o.limitMost = 200
 				f.IntVar(&o.limit, "limit", 0, "how `many`, 1 to 200; default 50")
 			},
 		},
@@ -96,6 +97,8 @@ func redrive(ctx context.Context, c *call) error {
 	switch {
 	case (c.listener == "") == (len(c.args) == 0):
 		return run.Misuse("name deliveries, or a --listener")
+	case c.listener != "" && !isName(c.listener):
+		return run.Misuse("%q is no listener", c.listener)
 	case c.listener == "" && (c.since != "" || c.query != "" || c.perSecond != 0):
 		return run.Misuse("--since, --q and --per-second go with --listener")
 	}

@@ -314,7 +314,7 @@ func (d Deps) logLevel() *cobra.Command {
 }
 
 func setLevel(ctx context.Context, c *call) error {
-	service, level := c.args[0], c.args[1]
+	service, level := operatorwire.ServiceOf(c.args[0]), c.args[1]
 	switch {
 	case service != allServices && !slices.Contains(operatorwire.Services(), service):
 		return run.Misuse("%q is none of %s, %s", service, strings.Join(operatorwire.Services(), ", "), allServices)

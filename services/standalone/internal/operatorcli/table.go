@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/noetl/gateway/libs/contract/operatorwire"
-	"github.com/noetl/gateway/libs/run"
 )
 
 // columns prints lines in columns, a page at a time: the widths grow with the pages, so that a list of any length needs
@@ -80,6 +79,7 @@ func span(d time.Duration) string {
 // pageFlags are the flags of a list.
 func pageFlags(f *pflag.FlagSet, o *options) {
 	f.StringVar(&o.user, "user", "", "only of this `user`: id:7 or email:ada@example.com")
+	o.limitMost = operatorwire.MaxPage
 	f.IntVar(&o.limit, "limit", 0, fmt.Sprintf("how `many`, 1 to %d; default %d", operatorwire.MaxPage,
 		operatorwire.DefaultPage))
 	f.StringVar(&o.cursor, "cursor", "", "go on behind a page, with its `cursor`")
@@ -98,9 +98,6 @@ type listing[T any] struct {
 
 // pages prints one page of a list, or with --all each as it comes.
 func pages[T any](ctx context.Context, c *call, l listing[T]) error {
-	if c.limit < 0 || c.limit > operatorwire.MaxPage {
-		return run.Misuse("--limit must be 1 to %d", operatorwire.MaxPage)
-	}
 	limit, cursor := c.limit, c.cursor
 	if c.all && limit == 0 {
 		limit = operatorwire.MaxPage
