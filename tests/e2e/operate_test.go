@@ -51,23 +51,28 @@ type operated struct {
 	admin    string // token
 }
 
-// get calls the operators' API and decodes the answer.
-func get[T any](t *testing.T, o operated, path string) T {
+// try calls the operators' API. A replica that is late under load is 503, so nothing is fatal.
+func (o operated) try(t *testing.T, method, path string, body any) testkit.Answer {
 	t.Helper()
-	a := testkit.Do(t, http.MethodGet, o.surface+"/api/operator/"+path, nil, "Authorization", "Bearer "+o.admin)
-	if a.Code != http.StatusOK {
-		t.Fatalf("GET %s: %d %s", path, a.Code, a.Body)
-	}
-	return testkit.Decode[T](t, a)
+	a, _ := testkit.Try(t, method, o.surface+"/api/operator/"+path, body, "Authorization", "Bearer "+o.admin)
+	return a
 }
 
-func (o operated) post(t *testing.T, path, body string, want int) testkit.Answer {
+// get decodes an answer of the operators' API; the zero value if there was none.
+func get[T any](t *testing.T, o operated, path string) (out T) {
 	t.Helper()
-	a := testkit.Do(t, http.MethodPost, o.surface+"/api/operator/"+path, body, "Authorization", "Bearer "+o.admin)
-	if a.Code != want {
-		t.Fatalf("POST %s: %d %s", path, a.Code, a.Body)
+	if a := o.try(t, http.MethodGet, path, nil); a.Code == http.StatusOK {
+		out = testkit.Decode[T](t, a)
 	}
-	return a
+	return out
+}
+
+// post calls until the answer has one of the codes.
+func (o operated) post(t *testing.T, path string, want ...int) {
+	t.Helper()
+	testkit.Eventually(t, "POST "+path, func() bool {
+		return slices.Contains(want, o.try(t, http.MethodPost, path, "").Code)
+	})
 }
 
 func (o operated) statusAndLogLevel(t *testing.T) {
@@ -87,20 +92,31 @@ func (o operated) statusAndLogLevel(t *testing.T) {
 	if len(names) != 4*o.replicas {
 		t.Errorf("the names are not unique: %v", names)
 	}
-	levels := func() (debug int) {
+	levels := func() (debug, others int) {
 		for _, r := range get[operatorwire.StatusResponse](t, o, "status").Replicas {
-			if r.Service == "fanout" && r.LogLevel == "debug" && !r.LogLevelUntil.IsZero() {
+			switch {
+			case r.Service != "fanout":
+			case r.LogLevel == "debug" && !r.LogLevelUntil.IsZero():
 				debug++
+			default:
+				others++
 			}
 		}
-		return debug
+		return debug, others
 	}
 	testkit.Eventually(t, "all replicas of a service log more", func() bool {
-		a := o.post(t, "log-level", `{"service":"fanout","level":"debug","for_seconds":5}`, http.StatusOK)
+		a := o.try(t, http.MethodPost, "log-level", `{"service":"fanout","level":"debug","for_seconds":5}`)
+		if a.Code != http.StatusOK {
+			return false
+		}
 		set := testkit.Decode[operatorwire.LogLevelResponse](t, a)
-		return len(set.Replicas) == o.replicas && levels() == o.replicas
+		debug, _ := levels()
+		return len(set.Replicas) == o.replicas && len(set.Silent) == 0 && debug == o.replicas
 	})
-	testkit.Eventually(t, "it ends by itself", func() bool { return levels() == 0 })
+	testkit.Eventually(t, "it ends by itself", func() bool {
+		_, others := levels()
+		return others == o.replicas
+	})
 }
 
 func (o operated) streams(t *testing.T) {
@@ -120,9 +136,10 @@ func (o operated) streams(t *testing.T) {
 		t.Errorf("%+v", stream)
 	}
 	of := "?user=" + url.QueryEscape(stream.User)
-	if page := get[operatorwire.StreamsResponse](t, o, "streams"+of+"&replica="+stream.Replica); len(page.Streams) != 1 {
-		t.Errorf("%+v", page)
-	}
+	testkit.Eventually(t, "the user's stream is listed of its replica", func() bool {
+		page := get[operatorwire.StreamsResponse](t, o, "streams"+of+"&replica="+stream.Replica)
+		return len(page.Streams) == 1 && page.Streams[0].ClientID == client
+	})
 
 	started := stack.Execute(t, o.edges[0], token, client, "demo/progress", `{"step_ms":20}`)
 	var requests operatorwire.RequestsResponse
@@ -156,11 +173,11 @@ func (o operated) streams(t *testing.T) {
 		}
 		return sub.ID != "" && len(own.Subscriptions) == 1 && sub.Replica != ""
 	})
-	o.post(t, "subscriptions/"+sub.ID+"/close", "", http.StatusNoContent)
+	o.post(t, "subscriptions/"+sub.ID+"/close", http.StatusNoContent, http.StatusNotFound) // a first try may be late
 	waitFor(t, events, "subscription/ended", `"reason":"operator"`)
-	o.post(t, "subscriptions/"+sub.ID+"/close", "", http.StatusNotFound)
+	o.post(t, "subscriptions/"+sub.ID+"/close", http.StatusNotFound)
 
-	o.post(t, "streams/"+client+"/close", "", http.StatusOK)
+	o.post(t, "streams/"+client+"/close", http.StatusOK, http.StatusNotFound)
 	waitFor(t, events, "connection/closed", `"reason":"operator"`)
 	again := testkit.OpenEvents(t, o.edges[0], token, url.Values{"client_id": {client}})
 	if got := again.ClientID(t); got != client {
@@ -188,6 +205,19 @@ func waitFor(t *testing.T, s *testkit.EventStream, event, text string) {
 	}
 }
 
+// revoked revokes a session and returns how long after that its stream ended.
+func (o operated) revoked(t *testing.T, token, id string) time.Duration {
+	t.Helper()
+	events := testkit.OpenEvents(t, o.edges[1], token, nil)
+	events.ClientID(t)
+	begun := time.Now()
+	o.post(t, "sessions/"+id+"/revoke", http.StatusOK, http.StatusNotFound)
+	waitFor(t, events, "session/expired", `"revoked"`)
+	took := time.Since(begun)
+	o.post(t, "sessions/"+id+"/revoke", http.StatusNotFound)
+	return took
+}
+
 func (o operated) sessions(t *testing.T) {
 	one := stack.Login(t, o.edges[0], o.issuer, "viewer@example.com")
 	two := stack.Login(t, o.edges[1], o.issuer, "viewer@example.com")
@@ -204,25 +234,30 @@ func (o operated) sessions(t *testing.T) {
 	if len(ids) != 2 || current == "" {
 		t.Fatalf("own sessions: %q, current %q", ids, current)
 	}
-	all := get[operatorwire.SessionsResponse](t, o, "sessions?limit=1000")
-	i := slices.IndexFunc(all.Sessions, func(s operatorwire.Session) bool { return s.ID == current })
-	if i < 0 || all.Sessions[i].User.Email != "viewer@example.com" || all.Sessions[i].Issuer == "" {
-		t.Fatalf("%+v", all)
+	testkit.Eventually(t, "the session is listed", func() bool {
+		all := get[operatorwire.SessionsResponse](t, o, "sessions?limit=1000")
+		i := slices.IndexFunc(all.Sessions, func(s operatorwire.Session) bool { return s.ID == current })
+		if i < 0 || all.Sessions[i].User.Email != "viewer@example.com" || all.Sessions[i].Issuer == "" {
+			return false
+		}
+		user := all.Sessions[i].User.Owner()
+		return len(get[operatorwire.SessionsResponse](t, o, "sessions?user="+url.QueryEscape(user)).Sessions) == 2
+	})
+	// Revoking ends the stream within a second. Load may delay it, so the best of three counts.
+	best := time.Hour
+	for range 3 {
+		best = min(best, o.revoked(t, one, current))
+		if ids, _ := own(two); len(ids) != 1 {
+			t.Errorf("%q after one was revoked", ids)
+		}
+		if best <= time.Second {
+			break
+		}
+		one = stack.Login(t, o.edges[0], o.issuer, "viewer@example.com")
+		_, current = own(one)
 	}
-	user := all.Sessions[i].User.Owner()
-	if page := get[operatorwire.SessionsResponse](t, o, "sessions?user="+url.QueryEscape(user)); len(page.Sessions) != 2 {
-		t.Errorf("%+v", page)
-	}
-	// Revoking ends the stream within a second.
-	events := testkit.OpenEvents(t, o.edges[1], one, nil)
-	events.ClientID(t)
-	begun := time.Now()
-	o.post(t, "sessions/"+current+"/revoke", "", http.StatusOK)
-	waitFor(t, events, "session/expired", `"revoked"`)
-	t.Logf("the stream ended %s after the revocation was asked for", time.Since(begun))
-	o.post(t, "sessions/"+current+"/revoke", "", http.StatusNotFound)
-	if ids, _ := own(two); len(ids) != 1 {
-		t.Errorf("%q after one was revoked", ids)
+	if t.Logf("the stream ended %s after the revocation was asked for", best); best > time.Second {
+		t.Errorf("the stream ended only after %s", best)
 	}
 	// A person cannot end another's session, and can end their own.
 	end := func(token, id string) int {

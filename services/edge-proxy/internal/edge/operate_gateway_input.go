@@ -47,9 +47,8 @@ func checkUser(user string) error {
 
 func checkSession(in operatorwire.SessionRequest) error {
 	if key, ok := authwire.ParseTokenKey(in.ID); !ok || key.String() != in.ID {
-		return fault.New(
-			fault.Invalid, "bad_session_id", "a session's id is 64 hexadecimal digits, as the list of sessions shows it",
-		)
+		return fault.New(fault.Invalid, "bad_session_id",
+			"a session's id is 64 hexadecimal digits, as the list of sessions shows it")
 	}
 	return nil
 }

@@ -155,7 +155,9 @@ func TestWhatOperatorsSendIsChecked(t *testing.T) {
 		"no time":                  {level("auth", "debug", 0), "bad_duration"},
 		"forever":                  {level("auth", "debug", math.MaxInt), "bad_duration"},
 		"a time that overflows":    {level("auth", "debug", math.MinInt), "bad_duration"},
-		"a client":                 {second(s.CloseStream(ctx, by(ops, operatorwire.CloseStreamRequest{}))), "bad_client_id"},
+		"a client": {
+			second(s.CloseStream(ctx, by(ops, operatorwire.CloseStreamRequest{}))), "bad_client_id",
+		},
 		"a request": {
 			second(s.GetRequest(ctx, by(ops, operatorwire.RequestRequest{ID: "a.b"}))), "bad_request_id",
 		},

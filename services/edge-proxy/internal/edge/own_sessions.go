@@ -64,9 +64,8 @@ func ownerOf(caller Caller) (string, error) {
 	}
 	names := caller.Session.Names()
 	if len(names) == 0 {
-		return "", fault.New(
-			fault.Conflict, "user_unknown", "this session has neither a user id nor an address: nothing else is known of it",
-		)
+		return "", fault.New(fault.Conflict, "user_unknown",
+			"this session has neither a user id nor an address: nothing else is known of it")
 	}
 	return names[0], nil
 }

@@ -120,7 +120,7 @@ func (a *API) identify(ctx context.Context, token authwire.Token) (edge.Caller, 
 	if err != nil {
 		return edge.Caller{}, err
 	}
-	httpkit.NoteUser(ctx, session.User.Owner())
+	httpkit.NoteUser(ctx, session.Owner())
 	if a.PerSession != nil {
 		key := token.Key()
 		if err := a.PerSession.Check(string(key[:])); err != nil {

@@ -164,8 +164,8 @@ func (o *Operations) EndSession(
 		ctx, o.calls, "auth", operatorwire.SubjectEndSession, in)
 }
 
-// CloseStream implements the port: all replicas of event-fanout are asked. That no stream is open can be said only if all
-// have answered.
+// CloseStream implements the port: all replicas of event-fanout are asked. That no stream is open can be said only if
+// all have answered.
 func (o *Operations) CloseStream(
 	ctx context.Context, in operatorwire.CloseStreamRequest,
 ) (out operatorwire.CloseStreamResponse, err error) {

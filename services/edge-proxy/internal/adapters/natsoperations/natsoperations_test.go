@@ -30,8 +30,11 @@ func serve(t *testing.T, n *testkit.NATS, service, replica string, rows ...natsk
 	}()
 	stop = func() {
 		cancel()
-		<-done
+		err := <-done
 		done <- nil
+		if err != nil {
+			t.Error(err)
+		}
 	}
 	t.Cleanup(stop)
 	return stop

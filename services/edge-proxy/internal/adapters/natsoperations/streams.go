@@ -13,8 +13,8 @@ import (
 const maxRounds = 16
 
 // ListStreams implements the port. The replicas are listed one after the other, in the order of their names. Each
-// question goes to all of them: the one that the cursor names answers with a page, the others with how many streams they
-// have. A replica that died is passed over; one that was added meanwhile is listed if its turn is yet to come.
+// question goes to all of them: the one that the cursor names answers with a page, the others with how many streams
+// they have. A replica that died is passed over; one that was added meanwhile is listed if its turn is yet to come.
 func (o *Operations) ListStreams(
 	ctx context.Context, in operatorwire.StreamsRequest,
 ) (operatorwire.StreamsResponse, error) {

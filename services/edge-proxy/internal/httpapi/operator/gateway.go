@@ -20,7 +20,8 @@ func (o *Operator) registerGateway(mux *http.ServeMux) {
 	get := func(path string, h http.Handler) { routes.Handle("GET "+GatewayPrefix+path, h) }
 	post := func(path string, h http.Handler) { routes.Handle("POST "+GatewayPrefix+path, h) }
 	get("status", answer(o, "edge.status", svc.ReplicaStatus, readNoQuery, httpkit.JSON))
-	post("log-level", answer(o, "edge.log_level", svc.SetLogLevel, readBody[operatorwire.LogLevelRequest], httpkit.JSON))
+	post("log-level",
+		answer(o, "edge.log_level", svc.SetLogLevel, readBody[operatorwire.LogLevelRequest], httpkit.JSON))
 	get("sessions", answer(o, "edge.sessions", svc.ListSessions, readPage, httpkit.JSON))
 	get("sessions/{id}", answer(o, "edge.session", svc.GetSession, readSession, httpkit.JSON))
 	post("sessions/{id}/revoke", answer(o, "edge.revoke_session", svc.RevokeSession, readRevoke, httpkit.JSON))
