@@ -9,8 +9,8 @@ import (
 )
 
 // PackedStreams is a [StreamsResponse] of one replica on its way to edge-proxy. There may be a hundred thousand
-// streams, and as JSON objects most of the time would go into their names. Rows holds a stream after the other, each ended by
-// ";": client, user, address, session, transport, since, frames and bytes, with a space between. See [Pack].
+// streams, and as JSON objects most of the time would go into their names. Rows holds a stream after the other, each
+// ended by ";": client, user, address, session, transport, since, frames and bytes, with a space between. See [Pack].
 type PackedStreams struct {
 	Rows    string `json:"rows"`
 	Count   int    `json:"count"`
