@@ -19,7 +19,7 @@ func TestTheSameErrorOfManyClientsIsOneLine(t *testing.T) {
 	for i := range 1000 {
 		client := fmt.Sprintf("127.0.0.1:%d - cid:%d - \"v1:go:a - b%d\" - ", 1024+i, i, i)
 		asFormat(client+"authentication error - User %q", "x")
-		log.Warnf(client+"%s%s", "slow consumer", "")                            // the format of errors that it limits
+		log.Warnf(client+"%s%s", "slow consumer", "")                             // the format of errors that it limits
 		log.Errorf("%s - %s%s", strings.TrimSuffix(client, " - "), "stalled", "") // likewise
 		log.Errorf("JetStream out of %s (message %d)", "storage", i)
 	}
