@@ -11,6 +11,7 @@ import (
 
 // Try connects once as [Connect] does, and returns what answered. It fails if JetStream cannot be used.
 func Try(ctx context.Context, cfg Config, name string) (string, error) {
+	//nolint:contextcheck // what the connection says later belongs to no call
 	nc, err := Connect(cfg, name, slog.New(slog.DiscardHandler), nats.RetryOnFailedConnect(false), nats.NoReconnect())
 	if err != nil {
 		return "", err

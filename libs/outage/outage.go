@@ -17,7 +17,7 @@ import (
 const (
 	// startGrace is for dependencies that start beside this process.
 	startGrace = 2 * time.Second
-	// confirm is how long what is behind another dependency must be lost: the other's line says it all, and comes first.
+	// confirm is how long what is behind another dependency must be lost: the other's line says it all and comes first.
 	confirm = 3 * time.Second
 	// flapping is how soon after its return a loss counts as another of a row. Each of a row is held back for longer,
 	// from firstHold to flapping, so that a dependency that comes and goes does not fill the log.
@@ -40,10 +40,8 @@ type Book struct {
 
 // line is one line of the log.
 type line struct {
-	ctx     context.Context // of whoever noted it: the log may name its request
-	level   slog.Level
-	message string
-	attrs   []any
+	ctx    context.Context // of whoever noted it: the log may name its request
+	record slog.Record
 }
 
 // write writes the lines that wait, without the lock: a log that is stuck must not hold up those who note something.
@@ -51,7 +49,9 @@ type line struct {
 func (b *Book) write() {
 	for lines := b.begin(); len(lines) > 0; lines = b.next() {
 		for _, l := range lines {
-			b.logger.Log(l.ctx, l.level, l.message, l.attrs...)
+			if b.logger.Enabled(l.ctx, l.record.Level) {
+				_ = b.logger.Handler().Handle(l.ctx, l.record) // there is nowhere to say that it failed
+			}
 		}
 	}
 }
@@ -217,7 +217,9 @@ func (d *Dependency) returned(ctx context.Context) {
 }
 
 func (d *Dependency) add(ctx context.Context, level slog.Level, message string, attrs ...any) {
-	d.book.lines = append(d.book.lines, line{ctx, level, message, append(d.names(), attrs...)})
+	record := slog.NewRecord(time.Now(), level, message, 0)
+	record.Add(append(d.names(), attrs...)...)
+	d.book.lines = append(d.book.lines, line{ctx, record})
 }
 
 func (d *Dependency) names() []any {

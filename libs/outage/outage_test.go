@@ -182,7 +182,7 @@ func TestALogThatIsStuckHoldsUpNobodyElse(t *testing.T) {
 		first.Wait()
 		<-noted
 		var got []string
-		for _, line := range strings.Split(strings.TrimSpace(out.String()), "\n") {
+		for line := range strings.SplitSeq(strings.TrimSpace(out.String()), "\n") {
 			_, text, _ := strings.Cut(line, "msg=")
 			got = append(got, text)
 		}

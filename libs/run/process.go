@@ -142,6 +142,7 @@ func ServeOptional(
 	}
 	var nc *nats.Conn
 	if cfg.NATS.URL != "" {
+		//nolint:contextcheck // what the connection says later belongs to no call
 		if nc, err = natskit.Dial(cfg.NATS, "gateway-"+service, tel.Logger, tel.Outages); err != nil {
 			return err
 		}

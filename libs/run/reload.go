@@ -46,7 +46,7 @@ func NewReloader(reg prometheus.Registerer) *Reloader {
 		}, []string{"result"}),
 		invalid: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "noetl_gateway_reload_invalid",
-			Help: "1 for a part of the configuration whose newest version is invalid, so that an older one is in force.",
+			Help: "1 for a part of the configuration whose newest version is invalid, so an older one is in force.",
 		}, []string{"part"}),
 	}
 	for _, result := range []string{"ok", "invalid"} {

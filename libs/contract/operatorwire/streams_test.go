@@ -16,8 +16,8 @@ func TestStreamsArePacked(t *testing.T) {
 	t.Parallel()
 	page := operatorwire.StreamsResponse{Next: "r.7", Total: 9, Streams: []operatorwire.Stream{
 		{
-			ClientID: "c-1_x", User: "id:7", Email: "ada+x@example.com", SessionID: "0f", Transport: "sse", Replica: "r",
-			Since: time.Unix(1, 2).UTC(), Frames: 3, Bytes: 4,
+			ClientID: "c-1_x", User: "id:7", Email: "ada+x@example.com", SessionID: "0f", Transport: "sse",
+			Replica: "r", Since: time.Unix(1, 2).UTC(), Frames: 3, Bytes: 4,
 		},
 		{
 			User: "email:a b;c%+\n\"<é>", Email: "%41", Transport: "websocket", Replica: "r",

@@ -258,6 +258,7 @@ func (p *process) host(ctx context.Context, service string) (run.Host, error) {
 	if p.embedded != nil {
 		extra = append(extra, p.embedded.InProcess())
 	}
+	//nolint:contextcheck // what the connection says later belongs to no call
 	nc, err := natskit.Dial(cfg, "gateway-"+service, tel.Logger, p.outages, extra...)
 	if err != nil {
 		return run.Host{}, err

@@ -114,7 +114,9 @@ func TestTheCacheIsBackWithTheNextRead(t *testing.T) {
 	w.Backend.Add(authwire.NewToken("one"), authtest.Alice())
 	w.Backend.Add(authwire.NewToken("two"), authtest.Alice())
 	w.Cache.Down.Store(true)
-	logout(t, w, authwire.NewToken("one"))
+	if err := logout(t, w, authwire.NewToken("one")); err != nil {
+		t.Fatal(err)
+	}
 	if diff := cmp.Diff([]string{"session_cache"}, w.Outages.Lost()); diff != "" {
 		t.Errorf("while it fails: %s", diff)
 	}

@@ -120,8 +120,8 @@ type Logins interface {
 // LoginPages shows logins, a part at a time.
 //
 // Page MUST return at most q.Limit logins, those of a user or all, each once, in an order that does not change while
-// others come and go; and the cursor of the next page, "" when there is none. It MAY return fewer. Its cost MUST NOT grow
-// with what is stored. A cursor that is not one of its own is the fault Invalid.
+// others come and go; and the cursor of the next page, "" when there is none. It MAY return fewer. Its cost MUST NOT
+// grow with what is stored. A cursor that is not one of its own is the fault Invalid.
 type LoginPages interface {
 	Page(ctx context.Context, q PageQuery) (logins []Login, next string, err error)
 }
@@ -234,8 +234,8 @@ type Revocations interface {
 	None(ctx context.Context, k Key, users []authwire.UserKey) (bool, error)
 }
 
-// EndedSessions tells about many sessions and users at a time. It MUST see what [Revocations] see: which of the sessions
-// are revoked, and when all sessions of which of the users were ended last. What is not in the answers is neither.
+// EndedSessions tells about many sessions and users at a time. It MUST see what [Revocations] see: which of the
+// sessions are revoked, and when all sessions of which of the users were ended last. What is not in the answers is neither.
 type EndedSessions interface {
 	Ended(
 		ctx context.Context, sessions []Key, users []authwire.UserKey,

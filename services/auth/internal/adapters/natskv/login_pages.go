@@ -3,6 +3,7 @@ package natskv
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -93,7 +94,8 @@ func (l *Logins) read(
 	return messages, more, err
 }
 
-// whole returns the logins of entries. Those of the index lead to the entries of their sessions, which are read together.
+// whole returns the logins of entries. Those of the index lead to the entries of their sessions, which are read
+// together.
 func (l *Logins) whole(ctx context.Context, messages []*jetstream.RawStreamMsg) ([]auth.Login, error) {
 	keys, entries := make([]string, 0, len(messages)), map[string]*jetstream.RawStreamMsg{}
 	var missing []string
@@ -111,18 +113,15 @@ func (l *Logins) whole(ctx context.Context, messages []*jetstream.RawStreamMsg) 
 		if err != nil {
 			return nil, natskit.AsFault(err)
 		}
-		for key, m := range found {
-			entries[key] = m
-		}
+		maps.Copy(entries, found)
 	}
 	logins := make([]auth.Login, 0, len(keys))
 	for _, key := range keys {
-		m, k, stored := entries[key], auth.Key{}, login{}
+		m, stored := entries[key], login{}
 		if m == nil || json.Unmarshal(m.Data, &stored) != nil {
 			continue // it has ended meanwhile, or is not ours
 		}
-		var ok bool
-		if k, ok = authwire.ParseTokenKey(strings.TrimPrefix(key, "t.")); ok {
+		if k, ok := authwire.ParseTokenKey(strings.TrimPrefix(key, "t.")); ok {
 			logins = append(logins, auth.Login{Key: k, LoginRecord: stored.record(m.Time)})
 		}
 	}
