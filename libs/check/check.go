@@ -224,7 +224,8 @@ func (r *Report) clean(text string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// shortSecret is how long a secret is that words may hold by chance, in bytes: less is hidden as a word of its own only.
+// shortSecret is the length from which a secret is hidden everywhere, in bytes. A shorter one is a part of many words,
+// and is hidden where it stands alone.
 const shortSecret = 4
 
 func hide(text, secret string) string {

@@ -19,7 +19,8 @@ import (
 func TestSettingsOfAConnectionAreChecked(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string]string{
-		"nats://a:4222, tls://u:hunter2@b": "", "a:4222": "", "host": "", "": "", "nats://a:4222,": "", "nats://[::1]": "",
+		"nats://a:4222, tls://u:hunter2@b": "", "a:4222": "", "host": "", "": "", "nats://a:4222,": "",
+		"nats://[::1]":       "",
 		"ws://a,wss://b:443": "", "nats://hunter2@a": "",
 		"nats://a b:1":                "is not a URL",
 		"nats://u:hunter2%zz@h:1":     "is not a URL",
@@ -56,7 +57,8 @@ func TestCredentialsThatCannotBeReadAreSettings(t *testing.T) {
 	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "NATS_CREDS: nats: open "+file) {
 		t.Errorf("err = %v", err)
 	}
-	testkit.Must(t, os.WriteFile(file, []byte("-----BEGIN NATS USER JWT-----\ne.y.j\n------END NATS USER JWT------\n"), 0o600))
+	const text = "-----BEGIN NATS USER JWT-----\ne.y.j\n------END NATS USER JWT------\n"
+	testkit.Must(t, os.WriteFile(file, []byte(text), 0o600))
 	if err := cfg.Validate(); err != nil {
 		t.Error(err)
 	}

@@ -42,8 +42,8 @@ func (c Config) Validate() error {
 		problems = append(problems, errors.New("GATEWAY_DATA_DIR must name a folder"))
 	}
 	if replicas := c.Process.NATS.Replicas; !c.ExternalNATS() && replicas > 1 && replicas <= natskit.MaxReplicas {
-		problems = append(problems, fmt.Errorf("GATEWAY_NATS_REPLICAS=%d: the embedded NATS is one server: set it to 1, "+
-			"or NATS_URL to a cluster", replicas))
+		problems = append(problems, fmt.Errorf("GATEWAY_NATS_REPLICAS=%d: the embedded NATS is one server: set it to "+
+			"1, or NATS_URL to a cluster", replicas))
 	}
 	return errors.Join(problems...)
 }

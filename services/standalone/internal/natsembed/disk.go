@@ -45,6 +45,7 @@ func fileSystem(dir string) (Disk, error) {
 	if err != nil {
 		return Disk{}, err
 	}
-	block := int64(s.Bsize)                                                        //nolint:unconvert // the types differ by system
-	return Disk{Size: int64(s.Blocks) * block, Free: int64(s.Bavail) * block}, nil //nolint:gosec,unconvert // of a real disk
+	block := int64(s.Bsize) //nolint:unconvert // the types differ by system
+	//nolint:gosec,unconvert // of a real disk, likewise
+	return Disk{Size: int64(s.Blocks) * block, Free: int64(s.Bavail) * block}, nil
 }

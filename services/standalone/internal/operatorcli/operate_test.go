@@ -111,18 +111,10 @@ func TestVerbsOfARunningGateway(t *testing.T) {
 		"sessions show s9", "sessions revoke", "sessions revoke s1 --user id:7", "sessions list --limit 5000",
 		"log-level set auth loud", "log-level set database debug", "log-level set auth debug --for 48h",
 		"log-level set auth debug --for 1500ms",
-		"log-level set auth", "streams close", "log-level set edge-proxy debug", "log-level set event-fanout warn",
-		"sessions list --limit 0", "sessions list --limit -1", "streams list --all --limit 1001",
-		`sessions show ""`, "sessions show .", "requests show ..", "requests show a/../b", `sessions revoke ""`,
-		`deliveries show ""`, "deliveries redrive d1 .", "deliveries redrive --listener ..", "listeners pause .",
-		"deliveries list --limit 0", "deliveries list --limit 201", `subscriptions close ""`, "streams close .",
+		"log-level set auth", "streams close",
 	} {
 		for _, as := range []string{"", " --json"} {
-			args := strings.Fields(line + as)
-			for i := range args {
-				args[i] = strings.ReplaceAll(args[i], `""`, "")
-			}
-			out, err := verbs(cfg, args...)
+			out, err := verbs(cfg, strings.Fields(line+as)...)
 			if as != "" && err != nil {
 				continue // it says the same
 			}
