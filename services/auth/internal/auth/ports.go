@@ -235,7 +235,8 @@ type Revocations interface {
 }
 
 // EndedSessions tells about many sessions and users at a time. It MUST see what [Revocations] see: which of the
-// sessions are revoked, and when all sessions of which of the users were ended last. What is not in the answers is neither.
+// sessions are revoked, and when all sessions of which of the users were ended last. What is not in the answers is
+// neither.
 type EndedSessions interface {
 	Ended(
 		ctx context.Context, sessions []Key, users []authwire.UserKey,
