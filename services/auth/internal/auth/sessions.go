@@ -15,7 +15,8 @@ import (
 // What operators ask is asked by edge-proxy, which knows that they are operators. A session is named by the key of its
 // token, which opens nothing.
 
-// ListSessionsRequest asks for a page of sessions. User, if not empty, keeps those of one: id:7 or email:ada@example.com.
+// ListSessionsRequest asks for a page of sessions. User, if not empty, keeps those of one: id:7 or
+// email:ada@example.com.
 type ListSessionsRequest struct {
 	User   string
 	Cursor string
