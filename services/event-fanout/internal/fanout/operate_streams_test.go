@@ -19,8 +19,8 @@ import (
 )
 
 // many opens n streams of ten users, and returns them with their clients.
-func many(t testing.TB, h *fanout.Hub, n int) (streams []*fanout.Stream, clients []string) {
-	t.Helper()
+func many(tb testing.TB, h *fanout.Hub, n int) (streams []*fanout.Stream, clients []string) {
+	tb.Helper()
 	for i := range n {
 		a := fanout.Attachment{
 			Client: fanout.Client{ID: fmt.Sprintf("client-%06d", i), Owner: "id:" + strconv.Itoa(i%10+1)},
@@ -32,7 +32,7 @@ func many(t testing.TB, h *fanout.Hub, n int) (streams []*fanout.Stream, clients
 		}
 		s, err := h.Open(a, &fanouttest.Conn{})
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		streams, clients = append(streams, s), append(clients, a.Client.ID)
 	}

@@ -21,8 +21,8 @@ func runRequestPages(t *testing.T, s fanout.RequestStore) {
 	want := map[string]fanout.Request{}
 	for i := range 23 {
 		r := fanout.Request{
-			ID: "r-" + strconv.Itoa(100+i), ClientID: "c", SessionKey: "k", Owner: "id:7", TraceID: "t", PlaybookPath: "p",
-			CreatedAt: time.Unix(int64(i), 0).UTC(),
+			ID: "r-" + strconv.Itoa(100+i), ClientID: "c", SessionKey: "k", Owner: "id:7", TraceID: "t",
+			PlaybookPath: "p", CreatedAt: time.Unix(int64(i), 0).UTC(),
 		}
 		testkit.Must(t, s.Add(t.Context(), r))
 		want[r.ID] = r

@@ -61,8 +61,9 @@ func (s *RequestStore) Newest(ctx context.Context, n int) (string, error) {
 		}
 		return stream.CachedInfo().State.LastSeq, nil
 	})
-	if err != nil || last <= uint64(n) {
+	back := uint64(n) //nolint:gosec // not negative
+	if err != nil || last <= back {
 		return "", err
 	}
-	return strconv.FormatUint(last-uint64(n), 10), nil
+	return strconv.FormatUint(last-back, 10), nil
 }
