@@ -90,8 +90,8 @@ func (r *operated) status(ctx context.Context, _ operatorwire.Empty) (operatorwi
 func (r *operated) setLevel(
 	ctx context.Context, in operatorwire.LogLevelRequest,
 ) (out operatorwire.LogLevelResponse, err error) {
-	if err := in.Check(); err != nil { // slog would take error+1000, which silences the replica
-		return out, err
+	if code, message := in.Problem(); code != "" { // slog would take error+1000, which silences the replica
+		return out, fault.New(fault.Invalid, code, message)
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(in.Level)); err != nil {

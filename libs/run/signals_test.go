@@ -37,7 +37,7 @@ func TestAReloadIsAskedForWhileTheSettingsAreRead(t *testing.T) { //nolint:paral
 			}, err
 		},
 		Serve: func(ctx context.Context, cfg run.ProcessConfig, stdout io.Writer) error {
-			return run.ServeOptional(ctx, "auth", cfg, stdout, func(_ context.Context, host run.Host) (run.Part, error) {
+			build := func(_ context.Context, host run.Host) (run.Part, error) {
 				host.Reload.Add("policy", func(context.Context) (string, error) {
 					select {
 					case reloaded <- struct{}{}:
@@ -55,7 +55,8 @@ func TestAReloadIsAskedForWhileTheSettingsAreRead(t *testing.T) { //nolint:paral
 					}
 					return errors.New("the test is over")
 				})}, nil
-			})
+			}
+			return run.ServeOptional(ctx, "auth", cfg, stdout, build)
 		},
 	}.Main(nil, io.Discard, io.Discard)
 	if code != 1 {

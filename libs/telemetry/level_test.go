@@ -112,14 +112,14 @@ func TestALevelThatIsSetForAWhileHidesNothingOfTheAuditLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	tel.Level.Set(slog.LevelError, time.Hour)
-	tel.Logger.InfoContext(t.Context(), telemetry.AuditMessage, "event", "session_revoked")
+	tel.Logger.InfoContext(t.Context(), "audit", "event", "session_revoked")
 	tel.Logger.InfoContext(t.Context(), "chatter")
 	if got := b.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "session_revoked") {
 		t.Errorf("logged %s", got)
 	}
 	b.Reset()
 	tel.Level.SetBase(slog.LevelWarn) // the settings' own word counts
-	tel.Logger.InfoContext(t.Context(), telemetry.AuditMessage, "event", "session_revoked")
+	tel.Logger.InfoContext(t.Context(), "audit", "event", "session_revoked")
 	if b.Len() != 0 {
 		t.Errorf("logged %s", b.String())
 	}

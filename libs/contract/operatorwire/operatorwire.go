@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
-	"github.com/noetl/gateway/libs/fault"
 )
 
 // The operations that every replica of every service answers for itself, see [Subject].
@@ -113,21 +112,15 @@ func Levels() []string { return []string{"debug", "info", "warn", "error"} }
 // MaxLevelSeconds bounds how long a level is set: nobody remembers it for longer than a day.
 const MaxLevelSeconds = 24 * 60 * 60
 
-// Faults of a [LogLevelRequest].
-var (
-	errBadLevel    = fault.New(fault.Invalid, "bad_level", "level must be "+strings.Join(Levels(), ", "))
-	errBadDuration = fault.New(fault.Invalid, "bad_duration", "for_seconds must be 1 to "+strconv.Itoa(MaxLevelSeconds))
-)
-
-// Check returns the fault Invalid if the level or the time is none that can be set.
-func (r LogLevelRequest) Check() error {
+// Problem says what is wrong with the level or the time, with a code for it; both are "" if they can be set.
+func (r LogLevelRequest) Problem() (code, message string) {
 	switch {
 	case !slices.Contains(Levels(), r.Level):
-		return errBadLevel
+		return "bad_level", "level must be " + strings.Join(Levels(), ", ")
 	case r.ForSeconds < 1 || r.ForSeconds > MaxLevelSeconds:
-		return errBadDuration
+		return "bad_duration", "for_seconds must be 1 to " + strconv.Itoa(MaxLevelSeconds)
 	}
-	return nil
+	return "", ""
 }
 
 // LogLevelResponse names the replicas that log at that level now, as service/replica. Silent are those that did not

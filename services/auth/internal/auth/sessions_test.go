@@ -92,7 +92,8 @@ func TestSessionsThatLiveAreListed(t *testing.T) {
 		check("of an earlier gateway", auth.ListSessionsRequest{User: "id:9"}, "old")
 		check("nobody", auth.ListSessionsRequest{User: "id:10"})
 		// What was revoked is not there, nor what was opened before all of a user's sessions were ended.
-		if _, err := w.Service.EndSession(t.Context(), auth.SessionRequest{ID: id("alice-1"), Owner: "id:7"}); err != nil {
+		alice1 := auth.SessionRequest{ID: id("alice-1"), Owner: "id:7"}
+		if _, err := w.Service.EndSession(t.Context(), alice1); err != nil {
 			t.Error(err)
 		}
 		check("one was ended", auth.ListSessionsRequest{Limit: 1}, "bob", "alice-2", "old")

@@ -84,5 +84,8 @@ func checkLogLevel(in operatorwire.LogLevelRequest) error {
 		return fault.New(fault.Invalid, "bad_service",
 			"service must be one of "+strings.Join(operatorwire.Services(), ", ")+"; none means all")
 	}
-	return in.Check()
+	if code, message := in.Problem(); code != "" {
+		return fault.New(fault.Invalid, code, message)
+	}
+	return nil
 }

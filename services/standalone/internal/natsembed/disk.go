@@ -46,6 +46,6 @@ func fileSystem(dir string) (Disk, error) {
 		return Disk{}, err
 	}
 	block := int64(s.Bsize) //nolint:unconvert // the types differ by system
-	//nolint:gosec,unconvert // of a real disk, likewise
+	//nolint:gosec // of a real disk, likewise
 	return Disk{Size: int64(s.Blocks) * block, Free: int64(s.Bavail) * block}, nil
 }
