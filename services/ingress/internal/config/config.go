@@ -53,7 +53,9 @@ func Load(environ []string, defaults ...settings.Default) (Config, error) {
 
 // Validate reports everything that is wrong with the settings.
 func (c Config) Validate() error {
-	problems := []error{c.Process.Validate(), c.NoETL.Validate(), settings.Port("ROUTER_PORT (or GATEWAY_PORT)", c.Port)}
+	problems := []error{
+		c.Process.Validate(), c.NoETL.Validate(), settings.Port("ROUTER_PORT (or GATEWAY_PORT)", c.Port),
+	}
 	if c.MaxBody <= 0 {
 		problems = append(problems, errors.New("INGRESS_MAX_BODY_BYTES must be above 0"))
 	}

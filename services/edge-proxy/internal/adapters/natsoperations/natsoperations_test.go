@@ -210,7 +210,9 @@ func TestASlowReplicaMayHaveTheStreams(t *testing.T) {
 			}))
 	serve(t, n, "event-fanout", "slow",
 		natskit.HandleEach(kit.Observer{}, operatorwire.SubjectCloseStream, "close", kit.Limits{},
-			func(_ context.Context, in operatorwire.CloseStreamRequest) (out operatorwire.CloseStreamResponse, _ error) {
+			func(
+				_ context.Context, in operatorwire.CloseStreamRequest,
+			) (out operatorwire.CloseStreamResponse, _ error) {
 				if in.ClientID == "slow" {
 					<-release
 				}

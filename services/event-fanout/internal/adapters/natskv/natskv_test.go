@@ -77,7 +77,8 @@ func TestTheRecordOfARequestIsTheContracts(t *testing.T) {
 	}
 }
 
-// A full bucket takes only what is no larger than what it replaces, so a record must not grow until its request is done.
+// A full bucket takes only what is no larger than what it replaces, so a record must not grow until its request is
+// done.
 func TestTheRecordOfARequestDoesNotGrow(t *testing.T) {
 	t.Parallel()
 	js := testkit.StartNATS(t).JetStream(t)
