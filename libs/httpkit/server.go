@@ -157,9 +157,10 @@ func (s *Server) Within(b *Bounds, exempt Proxies) *Server {
 	return s
 }
 
-// WithTLS makes the server speak TLS, and HTTP/2 to clients that can; nil leaves it plain.
+// WithTLS makes the server speak TLS, and HTTP/2 to clients that can; nil leaves it plain. Servers may be given the
+// same one: net/http changes it, so that each has its own copy.
 func (s *Server) WithTLS(cfg *tls.Config) *Server {
-	s.srv.TLSConfig = cfg
+	s.srv.TLSConfig = cfg.Clone()
 	return s
 }
 

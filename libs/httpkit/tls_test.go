@@ -79,8 +79,14 @@ func TestTLSWithHTTP2AndACertificateThatChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) })
-	srv := httpkit.NewServer("t", ln, h, slog.New(slog.DiscardHandler), nil).WithTLS(cfg)
-	go func() { _ = srv.Run(t.Context()) }()
+	beside, err := httpkit.Listen(t.Context(), "127.0.0.1", 0, "X")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ln := range []net.Listener{ln, beside} { // of one process: the race detector sees what they share
+		srv := httpkit.NewServer("t", ln, h, slog.New(slog.DiscardHandler), nil).WithTLS(cfg)
+		go func() { _ = srv.Run(t.Context()) }()
+	}
 	ask := func(roots ...*x509.Certificate) (proto, name string, err error) {
 		pool := x509.NewCertPool()
 		for _, c := range roots {
