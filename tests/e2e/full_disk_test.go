@@ -93,11 +93,17 @@ func TestSizesThatDoNotFitAreNamedAtStart(t *testing.T) {
 		return
 	}
 	p := stack.Launch(t, "noetl-gateway", []string{"dev"}, append(stack.FreePorts(), "GATEWAY_DATA_DIR="+disk,
-		"GATEWAY_FRAME_MAX_BYTES=1000000000")...)
+		"GATEWAY_FRAME_MAX_BYTES=100000000")...)
 	testkit.Eventually(t, "the log names what does not fit", func() bool {
 		logs := p.Logs()
 		return strings.Contains(logs, "the disk has less room than the configured sizes") && strings.Contains(logs,
-			"configured_bytes=6100273664") &&
+			"configured_bytes=5200273664") &&
 			strings.Contains(logs, "free_bytes=") && strings.Contains(logs, "GATEWAY_FRAME_MAX_BYTES")
+	})
+	// One that no disk of this size ever has room for is a mistake.
+	p = stack.Launch(t, "noetl-gateway", []string{"dev"}, append(stack.FreePorts(), "GATEWAY_DATA_DIR="+disk,
+		"GATEWAY_FRAME_MAX_BYTES=1000000000")...)
+	testkit.Eventually(t, "the start is refused", func() bool {
+		return strings.Contains(p.Logs(), "GATEWAY_FRAME_MAX_BYTES: 953 MiB, and the disk of GATEWAY_DATA_DIR has 128 MiB")
 	})
 }
