@@ -94,7 +94,7 @@ func TestTheBoardIsTheSameInTwoTabs(t *testing.T) {
 		do(one, t, "the board is live", boardIs("live"))
 	}
 
-	do(ctx, t, "run demo/board", chromedp.Click(id("board-run")))
+	do(ctx, t, "run demo/board", press(id("board-run")))
 	do(tab, t, "a card appears in the other tab", chromedp.WaitVisible(id("board-card")))
 	do(ctx, t, "the run completes", chromedp.WaitVisible(id("run-card")+`[data-status="completed"]`))
 	want := documents(ctx, t, p.Ready.NATS)
@@ -120,7 +120,7 @@ func TestTheBoardIsTheSameInTwoTabs(t *testing.T) {
 	if diff := cmp.Diff(want, onBoard(ctx, t)); diff != "" {
 		t.Errorf("after the reload (-bucket +shown):\n%s", diff)
 	}
-	do(tab, t, "run it in the other tab", chromedp.Click(id("board-run")))
+	do(tab, t, "run it in the other tab", press(id("board-run")))
 	do(ctx, t, "the first tab sees it", stack.Poll(`Object.keys(`+cards+`).length > `+strconv.Itoa(len(want))))
 	do(tab, t, "the second run completes", chromedp.WaitVisible(id("run-card")+`[data-status="completed"]`))
 	testkit.Eventually(t, "both tabs show what the bucket has", func() bool {
@@ -129,9 +129,9 @@ func TestTheBoardIsTheSameInTwoTabs(t *testing.T) {
 	})
 
 	// Who stops sees why it is still, and watches again.
-	do(ctx, t, "stop", chromedp.Click(id("board-toggle")), boardIs("ended"),
+	do(ctx, t, "stop", press(id("board-toggle")), boardIs("ended"),
 		stack.Poll(`document.querySelector('`+id("board-reason")+`').textContent !== ""`))
-	do(ctx, t, "watch again", chromedp.Click(id("board-toggle")), boardIs("live"))
+	do(ctx, t, "watch again", press(id("board-toggle")), boardIs("live"))
 	testkit.Eventually(t, "the board is back", func() bool {
 		return cmp.Equal(documents(ctx, t, p.Ready.NATS), onBoard(ctx, t))
 	})
@@ -179,7 +179,7 @@ func TestTheBoardAfterACutAGapAndAnEnd(t *testing.T) {
 	var execution string
 	var first, resumed, reopened []string
 	do(ctx, t, "begin", boardIs("live"), chromedp.Evaluate(subscribed("kv"), &first, awaitPromise),
-		chromedp.Click(id("board-run")), chromedp.WaitVisible(id("board-card")), chromedp.WaitVisible(card),
+		press(id("board-run")), chromedp.WaitVisible(id("board-card")), chromedp.WaitVisible(card),
 		chromedp.AttributeValue(card, "data-execution-id", &execution, nil, chromedp.ByQuery))
 	between.Down(true)
 	do(ctx, t, "the connection is cut", boardIs("starting"),
@@ -216,7 +216,7 @@ func TestTheBoardAfterACutAGapAndAnEnd(t *testing.T) {
 	if reason := text(ctx, t, id("board-reason")); status != 204 || !strings.Contains(reason, "closed elsewhere") {
 		t.Errorf("%d, and the page says %q", status, reason)
 	}
-	do(ctx, t, "watch again", chromedp.Click(id("board-toggle")), boardIs("live"))
+	do(ctx, t, "watch again", press(id("board-toggle")), boardIs("live"))
 	same("the board is back")
 }
 
