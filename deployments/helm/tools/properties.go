@@ -228,7 +228,8 @@ func (r *rendering) programs() (problems []string, ran bool) {
 			problems = append(problems, fmt.Sprintf("%s: check says nothing: %v", service, err))
 		}
 		for _, r := range said.Results {
-			if r.Name == "settings" && r.Status != "ok" {
+			mounted := strings.HasPrefix(r.Text, "NATS_CREDS: ") && strings.HasSuffix(r.Text, "no such file or directory")
+			if r.Name == "settings" && r.Status != "ok" && !mounted {
 				problems = append(problems, service+": "+r.Text)
 			}
 		}
