@@ -104,6 +104,7 @@ func TestSizesThatDoNotFitAreNamedAtStart(t *testing.T) {
 	p = stack.Launch(t, "noetl-gateway", []string{"dev"}, append(stack.FreePorts(), "GATEWAY_DATA_DIR="+disk,
 		"GATEWAY_FRAME_MAX_BYTES=1000000000")...)
 	testkit.Eventually(t, "the start is refused", func() bool {
-		return strings.Contains(p.Logs(), "GATEWAY_FRAME_MAX_BYTES: 953 MiB, and the disk of GATEWAY_DATA_DIR has 128 MiB")
+		return strings.Contains(p.Logs(),
+			"GATEWAY_FRAME_MAX_BYTES: 953 MiB, and the disk of GATEWAY_DATA_DIR has 128 MiB")
 	})
 }
