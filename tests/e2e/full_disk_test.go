@@ -101,8 +101,8 @@ func TestSizesThatDoNotFitAreNamedAtStart(t *testing.T) {
 			strings.Contains(logs, "free_bytes=") && strings.Contains(logs, "GATEWAY_FRAME_MAX_BYTES")
 	})
 	// One that no disk of this size ever has room for is a mistake.
-	p = stack.Launch(t, "noetl-gateway", []string{"dev"}, append(stack.FreePorts(), "GATEWAY_DATA_DIR="+disk,
-		"GATEWAY_FRAME_MAX_BYTES=1000000000")...)
+	p = stack.Launch(t, "noetl-gateway", []string{"dev"}, append(stack.FreePorts(),
+		"GATEWAY_DATA_DIR="+filepath.Join(disk, "other"), "GATEWAY_FRAME_MAX_BYTES=1000000000")...)
 	testkit.Eventually(t, "the start is refused", func() bool {
 		return strings.Contains(p.Logs(),
 			"GATEWAY_FRAME_MAX_BYTES: 953 MiB, and the disk of GATEWAY_DATA_DIR has 128 MiB")
