@@ -207,7 +207,8 @@ func (c *installation) install(values string) error {
 	}
 	c.say(fmt.Sprintf("%s: a server-side dry run accepts %d objects, without a warning", set, len(objects)), problems...)
 
-	if _, err := c.run(administrator, "install", "gateway", c.path, "--namespace", namespace, "--values", values); err != nil {
+	_, err = c.run(administrator, "install", "gateway", c.path, "--namespace", namespace, "--values", values)
+	if err != nil {
 		c.say(set+": helm install, without a warning", err.Error())
 		return nil
 	}
@@ -221,7 +222,8 @@ func (c *installation) install(values string) error {
 		c.pods(namespace, objects)...)
 	c.say(set+": the service accounts may do nothing", c.accounts(namespace, objects)...)
 
-	if _, err := c.run(administrator, "upgrade", "gateway", c.path, "--namespace", namespace, "--values", values); err != nil {
+	_, err = c.run(administrator, "upgrade", "gateway", c.path, "--namespace", namespace, "--values", values)
+	if err != nil {
 		return err
 	}
 	after, err := c.live(namespace, objects)

@@ -70,7 +70,8 @@ func (c *installation) pods(namespace string, objects []object) []string {
 		created++
 		for _, probe := range []string{"livenessProbe", "readinessProbe", "startupProbe"} {
 			wanted := at(template, "spec", "containers", 0, probe) != nil
-			if got := at(a.object, "spec", "containers", 0, probe, "httpGet", "path") != nil; got != wanted && a.problem() == "" {
+			got := at(a.object, "spec", "containers", 0, probe, "httpGet", "path") != nil
+			if got != wanted && a.problem() == "" {
 				problems = append(problems, fmt.Sprintf("%s: %s is there: %t", text(pod, "metadata", "name"), probe, got))
 			}
 		}
