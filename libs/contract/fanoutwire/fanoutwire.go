@@ -29,6 +29,11 @@ type ExpectRequest struct {
 	// Attempt is the same when a registration is repeated because its answer did not come, and another
 	// for another request: callers may choose request ids, and must not get one that is taken.
 	Attempt string `json:"attempt,omitempty"`
+	// Kept asks for a client of the request's own, which nobody needs to be connected as: its frames are kept for
+	// whoever asks for the outcome, however many others the user makes. ClientID is "" then.
+	Kept bool `json:"kept,omitempty"`
+	// Listed puts the request among those that its user can list. A kept one always is.
+	Listed bool `json:"listed,omitempty"`
 }
 
 // ExpectResponse is empty.

@@ -47,6 +47,10 @@ type Tracking struct {
 	// reach the stream before the answer does, and whoever chose the id knows it all the same. "" for a fresh
 	// one.
 	RequestID string
+	// Kept lets the gateway keep what becomes of the execution for whoever asks; ClientID is "" then.
+	Kept bool
+	// Listed puts the request among those that its user can list.
+	Listed bool
 }
 
 // ExecuteResponse is a started execution.
@@ -139,7 +143,7 @@ func (t Tracking) check() error {
 		return nil
 	case !isUUID(t.RequestID):
 		return fault.New(fault.Invalid, "bad_request_id", "requestId must be a UUID, such as crypto.randomUUID() makes")
-	case t.ClientID == "":
+	case t.ClientID == "" && !t.Kept:
 		return fault.New(
 			fault.Invalid, "request_id_without_client", "requestId needs clientId: without it nothing is sent back",
 		)
@@ -166,6 +170,14 @@ func (s *Service) Authorize(ctx context.Context, caller Caller, path string) err
 	return s.ask(ctx, caller, Start, path)
 }
 
+// MayExecute reports, without a line in the log, what [Service.Execute] would decide about a playbook.
+func (s *Service) MayExecute(ctx context.Context, caller Caller, path string) error {
+	if err := s.admit(ctx, caller, Start, "execute"); err != nil {
+		return err
+	}
+	return s.Authorize(ctx, caller, path)
+}
+
 // start runs the life of a start: expect, call, bind. From expect on it no longer depends on
 // the caller's connection: a page that reloads in this moment still gets its result.
 func (s *Service) start(ctx context.Context, caller Caller, track Tracking, name string, variables map[string]any,
@@ -176,7 +188,7 @@ func (s *Service) start(ctx context.Context, caller Caller, track Tracking, name
 	for _, name := range noetlwire.Addresses() {
 		delete(workload, name)
 	}
-	if track.ClientID == "" {
+	if track.ClientID == "" && !track.Kept {
 		started, err := call(ctx, workload)
 		return response(started, ""), err
 	}
@@ -191,6 +203,8 @@ func (s *Service) start(ctx context.Context, caller Caller, track Tracking, name
 		SessionKey:   caller.Token.Key().String(),
 		PlaybookPath: name,
 		Attempt:      s.NewID(),
+		Kept:         track.Kept,
+		Listed:       track.Listed,
 	})
 	if err != nil {
 		return ExecuteResponse{}, err

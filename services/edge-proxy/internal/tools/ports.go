@@ -1,0 +1,42 @@
+package tools
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+)
+
+// Gateway is what package edge does for anybody: the checks and the start of an execution.
+type Gateway interface {
+	// Execute MUST reject what the caller may not start.
+	Execute(ctx context.Context, in edge.ExecuteRequest) (edge.ExecuteResponse, error)
+	// MayExecute returns nil if the caller may start a playbook, the fault Denied if not, an outage if nobody can tell.
+	MayExecute(ctx context.Context, caller edge.Caller, path string) error
+	Status(ctx context.Context, in edge.StatusRequest) (noetlwire.Execution, error)
+	Cancel(ctx context.Context, in edge.CancelRequest) (edge.CancelResponse, error)
+}
+
+// Catalog tells what NoETL's catalog holds.
+type Catalog interface {
+	// Playbooks lists the playbooks and agents, each in its latest version.
+	Playbooks(ctx context.Context) ([]noetlwire.CatalogEntry, error)
+	// Schema tells which variables a playbook takes: NotFound where NoETL cannot tell.
+	Schema(ctx context.Context, path string) (noetlwire.UISchema, error)
+}
+
+// Outcomes tells what became of requests, whichever replica registered them.
+type Outcomes interface {
+	// Outcome is NotFound for a request that is unknown, was forgotten, or is somebody else's.
+	Outcome(ctx context.Context, in fanoutwire.OutcomeRequest) (fanoutwire.Outcome, error)
+	RequestsOf(ctx context.Context, in fanoutwire.RequestsOfRequest) (fanoutwire.RequestsOfResponse, error)
+}
+
+// Results reads results that no frame can hold.
+type Results interface {
+	// Result returns the callback of a request of the caller as JSON: NotFound if there is none, TooLarge if it has
+	// more bytes than limit.
+	Result(ctx context.Context, caller edge.Caller, requestID string, limit int64) (json.RawMessage, error)
+}
