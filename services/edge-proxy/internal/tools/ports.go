@@ -31,7 +31,11 @@ type Catalog interface {
 type Outcomes interface {
 	// Outcome is NotFound for a request that is unknown, was forgotten, or is somebody else's.
 	Outcome(ctx context.Context, in fanoutwire.OutcomeRequest) (fanoutwire.Outcome, error)
+	// RequestsOf MUST list the requests of the owner only.
 	RequestsOf(ctx context.Context, in fanoutwire.RequestsOfRequest) (fanoutwire.RequestsOfResponse, error)
+	// TasksOfSession returns the requests that were registered as Kept under the key of a session and have not ended,
+	// newest first. It MUST return all of them, or an error.
+	TasksOfSession(ctx context.Context, sessionKey string) ([]fanoutwire.OwnRequest, error)
 }
 
 // Results reads results that no frame can hold.
