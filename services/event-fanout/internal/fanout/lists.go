@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -10,7 +11,8 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/recent"
 )
 
-// Bounds of lists. One read finds all entries of one, so both are well below the 1024 that the server names in an answer.
+// Bounds of lists. One read finds all entries of one, so both are well below the 1024 that the server names in an
+// answer.
 const (
 	// listedPerOwner is how many requests of a user are kept listed: the oldest leave the list, and are known all the
 	// same.
@@ -112,7 +114,7 @@ func (s *Service) admitTask(ctx context.Context, sessionKey string) error {
 	return nil
 }
 
-// ended takes a task that has ended out of what lists the unfinished ones. What fails ages out.
+// taskEnded takes a task that has ended out of what lists the unfinished ones. What fails ages out.
 func (s *Service) taskEnded(ctx context.Context, r Request) {
 	err := together(
 		func() error { return s.Lists.Delete(ctx, sessionList(r.SessionKey), r.ID) },
@@ -163,9 +165,10 @@ func (s *Service) listed(
 	ctx context.Context, l List, cursor string, limit int, tasks bool, shown func(Request) bool,
 ) (fanoutwire.RequestsOfResponse, error) {
 	out := fanoutwire.RequestsOfResponse{Requests: []fanoutwire.OwnRequest{}}
-	before, err := uint64(0), error(nil)
+	before := uint64(math.MaxUint64)
 	if cursor != "" {
-		if before, err = strconv.ParseUint(cursor, 10, 64); err != nil || before == 0 {
+		var err error
+		if before, err = strconv.ParseUint(cursor, 10, 64); err != nil {
 			return out, errBadCursor()
 		}
 	}
@@ -179,7 +182,7 @@ func (s *Service) listed(
 	}
 	var page []ListedRequest
 	for _, e := range entries {
-		if before != 0 && e.Revision >= before || tasks && !e.Task {
+		if e.Revision >= before || tasks && !e.Task {
 			continue
 		}
 		if len(page) == limit {
