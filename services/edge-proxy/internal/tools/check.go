@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -186,7 +187,7 @@ func kindOf(value any) string {
 	case map[string]any:
 		return "object"
 	case float64:
-		if v == float64(int64(v)) {
+		if math.Trunc(v) == v && !math.IsInf(v, 0) {
 			return "integer"
 		}
 		return "number"
