@@ -96,9 +96,10 @@ func (m *mcpParts) register(
 		},
 		AllowOrigin: origins.AllowWebSocket, Resource: resource, Issuers: cfg.Issuers(), ReadScope: read,
 		ExecuteScope: execute,
-		PerUser:      kit.NewRates(cfg.MCP.RateUser, cfg.MCP.RateUser/10).Count(p.refusals, "mcp_user"),
-		PerTool:      kit.NewRates(cfg.MCP.RateTool, cfg.MCP.RateTool/4).Count(p.refusals, "mcp_tool"),
-		MaxCalls:     cfg.MCP.Calls, MaxCallsUser: cfg.MCP.CallsUser, Version: run.Version(),
+		// An agent starts many calls in a moment: as many as it may have under way.
+		PerUser:  kit.NewRates(cfg.MCP.RateUser, max(cfg.MCP.RateUser/4, 2*cfg.MCP.CallsUser)).Count(p.refusals, "mcp_user"),
+		PerTool:  kit.NewRates(cfg.MCP.RateTool, max(cfg.MCP.RateTool/4, cfg.MCP.CallsUser)).Count(p.refusals, "mcp_tool"),
+		MaxCalls: cfg.MCP.Calls, MaxCallsUser: cfg.MCP.CallsUser, Version: run.Version(),
 		Logger: host.Telemetry.Logger, Registry: host.Telemetry.Registry, Broadcast: m.broadcast, Closing: closing,
 	})
 	if err != nil {
