@@ -48,8 +48,8 @@ type params struct {
 	tasks     bool // the client declared the extension
 }
 
-// readParams reads them. Names of members count as they are written, as the SDK has it: encoding/json would take NAME for
-// name too. What has the wrong type is as good as absent, and the SDK says what is wrong with it.
+// readParams reads them. Names of members count as they are written, as the SDK has it: encoding/json would take NAME
+// for name too. What has the wrong type is as good as absent, and the SDK says what is wrong with it.
 func readParams(raw json.RawMessage) (p params) {
 	top := members(raw)
 	_ = json.Unmarshal(top["name"], &p.name)
