@@ -191,3 +191,35 @@ func TestTheEndOfASessionFindsItsTasks(t *testing.T) {
 		t.Errorf("of another session: %v", got)
 	}
 }
+
+// A log that keeps few frames of a client drops the oldest reports, never the result.
+func TestReportsDoNotPushOutTheResultOfATask(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.replica("GATEWAY_FRAME_MAX_PER_CLIENT=5")
+	w.keep("t1", execution)
+	for i := range 20 {
+		if code, body := w.post(a.internal+"/api/internal/progress", fmt.Sprintf(
+			`{"request_id":"t1","message":"part %d"}`, i,
+		)); code != 200 {
+			t.Fatal(code, body)
+		}
+		if out := w.outcome("t1"); out.Progress == nil || out.Progress.Message != fmt.Sprint("part ", i) {
+			t.Fatalf("after part %d: %+v", i, out)
+		}
+	}
+	if code, body := w.post(a.internal+"/api/internal/callback/async", `{"request_id":"t1","data":1}`); code != 202 {
+		t.Fatal(code, body)
+	}
+	for i := range 20 { // what the execution does after that
+		w.event("step.exit", fmt.Sprint("late ", i))
+	}
+	w.event("playbook.completed", "")
+	w.keep("after", execution) // settles what came before
+	for _, r := range []*replica{a, w.replica("GATEWAY_FRAME_MAX_PER_CLIENT=5")} {
+		if out := w.outcome("t1"); !out.Done || !strings.Contains(string(out.Result), `"data":1`) {
+			t.Errorf("%+v %s", out, out.Result)
+		}
+		r.stop()
+	}
+}
