@@ -92,7 +92,7 @@ func TestATaskSurvivesEveryReplica(t *testing.T) {
 		t.Errorf("somebody else: %v", err)
 	}
 
-	// It is in the list of operators, but nobody is connected as its client. Its user may be.
+	// It is in the list of operators, but nobody is connected as its client, and nobody can be.
 	requests := ask[operatorwire.RequestsRequest, operatorwire.RequestsResponse](w, operatorwire.SubjectRequests,
 		operatorwire.RequestsRequest{All: true})
 	if len(requests.Requests) != 1 || requests.Requests[0].State != "done" {
@@ -104,13 +104,11 @@ func TestATaskSurvivesEveryReplica(t *testing.T) {
 		t.Errorf("%+v", detail)
 	}
 	client := requests.Requests[0].ClientID
-	mine := testkit.OpenEvents(t, c.public, w.login(7, time.Hour), url.Values{"client_id": {client}})
-	if got := mine.ClientID(t); got != client {
-		t.Errorf("its user is the client %s", got)
-	}
-	other := testkit.OpenEvents(t, c.public, w.login(8, time.Hour), url.Values{"client_id": {client}})
-	if got := other.ClientID(t); got == client {
-		t.Error("somebody else got the client of a task")
+	for _, user := range []int64{7, 8} {
+		stream := testkit.OpenEvents(t, c.public, w.login(user, time.Hour), url.Values{"client_id": {client}})
+		if got := stream.ClientID(t); got == client {
+			t.Errorf("user %d got the client of a task", user)
+		}
 	}
 }
 
@@ -191,5 +189,37 @@ func TestTheEndOfASessionFindsItsTasks(t *testing.T) {
 	}
 	if got := tasks("other"); len(got) != 0 {
 		t.Errorf("of another session: %v", got)
+	}
+}
+
+// A log that keeps few frames of a client drops the oldest reports, never the result.
+func TestReportsDoNotPushOutTheResultOfATask(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.replica("GATEWAY_FRAME_MAX_PER_CLIENT=5")
+	w.keep("t1", execution)
+	for i := range 20 {
+		if code, body := w.post(a.internal+"/api/internal/progress", fmt.Sprintf(
+			`{"request_id":"t1","message":"part %d"}`, i,
+		)); code != 200 {
+			t.Fatal(code, body)
+		}
+		if out := w.outcome("t1"); out.Progress == nil || out.Progress.Message != fmt.Sprint("part ", i) {
+			t.Fatalf("after part %d: %+v", i, out)
+		}
+	}
+	if code, body := w.post(a.internal+"/api/internal/callback/async", `{"request_id":"t1","data":1}`); code != 202 {
+		t.Fatal(code, body)
+	}
+	for i := range 20 { // what the execution does after that
+		w.event("step.exit", fmt.Sprint("late ", i))
+	}
+	w.event("playbook.completed", "")
+	w.keep("after", execution) // settles what came before
+	for _, r := range []*replica{a, w.replica("GATEWAY_FRAME_MAX_PER_CLIENT=5")} {
+		if out := w.outcome("t1"); !out.Done || !strings.Contains(string(out.Result), `"data":1`) {
+			t.Errorf("%+v %s", out, out.Result)
+		}
+		r.stop()
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // The most messages of a task.
 const (
-	mostToRegisterTask = 8 // claim, count, request, three lists; bind and its route; the user's list is counted rarely
+	mostToRegisterTask = 6 // count, request, two lists; bind and its route; the user's list is counted rarely
 	mostForAQuestion   = 2 // its request, and what is new in its part of the log
 	mostForAList       = 1 + 10
 )
