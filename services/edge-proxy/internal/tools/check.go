@@ -136,8 +136,8 @@ func exact(v any) any {
 
 const maxShown = 300 // bytes of what is said about arguments
 
-// explain says in which member a value differs from a schema that [inputSchema] made, and never what it is: arguments
-// are nobody's to log.
+// explain says in which member a value differs from what [inputSchema] makes of a playbook, and never what it is:
+// arguments are nobody's to log. Of the schemas that playbooks declare it understands the most usual part.
 func explain(s *jsonschema.Schema, value any, at string) string {
 	where := "the arguments"
 	if at != "" {
@@ -150,7 +150,12 @@ func explain(s *jsonschema.Schema, value any, at string) string {
 		options, _ := json.Marshal(s.Enum)
 		return where + " must be one of " + clean(strings.Trim(string(options), "[]"), maxShown)
 	}
-	object, _ := value.(map[string]any)
+	object, isObject := value.(map[string]any)
+	for _, name := range s.Required {
+		if _, ok := object[name]; isObject && !ok {
+			return strconv.Quote(clean(strings.TrimPrefix(at+"."+name, "."), maxShown)) + " is missing"
+		}
+	}
 	names := make([]string, 0, len(s.Properties))
 	for name := range s.Properties {
 		names = append(names, name)

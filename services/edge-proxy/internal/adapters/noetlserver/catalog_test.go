@@ -53,8 +53,8 @@ func (s catalogServer) list(kind string) []any {
 		}
 		rows = append(rows, map[string]any{
 			"catalog_id": "15229215046068469" + string(rune('A'+i)), "path": v.Path, "kind": v.Kind,
-			"version": v.Version, "content": v.Content, "layout": nil, "payload": map[string]any{"workload": nil}, "meta": nil,
-			"created_at": "2026-01-01T00:00:00Z",
+			"version": v.Version, "content": v.Content, "layout": nil, "payload": map[string]any{"workload": nil},
+			"meta": nil, "created_at": "2026-01-01T00:00:00Z",
 		})
 	}
 	return rows

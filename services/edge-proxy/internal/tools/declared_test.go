@@ -2,10 +2,15 @@ package tools_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noetl/gateway/libs/fault"
 )
 
 // indented is a schema in JSON as the metadata.output_schema of a playbook.
@@ -40,6 +45,42 @@ func TestAPlaybookMaySayWhatItReturns(t *testing.T) {
 	none := toolOf(t, `{}`, "metadata: {name: a}\n# output_schema\n")
 	if none.Output != nil || !none.Conforms(json.RawMessage(`[1]`)) {
 		t.Errorf("%s", none.Output)
+	}
+}
+
+func TestAPlaybookMaySayItselfWhatItTakes(t *testing.T) {
+	t.Parallel()
+	const schema = `{"$schema":"https://json-schema.org/draft/2020-12/schema","$defs":{"a":{"$anchor":"x","type":"object"}},` +
+		`"type":"object","properties":{"name":{"type":"string"},"a":{"$ref":"#/$defs/a"}},"required":["name"],` +
+		`"allOf":[{"anyOf":[{"required":["a"]},{"required":["b"]}]}],"if":{"required":["b"]},` +
+		`"then":{"required":["c"]},"additionalProperties":false}`
+	form := `{"fields":[{"name":"name","kind":"integer"},{"name":"key","kind":"string","secret":true}]}`
+	tool := toolOf(t, form, "metadata:\n  input_schema: "+schema)
+	var got, want any
+	if err := errors.Join(json.Unmarshal(tool.Input, &got), json.Unmarshal([]byte(schema), &want)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for arguments, want := range map[string]string{
+		`{"name":"x","a":{}}`: "", `{}`: `"name" is missing`, `{"name":1}`: `"name" must be a string, not an integer`,
+		`{"name":"x"}`:                 "the arguments do not match the input schema of the tool",
+		`{"name":"x","a":{},"more":1}`: "the arguments do not match the input schema of the tool",
+	} {
+		message := ""
+		if f := fault.Of(tool.Check(json.RawMessage(arguments))); f != nil {
+			message = f.Message
+		}
+		if message != want {
+			t.Errorf("%s: %q, want %q", arguments, message, want)
+		}
+	}
+	for _, hidden := range []string{"key", "request_id", "gateway_url"} {
+		tool := toolOf(t, form, `metadata: {input_schema: {type: object, properties: {`+hidden+`: {type: string}}}}`)
+		if strings.Contains(string(tool.Input), hidden) || !strings.Contains(string(tool.Input), `"name"`) {
+			t.Errorf("%s: %s", hidden, tool.Input)
+		}
 	}
 }
 
@@ -99,7 +140,7 @@ func TestAnOutputSchemaThatCouldHurtIsNone(t *testing.T) {
 }
 
 // Whatever is accepted can be applied to anything, and takes no long time.
-func FuzzOutputSchema(f *testing.F) {
+func FuzzDeclaredSchema(f *testing.F) {
 	f.Add(`{"type":"object","properties":{"a":{"$ref":"#/$defs/a"}},"$defs":{"a":{"enum":[1,{}]}}}`, `{"a":{}}`)
 	f.Add(`{"type":"object","patternProperties":{"^a":{"uniqueItems":true}},"unevaluatedProperties":false}`, `{"a":[1,1.0]}`)
 	f.Add(`{"type":"object","const":[null],"dependentSchemas":{"a":{"not":{}}},"if":{},"then":{"minProperties":1}}`, `{}`)
