@@ -28,6 +28,7 @@ func devDefaults() []settings.Default {
 		{Name: "NOETL_INTERNAL_API_TOKEN", Value: "sandbox-internal-token"},
 		{Name: "GATEWAY_SUBSCRIPTION_PATHS", Value: "chat_threads/{thread_id}/**,boards/{board}/**"},
 		{Name: "GATEWAY_SUBSCRIPTION_KV_BUCKET", Value: "noetl_documents"},
+		{Name: "GATEWAY_MCP", Value: "on"},
 		{Name: "LOG_LEVEL", Value: "warn"},
 	}
 }

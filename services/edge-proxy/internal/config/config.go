@@ -45,6 +45,7 @@ type Config struct {
 
 	Authority Authority
 	Operator  Operator
+	MCP       MCP
 	Console   bool `env:"GATEWAY_CONSOLE" file:"server.console" default:"false"`
 }
 
@@ -67,7 +68,7 @@ func Load(environ []string, defaults ...settings.Default) (Config, error) {
 func (c Config) Validate() error {
 	problems := []error{
 		c.Process.Validate(), c.NoETL.Validate(), c.TLS.Validate(), c.Web.Validate(), c.Authority.Validate(),
-		c.Operator.Validate(),
+		c.Operator.Validate(), c.MCP.Validate(),
 		settings.Port("ROUTER_PORT (or GATEWAY_PORT)", c.Port),
 	}
 	for _, u := range []struct{ name, value string }{

@@ -1,0 +1,101 @@
+package mcpserver
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"github.com/noetl/gateway/libs/fault"
+)
+
+// The methods that are handled here.
+const (
+	methodInitialize = "initialize"
+	methodDiscover   = "server/discover"
+	methodPing       = "ping"
+	methodTools      = "tools/list"
+	methodCall       = "tools/call"
+	methodResources  = "resources/list"
+	methodTemplates  = "resources/templates/list"
+	methodRead       = "resources/read"
+	methodListen     = "subscriptions/listen"
+	methodTask       = "tasks/get"
+	methodUpdateTask = "tasks/update"
+	methodCancelTask = "tasks/cancel"
+	methodTasks      = "tasks/list"
+	methodCancelled  = "notifications/cancelled"
+)
+
+// envelope is what must be known of a message before the SDK handles it. The SDK's decoder reads it, so that both see
+// the same method.
+type envelope struct {
+	id     jsonrpc.ID
+	method string
+	params params
+}
+
+// params are the members that matter here. What depends on them is a limit or a courtesy, never a right.
+type params struct {
+	Name          string `json:"name"`
+	TaskID        string `json:"taskId"`
+	Notifications struct {
+		TaskIDs json.RawMessage `json:"taskIds"`
+	} `json:"notifications"`
+	RequestID any `json:"requestId"` // of notifications/cancelled
+	Meta      struct {
+		Capabilities struct {
+			Extensions map[string]json.RawMessage `json:"extensions"`
+		} `json:"io.modelcontextprotocol/clientCapabilities"`
+	} `json:"_meta"`
+}
+
+// extensionTasks is the extension of tasks (github.com/modelcontextprotocol/ext-tasks).
+const extensionTasks = "io.modelcontextprotocol/tasks"
+
+// knowsTasks reports whether the client declared the extension with this request.
+func (e envelope) knowsTasks() bool {
+	_, declared := e.params.Meta.Capabilities.Extensions[extensionTasks]
+	return declared
+}
+
+// streams reports whether the answer is more than one message, or may take long.
+func (e envelope) streams() bool { return e.method == methodCall || e.method == methodListen }
+
+var errTooLarge = fault.New(fault.TooLarge, "too_large", "a message may have at most 4 MiB")
+
+// read reads the body, and the message as far as it must be known. A batch, or what is no JSON, is an empty envelope:
+// the SDK says what is wrong with it.
+func readEnvelope(w http.ResponseWriter, r *http.Request) (e envelope, err error) {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/json" {
+		return e, fault.New(fault.Unsupported, "bad_content_type", "Content-Type must be application/json")
+	}
+	if len(r.Header.Values("Content-Encoding")) > 0 {
+		return e, fault.New(fault.Unsupported, "bad_content_encoding", "the body must not be compressed")
+	}
+	if r.ContentLength > MaxBody {
+		return e, errTooLarge
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return e, errTooLarge
+	case err != nil:
+		return e, fault.Wrap(err, fault.Invalid, "body_unreadable", "the body could not be read to its end")
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	message, err := jsonrpc.DecodeMessage(body)
+	request, ok := message.(*jsonrpc.Request)
+	if err != nil || !ok {
+		return e, fault.New(fault.Invalid, "bad_message", "the body must be one JSON-RPC request or notification")
+	}
+	e.id, e.method = request.ID, request.Method
+	_ = json.Unmarshal(request.Params, &e.params) // the SDK says what is wrong with them
+	return e, nil
+}

@@ -1,0 +1,114 @@
+package mcpserver
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/noetl/gateway/services/edge-proxy/internal/tools"
+)
+
+// failure is a result that says what went wrong.
+func failure(message string) *mcp.CallToolResult {
+	return &mcp.CallToolResult{IsError: true, Content: []mcp.Content{&mcp.TextContent{Text: message}}}
+}
+
+// result turns what became of an execution into the result of a tool.
+func (s *Server) result(tool tools.Tool, out tools.Outcome) *mcp.CallToolResult {
+	result := s.content(tool, out)
+	if out.ExecutionID != "" {
+		if result.Meta == nil {
+			result.Meta = mcp.Meta{}
+		}
+		result.Meta[metaExecution] = out.ExecutionID
+	}
+	return result
+}
+
+func (s *Server) content(tool tools.Tool, out tools.Outcome) *mcp.CallToolResult {
+	switch {
+	case out.State == tools.Cancelled:
+		return failure("the execution was cancelled")
+	case out.Elsewhere:
+		result := failure(out.Message)
+		result.IsError = out.State == tools.Failed || len(tool.Output) > 0 // a schema promises the data itself
+		size := out.Bytes
+		result.Content = []mcp.Content{
+			&mcp.TextContent{Text: "The result is too large for a message: read the resource."},
+			&mcp.ResourceLink{
+				URI: tools.ResultURI(out.ExecutionID, out.RequestID), Name: "result", MIMEType: mimeJSON,
+				Title: "Result of execution " + out.ExecutionID, Size: &size,
+			},
+		}
+		return result
+	case out.State == tools.Failed:
+		message := out.Message
+		if message == "" {
+			message = "the playbook failed"
+		}
+		return failure(message)
+	}
+	data := bytes.TrimSpace(out.Data)
+	if len(data) == 0 {
+		data = []byte("null")
+	}
+	if result, ok := ready(data); ok && len(tool.Output) == 0 {
+		return result
+	}
+	if err := s.Tools.CheckOutput(tool, data); err != nil {
+		result := failure("the result does not fit the output schema of the playbook: " + err.Error())
+		result.Content = append(result.Content, &mcp.TextContent{Text: string(data)})
+		return result
+	}
+	result := &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: plainText(data)}}}
+	if data[0] == '{' { // clients of older revisions know no other structure
+		result.StructuredContent = json.RawMessage(data)
+	}
+	return result
+}
+
+const mimeJSON = "application/json"
+
+// plainText is a JSON text as it reads, and any other JSON as it is.
+func plainText(data []byte) string {
+	var text string
+	if data[0] == '"' && json.Unmarshal(data, &text) == nil {
+		return text
+	}
+	return string(data)
+}
+
+// ready reads a result that has the form of a tool's result already, and nothing beside: a playbook may return images,
+// or links.
+func ready(data []byte) (*mcp.CallToolResult, bool) {
+	var members map[string]json.RawMessage
+	if data[0] != '{' || json.Unmarshal(data, &members) != nil {
+		return nil, false
+	}
+	if _, has := members["content"]; !has {
+		return nil, false
+	}
+	for name := range members {
+		if name != "content" && name != "structuredContent" && name != "isError" {
+			return nil, false
+		}
+	}
+	var blocks []json.RawMessage
+	if json.Unmarshal(members["content"], &blocks) != nil || blocks == nil {
+		return nil, false
+	}
+	for _, block := range blocks {
+		var typed struct {
+			Type string `json:"type"`
+		}
+		if json.Unmarshal(block, &typed) != nil || typed.Type == "" {
+			return nil, false
+		}
+	}
+	var result mcp.CallToolResult
+	if json.Unmarshal(data, &result) != nil {
+		return nil, false
+	}
+	return &result, true
+}

@@ -1,0 +1,250 @@
+package tools
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/noetl/gateway/libs/contract/frame"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+)
+
+// CallsDeps are what calls need.
+type CallsDeps struct {
+	Gateway Gateway
+	// Executions ends what a session started that has ended since.
+	Executions edge.Executions
+	Frames     edge.Frames
+	Outcomes   Outcomes
+	Results    Results
+	Logger     *slog.Logger
+	// NewID returns a fresh unguessable request id.
+	NewID func() string
+	// KeepRunning lets an execution go on whose caller has left.
+	KeepRunning bool
+}
+
+// Calls starts tools and tells what becomes of them. It is safe for concurrent use.
+type Calls struct {
+	CallsDeps
+	streams *streams
+}
+
+// NewCalls makes it.
+func NewCalls(d CallsDeps) *Calls {
+	return &Calls{CallsDeps: d, streams: newStreams(d.Frames)}
+}
+
+// Close ends the event streams. Executions go on.
+func (c *Calls) Close() { c.streams.close() }
+
+// Progress is a worker's report; Value is 0 to 1.
+type Progress struct {
+	Step    string
+	Message string
+	Value   float64
+}
+
+// CallRequest calls a tool and waits for its result.
+type CallRequest struct {
+	Caller    edge.Caller
+	Tool      Tool
+	Arguments map[string]any
+	// OnProgress is called for each report, one at a time; nil for nobody. While it runs, older reports are dropped for
+	// newer ones.
+	OnProgress func(Progress)
+}
+
+// State is how an execution is doing.
+type State string
+
+// The states.
+const (
+	Working   State = "working"
+	Completed State = "completed"
+	Failed    State = "failed"
+	Cancelled State = "cancelled"
+)
+
+// Outcome is what became of a call.
+type Outcome struct {
+	RequestID   string
+	ExecutionID string
+	Path        string
+	State       State
+	// Data is the result of a completed execution, nil if it gave none.
+	Data json.RawMessage
+	// Message says why it failed.
+	Message string
+	// Elsewhere is set for a result that is too large for a message: [Calls.Result] may return it.
+	Elsewhere bool
+	Bytes     int64 // of that result
+}
+
+// Reasons why a call ends before its execution does: the cause of its context.
+var (
+	// ErrClosing says that the process stops. The execution goes on.
+	ErrClosing = errors.New("the gateway is restarting")
+	// ErrSessionEnded says that the session has ended. So does the execution.
+	ErrSessionEnded = errors.New("the session has ended")
+)
+
+// firstLook is how long nothing may be heard of an execution before NoETL is asked how it is; then it doubles up to
+// lastLook. Playbooks need not report anything, and not every server tells of events.
+const (
+	firstLook = 10 * time.Second
+	lastLook  = time.Minute
+	// resultPatience is how long the result may come after the event that ends the execution.
+	resultPatience = 3 * time.Second
+	// endTimeout bounds ending an execution whose caller has left.
+	endTimeout = 15 * time.Second
+)
+
+// Call starts a tool and waits until its execution has ended, ctx ends, or the session does. When the caller leaves,
+// the execution is cancelled, unless KeepRunning says otherwise.
+func (c *Calls) Call(ctx context.Context, in CallRequest) (Outcome, error) {
+	stream, err := c.streams.join(ctx, in.Caller)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer stream.leave()
+	id := c.NewID()
+	run := stream.expect(id)
+	defer stream.forget(id)
+	started, err := c.start(ctx, in.Caller, in.Tool, in.Arguments, edge.Tracking{
+		ClientID: stream.clientID, RequestID: id, Listed: true,
+	})
+	if err != nil {
+		return Outcome{}, err
+	}
+	stream.bind(id, started.ExecutionID)
+	out := Outcome{RequestID: id, ExecutionID: started.ExecutionID, Path: in.Tool.Path, State: Working}
+	if err := c.wait(ctx, in, run, &out); err != nil {
+		c.left(ctx, in.Caller, out, err)
+		return out, err
+	}
+	return out, nil
+}
+
+func (c *Calls) start(
+	ctx context.Context, caller edge.Caller, tool Tool, arguments map[string]any, track edge.Tracking,
+) (edge.ExecuteResponse, error) {
+	return c.Gateway.Execute(ctx, edge.ExecuteRequest{
+		Caller: caller, Name: tool.Path, Variables: arguments, ResourceKind: tool.Kind, Tracking: track,
+	})
+}
+
+// wait follows an execution to its end.
+func (c *Calls) wait(ctx context.Context, in CallRequest, run *run, out *Outcome) error {
+	pause := firstLook
+	look := time.NewTimer(pause)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-run.news:
+			progress, result, ended, err := run.take()
+			for _, p := range progress {
+				if in.OnProgress != nil {
+					in.OnProgress(p)
+				}
+			}
+			switch {
+			case result != nil:
+				return out.read(*result)
+			case err != nil:
+				return err
+			case ended != "":
+				look.Reset(resultPatience)
+			}
+		case <-look.C:
+			over, err := c.look(ctx, in.Caller, run, out)
+			if over || err != nil {
+				return err
+			}
+			pause = min(2*pause, lastLook)
+			look.Reset(pause)
+		}
+	}
+}
+
+// look asks NoETL about an execution of which nothing was heard for a while. That nobody can tell now is no end.
+func (c *Calls) look(ctx context.Context, caller edge.Caller, run *run, out *Outcome) (over bool, err error) {
+	ended := run.endedAs()
+	status, err := c.Gateway.Status(ctx, edge.StatusRequest{Caller: caller, ExecutionID: out.ExecutionID})
+	switch kind, failed := fault.KindOf(err); {
+	case failed && kind == fault.Unauthenticated:
+		return false, ErrSessionEnded
+	case failed && ended == "":
+		return false, nil
+	case failed:
+		out.State = stateOf(ended)
+		return true, nil
+	}
+	if state := executionState(status); state != Working {
+		out.end(state, status)
+		return true, nil
+	}
+	if ended != "" { // the event is believed before a status that lags behind
+		out.end(stateOf(ended), status)
+		return true, nil
+	}
+	return false, nil
+}
+
+// left ends the execution of a call that nobody waits for any more.
+func (c *Calls) left(ctx context.Context, caller edge.Caller, out Outcome, why error) {
+	revoked := errors.Is(why, ErrSessionEnded)
+	if errors.Is(why, ErrClosing) || fault.IsOutage(why) && ctx.Err() == nil || c.KeepRunning && !revoked {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	var err error
+	if revoked { // nobody may do anything in its name any more, and it started this
+		err = c.Executions.Cancel(ctx, out.ExecutionID, "the session of its MCP client has ended", true)
+	} else {
+		_, err = c.Gateway.Cancel(ctx, edge.CancelRequest{
+			Caller: caller, ExecutionID: out.ExecutionID, Reason: "its MCP client has left or cancelled the call",
+		})
+	}
+	if kind, failed := fault.KindOf(err); failed && kind != fault.Conflict && kind != fault.NotFound {
+		c.Logger.WarnContext(ctx, "an execution whose caller has left goes on",
+			"execution_id", out.ExecutionID, "reason", fault.Of(err).Code)
+	}
+}
+
+// read takes the params of a frame playbook/result.
+func (o *Outcome) read(raw json.RawMessage) error {
+	var params frame.ResultParams
+	if err := json.Unmarshal(raw, &params); err != nil {
+		return fault.Wrap(err, fault.Internal, "bad_frame", "the result cannot be read")
+	}
+	o.State, o.Data = Completed, params.Data
+	if params.Status == frame.StatusFailed || params.Error != nil {
+		o.State = Failed
+	}
+	if params.Error == nil {
+		return nil
+	}
+	o.Message = params.Error.Message
+	var data struct {
+		Code  string `json:"code"`
+		URL   string `json:"url"`
+		Bytes int64  `json:"bytes"`
+	}
+	if json.Unmarshal(params.Error.Data, &data) == nil && data.Code == codeTooLarge {
+		o.Elsewhere, o.Bytes = data.URL != "", data.Bytes
+		if o.Elsewhere && params.Status != frame.StatusFailed {
+			o.State = Completed
+		}
+	}
+	return nil
+}
+
+// codeTooLarge is what event-fanout says in the place of a result that no frame holds.
+const codeTooLarge = "result_too_large"

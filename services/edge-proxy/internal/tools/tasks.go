@@ -1,0 +1,148 @@
+package tools
+
+import (
+	"context"
+	"time"
+
+	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+)
+
+// Task is a call whose outcome is kept for whoever of its user asks for it: it outlives the call, the client and every
+// process of the gateway. Its id is the request id, which nobody can guess.
+type Task struct {
+	Outcome
+
+	Progress  *Progress // the latest report, nil for none
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	ExpiresAt time.Time // when it is forgotten
+}
+
+// Ended reports whether nothing more happens to it.
+func (t Task) Ended() bool { return t.State != Working }
+
+var errNoTask = fault.New(fault.NotFound, "unknown_task", "there is no such task of yours, or it has expired")
+
+// taskPatience is how long a call waits for its end before it becomes a task; the pauses between two looks double.
+const (
+	taskPatience  = 1500 * time.Millisecond
+	taskFirstLook = 40 * time.Millisecond
+	taskLastLook  = 400 * time.Millisecond
+)
+
+// taskSilence is how long nothing may be heard of a task before NoETL is asked how it is.
+const taskSilence = 10 * time.Second
+
+// StartTask starts a tool as a task. It is durable when StartTask returns. What ends soon has ended then.
+func (c *Calls) StartTask(ctx context.Context, in CallRequest) (Task, error) {
+	id := c.NewID()
+	started, err := c.start(ctx, in.Caller, in.Tool, in.Arguments, edge.Tracking{RequestID: id, Kept: true})
+	if err != nil {
+		return Task{}, err
+	}
+	task := Task{
+		Outcome: Outcome{RequestID: id, ExecutionID: started.ExecutionID, Path: in.Tool.Path, State: Working},
+	}
+	deadline, pause := time.Now().Add(taskPatience), taskFirstLook
+	for {
+		// That nobody can tell now is no reason to say that it was not started.
+		now, err := c.outcome(ctx, in.Caller, id)
+		if err == nil {
+			task = now
+		}
+		if task.Ended() || time.Now().Add(pause).After(deadline) || !wait(ctx, pause) {
+			break
+		}
+		pause = min(2*pause, taskLastLook)
+	}
+	if task.CreatedAt.IsZero() {
+		return task, fault.New(fault.Unavailable, "task_unknown",
+			"the execution "+started.ExecutionID+" runs, but nobody can tell about it now: read "+
+				ExecutionURI(started.ExecutionID))
+	}
+	return task, nil
+}
+
+// TaskOf returns a task of the caller.
+func (c *Calls) TaskOf(ctx context.Context, caller edge.Caller, id string) (Task, error) {
+	task, err := c.outcome(ctx, caller, id)
+	if err != nil || task.Ended() || task.ExecutionID == "" || time.Since(task.UpdatedAt) < taskSilence {
+		return task, err
+	}
+	// Playbooks need not report anything, and not every server tells of events.
+	status, err := c.Gateway.Status(ctx, edge.StatusRequest{Caller: caller, ExecutionID: task.ExecutionID})
+	if state := executionState(status); err == nil && state != Working {
+		task.end(state, status)
+	}
+	return task, nil
+}
+
+// outcome returns a task as event-fanout knows it.
+func (c *Calls) outcome(ctx context.Context, caller edge.Caller, id string) (Task, error) {
+	out, err := c.Outcomes.Outcome(ctx, fanoutwire.OutcomeRequest{RequestID: id, Owner: caller.Session.Owner()})
+	switch kind, failed := fault.KindOf(err); {
+	case failed && (kind == fault.NotFound || kind == fault.Invalid), !failed && !out.Task:
+		return Task{}, errNoTask
+	case failed:
+		return Task{}, err
+	}
+	task := taskOf(out.OwnRequest)
+	task.UpdatedAt = out.UpdatedAt
+	if out.Progress != nil {
+		task.Progress = &Progress{Step: out.Progress.Step, Message: out.Progress.Message, Value: out.Progress.Progress}
+	}
+	switch {
+	case len(out.Result) > 0:
+		return task, task.read(out.Result)
+	case out.Ended != "" && time.Since(out.UpdatedAt) > resultPatience:
+		task.State = stateOf(out.Ended)
+		status, err := c.Gateway.Status(ctx, edge.StatusRequest{Caller: caller, ExecutionID: task.ExecutionID})
+		if err == nil {
+			task.end(task.State, status)
+		}
+	case out.Ended == eventCancelled: // no result follows
+		task.State = Cancelled
+	}
+	return task, nil
+}
+
+func taskOf(r fanoutwire.OwnRequest) Task {
+	return Task{
+		Outcome: Outcome{
+			RequestID: r.RequestID, ExecutionID: r.ExecutionID, Path: r.PlaybookPath, State: Working,
+		},
+		CreatedAt: r.CreatedAt, UpdatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt,
+	}
+}
+
+// CancelTask ends the execution of a task of the caller. One that has ended already is no error.
+func (c *Calls) CancelTask(ctx context.Context, caller edge.Caller, id string) error {
+	task, err := c.outcome(ctx, caller, id)
+	if err != nil || task.Ended() {
+		return err
+	}
+	if task.ExecutionID == "" {
+		return fault.New(fault.Conflict, "not_started", "NoETL has not started it yet: cancel again in a second")
+	}
+	_, err = c.Gateway.Cancel(ctx, edge.CancelRequest{
+		Caller: caller, ExecutionID: task.ExecutionID, Reason: "its MCP client cancelled the task",
+	})
+	if kind, failed := fault.KindOf(err); failed && kind == fault.Conflict {
+		return nil // it has ended
+	}
+	return err
+}
+
+// wait reports whether ctx lives on after a while.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
