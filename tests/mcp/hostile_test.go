@@ -45,8 +45,8 @@ func body(m obj) string {
 }
 
 // named are headers of a call of a tool.
-func named(token, tool string, changes ...string) []string {
-	return with(token, "tools/call", append([]string{"Mcp-Name", tool}, changes...)...)
+func named(token, tool string) []string {
+	return with(token, "tools/call", "Mcp-Name", tool)
 }
 
 func TestWhoMayCall(t *testing.T) {
@@ -101,8 +101,8 @@ func TestWhoMayCall(t *testing.T) {
 		refused("a token that nobody signed", unsigned),
 		refused("a token with a wrong signature", changed),
 		{
-			name: "a token in the address", path: "/mcp?access_token=" + good, header: with("", "tools/list"), body: list,
-			code: 401, holds: bare,
+			name: "a token in the address", path: "/mcp?access_token=" + good, header: with("", "tools/list"),
+			body: list, code: 401, holds: bare,
 		},
 		{
 			name: "a session in the address", path: "/mcp?session_token=" + session, header: with("", "tools/list"),
@@ -160,7 +160,8 @@ func TestHostileRequests(t *testing.T) {
 		return ask{name: name, header: header, body: text, code: code, rpc: rpc, holds: holds}
 	}
 	large := func(name, text string, header []string, code, rpc int) ask {
-		return ask{name: name, header: header, body: text, shown: fmt.Sprintf("(%d bytes)", len(text)), code: code, rpc: rpc}
+		shown := fmt.Sprintf("(%d bytes)", len(text))
+		return ask{name: name, header: header, body: text, shown: shown, code: code, rpc: rpc}
 	}
 	asks := []ask{
 		post("Origin of a stranger", with(good, "tools/list", "Origin", "https://evil.example"), list, 403, 0),
@@ -188,7 +189,8 @@ func TestHostileRequests(t *testing.T) {
 		post("Accept text/html", with(good, "tools/list", "Accept", "text/html"), list, 406, 0),
 		post("no JSON", ok, `{"jsonrpc":"2.0",`, 400, -32700),
 		post("nothing", ok, ``, 400, -32700),
-		post("bytes that are no UTF-8", ok, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\xff\"}", 400, -32700),
+		post("bytes that are no UTF-8", ok, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\xff\"}", 400,
+			-32700),
 		post("a batch", ok, "["+list+","+list+"]", 400, -32600),
 		post("a batch of an old revision", with(
 			good, "tools/list", "MCP-Protocol-Version", "2025-03-26", "Mcp-Method", "",

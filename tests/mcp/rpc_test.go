@@ -2,6 +2,7 @@ package mcp_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -29,9 +30,7 @@ func message(method string, params obj, tasks bool) obj {
 		metaName + "protocolVersion": revision, metaName + "clientCapabilities": can,
 		metaName + "clientInfo": obj{"name": "tests", "version": "1"},
 	}}
-	for name, value := range params {
-		all[name] = value
-	}
+	maps.Copy(all, params)
 	return obj{"jsonrpc": "2.0", "id": 7, "method": method, "params": all}
 }
 

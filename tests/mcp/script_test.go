@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -55,11 +56,8 @@ type line struct {
 func (c client) run(t *testing.T, scenario string, w world, more map[string]any) *script {
 	t.Helper()
 	args := map[string]any{"scenario": scenario, "url": w.url}
-	for _, some := range []map[string]any{c.args, more} {
-		for name, value := range some {
-			args[name] = value
-		}
-	}
+	maps.Copy(args, c.args)
+	maps.Copy(args, more)
 	text, err := json.Marshal(args)
 	if err != nil {
 		t.Fatal(err)

@@ -65,11 +65,14 @@ func signIn(t *testing.T, s *script, w world) {
 	for what, find := range map[string]func(asked) bool{
 		"metadata of the resource": func(r asked) bool { return strings.Contains(r.Path, "oauth-protected-resource") },
 		"metadata of the issuer": func(r asked) bool {
-			return strings.Contains(r.Path, "oauth-authorization-server") || strings.Contains(r.Path, "openid-configuration")
+			return strings.Contains(r.Path, "oauth-authorization-server") ||
+				strings.Contains(r.Path, "openid-configuration")
 		},
-		"registration": func(r asked) bool { return strings.HasSuffix(r.Path, "/register") && r.Method == http.MethodPost },
-		"token":        func(r asked) bool { return strings.HasSuffix(r.Path, "/token") && r.Method == http.MethodPost },
-		"a call":       func(r asked) bool { return r.Path == "/mcp" },
+		"registration": func(r asked) bool {
+			return strings.HasSuffix(r.Path, "/register") && r.Method == http.MethodPost
+		},
+		"token":  func(r asked) bool { return strings.HasSuffix(r.Path, "/token") && r.Method == http.MethodPost },
+		"a call": func(r asked) bool { return r.Path == "/mcp" },
 	} {
 		ok := slices.ContainsFunc(got.Requests, func(r asked) bool { return find(r) && r.Status/100 == 2 })
 		if !ok {
@@ -106,7 +109,7 @@ func listing(t *testing.T, s *script, many []string) {
 	seen := map[string]int{}
 	for _, name := range got.Names {
 		seen[name]++
-		if len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
+		if !goodName.MatchString(name) {
 			t.Errorf("tool %q has a name that some models refuse", name)
 		}
 		if seen[name] == 2 {
@@ -116,7 +119,8 @@ func listing(t *testing.T, s *script, many []string) {
 			t.Errorf("the auth playbook %q is offered", name)
 		}
 	}
-	for _, path := range append([]string{"demo/echo", "demo/progress", "demo/fail", "demo/slow", "demo/large"}, many...) {
+	all := append([]string{"demo/echo", "demo/progress", "demo/fail", "demo/slow", "demo/large"}, many...)
+	for _, path := range all {
 		if name := strings.ReplaceAll(path, "/", "__"); seen[name] != 1 {
 			t.Errorf("%s is not offered as %s", path, name)
 		}
@@ -156,7 +160,7 @@ func calls(t *testing.T, s *script) {
 		t.Errorf("%d reports of demo/progress, failed: %v", n, progress.Result.IsError)
 	}
 	fail := next[struct{ Result result }](t, s, "fail").Result
-	if !fail.IsError || len(fail.Content) == 0 || !strings.Contains(fail.Content[0].Text, "demo/fail fails on purpose") {
+	if !fail.IsError || len(fail.Content) == 0 || !strings.Contains(fail.Content[0].Text, "fails on purpose") {
 		t.Errorf("demo/fail: %+v", fail)
 	}
 }
