@@ -198,8 +198,8 @@ func TestBenchMCP(t *testing.T) {
 			gEach.Round(time.Microsecond), m50.Round(time.Microsecond), mEach.Round(time.Microsecond))
 	}
 	l, c := median(latency), median(cost)
-	t.Logf("RESULT one tools/call : the same start over GraphQL and its result on an open stream = %.2f of the latency "+
-		"(p50), %.2f of the CPU (medians of %d rounds)", l, c, rounds)
+	t.Logf("RESULT one tools/call : the same start over GraphQL and its result on an open stream = %.2f of the "+
+		"latency (p50), %.2f of the CPU (medians of %d rounds)", l, c, rounds)
 	if l > bar || c > bar {
 		t.Errorf("a call of a tool costs %.2f of the latency and %.2f of the CPU, the bar is %.1f", l, c, bar)
 	}

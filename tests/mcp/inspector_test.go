@@ -11,7 +11,8 @@ import (
 func inspect[T any](t *testing.T, w world, era string, args ...string) T {
 	t.Helper()
 	cmd := command(t, append([]string{
-		filepath.FromSlash("node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"), "--cli", w.url, "--transport", "http", "--protocol-era", era, "--format", "json", "--quiet",
+		filepath.FromSlash("node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"),
+		"--cli", w.url, "--transport", "http", "--protocol-era", era, "--format", "json", "--quiet",
 		"--header", "Authorization: Bearer " + w.token(t, demo),
 	}, args...)...)
 	var errs strings.Builder

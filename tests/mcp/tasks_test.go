@@ -138,7 +138,8 @@ func TestTasks(t *testing.T) {
 	})
 	t.Run("unknown ones", func(t *testing.T) {
 		t.Parallel()
-		for _, id := range []string{"", "x", strings.Repeat("a", 32), strings.Repeat("a", 5000), "../../x", "a b", "ä"} {
+		long := strings.Repeat("a", 5000)
+		for _, id := range []string{"", "x", long[:32], long, "../../x", "a b", "ä"} {
 			if r := w.send(t, token, message("tasks/get", obj{"taskId": id}, true)); r.Error == nil ||
 				r.Error.Code != -32602 && r.Error.Code != -32020 { // some fit into no header
 				t.Errorf("task %.40q: %+v %+v, want -32602", id, r.Result, r.Error)
