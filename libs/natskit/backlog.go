@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
@@ -42,6 +43,32 @@ func Count(ctx context.Context, js jetstream.JetStream, stream, subject string) 
 	}
 	rest, err := strconv.ParseInt(pending, 10, 64)
 	return int64(len(messages)) + rest, err
+}
+
+// FirstSince returns the sequence of the first message of a subject that was stored at a moment or later, 0 if there is
+// none.
+func FirstSince(
+	ctx context.Context, js jetstream.JetStream, stream, subject string, at time.Time,
+) (uint64, error) {
+	batch, err := jetstreamext.GetBatch(ctx, js, stream, 1, jetstreamext.GetBatchSubject(subject),
+		jetstreamext.GetBatchStartTime(at))
+	if err != nil {
+		return 0, err
+	}
+	messages, _, err := drain(batch)
+	if err != nil || len(messages) == 0 {
+		return 0, err
+	}
+	return messages[0].Sequence, nil
+}
+
+// LastOf returns the last message of a subject, nil if there is none.
+func LastOf(ctx context.Context, js jetstream.JetStream, stream, subject string) (*jetstream.RawStreamMsg, error) {
+	messages, err := lastOfEach(ctx, js, stream, subject)
+	if err != nil || len(messages) == 0 {
+		return nil, err
+	}
+	return messages[0], nil
 }
 
 // Bounds of one read of [Entries] when a bucket has more than the server names in one answer.

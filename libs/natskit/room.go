@@ -25,6 +25,7 @@ const (
 	LocalSessions Store = "gateway_auth_sessions"
 	Logins        Store = "gateway_auth_logins"
 	Flows         Store = "gateway_auth_flows"
+	Bearers       Store = "gateway_auth_bearers"
 	Revoked       Store = "gateway_revoked"
 	Requests      Store = "requests"
 	Routes        Store = "gateway_routes"
@@ -43,7 +44,7 @@ const (
 //nolint:gochecknoglobals // a constant table
 var shares = map[Store]int64{
 	Controls:      8,
-	Documents:     6,
+	Documents:     4,
 	Clients:       8,
 	Logins:        8,
 	Requests:      6,
@@ -53,6 +54,7 @@ var shares = map[Store]int64{
 	Revoked:       4,
 	Flows:         2,
 	Subscriptions: 2,
+	Bearers:       2,
 	Sources:       1,
 	Tickets:       1,
 }
@@ -69,7 +71,7 @@ const (
 // Stores returns every bucket that has a share.
 func Stores() []Store {
 	return []Store{
-		Sessions, LocalSessions, Logins, Flows, Revoked, Requests, Routes, Clients, Tickets, Sources, Controls,
+		Sessions, LocalSessions, Logins, Flows, Bearers, Revoked, Requests, Routes, Clients, Tickets, Sources, Controls,
 		Subscriptions, Documents,
 	}
 }

@@ -30,6 +30,7 @@ var owners = map[string]struct{ writers, readers []string }{
 	"KV_gateway_auth_sessions":    {writers: []string{"auth"}},
 	"KV_gateway_auth_logins":      {writers: []string{"auth"}},
 	"KV_gateway_auth_flows":       {writers: []string{"auth"}},
+	"KV_gateway_auth_bearers":     {writers: []string{"auth"}},
 	"KV_gateway_revoked":          {writers: []string{"auth"}, readers: []string{"edge-proxy", "event-fanout"}},
 	"KV_requests":                 {writers: []string{"event-fanout"}},
 	"KV_gateway_clients":          {writers: []string{"event-fanout"}},
@@ -59,6 +60,7 @@ var owners = map[string]struct{ writers, readers []string }{
 var callers = map[string][]string{
 	"gateway.auth.v1.login":          {"edge-proxy"},
 	"gateway.auth.v1.resolve":        {"edge-proxy", "event-fanout"},
+	"gateway.auth.v1.bearer":         {"edge-proxy"},
 	"gateway.auth.v1.revoke":         {"edge-proxy"},
 	"gateway.auth.v1.sessions":       {"edge-proxy"},
 	"gateway.auth.v1.session":        {"edge-proxy"},

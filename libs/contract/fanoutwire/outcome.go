@@ -10,6 +10,8 @@ const (
 	SubjectOutcome = "gateway.fanout.v1.outcome"
 	// SubjectRequestsOf lists the listed requests of a user.
 	SubjectRequestsOf = "gateway.fanout.v1.requests-of"
+	// SubjectTasksOfSession lists the unfinished tasks of a session, for whoever ends it.
+	SubjectTasksOfSession = "gateway.fanout.v1.tasks-of-session"
 )
 
 // OutcomeRequest asks about one request. To anybody but its owner it is the fault NotFound.
@@ -53,7 +55,7 @@ type OwnRequest struct {
 }
 
 // RequestsOfRequest asks for a page of the requests of a user that were registered as Kept or Listed, newest first.
-// Limit 0 is 50.
+// Limit 0 is 50, and more than 100 is 100. A page may hold fewer, and none, and not be the last.
 type RequestsOfRequest struct {
 	Owner  string `json:"owner"`
 	Tasks  bool   `json:"tasks,omitempty"` // only those
@@ -65,4 +67,12 @@ type RequestsOfRequest struct {
 type RequestsOfResponse struct {
 	Requests []OwnRequest `json:"requests"`
 	Next     string       `json:"next,omitempty"`
+}
+
+// TasksOfSessionRequest asks for a page of the requests that were registered as Kept under a session and have not
+// ended. The response is a [RequestsOfResponse], newest first.
+type TasksOfSessionRequest struct {
+	// SessionKey is the hash of the session token, as in [ExpectRequest].
+	SessionKey string `json:"session_key"`
+	Cursor     string `json:"cursor,omitempty"`
 }

@@ -2,12 +2,12 @@ package noetlwire
 
 import "encoding/json"
 
-// CatalogEntry is an entry of POST /api/catalog/list. Both generations of servers list the latest version of each
-// path.
+// CatalogEntry is an entry of POST /api/catalog/list. Both generations of servers list every version of each path, the
+// youngest first, with the text of each; retired entries are left out.
 type CatalogEntry struct {
 	CatalogID ID     `json:"catalog_id"`
 	Path      string `json:"path"`
-	Kind      string `json:"kind"` // Playbook, Agent, …, in any case
+	Kind      string `json:"kind"` // playbook, agent, …, in any case
 	Version   int    `json:"version"`
 	Content   string `json:"content,omitempty"` // YAML
 }

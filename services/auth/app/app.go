@@ -108,13 +108,14 @@ func issuers(cfg Config, host run.Host, deps *auth.Deps) error {
 	}
 	client := oidc.Client(connectTo)
 	verifier, err := oidcissuer.New(oidcissuer.Config{
-		Issuers: cfg.Issuers(), Audiences: cfg.Audiences(), TTL: cfg.JWKSTTL, Cooldown: cfg.JWKSCool,
+		Issuers: cfg.Issuers(), Audiences: cfg.Audiences(), Resources: cfg.Resources(),
+		TTL: cfg.JWKSTTL, Cooldown: cfg.JWKSCool,
 		Outage: host.Telemetry.Outages.Of("issuer", strings.Join(cfg.Issuers(), ",")),
 	}, client)
 	if err != nil {
 		return fmt.Errorf("AUTH_ISSUERS: %w", err)
 	}
-	deps.Verifier = verifier
+	deps.Verifier, deps.AccessTokens = verifier, verifier
 	host.Health.Add(httpkit.Check{
 		Name: "issuer", Probe: verifier.Probe, Address: strings.Join(cfg.Issuers(), ","),
 	})
@@ -148,7 +149,7 @@ func (a *App) stores(cfg Config, host run.Host, js jetstream.JetStream, deps *au
 		return natskit.TellRoom(ctx, host.NATS, js, wanted, "GATEWAY_STORE_MAX_BYTES", logger)
 	}))
 	deps.Revocations, deps.Flows, deps.Spent = revocations, flows, flows
-	deps.Logins = natskv.NewLogins(js, room)
+	deps.Logins, deps.Bearers = natskv.NewLogins(js, room), natskv.NewBearers(js, room)
 	if who, err := cfg.Backends(); err != nil {
 		return err
 	} else if who.Login != config.BackendLocal {

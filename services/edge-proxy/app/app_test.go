@@ -69,7 +69,7 @@ func boot(t *testing.T, settings ...string) *world {
 	); err != nil {
 		t.Fatal(err)
 	}
-	edgetest.Serve(t, nc, "auth", 9, edgetest.AuthService(nc, w.auth))
+	edgetest.Serve(t, nc, "auth", 10, edgetest.AuthService(nc, w.auth))
 	edgetest.Serve(t, nc, "event-fanout", 5, edgetest.FanoutService(nc, w.pending, w.subs))
 	edgetest.Serve(t, nc, "ingress", edgetest.IngressOperations, edgetest.IngressService(nc, w.inbox))
 	serve := func(h http.Handler) *httptest.Server {

@@ -98,10 +98,14 @@ func build(ctx context.Context, cfg Config, host run.Host) (*service, error) {
 		Commands:  natsedge.New(nc, tel),
 		Routes:    natskv.RouteIndex{Routes: routes},
 		Pending:   natskv.PendingIndex{Routes: routes},
+		Lists:     natskv.RequestLists{Routes: routes},
 		Lifecycle: f.lifecycle,
 		Settler:   settler,
 		Relay:     natsrelay.New(nc, tel),
 		Logger:    tel.Logger,
+
+		RequestTTL: cfg.RequestTTL,
+
 		NewID:     uuid.NewString,
 		TraceID:   telemetry.TraceID,
 		Now:       time.Now,

@@ -121,8 +121,7 @@ type BrowserFinishResponse struct {
 func (s *Service) BrowserFinish(ctx context.Context, in BrowserFinishRequest) (BrowserFinishResponse, error) {
 	var who Identity
 	out, err := s.browserFinish(ctx, in, &who)
-	s.auditLogin(ctx, who, out.Opened, err)
-	s.Meter.Login(loginOutcome(err))
+	s.noteLogin(ctx, who, out.Opened, err)
 	return out, err
 }
 

@@ -31,8 +31,7 @@ type LoginRequest struct {
 func (s *Service) Login(ctx context.Context, in LoginRequest) (Opened, error) {
 	var who Identity
 	out, err := s.login(ctx, in, &who)
-	s.auditLogin(ctx, who, out, err)
-	s.Meter.Login(loginOutcome(err))
+	s.noteLogin(ctx, who, out, err)
 	return out, err
 }
 
@@ -71,6 +70,9 @@ func (s *Service) open(ctx context.Context, g Grant) (Opened, error) {
 	}
 	if !LegalToken(opened.Token) || !opened.Session.Live(time.Now()) {
 		return Opened{}, ErrMalformed
+	}
+	if !g.Until.IsZero() && opened.Session.ExpiresAt.After(g.Until) {
+		opened.Session.ExpiresAt = g.Until
 	}
 	record := LoginRecord{
 		Issuer: g.Identity.Issuer, Subject: g.Identity.Subject, SessionID: g.Identity.SessionID,

@@ -20,6 +20,33 @@ type TokenVerifier interface {
 	VerifyLogout(ctx context.Context, token string) (LogoutClaims, error)
 }
 
+// AccessVerifier says whom an access token was issued to, and for what.
+//
+// VerifyAccess MUST check signature, issuer, audience and times, MUST accept nothing but an access token whose audience
+// is this gateway as a resource, MUST NOT trust an issuer because the token names it, and MUST answer Unauthenticated
+// for a token that it refuses and Unavailable when it cannot tell.
+type AccessVerifier interface {
+	VerifyAccess(ctx context.Context, token string) (AccessClaims, error)
+}
+
+// AccessClaims are what an access token says. IssuedAt may be zero.
+type AccessClaims struct {
+	Identity  Identity
+	Scopes    []string
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+}
+
+// Bearers remember which session an access token opened, sealed, until the token expires.
+//
+// Create MUST have stored the record for every replica when it returns true, and MUST be true for exactly one caller of
+// a name. Get MUST find what Create stored; it MAY lag behind another replica's. Neither may forget a record before its
+// moment: the access token would open another session.
+type Bearers interface {
+	Get(ctx context.Context, name string) (sealed []byte, found bool, err error)
+	Create(ctx context.Context, name string, sealed []byte, until time.Time) (created bool, err error)
+}
+
 // IDClaims are what an ID token must say beside what all tokens must.
 type IDClaims struct {
 	Issuer, ClientID, Nonce string
@@ -152,6 +179,7 @@ type Grant struct {
 	RefreshToken string
 	Domain       string
 	Duration     time.Duration
+	Until        time.Time // the session counts no longer here; zero for no such bound
 	ClientIP     string
 	UserAgent    string
 }

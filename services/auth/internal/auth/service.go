@@ -11,19 +11,21 @@ import (
 // Deps are the ports of a [Service]. Cache may be nil: the backend local has none. Provider may
 // be nil: then browsers cannot log in by code. Limiter may be nil: then logins are not limited.
 type Deps struct {
-	Verifier    TokenVerifier
-	Provider    IdentityProvider
-	Flows       Flows
-	Spent       Spent
-	Backend     Backend
-	Resources   ResourceAuthority
-	Cache       SessionCache
-	Revocations Revocations
-	Logins      Logins
-	Limiter     LoginLimiter
-	Meter       Meter
-	Logger      *slog.Logger
-	Outages     *outage.Book // hears whether the session cache can be used; nil for nobody
+	Verifier     TokenVerifier
+	AccessTokens AccessVerifier
+	Bearers      Bearers
+	Provider     IdentityProvider
+	Flows        Flows
+	Spent        Spent
+	Backend      Backend
+	Resources    ResourceAuthority
+	Cache        SessionCache
+	Revocations  Revocations
+	Logins       Logins
+	Limiter      LoginLimiter
+	Meter        Meter
+	Logger       *slog.Logger
+	Outages      *outage.Book // hears whether the session cache can be used; nil for nobody
 }
 
 // Rules are the limits of a [Service].
@@ -52,6 +54,7 @@ type Service struct {
 	asksFirst   bool         // whether a token is revoked, before the backend: the local one costs as little
 	validations *flights[Session]
 	decisions   *flights[Decision]
+	exchanges   *flights[Token]
 	absent      *negativeCache
 	decided     *accessCache
 	cacheOutage *outage.Dependency
@@ -72,6 +75,7 @@ func New(d Deps, r Rules) *Service {
 		decided:     newAccessCache(r.AccessLife),
 		cacheOutage: d.Outages.Of("session_cache", "", "nats"),
 		validations: newFlights[Session](r.Budget), decisions: newFlights[Decision](r.Budget),
+		exchanges: newFlights[Token](r.Budget),
 	}
 }
 

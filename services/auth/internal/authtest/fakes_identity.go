@@ -21,6 +21,8 @@ type Verifier struct {
 	Logouts    map[string]auth.LogoutClaims
 	// IDs are ID tokens with what they were issued for.
 	IDs map[string]auth.IDClaims
+	// Access are access tokens for this gateway as a resource.
+	Access map[string]auth.AccessClaims
 }
 
 func refused() error { return fault.New(fault.Unauthenticated, "token_refused", "refused") }
@@ -112,4 +114,15 @@ func (l *Limiter) Check(account string) error {
 		return fault.New(fault.RateLimited, "too_many", "too many").After(time.Second)
 	}
 	return nil
+}
+
+var _ auth.AccessVerifier = (*Verifier)(nil)
+
+// VerifyAccess looks an access token up; one that has expired is refused.
+func (v *Verifier) VerifyAccess(_ context.Context, token string) (auth.AccessClaims, error) {
+	c, ok := v.Access[token]
+	if !ok || !time.Now().Before(c.ExpiresAt) {
+		return auth.AccessClaims{}, refused()
+	}
+	return c, nil
 }

@@ -225,3 +225,45 @@ func (r *Revocations) Ended(
 
 // Until returns to when a token is revoked.
 func (r *Revocations) Until(t auth.Token) (time.Time, bool) { return r.until.Get(t.Key()) }
+
+var _ auth.Bearers = (*Bearers)(nil)
+
+// Bearers are in memory.
+type Bearers struct {
+	failing
+	records fake.Map[string, bearer]
+}
+
+type bearer struct {
+	sealed []byte
+	until  time.Time
+}
+
+// Get reads a record.
+func (b *Bearers) Get(_ context.Context, name string) ([]byte, bool, error) {
+	if err := b.err(); err != nil {
+		return nil, false, err
+	}
+	r, ok := b.records.Get(name)
+	if !ok || !time.Now().Before(r.until) {
+		return nil, false, nil
+	}
+	return r.sealed, true, nil
+}
+
+// Create stores a record.
+func (b *Bearers) Create(_ context.Context, name string, sealed []byte, until time.Time) (bool, error) {
+	if err := b.err(); err != nil {
+		return false, err
+	}
+	return b.records.Create(name, bearer{bytes.Clone(sealed), until}), nil
+}
+
+// All returns the records by their names.
+func (b *Bearers) All() map[string][]byte {
+	all := map[string][]byte{}
+	for name, r := range b.records.All() {
+		all[name] = r.sealed
+	}
+	return all
+}

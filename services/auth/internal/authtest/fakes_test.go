@@ -37,6 +37,12 @@ func TestFakes(t *testing.T) {
 			return f, f
 		})
 	})
+	t.Run("Bearers", func(t *testing.T) {
+		authtest.RunBearers(t, func(*testing.T) (a, b auth.Bearers) {
+			store := &authtest.Bearers{}
+			return store, store
+		})
+	})
 	t.Run("IdentityProvider", func(t *testing.T) {
 		authtest.RunIdentityProvider(t, func(t *testing.T) (auth.IdentityProvider, func(string) string) {
 			t.Helper()

@@ -18,6 +18,7 @@ type World struct {
 	Cache       *SessionCache
 	Revocations *Revocations
 	Logins      *Logins
+	Bearers     *Bearers
 	Limiter     *Limiter
 	Meter       *Meter
 	Outages     *outage.Book
@@ -37,6 +38,7 @@ func NewWorld(change ...func(*auth.Rules)) *World {
 		Cache:       &SessionCache{},
 		Revocations: &Revocations{},
 		Logins:      &Logins{},
+		Bearers:     &Bearers{},
 		Limiter:     &Limiter{},
 		Meter:       &Meter{},
 		Outages:     outage.New(slog.New(slog.DiscardHandler)),
@@ -51,19 +53,21 @@ func NewWorld(change ...func(*auth.Rules)) *World {
 		f(&rules)
 	}
 	w.Service = auth.New(auth.Deps{
-		Verifier:    w.Verifier,
-		Provider:    w.Provider,
-		Flows:       w.Flows,
-		Spent:       w.Flows,
-		Backend:     w.Backend,
-		Resources:   w.Backend,
-		Cache:       w.Cache,
-		Revocations: w.Revocations,
-		Logins:      w.Logins,
-		Limiter:     w.Limiter,
-		Meter:       w.Meter,
-		Outages:     w.Outages,
-		Logger:      slog.New(slog.DiscardHandler),
+		Verifier:     w.Verifier,
+		AccessTokens: w.Verifier,
+		Bearers:      w.Bearers,
+		Provider:     w.Provider,
+		Flows:        w.Flows,
+		Spent:        w.Flows,
+		Backend:      w.Backend,
+		Resources:    w.Backend,
+		Cache:        w.Cache,
+		Revocations:  w.Revocations,
+		Logins:       w.Logins,
+		Limiter:      w.Limiter,
+		Meter:        w.Meter,
+		Outages:      w.Outages,
+		Logger:       slog.New(slog.DiscardHandler),
 	}, rules)
 	return w
 }

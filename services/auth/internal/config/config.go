@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/settings"
@@ -57,10 +58,11 @@ type Config struct {
 	SessionBucket string        `env:"NATS_SESSION_BUCKET" file:"nats.session_bucket" default:"sessions"`
 	SessionTTL    time.Duration `env:"NATS_SESSION_CACHE_TTL_SECS" file:"nats.session_cache_ttl_secs" default:"300" unit:"s"`
 
-	PublicURL     string `env:"GATEWAY_PUBLIC_URL" file:"server.public_url"`
-	ClientID      string `env:"AUTH_CLIENT_ID" file:"auth.client_id"`
-	ClientSecret  string `env:"AUTH_CLIENT_SECRET" file:"auth.client_secret" secret:"true"`
-	BrowserIssuer string `env:"AUTH_BROWSER_ISSUER" file:"auth.browser_issuer"`
+	MCPResource   []string `env:"GATEWAY_MCP_RESOURCE" file:"mcp.resource"`
+	PublicURL     string   `env:"GATEWAY_PUBLIC_URL" file:"server.public_url"`
+	ClientID      string   `env:"AUTH_CLIENT_ID" file:"auth.client_id"`
+	ClientSecret  string   `env:"AUTH_CLIENT_SECRET" file:"auth.client_secret" secret:"true"`
+	BrowserIssuer string   `env:"AUTH_BROWSER_ISSUER" file:"auth.browser_issuer"`
 
 	Auth0Domain   string `env:"GATEWAY_AUTH0_DOMAIN" file:"auth0.domain"`
 	Auth0ClientID string `env:"GATEWAY_AUTH0_CLIENT_ID" file:"auth0.client_id"`
@@ -111,6 +113,7 @@ func (c Config) Validate() error {
 		c.AccessTTL,
 	)
 	check(c.PublicURL == "" || httpURL(c.PublicURL), "GATEWAY_PUBLIC_URL must be an http or https URL")
+	problems = append(problems, authwire.CheckResources(c.MCPResource))
 	check(c.Auth0Redirect == "" || httpURL(c.Auth0Redirect), "GATEWAY_AUTH0_REDIRECT_URI must be an http or https URL")
 	check(
 		c.BrowserIssuer == "" || slices.Contains(c.Issuers(), c.BrowserIssuer),
@@ -177,6 +180,9 @@ func (c Config) Audiences() []string {
 	}
 	return unique(list)
 }
+
+// Resources returns the audiences of which an access token must have one; none accepts no access token.
+func (c Config) Resources() []string { return authwire.Resources(c.MCPResource, c.PublicURL) }
 
 // callbackPath is the route of the edge at which browser logins come back.
 const callbackPath = "/api/auth/browser/callback"

@@ -57,6 +57,8 @@ func Table(svc *auth.Service, o kit.Observer, l Limits) []natskit.Endpoint {
 			translated(wire.BrowserBeginIn, svc.BrowserBegin, wire.BrowserBeginOut)),
 		natskit.Handle(o, authwire.SubjectBrowserFinish, "auth.browser-finish", logins,
 			translated(wire.BrowserFinishIn, svc.BrowserFinish, wire.BrowserFinishOut)),
+		natskit.Handle(o, authwire.SubjectBearer, "auth.bearer", logins,
+			translated(wire.BearerIn, svc.Bearer, wire.BearerOut)),
 		natskit.Handle(o, authwire.SubjectResolve, "auth.resolve", resolves,
 			translated(wire.ResolveIn, svc.Resolve, wire.SessionOut)),
 		natskit.Handle(o, operatorwire.SubjectSessions, "auth.sessions", operators,

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/operatorwire"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
@@ -29,6 +30,22 @@ func ListedOut(l auth.Login) operatorwire.Session {
 
 // EndSessionIn turns the name of a session.
 func EndSessionIn(in operatorwire.SessionRequest) auth.SessionRequest { return auth.SessionRequest(in) }
+
+// BearerIn turns an access token that was shown.
+func BearerIn(in authwire.BearerRequest) auth.BearerRequest {
+	return auth.BearerRequest{AccessToken: in.AccessToken, ClientIP: in.ClientIP, UserAgent: in.ClientUserAgent}
+}
+
+// BearerOut turns its session; scopes are never null.
+func BearerOut(out auth.BearerResponse) authwire.BearerResponse {
+	scopes := out.Scopes
+	if scopes == nil {
+		scopes = []string{}
+	}
+	return authwire.BearerResponse{
+		SessionToken: out.Token.Reveal(), Scopes: scopes, ExpiresAt: out.ExpiresAt.UTC(),
+	}
+}
 
 // EndedOut turns how many sessions ended.
 func EndedOut(out auth.RevokeResponse) operatorwire.RevokeResponse {

@@ -45,8 +45,10 @@ func TestWhatToolsAreToldOfTheirNeighbours(t *testing.T) {
 	if diff := cmp.Diff([]string{"https://login.example.com", "https://x.auth0.example/"}, c.Issuers()); diff != "" {
 		t.Error(diff)
 	}
-	c, err = config.Load([]string{"GATEWAY_MCP_RESOURCE=https://a.example/mcp, 1:x", "GATEWAY_PUBLIC_URL=https://b.example"})
-	if err == nil || !strings.Contains(err.Error(), "GATEWAY_MCP_RESOURCE") || c.Resources()[0] != "https://a.example/mcp" {
+	c, err = config.Load([]string{
+		"GATEWAY_MCP_RESOURCE=https://a.example/mcp, x", "GATEWAY_PUBLIC_URL=https://b.example",
+	})
+	if err == nil || c.Resources()[0] != "https://a.example/mcp" {
 		t.Errorf("%v %v", c.Resources(), err)
 	}
 }

@@ -4,14 +4,20 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 )
 
 // Deps are the ports of the service.
 type Deps struct {
-	Auth    Auth
-	Near    NearSessions
-	Pending Pending
+	Auth Auth
+	// Bearers exchanges access tokens, NearBearers remembers it for a while, BadBearers counts those that are refused.
+	Bearers     Bearers
+	NearBearers NearBearers
+	BadBearers  BadBearers
+	Near        NearSessions
+	Pending     Pending
 	// Subscriptions are those of the clients that GraphQL connects.
 	Subscriptions Subscriptions
 	NoETL         NoETL
@@ -42,7 +48,10 @@ type Deps struct {
 }
 
 // Service starts executions and passes authentication on. It is safe for concurrent use.
-type Service struct{ Deps }
+type Service struct {
+	Deps
+	exchanges *singleflight.Group // of access tokens
+}
 
 // New makes the service.
-func New(d Deps) *Service { return &Service{Deps: d} }
+func New(d Deps) *Service { return &Service{Deps: d, exchanges: &singleflight.Group{}} }

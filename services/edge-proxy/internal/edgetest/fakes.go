@@ -23,8 +23,10 @@ type Auth struct {
 	fake.Failing
 	Asked    fake.List[string] // the paths of all access questions
 	Logins   fake.List[authwire.LoginRequest]
+	Bearers  fake.List[authwire.BearerRequest]
 	ReturnTo string // where browser logins end, if not at /after?x=1
 	sessions fake.Map[string, authwire.Session]
+	accepted fake.Map[string, authwire.BearerResponse]
 	grants   fake.Map[string, bool]
 	made     fake.List[string]
 }

@@ -33,6 +33,7 @@ func AuthService(nc *nats.Conn, a *Auth) *natskit.Service {
 		row(authwire.SubjectBackchannelLogout, "auth.backchannel", a.BackchannelLogout),
 		row(authwire.SubjectBrowserBegin, "auth.browser_begin", a.BrowserBegin),
 		row(authwire.SubjectBrowserFinish, "auth.browser_finish", a.BrowserFinish),
+		row(authwire.SubjectBearer, "auth.bearer", a.Bearer),
 		row(authwire.SubjectResolve, "auth.resolve", a.Resolve))
 }
 

@@ -3,6 +3,7 @@ package tools
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -79,9 +80,9 @@ func (r rule) check() error {
 
 // Match reports whether a path is offered.
 func (p Patterns) Match(path string) bool {
-	for i := len(p.rules) - 1; i >= 0; i-- {
-		if doublestar.MatchUnvalidated(p.rules[i].pattern, path) {
-			return !p.rules[i].exclude
+	for _, r := range slices.Backward(p.rules) {
+		if doublestar.MatchUnvalidated(r.pattern, path) {
+			return !r.exclude
 		}
 	}
 	return false

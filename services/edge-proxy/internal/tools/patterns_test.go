@@ -31,12 +31,12 @@ func TestTheLastPatternThatMatchesDecides(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, path := range strings.Fields(c.in) {
+		for path := range strings.FieldsSeq(c.in) {
 			if !p.Match(path) {
 				t.Errorf("%s does not offer %s", c.list, path)
 			}
 		}
-		for _, path := range strings.Fields(c.out) {
+		for path := range strings.FieldsSeq(c.out) {
 			if p.Match(path) {
 				t.Errorf("%s offers %s", c.list, path)
 			}

@@ -21,9 +21,11 @@ type Gateway interface {
 
 // Catalog tells what NoETL's catalog holds.
 type Catalog interface {
-	// Playbooks lists the playbooks and agents, each in its latest version.
+	// Playbooks lists the playbooks and agents, each in its latest version, in the order of their paths. A path whose
+	// latest version is something else MUST NOT be among them. Content MAY be "" where it says nothing of an
+	// output_schema.
 	Playbooks(ctx context.Context) ([]noetlwire.CatalogEntry, error)
-	// Schema tells which variables a playbook takes: NotFound where NoETL cannot tell.
+	// Schema tells which variables the latest version of a playbook takes: NotFound where NoETL cannot tell.
 	Schema(ctx context.Context, path string) (noetlwire.UISchema, error)
 }
 
@@ -31,7 +33,11 @@ type Catalog interface {
 type Outcomes interface {
 	// Outcome is NotFound for a request that is unknown, was forgotten, or is somebody else's.
 	Outcome(ctx context.Context, in fanoutwire.OutcomeRequest) (fanoutwire.Outcome, error)
+	// RequestsOf MUST list the requests of the owner only.
 	RequestsOf(ctx context.Context, in fanoutwire.RequestsOfRequest) (fanoutwire.RequestsOfResponse, error)
+	// TasksOfSession returns the requests that were registered as Kept under the key of a session and have not ended,
+	// newest first. It MUST return all of them, or an error.
+	TasksOfSession(ctx context.Context, sessionKey string) ([]fanoutwire.OwnRequest, error)
 }
 
 // Results reads results that no frame can hold.

@@ -15,6 +15,8 @@ type Tool struct {
 	Description string
 	Input       json.RawMessage // a JSON Schema (2020-12) whose type is object
 	Output      json.RawMessage // likewise, nil if the playbook names none
+
+	input, output *checked // the same, nil in a tool that [Service] did not make
 }
 
 // ListRequest asks for a page of the tools of a caller, in the order of their paths.

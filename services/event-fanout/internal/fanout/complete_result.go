@@ -118,8 +118,13 @@ func (s *Service) complete(ctx context.Context, in Result) (out completed, err e
 	if r, err = s.Requests.Finish(ctx, r); err != nil {
 		return out, err
 	}
-	s.ended.note(r.ClientID, r.ID)
-	if err := s.leave(ctx, r, settled); err != nil {
+	if r.Kept {
+		err = s.leaveTask(ctx, r)
+	} else {
+		s.ended.note(r.ClientID, r.ID)
+		err = s.leave(ctx, r, settled)
+	}
+	if err != nil {
 		return out, err
 	}
 	if out.Connected, err = s.Feed.Present(ctx, r.ClientID); err != nil {

@@ -42,6 +42,36 @@ func errBadExecutionID() error {
 	)
 }
 
+func errNoOwner() error {
+	return fault.New(fault.Invalid, "no_owner", "owner must say whose requests are meant")
+}
+
+func errNoSessionKey() error {
+	return fault.New(fault.Invalid, "no_session_key", "session_key must be the hash of a session token")
+}
+
+func errClientOfKept() error {
+	return fault.New(
+		fault.Invalid, "client_of_kept", "a request that is kept gets a client of its own: leave client_id empty",
+	)
+}
+
+func errBadCursor() error {
+	return fault.New(fault.Invalid, "bad_cursor", "cursor must be the next of the page before")
+}
+
+func errTooManyTasks() error {
+	return fault.New(fault.RateLimited, "too_many_tasks",
+		"too many tasks of this session have not ended: cancel some, or wait for their results").
+		After(30 * time.Second)
+}
+
+func errTooFar() error {
+	return fault.New(fault.Unavailable, "outcome_not_read",
+		"this client has too many frames to read them all in one go: ask again").
+		After(time.Second)
+}
+
 func errBoundElsewhere() error {
 	return fault.New(fault.Conflict, "bound_elsewhere", "this request_id belongs to another execution_id")
 }

@@ -18,6 +18,26 @@ func (s *Service) Expect(ctx context.Context, in fanoutwire.ExpectRequest) (fano
 	if !noetlwire.ValidID(in.RequestID) {
 		return none, errBadRequestID()
 	}
+	r := Request{
+		ID:           in.RequestID,
+		ClientID:     in.ClientID,
+		SessionKey:   in.SessionKey,
+		Owner:        in.Owner,
+		PlaybookPath: in.PlaybookPath,
+		CreatedAt:    s.Now(),
+		Attempt:      in.Attempt,
+		Kept:         in.Kept,
+		Listed:       in.Listed || in.Kept,
+	}
+	if s.TraceID != nil {
+		r.TraceID = s.TraceID(ctx)
+	}
+	if r.Listed && r.Owner == "" {
+		return none, errNoOwner()
+	}
+	if r.Kept {
+		return none, s.expectKept(ctx, r)
+	}
 	if !noetlwire.ValidID(in.ClientID) {
 		return none, errBadClientID()
 	}
@@ -30,32 +50,81 @@ func (s *Service) Expect(ctx context.Context, in fanoutwire.ExpectRequest) (fano
 	case owner != in.Owner:
 		return none, errNotOwner()
 	}
-	r := Request{
-		ID:           in.RequestID,
-		ClientID:     in.ClientID,
-		SessionKey:   in.SessionKey,
-		Owner:        in.Owner,
-		PlaybookPath: in.PlaybookPath,
-		CreatedAt:    s.Now(),
-		Attempt:      in.Attempt,
+	if err := s.Requests.Add(ctx, r); err != nil {
+		if _, same := s.same(ctx, r, err); !same {
+			return none, err
+		}
 	}
-	if s.TraceID != nil {
-		r.TraceID = s.TraceID(ctx)
-	}
-	if err := s.Requests.Add(ctx, r); err != nil && !s.same(ctx, r, err) {
-		return none, err
+	if r.Listed {
+		return none, s.enlist(ctx, r)
 	}
 	return none, s.Pending.Add(ctx, in.ClientID, in.RequestID)
 }
 
-// same reports whether a request that exists is the one that is to be added.
-func (s *Service) same(ctx context.Context, r Request, err error) bool {
-	if kind, _ := fault.KindOf(err); kind != fault.Conflict {
-		return false
+// ownClient begins the client ids of tasks. Nothing depends on it: it tells operators what they see.
+const ownClient = "task-"
+
+// expectKept registers a task. Its client cannot be guessed, so nobody has claimed it before.
+func (s *Service) expectKept(ctx context.Context, r Request) error {
+	switch {
+	case r.ClientID != "":
+		return errClientOfKept()
+	case r.SessionKey == "":
+		return errNoSessionKey()
 	}
-	there, err := s.Requests.Get(ctx, r.ID)
-	return err == nil && there.ClientID == r.ClientID && there.SessionKey == r.SessionKey &&
-		there.Attempt == r.Attempt && there.ExecutionID == "" && !there.Done
+	r.ClientID = ownClient + s.NewID()
+	var full, added error
+	err := together(
+		func() error { return s.claimOwn(ctx, r) },
+		func() error {
+			full = s.admitTask(ctx, r.SessionKey)
+			return nil
+		},
+		func() error {
+			added = s.Requests.Add(ctx, r)
+			return nil
+		},
+	)
+	if added != nil {
+		there, same := s.same(ctx, r, added)
+		if !same {
+			return added
+		}
+		r = there // it was admitted then
+		if err = s.claimOwn(ctx, r); err != nil {
+			return err
+		}
+		return s.enlist(ctx, r)
+	}
+	if full != nil {
+		err = full
+	}
+	if err != nil {
+		if gone := s.Requests.Remove(ctx, r.ID); gone != nil {
+			s.Logger.DebugContext(ctx, "a rejected task ages out", "err", gone)
+		}
+		return err
+	}
+	return s.enlist(ctx, r)
+}
+
+func (s *Service) claimOwn(ctx context.Context, r Request) error {
+	owner, err := s.Clients.Claim(ctx, Client{ID: r.ClientID, Owner: r.Owner})
+	if err == nil && owner != r.Owner {
+		err = errNotOwner()
+	}
+	return err
+}
+
+// same returns the request that exists if it is the one that is to be added.
+func (s *Service) same(ctx context.Context, r Request, err error) (there Request, same bool) {
+	if kind, _ := fault.KindOf(err); kind != fault.Conflict {
+		return there, false
+	}
+	there, err = s.Requests.Get(ctx, r.ID)
+	return there, err == nil && there.SessionKey == r.SessionKey && there.Attempt == r.Attempt &&
+		there.Kept == r.Kept && (there.ClientID == r.ClientID || r.Kept && there.Owner == r.Owner) &&
+		there.ExecutionID == "" && !there.Done
 }
 
 // Bind says which execution a request became, and delivers the events of that execution that
@@ -105,6 +174,17 @@ func (s *Service) leave(ctx context.Context, r Request, settled error) error {
 	return s.Routes.Delete(ctx, r.ExecutionID, r.ID)
 }
 
+// leaveTask takes a finished task out of the indexes immediately: what comes after its result interests nobody, and
+// must not push it out of the log.
+func (s *Service) leaveTask(ctx context.Context, r Request) error {
+	s.taskEnded(ctx, r)
+	if r.ExecutionID == "" {
+		return nil
+	}
+	s.served.Delete(served{r.ExecutionID, r.ID})
+	return s.Routes.Delete(ctx, r.ExecutionID, r.ID)
+}
+
 // settlePatience is how long a report waits for the events from before it: longer than it takes
 // another replica to go on reading after the death of the one that did.
 const settlePatience = 6 * time.Second
@@ -138,8 +218,11 @@ func (s *Service) Abandon(ctx context.Context, in fanoutwire.AbandonRequest) (fa
 	return none, s.Requests.Remove(ctx, r.ID)
 }
 
-// forget takes a request out of both indexes.
+// forget takes a request out of the indexes and lists.
 func (s *Service) forget(ctx context.Context, r Request) error {
+	if err := s.delist(ctx, r); err != nil {
+		return err
+	}
 	if err := s.Pending.Delete(ctx, r.ClientID, r.ID); err != nil {
 		return err
 	}

@@ -13,8 +13,9 @@ import (
 // Frame is a stored frame. Seq orders the frames of a log; it is never 0.
 type Frame struct {
 	Seq   uint64
-	Event string // SSE event name
-	Body  []byte // one JSON-RPC message
+	Event string    // SSE event name
+	Body  []byte    // one JSON-RPC message
+	At    time.Time // when it was stored; zero in what the [LiveFeed] delivers
 }
 
 // NewFrame is a frame to be stored. Two frames of one DedupID are one frame.
@@ -60,6 +61,9 @@ type FrameLog interface {
 	// they are large. more MUST be true when there were others when it was asked; an answer
 	// that was cut short on its way is an error or has more set, never the end.
 	Since(ctx context.Context, client string, after uint64, limit int) (frames []Frame, more bool, err error)
+	// Before returns a sequence after which come all frames of the client that were stored at a moment or later, and
+	// no earlier ones that the log can tell from them.
+	Before(ctx context.Context, client string, at time.Time) (seq uint64, err error)
 	// Client returns whose frame has that sequence in the log of an epoch, "" when none has or it is no longer kept.
 	Client(ctx context.Context, epoch string, seq uint64) (string, error)
 	// Full reports whether the client has as many frames as are kept of one client, so that older ones may be
@@ -131,6 +135,8 @@ type Request struct {
 	Done bool
 	// Result names its callback in the ResultStore when no frame could hold it.
 	Result string
+	// Kept is set for a task: its client is its own. Listed is set for what its user can list, which every task is.
+	Kept, Listed bool
 	// Revision is set by the store: a change of what was read costs one write as long as nobody else made one.
 	Revision uint64
 }
@@ -225,6 +231,43 @@ type PendingIndex interface {
 	Delete(ctx context.Context, clientID, requestID string) error
 	// DeleteThrough removes the requests of a client up to a revision, in one write.
 	DeleteThrough(ctx context.Context, clientID string, revision uint64) error
+}
+
+// ListKind is what a list of requests is of.
+type ListKind string
+
+// Kinds of lists.
+const (
+	ListOfOwner   ListKind = "o" // all listed requests of a user
+	ListOfSession ListKind = "s" // the unfinished tasks of a session
+)
+
+// List names a list of requests: Name is an owner, or the key of a session.
+type List struct {
+	Kind ListKind
+	Name string
+}
+
+// ListedRequest is an entry of a list.
+type ListedRequest struct {
+	RequestID string
+	Task      bool
+	Revision  uint64 // set by the store; larger than those of the entries that were added before
+}
+
+// RequestLists keeps lists of requests for as long as requests are known. The cost of each method MUST NOT depend on
+// what other lists hold.
+type RequestLists interface {
+	// Add adds a request; one that is there becomes the newest.
+	Add(ctx context.Context, l List, r ListedRequest) error
+	// All returns the entries, newest first.
+	All(ctx context.Context, l List) ([]ListedRequest, error)
+	// Count returns how many entries there are.
+	Count(ctx context.Context, l List) (int, error)
+	// Trim removes all entries but the newest.
+	Trim(ctx context.Context, l List, newest int) error
+	// Delete removes a request; it is repeatable.
+	Delete(ctx context.Context, l List, requestID string) error
 }
 
 // LifecycleLog is the gateway's own log of lifecycle events, by execution. It is all that routing

@@ -116,7 +116,7 @@ func (s *Service) Fetch(ctx context.Context, in FetchRequest) (name string, err 
 	if err != nil {
 		return "", err
 	}
-	owner, err := s.Clients.Owner(ctx, r.ClientID)
+	owner, err := s.ownerOf(ctx, r)
 	if err != nil {
 		return "", err
 	}

@@ -169,7 +169,10 @@ func (s *Service) markEnded(ctx context.Context, executionID string, all, ended 
 			return err
 		}
 		s.served.Delete(served{executionID, a.route.RequestID})
-		if !r.Done { // else it was noted with its result
+		switch {
+		case r.Kept:
+			s.taskEnded(ctx, r)
+		case !r.Done: // else it was noted with its result
 			s.ended.note(a.route.ClientID, a.route.RequestID)
 		}
 		return nil

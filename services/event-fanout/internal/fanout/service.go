@@ -20,12 +20,15 @@ type Deps struct {
 	Results   ResultStore
 	Routes    RouteIndex
 	Pending   PendingIndex
+	Lists     RequestLists
 	Lifecycle LifecycleLog
 	Settler   Settler
 	Relay     CallbackRelay
 	Tickets   TicketStore
 	Commands  Commands
 	Logger    *slog.Logger
+	// RequestTTL is how long a request is known.
+	RequestTTL time.Duration
 	// NewID returns a fresh unguessable client id.
 	NewID func() string
 	// TraceID returns the id of the trace that a context belongs to, "" for none; nil for a gateway without.
@@ -48,13 +51,18 @@ type Service struct {
 	reports reports
 	served  *recent.Cache[served, Route]
 	ended   ended
+	looks   *recent.Cache[string, look] // by request
+	lists   lists
 	// retiring are finished requests that no event will take out of the index.
 	retiring retiring
 }
 
 // New makes the service.
 func New(d Deps) *Service {
-	return &Service{Deps: d, seed: maphash.MakeSeed(), served: recent.New[served, Route](servedFor, maxServed)}
+	return &Service{
+		Deps: d, seed: maphash.MakeSeed(), served: recent.New[served, Route](servedFor, maxServed),
+		looks: recent.New[string, look](lookFor, maxLooks), lists: newLists(),
+	}
 }
 
 // served names a route of which this process knows how far it is, so that a report does not look it up.

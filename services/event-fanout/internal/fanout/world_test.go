@@ -23,6 +23,7 @@ type world struct {
 	requests *fanouttest.Requests
 	routes   *fanouttest.Routes
 	pending  *fanouttest.Pending
+	lists    *fanouttest.Lists
 	events   *fanouttest.Lifecycle
 	settler  *fanouttest.Settler
 	sessions *fanouttest.Sessions
@@ -40,6 +41,7 @@ func newWorld() *world {
 		requests: fanouttest.NewRequests(),
 		routes:   fanouttest.NewRoutes(),
 		pending:  fanouttest.NewPending(),
+		lists:    fanouttest.NewLists(),
 		events:   fanouttest.NewLifecycle(),
 		settler:  &fanouttest.Settler{},
 		sessions: fanouttest.NewSessions(),
@@ -58,6 +60,7 @@ func (w *world) service() *fanout.Service {
 		Requests:  w.requests,
 		Routes:    w.routes,
 		Pending:   w.pending,
+		Lists:     w.lists,
 		Lifecycle: w.events,
 		Settler:   w.settler,
 		Relay:     w.relay,
@@ -65,6 +68,9 @@ func (w *world) service() *fanout.Service {
 		Tickets:   w.tickets,
 		Commands:  w.commands,
 		Logger:    slog.New(slog.DiscardHandler),
+
+		RequestTTL: 30 * time.Minute,
+
 		NewID:     func() string { return fmt.Sprintf("client-%d", w.ids.Add(1)) },
 		Now:       time.Now,
 		Forwarded: []string{"step.exit", fanout.EventCompleted, fanout.EventFailed, fanout.EventCancelled},

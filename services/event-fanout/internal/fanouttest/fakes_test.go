@@ -21,6 +21,7 @@ func TestFakesKeepTheirPorts(t *testing.T) {
 	fanouttest.RunResultStore(t, func(*testing.T) fanout.ResultStore { return fanouttest.NewResults(8 << 20) })
 	fanouttest.RunRouteIndex(t, func(*testing.T) fanout.RouteIndex { return fanouttest.NewRoutes() })
 	fanouttest.RunPendingIndex(t, func(*testing.T) fanout.PendingIndex { return fanouttest.NewPending() })
+	fanouttest.RunRequestLists(t, func(*testing.T) fanout.RequestLists { return fanouttest.NewLists() })
 	fanouttest.RunLifecycleLog(t, func(*testing.T) (fanout.LifecycleLog, func(bool)) {
 		l := fanouttest.NewLifecycle()
 		return l, l.Refuse.Store

@@ -3,10 +3,12 @@
 package fanouttest
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/testkit/fake"
@@ -109,7 +111,9 @@ func (f *Frames) Append(ctx context.Context, client string, n fanout.NewFrame) e
 		previous = have[len(have)-1].Seq
 	}
 	frame := fanout.Frame{Seq: f.last, Event: n.Event, Body: n.Body}
-	f.byClient[client] = append(f.byClient[client], frame)
+	stored := frame
+	stored.At = time.Now()
+	f.byClient[client] = append(f.byClient[client], stored)
 	if lose := f.Lose.Get(); lose != nil && lose() {
 		return nil
 	}
@@ -147,6 +151,20 @@ func (f *Frames) Since(ctx context.Context, client string, after uint64, limit i
 		out = append(out, frame)
 	}
 	return out, false, ctx.Err()
+}
+
+// Before implements the port.
+func (f *Frames) Before(ctx context.Context, client string, at time.Time) (uint64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var before uint64
+	for _, frame := range f.byClient[client] {
+		if !frame.At.Before(at) {
+			break
+		}
+		before = frame.Seq
+	}
+	return before, cmp.Or(f.Err(), ctx.Err())
 }
 
 // paged is the smaller of a limit and the size of a page, which may be 0 for none.

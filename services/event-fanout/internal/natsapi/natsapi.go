@@ -20,6 +20,9 @@ import (
 // calls bounds each operation in one replica.
 const calls = 512
 
+// looks bounds each operation that reads what is stored, likewise: one may hold a megabyte of frames.
+const looks = 64
+
 // Deadlines: each operation is a few round trips to NATS; bind may have to wait until another replica goes on reading
 // the events from before it, and so may a callback.
 const (
@@ -33,10 +36,14 @@ const (
 func Table(svc *fanout.Service, o kit.Observer) []natskit.Endpoint {
 	limits := kit.Limits{Deadline: deadline, Concurrency: calls}
 	bind := kit.Limits{Deadline: bindDeadline, Concurrency: calls}
+	look := kit.Limits{Deadline: deadline, Concurrency: looks}
 	return []natskit.Endpoint{
 		natskit.Handle(o, fanoutwire.SubjectExpect, "fanout.expect", limits, svc.Expect),
 		natskit.Handle(o, fanoutwire.SubjectBind, "fanout.bind", bind, svc.Bind),
 		natskit.Handle(o, fanoutwire.SubjectAbandon, "fanout.abandon", limits, svc.Abandon),
+		natskit.Handle(o, fanoutwire.SubjectOutcome, "fanout.outcome", look, svc.Outcome),
+		natskit.Handle(o, fanoutwire.SubjectRequestsOf, "fanout.requests-of", look, svc.RequestsOf),
+		natskit.Handle(o, fanoutwire.SubjectTasksOfSession, "fanout.tasks-of-session", look, svc.TasksOfSession),
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 type Config struct {
 	Issuers   []string // exactly as in the tokens
 	Audiences []string
+	Resources []string           // audiences of access tokens that were issued for this gateway as a resource
 	TTL       time.Duration      // of a fetched key set
 	Cooldown  time.Duration      // between two fetches
 	Outage    *outage.Dependency // hears whether an issuer's keys can be fetched; nil for nobody
@@ -36,6 +37,7 @@ type Verifier struct {
 	tokens    *oidc.Verifier
 	issuers   int
 	audiences []string
+	resources []string
 	now       func() time.Time
 }
 
@@ -53,7 +55,9 @@ func New(cfg Config, client *http.Client) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Verifier{tokens: tokens, issuers: len(cfg.Issuers), audiences: cfg.Audiences, now: cfg.Now}, nil
+	return &Verifier{
+		tokens: tokens, issuers: len(cfg.Issuers), audiences: cfg.Audiences, resources: cfg.Resources, now: cfg.Now,
+	}, nil
 }
 
 // verified is a token whose signature, issuer, audience and times are right.

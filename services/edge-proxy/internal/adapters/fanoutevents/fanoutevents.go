@@ -45,26 +45,13 @@ func (f *Frames) Open(ctx context.Context, in edge.FramesRequest) (<-chan edge.F
 	}
 	address := f.base.JoinPath("/events")
 	address.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
+	resp, err := get(ctx, f.transport, address, in.Caller)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+in.Caller.Token.Reveal())
-	if client := httpkit.ClientOf(ctx); client.IsValid() {
-		req.Header.Set("X-Forwarded-For", client.String())
-	}
-	resp, err := f.transport.RoundTrip(req)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, fault.Wrap(
-			err, fault.Unavailable, "event-fanout_unavailable", "the event-fanout service is not available; try again",
-		)
-	}
 	if resp.StatusCode != http.StatusOK {
 		defer func() { _ = resp.Body.Close() }()
-		return nil, refusal(resp)
+		return nil, refusal(resp, "the event stream cannot be opened")
 	}
 	frames := make(chan edge.Frame)
 	go func() {
@@ -75,12 +62,39 @@ func (f *Frames) Open(ctx context.Context, in edge.FramesRequest) (<-chan edge.F
 	return frames, nil
 }
 
-// refusal turns an answer that is not a stream into the fault that it was made from.
-func refusal(resp *http.Response) error {
+// get asks event-fanout for something in the name of a caller.
+func get(ctx context.Context, t http.RoundTripper, address *url.URL, caller edge.Caller) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+caller.Token.Reveal())
+	if client := httpkit.ClientOf(ctx); client.IsValid() {
+		req.Header.Set("X-Forwarded-For", client.String())
+	}
+	resp, err := t.RoundTrip(req)
+	if err != nil {
+		return nil, unavailable(ctx, err)
+	}
+	return resp, nil
+}
+
+func unavailable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fault.Wrap(
+		err, fault.Unavailable, "event-fanout_unavailable", "the event-fanout service is not available; try again",
+	)
+}
+
+// refusal turns an answer that is not what was asked for into the fault that it was made from. One that says nothing
+// gets the message.
+func refusal(resp *http.Response, message string) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what came is enough
 	var e httpkit.ErrorBody
 	if json.Unmarshal(body, &e) != nil || e.Error == "" {
-		e.Error = "the event stream cannot be opened"
+		e.Error = message
 	}
 	for _, kind := range fault.Kinds() {
 		if kind.HTTPStatus() == resp.StatusCode {

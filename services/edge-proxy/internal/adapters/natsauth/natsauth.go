@@ -9,7 +9,10 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 )
 
-var _ edge.Auth = (*Auth)(nil)
+var (
+	_ edge.Auth    = (*Auth)(nil)
+	_ edge.Bearers = (*Auth)(nil)
+)
 
 // Auth is the NATS adapter. It is safe for concurrent use.
 type Auth struct{ calls *natskit.Client }
@@ -57,6 +60,13 @@ func (a *Auth) BackchannelLogout(
 ) (authwire.RevokeResponse, error) {
 	return natskit.Call[authwire.BackchannelLogoutRequest, authwire.RevokeResponse](
 		ctx, a.calls, "auth", authwire.SubjectBackchannelLogout, in,
+	)
+}
+
+// Bearer implements the port.
+func (a *Auth) Bearer(ctx context.Context, in authwire.BearerRequest) (authwire.BearerResponse, error) {
+	return natskit.Call[authwire.BearerRequest, authwire.BearerResponse](
+		ctx, a.calls, "auth", authwire.SubjectBearer, in,
 	)
 }
 

@@ -19,7 +19,17 @@ func TestConformance(t *testing.T) {
 		t.Helper()
 		n, behind := testkit.StartNATS(t), &edgetest.Auth{}
 		nc := n.Connect(t)
-		edgetest.Serve(t, nc, "auth", 9, edgetest.AuthService(nc, behind))
+		edgetest.Serve(t, nc, "auth", 10, edgetest.AuthService(nc, behind))
+		return natsauth.New(natskit.NewClient(n.Connect(t), telemetry.Nop("test"))), behind
+	})
+}
+
+func TestBearersConform(t *testing.T) {
+	edgetest.RunBearers(t, func(t *testing.T) (edge.Bearers, *edgetest.Auth) {
+		t.Helper()
+		n, behind := testkit.StartNATS(t), &edgetest.Auth{}
+		nc := n.Connect(t)
+		edgetest.Serve(t, nc, "auth", 10, edgetest.AuthService(nc, behind))
 		return natsauth.New(natskit.NewClient(n.Connect(t), telemetry.Nop("test"))), behind
 	})
 }

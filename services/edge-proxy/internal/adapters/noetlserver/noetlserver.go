@@ -6,11 +6,15 @@ import (
 
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+	"github.com/noetl/gateway/services/edge-proxy/internal/tools"
 )
 
-var _ edge.NoETL = (*Server)(nil)
+var (
+	_ edge.NoETL    = (*Server)(nil)
+	_ tools.Catalog = (*Server)(nil)
+)
 
-// Server is the adapter; executing and rerunning are the shared client's. It is safe for
+// Server is the adapter; executing, rerunning and reading the catalog are the shared client's. It is safe for
 // concurrent use.
 type Server struct{ *noetl.Client }
 

@@ -58,7 +58,7 @@ func (w *world) running(t *testing.T) (x *toolstest.Execution) {
 func TestTheClientOfTheSDK(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	session := w.client(t, "s-1", nil)
+	session := w.client(t, nil)
 	var names []string
 	for tool, err := range session.Tools(t.Context(), nil) {
 		if err != nil {
@@ -103,7 +103,7 @@ func TestProgressRises(t *testing.T) {
 	w := newWorld(t)
 	var mu sync.Mutex
 	var told []float64
-	session := w.client(t, "s-1", &mcp.ClientOptions{
+	session := w.client(t, &mcp.ClientOptions{
 		ProgressNotificationHandler: func(_ context.Context, r *mcp.ProgressNotificationClientRequest) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -136,7 +136,7 @@ func TestProgressRises(t *testing.T) {
 func TestACallWhoseClientLeavesIsCancelled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	session := w.client(t, "s-1", nil)
+	session := w.client(t, nil)
 	ctx, leave := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
@@ -158,7 +158,7 @@ func TestACallWhoseClientLeavesIsCancelled(t *testing.T) {
 func TestARevokedSessionEndsItsCalls(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	session := w.client(t, "s-1", nil)
+	session := w.client(t, nil)
 	done := make(chan error, 1)
 	go func() {
 		_, err := call(t.Context(), session, "slow", nil)

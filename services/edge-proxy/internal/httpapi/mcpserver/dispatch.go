@@ -32,8 +32,11 @@ func (s *Server) dispatch(next mcp.MethodHandler) mcp.MethodHandler {
 			x.sse.start()
 		}
 		result, err = s.handle(ctx, x, method, req, next)
-		if err != nil && isFault(err) {
+		switch {
+		case err != nil && isFault(err):
 			return nil, wireError(err)
+		case err == nil && x.modern && (method == methodCall || method == methodRead):
+			return complete(result), nil
 		}
 		return result, err
 	}
@@ -58,8 +61,6 @@ func (s *Server) handle(
 			return nil, missingTasks()
 		}
 		return s.listen(ctx, x, method, req, next)
-	case methodCancelled:
-		s.cancelled(ctx, x)
 	}
 	return next(ctx, method, req)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
@@ -93,9 +94,32 @@ func readEnvelope(w http.ResponseWriter, r *http.Request) (e envelope, err error
 	message, err := jsonrpc.DecodeMessage(body)
 	request, ok := message.(*jsonrpc.Request)
 	if err != nil || !ok {
-		return e, fault.New(fault.Invalid, "bad_message", "the body must be one JSON-RPC request or notification")
+		code := codeNoMessage
+		if !json.Valid(body) {
+			code = codeNoJSON
+		}
+		return e, fault.New(fault.Invalid, code, "the body must be one JSON-RPC request or notification")
 	}
 	e.id, e.method = request.ID, request.Method
 	_ = json.Unmarshal(request.Params, &e.params) // the SDK says what is wrong with them
 	return e, nil
 }
+
+// checkName rejects a request about a task whose header names another one: proxies route by the header. The SDK checks
+// the headers of its own methods.
+func (e envelope) checkName(header http.Header) error {
+	if !strings.HasPrefix(e.method, "tasks/") || e.method == methodTasks {
+		return nil
+	}
+	if name := header.Get("Mcp-Name"); name != "" && name != e.params.TaskID {
+		return fault.New(fault.Invalid, codeHeaderMismatch, "the header Mcp-Name must be the taskId of the body")
+	}
+	return nil
+}
+
+// Codes of faults that have numbers of their own in JSON-RPC or in the protocol.
+const (
+	codeHeaderMismatch = "header_mismatch"
+	codeNoJSON         = "bad_json"
+	codeNoMessage      = "bad_message"
+)

@@ -13,10 +13,18 @@ import (
 
 // codeOf is the JSON-RPC code of a fault, of those that the protocol has.
 func codeOf(f *fault.Error) int {
+	switch f.Code {
+	case codeHeaderMismatch:
+		return mcp.CodeHeaderMismatch
+	case codeNoJSON:
+		return jsonrpc.CodeParseError
+	case codeNoMessage:
+		return jsonrpc.CodeInvalidRequest
+	}
 	switch f.Kind {
 	case fault.Invalid, fault.NotFound, fault.TooLarge, fault.Conflict:
 		return jsonrpc.CodeInvalidParams
-	case fault.Unsupported:
+	case fault.Unsupported, fault.Unauthenticated, fault.Denied, fault.RateLimited:
 		return jsonrpc.CodeInvalidRequest
 	default:
 		return jsonrpc.CodeInternalError

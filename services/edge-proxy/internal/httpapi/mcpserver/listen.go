@@ -7,9 +7,9 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// listenEvery is how often a listening client's lists are looked at. What is looked at is this process's copy of the
+// ListenEvery is how often a listening client's lists are looked at. What is looked at is this process's copy of the
 // catalog.
-const listenEvery = 5 * time.Second
+const ListenEvery = 5 * time.Second
 
 // listen lets the SDK keep the stream, and tells it when the list of tools has changed: by adding a tool to the server
 // of this one request, whose own list nobody reads.
@@ -25,7 +25,7 @@ func (s *Server) listen(
 }
 
 func (s *Server) announce(ctx context.Context, server *mcp.Server) {
-	tick := time.NewTicker(listenEvery)
+	tick := time.NewTicker(s.ListenEvery)
 	defer tick.Stop()
 	seen, _ := s.Tools.Version(ctx)
 	for {

@@ -9,6 +9,33 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/tools"
 )
 
+// revision is the first one in which each result says of which type it is.
+const revision = "2026-07-28"
+
+// completed is a result that says so. The SDK marks those of its own handlers.
+type completed struct{ mcp.Result }
+
+// MarshalJSON implements json.Marshaler.
+func (c completed) MarshalJSON() ([]byte, error) {
+	raw, err := json.Marshal(c.Result)
+	if err != nil || len(raw) < 2 || raw[0] != '{' {
+		return raw, err
+	}
+	out := []byte(`{"resultType":"` + resultComplete + `"`)
+	if raw[1] != '}' {
+		out = append(out, ',')
+	}
+	return append(out, raw[1:]...), nil
+}
+
+// complete marks a result, unless it is a task.
+func complete(r mcp.Result) mcp.Result {
+	if _, task := r.(*taskResult); task || r == nil {
+		return r
+	}
+	return completed{r}
+}
+
 // failure is a result that says what went wrong.
 func failure(message string) *mcp.CallToolResult {
 	return &mcp.CallToolResult{IsError: true, Content: []mcp.Content{&mcp.TextContent{Text: message}}}

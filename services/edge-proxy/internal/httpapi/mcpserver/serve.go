@@ -30,6 +30,7 @@ type exchange struct {
 	scopes  []string        // of the token; nil for a session, which may do all
 	session bool            // the token is a session's
 	label   string          // of the client
+	modern  bool            // it speaks revision 2026-07-28 or a later one
 	sse     *sse            // nil for an answer of one message
 	ctx     context.Context //nolint:containedctx // of the connection: the SDK's handlers get another one
 }
@@ -81,6 +82,10 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*exchange, error
 	}
 	if x.label = r.Header.Get(sessionHeader); len(x.label) > maxLabel {
 		return x, fault.New(fault.Invalid, "bad_session_id", sessionHeader+" may have at most 128 bytes")
+	}
+	x.modern = r.Header.Get("Mcp-Protocol-Version") >= revision
+	if err := x.checkName(r.Header); err != nil {
+		return x, err
 	}
 	if err := s.hasScope(x, x.method); err != nil {
 		return x, err
@@ -188,6 +193,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, x *exchange) {
 		}()
 		x.sse = newSSE(w, s.KeepAlive)
 		defer x.sse.end()
+	}
+	if x.method == methodCancelled { // the SDK answers before it looks
+		s.cancelled(ctx, x)
 	}
 	x.ctx, x.server = ctx, s.newServer(x)
 	if x.method == methodInitialize {

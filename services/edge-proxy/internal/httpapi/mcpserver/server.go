@@ -67,6 +67,8 @@ type Deps struct {
 	Broadcast func(ctx context.Context, key string)
 	// KeepAlive is how long a stream may be silent; 0 is [KeepAlive].
 	KeepAlive time.Duration
+	// ListenEvery is how often the lists of clients that listen are looked at; 0 is [ListenEvery].
+	ListenEvery time.Duration
 	// Closing ends what takes long, because the process stops.
 	Closing context.Context //nolint:containedctx // of the process, not of a call
 }
@@ -109,6 +111,9 @@ const (
 func New(d Deps) (*Server, error) {
 	if d.KeepAlive == 0 {
 		d.KeepAlive = KeepAlive
+	}
+	if d.ListenEvery == 0 {
+		d.ListenEvery = ListenEvery
 	}
 	m, err := newMeter(d.Registry)
 	if err != nil {

@@ -204,11 +204,11 @@ func behave(x *toolstest.Execution) {
 }
 
 // client connects the SDK's client.
-func (w *world) client(t *testing.T, token string, opts *mcp.ClientOptions) *mcp.ClientSession {
+func (w *world) client(t *testing.T, opts *mcp.ClientOptions) *mcp.ClientSession {
 	t.Helper()
 	c := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, opts)
 	session, err := c.Connect(t.Context(), &mcp.StreamableClientTransport{
-		Endpoint: w.URL + mcpserver.Path, HTTPClient: &http.Client{Transport: bearer(token)},
+		Endpoint: w.URL + mcpserver.Path, HTTPClient: &http.Client{Transport: bearer("s-1")},
 		DisableStandaloneSSE: true,
 	}, nil)
 	if err != nil {

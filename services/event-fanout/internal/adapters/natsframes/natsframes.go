@@ -254,7 +254,9 @@ func (l *FrameLog) Since(
 			return nil, false, err
 		}
 		for _, m := range messages {
-			frames = append(frames, fanout.Frame{Seq: m.Sequence, Event: m.Header.Get(eventHeader), Body: m.Data})
+			frames = append(frames, fanout.Frame{
+				Seq: m.Sequence, Event: m.Header.Get(eventHeader), Body: m.Data, At: m.Time,
+			})
 			after = m.Sequence
 		}
 		if more {

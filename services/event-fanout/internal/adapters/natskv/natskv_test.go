@@ -32,6 +32,11 @@ func TestStoresConform(t *testing.T) {
 		return natskv.PendingIndex{Routes: natskv.NewRoutes(testkit.StartNATS(t).JetStream(t), time.Hour,
 			natskit.Room{})}
 	})
+	fanouttest.RunRequestLists(t, func(t *testing.T) fanout.RequestLists {
+		t.Helper()
+		return natskv.RequestLists{Routes: natskv.NewRoutes(testkit.StartNATS(t).JetStream(t), time.Hour,
+			natskit.Room{})}
+	})
 	fanouttest.RunLeases(t, func(t *testing.T) (a, b fanout.Leases, life time.Duration) {
 		t.Helper()
 		n := testkit.StartNATS(t)

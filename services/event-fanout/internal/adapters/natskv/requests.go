@@ -41,6 +41,8 @@ type requestRecord struct {
 	Result       string       `json:"result,omitempty"`
 	Owner        string       `json:"owner,omitempty"`
 	TraceID      string       `json:"trace_id,omitempty"`
+	Kept         bool         `json:"kept,omitempty"`
+	Listed       bool         `json:"listed,omitempty"`
 }
 
 // NewRequestStore makes the store on the bucket of that name.
@@ -246,6 +248,8 @@ func decodeRequest(id string, value []byte, revision uint64) (fanout.Request, er
 		Result:       rec.Result,
 		Owner:        rec.Owner,
 		TraceID:      rec.TraceID,
+		Kept:         rec.Kept,
+		Listed:       rec.Listed,
 		Revision:     revision,
 	}, err
 }
@@ -263,6 +267,8 @@ func encodeRequest(r fanout.Request, revision uint64) ([]byte, error) {
 		Result:       r.Result,
 		Owner:        r.Owner,
 		TraceID:      r.TraceID,
+		Kept:         r.Kept,
+		Listed:       r.Listed,
 	})
 	return natskit.Pad(value, recordSize, revision), err
 }

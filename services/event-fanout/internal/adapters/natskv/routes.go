@@ -17,7 +17,8 @@ import (
 // routesBucket holds the two indexes of pending requests: "x.<execution>.<request>" and
 // "c.<client>.<request>". One lookup is one batched direct get on the first part of the key;
 // the server finds it by its subject index, whatever else is in the bucket. "m.<execution>" says how far all
-// the routes of an execution are, where there are several.
+// the routes of an execution are, where there are several. It holds the lists of requests too: "o.<owner>.<request>"
+// and "s.<session>.<request>", where owner and session are hashes.
 const routesBucket = "gateway_routes"
 
 const operationHeader = "KV-Operation" // set on the markers of deleted keys

@@ -1,0 +1,156 @@
+package noetl_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/noetl"
+	"github.com/noetl/gateway/libs/telemetry"
+)
+
+func catalogOf(t *testing.T, serve http.HandlerFunc) *noetl.Client {
+	t.Helper()
+	srv := httptest.NewServer(serve)
+	t.Cleanup(srv.Close)
+	return noetl.New(noetl.Config{BaseURL: srv.URL, Timeout: 5 * time.Second}, telemetry.Nop("test"))
+}
+
+func writing(status int, text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, text)
+	}
+}
+
+// As the Rust server answers (handlers/catalog.rs, db/queries/catalog.rs): all versions, the youngest first, with
+// nulls. As the Python server answers (server/api/catalog): likewise, and ids may be numbers.
+const listed = `{"note":{"entries":[1]},"entries":[
+ {"catalog_id":"4","path":"b","kind":"tool","version":2,"content":"x","layout":null,"payload":null,"meta":null},
+ {"catalog_id":582940187123449857,"path":"a/x","kind":"Playbook","version":2,"content":null,"payload":{"a":NaN}},
+ {"catalog_id":"5","path":"c","kind":"AGENT","version":1,"content":"metadata: {output_schema: {type: object}}"},
+ {"catalog_id":"2","path":"a/x","kind":"playbook","version":1,"content":"metadata: {output_schema: {}}"},
+ {"catalog_id":"1","path":"b","kind":"playbook","version":1,"content":"y"},
+ {"catalog_id":"6","path":"","kind":"playbook","version":1},
+ {"catalog_id":"7","path":"d","kind":"playbook","version":"one"},
+ {"catalog_id":"8","path":"e","kind":null,"version":null}],"total":8}`
+
+func TestTheCatalogIsThePlaybooksInTheirLatestVersions(t *testing.T) {
+	t.Parallel()
+	want := []noetlwire.CatalogEntry{
+		{CatalogID: "582940187123449857", Path: "a/x", Kind: "Playbook", Version: 2},
+		{CatalogID: "5", Path: "c", Kind: "AGENT", Version: 1, Content: "metadata: {output_schema: {type: object}}"},
+	}
+	array := listed[strings.Index(listed, "[\n") : strings.LastIndex(listed, "]")+1]
+	for _, text := range []string{listed, array} {
+		c := catalogOf(t, func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			if r.Method != http.MethodPost || r.URL.Path != "/api/catalog/list" || string(body) != "{}" {
+				t.Errorf("%s %s %s", r.Method, r.URL, body)
+			}
+			_, _ = io.WriteString(w, text)
+		})
+		got, err := c.Playbooks(t.Context())
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%v %s", err, diff)
+		}
+	}
+	for _, text := range []string{`{"entries":[]}`, `[]`} {
+		if got, err := catalogOf(t, writing(200, text)).Playbooks(t.Context()); err != nil || len(got) != 0 {
+			t.Errorf("%s: %v %v", text, got, err)
+		}
+	}
+}
+
+func TestWhatIsNoCatalogIsAFault(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		``: "noetl_bad_answer", `{}`: "noetl_bad_answer", `"x"`: "noetl_bad_answer", `<html>`: "noetl_bad_answer",
+		`{"entries":{}}`: "noetl_bad_answer", `{"entries":[{"path":"a"},`: "noetl_bad_answer",
+		`{"entries":[{"path":"a"}{}]}`: "noetl_bad_answer", `{"entries":null}`: "noetl_bad_answer",
+	} {
+		got, err := catalogOf(t, writing(200, text)).Playbooks(t.Context())
+		if f := fault.Of(err); f == nil || f.Code != want || got != nil {
+			t.Errorf("%s: %v %v", text, got, err)
+		}
+	}
+	_, err := catalogOf(t, writing(503, `{"error":"starting"}`)).Playbooks(t.Context())
+	if f := fault.Of(err); f == nil || f.Kind != fault.Unavailable {
+		t.Errorf("%v", err)
+	}
+}
+
+// A catalog that never ends must end, and so must one entry.
+func TestACatalogHasBounds(t *testing.T) {
+	t.Parallel()
+	for name, serve := range map[string]func(w io.Writer) error{
+		"an entry": func(w io.Writer) error {
+			_, err := fmt.Fprintf(w, `{"entries":[{"path":"a","x":"%s"}]}`, strings.Repeat("x", 20<<20))
+			return err
+		},
+		"paths": func(w io.Writer) error {
+			_, _ = io.WriteString(w, `{"entries":[`)
+			for i := range 100_001 {
+				if _, err := fmt.Fprintf(w, `{"path":"%d","kind":"playbook","version":1},`, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	} {
+		c := catalogOf(t, func(w http.ResponseWriter, _ *http.Request) { _ = serve(w) })
+		_, err := c.Playbooks(t.Context())
+		if f := fault.Of(err); f == nil || f.Code != "noetl_answer_too_large" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestSchemaAsksForThePathItIsGiven(t *testing.T) {
+	t.Parallel()
+	var target string
+	c := catalogOf(t, func(w http.ResponseWriter, r *http.Request) {
+		target = r.Method + " " + r.URL.EscapedPath()
+		_, _ = io.WriteString(w, `{"path":"a b/c?d","version":3,"kind":"playbook","title":null,
+		 "description_markdown":null,"exposed_in_ui":false,"generated_at":"2026-01-01T00:00:00Z","fields":[
+		 {"name":"n","kind":"integer","default":9007199254740993,"description":null,"secret":false,
+		  "credential_glob":null,"options":null,"children":null}]}`)
+	})
+	got, err := c.Schema(t.Context(), "a b/c?d%2F/é")
+	if err != nil || target != "GET /api/catalog/a%20b/c%3Fd%252F/%C3%A9/ui_schema" {
+		t.Errorf("%v %s", err, target)
+	}
+	want := noetlwire.UISchema{Path: "a b/c?d", Version: 3, Kind: "playbook", Fields: []noetlwire.UIField{
+		{Name: "n", Kind: "integer", Default: []byte("9007199254740993")},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	target = ""
+	for _, path := range []string{"", "..", "a/../../internal", "./a"} {
+		if _, err := c.Schema(t.Context(), path); fault.Of(err) == nil || fault.Of(err).Kind != fault.NotFound ||
+			target != "" {
+			t.Errorf("%q: %v %s", path, err, target)
+		}
+	}
+}
+
+func TestNoSchemaIsNotFound(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]fault.Kind{
+		404: fault.NotFound, 405: fault.NotFound, 500: fault.BadGateway, 503: fault.Unavailable,
+	} {
+		_, err := catalogOf(t, writing(status, `{"detail":"Not Found"}`)).Schema(t.Context(), "a")
+		if kind, failed := fault.KindOf(err); !failed || kind != want {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+}

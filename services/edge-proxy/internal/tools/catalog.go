@@ -1,0 +1,196 @@
+package tools
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/noetl/gateway/libs/contract/noetlwire"
+	"github.com/noetl/gateway/libs/fault"
+)
+
+// How long a catalog is used. It is the same for all users: what one of them may see is decided later.
+const (
+	freshFor = 5 * time.Second
+	// freshMost is for a catalog that takes long to read: at most a tenth of the time goes into reading it.
+	freshMost = 30 * time.Second
+	// staleFor is how long an old one is used while NoETL does not answer.
+	staleFor     = time.Minute
+	fetchTimeout = time.Minute
+	// retryAfter is the time between two attempts that fail.
+	retryAfter = time.Second
+)
+
+// entry is a playbook that is offered to whoever may execute it.
+type entry struct {
+	noetlwire.CatalogEntry
+
+	name string
+	mark string // stands for the path in cursors
+}
+
+// index is a catalog that was read. It does not change.
+type index struct {
+	entries []entry        // in the order of their paths
+	names   map[string]int // of entries
+	version string
+}
+
+// snapshot is an index and its times.
+type snapshot struct {
+	*index
+
+	fresh, stale time.Time
+}
+
+// catalog returns the catalog. A stale one is returned while it is read again.
+func (s *Service) catalog(ctx context.Context) (*index, error) {
+	now := s.Now()
+	current := s.current.Load()
+	switch {
+	case current != nil && now.Before(current.fresh):
+		return current.index, nil
+	case current != nil && now.Before(current.stale):
+		if s.lastFailure(now) == nil {
+			s.read(ctx)
+		}
+		return current.index, nil
+	}
+	if err := s.lastFailure(now); err != nil {
+		return nil, err
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case r := <-s.read(ctx):
+		if r.err != nil {
+			return nil, r.err
+		}
+		return r.index, nil
+	}
+}
+
+type readResult struct {
+	index *index
+	err   error
+}
+
+// read reads the catalog, once for all who want it concurrently, and whether or not they wait.
+func (s *Service) read(ctx context.Context) <-chan readResult {
+	out := make(chan readResult, 1)
+	results := s.flights.DoChan("catalog", func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+		defer cancel()
+		return s.fetch(ctx)
+	})
+	go func() {
+		r := <-results
+		found, _ := r.Val.(*index)
+		out <- readResult{found, r.Err}
+	}()
+	return out
+}
+
+// failure is an attempt to read the catalog that failed.
+type failure struct {
+	err error
+	at  time.Time
+}
+
+// lastFailure returns why reading failed a moment ago: nobody asks again so soon.
+func (s *Service) lastFailure(now time.Time) error {
+	if f := s.failed.Load(); f != nil && now.Sub(f.at) < retryAfter {
+		return f.err
+	}
+	return nil
+}
+
+func (s *Service) fetch(ctx context.Context) (*index, error) {
+	begun := s.Now()
+	entries, err := s.Catalog.Playbooks(ctx)
+	now := s.Now()
+	if err != nil {
+		s.failed.Store(&failure{err, now})
+		s.Logger.WarnContext(ctx, "catalog cannot be read", "reason", fault.Of(err).Code, "error", err.Error())
+		return nil, err
+	}
+	built := s.build(ctx, entries)
+	if old := s.current.Load(); old != nil && old.version == built.version {
+		built = old.index // what callers were told stays known
+	} else {
+		built.warn(ctx, s)
+	}
+	fresh := now.Add(min(max(freshFor, 10*now.Sub(begun)), freshMost))
+	s.current.Store(&snapshot{built, fresh, fresh.Add(staleFor)})
+	return built, nil
+}
+
+// build makes the index of what may be offered at all.
+func (s *Service) build(_ context.Context, all []noetlwire.CatalogEntry) *index {
+	offered := make([]entry, 0, len(all))
+	for _, e := range all {
+		e.Kind = strings.ToLower(e.Kind)
+		if (e.Kind == noetlwire.KindPlaybook || e.Kind == noetlwire.KindAgent) &&
+			s.Patterns.Match(e.Path) && !s.Reserved.Holds(e.Path) {
+			offered = append(offered, entry{CatalogEntry: e})
+		}
+	}
+	slices.SortStableFunc(offered, func(a, b entry) int {
+		if c := strings.Compare(a.Path, b.Path); c != 0 {
+			return c
+		}
+		return b.Version - a.Version
+	})
+	offered = slices.CompactFunc(offered, func(a, b entry) bool { return a.Path == b.Path })
+	x := &index{entries: offered, names: make(map[string]int, len(offered))}
+	digest := sha256.New()
+	for i := range offered {
+		e := &offered[i]
+		e.name, e.mark = nameOf(e.Path), markOf(e.Path)
+		if _, taken := x.names[e.name]; taken {
+			e.name = "" // the first in the order of paths has it
+		} else {
+			x.names[e.name] = i
+		}
+		note(digest, e.Path, e.Kind, e.Version)
+	}
+	x.version = hex.EncodeToString(digest.Sum(nil)[:16])
+	return x
+}
+
+func note(digest hash.Hash, path, kind string, version int) {
+	_, _ = fmt.Fprintf(digest, "%d:%s%s@%d\n", len(path), path, kind, version)
+}
+
+// warn says which playbooks are not offered because of their names.
+func (x *index) warn(ctx context.Context, s *Service) {
+	for i := range x.entries {
+		if e := &x.entries[i]; e.name == "" {
+			s.Logger.WarnContext(
+				ctx, "playbook is not offered as a tool", "reason", "name_taken", "path", e.Path,
+				"by", x.entries[x.names[nameOf(e.Path)]].Path,
+			)
+		}
+	}
+}
+
+// markOf is what a cursor says of a path that its caller may not know.
+func markOf(path string) string {
+	sum := sha256.Sum256([]byte(path))
+	return hex.EncodeToString(sum[:12])
+}
+
+// Version returns a digest of what the catalog offers to whoever may execute it: another one means that the lists of
+// callers may have changed.
+func (s *Service) Version(ctx context.Context) (string, error) {
+	x, err := s.catalog(ctx)
+	if err != nil {
+		return "", err
+	}
+	return x.version, nil
+}
