@@ -69,7 +69,7 @@ func TestNamesThatCollide(t *testing.T) {
 	w.register(t, paths...)
 	token := w.token(t, demo)
 	var tools map[string]string
-	testkit.Eventually(t, "the catalog is read anew", func() bool {
+	testkit.Eventually(t, "the catalog is read again", func() bool {
 		tools = w.all(t, token)
 		return slices.ContainsFunc(keysOf(tools), func(name string) bool { return tools[name] == "mcp/tools/list" })
 	})
@@ -227,8 +227,12 @@ func TestLimits(t *testing.T) {
 	w := start(t, "GATEWAY_MCP_RATE_TOOL_PER_MIN=30", "GATEWAY_MCP_CALLS_USER_MAX=3")
 	token, other := w.token(t, demo), w.token(t, viewer)
 	codes := map[int]int{}
-	for range 12 {
-		codes[w.send(t, token, call("demo__echo", obj{}, false)).Code]++
+	for i := range 12 {
+		one := call("demo__echo", obj{}, false)
+		if params, ok := one["params"].(obj); ok { // a decoder that takes this for the name sees another tool each time
+			params["NAME"] = fmt.Sprint("other", i)
+		}
+		codes[w.send(t, token, one).Code]++
 	}
 	if codes[http.StatusTooManyRequests] == 0 || codes[http.StatusOK] < 2 || len(codes) > 2 {
 		t.Errorf("12 calls of one tool, 30 a minute: %v", codes)

@@ -168,6 +168,15 @@ func calls(t *testing.T, s *script) {
 // resources checks a result that is too large for a message, and the executions as resources.
 func resources(t *testing.T, s *script) {
 	t.Helper()
+	// Such a result is in the message, as text and as structure. The Python SDK takes events of 1 MiB.
+	medium := next[struct {
+		IsError bool
+		Size    int
+		Error   *told
+	}](t, s, "medium")
+	if medium.Error != nil || medium.IsError || medium.Size < 50 {
+		t.Errorf("demo/large with 600,000 bytes: %+v %+v", medium, medium.Error)
+	}
 	large := next[struct {
 		Link    *content
 		IsError bool

@@ -154,6 +154,12 @@ async def everything(client, requests):
     result = await client.call_tool("demo__progress", {"step_ms": 80}, progress_callback=on_progress)
     say(step="progress", result=dump(result), progress=progress)
     say(step="fail", result=dump(await client.call_tool("demo__fail", {})))
+    try:
+        medium = dump(await client.call_tool("demo__large", {"bytes": 600_000}))
+        size = len("".join(part.get("text") or part.get("uri") for part in medium["content"]))
+        say(step="medium", isError=medium.get("isError", False), size=size)
+    except MCPError as error:
+        say(step="medium", error=told(error))
     large = dump(await client.call_tool("demo__large", {"bytes": 2 << 20}))
     link = next((part for part in large["content"] if part["type"] == "resource_link"), None)
     size = None

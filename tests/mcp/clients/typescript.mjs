@@ -55,6 +55,8 @@ async function all(client, requests) {
   const onprogress = (p) => progress.push(p);
   say({ step: 'progress', result: await call('demo__progress', { step_ms: 80 }, { onprogress }), progress });
   say({ step: 'fail', result: await call('demo__fail', {}) });
+  const medium = await call('demo__large', { bytes: 600_000 });
+  say({ step: 'medium', isError: medium.isError ?? false, size: medium.content.map((c) => c.text ?? c.uri).join('').length });
   const large = await call('demo__large', { bytes: 2 << 20 });
   const link = large.content.find((c) => c.type === 'resource_link');
   const whole = link && (await client.readResource({ uri: link.uri }, minute));
