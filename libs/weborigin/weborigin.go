@@ -31,9 +31,13 @@ func New(c Config, methods ...string) *Rules {
 		AllowedHeaders: []string{
 			"Content-Type", "Authorization", "X-Session-Id", "X-Session-Token", "X-User-Id", "X-Request-Id",
 			"Last-Event-Id", "Traceparent", "Tracestate",
+			"Mcp-Protocol-Version", "Mcp-Session-Id", "Mcp-Method", "Mcp-Name",
 		},
-		ExposedHeaders: []string{httpkit.RequestIDHeader, "Retry-After", "Location", "Etag", "Content-Disposition"},
-		MaxAge:         600,
+		ExposedHeaders: []string{
+			httpkit.RequestIDHeader, "Retry-After", "Location", "Etag", "Content-Disposition", "Www-Authenticate",
+			"Mcp-Session-Id",
+		},
+		MaxAge: 600,
 	}
 	if len(origins) == 0 { // the library takes an empty list for "all"
 		options.AllowOriginFunc = func(string) bool { return false }

@@ -11,7 +11,17 @@ const (
 	SubjectCancel  = "gateway.edge.v1.cancel"
 	// SubjectViewExecution decides whether a session may view an execution.
 	SubjectViewExecution = "gateway.edge.v1.view-execution"
+	// SubjectCancelCall ends a call of a tool, in whichever replica it runs: every replica answers.
+	SubjectCancelCall = "gateway.edge.v1.cancel-call"
 )
+
+// CancelCallRequest names a call by a hash of its session's token, its client and its number.
+type CancelCallRequest struct {
+	Call string `json:"call"`
+}
+
+// CancelCallResponse is empty.
+type CancelCallResponse struct{}
 
 // ExecuteRequest starts a playbook in the name of a session. edge-proxy resolves the session and
 // decides whether it may.

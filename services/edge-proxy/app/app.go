@@ -41,6 +41,8 @@ func Load(environ []string, defaults ...settings.Default) (Config, error) {
 type App struct {
 	components []run.Component
 	ready      run.Ready
+	noetl      *noetlserver.Server
+	fanout     toFanout
 }
 
 // Neighbours are the other services' routes when they are in the same process. A nil one is
@@ -64,6 +66,13 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	}
 	observer := kit.NewObserver(host.Telemetry, "edge-proxy")
 	table := append(natsapi.Table(svc, session, observer, cfg.NoETL.Timeout), run.Operated(host, observer, "edge")...)
+	mcp, err := a.tools(cfg, host, svc, session)
+	if err != nil {
+		return nil, err
+	}
+	if mcp != nil {
+		table = append(table, mcp.command(observer))
+	}
 	commands := natskit.NewService(host.NATS, host.Telemetry, "edge-proxy", run.Version(), table...).As(host.Replica)
 	a.components = append(a.components, session, commands)
 	host.Health.Add(httpkit.Check{
@@ -77,7 +86,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	activity := edge.NewActivity(svc.Deliveries)
 	a.components = append(a.components, run.Func("activity of deliveries", activity.Run))
 	return a, a.listen(ctx, cfg, host, near, public{
-		svc: svc, session: session, observer: observer, refusals: refusals, activity: activity,
+		svc: svc, session: session, observer: observer, refusals: refusals, activity: activity, mcp: mcp,
 	})
 }
 
@@ -99,11 +108,11 @@ func (a *App) service(
 	calls, server := natskit.NewClient(host.NATS, tel), noetl.New(cfg.NoETL, tel)
 	host.Health.Add(httpkit.Check{Name: "noetl", Probe: server.Probe, Address: server.Address()})
 	upstream := noetlserver.New(server)
-	frames, local, err := frames(near.Events, cfg.EventsURL, tel)
-	if err != nil {
+	a.noetl = upstream
+	if a.fanout, err = fanout(near.Events, cfg.EventsURL, tel); err != nil {
 		return nil, err
 	}
-	a.components = append(a.components, local...)
+	a.components = append(a.components, a.fanout.needs...)
 	refusals, err := kit.NewRefusals(tel.Registry)
 	if err != nil {
 		return nil, err
@@ -121,7 +130,7 @@ func (a *App) service(
 		NoETL:         upstream,
 		Catalog:       upstream,
 		Executions:    upstream,
-		Frames:        frames,
+		Frames:        a.fanout.frames(),
 		Origins:       nearmemory.NewOrigins(),
 		Deliveries:    natsingress.New(calls, host.NATS),
 		Operations:    natsoperations.New(calls),

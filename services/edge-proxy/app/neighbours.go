@@ -13,22 +13,35 @@ import (
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/telemetry"
 	"github.com/noetl/gateway/services/edge-proxy/internal/adapters/fanoutevents"
-	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/proxy"
 )
 
-// frames returns the reader of event streams, and what it needs to run.
-func frames(near http.Handler, address string, tel *telemetry.Telemetry) (edge.Frames, []run.Component, error) {
+// toFanout is how event-fanout's routes for clients are called.
+type toFanout struct {
+	base      *url.URL
+	transport http.RoundTripper
+	needs     []run.Component // what must run for it
+}
+
+func (f toFanout) frames() *fanoutevents.Frames { return fanoutevents.New(f.base, f.transport) }
+func (f toFanout) results() *fanoutevents.Results {
+	return fanoutevents.NewResults(f.base, f.transport)
+}
+
+// fanout returns how event-fanout is called: in this process, or over HTTP.
+func fanout(near http.Handler, address string, tel *telemetry.Telemetry) (toFanout, error) {
 	base, err := url.Parse(address)
 	if err != nil {
-		return nil, nil, err
+		return toFanout{}, err
 	}
 	if near == nil {
-		return fanoutevents.New(base, noetl.Transport(tel)), nil, nil
+		return toFanout{base: base, transport: noetl.Transport(tel)}, nil
 	}
 	local := fanoutevents.NewLocal(near)
-	within := &url.URL{Scheme: "http", Host: "event-fanout"}
-	return fanoutevents.New(within, local.Transport()), []run.Component{local}, nil
+	return toFanout{
+		base: &url.URL{Scheme: "http", Host: "event-fanout"}, transport: local.Transport(),
+		needs: []run.Component{local},
+	}, nil
 }
 
 // relayed makes what open streams to event-fanout are handed over to; nil where they are not.

@@ -38,6 +38,7 @@ type public struct {
 	observer kit.Observer
 	refusals *prometheus.CounterVec
 	activity *edge.Activity
+	mcp      *mcpParts    // nil where playbooks are no tools
 	streams  *relay.Relay // of open streams, nil where they keep their handlers
 }
 
@@ -150,6 +151,9 @@ func (p public) routes(
 		if err := p.operator(closing, mux, host, api, origins); err != nil {
 			return nil, nil, err
 		}
+	}
+	if err := p.mcp.register(closing, mux, cfg, host, p, api, origins); err != nil {
+		return nil, nil, err
 	}
 	drainSockets = p.graphQL(ctx, mux, cfg, host, api, toNoETL, origins)
 	known := httpkit.Routes(mux)

@@ -115,6 +115,11 @@ func (a *API) Identify(r *http.Request) (edge.Caller, error) {
 	return a.identify(r.Context(), sessions.TokenOf(r))
 }
 
+// IdentifyToken is [API.Identify] for a token that was read elsewhere.
+func (a *API) IdentifyToken(ctx context.Context, token authwire.Token) (edge.Caller, error) {
+	return a.identify(ctx, token)
+}
+
 func (a *API) identify(ctx context.Context, token authwire.Token) (edge.Caller, error) {
 	session, err := a.Sessions.Resolve(ctx, token)
 	if err != nil {

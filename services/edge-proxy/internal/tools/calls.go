@@ -31,11 +31,12 @@ type CallsDeps struct {
 type Calls struct {
 	CallsDeps
 	streams *streams
+	ended   *endedSessions
 }
 
 // NewCalls makes it.
 func NewCalls(d CallsDeps) *Calls {
-	return &Calls{CallsDeps: d, streams: newStreams(d.Frames)}
+	return &Calls{CallsDeps: d, streams: newStreams(d.Frames), ended: newEndedSessions()}
 }
 
 // Close ends the event streams. Executions go on.

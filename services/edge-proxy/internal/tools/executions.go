@@ -115,8 +115,22 @@ func (c *Calls) ReadExecution(ctx context.Context, caller edge.Caller, id string
 // MaxResult bounds a result that is read as a resource, in bytes.
 const MaxResult = 16 << 20
 
-// ReadResult returns the result of a call that was too large for a message: the data of its callback.
+// ReadResult returns the result of a call that was too large for a message: the data of its callback. Larger ones
+// than a frame holds are kept elsewhere than the others.
 func (c *Calls) ReadResult(ctx context.Context, caller edge.Caller, requestID string) (json.RawMessage, error) {
+	out, err := c.Outcomes.Outcome(ctx, fanoutwire.OutcomeRequest{
+		RequestID: requestID, Owner: caller.Session.Owner(),
+	})
+	switch kind, failed := fault.KindOf(err); {
+	case failed && (kind == fault.NotFound || kind == fault.Invalid):
+		return nil, ErrNoResource
+	case failed:
+		return nil, err
+	}
+	var pushed Outcome
+	if len(out.Result) > 0 && pushed.read(out.Result) == nil && !pushed.Elsewhere && len(pushed.Data) > 0 {
+		return pushed.Data, nil
+	}
 	raw, err := c.Results.Result(ctx, caller, requestID, MaxResult)
 	switch kind, failed := fault.KindOf(err); {
 	case failed && kind == fault.TooLarge:

@@ -3,6 +3,7 @@ package mcpserver
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"sync"
 )
@@ -20,7 +21,7 @@ func (x *exchange) cancelKey(id any) string {
 	}
 	token := x.caller.Token.Key()
 	sum := sha256.Sum256([]byte(string(token[:]) + "\x00" + x.label + "\x00" + string(number)))
-	return string(sum[:])
+	return hex.EncodeToString(sum[:])
 }
 
 // cancels are the calls under way that may be cancelled by name. It is safe for concurrent use.

@@ -57,10 +57,10 @@ func (s *Server) content(tool tools.Tool, out tools.Outcome) *mcp.CallToolResult
 	switch {
 	case out.State == tools.Cancelled:
 		return failure("the execution was cancelled")
-	case out.Elsewhere:
-		result := failure(out.Message)
+	case out.Elsewhere, out.State == tools.Completed && len(out.Data) > maxInline:
+		result := &mcp.CallToolResult{}
 		result.IsError = out.State == tools.Failed || len(tool.Output) > 0 // a schema promises the data itself
-		size := out.Bytes
+		size := max(out.Bytes, int64(len(out.Data)))
 		result.Content = []mcp.Content{
 			&mcp.TextContent{Text: "The result is too large for a message: read the resource."},
 			&mcp.ResourceLink{
@@ -78,7 +78,10 @@ func (s *Server) content(tool tools.Tool, out tools.Outcome) *mcp.CallToolResult
 	}
 	data := bytes.TrimSpace(out.Data)
 	if len(data) == 0 {
-		data = []byte("null")
+		text := "The execution has completed. It returned no result."
+		return &mcp.CallToolResult{
+			Content: []mcp.Content{&mcp.TextContent{Text: text}}, IsError: len(tool.Output) > 0,
+		}
 	}
 	if result, ok := ready(data); ok && len(tool.Output) == 0 {
 		return result
@@ -94,6 +97,9 @@ func (s *Server) content(tool tools.Tool, out tools.Outcome) *mcp.CallToolResult
 	}
 	return result
 }
+
+// maxInline bounds a result that stands in a message, in bytes. Its data are there twice, and a model reads them.
+const maxInline = 256 << 10
 
 const mimeJSON = "application/json"
 
