@@ -53,7 +53,9 @@ type world struct {
 // start starts everything in one process.
 func start(t *testing.T, env ...string) world {
 	t.Helper()
-	p := stack.Standalone(t, append(unlimited(), env...)...)
+	port := stack.FreePort(t)
+	own := append(unlimited(), "ROUTER_PORT="+port, "GATEWAY_PUBLIC_URL=http://127.0.0.1:"+port)
+	p := stack.Standalone(t, append(own, env...)...)
 	return at(t, p.Ready.Public, p.Ready)
 }
 
