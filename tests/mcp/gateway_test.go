@@ -4,6 +4,7 @@ package mcp_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -121,8 +122,10 @@ func (w world) executions(t *testing.T, path string) []string {
 func (w world) register(t *testing.T, paths ...string) {
 	t.Helper()
 	for _, path := range paths {
-		content := "apiVersion: noetl.io/v2\nkind: Playbook\nmetadata:\n  name: " + filepath.Base(path) +
-			"\n  path: " + path + "\nworkflow:\n  - step: start\n"
+		content := fmt.Sprintf(
+			"apiVersion: noetl.io/v2\nkind: Playbook\nmetadata:\n  name: %q\n  path: %q\nworkflow:\n  - step: start\n",
+			filepath.Base(path), path,
+		)
 		body, err := json.Marshal(map[string]string{"content": content, "resource_type": "Playbook"})
 		if err != nil {
 			t.Fatal(err)

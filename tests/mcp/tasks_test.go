@@ -13,10 +13,19 @@ import (
 
 var long = flag.Bool("mcp-long", false, "let the task that outlives the replicas run for ten minutes, not 25 seconds")
 
-// taskOf starts demo/batch as a task and returns its id.
+// lasting is a playbook that takes so many seconds: demo/slow takes a minute at most.
+func lasting(seconds int) string {
+	if seconds > 60 {
+		return "demo/batch"
+	}
+	return "demo/slow"
+}
+
+// taskOf starts a playbook as a task and returns its id.
 func (w world) taskOf(t *testing.T, token string, seconds int) string {
 	t.Helper()
-	r := w.send(t, token, call("demo__batch", obj{"seconds": seconds}, true))
+	name := strings.ReplaceAll(lasting(seconds), "/", "__")
+	r := w.send(t, token, call(name, obj{"seconds": seconds}, true))
 	id := r.text("taskId")
 	if r.text("resultType") != "task" || r.text("status") != "working" || len(id) < 20 {
 		t.Fatalf("the task: %+v, want one that works", r)
@@ -125,7 +134,7 @@ func TestTasks(t *testing.T) {
 	})
 	t.Run("only who can have tasks gets one", func(t *testing.T) {
 		t.Parallel()
-		r := w.send(t, token, call("demo__batch", obj{"seconds": 2}, false))
+		r := w.send(t, token, call("demo__slow", obj{"seconds": 2}, false))
 		if r.text("resultType") != "complete" || r.Result["taskId"] != nil || r.Result["isError"] == true {
 			t.Errorf("without the extension: %+v", r.Result)
 		}
@@ -186,7 +195,7 @@ func TestATaskOutlivesTheReplicas(t *testing.T) {
 	if took < time.Duration(seconds)*time.Second {
 		t.Errorf("it ended after %v, before its playbook", took)
 	}
-	if n := len(stack.Executions(t, w.noetl, "demo/batch")); n != 1 {
+	if n := len(stack.Executions(t, w.noetl, lasting(seconds))); n != 1 {
 		t.Errorf("%d executions were started, want one", n)
 	}
 	t.Logf("completed after %v", took.Round(time.Second))
