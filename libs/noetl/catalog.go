@@ -23,12 +23,14 @@ const (
 	maxAllKept = 64 << 20
 )
 
-// outputSchema is in the text of a playbook that says what it returns.
-const outputSchema = "output_schema"
+// declares reports the text of a playbook that may say itself what it takes or returns.
+func declares(text string) bool {
+	return strings.Contains(text, "input_schema") || strings.Contains(text, "output_schema")
+}
 
 // Playbooks lists the playbooks and agents of the catalog, each in its latest version, in the order of their paths. The
-// text of an entry is kept only if it may hold a metadata.output_schema: all the texts of a large catalog are many
-// megabytes. It asks for all kinds: to ask for one would bring up an old version of a path that is of another kind now.
+// text of an entry is kept only if it may hold a metadata.input_schema or output_schema: all the texts of a large
+// catalog are many megabytes. It asks for all kinds: to ask for one would bring up an old version of a path that is of another kind now.
 func (c *Client) Playbooks(ctx context.Context) ([]noetlwire.CatalogEntry, error) {
 	resp, err := c.ask(ctx, c.base, http.MethodPost, "/api/catalog/list", struct{}{})
 	if err != nil {
@@ -145,7 +147,7 @@ func (l *latest) add(e catalogEntry) error {
 		return nil
 	case !known && len(l.at) == maxPaths:
 		return errCatalogTooLarge()
-	case len(e.Content) > maxKept || !strings.Contains(e.Content, outputSchema):
+	case len(e.Content) > maxKept || !declares(e.Content):
 		e.Content = ""
 	}
 	l.kept += len(e.Content) - len(old.Content)

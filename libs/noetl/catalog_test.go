@@ -154,3 +154,30 @@ func TestNoSchemaIsNotFound(t *testing.T) {
 		}
 	}
 }
+
+// A catalog of 10,000 playbooks in three versions each, with 4 KiB of text and parsed forms of the same size.
+func BenchmarkPlaybooks(b *testing.B) {
+	var text strings.Builder
+	text.WriteString(`{"entries":[`)
+	half := strings.Repeat("line of a playbook\\n", 100)
+	for i := range 30_000 {
+		if i > 0 {
+			text.WriteByte(',')
+		}
+		fmt.Fprintf(
+			&text, `{"catalog_id":"%d","path":"p/%05d","kind":"playbook","version":%d,"content":"%s","layout":["%s"]}`,
+			1<<60+i, i%10_000, 3-i/10_000, half, half,
+		)
+	}
+	text.WriteString(`]}`)
+	srv := httptest.NewServer(writing(200, text.String()))
+	defer srv.Close()
+	c := noetl.New(noetl.Config{BaseURL: srv.URL, Timeout: time.Minute}, telemetry.Nop("test"))
+	b.SetBytes(int64(text.Len()))
+	b.ReportAllocs()
+	for b.Loop() {
+		if got, err := c.Playbooks(b.Context()); err != nil || len(got) != 10_000 {
+			b.Fatalf("%d %v", len(got), err)
+		}
+	}
+}

@@ -86,19 +86,23 @@ func (m *mcpParts) register(
 		resource = all[0]
 	}
 	read, execute := cfg.MCP.Scopes()
+	rates := cfg.MCP
 	server, err := mcpserver.New(mcpserver.Deps{
 		Tools: m.tools, Calls: m.calls, Observer: p.observer, Identify: api.IdentifyToken,
-		Live:          func(ctx context.Context, token authwire.Token) { httpapi.WhileLive(ctx, p.session, token, nil) },
+		Live: func(ctx context.Context, token authwire.Token) {
+			httpapi.WhileLive(ctx, p.session, token, nil)
+		},
 		IsAccessToken: edge.IsAccessToken,
 		Bearer: func(ctx context.Context, token, address, agent string) (authwire.Token, []string, error) {
 			out, err := p.svc.Bearer(ctx, edge.BearerRequest{AccessToken: token, ClientIP: address, UserAgent: agent})
 			return out.Token, out.Scopes, err
 		},
-		AllowOrigin: origins.AllowWebSocket, Resource: resource, Issuers: cfg.Issuers(), ReadScope: read,
-		ExecuteScope: execute,
-		PerUser:      kit.NewRates(cfg.MCP.RateUser, cfg.MCP.RateUser/10).Count(p.refusals, "mcp_user"),
-		PerTool:      kit.NewRates(cfg.MCP.RateTool, cfg.MCP.RateTool/4).Count(p.refusals, "mcp_tool"),
-		MaxCalls:     cfg.MCP.Calls, MaxCallsUser: cfg.MCP.CallsUser, Version: run.Version(),
+		AllowOrigin: origins.AllowWebSocket, Resource: resource, Issuers: cfg.Issuers(),
+		ReadScope: read, ExecuteScope: execute,
+		// An agent starts many calls in a moment: as many as it may have under way.
+		PerUser:  kit.NewRates(rates.RateUser, max(rates.RateUser/4, 2*rates.CallsUser)).Count(p.refusals, "mcp_user"),
+		PerTool:  kit.NewRates(rates.RateTool, max(rates.RateTool/4, rates.CallsUser)).Count(p.refusals, "mcp_tool"),
+		MaxCalls: cfg.MCP.Calls, MaxCallsUser: cfg.MCP.CallsUser, Version: run.Version(),
 		Logger: host.Telemetry.Logger, Registry: host.Telemetry.Registry, Broadcast: m.broadcast, Closing: closing,
 	})
 	if err != nil {

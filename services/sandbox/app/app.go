@@ -19,6 +19,7 @@ import (
 	"github.com/noetl/gateway/libs/run"
 	"github.com/noetl/gateway/libs/settings"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/callback"
+	"github.com/noetl/gateway/services/sandbox/internal/adapters/clientdocument"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/directory"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/feedlog"
 	"github.com/noetl/gateway/services/sandbox/internal/adapters/natsevents"
@@ -108,7 +109,7 @@ func (a *App) listen(ctx context.Context, cfg Config, host run.Host, api httpapi
 		port = at.Port
 	}
 	base, issuerURL := addresses(cfg, httpkit.URL(ln), port)
-	if api.Issuer, err = issuer.New(issuerURL, cfg.RedirectURIs, accounts); err != nil {
+	if api.Issuer, err = issuer.New(issuerConfig(issuerURL, cfg), accounts); err != nil {
 		_ = ln.Close()
 		return fmt.Errorf("sandbox: signing key: %w", err)
 	}
@@ -119,6 +120,15 @@ func (a *App) listen(ctx context.Context, cfg Config, host run.Host, api httpapi
 	a.components = append(a.components, server.Within(host.Bounds, nil))
 	a.ready = run.Ready{NoETL: base, Issuer: issuerURL}
 	return nil
+}
+
+// issuerConfig says what the issuer accepts.
+func issuerConfig(url string, cfg Config) issuer.Config {
+	c := issuer.Config{URL: url, Redirects: cfg.RedirectURIs}
+	if cfg.ClientDocuments {
+		c.Documents = clientdocument.New()
+	}
+	return c
 }
 
 // eventStream is where events go: as the settings say, or else as servers of the generation do.

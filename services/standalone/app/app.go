@@ -172,22 +172,14 @@ func (p *process) services(ctx context.Context) error {
 	}
 	p.add(events)
 	p.defaults = append(p.defaults, settings.Default{Name: "GATEWAY_CALLBACK_URL", Value: p.ready.Internal})
-	authCfg, err := auth.Load(p.environ, p.defaults...)
-	if err != nil {
-		return err
-	}
 	edgeCfg, err := edge.Load(p.environ, p.defaults...)
 	if err != nil {
 		return err
 	}
-	if host, err = p.host(ctx, "auth"); err != nil {
-		return err
-	}
-	identity, err := auth.New(ctx, authCfg, host)
+	authHost, err := p.host(ctx, "auth")
 	if err != nil {
 		return err
 	}
-	p.add(identity)
 	if host, err = p.host(ctx, "ingress"); err != nil {
 		return err
 	}
@@ -195,7 +187,6 @@ func (p *process) services(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.add(partners)
 	if host, err = p.host(ctx, "edge-proxy"); err != nil {
 		return err
 	}
@@ -206,6 +197,18 @@ func (p *process) services(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// After the listener is open, because the resource of access tokens has its port. Each part starts in its place.
+	p.useResource(public.Ready().Public, edgeCfg.Web.PublicURL)
+	authCfg, err := auth.Load(p.environ, p.defaults...)
+	if err != nil {
+		return err
+	}
+	identity, err := auth.New(ctx, authCfg, authHost)
+	if err != nil {
+		return err
+	}
+	p.add(identity)
+	p.add(partners)
 	p.add(public)
 	p.components = append(p.components, partners.Last())
 	return nil

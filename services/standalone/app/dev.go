@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/noetl/gateway/libs/settings"
@@ -61,12 +62,27 @@ func (p *process) usePolicy(path string) {
 	p.defaults = append(p.defaults, settings.Default{Name: "AUTH_POLICY_FILE", Value: path})
 }
 
+// useResource makes the page's own address the resource of access tokens in dev, unless a public URL says which it is:
+// first as people type it, which is what clients are told, and as the listener has it.
+func (p *process) useResource(public, publicURL string) {
+	if p.mode != Dev || public == "" || publicURL != "" {
+		return
+	}
+	resources := []string{pageOf(public) + "/mcp", public + "/mcp"}
+	p.defaults = append(p.defaults, settings.Default{
+		Name: "GATEWAY_MCP_RESOURCE", Value: strings.Join(slices.Compact(resources), ","),
+	})
+}
+
+// pageOf is the address of the listener as people type it.
+func pageOf(public string) string { return strings.Replace(public, "127.0.0.1", "localhost", 1) }
+
 // hint tells a person what to do next, once everything serves.
 func (p *process) hint(w io.Writer) {
 	if p.mode != Dev {
 		return
 	}
-	page := strings.Replace(p.ready.Public, "127.0.0.1", "localhost", 1)
+	page := pageOf(p.ready.Public)
 	_, _ = fmt.Fprintf(w, `
 NoETL gateway, development mode (sandbox NoETL and accounts; not for production)
 

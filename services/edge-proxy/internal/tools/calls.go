@@ -199,8 +199,8 @@ func (c *Calls) look(ctx context.Context, caller edge.Caller, run *run, out *Out
 
 // left ends the execution of a call that nobody waits for any more.
 func (c *Calls) left(ctx context.Context, caller edge.Caller, out Outcome, why error) {
-	revoked := errors.Is(why, ErrSessionEnded)
-	if errors.Is(why, ErrClosing) || fault.IsOutage(why) && ctx.Err() == nil || c.KeepRunning && !revoked {
+	revoked, lost := errors.Is(why, ErrSessionEnded), errors.Is(why, errStreamLost)
+	if !revoked && (lost || c.KeepRunning || errors.Is(why, ErrClosing)) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)

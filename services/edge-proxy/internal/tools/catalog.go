@@ -151,7 +151,7 @@ func (s *Service) build(_ context.Context, all []noetlwire.CatalogEntry) *index 
 	digest := sha256.New()
 	for i := range offered {
 		e := &offered[i]
-		e.name, e.mark = nameOf(e.Path), markOf(e.Path)
+		e.name, e.mark = NameOf(e.Path), markOf(e.Path)
 		if _, taken := x.names[e.name]; taken {
 			e.name = "" // the first in the order of paths has it
 		} else {
@@ -173,7 +173,7 @@ func (x *index) warn(ctx context.Context, s *Service) {
 		if e := &x.entries[i]; e.name == "" {
 			s.Logger.WarnContext(
 				ctx, "playbook is not offered as a tool", "reason", "name_taken", "path", e.Path,
-				"by", x.entries[x.names[nameOf(e.Path)]].Path,
+				"by", x.entries[x.names[NameOf(e.Path)]].Path,
 			)
 		}
 	}

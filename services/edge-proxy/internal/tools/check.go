@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -135,8 +136,8 @@ func exact(v any) any {
 
 const maxShown = 300 // bytes of what is said about arguments
 
-// explain says in which member a value differs from a schema that [inputSchema] made, and never what it is: arguments
-// are nobody's to log.
+// explain says in which member a value differs from what [inputSchema] makes of a playbook, and never what it is:
+// arguments are nobody's to log. Of the schemas that playbooks declare it understands the most usual part.
 func explain(s *jsonschema.Schema, value any, at string) string {
 	where := "the arguments"
 	if at != "" {
@@ -149,7 +150,12 @@ func explain(s *jsonschema.Schema, value any, at string) string {
 		options, _ := json.Marshal(s.Enum)
 		return where + " must be one of " + clean(strings.Trim(string(options), "[]"), maxShown)
 	}
-	object, _ := value.(map[string]any)
+	object, isObject := value.(map[string]any)
+	for _, name := range s.Required {
+		if _, ok := object[name]; isObject && !ok {
+			return strconv.Quote(clean(strings.TrimPrefix(at+"."+name, "."), maxShown)) + " is missing"
+		}
+	}
 	names := make([]string, 0, len(s.Properties))
 	for name := range s.Properties {
 		names = append(names, name)
@@ -186,7 +192,7 @@ func kindOf(value any) string {
 	case map[string]any:
 		return "object"
 	case float64:
-		if v == float64(int64(v)) {
+		if math.Trunc(v) == v && !math.IsInf(v, 0) {
 			return "integer"
 		}
 		return "number"

@@ -14,10 +14,11 @@ const (
 	maxPrefix  = maxName - len(hashed) - hashLength
 )
 
-// nameOf makes the name of a tool from its path alone. A path of letters, digits, hyphens and single underscores within
-// its segments is its own name, with two underscores for each slash: no two such paths have one name, and the path can
-// be read back. Any other path is told from all others by its hash.
-func nameOf(path string) string {
+// NameOf returns the name of a tool, made from its path alone: the same one in every replica and after every restart.
+// A path of letters, digits, hyphens and single underscores within its segments is its own name, with two underscores
+// for each slash: no two such paths have one name, and the path can be read back. Any other path is told from all
+// others by its hash.
+func NameOf(path string) string {
 	if isDirect(path) {
 		if name := strings.ReplaceAll(path, "/", "__"); len(name) <= maxName {
 			return name

@@ -22,8 +22,8 @@ type Gateway interface {
 // Catalog tells what NoETL's catalog holds.
 type Catalog interface {
 	// Playbooks lists the playbooks and agents, each in its latest version, in the order of their paths. A path whose
-	// latest version is something else MUST NOT be among them. Content MAY be "" where it says nothing of an
-	// output_schema.
+	// latest version is something else MUST NOT be among them. Content MAY be "" where it holds
+	// neither "input_schema" nor "output_schema".
 	Playbooks(ctx context.Context) ([]noetlwire.CatalogEntry, error)
 	// Schema tells which variables the latest version of a playbook takes: NotFound where NoETL cannot tell.
 	Schema(ctx context.Context, path string) (noetlwire.UISchema, error)

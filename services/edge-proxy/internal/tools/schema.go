@@ -3,6 +3,7 @@ package tools
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -107,16 +108,63 @@ func (s *Service) fetchSchema(ctx context.Context, e *entry) (*schema, error) {
 			)
 		}
 	}
-	if text, err := outputSchema(e.Content); err != nil {
-		s.Logger.WarnContext(
-			ctx, "output schema of a playbook is not used", "reason", "bad_output_schema", "path", e.Path,
-			"version", e.Version, "error", err.Error(),
-		)
-	} else if text != nil {
-		made.output = newChecked(text)
-	}
+	s.declare(ctx, e, made, form.Fields)
 	s.schemas.Set(schemaKey{e.Path, e.Version}, made)
 	return made, nil
+}
+
+// declare uses what a playbook says itself, which may be more than anybody infers. A schema that would ask a caller for
+// a secret is not used.
+func (s *Service) declare(ctx context.Context, e *entry, made *schema, fields []noetlwire.UIField) {
+	metadata := metadataOf(e.Content)
+	input, err := declaredSchema(metadata, declaredInput)
+	if err == nil {
+		err = asksForSecret(input, fields)
+	}
+	if err != nil {
+		s.undeclared(ctx, e, "bad_input_schema", err)
+	} else if input != nil {
+		made.input = newChecked(input)
+	}
+	output, err := declaredSchema(metadata, declaredOutput)
+	if err != nil {
+		s.undeclared(ctx, e, "bad_output_schema", err)
+	} else if output != nil {
+		made.output = newChecked(output)
+	}
+}
+
+func (s *Service) undeclared(ctx context.Context, e *entry, reason string, err error) {
+	s.Logger.WarnContext(
+		ctx, "schema that a playbook declares is not used", "reason", reason, "path", e.Path, "version", e.Version,
+		"error", err.Error(),
+	)
+}
+
+// asksForSecret reports a schema that names a variable which is never shown.
+func asksForSecret(input json.RawMessage, fields []noetlwire.UIField) error {
+	if input == nil {
+		return nil
+	}
+	var s struct {
+		Properties map[string]json.RawMessage `json:"properties"`
+	}
+	if err := json.Unmarshal(input, &s); err != nil {
+		return err
+	}
+	hidden := make([]string, 0, len(fields))
+	for i := range fields {
+		if f := &fields[i]; f.Secret || f.CredentialGlob != "" {
+			hidden = append(hidden, f.Name)
+		}
+	}
+	own := noetlwire.Addresses()
+	for _, name := range append(hidden, own[:]...) {
+		if _, asked := s.Properties[name]; asked {
+			return errors.New("it names the variable " + strconv.Quote(name) + ", which no caller is asked for")
+		}
+	}
+	return nil
 }
 
 // openObject is the schema of what takes anything.

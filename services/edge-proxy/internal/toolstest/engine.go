@@ -34,6 +34,7 @@ type Engine struct {
 	streams map[string][]chan edge.Frame
 	all     map[string]*Execution
 	last    *Execution
+	opens   int
 }
 
 // Execution is one run of a playbook.
@@ -155,6 +156,7 @@ func (e *Engine) Open(ctx context.Context, in edge.FramesRequest) (<-chan edge.F
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.opens++
 	id := in.ClientID
 	if id == "" {
 		e.next++
@@ -207,6 +209,13 @@ func (e *Engine) Send(clientID, method string, params map[string]any) {
 	for _, s := range e.streams[clientID] {
 		s <- edge.Frame{ID: strconv.Itoa(e.next), Method: method, Params: params}
 	}
+}
+
+// Opens returns how often a stream was opened.
+func (e *Engine) Opens() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.opens
 }
 
 // Streams returns how many streams were opened and not broken.

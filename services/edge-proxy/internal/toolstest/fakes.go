@@ -109,7 +109,7 @@ func (c *Catalog) Playbooks(ctx context.Context) ([]noetlwire.CatalogEntry, erro
 	for _, v := range c.latest() {
 		e := v.CatalogEntry
 		if strings.EqualFold(e.Kind, noetlwire.KindPlaybook) || strings.EqualFold(e.Kind, noetlwire.KindAgent) {
-			if !strings.Contains(e.Content, "output_schema") {
+			if !strings.Contains(e.Content, "output_schema") && !strings.Contains(e.Content, "input_schema") {
 				e.Content = ""
 			}
 			list = append(list, e)

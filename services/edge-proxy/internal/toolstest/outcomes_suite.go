@@ -84,7 +84,8 @@ func RunOutcomes(t *testing.T, newPort func(*testing.T) (port tools.Outcomes, be
 			want = append([]fanoutwire.OwnRequest{r.Outcome.OwnRequest}, want...)
 		}
 		for name, edit := range map[string]func(*KnownRequest){
-			"done": func(r *KnownRequest) { r.Outcome.Done = true }, "other": func(r *KnownRequest) { r.SessionKey = "k2" },
+			"done":   func(r *KnownRequest) { r.Outcome.Done = true },
+			"other":  func(r *KnownRequest) { r.SessionKey = "k2" },
 			"ended":  func(r *KnownRequest) { r.Outcome.Ended = "playbook.failed" },
 			"listed": func(r *KnownRequest) { r.Outcome.Task, r.Listed = false, true },
 		} {

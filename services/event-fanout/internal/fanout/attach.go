@@ -44,7 +44,8 @@ type Attachment struct {
 
 // Attach claims the client id for the user and finds the position to go on from: the last id that the
 // client has seen, else what was last written to a connection of that client. Somebody else's client id is
-// answered with a fresh one, and with nothing of the other's: pages keep theirs when the user changes.
+// answered with a fresh one, and with nothing of the other's: pages keep theirs when the user changes. So is the
+// client of a task, whoever asks: operators see its id, and must not get its frames.
 func (s *Service) Attach(ctx context.Context, in AttachRequest) (Attachment, error) {
 	// Copies, because the stream would keep the whole URL that they are a part of.
 	a := Attachment{
@@ -103,7 +104,7 @@ func (s *Service) Attach(ctx context.Context, in AttachRequest) (Attachment, err
 
 // claim claims the client of an attachment for its user, or a fresh one.
 func (s *Service) claim(ctx context.Context, a *Attachment) error {
-	if a.Client.ID != "" {
+	if a.Client.ID != "" && !strings.HasPrefix(a.Client.ID, ownClient) {
 		holder, err := s.Clients.Claim(ctx, a.Client)
 		if err != nil || holder == a.Client.Owner {
 			return err

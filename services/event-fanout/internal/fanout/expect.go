@@ -61,10 +61,11 @@ func (s *Service) Expect(ctx context.Context, in fanoutwire.ExpectRequest) (fano
 	return none, s.Pending.Add(ctx, in.ClientID, in.RequestID)
 }
 
-// ownClient begins the client ids of tasks. Nothing depends on it: it tells operators what they see.
-const ownClient = "task-"
+// ownClient begins the client ids of tasks. Nobody can attach to one, see [Service.Attach]: so they need no owner, of
+// which each would be kept for two days.
+const ownClient = "gateway-task-"
 
-// expectKept registers a task. Its client cannot be guessed, so nobody has claimed it before.
+// expectKept registers a task.
 func (s *Service) expectKept(ctx context.Context, r Request) error {
 	switch {
 	case r.ClientID != "":
@@ -74,8 +75,7 @@ func (s *Service) expectKept(ctx context.Context, r Request) error {
 	}
 	r.ClientID = ownClient + s.NewID()
 	var full, added error
-	err := together(
-		func() error { return s.claimOwn(ctx, r) },
+	_ = together(
 		func() error {
 			full = s.admitTask(ctx, r.SessionKey)
 			return nil
@@ -85,35 +85,20 @@ func (s *Service) expectKept(ctx context.Context, r Request) error {
 			return nil
 		},
 	)
-	if added != nil {
+	switch {
+	case added != nil:
 		there, same := s.same(ctx, r, added)
 		if !same {
 			return added
 		}
 		r = there // it was admitted then
-		if err = s.claimOwn(ctx, r); err != nil {
-			return err
+	case full != nil:
+		if err := s.Requests.Remove(ctx, r.ID); err != nil {
+			s.Logger.DebugContext(ctx, "a rejected task ages out", "err", err)
 		}
-		return s.enlist(ctx, r)
-	}
-	if full != nil {
-		err = full
-	}
-	if err != nil {
-		if gone := s.Requests.Remove(ctx, r.ID); gone != nil {
-			s.Logger.DebugContext(ctx, "a rejected task ages out", "err", gone)
-		}
-		return err
+		return full
 	}
 	return s.enlist(ctx, r)
-}
-
-func (s *Service) claimOwn(ctx context.Context, r Request) error {
-	owner, err := s.Clients.Claim(ctx, Client{ID: r.ClientID, Owner: r.Owner})
-	if err == nil && owner != r.Owner {
-		err = errNotOwner()
-	}
-	return err
 }
 
 // same returns the request that exists if it is the one that is to be added.
@@ -177,12 +162,19 @@ func (s *Service) leave(ctx context.Context, r Request, settled error) error {
 // leaveTask takes a finished task out of the indexes immediately: what comes after its result interests nobody, and
 // must not push it out of the log.
 func (s *Service) leaveTask(ctx context.Context, r Request) error {
-	s.taskEnded(ctx, r)
-	if r.ExecutionID == "" {
-		return nil
-	}
-	s.served.Delete(served{r.ExecutionID, r.ID})
-	return s.Routes.Delete(ctx, r.ExecutionID, r.ID)
+	return together(
+		func() error {
+			s.taskEnded(ctx, r)
+			return nil
+		},
+		func() error {
+			if r.ExecutionID == "" {
+				return nil
+			}
+			s.served.Delete(served{r.ExecutionID, r.ID})
+			return s.Routes.Delete(ctx, r.ExecutionID, r.ID)
+		},
+	)
 }
 
 // settlePatience is how long a report waits for the events from before it: longer than it takes

@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -10,7 +11,8 @@ import (
 	"github.com/noetl/gateway/services/event-fanout/internal/recent"
 )
 
-// Bounds of lists. One read finds all entries of one, so both are well below the 1024 that the server names in an answer.
+// Bounds of lists. One read finds all entries of one, so both are well below the 1024 that the server names in an
+// answer.
 const (
 	// listedPerOwner is how many requests of a user are kept listed: the oldest leave the list, and are known all the
 	// same.
@@ -51,14 +53,15 @@ func sessionList(key string) List { return List{ListOfSession, key} }
 // enlist puts a request where its user, and the end of its session, finds it.
 func (s *Service) enlist(ctx context.Context, r Request) error {
 	entry := ListedRequest{RequestID: r.ID, Task: r.Kept}
-	steps := []func() error{
-		func() error { return s.Pending.Add(ctx, r.ClientID, r.ID) },
+	return together(
 		func() error { return s.enlistForOwner(ctx, ownerList(r.Owner), entry) },
-	}
-	if r.Kept {
-		steps = append(steps, func() error { return s.Lists.Add(ctx, sessionList(r.SessionKey), entry) })
-	}
-	return together(steps...)
+		func() error {
+			if r.Kept {
+				return s.Lists.Add(ctx, sessionList(r.SessionKey), entry)
+			}
+			return s.Pending.Add(ctx, r.ClientID, r.ID)
+		},
+	)
 }
 
 func (s *Service) enlistForOwner(ctx context.Context, l List, entry ListedRequest) error {
@@ -112,13 +115,9 @@ func (s *Service) admitTask(ctx context.Context, sessionKey string) error {
 	return nil
 }
 
-// ended takes a task that has ended out of what lists the unfinished ones. What fails ages out.
+// taskEnded takes a task that has ended out of the list of the unfinished ones. What fails ages out.
 func (s *Service) taskEnded(ctx context.Context, r Request) {
-	err := together(
-		func() error { return s.Lists.Delete(ctx, sessionList(r.SessionKey), r.ID) },
-		func() error { return s.Pending.Delete(ctx, r.ClientID, r.ID) },
-	)
-	if err != nil {
+	if err := s.Lists.Delete(ctx, sessionList(r.SessionKey), r.ID); err != nil {
 		s.Logger.DebugContext(ctx, "a finished task stays listed until it ages out", "err", err)
 	}
 }
@@ -154,7 +153,7 @@ func (s *Service) TasksOfSession(
 		return fanoutwire.RequestsOfResponse{}, errNoSessionKey()
 	}
 	return s.listed(ctx, sessionList(in.SessionKey), in.Cursor, maxListPage, true, func(r Request) bool {
-		return r.SessionKey == in.SessionKey && r.Kept && r.Pending()
+		return r.SessionKey == in.SessionKey && r.Pending()
 	})
 }
 
@@ -163,9 +162,10 @@ func (s *Service) listed(
 	ctx context.Context, l List, cursor string, limit int, tasks bool, shown func(Request) bool,
 ) (fanoutwire.RequestsOfResponse, error) {
 	out := fanoutwire.RequestsOfResponse{Requests: []fanoutwire.OwnRequest{}}
-	before, err := uint64(0), error(nil)
+	before := uint64(math.MaxUint64)
 	if cursor != "" {
-		if before, err = strconv.ParseUint(cursor, 10, 64); err != nil || before == 0 {
+		var err error
+		if before, err = strconv.ParseUint(cursor, 10, 64); err != nil {
 			return out, errBadCursor()
 		}
 	}
@@ -179,7 +179,7 @@ func (s *Service) listed(
 	}
 	var page []ListedRequest
 	for _, e := range entries {
-		if before != 0 && e.Revision >= before || tasks && !e.Task {
+		if e.Revision >= before || tasks && !e.Task {
 			continue
 		}
 		if len(page) == limit {
@@ -197,7 +197,9 @@ func (s *Service) listed(
 		known[r.ID] = r
 	}
 	for _, e := range page {
-		if r, found := known[e.RequestID]; found && shown(r) {
+		r, found := known[e.RequestID]
+		r.Kept = r.Kept || e.Task // a replica of an earlier build that bound it has forgotten that
+		if found && shown(r) {
 			out.Requests = append(out.Requests, s.own(r))
 		}
 	}

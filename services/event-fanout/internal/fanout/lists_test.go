@@ -141,7 +141,8 @@ func TestUnfinishedTasksOfASession(t *testing.T) {
 	if out := outcome(t, s, "t3"); out.Ended != fanout.EventFailed || out.Done {
 		t.Errorf("%+v", out)
 	}
-	if _, err := s.TasksOfSession(t.Context(), fanoutwire.TasksOfSessionRequest{}); !testkit.IsKind(err, fault.Invalid) {
+	_, err = s.TasksOfSession(t.Context(), fanoutwire.TasksOfSessionRequest{})
+	if !testkit.IsKind(err, fault.Invalid) {
 		t.Error(err)
 	}
 }

@@ -26,6 +26,13 @@ const (
 	clockSlack = time.Minute
 )
 
+// A result may fill a message but for what its headers took in the log. Beside one of more than largeResult bytes goes
+// only what fits there: no texts of a report, and maxBeside bytes of a path.
+const (
+	largeResult = 64 << 10
+	maxBeside   = 200
+)
+
 // look is what was found out about the frames of a request.
 type look struct {
 	began    time.Time
@@ -45,12 +52,18 @@ func (s *Service) Outcome(ctx context.Context, in fanoutwire.OutcomeRequest) (fa
 	if err != nil {
 		return fanoutwire.Outcome{}, err
 	}
-	out := fanoutwire.Outcome{OwnRequest: s.own(r), Progress: l.progress, Result: result, UpdatedAt: out(r, l)}
+	out := fanoutwire.Outcome{OwnRequest: s.own(r), Progress: l.progress, Result: result, UpdatedAt: updatedAt(r, l)}
 	out.Done = out.Done || result != nil // it may have come since the request was read
+	if len(result) > largeResult {
+		out.PlaybookPath = cut(out.PlaybookPath, maxBeside)
+		if out.Progress != nil {
+			out.Progress = &fanoutwire.Progress{Progress: out.Progress.Progress}
+		}
+	}
 	return out, nil
 }
 
-func out(r Request, l look) time.Time {
+func updatedAt(r Request, l look) time.Time {
 	if l.latest.After(r.CreatedAt) {
 		return l.latest.UTC()
 	}

@@ -65,8 +65,14 @@ func TestATaskHasAClientOfItsOwn(t *testing.T) {
 	if !noetlwire.ValidID(r.ClientID) || r.ClientID == w.keep(t, s, "r2", "").ClientID {
 		t.Fatalf("client %q", r.ClientID)
 	}
-	if owner, err := w.clients.Owner(t.Context(), r.ClientID); owner != "id:7" || err != nil {
-		t.Errorf("its client is of %q, %v", owner, err)
+	for _, user := range []int64{7, 8} { // not even its own user can take it
+		if _, a := w.stream(t, w.hub(nil), user, r.ClientID, ""); a.Client.ID == r.ClientID || !a.Fresh {
+			t.Errorf("user %d is the client of a task", user)
+		}
+		at := fanout.Position{Epoch: "e1", Seq: 1, Client: r.ClientID}.String()
+		if _, a := w.stream(t, w.hub(nil), user, "", at); a.Client.ID == r.ClientID {
+			t.Errorf("user %d is the client of a task", user)
+		}
 	}
 	if again := w.keep(t, w.service(), "r1", ""); again.ClientID != r.ClientID || again.CreatedAt != r.CreatedAt {
 		t.Errorf("asked again: %+v, not %+v", again, r)

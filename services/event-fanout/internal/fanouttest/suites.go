@@ -68,7 +68,7 @@ func RunFrameLog(t *testing.T, newLog func(*testing.T) fanout.FrameLog) {
 			t.Fatalf("%v %t %v", rest, more, err)
 		}
 	})
-	t.Run("frames tell when they were stored, and are found by that", func(t *testing.T) { runFrameTimes(t, newLog(t)) })
+	t.Run("frames are found by when they were stored", func(t *testing.T) { runFrameTimes(t, newLog(t)) })
 	t.Run("an answer that is not all says so", func(t *testing.T) {
 		t.Parallel()
 		l := newLog(t)

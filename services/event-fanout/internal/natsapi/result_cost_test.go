@@ -81,6 +81,7 @@ func newReplica(t *testing.T, alone bool) *replica {
 		Frames: frames, Feed: feed, Clients: clients, Lifecycle: lifecycle, Settler: settler,
 		Requests: natskv.NewRequestStore(js, "requests", time.Hour, natskit.Room{}),
 		Routes:   natskv.RouteIndex{Routes: index}, Pending: natskv.PendingIndex{Routes: index},
+		Lists: natskv.RequestLists{Routes: index},
 		Relay: natsrelay.New(nc, tel), Logger: tel.Logger, NewID: uuid.NewString, Now: time.Now,
 		Forwarded: []string{"step.exit"},
 	})

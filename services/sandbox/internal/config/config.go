@@ -27,6 +27,8 @@ type Config struct {
 	CallbackHosts []string      `env:"SANDBOX_CALLBACK_HOSTS" file:"sandbox.callback_hosts"`
 	RedirectURIs  []string      `env:"SANDBOX_REDIRECT_URIS" file:"sandbox.redirect_uris"`
 
+	ClientDocuments bool `env:"SANDBOX_CLIENT_DOCUMENTS" file:"sandbox.client_documents" default:"false"`
+
 	InternalToken string `env:"NOETL_INTERNAL_API_TOKEN" file:"noetl.internal_api_token" default:"sandbox-internal-token" secret:"true"`
 	CallbackToken string `env:"GATEWAY_INTERNAL_TOKEN" file:"server.internal_token" secret:"true"`
 	SessionBucket string `env:"NATS_SESSION_BUCKET" file:"nats.session_bucket" default:"sessions" doc:"bucket of the login playbook's sessions"`

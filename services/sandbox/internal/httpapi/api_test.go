@@ -32,7 +32,7 @@ func newServer(t *testing.T) (*httptest.Server, *http.Client) {
 func newServerOf(tb testing.TB, g sandbox.Generation, rerun bool) (*httptest.Server, *http.Client) {
 	tb.Helper()
 	people, tel, closing := sandbox.NewDirectory(), telemetry.Nop("sandbox"), make(chan struct{})
-	iss, err := issuer.New("http://localhost:8082/oidc", nil, directory.New(people))
+	iss, err := issuer.New(issuer.Config{URL: "http://localhost:8082/oidc"}, directory.New(people))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -19,27 +19,6 @@ type oidc struct {
 	iss  *issuer.Issuer
 }
 
-// discovery is the metadata of OpenID Connect Discovery 1.0, section 3.
-type discovery struct {
-	Issuer            string   `json:"issuer"`
-	Authorization     string   `json:"authorization_endpoint"`
-	Token             string   `json:"token_endpoint"`
-	UserInfo          string   `json:"userinfo_endpoint"`
-	JWKS              string   `json:"jwks_uri"`
-	ResponseTypes     []string `json:"response_types_supported"`
-	ResponseModes     []string `json:"response_modes_supported"`
-	GrantTypes        []string `json:"grant_types_supported"`
-	SubjectTypes      []string `json:"subject_types_supported"`
-	Signing           []string `json:"id_token_signing_alg_values_supported"`
-	Scopes            []string `json:"scopes_supported"`
-	Claims            []string `json:"claims_supported"`
-	ChallengeMethods  []string `json:"code_challenge_methods_supported"`
-	ClientAuth        []string `json:"token_endpoint_auth_methods_supported"`
-	ResponseIss       bool     `json:"authorization_response_iss_parameter_supported"`
-	RequestParameter  bool     `json:"request_parameter_supported"`
-	RequestURISupport bool     `json:"request_uri_parameter_supported"`
-}
-
 func oidcRoutes(mux *http.ServeMux, d Deps) {
 	o := oidc{deps: d, iss: d.Issuer}
 	open := func(pattern string, h http.HandlerFunc) {
@@ -50,7 +29,10 @@ func oidcRoutes(mux *http.ServeMux, d Deps) {
 		_, path, _ := strings.Cut(pattern, " ")
 		mux.HandleFunc("OPTIONS "+path, preflight)
 	}
-	open("GET /oidc/.well-known/openid-configuration", o.discovery)
+	for _, path := range metadataPaths() {
+		open("GET "+path, o.discovery)
+	}
+	open("POST /oidc/register", o.register)
 	open(
 		"GET /oidc/jwks.json",
 		func(w http.ResponseWriter, _ *http.Request) { httpkit.WriteJSON(w, http.StatusOK, o.iss.Keys()) },
@@ -61,29 +43,6 @@ func oidcRoutes(mux *http.ServeMux, d Deps) {
 	mux.HandleFunc("POST /oidc/authorize", o.login)
 }
 
-func (o oidc) discovery(w http.ResponseWriter, _ *http.Request) {
-	u := o.iss.URL()
-	httpkit.WriteJSON(w, http.StatusOK, discovery{
-		Issuer:        u,
-		Authorization: u + "/authorize",
-		Token:         u + "/token",
-		UserInfo:      u + "/userinfo",
-		JWKS:          u + "/jwks.json",
-		ResponseTypes: []string{"code"},
-		ResponseModes: []string{"query"},
-		GrantTypes:    []string{"authorization_code", "password"},
-		SubjectTypes:  []string{"public"},
-		Signing:       []string{"RS256"},
-		Scopes:        []string{"openid", "profile", "email"},
-		Claims: []string{
-			"iss", "sub", "aud", "exp", "iat", "nbf", "nonce", "email", "email_verified", "name", "auth_time",
-		},
-		ChallengeMethods: []string{"S256"},
-		ClientAuth:       []string{"none"},
-		ResponseIss:      true,
-	})
-}
-
 func (o oidc) token(w http.ResponseWriter, r *http.Request) {
 	form, err := parseForm(w, r)
 	if err != nil {
@@ -92,12 +51,18 @@ func (o oidc) token(w http.ResponseWriter, r *http.Request) {
 	}
 	var tokens issuer.Tokens
 	switch form.Get("grant_type") {
-	case "authorization_code":
+	case issuer.GrantCode:
 		tokens, err = o.iss.Redeem(issuer.RedeemRequest{
 			Code: form.Get("code"), ClientID: form.Get("client_id"), RedirectURI: form.Get("redirect_uri"),
 			Verifier: form.Get("code_verifier"), ExpiresIn: form.Get("expires_in"),
+			Resources: form["resource"],
 		})
-	case "password":
+	case issuer.GrantRefresh:
+		tokens, err = o.iss.Refresh(issuer.RefreshRequest{
+			Token: form.Get("refresh_token"), ClientID: form.Get("client_id"), Resources: form["resource"],
+			Scope: form.Get("scope"), ExpiresIn: form.Get("expires_in"),
+		})
+	case issuer.GrantPassword:
 		email := form.Get("username")
 		if email == "" {
 			email = form.Get("email")
@@ -109,13 +74,15 @@ func (o oidc) token(w http.ResponseWriter, r *http.Request) {
 			Nonce:     form.Get("nonce"),
 			ExpiresIn: form.Get("expires_in"),
 			ClockSkew: form.Get("clock_skew"),
+			Scope:     form.Get("scope"),
+			Resources: form["resource"],
 		})
 	case "":
 		err = &issuer.Error{Code: issuer.InvalidRequest, Description: "grant_type is required"}
 	default:
 		err = &issuer.Error{
 			Code:        issuer.UnsupportedGrant,
-			Description: "grant_type must be authorization_code or password",
+			Description: "grant_type must be authorization_code, refresh_token or password",
 		}
 	}
 	if err != nil {
@@ -141,7 +108,7 @@ func (o oidc) userInfo(w http.ResponseWriter, r *http.Request) {
 	httpkit.WriteJSON(w, http.StatusOK, info)
 }
 
-// parseForm reads a form body; RFC 6749 wants exactly this media type, each parameter once.
+// parseForm reads a form body; RFC 6749 wants exactly this media type, each parameter once but resource (RFC 8707).
 func parseForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	bad := func(text string) error { return &issuer.Error{Code: issuer.InvalidRequest, Description: text} }
 	if media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(
@@ -155,7 +122,7 @@ func parseForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 		return nil, bad("the form cannot be read, or is larger than 64 KiB")
 	}
 	for name, values := range r.PostForm {
-		if len(values) > 1 {
+		if len(values) > 1 && name != "resource" {
 			return nil, bad("parameter " + short(name) + " is given more than once")
 		}
 	}
@@ -200,7 +167,7 @@ func allowLoopback(w http.ResponseWriter, r *http.Request) bool {
 func preflight(w http.ResponseWriter, r *http.Request) {
 	if allowLoopback(w, r) {
 		w.Header().Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
-		w.Header().Set("Access-Control-Allow-Headers", "authorization, content-type, traceparent, tracestate")
+		w.Header().Set("Access-Control-Allow-Headers", "authorization, content-type, mcp-protocol-version, traceparent, tracestate")
 		w.Header().Set("Access-Control-Max-Age", "600")
 	}
 	w.WriteHeader(http.StatusNoContent)

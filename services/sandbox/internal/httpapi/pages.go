@@ -23,10 +23,13 @@ const basePolicy = "default-src 'none'; style-src 'self'; img-src 'self'; base-u
 type loginView struct {
 	Hidden   []field
 	Accounts []issuer.Account
-	Client   string
+	Client   issuer.Client
 	Target   string
-	Email    string
-	Error    string
+	// Resources and Scopes are what the application asks for.
+	Resources []string
+	Scopes    []string
+	Email     string
+	Error     string
 }
 
 type field struct{ Name, Value string }
@@ -84,15 +87,18 @@ func authorizeRequest(v url.Values) issuer.AuthorizeRequest {
 		Nonce:           v.Get("nonce"),
 		Challenge:       v.Get("code_challenge"),
 		ChallengeMethod: v.Get("code_challenge_method"),
+		Scope:           v.Get("scope"),
+		Resources:       v["resource"],
 	}
 }
 
 // checked checks a request and answers it if it is wrong: on a page while the redirect URI
 // cannot be trusted, else there.
-func (o oidc) checked(w http.ResponseWriter, r *http.Request, in issuer.AuthorizeRequest) bool {
-	if err := o.iss.Client(in); err != nil {
+func (o oidc) checked(w http.ResponseWriter, r *http.Request, in issuer.AuthorizeRequest) (issuer.Client, bool) {
+	client, err := o.iss.Client(r.Context(), in)
+	if err != nil {
 		writePage(w, r, http.StatusBadRequest, basePolicy+"; form-action 'none'", "refused.html", err)
-		return false
+		return client, false
 	}
 	if err := o.iss.Check(in); err != nil {
 		why := url.Values{
@@ -100,9 +106,9 @@ func (o oidc) checked(w http.ResponseWriter, r *http.Request, in issuer.Authoriz
 		}
 		//nolint:gosec // Client has checked the redirect URI
 		http.Redirect(w, r, o.answer(in, why), http.StatusFound)
-		return false
+		return client, false
 	}
-	return true
+	return client, true
 }
 
 // answer returns the redirect URI with what the client gets. iss is of RFC 9207.
@@ -125,16 +131,18 @@ func (o oidc) answer(in issuer.AuthorizeRequest, params url.Values) string {
 
 func (o oidc) loginPage(w http.ResponseWriter, r *http.Request) {
 	in := authorizeRequest(r.URL.Query())
-	if o.checked(w, r, in) {
-		o.showLogin(w, r, http.StatusOK, in, r.URL.Query().Get("login_hint"), "")
+	if client, ok := o.checked(w, r, in); ok {
+		o.showLogin(w, r, http.StatusOK, client, in, r.URL.Query().Get("login_hint"), "")
 	}
 }
 
 func (o oidc) showLogin(
-	w http.ResponseWriter, r *http.Request, status int, in issuer.AuthorizeRequest, email, problem string,
+	w http.ResponseWriter, r *http.Request, status int, client issuer.Client, in issuer.AuthorizeRequest,
+	email, problem string,
 ) {
 	view := loginView{
-		Accounts: o.iss.Accounts(), Client: in.ClientID, Target: origin(in.RedirectURI), Email: email, Error: problem,
+		Accounts: o.iss.Accounts(), Client: client, Target: origin(in.RedirectURI), Email: email, Error: problem,
+		Resources: in.Resources, Scopes: in.Asked(),
 		Hidden: []field{
 			{"response_type", in.ResponseType},
 			{"client_id", in.ClientID},
@@ -143,7 +151,11 @@ func (o oidc) showLogin(
 			{"nonce", in.Nonce},
 			{"code_challenge", in.Challenge},
 			{"code_challenge_method", in.ChallengeMethod},
+			{"scope", in.Scope},
 		},
+	}
+	for _, resource := range in.Resources {
+		view.Hidden = append(view.Hidden, field{"resource", resource})
 	}
 	// Browsers apply form-action to the redirect after the post, too.
 	writePage(w, r, status, basePolicy+"; form-action 'self' "+formSource(in.RedirectURI), "login.html", view)
@@ -156,25 +168,25 @@ func (o oidc) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	in := authorizeRequest(form)
-	if !o.checked(w, r, in) {
+	client, ok := o.checked(w, r, in)
+	if !ok {
 		return
 	}
 	email, as := form.Get("email"), form.Get("as")
 	var code string
-	var ok bool
 	switch {
 	case as != "":
-		code, ok = o.iss.LoginAs(in, as)
+		code, ok = o.iss.LoginAs(client, in, as)
 	case email == "" || form.Get("password") == "":
-		o.showLogin(w, r, http.StatusBadRequest, in, email, "Enter an email address and a password.")
+		o.showLogin(w, r, http.StatusBadRequest, client, in, email, "Enter an email address and a password.")
 		return
 	default:
-		code, ok = o.iss.Login(in, email, form.Get("password"))
+		code, ok = o.iss.Login(client, in, email, form.Get("password"))
 	}
 	if !ok {
 		o.deps.Telemetry.Logger.InfoContext(r.Context(), "login refused", "reason", "bad_credentials")
 		o.showLogin(
-			w, r, http.StatusUnauthorized, in, email,
+			w, r, http.StatusUnauthorized, client, in, email,
 			"The address or the password is wrong. The password of all accounts is demo.",
 		)
 		return
@@ -200,6 +212,8 @@ func formSource(uri string) string {
 	switch {
 	case err != nil:
 		return ""
+	case u.Scheme != "http" && u.Scheme != "https": // an editor's
+		return u.Scheme + ":"
 	case strings.ContainsAny(u.Host, "[];, '"):
 		return u.Scheme + ":"
 	case u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1":

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -18,6 +19,8 @@ type AuthorizeRequest struct {
 	Nonce           string
 	Challenge       string
 	ChallengeMethod string
+	Scope           string
+	Resources       []string // RFC 8707
 }
 
 const (
@@ -25,16 +28,22 @@ const (
 	codeBytes    = 32
 )
 
-// Client checks what must be right before an answer may go to the redirect URI at all. Its
+// Client checks what must be right before an answer may go to the redirect URI at all, and returns who asks. Its
 // error is for the person, not for the client (RFC 6749, section 4.1.2.1).
-func (i *Issuer) Client(in AuthorizeRequest) error {
+func (i *Issuer) Client(ctx context.Context, in AuthorizeRequest) (Client, error) {
+	c, err := i.find(ctx, in.ClientID)
 	switch {
-	case in.ClientID != ClientID:
-		return refuse(InvalidClient, "client_id must be "+ClientID)
-	case !i.redirectAllowed(in.RedirectURI):
-		return refuse(InvalidRequest, "redirect_uri must be http on loopback, or one that SANDBOX_REDIRECT_URIS lists")
+	case err != nil:
+		return Client{}, err
+	case i.mayRedirect(c, in.RedirectURI):
+		return c, nil
+	case c.Known:
+		return Client{}, refuse(
+			InvalidRequest, "redirect_uri must be http on loopback, or one that SANDBOX_REDIRECT_URIS lists",
+		)
+	default:
+		return Client{}, refuse(InvalidRequest, "redirect_uri must be one that the application registered")
 	}
-	return nil
 }
 
 // Check checks the rest of the request. Its error goes to the redirect URI.
@@ -49,42 +58,46 @@ func (i *Issuer) Check(in AuthorizeRequest) error {
 	case len(in.State) > maxParameter || len(in.Nonce) > maxParameter:
 		return refuse(InvalidRequest, "state and nonce may have at most 2048 bytes")
 	}
-	return nil
+	return checkResources(in.Resources)
 }
+
+// Asked returns the scopes that a request gets.
+func (in AuthorizeRequest) Asked() []string { return knownScopes(in.Scope) }
 
 // grant is what a code stands for.
 type grant struct {
 	account  Account
+	client   Client
 	request  AuthorizeRequest
 	authTime time.Time
 }
 
 // Login returns a code for the person with that address and password, false if they are
-// wrong. The request must have passed Client and Check.
-func (i *Issuer) Login(in AuthorizeRequest, email, password string) (string, bool) {
+// wrong. The request must have passed Client, which gave c, and Check.
+func (i *Issuer) Login(c Client, in AuthorizeRequest, email, password string) (string, bool) {
 	account, ok := i.accounts.Authenticate(email, password)
 	if !ok {
 		return "", false
 	}
-	return i.code(in, account), true
+	return i.code(c, in, account), true
 }
 
 // LoginAs is what the three buttons of the login page do: the accounts' password is public.
-func (i *Issuer) LoginAs(in AuthorizeRequest, email string) (string, bool) {
+func (i *Issuer) LoginAs(c Client, in AuthorizeRequest, email string) (string, bool) {
 	account, ok := i.accounts.ByEmail(email)
 	if !ok {
 		return "", false
 	}
-	return i.code(in, account), true
+	return i.code(c, in, account), true
 }
 
-func (i *Issuer) code(in AuthorizeRequest, account Account) string {
+func (i *Issuer) code(c Client, in AuthorizeRequest, account Account) string {
 	var raw [codeBytes]byte
 	_, _ = rand.Read(raw[:]) // never fails since Go 1.24
 	code := base64.RawURLEncoding.EncodeToString(raw[:])
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.codes[code] = grant{account: account, request: in, authTime: time.Now()}
+	i.codes[code] = grant{account: account, client: c, request: in, authTime: time.Now()}
 	i.order = append(i.order, code)
 	if len(i.order) > maxCodes {
 		delete(i.codes, i.order[0])
@@ -100,6 +113,7 @@ type RedeemRequest struct {
 	RedirectURI string
 	Verifier    string
 	ExpiresIn   string
+	Resources   []string // of those that were asked for with the code; none is all
 }
 
 // verifierForm reports whether v has the syntax of RFC 7636, section 4.1.
@@ -133,5 +147,20 @@ func (i *Issuer) Redeem(in RedeemRequest) (Tokens, error) {
 	if subtle.ConstantTimeCompare([]byte(challenge), []byte(g.request.Challenge)) != 1 {
 		return Tokens{}, refuse(InvalidGrant, "code_verifier does not match the code_challenge")
 	}
-	return i.tokens(g.account, in.ClientID, g.request.Nonce, g.authTime, in.ExpiresIn, "")
+	resources, err := narrowedResources(g.request.Resources, in.Resources)
+	if err != nil {
+		return Tokens{}, err
+	}
+	scopes := g.request.Asked()
+	tokens, err := i.tokens(order{
+		account: g.account, client: in.ClientID, nonce: g.request.Nonce, authTime: g.authTime, scopes: scopes,
+		resources: resources, expiresIn: in.ExpiresIn,
+	})
+	if err == nil && g.client.Refreshes {
+		tokens.RefreshToken = i.keepRefresh(refresh{
+			family: newID(), client: in.ClientID, account: g.account, scopes: scopes, granted: g.request.Resources,
+			authTime: g.authTime,
+		})
+	}
+	return tokens, err
 }

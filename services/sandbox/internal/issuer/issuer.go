@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"net"
 	"net/url"
 	"slices"
 	"sync"
@@ -21,10 +20,17 @@ const (
 	TokenLife = time.Hour
 	// maxTokenLife bounds what a caller may ask for, into the past too.
 	maxTokenLife = 7 * 24 * time.Hour
-	// ClientID is the one client.
+	// ClientID is the client that needs no registration.
 	ClientID = "noetl-console"
-	// AccessAudience is the audience of access tokens; id tokens have the client's.
+	// AccessAudience is the audience of access tokens that name no resource; id tokens have the client's.
 	AccessAudience = "urn:noetl:sandbox:api"
+)
+
+// The grants of the token endpoint.
+const (
+	GrantCode     = "authorization_code"
+	GrantRefresh  = "refresh_token"
+	GrantPassword = "password"
 )
 
 // Issuer issues and verifies tokens.
@@ -32,30 +38,45 @@ type Issuer struct {
 	url       string
 	redirects []string
 	accounts  Accounts
+	documents Documents
 	key       *rsa.PrivateKey
 	kid       string
 
-	mu    sync.Mutex
-	codes map[string]grant
-	order []string
+	mu           sync.Mutex
+	codes        map[string]grant
+	order        []string
+	clients      map[string]Client
+	registered   []string // their ids, the oldest first
+	refreshes    map[string]refresh
+	refreshOrder []string
 }
 
-// New makes an issuer with a fresh key. url is what the iss claim says; redirects are the
-// redirect URIs beside loopback.
-func New(issuerURL string, redirects []string, accounts Accounts) (*Issuer, error) {
+// Config is what an issuer is made of.
+type Config struct {
+	URL       string    // what the iss claim says
+	Redirects []string  // redirect URIs beside loopback
+	Documents Documents // nil for an issuer that reads none
+}
+
+// New makes an issuer with a fresh key.
+func New(cfg Config, accounts Accounts) (*Issuer, error) {
 	key, err := rsa.GenerateKey(rand.Reader, keyBits)
 	if err != nil {
 		return nil, err
 	}
 	sum := sha256.Sum256(key.N.Bytes())
 	return &Issuer{
-		url: issuerURL, redirects: redirects, accounts: accounts, key: key,
+		url: cfg.URL, redirects: cfg.Redirects, documents: cfg.Documents, accounts: accounts, key: key,
 		kid: base64.RawURLEncoding.EncodeToString(sum[:12]), codes: map[string]grant{},
+		clients: map[string]Client{}, refreshes: map[string]refresh{},
 	}, nil
 }
 
 // URL returns the issuer's identifier.
 func (i *Issuer) URL() string { return i.url }
+
+// ReadsDocuments reports whether a client's id may be the address of its metadata.
+func (i *Issuer) ReadsDocuments() bool { return i.documents != nil }
 
 // Accounts lists who can log in.
 func (i *Issuer) Accounts() []Account { return i.accounts.All() }
@@ -91,9 +112,5 @@ func (i *Issuer) redirectAllowed(uri string) bool {
 		return true
 	}
 	u, err := url.Parse(uri)
-	if err != nil || u.Scheme != "http" || u.User != nil || u.Fragment != "" || u.Opaque != "" {
-		return false
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback())
+	return err == nil && len(uri) <= maxURI && loopbackURL(u)
 }

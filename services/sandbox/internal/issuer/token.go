@@ -3,7 +3,9 @@ package issuer
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -18,15 +20,19 @@ type PasswordRequest struct {
 	ExpiresIn string
 	// seconds by which the issuer's clock goes ahead for this token, for tests; below zero it is behind
 	ClockSkew string
+	Scope     string
+	Resources []string
 }
 
 // Tokens is the answer of the token endpoint.
 type Tokens struct {
 	AccessToken string `json:"access_token"`
-	IDToken     string `json:"id_token"`
+	IDToken     string `json:"id_token,omitempty"` // with the scope openid
 	TokenType   string `json:"token_type"`
 	ExpiresIn   int64  `json:"expires_in"`
 	Scope       string `json:"scope"`
+	// RefreshToken is for clients that asked for one.
+	RefreshToken string `json:"refresh_token,omitempty"`
 }
 
 // Password issues tokens for an address and its password, for scripts and tests.
@@ -42,11 +48,17 @@ func (i *Issuer) Password(in PasswordRequest) (Tokens, error) {
 	case len(in.Nonce) > maxParameter:
 		return Tokens{}, refuse(InvalidRequest, "nonce may have at most 2048 bytes")
 	}
+	if err := checkResources(in.Resources); err != nil {
+		return Tokens{}, err
+	}
 	account, ok := i.accounts.Authenticate(in.Email, in.Password)
 	if !ok {
 		return Tokens{}, refuse(InvalidGrant, "the address or the password is wrong")
 	}
-	return i.tokens(account, in.ClientID, in.Nonce, time.Now(), in.ExpiresIn, in.ClockSkew)
+	return i.tokens(order{
+		account: account, client: in.ClientID, nonce: in.Nonce, authTime: time.Now(), scopes: knownScopes(in.Scope),
+		resources: in.Resources, expiresIn: in.ExpiresIn, clockSkew: in.ClockSkew,
+	})
 }
 
 // idClaims are the claims of an id token, accessClaims those of an access token (RFC 9068).
@@ -63,57 +75,71 @@ type accessClaims struct {
 	jwt.RegisteredClaims
 	ClientID string `json:"client_id"`
 	Scope    string `json:"scope"`
-	Email    string `json:"email"`
+	// As a real issuer does once its administrator maps them: the gateway knows people by their addresses.
+	Email         string `json:"email"`
+	EmailVerified bool   `json:"email_verified"`
+	Name          string `json:"name"`
 }
 
-const scope = "openid profile email"
+// order says what to issue.
+type order struct {
+	account   Account
+	client    string
+	nonce     string
+	authTime  time.Time
+	scopes    []string
+	resources []string
+	expiresIn string
+	clockSkew string
+}
 
 // tokens signs both tokens. A lifetime below zero makes tokens that expired that long ago,
 // for tests; their iat lies an hour before.
-func (i *Issuer) tokens(
-	a Account, client, nonce string, authTime time.Time, expiresIn, clockSkew string,
-) (Tokens, error) {
-	life, err := seconds("expires_in", expiresIn, TokenLife)
+func (i *Issuer) tokens(o order) (Tokens, error) {
+	life, err := seconds("expires_in", o.expiresIn, TokenLife)
 	if err != nil {
 		return Tokens{}, err
 	}
-	skew, err := seconds("clock_skew", clockSkew, 0)
+	skew, err := seconds("clock_skew", o.clockSkew, 0)
 	if err != nil {
 		return Tokens{}, err
 	}
 	now := time.Now().Add(skew)
-	authTime = authTime.Add(skew)
+	authTime := o.authTime.Add(skew)
 	issued, expires := now, now.Add(life)
 	if !expires.After(now) {
 		issued = expires.Add(-TokenLife)
 		authTime = issued
 	}
-	base := func(audience string) jwt.RegisteredClaims {
+	base := func(audience ...string) jwt.RegisteredClaims {
 		return jwt.RegisteredClaims{
 			Issuer:    i.url,
-			Subject:   a.Subject,
-			Audience:  jwt.ClaimStrings{audience},
+			Subject:   o.account.Subject,
+			Audience:  audience,
 			ExpiresAt: jwt.NewNumericDate(expires),
 			IssuedAt:  jwt.NewNumericDate(issued),
 			NotBefore: jwt.NewNumericDate(issued),
 			ID:        newID(),
 		}
 	}
-	id, err := i.sign("JWT", idClaims{base(client), nonce, a.Email, true, a.Name, authTime.Unix()})
+	a, scope := o.account, strings.Join(o.scopes, " ")
+	audience := o.resources
+	if len(audience) == 0 {
+		audience = []string{AccessAudience}
+	}
+	out := Tokens{TokenType: "Bearer", ExpiresIn: int64(life / time.Second), Scope: scope}
+	out.AccessToken, err = i.sign(
+		"at+jwt", accessClaims{base(audience...), o.client, scope, a.Email, true, a.Name},
+	)
+	if err == nil && slices.Contains(o.scopes, scopeOpenID) {
+		out.IDToken, err = i.sign(
+			"JWT", idClaims{base(o.client), o.nonce, a.Email, true, a.Name, authTime.Unix()},
+		)
+	}
 	if err != nil {
 		return Tokens{}, err
 	}
-	access, err := i.sign("at+jwt", accessClaims{base(AccessAudience), client, scope, a.Email})
-	if err != nil {
-		return Tokens{}, err
-	}
-	return Tokens{
-		AccessToken: access,
-		IDToken:     id,
-		TokenType:   "Bearer",
-		ExpiresIn:   int64(life / time.Second),
-		Scope:       scope,
-	}, nil
+	return out, nil
 }
 
 // seconds reads a form field that holds a number of seconds, within a week.

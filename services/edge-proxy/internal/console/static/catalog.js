@@ -73,7 +73,7 @@ export class Catalog {
 
   async load(gateway) {
     const answer = await bodyOf(await gateway.fetch('/noetl/catalog/list', {
-      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ resource_type: 'Playbook' }),
+      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ resource_type: 'playbook' }),
     }));
     const entries = newest(Array.isArray(answer?.entries) ? answer.entries : []);
     this.#entries = new Map(entries.map((entry) => [entry.path, entry]));

@@ -59,7 +59,7 @@ func (c *cancels) cancel(key string) {
 
 // cancelled handles notifications/cancelled. The call may run in any replica.
 func (s *Server) cancelled(ctx context.Context, x *exchange) {
-	key := x.cancelKey(x.params.RequestID)
+	key := x.cancelKey(x.params.requestID)
 	if key == "" {
 		return
 	}

@@ -87,7 +87,8 @@ func TestTheClientOfTheSDK(t *testing.T) {
 		text(t, result) != "the warehouse is closed" {
 		t.Errorf("%+v %v", result, err)
 	}
-	if _, err = call(t.Context(), session, "nobody", nil); err == nil || !strings.Contains(err.Error(), "no such tool") {
+	_, err = call(t.Context(), session, "nobody", nil)
+	if err == nil || !strings.Contains(err.Error(), "no such tool") {
 		t.Errorf("unknown: %v", err)
 	}
 	if result, err = call(t.Context(), session, "echo", map[string]any{"bad": 1}); err != nil || !result.IsError {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"runtime/debug"
+	"strings"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/noetl/gateway/libs/fault"
@@ -56,13 +58,19 @@ func (s *Server) handle(
 		return resourceTemplates(), nil
 	case methodRead:
 		return s.resourcesRead(ctx, x, req)
+	case methodInitialize, methodDiscover, methodPing, methodTask, methodUpdateTask, methodCancelTask:
+		return next(ctx, method, req)
 	case methodListen:
-		if len(x.params.Notifications.TaskIDs) > 0 && !x.knowsTasks() {
+		if x.params.taskIDs && !x.knowsTasks() {
 			return nil, missingTasks()
 		}
 		return s.listen(ctx, x, method, req, next)
 	}
-	return next(ctx, method, req)
+	if strings.HasPrefix(method, "notifications/") {
+		return next(ctx, method, req)
+	}
+	// The SDK would answer for what the gateway has not: prompts, completion, levels of logs.
+	return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: method + " is not offered here"}
 }
 
 // isFault reports whether an error is one of the gateway's own, or the end of a context: the SDK's pass as they are.

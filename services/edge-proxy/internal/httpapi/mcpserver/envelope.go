@@ -28,7 +28,6 @@ const (
 	methodTask       = "tasks/get"
 	methodUpdateTask = "tasks/update"
 	methodCancelTask = "tasks/cancel"
-	methodTasks      = "tasks/list"
 	methodCancelled  = "notifications/cancelled"
 )
 
@@ -40,29 +39,38 @@ type envelope struct {
 	params params
 }
 
-// params are the members that matter here. What depends on them is a limit or a courtesy, never a right.
+// params are the members that matter here.
 type params struct {
-	Name          string `json:"name"`
-	TaskID        string `json:"taskId"`
-	Notifications struct {
-		TaskIDs json.RawMessage `json:"taskIds"`
-	} `json:"notifications"`
-	RequestID any `json:"requestId"` // of notifications/cancelled
-	Meta      struct {
-		Capabilities struct {
-			Extensions map[string]json.RawMessage `json:"extensions"`
-		} `json:"io.modelcontextprotocol/clientCapabilities"`
-	} `json:"_meta"`
+	name      string
+	taskID    string
+	taskIDs   bool // some are listened to
+	requestID any  // of notifications/cancelled
+	tasks     bool // the client declared the extension
+}
+
+// readParams reads them. Names of members count as they are written, as the SDK has it: encoding/json would take NAME
+// for name too. What has the wrong type is as good as absent, and the SDK says what is wrong with it.
+func readParams(raw json.RawMessage) (p params) {
+	top := members(raw)
+	_ = json.Unmarshal(top["name"], &p.name)
+	_ = json.Unmarshal(top["taskId"], &p.taskID)
+	_ = json.Unmarshal(top["requestId"], &p.requestID)
+	_, p.taskIDs = members(top["notifications"])["taskIds"]
+	capabilities := members(members(top["_meta"])["io.modelcontextprotocol/clientCapabilities"])
+	_, p.tasks = members(capabilities["extensions"])[extensionTasks]
+	return p
+}
+
+func members(raw json.RawMessage) (all map[string]json.RawMessage) {
+	_ = json.Unmarshal(raw, &all)
+	return all
 }
 
 // extensionTasks is the extension of tasks (github.com/modelcontextprotocol/ext-tasks).
 const extensionTasks = "io.modelcontextprotocol/tasks"
 
 // knowsTasks reports whether the client declared the extension with this request.
-func (e envelope) knowsTasks() bool {
-	_, declared := e.params.Meta.Capabilities.Extensions[extensionTasks]
-	return declared
-}
+func (e envelope) knowsTasks() bool { return e.params.tasks }
 
 // streams reports whether the answer is more than one message, or may take long.
 func (e envelope) streams() bool { return e.method == methodCall || e.method == methodListen }
@@ -101,17 +109,17 @@ func readEnvelope(w http.ResponseWriter, r *http.Request) (e envelope, err error
 		return e, fault.New(fault.Invalid, code, "the body must be one JSON-RPC request or notification")
 	}
 	e.id, e.method = request.ID, request.Method
-	_ = json.Unmarshal(request.Params, &e.params) // the SDK says what is wrong with them
+	e.params = readParams(request.Params)
 	return e, nil
 }
 
 // checkName rejects a request about a task whose header names another one: proxies route by the header. The SDK checks
 // the headers of its own methods.
 func (e envelope) checkName(header http.Header) error {
-	if !strings.HasPrefix(e.method, "tasks/") || e.method == methodTasks {
+	if !strings.HasPrefix(e.method, "tasks/") {
 		return nil
 	}
-	if name := header.Get("Mcp-Name"); name != "" && name != e.params.TaskID {
+	if name := header.Get("Mcp-Name"); name != "" && name != e.params.taskID {
 		return fault.New(fault.Invalid, codeHeaderMismatch, "the header Mcp-Name must be the taskId of the body")
 	}
 	return nil

@@ -50,7 +50,7 @@ func newMeter(reg prometheus.Registerer) (*meter, error) {
 func (m *meter) request(method string, status int) {
 	switch method {
 	case methodInitialize, methodDiscover, methodPing, methodTools, methodCall, methodResources, methodTemplates,
-		methodRead, methodListen, methodTask, methodUpdateTask, methodCancelTask, methodTasks, methodCancelled:
+		methodRead, methodListen, methodTask, methodUpdateTask, methodCancelTask, methodCancelled:
 	default:
 		method = "other"
 	}

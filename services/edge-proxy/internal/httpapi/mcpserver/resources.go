@@ -21,6 +21,12 @@ func (s *Server) resourcesList(ctx context.Context, x *exchange, req mcp.Request
 		return nil, err
 	}
 	result := &mcp.ListResourcesResult{Resources: []*mcp.Resource{}, NextCursor: next}
+	if cursor == "" {
+		result.Resources = append(result.Resources, &mcp.Resource{
+			URI: tasksURI, Name: "tasks", Title: "Tasks", Description: "The newest of your tasks, as JSON.",
+			MIMEType: mimeJSON,
+		})
+	}
 	for _, e := range all {
 		if e.ExecutionID == "" {
 			continue
@@ -51,20 +57,7 @@ func (s *Server) resourcesRead(ctx context.Context, x *exchange, req mcp.Request
 	if !ok {
 		return nil, fault.New(fault.Invalid, "bad_params", "params must name a uri")
 	}
-	resource, ok := tools.ParseURI(p.URI)
-	if !ok {
-		return nil, mcp.ResourceNotFoundError(p.URI)
-	}
-	var text []byte
-	var err error
-	if resource.RequestID != "" {
-		text, err = s.Calls.ReadResult(ctx, x.caller, resource.RequestID)
-	} else {
-		var execution tools.Execution
-		if execution, err = s.Calls.ReadExecution(ctx, x.caller, resource.ExecutionID); err == nil {
-			text, err = json.Marshal(execution)
-		}
-	}
+	text, err := s.read(ctx, x, p.URI)
 	if kind, failed := fault.KindOf(err); failed && kind == fault.NotFound {
 		return nil, mcp.ResourceNotFoundError(p.URI)
 	}
@@ -76,4 +69,26 @@ func (s *Server) resourcesRead(ctx context.Context, x *exchange, req mcp.Request
 	}}}
 	result.CacheScope = "private"
 	return result, nil
+}
+
+// tasksURI is the resource that lists the tasks of the caller.
+const tasksURI = "noetl://tasks"
+
+// read returns a resource as JSON.
+func (s *Server) read(ctx context.Context, x *exchange, uri string) ([]byte, error) {
+	if uri == tasksURI {
+		return s.listTasks(ctx, x)
+	}
+	resource, ok := tools.ParseURI(uri)
+	switch {
+	case !ok:
+		return nil, tools.ErrNoResource
+	case resource.RequestID != "":
+		return s.Calls.ReadResult(ctx, x.caller, resource.RequestID)
+	}
+	execution, err := s.Calls.ReadExecution(ctx, x.caller, resource.ExecutionID)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(execution)
 }

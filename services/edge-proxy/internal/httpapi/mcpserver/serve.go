@@ -96,7 +96,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*exchange, error
 	}
 	if x.method == methodCall {
 		// What a caller names need not exist: the key is bounded, and so is the memory of limits.
-		return x, s.PerTool.Check(owner + "\x00" + x.params.Name[:min(len(x.params.Name), maxLabel)])
+		return x, s.PerTool.Check(owner + "\x00" + x.params.name[:min(len(x.params.name), maxLabel)])
 	}
 	return x, nil
 }

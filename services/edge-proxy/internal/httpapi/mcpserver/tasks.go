@@ -31,13 +31,27 @@ type taskFields struct {
 	Result *mcp.CallToolResult `json:"result,omitempty"`
 }
 
-// tasksResult is a page of tasks. The extension of 2026-07-28 has no such method; the experimental one of 2025-11-25
-// had.
-type tasksResult struct {
-	mcp.ResultBase
-	ResultType string       `json:"resultType"`
-	Tasks      []taskFields `json:"tasks"`
-	NextCursor string       `json:"nextCursor,omitempty"`
+// taskList is what the resource of all tasks holds: the extension has no method that lists them, and says why: a
+// client that lists sees the tasks of others. Here they are all of one user.
+type taskList struct {
+	Tasks []taskFields `json:"tasks"`
+	// More says that there are older ones.
+	More bool `json:"more,omitempty"`
+}
+
+// listTasks returns the newest tasks of the caller, as JSON.
+func (s *Server) listTasks(ctx context.Context, x *exchange) ([]byte, error) {
+	all, next, err := s.Calls.ListTasks(ctx, x.caller, "")
+	if err != nil {
+		return nil, err
+	}
+	out := taskList{Tasks: []taskFields{}, More: next != ""}
+	for _, task := range all {
+		fields := s.fields(task)
+		fields.Result = nil // tasks/get has it
+		out.Tasks = append(out.Tasks, fields)
+	}
+	return json.Marshal(out)
 }
 
 type emptyResult struct {
@@ -49,7 +63,6 @@ type emptyResult struct {
 type taskParams struct {
 	mcp.ParamsBase
 	TaskID string `json:"taskId"`
-	Cursor string `json:"cursor"`
 	// InputResponses answer questions, which no playbook asks.
 	InputResponses json.RawMessage `json:"inputResponses"`
 }
@@ -82,17 +95,6 @@ func (s *Server) addTasks(server *mcp.Server, x *exchange) {
 			_, err := s.cancel(ctx, taskRequest{x.caller, p.TaskID})
 			s.taskCancelled(ctx, x, p.TaskID, err)
 			return &emptyResult{ResultType: resultComplete}, err
-		})
-	case methodTasks:
-		add(server, x, func(ctx context.Context, p *taskParams) (*tasksResult, error) {
-			all, next, err := s.Calls.ListTasks(ctx, x.caller, p.Cursor)
-			out := &tasksResult{ResultType: resultComplete, Tasks: []taskFields{}, NextCursor: next}
-			for _, task := range all {
-				fields := s.fields(task)
-				fields.Result = nil // tasks/get has it
-				out.Tasks = append(out.Tasks, fields)
-			}
-			return out, err
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -180,8 +181,16 @@ func TestTheWindowGoesOnFromTheStreamsBefore(t *testing.T) {
 	if !two.Knows(first.Epoch) || !two.Knows(four.Epoch) || two.First != first.First {
 		t.Fatalf("%+v after %+v", two, four)
 	}
-	if got := all(t, l, "a"); len(got) != 2 || string(got[0].Body)+string(got[1].Body) != "12" {
+	got := all(t, l, "a")
+	if len(got) != 2 || string(got[0].Body)+string(got[1].Body) != "12" {
 		t.Fatalf("%+v", got)
+	}
+	for i, at := range []time.Time{got[0].At, got[1].At, time.Now().Add(time.Minute)} {
+		seq, err := l.Before(t.Context(), "a", at)
+		rest, _, sinceErr := l.Since(t.Context(), "a", seq, 10)
+		if err != nil || sinceErr != nil || len(rest) != 2-i {
+			t.Errorf("from %v on: %+v %v %v", at, rest, err, sinceErr)
+		}
 	}
 	if client, err := l.Client(t.Context(), first.Epoch, 1); err != nil || client != "a" {
 		t.Errorf("the first frame is of %q, %v", client, err)

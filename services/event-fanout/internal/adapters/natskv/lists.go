@@ -60,13 +60,15 @@ func (x RequestLists) Count(ctx context.Context, l fanout.List) (int, error) {
 		return 0, err
 	}
 	n, err := natskit.Count(ctx, x.js, "KV_"+routesBucket, subject(prefix(l)+".*"))
-	return int(n), x.bucket.AsFault(err)
+	if err != nil {
+		return 0, x.bucket.AsFault(err)
+	}
+	return int(n), nil
 }
 
 // Trim implements the port.
 func (x RequestLists) Trim(ctx context.Context, l fanout.List, newest int) error {
-	keep := uint64(max(newest, 1)) //nolint:gosec // above 0
-	return x.remove(ctx, prefix(l)+".*", jetstream.WithPurgeKeep(keep))
+	return x.remove(ctx, prefix(l)+".*", jetstream.WithPurgeKeep(uint64(max(newest, 1))))
 }
 
 // Delete implements the port.

@@ -90,9 +90,9 @@ func TestTheRecordOfARequestDoesNotGrow(t *testing.T) {
 	s := natskv.NewRequestStore(js, "requests", time.Hour, natskit.Room{})
 	const id = "123e4567-e89b-12d3-a456-426614174000"
 	r := fanout.Request{
-		ID: id, ClientID: id, SessionKey: strings.Repeat("5", 64), PlaybookPath: strings.Repeat("path/", 20),
+		ID: id, ClientID: "task-" + id, SessionKey: strings.Repeat("5", 64), PlaybookPath: strings.Repeat("path/", 20),
 		CreatedAt: time.Now(), Attempt: id, Owner: "email:" + strings.Repeat("a", 242) + "@example.com",
-		TraceID: strings.Repeat("a", 32),
+		TraceID: strings.Repeat("a", 32), Kept: true, Listed: true,
 	}
 	if err := s.Add(t.Context(), r); err != nil {
 		t.Fatal(err)

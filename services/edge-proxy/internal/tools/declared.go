@@ -10,24 +10,32 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Bounds of an output schema, which is somebody's own text and is compiled here: references that multiply are counted
-// with what they stand for.
+// Members of the metadata of a playbook in which it says itself what it takes and returns. No NoETL server knows them,
+// and none minds them: they are the gateway's own.
 const (
-	maxOutputNodes = 4000
-	maxOutputDepth = 32
+	declaredInput  = "input_schema"
+	declaredOutput = "output_schema"
 )
 
-// outputSchema returns the metadata.output_schema of a playbook, nil for none. No NoETL server knows such a member, and
-// none minds it: it is the gateway's own.
-func outputSchema(content string) (json.RawMessage, error) {
-	if content == "" {
-		return nil, nil
-	}
+// Bounds of such a schema, which is somebody's own text and is compiled here: references that multiply are counted
+// with what they stand for.
+const (
+	maxDeclaredNodes = 4000
+	maxDeclaredDepth = 32
+)
+
+// metadataOf returns the metadata of a playbook, nil for none.
+func metadataOf(content string) *yaml.Node {
 	var document yaml.Node
-	if err := yaml.Unmarshal([]byte(content), &document); err != nil || len(document.Content) == 0 {
-		return nil, nil //nolint:nilerr // a text that NoETL took, and that says nothing here
+	if content == "" || yaml.Unmarshal([]byte(content), &document) != nil || len(document.Content) == 0 {
+		return nil // a text that NoETL took says nothing here
 	}
-	node := member(member(document.Content[0], "metadata"), "output_schema")
+	return member(document.Content[0], "metadata")
+}
+
+// declaredSchema returns the JSON Schema that a member of the metadata holds, nil for none.
+func declaredSchema(metadata *yaml.Node, name string) (json.RawMessage, error) {
+	node := member(metadata, name)
 	if node == nil {
 		return nil, nil
 	}
@@ -56,8 +64,8 @@ func outputSchema(content string) (json.RawMessage, error) {
 		return nil, err
 	}
 	b := bombs{root: plain, sizes: map[string]int{}}
-	if n := b.size(plain, 0); b.err != nil || n > maxOutputNodes {
-		return nil, errors.Join(b.err, errIf(n > maxOutputNodes, "it is too large with all that it refers to"))
+	if n := b.size(plain, 0); b.err != nil || n > maxDeclaredNodes {
+		return nil, errors.Join(b.err, errIf(n > maxDeclaredNodes, "it is too large with all that it refers to"))
 	}
 	if _, err := compile(text); err != nil {
 		return nil, err
@@ -99,7 +107,7 @@ type bombs struct {
 }
 
 func (b *bombs) size(v any, depth int) int {
-	if depth > maxOutputDepth {
+	if depth > maxDeclaredDepth {
 		b.fail("it is nested too deeply")
 	}
 	if b.err != nil {
@@ -112,22 +120,22 @@ func (b *bombs) size(v any, depth int) int {
 			switch name {
 			case "$ref":
 				n += b.referred(value, depth)
-			case "$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor":
+			case "$id", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor":
 				b.fail("it must not use " + name)
 			case "$defs", "definitions":
 				if depth > 0 {
 					b.fail(name + " must stand at the top")
 				}
 			default:
-				n = min(n+b.size(value, depth+1), maxOutputNodes+1)
+				n = min(n+b.size(value, depth+1), maxDeclaredNodes+1)
 			}
 		}
 	case []any:
 		for _, value := range v {
-			n = min(n+b.size(value, depth+1), maxOutputNodes+1)
+			n = min(n+b.size(value, depth+1), maxDeclaredNodes+1)
 		}
 	}
-	return min(n, maxOutputNodes+1)
+	return min(n, maxDeclaredNodes+1)
 }
 
 // referred measures what a reference stands for: a definition of this schema, and nothing elsewhere.

@@ -1,0 +1,205 @@
+package tools_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
+	"github.com/noetl/gateway/services/edge-proxy/internal/tools"
+	"github.com/noetl/gateway/services/edge-proxy/internal/toolstest"
+)
+
+func pass(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // of a bubble
+	synctest.Wait()
+}
+
+func TestTheCatalogIsReadOnceForAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "**", many(10)...)
+		release := w.catalog.Block()
+		var group sync.WaitGroup
+		for range 50 {
+			group.Go(func() {
+				if _, err := w.Version(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		release()
+		group.Wait()
+		pass(4 * time.Second)
+		_, _ = w.Version(t.Context())
+		if n := w.catalog.Asked(""); n != 1 {
+			t.Errorf("the catalog was read %d times", n)
+		}
+	})
+}
+
+func TestAStaleCatalogIsUsedForAMinute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "**", many(1)...)
+		first, err := w.Version(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.catalog.Set(many(2)...)
+		w.catalog.Fail(fault.New(fault.Unavailable, "noetl_503", "starting"))
+		pass(6 * time.Second)
+		for range 58 {
+			if got, err := w.Version(t.Context()); got != first || err != nil {
+				t.Fatalf("%s %v", got, err)
+			}
+			pass(time.Second)
+		}
+		if n := w.catalog.Asked(""); n < 50 || n > 60 {
+			t.Errorf("NoETL was asked %d times in a minute, want once a second", n)
+		}
+		pass(5 * time.Second)
+		for range 100 {
+			if _, err := w.Version(t.Context()); !isFault(err, fault.Unavailable, "noetl_503") {
+				t.Fatalf("%v", err)
+			}
+		}
+		if n := w.catalog.Asked(""); n > 62 {
+			t.Errorf("NoETL was asked %d times", n)
+		}
+		w.catalog.Fail(nil)
+		pass(2 * time.Second)
+		if got, err := w.Version(t.Context()); got == first || err != nil {
+			t.Errorf("%s %v", got, err)
+		}
+	})
+}
+
+func TestAChangeIsSeenWithinSeconds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "**", toolstest.Playbook("a", 1, "old"))
+		before, _ := w.Version(t.Context())
+		w.all(t, "ada", 0, nil)
+		w.catalog.Set(toolstest.Playbook("a", 1, "old"), toolstest.Playbook("a", 2, "fresh"))
+		pass(6 * time.Second)
+		_, _ = w.Version(t.Context())
+		pass(0)
+		after, err := w.Version(t.Context())
+		if before == after || err != nil {
+			t.Errorf("%s %s %v", before, after, err)
+		}
+		tool, err := w.Find(t.Context(), caller("ada"), "a")
+		if err != nil || !strings.Contains(string(tool.Input), "fresh") {
+			t.Errorf("%s %v", tool.Input, err)
+		}
+	})
+}
+
+func TestTheVersionIsOfWhatIsOffered(t *testing.T) {
+	t.Parallel()
+	version := func(versions ...toolstest.Version) string {
+		v, err := newWorld(t, "**,!hidden/**", versions...).Version(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	a, b := toolstest.Playbook("a", 1), toolstest.Playbook("b", 1)
+	agent := a
+	agent.Kind = "agent"
+	base := version(a, b)
+	if got := version(b, a, toolstest.Playbook("hidden/x", 1), toolstest.Playbook("own/login", 3)); got != base {
+		t.Error("what is not offered changes the version")
+	}
+	for i, other := range [][]toolstest.Version{
+		{a}, {a, toolstest.Playbook("b", 2)}, {a, toolstest.Playbook("bb", 1)}, {agent, b}, {},
+	} {
+		if version(other...) == base {
+			t.Errorf("%d: another catalog has the same version", i)
+		}
+	}
+}
+
+func TestSchemasAreAskedForOncePerVersion(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		silent := toolstest.Playbook("silent", 1)
+		silent.Schema = nil
+		w := newWorld(t, "**", append(many(20), silent)...)
+		for _, who := range []string{"ada", "bob"} {
+			w.all(t, who, 0, nil)
+			pass(30 * time.Second)
+		}
+		for _, path := range []string{"p/00000", "p/00019", "silent"} {
+			if n := w.catalog.Asked(path); n != 1 {
+				t.Errorf("%s was asked for %d times", path, n)
+			}
+		}
+		pass(time.Minute)
+		w.all(t, "ada", 0, nil)
+		if a, s := w.catalog.Asked("p/00000"), w.catalog.Asked("silent"); a != 1 || s != 2 {
+			t.Errorf("%d and %d times: only what NoETL did not tell is asked for again", a, s)
+		}
+		synctest.Wait()
+	})
+}
+
+// One playbook that NoETL cannot describe must not hide the others; NoETL's silence is no description.
+func TestOnePlaybookWithoutASchemaHidesNoOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "**", many(3)...)
+	w.all(t, "ada", 0, nil)
+	w.catalog.Set(append(many(3), toolstest.Playbook("z", 1))...)
+	failing := tools.New(tools.Deps{
+		Gateway: w.gateway, Catalog: broken{w.catalog, fault.New(fault.BadGateway, "noetl_500", "no")},
+		Patterns: w.Patterns, Now: time.Now, Logger: w.Logger,
+	})
+	out, err := failing.List(t.Context(), tools.ListRequest{Caller: caller("ada")})
+	if err != nil || len(out.Tools) != 4 || string(out.Tools[3].Input) != `{"type":"object"}` {
+		t.Errorf("%+v %v", out, err)
+	}
+	if !strings.Contains(w.log.String(), "reason=noetl_500 path=z") {
+		t.Errorf("the log says %s", w.log)
+	}
+	silent := tools.New(tools.Deps{
+		Gateway: w.gateway, Catalog: broken{w.catalog, fault.New(fault.Timeout, "noetl_timeout", "no")},
+		Patterns: w.Patterns, Now: time.Now, Logger: w.Logger,
+	})
+	if _, err := silent.List(t.Context(), tools.ListRequest{Caller: caller("ada")}); !isFault(
+		err, fault.Timeout, "noetl_timeout",
+	) {
+		t.Errorf("%v", err)
+	}
+}
+
+// The description of a list is that of a call, and the rights of one caller are not those of another.
+func TestManyCallersConcurrently(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "**", many(300)...)
+	w.gateway.May = func(c edge.Caller, path string) error {
+		if strings.HasPrefix(c.Session.Email, "odd") == (path[len(path)-1]%2 == 1) {
+			return nil
+		}
+		return toolstest.Denied(path)
+	}
+	var group sync.WaitGroup
+	for _, who := range []string{"odd1", "odd2", "even1", "even2"} {
+		group.Go(func() {
+			got := w.all(t, who, 11, nil)
+			if len(got) != 150 || (got[0] == "p/00001") != strings.HasPrefix(who, "odd") {
+				t.Errorf("%s has %d tools, and %s first", who, len(got), got[0])
+			}
+			if diff := cmp.Diff(got, w.all(t, who, 13, nil)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	group.Wait()
+}
