@@ -213,12 +213,24 @@ func TestResourcesOfOthers(t *testing.T) {
 	}
 	// The ids of another execution of the owner do not lead to this result.
 	r = w.send(t, mine, message("resources/list", obj{}, false))
-	mineList, _ := r.Result["resources"].([]any)
+	mineList := executionsIn(r)
 	r = w.send(t, other, message("resources/list", obj{}, false))
-	otherList, _ := r.Result["resources"].([]any)
+	otherList := executionsIn(r)
 	if len(mineList) != 1 || len(otherList) != 0 {
-		t.Errorf("%d executions of its user are listed, and %d to another", len(mineList), len(otherList))
+		t.Errorf("%v of its user are listed, and %v to another", mineList, otherList)
 	}
+}
+
+// executionsIn returns the executions among the resources of a page.
+func executionsIn(r reply) (uris []string) {
+	list, _ := r.Result["resources"].([]any)
+	for _, one := range list {
+		resource, _ := one.(map[string]any)
+		if uri := fmt.Sprint(resource["uri"]); strings.HasPrefix(uri, "noetl://executions/") {
+			uris = append(uris, uri)
+		}
+	}
+	return uris
 }
 
 // TestLimits reaches the limits of one user and one tool, and another user is not touched.

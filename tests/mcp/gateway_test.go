@@ -76,7 +76,10 @@ func at(t *testing.T, public string, ready stack.Ready) world {
 func (w world) access(t *testing.T, user, resource, scope string, extra ...string) string {
 	t.Helper()
 	form := url.Values{
-		"grant_type": {"password"}, "username": {user}, "password": {"demo"}, "resource": {resource}, "scope": {scope},
+		"grant_type": {"password"}, "username": {user}, "password": {"demo"}, "scope": {scope},
+	}
+	if resource != "" {
+		form.Set("resource", resource)
 	}
 	for i := 0; i+1 < len(extra); i += 2 {
 		form.Set(extra[i], extra[i+1])

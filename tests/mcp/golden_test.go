@@ -75,7 +75,11 @@ func (w world) golden(t *testing.T, file string, asks []ask, secrets map[string]
 				fmt.Fprintf(&book, "< %s: %s\n", name, strings.Join(v, " | "))
 			}
 		}
-		fmt.Fprintf(&book, "< %s\n\n", short(a.Body))
+		text := short(a.Body)
+		if a.Code == http.StatusOK && len(text) > 700 { // what tools there are is the matter of other tests
+			text, _, _ = strings.Cut(text, `"result":{`)
+		}
+		fmt.Fprintf(&book, "< %s\n\n", text)
 	}
 	compare(t, filepath.Join("testdata", file), w.stable(book.String(), secrets))
 }
@@ -120,6 +124,8 @@ var numbers = regexp.MustCompile(`\b[0-9]{15,20}\b`)
 
 // stable takes out what differs from run to run.
 func (w world) stable(text string, secrets map[string]string) string {
+	meta, _ := message("", nil, false)["params"].(obj)
+	text = strings.ReplaceAll(text, strings.Trim(body(meta), "{}")+"}", `"_meta":{…}`)
 	for name, value := range secrets {
 		text = strings.ReplaceAll(text, value, name)
 	}
@@ -129,6 +135,7 @@ func (w world) stable(text string, secrets map[string]string) string {
 	issuer, _, _ = strings.Cut(issuer, "/")
 	text = strings.NewReplacer(":"+port, ":PORT", ":"+issuer, ":ISSUER").Replace(text)
 	text = regexp.MustCompile(`"correlation_?id":"[^"]*"`).ReplaceAllString(text, `"correlation_id":"ID"`)
+	text = regexp.MustCompile(`"version":"[^"]*"\}`).ReplaceAllString(text, `"version":"V"}`)
 	return numbers.ReplaceAllString(text, "EXECUTION")
 }
 

@@ -166,7 +166,8 @@ async def everything(client, requests):
     if link:
         size = len((await client.read_resource(link["uri"])).contents[0].text)
     say(step="large", link=link, isError=large.get("isError", False), size=size)
-    listed = (await client.list_resources()).resources
+    resources = (await client.list_resources()).resources
+    listed = [one for one in resources if str(one.uri).startswith("noetl://executions/")]
     contents = None
     if listed:
         contents = [dump(part) for part in (await client.read_resource(str(listed[0].uri))).contents]

@@ -62,8 +62,9 @@ async function all(client, requests) {
   const whole = link && (await client.readResource({ uri: link.uri }, minute));
   say({ step: 'large', link, isError: large.isError ?? false, size: whole?.contents?.[0]?.text?.length });
   const { resources } = await client.listResources();
-  const one = resources[0] && (await client.readResource({ uri: resources[0].uri }));
-  say({ step: 'resources', count: resources.length, first: resources[0], contents: one?.contents });
+  const executions = resources.filter((r) => r.uri.startsWith('noetl://executions/'));
+  const one = executions[0] && (await client.readResource({ uri: executions[0].uri }));
+  say({ step: 'resources', count: executions.length, first: executions[0], contents: one?.contents });
   try {
     await call('no__such__tool', {});
     say({ step: 'unknown' });
