@@ -52,7 +52,7 @@ func New(ctx context.Context, cfg Config, host run.Host) (*App, error) {
 	app, tel := &App{}, host.Telemetry
 	deps := sandbox.Deps{
 		Generation: sandbox.Generation(cfg.Generation), Lag: cfg.EventLag, Logger: tel.Logger,
-		Directory: sandbox.NewDirectory(),
+		Directory: sandbox.NewDirectory(), Conformance: cfg.Conformance,
 	}
 	deps.Callbacks = callback.New(
 		callback.Config{Generation: deps.Generation, Hosts: cfg.CallbackHosts, Token: cfg.CallbackToken}, tel,

@@ -48,7 +48,7 @@ func TestWhatToolsAreToldOfTheirNeighbours(t *testing.T) {
 	c, err = config.Load([]string{
 		"GATEWAY_MCP_RESOURCE=https://a.example/mcp, x", "GATEWAY_PUBLIC_URL=https://b.example",
 	})
-	if err == nil || c.Resources()[0] != "https://a.example/mcp" {
+	if err != nil || c.Resources()[0] != "https://a.example/mcp" {
 		t.Errorf("%v %v", c.Resources(), err)
 	}
 }

@@ -45,10 +45,10 @@ func compile(text json.RawMessage) (r *jsonschema.Resolved, err error) {
 }
 
 // Check reports arguments that are no object, or do not match the input schema: Invalid, and which member is to be
-// what. Without arguments nothing is passed.
+// what. No arguments are an object without members.
 func (t Tool) Check(arguments json.RawMessage) error {
 	if len(bytes.TrimSpace(arguments)) == 0 {
-		return nil
+		arguments = json.RawMessage(`{}`)
 	}
 	value, err := valueOf(arguments)
 	if err != nil {

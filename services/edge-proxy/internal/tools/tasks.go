@@ -104,6 +104,12 @@ func (c *Calls) outcome(ctx context.Context, caller edge.Caller, id string) (Tas
 		}
 	case out.Ended == eventCancelled: // no result follows
 		task.State = Cancelled
+	case out.Done: // its frames are older than what is kept
+		status, err := c.Gateway.Status(ctx, edge.StatusRequest{Caller: caller, ExecutionID: task.ExecutionID})
+		if err != nil {
+			return Task{}, errNoTask
+		}
+		task.end(executionState(status), status)
 	}
 	return task, nil
 }

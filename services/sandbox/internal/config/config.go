@@ -20,6 +20,7 @@ type Config struct {
 	Generation    string        `env:"SANDBOX_GENERATION" file:"sandbox.generation" default:"rust"`
 	EventLag      time.Duration `env:"SANDBOX_EVENT_LAG_MS" file:"sandbox.event_lag_ms" default:"0" unit:"ms"`
 	Rerun         bool          `env:"SANDBOX_RERUN" file:"sandbox.rerun" default:"true"`
+	Conformance   bool          `env:"SANDBOX_CONFORMANCE" file:"sandbox.conformance" default:"false"`
 	Port          int           `env:"SANDBOX_PORT" file:"sandbox.port" default:"8082"`
 	Bind          string        `env:"SANDBOX_BIND" file:"sandbox.bind" default:"127.0.0.1"`
 	PublicURL     string        `env:"SANDBOX_PUBLIC_URL" file:"sandbox.public_url"`

@@ -166,7 +166,7 @@ func TestStreamArrivesLineByLine(t *testing.T) {
 
 func TestCatalogListsOnlyTheDemos(t *testing.T) {
 	srv, c := newServer(t)
-	got := send(t, c, "POST", srv.URL+"/api/catalog/list", `{"resource_type":"Playbook"}`)
+	got := send(t, c, "POST", srv.URL+"/api/catalog/list", `{"resource_type":"playbook"}`)
 	var v struct {
 		Entries []struct {
 			Path, Kind, Description string
@@ -185,7 +185,7 @@ func TestCatalogListsOnlyTheDemos(t *testing.T) {
 		}
 	}
 	const want = "demo/echo demo/progress demo/fail demo/slow demo/webhook demo/silent demo/large demo/odd " +
-		"demo/board"
+		"demo/board demo/report demo/batch"
 	if s := strings.Join(paths, " "); s != want {
 		t.Errorf("paths %s", s)
 	}

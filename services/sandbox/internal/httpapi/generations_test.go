@@ -50,6 +50,8 @@ POST /api/auth/login {"auth0_token":"","auth0_domain":"d"}
 POST /api/auth/check-playbook-access {"session_token":"$session","playbook_path":"demo/echo","action":"execute"}
 POST /api/auth/check-playbook-access {"session_token":"unknown","playbook_path":"demo/echo","action":"execute"}
 POST /api/catalog/resource {"path":"demo/echo"}
+GET /api/catalog/demo/report/ui_schema
+GET /api/catalog/demo/none/ui_schema
 POST /api/catalog/register {"content":"metadata:\n  path: my/own\n"}
 GET /api/internal/ingress/x
 POST /api/execute/batch {"executions":[{"path":"my/own"},{"path":"nope"}]}

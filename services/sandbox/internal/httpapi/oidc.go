@@ -167,7 +167,8 @@ func allowLoopback(w http.ResponseWriter, r *http.Request) bool {
 func preflight(w http.ResponseWriter, r *http.Request) {
 	if allowLoopback(w, r) {
 		w.Header().Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
-		w.Header().Set("Access-Control-Allow-Headers", "authorization, content-type, mcp-protocol-version, traceparent, tracestate")
+		w.Header().Set("Access-Control-Allow-Headers",
+			"authorization, content-type, mcp-protocol-version, traceparent, tracestate")
 		w.Header().Set("Access-Control-Max-Age", "600")
 	}
 	w.WriteHeader(http.StatusNoContent)

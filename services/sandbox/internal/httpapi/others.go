@@ -313,23 +313,12 @@ func (a api) catalogPath(w http.ResponseWriter, r *http.Request) {
 		a.fail(r.Context(), w, fault.New(fault.NotFound, wire.CodeNoRoute, "Not Found"))
 		return
 	}
-	serve(a, "noetl.resource", a.Service.Resource, func(*http.Request) (sandbox.ResourceRequest, error) {
-		return in, nil
-	}, func(e sandbox.Entry) any {
-		if !isForm {
-			return wire.Entry(a.Generation, e)
-		}
-		fields := []any{}
-		for key, value := range e.Variables {
-			fields = append(fields, object{"name": key, "kind": "string", "default": value, "required": false})
-		}
-		return object{
-			"path":                 e.Path,
-			"version":              e.Version,
-			"kind":                 e.Kind,
-			"title":                e.Path,
-			"description_markdown": e.Description,
-			"fields":               fields,
-		}
+	decode := func(*http.Request) (sandbox.ResourceRequest, error) { return in, nil }
+	if isForm {
+		serve(a, "noetl.ui_schema", a.Service.UISchema, decode, wire.UISchema).ServeHTTP(w, r)
+		return
+	}
+	serve(a, "noetl.resource", a.Service.Resource, decode, func(e sandbox.Entry) any {
+		return wire.Entry(a.Generation, e)
 	}).ServeHTTP(w, r)
 }

@@ -160,15 +160,21 @@ func TestRegistrationsThatAreRefused(t *testing.T) {
 		"no address":  {issuer.Registration{}, issuer.InvalidRedirect},
 		"too many":    {issuer.Registration{Redirects: slices.Repeat([]string{redirect}, 11)}, issuer.InvalidRedirect},
 		"elsewhere":   {issuer.Registration{Redirects: []string{"https://evil.example.com/"}}, issuer.InvalidRedirect},
-		"a script":    {issuer.Registration{Redirects: []string{"javascript:alert(1)", "data:text/html,x"}}, issuer.InvalidRedirect},
-		"its scheme":  {issuer.Registration{Redirects: []string{"evil://x/", "cursor:x", "cursor:///x", "vscode://u@x/"}}, issuer.InvalidRedirect},
+		"a script": {
+			issuer.Registration{Redirects: []string{"javascript:alert(1)", "data:text/html,x"}}, issuer.InvalidRedirect,
+		},
+		"its scheme": {
+			issuer.Registration{Redirects: []string{"evil://x/", "cursor:x", "cursor:///x", "vscode://u@x/"}},
+			issuer.InvalidRedirect,
+		},
 		"with a user": {issuer.Registration{Redirects: []string{"http://u@localhost/"}}, issuer.InvalidRedirect},
 		"no code": {
 			issuer.Registration{Redirects: []string{redirect}, GrantTypes: []string{"client_credentials"}},
 			issuer.InvalidMetadata,
 		},
 		"implicit": {
-			issuer.Registration{Redirects: []string{redirect}, ResponseTypes: []string{"token"}}, issuer.InvalidMetadata,
+			issuer.Registration{Redirects: []string{redirect}, ResponseTypes: []string{"token"}},
+			issuer.InvalidMetadata,
 		},
 	} {
 		_, err := i.Register(c.in)
@@ -245,7 +251,8 @@ func TestARefreshTokenCountsOnce(t *testing.T) {
 		wantCode(t, err, issuer.InvalidGrant)
 		_, err = refresh(tokens.RefreshToken, func(r *issuer.RefreshRequest) { r.Resources = []string{"urn:other"} })
 		wantCode(t, err, issuer.InvalidTarget)
-		second, err := refresh(tokens.RefreshToken, func(r *issuer.RefreshRequest) { r.Scope = "playbooks:read openid" })
+		narrow := func(r *issuer.RefreshRequest) { r.Scope = "playbooks:read openid" }
+		second, err := refresh(tokens.RefreshToken, narrow)
 		if err != nil || second.RefreshToken == tokens.RefreshToken || second.Scope != "playbooks:read" {
 			t.Fatalf("%+v, %v", second, err)
 		}
@@ -295,7 +302,7 @@ func TestAClientWhoseIDIsItsMetadata(t *testing.T) {
 	docs := documents{
 		id:                                  fmt.Sprintf(doc, id, "none"),
 		"http://127.0.0.1:9000/other.json":  fmt.Sprintf(doc, id, "none"),
-		"http://127.0.0.1:9000/secret.json": fmt.Sprintf(doc, "http://127.0.0.1:9000/secret.json", "client_secret_post"),
+		"http://127.0.0.1:9000/secret.json": fmt.Sprintf(doc, "http://127.0.0.1:9000/secret.json", "private_key"),
 		"http://127.0.0.1:9000/bad.json":    "[]",
 		"http://127.0.0.1:9000/":            fmt.Sprintf(doc, "http://127.0.0.1:9000/", "none"),
 		"http://u@127.0.0.1:9000/x":         fmt.Sprintf(doc, "http://u@127.0.0.1:9000/x", "none"),

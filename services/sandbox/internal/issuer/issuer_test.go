@@ -26,7 +26,8 @@ var verifier = strings.Repeat("v", 43)
 
 func newIssuer(t *testing.T) *issuer.Issuer {
 	t.Helper()
-	i, err := issuer.New(issuer.Config{URL: issuerURL, Redirects: []string{"https://console.example.com/cb"}}, accounts())
+	cfg := issuer.Config{URL: issuerURL, Redirects: []string{"https://console.example.com/cb"}}
+	i, err := issuer.New(cfg, accounts())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,8 +62,9 @@ func (s *Service) boardPlaybook() *playbook {
 		listed: true,
 		description: "Adds cards to a live board, moves them and removes some. board is its name; delay_ms is how " +
 			"long each change takes.",
-		example: map[string]any{"board": "demo", "cards": defaultCards, "delay_ms": defaultBoardMS},
-		steps:   s.boardSteps,
+		example:  map[string]any{"board": "demo", "cards": defaultCards, "delay_ms": defaultBoardMS},
+		workload: "\n  board: demo  # ui:description=Name of the board.\n  cards: 5\n  delay_ms: 300\n",
+		steps:    s.boardSteps,
 	}
 }
 

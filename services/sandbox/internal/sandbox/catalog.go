@@ -26,9 +26,12 @@ type playbook struct {
 	content     string
 	description string
 	example     map[string]any
-	created     time.Time
-	listed      bool
-	deleted     bool
+	// workload and metadata are YAML, the members of these two in the text of a built-in playbook: the variables with
+	// their defaults, and what is said besides its name.
+	workload, metadata string
+	created            time.Time
+	listed             bool
+	deleted            bool
 	// replies marks the auth playbooks: they answer the gateway call that waits, and send
 	// neither progress nor a result. refusal is what they say when they fail.
 	replies bool
@@ -64,13 +67,22 @@ type catalog struct {
 }
 
 func newCatalog(s *Service) *catalog {
-	c := &catalog{playbooks: slices.Concat(demoPlaybooks(), []*playbook{s.boardPlaybook()}, s.authPlaybooks())}
+	c := &catalog{playbooks: slices.Concat(
+		demoPlaybooks(), []*playbook{s.boardPlaybook()}, toolPlaybooks(), s.authPlaybooks(),
+	)}
+	if s.deps.Conformance {
+		c.playbooks = append(c.playbooks, s.conformancePlaybooks()...)
+	}
 	for i, p := range c.playbooks {
 		p.id = noetlwire.ID(strconv.FormatInt(1<<60+int64(2*i+1), 10)) // ids look like NoETL's
 		p.version, p.kind, p.created = 1, noetlwire.KindPlaybook, time.Now().UTC()
 		p.content = fmt.Sprintf(
-			"apiVersion: noetl.io/v2\nkind: Playbook\nmetadata:\n  name: %s\n  path: %s\n", path.Base(p.path), p.path,
+			"apiVersion: noetl.io/v2\nkind: Playbook\nmetadata:\n  name: %s\n  path: %s\n  description: %q\n%s",
+			path.Base(p.path), p.path, p.description, strings.TrimPrefix(p.metadata, "\n"),
 		)
+		if p.workload != "" {
+			p.content += "workload:" + p.workload
+		}
 	}
 	return c
 }
@@ -95,19 +107,21 @@ type CatalogRequest struct {
 	ResourceType string `json:"resource_type"`
 }
 
-// Catalog lists the playbooks that people run, each in its latest version.
+// Catalog lists the playbooks that people run, all versions of each, the youngest registered one first. The Rust server
+// compares the kind exactly, the Python server folds its case.
 func (s *Service) Catalog(_ context.Context, in CatalogRequest) ([]Entry, error) {
-	s.catalog.mu.Lock()
-	defer s.catalog.mu.Unlock()
-	entries, at := []Entry{}, map[string]int{}
-	for _, p := range s.catalog.playbooks {
-		i, known := at[p.path]
-		switch {
-		case !p.listed || p.deleted || in.ResourceType != "" && !strings.EqualFold(in.ResourceType, p.kind):
-		case known:
-			entries[i] = p.entry()
-		default:
-			at[p.path] = len(entries)
+	if s.deps.Generation == Python {
+		in.ResourceType = strings.ToLower(in.ResourceType)
+	}
+	c := s.catalog
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	builtIn := len(c.playbooks) - c.registered
+	ordered := slices.Clone(c.playbooks[builtIn:])
+	slices.Reverse(ordered)
+	entries := []Entry{}
+	for _, p := range append(ordered, c.playbooks[:builtIn]...) {
+		if p.listed && !p.deleted && (in.ResourceType == "" || in.ResourceType == p.kind) {
 			entries = append(entries, p.entry())
 		}
 	}

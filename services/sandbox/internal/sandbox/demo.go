@@ -13,28 +13,33 @@ func demoPlaybooks() []*playbook {
 	return []*playbook{
 		{
 			path: "demo/echo", listed: true, description: "Returns the variables that it is given.",
-			example: map[string]any{"message": "hello"}, steps: echoSteps,
+			example:  map[string]any{"message": "hello"},
+			workload: "\n  message:  # ui:description=Whatever is given is returned.\n", steps: echoSteps,
 		},
 		{
 			path:        "demo/progress",
 			listed:      true,
 			description: "Five steps that report progress. step_ms is how long each takes, in milliseconds.",
 			example:     map[string]any{"step_ms": 300},
+			workload:    "\n  step_ms: 300  # ui:description=How long each step takes, in milliseconds.\n",
 			steps:       progressSteps,
 		},
 		{
 			path: "demo/fail", listed: true, description: "Fails on purpose in its second step, with a clear error.",
-			example: map[string]any{"message": "the warehouse is closed"}, steps: failSteps,
+			example:  map[string]any{"message": "the warehouse is closed"},
+			workload: "\n  message:  # ui:description=Why it fails.\n", steps: failSteps,
 		},
 		{
 			path: "demo/slow", listed: true, description: "Waits for the given seconds, 60 at most.",
-			example: map[string]any{"seconds": 3}, steps: slowSteps,
+			example:  map[string]any{"seconds": 3},
+			workload: "\n  seconds: 3  # ui:description=How long it waits, 0 to 60.\n", steps: slowSteps,
 		},
 		{
 			path:        "demo/webhook",
 			listed:      true,
 			description: "Returns what the webhook brought. The listeners orders and hookbearer start it.",
 			example:     map[string]any{"order_id": "A-1001", "total": 15},
+			workload:    "\n  order_id:\n  total:\n",
 			steps:       webhookSteps,
 		},
 		{
@@ -43,19 +48,22 @@ func demoPlaybooks() []*playbook {
 			silent:      true,
 			description: "Two steps that report nothing, and no result.",
 			example:     map[string]any{"step_ms": 0},
+			workload:    "\n  step_ms: 0  # ui:description=How long each step takes, in milliseconds.\n",
 			steps:       silentSteps,
 		},
 		{
 			path: "demo/large", listed: true, description: "Returns data of the given bytes of JSON, 12 MiB at most.",
-			example: map[string]any{"bytes": defaultLarge}, steps: largeSteps,
+			example:  map[string]any{"bytes": defaultLarge},
+			workload: "\n  bytes: 2097152  # ui:description=How many bytes of JSON the result has.\n", steps: largeSteps,
 		},
 		{
 			path:   "demo/odd",
 			listed: true,
 			description: "Reports and returns what is no UTF-8, lone surrogates, NUL, U+2028 and depth levels of " +
 				"nesting.",
-			example: map[string]any{"depth": defaultDepth},
-			steps:   oddSteps,
+			example:  map[string]any{"depth": defaultDepth},
+			workload: "\n  depth: 1000  # ui:description=How deeply the result is nested.\n",
+			steps:    oddSteps,
 		},
 	}
 }

@@ -14,7 +14,10 @@ import (
 type Deps struct {
 	Generation Generation
 	// Lag is how long an event is there before it is published. With it results overtake events.
-	Lag       time.Duration
+	Lag time.Duration
+	// Conformance lists the tools that the conformance suite of the Model Context Protocol calls.
+	Conformance bool
+
 	Events    EventPublisher
 	Callbacks CallbackSender
 	Sessions  SessionWriter // nil in a generation without NATS

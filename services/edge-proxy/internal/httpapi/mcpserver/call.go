@@ -24,7 +24,7 @@ func (s *Server) toolsCall(ctx context.Context, x *exchange, req mcp.Request) (r
 	if tool, err = s.find(ctx, findRequest{x.caller, p.Name}); err != nil {
 		return nil, err
 	}
-	if err := s.Tools.Check(tool, p.Arguments); err != nil {
+	if err := tool.Check(p.Arguments); err != nil {
 		if kind, _ := fault.KindOf(err); kind == fault.Invalid {
 			return failure(fault.Of(err).Message), nil // the model can mend it
 		}

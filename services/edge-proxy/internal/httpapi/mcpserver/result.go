@@ -86,8 +86,8 @@ func (s *Server) content(tool tools.Tool, out tools.Outcome) *mcp.CallToolResult
 	if result, ok := ready(data); ok && len(tool.Output) == 0 {
 		return result
 	}
-	if err := s.Tools.CheckOutput(tool, data); err != nil {
-		result := failure("the result does not fit the output schema of the playbook: " + err.Error())
+	if !tool.Conforms(data) {
+		result := failure("the result does not fit the output schema of the playbook")
 		result.Content = append(result.Content, &mcp.TextContent{Text: string(data)})
 		return result
 	}

@@ -2,7 +2,6 @@ package mcpserver
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/http"
 	"time"
@@ -27,9 +26,6 @@ type Toolbox interface {
 	List(ctx context.Context, in tools.ListRequest) (tools.ListResponse, error)
 	// Find MUST return NotFound for what the caller may not call, as for what there is not.
 	Find(ctx context.Context, caller edge.Caller, name string) (tools.Tool, error)
-	// Check and CheckOutput return what does not fit the schemas of a tool, as the fault Invalid.
-	Check(tool tools.Tool, arguments json.RawMessage) error
-	CheckOutput(tool tools.Tool, result json.RawMessage) error
 	// Version changes with what the catalog offers.
 	Version(ctx context.Context) (string, error)
 }

@@ -37,7 +37,7 @@ type box struct {
 func tool(name string) tools.Tool {
 	return tools.Tool{
 		Name: name, Path: "demo/" + name, Kind: "playbook", Title: name, Description: "It is " + name + ".",
-		Input: json.RawMessage(`{"type":"object"}`),
+		Input: json.RawMessage(`{"type":"object","properties":{"bad":{"type":"boolean"}}}`),
 	}
 }
 
@@ -69,15 +69,6 @@ func (b *box) Find(_ context.Context, _ edge.Caller, name string) (tools.Tool, e
 	}
 	return tool(name), nil
 }
-
-func (*box) Check(_ tools.Tool, arguments json.RawMessage) error {
-	if strings.Contains(string(arguments), `"bad"`) {
-		return fault.New(fault.Invalid, "bad_arguments", "bad must not be there")
-	}
-	return nil
-}
-
-func (*box) CheckOutput(tools.Tool, json.RawMessage) error { return nil }
 
 func (b *box) Version(context.Context) (string, error) {
 	b.mu.Lock()
