@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -82,8 +83,11 @@ func (m *mcpParts) register(
 		return nil
 	}
 	resource := ""
-	if all := cfg.Resources(); len(all) > 0 {
+	switch all := cfg.Resources(); {
+	case len(all) > 0:
 		resource = all[0]
+	case cfg.Authority.ConsoleIsSandbox: // its address is what people on this machine type
+		resource = strings.Replace(p.address, "127.0.0.1", "localhost", 1) + mcpserver.Path
 	}
 	read, execute := cfg.MCP.Scopes()
 	rates := cfg.MCP

@@ -38,6 +38,7 @@ type public struct {
 	observer kit.Observer
 	refusals *prometheus.CounterVec
 	activity *edge.Activity
+	address  string       // of the public listener
 	mcp      *mcpParts    // nil where playbooks are no tools
 	streams  *relay.Relay // of open streams, nil where they keep their handlers
 }
@@ -62,15 +63,21 @@ func (a *App) listen(ctx context.Context, cfg Config, host run.Host, near Neighb
 		context.AfterFunc(closing, p.streams.End)
 		a.components = append(a.components, p.streams)
 	}
-	api := p.api(cfg, host)
-	routes, drainSockets, err := p.routes(ctx, closing, cfg, host, near, api)
+	ln, err := httpkit.Listen(ctx, cfg.Bind, cfg.Port, "ROUTER_PORT")
 	if err != nil {
 		closeStreams()
 		return err
 	}
-	ln, err := httpkit.Listen(ctx, cfg.Bind, cfg.Port, "ROUTER_PORT")
+	address := httpkit.URL
+	if tlsConfig != nil {
+		address = httpkit.SecureURL
+	}
+	p.address = address(ln)
+	api := p.api(cfg, host)
+	routes, drainSockets, err := p.routes(ctx, closing, cfg, host, near, api)
 	if err != nil {
 		closeStreams()
+		_ = ln.Close()
 		return err
 	}
 	around := func(routes http.Handler) http.Handler {
@@ -89,17 +96,14 @@ func (a *App) listen(ctx context.Context, cfg Config, host run.Host, near Neighb
 		return nil
 	})
 	a.components = append(a.components, sockets, listener.Within(host.Bounds, proxies))
-	address := httpkit.URL
-	if tlsConfig != nil {
-		address = httpkit.SecureURL
-	}
-	a.ready = run.Ready{Public: address(ln), NoETL: cfg.NoETL.BaseURL}
+	a.ready = run.Ready{Public: p.address, NoETL: cfg.NoETL.BaseURL}
 	if !cfg.Operator.Separate() {
 		return nil
 	}
 	operators, err := p.operatorRoutes(closing, cfg, host, api)
 	if err != nil {
 		closeStreams()
+		_ = ln.Close()
 		return err
 	}
 	opln, err := httpkit.Listen(ctx, cfg.Operator.Bind, cfg.Operator.Port, "GATEWAY_OPERATOR_PORT")

@@ -36,6 +36,7 @@ own default. Names that the chart sets may not be in `settings` too: which of th
 {{- if or (eq .name "auth") (eq .name "edge-proxy") }}
 {{- $_ := mergeOverwrite $set (dict
   "GATEWAY_CALLBACK_URL" (include "noetl-gateway.callbackUrl" .root)
+  "AUTH_ISSUERS" (join "," $v.auth.issuers)
   "GATEWAY_AUTH0_DOMAIN" $v.auth.auth0.domain
   "GATEWAY_AUTH0_CLIENT_ID" $v.auth.auth0.clientId
   "GATEWAY_AUTH0_REDIRECT_URI" $v.auth.auth0.redirectUri
@@ -57,7 +58,6 @@ own default. Names that the chart sets may not be in `settings` too: which of th
 {{- if eq .name "auth" }}
 {{- $_ := mergeOverwrite $set (dict
   "AUTH_BACKEND" $v.auth.backend
-  "AUTH_ISSUERS" (join "," $v.auth.issuers)
   "AUTH_AUDIENCES" (join "," $v.auth.audiences)
   "AUTH_CLIENT_ID" $v.auth.clientId
 ) }}

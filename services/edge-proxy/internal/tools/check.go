@@ -214,7 +214,7 @@ func withArticle(kind string) string {
 	}
 }
 
-// compact returns a JSON text without blanks, nil for what is none. What HTML would read is written as in every other
+// compact returns a JSON text without blanks, nil for what is not JSON. What HTML would read is written as in every other
 // answer, and numbers stay as they are.
 func compact(text json.RawMessage) json.RawMessage {
 	if len(text) == 0 {

@@ -370,7 +370,7 @@ func holdsSecret(fields []noetlwire.UIField, depth int) bool {
 }
 
 // clean bounds what a playbook says, and removes what nobody sees: control characters, those that turn text around, and
-// the tags that hide text from people (UTS 39, section 3.1; UAX 9).
+// the tags that hide text from people (Unicode UTS 39 and UAX 9).
 func clean(text string, most int) string {
 	text = strings.TrimSpace(strings.Map(func(r rune) rune {
 		switch {

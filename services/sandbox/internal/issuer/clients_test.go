@@ -157,9 +157,9 @@ func TestRegistrationsThatAreRefused(t *testing.T) {
 		in   issuer.Registration
 		code string
 	}{
-		"no address":  {issuer.Registration{}, issuer.InvalidRedirect},
-		"too many":    {issuer.Registration{Redirects: slices.Repeat([]string{redirect}, 11)}, issuer.InvalidRedirect},
-		"elsewhere":   {issuer.Registration{Redirects: []string{"https://evil.example.com/"}}, issuer.InvalidRedirect},
+		"no address": {issuer.Registration{}, issuer.InvalidRedirect},
+		"too many":   {issuer.Registration{Redirects: slices.Repeat([]string{redirect}, 11)}, issuer.InvalidRedirect},
+		"elsewhere":  {issuer.Registration{Redirects: []string{"https://evil.example.com/"}}, issuer.InvalidRedirect},
 		"a script": {
 			issuer.Registration{Redirects: []string{"javascript:alert(1)", "data:text/html,x"}}, issuer.InvalidRedirect,
 		},

@@ -54,7 +54,7 @@ func demoPlaybooks() []*playbook {
 		{
 			path: "demo/large", listed: true, description: "Returns data of the given bytes of JSON, 12 MiB at most.",
 			example:  map[string]any{"bytes": defaultLarge},
-			workload: "\n  bytes: 2097152  # ui:description=How many bytes of JSON the result has.\n", steps: largeSteps,
+			workload: "\n  bytes: 2097152  # ui:description=How many bytes of JSON it returns.\n", steps: largeSteps,
 		},
 		{
 			path:   "demo/odd",
