@@ -19,7 +19,8 @@ func TestOperatorsSeeWhetherToolsAreServed(t *testing.T) {
 			a := w.sendTo(w.ops, "GET", "/api/operator/tools", "", admin...)
 			return a.status == 200 && json.Unmarshal([]byte(a.body), &got) == nil && len(got.Replicas) == 1
 		})
-		if got.Enabled != enabled || got.Calls == nil || len(got.Calls) != 0 || got.Tools == nil || len(got.Silent) != 0 {
+		if got.Enabled != enabled || got.Calls == nil || len(got.Calls) != 0 || got.Tools == nil ||
+			len(got.Silent) != 0 {
 			t.Errorf("%s: %+v", mode, got)
 		}
 		w.sendTo(w.ops, "GET", "/api/operator/tools", "", user...).refused(t, mode, 403, "role_required")

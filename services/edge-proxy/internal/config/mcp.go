@@ -3,10 +3,10 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/services/edge-proxy/internal/tools"
 )
 
@@ -24,9 +24,6 @@ type MCP struct {
 	CallsUser    int      `env:"GATEWAY_MCP_CALLS_USER_MAX" file:"mcp.calls_user_max" default:"64"`
 	IssuerURLs   []string `env:"AUTH_ISSUERS" file:"auth.issuers"`
 }
-
-// MCPPath is where the endpoint is, on the public listener.
-const MCPPath = "/mcp"
 
 // noScope is the value of a scope setting that asks for none: an empty setting counts as not set.
 const noScope = "none"
@@ -69,10 +66,7 @@ func (m MCP) Validate() error {
 	check(m.Mode == "on" || m.Mode == "off", "GATEWAY_MCP=%q must be on or off", m.Mode)
 	check(m.OnLeave == "cancel" || m.OnLeave == "continue", "GATEWAY_MCP_ON_LEAVE=%q must be cancel or continue",
 		m.OnLeave)
-	for _, r := range m.Resource {
-		check(isResource(r), "GATEWAY_MCP_RESOURCE: %q must be an http or https URL without a fragment, "+
-			"such as https://gateway.example.com/mcp", r)
-	}
+	problems = append(problems, authwire.CheckResources(m.Resource))
 	for _, s := range []struct{ name, value string }{
 		{"GATEWAY_MCP_READ_SCOPE", m.ReadScope}, {"GATEWAY_MCP_EXECUTE_SCOPE", m.ExecuteScope},
 	} {
@@ -93,13 +87,6 @@ func (m MCP) Validate() error {
 	return errors.Join(problems...)
 }
 
-// isResource reports what may name a protected resource (RFC 8707, section 2).
-func isResource(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil &&
-		!strings.Contains(s, "#")
-}
-
 // isScope reports a scope-token (RFC 6749, section 3.3): it is written into a header between quotes.
 func isScope(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
@@ -107,17 +94,9 @@ func isScope(s string) bool {
 	})
 }
 
-// Resources returns the names under which an issuer's token may be meant for this gateway, the preferred one first:
-// none if nobody said at which address its clients reach it.
-func (c Config) Resources() []string {
-	if len(c.MCP.Resource) > 0 {
-		return c.MCP.Resource
-	}
-	if c.Web.PublicURL == "" {
-		return nil
-	}
-	return []string{strings.TrimRight(c.Web.PublicURL, "/") + MCPPath}
-}
+// Resources returns the names under which an issuer's token may be meant for this gateway, first the one that clients
+// are told: none if nobody said at which address they reach it. The auth service has the same list.
+func (c Config) Resources() []string { return authwire.Resources(c.MCP.Resource, c.Web.PublicURL) }
 
 // Issuers returns the issuers whose access tokens are taken, each once: the same list as that of the auth service,
 // which reads the same settings.

@@ -87,11 +87,11 @@ type Outcome struct {
 	Bytes     int64 // of that result
 }
 
-// Reasons why a call ends before its execution does: the cause of its context. They are faults, or metrics would count
-// them as defects of the gateway.
+// Reasons why a call ends before its execution does: the cause of its context. They are faults that are no
+// outage, or metrics would count them as defects of the gateway.
 var (
 	// ErrClosing says that the process stops. The execution goes on.
-	ErrClosing = fault.New(fault.Unavailable, "closing", "the gateway is restarting")
+	ErrClosing = fault.New(fault.Canceled, "closing", "the gateway is restarting")
 	// ErrSessionEnded says that the session has ended. So does the execution.
 	ErrSessionEnded = fault.New(fault.Unauthenticated, "session_ended", "the session has ended")
 )

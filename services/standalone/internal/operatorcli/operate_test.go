@@ -88,7 +88,7 @@ func operators(t *testing.T) (url string, asked func() string) {
 				{Tool: operatorwire.OtherTools, Calls: 1, Tasks: 1},
 			},
 		},
-		"POST /api/operator/log-level":              operatorwire.LogLevelResponse{Replicas: levels},
+		"POST /api/operator/log-level": operatorwire.LogLevelResponse{Replicas: levels},
 	}
 	var log strings.Builder
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -91,8 +91,9 @@ func TestOperatorsSeeWhatIsCalled(t *testing.T) {
 			{Kind: operatorwire.KindListen, User: "id:7"},
 		},
 		Tools: []operatorwire.ToolCount{
-			{Tool: "echo", Path: "demo/echo", Calls: 2}, {Tool: "fail", Path: "demo/fail", Calls: 1, Errors: 1},
-			{Tool: operatorwire.OtherTools, Calls: 1, Errors: 1},
+			{Tool: "echo", Path: "demo/echo", Calls: 2},
+			{Tool: "fail", Path: "demo/fail", Calls: 1, Errors: 1},
+			{Tool: operatorwire.OtherTools, Calls: 1, Errors: 1}, // the one that there is not
 		},
 	}
 	if diff := cmp.Diff(want, got, ignored); diff != "" {
@@ -147,7 +148,8 @@ func TestCountedToolsAreBounded(t *testing.T) {
 	for _, c := range got {
 		sum += c.Calls
 	}
-	if len(got) != operatorwire.MaxTools+1 || got[0].Tool != operatorwire.OtherTools || got[0].Calls != 20 || sum != many {
+	if len(got) != operatorwire.MaxTools+1 || sum != many || got[0].Tool != operatorwire.OtherTools ||
+		got[0].Calls != 20 {
 		t.Errorf("%d tools, %d calls, first %+v", len(got), sum, got[0])
 	}
 }

@@ -19,8 +19,9 @@ func paths() []string {
 	return []string{
 		"/operator/", "/operator/find?q=4711", "/operator/streams", "/operator/streams?user=8&replica=f2",
 		"/operator/sessions", "/operator/sessions/" + id, "/operator/requests", "/operator/requests?all=1",
-		"/operator/requests/request-1", "/operator/subscriptions", "/operator/tools", "/operator/streams/client-2/close",
-		"/operator/sessions/" + id + "/revoke", "/operator/users/id:8/revoke", "/operator/subscriptions/sub-1/close",
+		"/operator/requests/request-1", "/operator/subscriptions", "/operator/tools",
+		"/operator/streams/client-2/close", "/operator/sessions/" + id + "/revoke", "/operator/users/id:8/revoke",
+		"/operator/subscriptions/sub-1/close",
 		"/operator/services/edge/log-level",
 	}
 }
@@ -172,7 +173,9 @@ func TestWhatClientsSendIsTextInTheConsole(t *testing.T) {
 		}}
 		o.ToolCalls = operatorwire.ToolsResponse{
 			Enabled: true, Replicas: []string{evil}, Silent: []string{evil},
-			Calls: []operatorwire.Call{{Tool: evil, Path: evil, User: evil, ExecutionID: evil, Replica: evil, Kind: evil}},
+			Calls: []operatorwire.Call{{
+				Tool: evil, Path: evil, User: evil, ExecutionID: evil, Replica: evil, Kind: evil,
+			}},
 			Tools: []operatorwire.ToolCount{{Tool: evil, Path: evil, Calls: 1}},
 		}
 	})

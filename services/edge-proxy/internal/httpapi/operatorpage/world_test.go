@@ -131,8 +131,8 @@ func (w *world) runs() {
 			Enabled: true, Total: 3, Replicas: []string{"e1"},
 			Calls: []operatorwire.Call{
 				{
-					Kind: operatorwire.KindCall, Tool: "demo__slow", Path: "demo/slow", User: "id:7", ExecutionID: "4711",
-					Since: since, Replica: "e1",
+					Kind: operatorwire.KindCall, Tool: "demo__slow", Path: "demo/slow", User: "id:7",
+					ExecutionID: "4711", Since: since, Replica: "e1",
 				},
 				{Kind: operatorwire.KindListen, User: "id:8", Since: since, Replica: "e1"},
 			},
