@@ -11,6 +11,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/edgewire"
+	"github.com/noetl/gateway/libs/contract/operatorwire"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/run"
@@ -64,6 +65,20 @@ func (m *mcpParts) command(o kit.Observer) natskit.Endpoint {
 				server.CancelCall(in.Call)
 			}
 			return edgewire.CancelCallResponse{}, nil
+		})
+}
+
+// called is the operation that tells operators which tools are called here, also where there are none.
+func (m *mcpParts) called(o kit.Observer) natskit.Endpoint {
+	limits := kit.Limits{Deadline: 3 * time.Second, Concurrency: 16}
+	return natskit.HandleEach(o, operatorwire.SubjectCalls, "edge.calls", limits,
+		func(context.Context, operatorwire.Empty) (operatorwire.ToolsResponse, error) {
+			if m != nil {
+				if server := m.server.Load(); server != nil {
+					return server.Called(), nil
+				}
+			}
+			return operatorwire.MergeTools(operatorwire.ToolsResponse{Enabled: m != nil}), nil
 		})
 }
 

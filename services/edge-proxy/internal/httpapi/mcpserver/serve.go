@@ -11,6 +11,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/operatorwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
@@ -27,12 +28,13 @@ type exchange struct {
 
 	server  *mcp.Server
 	caller  edge.Caller
-	scopes  []string        // of the token; nil for a session, which may do all
-	session bool            // the token is a session's
-	label   string          // of the client
-	modern  bool            // it speaks revision 2026-07-28 or a later one
-	sse     *sse            // nil for an answer of one message
-	ctx     context.Context //nolint:containedctx // of the connection: the SDK's handlers get another one
+	scopes  []string           // of the token; nil for a session, which may do all
+	session bool               // the token is a session's
+	label   string             // of the client
+	modern  bool               // it speaks revision 2026-07-28 or a later one
+	sse     *sse               // nil for an answer of one message
+	open    *operatorwire.Call // nil for an answer that does not stay open
+	ctx     context.Context    //nolint:containedctx // of the connection: the SDK's handlers get another one
 }
 
 type exchangeKey struct{}
@@ -191,11 +193,16 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, x *exchange) {
 	defer end(nil)
 	owner := x.caller.Session.Owner()
 	if x.streams() {
-		if err := s.open.enter(owner); err != nil {
+		kind := operatorwire.KindCall
+		if x.method == methodListen {
+			kind = operatorwire.KindListen
+		}
+		var err error
+		if x.open, err = s.open.enter(owner, kind); err != nil {
 			s.reject(ctx, w, x, err)
 			return
 		}
-		defer s.open.leave(owner)
+		defer s.open.leave(x.open)
 		//nolint:contextcheck // it is the process's end
 		stop := context.AfterFunc(s.Closing, func() { end(tools.ErrClosing) })
 		defer stop()
