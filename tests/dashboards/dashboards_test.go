@@ -131,7 +131,7 @@ func TestDashboards(t *testing.T) {
 	if *folder == "" {
 		t.Skip("draws pictures only when it is asked to: make dashboards")
 	}
-	s := stack.StartSplit(t)
+	s := stack.StartSplit(t, "GATEWAY_MCP=on")
 	prometheus := startPrometheus(t, *binary, s)
 	begin := time.Now()
 	work(t, s, time.Duration(*seconds)*time.Second)

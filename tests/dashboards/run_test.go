@@ -100,7 +100,7 @@ func (p prometheus) ask(t *testing.T, query, legend string, from, to float64) []
 }
 
 // work is people and partners for a while: streams, executions that succeed, fail and tell of themselves, logins and
-// refused ones, deliveries and forged ones, a document that changes.
+// refused ones, deliveries and forged ones, a document that changes, an agent that calls tools.
 func work(t *testing.T, s *stack.Split, long time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), long)
@@ -159,5 +159,13 @@ func work(t *testing.T, s *stack.Split, long time.Duration) {
 		session := stack.Login(t, edge, issuer, "viewer@example.com")
 		_, _ = testkit.Try(t, http.MethodPost, edge+"/api/auth/logout", nil, "Authorization", "Bearer "+session)
 	})
+	agent := stack.Login(t, edge, issuer, "admin@example.com")
+	for i, name := range []string{"demo__echo", "demo__progress", "demo__fail"} {
+		every(time.Duration(300+100*i)*time.Millisecond, func(int) {
+			_, _ = testkit.Try(t, http.MethodPost, edge+"/mcp", `{"jsonrpc":"2.0","id":1,"method":"tools/call",`+
+				`"params":{"name":"`+name+`","arguments":{}}}`, "Authorization", "Bearer "+agent,
+				"Accept", "application/json, text/event-stream", "Mcp-Protocol-Version", "2025-11-25")
+		})
+	}
 	all.Wait()
 }

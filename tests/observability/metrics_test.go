@@ -27,7 +27,7 @@ func TestDashboardsAndAlertsAskForWhatIsExported(t *testing.T) {
 	files := files{expressions: inDeployments(t), series: inRuleTests(t), table: inOperations(t)}
 	t.Run("split", func(t *testing.T) {
 		t.Parallel()
-		s := stack.StartSplit(t, firestore)
+		s := stack.StartSplit(t, firestore, "GATEWAY_MCP=on")
 		for i := range stack.Replicas {
 			traffic(t, s.Edge[i].Ready.Public, s.Sandbox.Ready.Issuer)
 		}
@@ -169,6 +169,11 @@ func traffic(t *testing.T, public, issuer string) {
 	)
 	want("no such playbook", post("/graphql", stack.ExecuteBody(client, "demo/none", "{}"), bearer...), http.StatusOK)
 	overWebSocket(t, public, session)
+	want(
+		"a tool", post("/mcp", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"demo__echo","arguments":{}}}`,
+			append(bearer, "Accept", "application/json, text/event-stream", "Mcp-Protocol-Version", "2025-11-25")...),
+		http.StatusOK,
+	)
 
 	// Partners.
 	const body = `{"order":1}`

@@ -68,6 +68,8 @@ var callers = map[string][]string{
 	"gateway.auth.v1.log-level":      {"edge-proxy"},
 	"gateway.edge.v1.status":         {"edge-proxy"},
 	"gateway.edge.v1.log-level":      {"edge-proxy"},
+	"gateway.edge.v1.calls":          {"edge-proxy"},
+	"gateway.edge.v1.cancel-call":    {"edge-proxy"},
 	"gateway.fanout.v1.close-stream": {"edge-proxy"},
 	"gateway.fanout.v1.log-level":    {"edge-proxy"},
 	"gateway.ingress.v1.log-level":   {"edge-proxy"},

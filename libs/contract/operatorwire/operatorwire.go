@@ -38,7 +38,7 @@ func ServiceOf(name string) string {
 }
 
 // Subjects of the operations that one service answers. Any replica answers but for streams, which each replica has of
-// its own.
+// its own, as it has calls of tools ([SubjectCalls]).
 const (
 	SubjectSessions      = "gateway.auth.v1.sessions"
 	SubjectSession       = "gateway.auth.v1.session"

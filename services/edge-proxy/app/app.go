@@ -70,6 +70,7 @@ func New(ctx context.Context, cfg Config, host run.Host, near Neighbours) (*App,
 	if err != nil {
 		return nil, err
 	}
+	table = append(table, mcp.called(observer))
 	if mcp != nil {
 		table = append(table, mcp.command(observer))
 	}

@@ -44,14 +44,22 @@ type world struct {
 	url     string
 	ops     string // of the operators' listener
 	stop    func()
+	tel     *telemetry.Telemetry // of the next start, nil for one that goes nowhere
 }
 
 // boot starts the world; settings are NAME=value.
 func boot(t *testing.T, settings ...string) *world {
 	t.Helper()
+	return bootWith(t, nil, settings...)
+}
+
+// bootWith does it with telemetry that the test reads.
+func bootWith(t *testing.T, tel *telemetry.Telemetry, settings ...string) *world {
+	t.Helper()
 	journal := &edgetest.Journal{}
 	w := &world{
 		t:       t,
+		tel:     tel,
 		nats:    testkit.StartNATS(t),
 		auth:    &edgetest.Auth{},
 		journal: journal,
@@ -130,7 +138,10 @@ func (w *world) start(settings ...string) {
 	t.Cleanup(nc.Close)
 	w.health = &httpkit.Health{}
 	w.health.Add(httpkit.Check{Name: "nats", Critical: true, Probe: natskit.Probe(nc)}) // as run.Serve does
-	tel := telemetry.Nop("edge-proxy")
+	tel := w.tel
+	if tel == nil {
+		tel = telemetry.Nop("edge-proxy")
+	}
 	a, err := app.New(t.Context(), cfg, run.Host{Telemetry: tel, NATS: nc, Health: w.health}, app.Neighbours{})
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/contract/edgewire"
+	"github.com/noetl/gateway/libs/contract/operatorwire"
 	"github.com/noetl/gateway/libs/kit"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/run"
@@ -67,6 +68,20 @@ func (m *mcpParts) command(o kit.Observer) natskit.Endpoint {
 		})
 }
 
+// called is the operation that tells operators which tools are called here, also where there are none.
+func (m *mcpParts) called(o kit.Observer) natskit.Endpoint {
+	limits := kit.Limits{Deadline: 3 * time.Second, Concurrency: 16}
+	return natskit.HandleEach(o, operatorwire.SubjectCalls, "edge.calls", limits,
+		func(context.Context, operatorwire.Empty) (operatorwire.ToolsResponse, error) {
+			if m != nil {
+				if server := m.server.Load(); server != nil {
+					return server.Called(), nil
+				}
+			}
+			return operatorwire.MergeTools(operatorwire.ToolsResponse{Enabled: m != nil}), nil
+		})
+}
+
 // broadcast asks all replicas to end a call. Who is silent may run it still: its client sees that it goes on.
 func (m *mcpParts) broadcast(ctx context.Context, call string) {
 	_, _ = natskit.Each[edgewire.CancelCallRequest, edgewire.CancelCallResponse](
@@ -101,7 +116,7 @@ func (m *mcpParts) register(
 			out, err := p.svc.Bearer(ctx, edge.BearerRequest{AccessToken: token, ClientIP: address, UserAgent: agent})
 			return out.Token, out.Scopes, err
 		},
-		AllowOrigin: origins.AllowWebSocket, Resource: resource, Issuers: cfg.Issuers(),
+		AllowOrigin: origins.AllowListed, Resource: resource, Issuers: cfg.Issuers(),
 		ReadScope: read, ExecuteScope: execute,
 		// An agent starts many calls in a moment: as many as it may have under way.
 		PerUser:  kit.NewRates(rates.RateUser, max(rates.RateUser/4, 2*rates.CallsUser)).Count(p.refusals, "mcp_user"),

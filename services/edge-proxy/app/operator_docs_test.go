@@ -42,7 +42,7 @@ func TestTheDocumentedRoutesOfOperatorsAreServed(t *testing.T) {
 			}
 		}
 	}
-	if routes != 10+12 {
+	if routes != 10+13 {
 		t.Errorf("%d routes are documented", routes)
 	}
 }

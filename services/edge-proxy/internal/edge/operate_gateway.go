@@ -153,6 +153,16 @@ func (s *Service) CloseSubscription(
 	return out, s.changed(ctx, in.Caller, subscriptionClosed, err, "subscription", in.Request.ID)
 }
 
+// ListTools tells which tools are called now, and which were since the replicas started.
+func (s *Service) ListTools(
+	ctx context.Context, in ByOperator[operatorwire.Empty],
+) (out operatorwire.ToolsResponse, err error) {
+	if err := s.Operate(ctx, in.Caller, "tools"); err != nil {
+		return out, err
+	}
+	return s.Operations.Tools(ctx)
+}
+
 // ownerName returns the name under which event-fanout knows a user: whoever has an id is known by it. It finds the id
 // of an address in a session, and returns the address if there is none.
 func (s *Service) ownerName(ctx context.Context, user string) (string, error) {

@@ -61,6 +61,7 @@ func each(t *testing.T, s *edge.Service, caller edge.Caller) map[string]error {
 		"requests":      second(s.ListRequests(ctx, by(caller, operatorwire.RequestsRequest{}))),
 		"request":       second(s.GetRequest(ctx, by(caller, operatorwire.RequestRequest{ID: "r1"}))),
 		"subscriptions": second(s.ListSubscriptions(ctx, by(caller, operatorwire.Page{}))),
+		"tools":         second(s.ListTools(ctx, by(caller, operatorwire.Empty{}))),
 		"close subscription": second(
 			s.CloseSubscription(ctx, by(caller, operatorwire.CloseSubscriptionRequest{ID: "s1"}))),
 	}

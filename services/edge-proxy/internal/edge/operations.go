@@ -14,6 +14,7 @@ type Operations interface {
 	StreamOperations
 	RequestOperations
 	SubscriptionOperations
+	ToolOperations
 }
 
 // ReplicaOperations are about the processes of the gateway.
@@ -59,4 +60,10 @@ type SubscriptionOperations interface {
 	ListSubscriptions(ctx context.Context, in operatorwire.Page) (operatorwire.SubscriptionsResponse, error)
 	// CloseSubscription returns the fault NotFound when there is no such subscription.
 	CloseSubscription(ctx context.Context, in operatorwire.CloseSubscriptionRequest) error
+}
+
+// ToolOperations are about playbooks that are called as tools.
+type ToolOperations interface {
+	// Tools asks all replicas of edge-proxy. It MUST be bounded in time whoever is silent, and name those.
+	Tools(ctx context.Context) (operatorwire.ToolsResponse, error)
 }

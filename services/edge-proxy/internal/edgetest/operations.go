@@ -28,6 +28,7 @@ type Operations struct {
 	Streams       []operatorwire.Stream
 	Requests      []operatorwire.RequestDetail
 	Subscriptions []operatorwire.Subscription
+	ToolCalls     operatorwire.ToolsResponse
 }
 
 // Change calls f while nobody reads the fields.
@@ -275,4 +276,11 @@ func (o *Operations) CloseSubscription(_ context.Context, in operatorwire.CloseS
 	o.Subscriptions = slices.Delete(o.Subscriptions, i, i+1)
 	o.Journal.Add("close subscription " + in.ID)
 	return nil
+}
+
+// Tools implements the port.
+func (o *Operations) Tools(context.Context) (operatorwire.ToolsResponse, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return operatorwire.MergeTools(o.ToolCalls), o.Err()
 }

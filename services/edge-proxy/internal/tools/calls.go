@@ -54,6 +54,8 @@ type CallRequest struct {
 	Caller    edge.Caller
 	Tool      Tool
 	Arguments map[string]any
+	// OnStart is called when NoETL has started the execution; nil for nobody.
+	OnStart func(executionID string)
 	// OnProgress is called for each report, one at a time; nil for nobody. While it runs, older reports are dropped for
 	// newer ones.
 	OnProgress func(Progress)
@@ -85,12 +87,13 @@ type Outcome struct {
 	Bytes     int64 // of that result
 }
 
-// Reasons why a call ends before its execution does: the cause of its context.
+// Reasons why a call ends before its execution does: the cause of its context. They are faults that are no
+// outage, or metrics would count them as defects of the gateway.
 var (
 	// ErrClosing says that the process stops. The execution goes on.
-	ErrClosing = errors.New("the gateway is restarting")
+	ErrClosing = fault.New(fault.Canceled, "closing", "the gateway is restarting")
 	// ErrSessionEnded says that the session has ended. So does the execution.
-	ErrSessionEnded = errors.New("the session has ended")
+	ErrSessionEnded = fault.New(fault.Unauthenticated, "session_ended", "the session has ended")
 )
 
 // firstLook is how long nothing may be heard of an execution before NoETL is asked how it is; then it doubles up to
@@ -121,6 +124,7 @@ func (c *Calls) Call(ctx context.Context, in CallRequest) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
+	in.begun(started.ExecutionID)
 	stream.bind(id, started.ExecutionID)
 	out := Outcome{RequestID: id, ExecutionID: started.ExecutionID, Path: in.Tool.Path, State: Working}
 	if err := c.wait(ctx, in, run, &out); err != nil {
@@ -128,6 +132,12 @@ func (c *Calls) Call(ctx context.Context, in CallRequest) (Outcome, error) {
 		return out, err
 	}
 	return out, nil
+}
+
+func (in CallRequest) begun(executionID string) {
+	if in.OnStart != nil {
+		in.OnStart(executionID)
+	}
 }
 
 func (c *Calls) start(

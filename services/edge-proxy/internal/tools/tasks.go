@@ -42,6 +42,7 @@ func (c *Calls) StartTask(ctx context.Context, in CallRequest) (Task, error) {
 	if err != nil {
 		return Task{}, err
 	}
+	in.begun(started.ExecutionID)
 	task := Task{
 		Outcome: Outcome{RequestID: id, ExecutionID: started.ExecutionID, Path: in.Tool.Path, State: Working},
 	}

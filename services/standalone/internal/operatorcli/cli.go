@@ -74,7 +74,7 @@ type call struct {
 func Commands(d Deps) []*cobra.Command {
 	return []*cobra.Command{
 		d.deliveries(), d.listeners(), d.command("status", status()), d.sessions(), d.streams(), d.requests(),
-		d.subscriptions(), d.logLevel(),
+		d.subscriptions(), d.command("tools", called()), d.logLevel(),
 	}
 }
 

@@ -74,7 +74,21 @@ func operators(t *testing.T) (url string, asked func() string) {
 			}},
 		},
 		"POST /api/operator/subscriptions/u1/close": nil,
-		"POST /api/operator/log-level":              operatorwire.LogLevelResponse{Replicas: levels},
+		"GET /api/operator/tools": operatorwire.ToolsResponse{
+			Enabled: true, Total: 2, Replicas: []string{"e1"}, Silent: []string{"e2"},
+			Calls: []operatorwire.Call{
+				{
+					Kind: operatorwire.KindCall, Tool: "demo__slow", Path: "demo/\x1b[31mslow", User: "id:7",
+					ExecutionID: "77", Since: now.Add(-42 * time.Second), Replica: "e1",
+				},
+				{Kind: operatorwire.KindListen, User: "id:8", Since: now.Add(-time.Hour), Replica: "e1"},
+			},
+			Tools: []operatorwire.ToolCount{
+				{Tool: "demo__slow", Path: "demo/slow", Calls: 5, Errors: 1, Tasks: 2, MeanSeconds: 61.25},
+				{Tool: operatorwire.OtherTools, Calls: 1, Tasks: 1},
+			},
+		},
+		"POST /api/operator/log-level": operatorwire.LogLevelResponse{Replicas: levels},
 	}
 	var log strings.Builder
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -107,7 +121,7 @@ func TestVerbsOfARunningGateway(t *testing.T) {
 		"sessions revoke s1", "sessions revoke --user email:ada@example.com", "streams list",
 		"streams list --replica f1 --user id:7", "streams close c1", "requests list", "requests list --ended",
 		"requests show r1", "subscriptions list", "subscriptions close u1", "log-level set auth debug --for 10m",
-		"log-level set all warn",
+		"log-level set all warn", "tools",
 		"sessions show s9", "sessions revoke", "sessions revoke s1 --user id:7", "sessions list --limit 5000",
 		"log-level set auth loud", "log-level set database debug", "log-level set auth debug --for 48h",
 		"log-level set auth debug --for 1500ms",

@@ -24,6 +24,7 @@ func (s *Server) toolsCall(ctx context.Context, x *exchange, req mcp.Request) (r
 	if tool, err = s.find(ctx, findRequest{x.caller, p.Name}); err != nil {
 		return nil, err
 	}
+	s.open.found(x.open, tool)
 	if err := tool.Check(p.Arguments); err != nil {
 		if kind, _ := fault.KindOf(err); kind == fault.Invalid {
 			return failure(fault.Of(err).Message), nil // the model can mend it
@@ -34,7 +35,10 @@ func (s *Server) toolsCall(ctx context.Context, x *exchange, req mcp.Request) (r
 	if err != nil {
 		return failure(fault.Of(err).Message), nil
 	}
-	in := tools.CallRequest{Caller: x.caller, Tool: tool, Arguments: arguments}
+	in := tools.CallRequest{
+		Caller: x.caller, Tool: tool, Arguments: arguments,
+		OnStart: func(executionID string) { s.open.started(x.open, executionID) },
+	}
 	if x.knowsTasks() {
 		task, err := s.begin(ctx, in)
 		out = task.Outcome

@@ -11,6 +11,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
+	"github.com/noetl/gateway/libs/contract/operatorwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/httpkit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
@@ -27,12 +28,13 @@ type exchange struct {
 
 	server  *mcp.Server
 	caller  edge.Caller
-	scopes  []string        // of the token; nil for a session, which may do all
-	session bool            // the token is a session's
-	label   string          // of the client
-	modern  bool            // it speaks revision 2026-07-28 or a later one
-	sse     *sse            // nil for an answer of one message
-	ctx     context.Context //nolint:containedctx // of the connection: the SDK's handlers get another one
+	scopes  []string           // of the token; nil for a session, which may do all
+	session bool               // the token is a session's
+	label   string             // of the client
+	modern  bool               // it speaks revision 2026-07-28 or a later one
+	sse     *sse               // nil for an answer of one message
+	open    *operatorwire.Call // nil for an answer that does not stay open
+	ctx     context.Context    //nolint:containedctx // of the connection: the SDK's handlers get another one
 }
 
 type exchangeKey struct{}
@@ -83,7 +85,10 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*exchange, error
 	if x.label = r.Header.Get(sessionHeader); len(x.label) > maxLabel {
 		return x, fault.New(fault.Invalid, "bad_session_id", sessionHeader+" may have at most 128 bytes")
 	}
-	x.modern = r.Header.Get("Mcp-Protocol-Version") >= revision
+	if err := checkHeaders(r.Header); err != nil {
+		return x, err
+	}
+	x.modern = r.Header.Get(versionHeader) >= revision
 	if err := x.checkName(r.Header); err != nil {
 		return x, err
 	}
@@ -106,6 +111,17 @@ const maxLabel = 128
 
 var errNoToken = fault.New(fault.Unauthenticated, "missing_token",
 	"send a session token, or an access token of the identity provider, as Authorization: Bearer")
+
+// WithoutCookies takes the cookies off requests to the endpoint: they count for nothing there, and a client that has
+// one by chance must hear where to sign in rather than that its cookie may not be used.
+func WithoutCookies(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == Path {
+			r.Header.Del("Cookie")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
 
 // authenticate finds out who calls. Cookies do not count: a browser sends them whatever page asks.
 func (s *Server) authenticate(r *http.Request, x *exchange) error {
@@ -177,11 +193,16 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, x *exchange) {
 	defer end(nil)
 	owner := x.caller.Session.Owner()
 	if x.streams() {
-		if err := s.open.enter(owner); err != nil {
+		kind := operatorwire.KindCall
+		if x.method == methodListen {
+			kind = operatorwire.KindListen
+		}
+		var err error
+		if x.open, err = s.open.enter(owner, kind); err != nil {
 			s.reject(ctx, w, x, err)
 			return
 		}
-		defer s.open.leave(owner)
+		defer s.open.leave(x.open)
 		//nolint:contextcheck // it is the process's end
 		stop := context.AfterFunc(s.Closing, func() { end(tools.ErrClosing) })
 		defer stop()

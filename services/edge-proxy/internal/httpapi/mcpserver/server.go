@@ -116,7 +116,7 @@ func New(d Deps) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		Deps: d, open: newOpen(d.MaxCalls, d.MaxCallsUser), meter: m,
+		Deps: d, open: newOpen(d.MaxCalls, d.MaxCallsUser, m.open), meter: m,
 		cancels: &cancels{calls: map[string]func(){}},
 		impl:    &mcp.Implementation{Name: "noetl-gateway", Title: "NoETL gateway", Version: d.Version},
 	}

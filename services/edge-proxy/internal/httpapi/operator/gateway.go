@@ -34,6 +34,7 @@ func (o *Operator) registerGateway(mux *http.ServeMux) {
 	get("subscriptions", answer(o, "edge.subscriptions", svc.ListSubscriptions, readPage, httpkit.JSON))
 	post("subscriptions/{id}/close", answer(
 		o, "edge.close_subscription", svc.CloseSubscription, readCloseSubscription, noContent))
+	get("tools", answer(o, "edge.tools", svc.ListTools, readNoQuery, httpkit.JSON))
 	mux.Handle(GatewayPrefix, o.API.Protect(o.admit(httpkit.Routes(routes))))
 }
 

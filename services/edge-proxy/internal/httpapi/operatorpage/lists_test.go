@@ -19,8 +19,9 @@ func paths() []string {
 	return []string{
 		"/operator/", "/operator/find?q=4711", "/operator/streams", "/operator/streams?user=8&replica=f2",
 		"/operator/sessions", "/operator/sessions/" + id, "/operator/requests", "/operator/requests?all=1",
-		"/operator/requests/request-1", "/operator/subscriptions", "/operator/streams/client-2/close",
-		"/operator/sessions/" + id + "/revoke", "/operator/users/id:8/revoke", "/operator/subscriptions/sub-1/close",
+		"/operator/requests/request-1", "/operator/subscriptions", "/operator/tools",
+		"/operator/streams/client-2/close", "/operator/sessions/" + id + "/revoke", "/operator/users/id:8/revoke",
+		"/operator/subscriptions/sub-1/close",
 		"/operator/services/edge/log-level",
 	}
 }
@@ -170,6 +171,13 @@ func TestWhatClientsSendIsTextInTheConsole(t *testing.T) {
 		o.Subscriptions = []operatorwire.Subscription{{
 			ID: evil, ClientID: evil, User: evil, Source: evil, Path: evil, Replica: evil,
 		}}
+		o.ToolCalls = operatorwire.ToolsResponse{
+			Enabled: true, Replicas: []string{evil}, Silent: []string{evil},
+			Calls: []operatorwire.Call{{
+				Tool: evil, Path: evil, User: evil, ExecutionID: evil, Replica: evil, Kind: evil,
+			}},
+			Tools: []operatorwire.ToolCount{{Tool: evil, Path: evil, Calls: 1}},
+		}
 	})
 	all := append(paths(), "/operator/streams/"+url.PathEscape(evil)+"/close",
 		"/operator/users/"+url.PathEscape("email:"+evil)+"/revoke",
@@ -210,7 +218,7 @@ func TestTheConsoleIsForOperators(t *testing.T) {
 		if got.status != http.StatusForbidden || !strings.Contains(got.body, "<h1>No access</h1>") {
 			t.Errorf("%s: %d %s", path, got.status, got.body)
 		}
-		got.hasNot(t, path, "bob@", "client-", "demo/", sessionID("bob")[:12])
+		got.hasNot(t, path, "bob@", "client-", "demo/", "demo__", sessionID("bob")[:12])
 		for _, token := range []string{"nope", userToken} {
 			if got := w.post(path, token, url.Values{"token": {"x"}}); got.status != 401 && got.status != 403 {
 				t.Errorf("%s: %d %s", path, got.status, got.body)

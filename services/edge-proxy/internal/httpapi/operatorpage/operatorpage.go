@@ -47,6 +47,7 @@ type Pages struct {
 	requests      use[operatorwire.RequestsRequest, operatorwire.RequestsResponse]
 	request       use[operatorwire.RequestRequest, operatorwire.RequestDetail]
 	subscriptions use[operatorwire.Page, operatorwire.SubscriptionsResponse]
+	tools         use[operatorwire.Empty, operatorwire.ToolsResponse]
 }
 
 // use is a use case for operators.
@@ -68,6 +69,7 @@ func Register(mux *http.ServeMux, d Deps) {
 		requests:      kit.Bind(o, "edge.requests", l, svc.ListRequests),
 		request:       kit.Bind(o, "edge.request", l, svc.GetRequest),
 		subscriptions: kit.Bind(o, "edge.subscriptions", l, svc.ListSubscriptions),
+		tools:         kit.Bind(o, "edge.tools", l, svc.ListTools),
 	}
 	mux.HandleFunc("GET "+signedOutPath, showSignedOut)
 	mux.Handle(Prefix, p.admit(p.routes()))
@@ -86,6 +88,7 @@ func (p *Pages) routes() http.Handler {
 		"requests":        p.showRequests,
 		"requests/{name}": p.showRequest,
 		"subscriptions":   p.showSubscriptions,
+		"tools":           p.showTools,
 		"deliveries":      p.showList,
 		"deliveries/{id}": p.showDelivery,
 		"listeners":       p.showListeners,

@@ -25,6 +25,8 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"clock":   func(at time.Time) string { return at.UTC().Format("15:04 UTC") },
 	"size":    size,
 	"grouped": grouped,
+	"seconds": seconds,
+	"count":   func(n int64) string { return grouped(float64(n)) },
 	"owner":   owner,
 	"path":    url.PathEscape,
 }).ParseFS(texts, "templates/*.html"))

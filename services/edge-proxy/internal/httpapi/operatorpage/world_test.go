@@ -127,6 +127,21 @@ func (w *world) runs() {
 			ID: "sub-1", ClientID: "client-2", User: "id:8", Source: "firestore", Path: "threads/17", CreatedAt: since,
 			Replica: "f1",
 		}}
+		o.ToolCalls = operatorwire.ToolsResponse{
+			Enabled: true, Total: 3, Replicas: []string{"e1"},
+			Calls: []operatorwire.Call{
+				{
+					Kind: operatorwire.KindCall, Tool: "demo__slow", Path: "demo/slow", User: "id:7",
+					ExecutionID: "4711", Since: since, Replica: "e1",
+				},
+				{Kind: operatorwire.KindListen, User: "id:8", Since: since, Replica: "e1"},
+			},
+			Tools: []operatorwire.ToolCount{
+				{Tool: "demo__slow", Path: "demo/slow", Calls: 1200, Errors: 3, Tasks: 200, MeanSeconds: 61.25},
+				{Tool: "demo__task", Path: "demo/task", Calls: 2, Tasks: 2},
+				{Tool: operatorwire.OtherTools, Calls: 1, MeanSeconds: 0.25},
+			},
+		}
 	})
 }
 
