@@ -153,5 +153,5 @@ $(SDK)/gateway-client.js: $(filter-out %/frames.ts,$(wildcard $(CLIENT)/*.json $
 
 clean: ## remove what make made
 	@rm -rf bin dist .cache tests/artifacts $(GRAPHIQL)/node_modules $(GRAPHIQL)/assets/*.js $(GRAPHIQL)/assets/*.css \
-	  tests/clients/node/node_modules tests/browser/axe/node_modules tests/clients/cli/venv $(CLIENT)/node_modules $(CLIENT)/dist $(CLIENT)/build \
+	  tests/clients/node/node_modules tests/browser/axe/node_modules tests/mcp/clients/node_modules tests/clients/cli/venv $(CLIENT)/node_modules $(CLIENT)/dist $(CLIENT)/build \
 	  $(CLIENT)/src/frames.ts $(SDK)/*.js $(SDK)/*.ts

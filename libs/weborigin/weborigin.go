@@ -103,6 +103,20 @@ func (r *Rules) AllowWebSocket(req *http.Request) bool {
 	return ownOrigin(req) || r.listed(req)
 }
 
+// AllowListed reports whether no page makes the request, or one whose origin is listed or the gateway's own as the
+// settings say. That the origin equals the host proves nothing: a page of any name can have that name lead here (DNS
+// rebinding).
+func (r *Rules) AllowListed(req *http.Request) bool {
+	switch origins := req.Header.Values("Origin"); len(origins) {
+	case 0:
+		return true
+	case 1:
+		return r.listed(req)
+	default:
+		return false
+	}
+}
+
 // AllowReturn reports whether a browser may be sent to a page of that origin after a login: one whose pages may use the
 // session that it brings.
 func (r *Rules) AllowReturn(origin string) bool {

@@ -44,6 +44,8 @@ func TestMain(m *testing.M) {
 		play(bareWebhook())
 	case "webhook-noetl":
 		play(webhookNoETL())
+	case "tool-noetl":
+		play(toolNoETL())
 	case "bare":
 		base, err := url.Parse(os.Getenv("UPSTREAM"))
 		if err != nil {
@@ -137,15 +139,14 @@ func resident(t *testing.T, pid int) float64 {
 	return float64(pages * os.Getpagesize())
 }
 
-func gateway(t *testing.T, upstream string) (p *stack.Proc, session string) {
+func gateway(t *testing.T, upstream string, more ...string) (p *stack.Proc, session string) {
 	t.Helper()
 	if !*measure {
 		t.Skip("benchmark NOT RUN: make bench runs it")
 	}
-	p = stack.Standalone(
-		t,
+	p = stack.Standalone(t, append([]string{
 		"AUTH_BACKEND=local",
-		"NOETL_BASE_URL="+upstream,
+		"NOETL_BASE_URL=" + upstream,
 		"LOG_LEVEL=warn",
 		"GATEWAY_ENFORCE_ACCESS=off",
 		// Limits are counted, and not reached.
@@ -159,7 +160,7 @@ func gateway(t *testing.T, upstream string) (p *stack.Proc, session string) {
 		"GATEWAY_RATE_SESSION_PER_MIN=1000000000",
 		"GATEWAY_SESSION_NEAR_TTL_SECS=3600",
 		"GATEWAY_HEARTBEAT_INTERVAL_SECS=300",
-	)
+	}, more...)...)
 	return p, stack.Login(t, p.Ready.Public, p.Ready.Issuer, "demo@example.com")
 }
 

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -11,25 +12,49 @@ import (
 	"testing"
 )
 
-// balance passes each request to the next of the targets that takes a connection, as a service address of an
-// orchestrator does. It returns its base URL.
-func balance(tb testing.TB, targets ...string) string {
+// Balancer passes each request to the next of its targets that takes a connection, as a service address of an
+// orchestrator does.
+type Balancer struct {
+	URL string
+
+	targets atomic.Pointer[[]string]
+	turn    atomic.Uint64
+}
+
+// NewBalancer starts one without targets, until the test ends: its address is known before them.
+func NewBalancer(tb testing.TB) *Balancer {
 	tb.Helper()
-	var turn atomic.Uint64
-	dial := func(ctx context.Context, network, _ string) (c net.Conn, err error) {
-		for range targets {
-			target := strings.TrimPrefix(targets[turn.Add(1)%uint64(len(targets))], "http://")
-			if c, err = new(net.Dialer).DialContext(ctx, network, target); err == nil {
-				break
-			}
-		}
-		return c, err
-	}
+	b := &Balancer{}
+	b.To()
 	srv := httptest.NewServer(&httputil.ReverseProxy{
 		FlushInterval: -1,
-		Transport:     &http.Transport{DialContext: dial, DisableKeepAlives: true},
+		Transport:     &http.Transport{DialContext: b.dial, DisableKeepAlives: true},
 		Rewrite:       func(pr *httputil.ProxyRequest) { pr.Out.URL.Scheme, pr.Out.URL.Host = "http", "next" },
 	})
 	tb.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
-	return srv.URL
+	b.URL = srv.URL
+	return b
+}
+
+// To names the targets from now on, by their base URLs.
+func (b *Balancer) To(targets ...string) { b.targets.Store(&targets) }
+
+func (b *Balancer) dial(ctx context.Context, network, _ string) (c net.Conn, err error) {
+	targets := *b.targets.Load()
+	err = errors.New("no target")
+	for range targets {
+		target := strings.TrimPrefix(targets[b.turn.Add(1)%uint64(len(targets))], "http://")
+		if c, err = new(net.Dialer).DialContext(ctx, network, target); err == nil {
+			break
+		}
+	}
+	return c, err
+}
+
+// balance starts a [Balancer] and returns its base URL.
+func balance(tb testing.TB, targets ...string) string {
+	tb.Helper()
+	b := NewBalancer(tb)
+	b.To(targets...)
+	return b.URL
 }

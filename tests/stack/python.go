@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -19,23 +18,29 @@ func PythonClient() string { return filepath.Join(Root(), "libs", "client-python
 // because there is no such interpreter ends, and says so.
 func Python(tb testing.TB, args ...string) *exec.Cmd {
 	tb.Helper()
+	cmd := PythonWith(tb, "client", filepath.Join(PythonClient(), "requirements-test.txt"), args...)
+	cmd.Env = append(cmd.Env, "PYTHONPATH="+filepath.Join(PythonClient(), "src"))
+	return cmd
+}
+
+// PythonWith is a command of an interpreter that has what a file of requirements names, in an environment of that
+// name. Likewise it ends a test that cannot run.
+func PythonWith(tb testing.TB, name, requirements string, args ...string) *exec.Cmd {
+	tb.Helper()
 	if why := pythonObstacle(tb.Context()); why != "" {
 		CannotRun(tb, why)
 	}
-	program, err := pythonInstalled()
+	program, err := pythonInstalled(name, requirements)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	cmd := exec.CommandContext(tb.Context(), program, args...)
 	cmd.WaitDelay = time.Second
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "PYTHONDONTWRITEBYTECODE=1",
-		"PYTHONPATH=" + filepath.Join(PythonClient(), "src"),
-	}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "PYTHONDONTWRITEBYTECODE=1"}
 	return cmd
 }
 
-// pythonObstacle says why the library cannot run here, "" for nothing.
+// pythonObstacle says why Python cannot run here, "" for nothing.
 func pythonObstacle(ctx context.Context) string {
 	const remedy = " on this machine: install Python 3.11 or newer with venv (Debian: apt-get install python3 " +
 		"python3-venv)"
@@ -52,15 +57,14 @@ func pythonObstacle(ctx context.Context) string {
 	return ""
 }
 
-// pythonInstalled makes the environment unless it is there, once for all test programs that run concurrently. It
+// pythonInstalled makes an environment unless it is there, once for all test programs that run concurrently. It
 // returns its interpreter.
-var pythonInstalled = sync.OnceValues(func() (string, error) {
-	requirements := filepath.Join(PythonClient(), "requirements-test.txt")
+func pythonInstalled(name, requirements string) (string, error) {
 	text, err := os.ReadFile(requirements)
 	if err != nil {
 		return "", err
 	}
-	venv := filepath.Join(Root(), ".cache", "python-client")
+	venv := filepath.Join(Root(), ".cache", "python-"+name)
 	program, stamp := filepath.Join(venv, "bin", "python"), filepath.Join(venv, ".installed")
 	ctx := context.Background() // of no test: the others need it, too
 	version, err := exec.CommandContext(ctx, "python3", "--version").Output()
@@ -83,4 +87,4 @@ var pythonInstalled = sync.OnceValues(func() (string, error) {
 		}
 		return nil
 	})
-})
+}

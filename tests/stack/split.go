@@ -19,6 +19,7 @@ type Split struct {
 	Fanout  [Replicas]*Proc
 	Ingress [Replicas]*Proc
 	env     []string
+	calls   string // the setting that names where workers call back
 }
 
 // StartSplit starts everything; env are settings for every process, and win.
@@ -31,7 +32,7 @@ func StartSplit(tb testing.TB, env ...string) *Split {
 	for i := range Replicas {
 		s.Fanout[i] = Start(tb, "event-fanout", nil, as("event-fanout", s.env)...)
 	}
-	callback := "GATEWAY_CALLBACK_URL=" + balance(tb, s.Fanout[0].Ready.Internal, s.Fanout[1].Ready.Internal)
+	s.calls = "GATEWAY_CALLBACK_URL=" + balance(tb, s.Fanout[0].Ready.Internal, s.Fanout[1].Ready.Internal)
 	for i := range Replicas {
 		s.Auth[i] = Start(
 			tb,
@@ -41,19 +42,25 @@ func StartSplit(tb testing.TB, env ...string) *Split {
 				"auth",
 				append(
 					[]string{
-						callback, "AUTH_ISSUERS=" + s.Sandbox.Ready.Issuer, "AUTH_AUDIENCES=noetl-console",
+						s.calls, "AUTH_ISSUERS=" + s.Sandbox.Ready.Issuer, "AUTH_AUDIENCES=noetl-console",
 						"AUTH_CLIENT_ID=noetl-console",
 					},
 					s.env...),
 			)...)
 		s.Ingress[i] = Start(tb, "ingress", nil, as("ingress", s.env)...)
-		s.Edge[i] = Start(tb, "edge-proxy", nil, as("edge-proxy", append([]string{
-			callback, "GATEWAY_EVENTS_URL=" + s.Fanout[i].Ready.Public,
-			"GATEWAY_INGRESS_URL=" + s.Ingress[i].Ready.Public, "GATEWAY_CONSOLE=true",
-			"GATEWAY_CONSOLE_SANDBOX=true",
-		}, s.env...))...)
+		s.RestartEdge(tb, i)
 	}
 	return s
+}
+
+// RestartEdge starts a replica of edge-proxy, at an address of its own.
+func (s *Split) RestartEdge(tb testing.TB, i int) {
+	tb.Helper()
+	s.Edge[i] = Start(tb, "edge-proxy", nil, as("edge-proxy", append([]string{
+		s.calls, "GATEWAY_EVENTS_URL=" + s.Fanout[i].Ready.Public,
+		"GATEWAY_INGRESS_URL=" + s.Ingress[i].Ready.Public, "GATEWAY_CONSOLE=true",
+		"GATEWAY_CONSOLE_SANDBOX=true", "AUTH_ISSUERS=" + s.Sandbox.Ready.Issuer,
+	}, s.env...))...)
 }
 
 // RestartFanout starts a replica of event-fanout again at the addresses that it had.

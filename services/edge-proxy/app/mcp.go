@@ -116,7 +116,7 @@ func (m *mcpParts) register(
 			out, err := p.svc.Bearer(ctx, edge.BearerRequest{AccessToken: token, ClientIP: address, UserAgent: agent})
 			return out.Token, out.Scopes, err
 		},
-		AllowOrigin: origins.AllowWebSocket, Resource: resource, Issuers: cfg.Issuers(),
+		AllowOrigin: origins.AllowListed, Resource: resource, Issuers: cfg.Issuers(),
 		ReadScope: read, ExecuteScope: execute,
 		// An agent starts many calls in a moment: as many as it may have under way.
 		PerUser:  kit.NewRates(rates.RateUser, max(rates.RateUser/4, 2*rates.CallsUser)).Count(p.refusals, "mcp_user"),

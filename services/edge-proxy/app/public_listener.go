@@ -23,6 +23,7 @@ import (
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/browserlogin"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/graphql"
+	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/mcpserver"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/operatorpage"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/proxy"
 	"github.com/noetl/gateway/services/edge-proxy/internal/sdk"
@@ -162,7 +163,7 @@ func (p public) routes(
 	drainSockets = p.graphQL(ctx, mux, cfg, host, api, toNoETL, origins)
 	known := httpkit.Routes(mux)
 	browsers := origins.Wrap(p.perAddress(cfg, httpapi.Public(known, toNoETL)))
-	return httpapi.Senders(known, browsers), drainSockets, nil
+	return httpapi.Senders(known, mcpserver.WithoutCookies(browsers)), drainSockets, nil
 }
 
 func (p public) perAddress(cfg Config, next http.Handler) http.Handler {

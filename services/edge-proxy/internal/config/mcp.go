@@ -25,9 +25,6 @@ type MCP struct {
 	IssuerURLs   []string `env:"AUTH_ISSUERS" file:"auth.issuers"`
 }
 
-// MCPPath is where the endpoint is, on the public listener.
-const MCPPath = "/mcp"
-
 // noScope is the value of a scope setting that asks for none: an empty setting counts as not set.
 const noScope = "none"
 
@@ -97,8 +94,8 @@ func isScope(s string) bool {
 	})
 }
 
-// Resources returns the names under which an issuer's token may be meant for this gateway, the preferred one first:
-// none if nobody said at which address its clients reach it.
+// Resources returns the names under which an issuer's token may be meant for this gateway, first the one that clients
+// are told: none if nobody said at which address they reach it. The auth service has the same list.
 func (c Config) Resources() []string { return authwire.Resources(c.MCP.Resource, c.Web.PublicURL) }
 
 // Issuers returns the issuers whose access tokens are taken, each once: the same list as that of the auth service,

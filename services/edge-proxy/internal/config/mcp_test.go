@@ -46,9 +46,11 @@ func TestWhatToolsAreToldOfTheirNeighbours(t *testing.T) {
 		t.Error(diff)
 	}
 	c, err = config.Load([]string{
-		"GATEWAY_MCP_RESOURCE=https://a.example/mcp, x", "GATEWAY_PUBLIC_URL=https://b.example",
+		"GATEWAY_MCP_RESOURCE=https://a.example/mcp, 11111111-2222-3333-4444-555555555555",
+		"GATEWAY_PUBLIC_URL=https://b.example",
 	})
-	if err != nil || c.Resources()[0] != "https://a.example/mcp" {
+	// Entra ID writes the id of the application into the audience.
+	if err != nil || len(c.Resources()) != 2 || c.Resources()[0] != "https://a.example/mcp" {
 		t.Errorf("%v %v", c.Resources(), err)
 	}
 }

@@ -214,8 +214,8 @@ func withArticle(kind string) string {
 	}
 }
 
-// compact returns a JSON text without blanks, nil for what is not JSON. What HTML would read is written as in every other
-// answer, and numbers stay as they are.
+// compact returns a JSON text without blanks, nil for what is not JSON. What HTML would read is written as in every
+// other answer, and numbers stay as they are.
 func compact(text json.RawMessage) json.RawMessage {
 	if len(text) == 0 {
 		return nil

@@ -51,7 +51,8 @@ func checkResources(resources []string) error {
 	return nil
 }
 
-// narrowedResources are the resources of a token: what the request names of those that were granted (section 2.2).
+// narrowedResources are the resources of a token: what the request names of those that were granted (RFC 8707,
+// section 2.2).
 func narrowedResources(granted, asked []string) ([]string, error) {
 	if len(asked) == 0 {
 		return granted, nil

@@ -2,12 +2,14 @@ package mcpserver
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
@@ -101,9 +103,9 @@ func readEnvelope(w http.ResponseWriter, r *http.Request) (e envelope, err error
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	message, err := jsonrpc.DecodeMessage(body)
 	request, ok := message.(*jsonrpc.Request)
-	if err != nil || !ok {
+	if one := json.Valid(body); err != nil || !ok || !one { // the decoder stops after the first message
 		code := codeNoMessage
-		if !json.Valid(body) {
+		if !one {
 			code = codeNoJSON
 		}
 		return e, fault.New(fault.Invalid, code, "the body must be one JSON-RPC request or notification")
@@ -113,13 +115,39 @@ func readEnvelope(w http.ResponseWriter, r *http.Request) (e envelope, err error
 	return e, nil
 }
 
+// checkHeaders rejects a request with headers that readers could take differently, and decodes the name: names that no
+// header can hold come in base64 (Streamable HTTP, section on headers).
+func checkHeaders(header http.Header) error {
+	for _, name := range []string{"Mcp-Method", nameHeader, versionHeader} {
+		if len(header.Values(name)) > 1 {
+			return fault.New(fault.Invalid, codeHeaderMismatch, "the header "+name+" must be there once")
+		}
+	}
+	encoded, found := strings.CutPrefix(header.Get(nameHeader), "=?base64?")
+	if !found {
+		return nil
+	}
+	name, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(encoded, "?="))
+	if err != nil || !strings.HasSuffix(encoded, "?=") || !utf8.Valid(name) {
+		return fault.New(fault.Invalid, codeHeaderMismatch, "the header Mcp-Name is no base64 of a text in UTF-8")
+	}
+	header.Set(nameHeader, string(name))
+	return nil
+}
+
+// Headers of the protocol.
+const (
+	nameHeader    = "Mcp-Name"
+	versionHeader = "Mcp-Protocol-Version"
+)
+
 // checkName rejects a request about a task whose header names another one: proxies route by the header. The SDK checks
 // the headers of its own methods.
 func (e envelope) checkName(header http.Header) error {
 	if !strings.HasPrefix(e.method, "tasks/") {
 		return nil
 	}
-	if name := header.Get("Mcp-Name"); name != "" && name != e.params.taskID {
+	if name := header.Get(nameHeader); name != "" && name != e.params.taskID {
 		return fault.New(fault.Invalid, codeHeaderMismatch, "the header Mcp-Name must be the taskId of the body")
 	}
 	return nil

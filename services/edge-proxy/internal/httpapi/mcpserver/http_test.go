@@ -147,6 +147,10 @@ func TestRejections(t *testing.T) {
 		{"another method in the header", list, []string{"Mcp-Method", "tools/call"}},
 		{"another tool in the header", echo, []string{"Mcp-Name", "slow"}},
 		{"another task in the header", withTasks("tasks/get", `"taskId":"a"`), []string{"Mcp-Name", "b"}},
+		{"an encoded name", echo, []string{"Mcp-Name", "=?base64?ZWNobw==?="}},
+		{"an encoded name of another tool", echo, []string{"Mcp-Name", "=?base64?c2xvdw==?="}},
+		{"a name that is no base64", echo, []string{"Mcp-Name", "=?base64?%%?="}},
+		{"two messages", list + list, nil},
 		{"an unknown tool", message("tools/call", `"name":"nobody"`), nil},
 		{"a tool without a name", message("tools/call", ""), []string{"Mcp-Name", "x"}},
 		{"bad arguments", message("tools/call", `"name":"echo","arguments":{"bad":1}`), nil},
@@ -178,6 +182,18 @@ func golden(t *testing.T, name, got string) {
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestHeadersThatAreThereTwice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, name := range []string{"Mcp-Method", "Mcp-Name", "Mcp-Protocol-Version"} {
+		r := w.request(t.Context(), t, message("tools/call", `"name":"echo"`))
+		r.Header.Add(name, r.Header.Get(name))
+		if got := w.exchange(t, r); !strings.HasPrefix(got, "400\n") || !strings.Contains(got, "-32020") {
+			t.Errorf("%s: %s", name, got)
+		}
 	}
 }
 

@@ -85,7 +85,10 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*exchange, error
 	if x.label = r.Header.Get(sessionHeader); len(x.label) > maxLabel {
 		return x, fault.New(fault.Invalid, "bad_session_id", sessionHeader+" may have at most 128 bytes")
 	}
-	x.modern = r.Header.Get("Mcp-Protocol-Version") >= revision
+	if err := checkHeaders(r.Header); err != nil {
+		return x, err
+	}
+	x.modern = r.Header.Get(versionHeader) >= revision
 	if err := x.checkName(r.Header); err != nil {
 		return x, err
 	}
@@ -108,6 +111,17 @@ const maxLabel = 128
 
 var errNoToken = fault.New(fault.Unauthenticated, "missing_token",
 	"send a session token, or an access token of the identity provider, as Authorization: Bearer")
+
+// WithoutCookies takes the cookies off requests to the endpoint: they count for nothing there, and a client that has
+// one by chance must hear where to sign in rather than that its cookie may not be used.
+func WithoutCookies(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == Path {
+			r.Header.Del("Cookie")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
 
 // authenticate finds out who calls. Cookies do not count: a browser sends them whatever page asks.
 func (s *Server) authenticate(r *http.Request, x *exchange) error {
