@@ -167,7 +167,7 @@ func everyConsolePage(ctx context.Context, t *testing.T, page string) {
 	for path, there := range map[string]string{
 		"": id("parts") + " a", "streams": id("streams") + " a", "sessions": id("sessions") + " a",
 		"requests?all=1": id("requests") + " a", "subscriptions": id("subscriptions") + " a",
-		"tools": id("calls") + " a",
+		"tools":                id("calls") + " a",
 		"streams?user=id:4711": id("empty"), "services/edge/log-level": id("confirm-form"),
 	} {
 		do(ctx, t, "open "+path, chromedp.Navigate(page+"/operator/"+path), chromedp.WaitVisible(there))

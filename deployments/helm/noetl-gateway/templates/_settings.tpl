@@ -72,7 +72,7 @@ own default. Names that the chart sets may not be in `settings` too: which of th
   "GATEWAY_INGRESS_URL" (printf "http://%s-ingress:8093" $fullname)
   "GATEWAY_ENFORCE_ACCESS" $v.auth.enforceAccess
   "GATEWAY_EXPOSE_INTERNAL" $v.callbacks.exposePublicly
-  "GATEWAY_MCP" (ternary "on" "off" $v.mcp.enabled)
+  "GATEWAY_MCP" (ternary "on" "" $v.mcp.enabled)
   "GATEWAY_MCP_TOOLS" (join "," $v.mcp.tools)
   "GATEWAY_MCP_READ_SCOPE" $v.mcp.readScope
   "GATEWAY_MCP_EXECUTE_SCOPE" $v.mcp.executeScope
