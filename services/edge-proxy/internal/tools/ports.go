@@ -40,6 +40,14 @@ type Outcomes interface {
 	TasksOfSession(ctx context.Context, sessionKey string) ([]fanoutwire.OwnRequest, error)
 }
 
+// Endings tells how executions ended that told the gateway nothing. It asks for more than a status, so it is asked once
+// for an execution that seems to have ended.
+type Endings interface {
+	// Ending MUST say Running for an execution that goes on, or of which nobody can tell: NotFound for one that is
+	// unknown, an outage when NoETL cannot be asked.
+	Ending(ctx context.Context, executionID string) (noetlwire.Ending, error)
+}
+
 // Results reads results that no frame can hold.
 type Results interface {
 	// Result returns the callback of a request of the caller as JSON: NotFound if there is none, TooLarge if it has

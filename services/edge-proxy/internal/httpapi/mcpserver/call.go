@@ -35,6 +35,8 @@ func (s *Server) toolsCall(ctx context.Context, x *exchange, req mcp.Request) (r
 	if err != nil {
 		return failure(fault.Of(err).Message), nil
 	}
+	p.Arguments = nil // a call may be long, and they may be large
+	x.release()
 	in := tools.CallRequest{
 		Caller: x.caller, Tool: tool, Arguments: arguments,
 		OnStart: func(executionID string) { s.open.started(x.open, executionID) },
@@ -77,7 +79,7 @@ func refused(err error) (mcp.Result, error) {
 func (s *Server) follow(ctx context.Context, x *exchange) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(x.ctx, func() { cancel(context.Cause(x.ctx)) })
-	forget := s.cancels.add(x.cancelKey(x.id.Raw()), func() { cancel(context.Canceled) })
+	forget := s.cancels.add(x.cancelKey(x.number()), func() { cancel(context.Canceled) })
 	return ctx, func() {
 		forget()
 		stop()
@@ -112,7 +114,10 @@ func reporter(ctx context.Context, req mcp.Request) func(tools.Progress) {
 	return func(report tools.Progress) {
 		value := report.Value * progressTotal
 		if value <= last {
-			value = last + progressStep
+			value = last + (progressTotal-last)*progressStep
+		}
+		if value <= last { // it was told that all is done
+			return
 		}
 		last = value
 		message := report.Message
@@ -126,7 +131,7 @@ func reporter(ctx context.Context, req mcp.Request) func(tools.Progress) {
 	}
 }
 
-// Progress is told in percent; a report that does not rise is told as a little more.
+// Progress is told in percent; a report that does not rise is told as a little more, of what is left.
 const (
 	progressTotal = 100
 	progressStep  = 1e-3

@@ -4,23 +4,18 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"sync"
 )
 
 // cancelKey names a call of a client of older revisions, which cancels it in a request of its own. The token is part of
 // it, so that nobody cancels another session's calls. "" is a client that was given no name: its numbers may be those
 // of another one.
-func (x *exchange) cancelKey(id any) string {
-	if x.label == "" {
-		return ""
-	}
-	number, err := json.Marshal(id)
-	if err != nil {
+func (x *exchange) cancelKey(number string) string {
+	if x.label == "" || number == "" {
 		return ""
 	}
 	token := x.caller.Token.Key()
-	sum := sha256.Sum256([]byte(string(token[:]) + "\x00" + x.label + "\x00" + string(number)))
+	sum := sha256.Sum256([]byte(string(token[:]) + "\x00" + x.label + "\x00" + number))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -47,24 +42,21 @@ func (c *cancels) add(key string, cancel func()) (forget func()) {
 	}
 }
 
-// cancel ends a call, if it runs here.
-func (c *cancels) cancel(key string) {
+// cancel ends a call, if it runs here, and reports whether it does.
+func (c *cancels) cancel(key string) (found bool) {
 	c.mu.Lock()
 	cancel := c.calls[key]
 	c.mu.Unlock()
 	if cancel != nil {
 		cancel()
 	}
+	return cancel != nil
 }
 
 // cancelled handles notifications/cancelled. The call may run in any replica.
 func (s *Server) cancelled(ctx context.Context, x *exchange) {
 	key := x.cancelKey(x.params.requestID)
-	if key == "" {
-		return
-	}
-	s.cancels.cancel(key)
-	if s.Broadcast != nil {
+	if key != "" && !s.cancels.cancel(key) && s.Broadcast != nil {
 		s.Broadcast(ctx, key)
 	}
 }

@@ -39,12 +39,11 @@ func (x *exchange) direct() bool { return x.modern && x.method == methodCall && 
 
 // serveDirect answers a call.
 func (s *Server) serveDirect(r *http.Request, x *exchange) {
-	d := &direct{
-		request: &jsonrpc.Request{
-			ID: x.id, Method: x.method, Params: x.raw, Extra: &mcp.RequestExtra{Header: r.Header},
-		},
-		w: x.sse, done: make(chan struct{}), closed: make(chan struct{}),
+	x.request = &jsonrpc.Request{
+		ID: x.id, Method: x.method, Params: x.raw, Extra: &mcp.RequestExtra{Header: r.Header},
 	}
+	r.Body = http.NoBody // it was read, and the call may be long
+	d := &direct{request: x.request, w: x.sse, done: make(chan struct{}), closed: make(chan struct{})}
 	header := x.sse.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-cache, no-transform")

@@ -45,13 +45,16 @@ type envelope struct {
 type params struct {
 	name      string
 	taskID    string
-	taskIDs   bool // some are listened to
-	requestID any  // of notifications/cancelled
-	tasks     bool // the client declared the extension
+	taskIDs   bool   // some are listened to
+	requestID string // of notifications/cancelled, as JSON
+	tasks     bool   // the client declared the extension
 	version   string
 }
 
-// readID reads the id of a request, a text or a whole number; a notification has none.
+// exact is up to where a number with a fraction is exact, which is how the SDK makes ids.
+const exact = 1 << 53
+
+// readID reads the id of a request, a text or a whole number below 2^53; a notification has none.
 func (e *envelope) readID(raw json.RawMessage) bool {
 	if len(raw) == 0 || string(raw) == "null" {
 		return true
@@ -61,7 +64,7 @@ func (e *envelope) readID(raw json.RawMessage) bool {
 	switch {
 	case json.Unmarshal(raw, &text) == nil:
 		e.id, _ = jsonrpc.MakeID(text)
-	case json.Unmarshal(raw, &number) == nil:
+	case json.Unmarshal(raw, &number) == nil && number > -exact && number < exact:
 		e.id, _ = jsonrpc.MakeID(float64(number))
 	default:
 		return false
@@ -75,13 +78,34 @@ func readParams(raw json.RawMessage) (p params) {
 	top := members(raw)
 	_ = json.Unmarshal(top["name"], &p.name)
 	_ = json.Unmarshal(top["taskId"], &p.taskID)
-	_ = json.Unmarshal(top["requestId"], &p.requestID)
+	p.requestID = compactID(top["requestId"])
 	_, p.taskIDs = members(top["notifications"])["taskIds"]
 	meta := members(top["_meta"])
 	_ = json.Unmarshal(meta["io.modelcontextprotocol/protocolVersion"], &p.version)
 	capabilities := members(meta["io.modelcontextprotocol/clientCapabilities"])
 	_, p.tasks = members(capabilities["extensions"])[extensionTasks]
 	return p
+}
+
+// number is the id of the request as JSON.
+func (e envelope) number() string {
+	if !e.id.IsValid() {
+		return ""
+	}
+	text, err := json.Marshal(e.id.Raw())
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// compactID is the id of a request as JSON, the same whatever its spelling; "" for none.
+func compactID(raw json.RawMessage) string {
+	var e envelope
+	if len(raw) == 0 || !e.readID(raw) {
+		return ""
+	}
+	return e.number()
 }
 
 func members(raw json.RawMessage) (all map[string]json.RawMessage) {
@@ -98,7 +122,7 @@ func (e envelope) knowsTasks() bool { return e.params.tasks }
 // streams reports whether the answer is more than one message, or may take long.
 func (e envelope) streams() bool { return e.method == methodCall || e.method == methodListen }
 
-var errTooLarge = fault.New(fault.TooLarge, "too_large", "a message may have at most 4 MiB")
+var errTooLarge = fault.New(fault.TooLarge, "too_large", "a message may have at most 2 MiB")
 
 // read reads the body, and the message as far as it must be known. A batch, or what is no JSON, is an empty envelope:
 // the SDK says what is wrong with it.

@@ -14,7 +14,21 @@ import (
 const wellKnown = "/.well-known/oauth-protected-resource"
 
 // metadataPaths are those at which clients look: with the path of the resource, and without.
-func (s *Server) metadataPaths() []string { return []string{wellKnown, wellKnown + Path} }
+func (s *Server) metadataPaths() []string {
+	if path := s.resourcePath(); path != "" {
+		return []string{wellKnown, wellKnown + path}
+	}
+	return []string{wellKnown}
+}
+
+// resourcePath is the path of the resource as clients know it: a proxy in front may have another one. "" is none.
+func (s *Server) resourcePath() string {
+	u, err := url.Parse(s.Resource)
+	if s.Resource == "" || err != nil {
+		return Path
+	}
+	return strings.TrimRight(u.EscapedPath(), "/")
+}
 
 // metadataURL is what a challenge names, "" if nobody said under which URL clients reach the gateway.
 func (s *Server) metadataURL() string {
@@ -22,8 +36,7 @@ func (s *Server) metadataURL() string {
 	if s.Resource == "" || err != nil {
 		return ""
 	}
-	u.RawQuery, u.Path, u.RawPath = "", wellKnown+Path, ""
-	return u.String()
+	return u.Scheme + "://" + u.Host + wellKnown + s.resourcePath()
 }
 
 // scopes are those that the gateway knows, in the order of what they allow.

@@ -2,7 +2,6 @@ package mcpserver
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -16,18 +15,18 @@ func (s *Server) resourcesList(ctx context.Context, x *exchange, req mcp.Request
 	if p, ok := req.GetParams().(*mcp.ListResourcesParams); ok && p != nil {
 		cursor = p.Cursor
 	}
-	all, next, err := s.Calls.ListExecutions(ctx, x.caller, cursor)
+	out, err := s.executions(ctx, pageRequest{x.caller, cursor})
 	if err != nil {
 		return nil, err
 	}
-	result := &mcp.ListResourcesResult{Resources: []*mcp.Resource{}, NextCursor: next}
+	result := &mcp.ListResourcesResult{Resources: []*mcp.Resource{}, NextCursor: out.next}
 	if cursor == "" {
 		result.Resources = append(result.Resources, &mcp.Resource{
 			URI: tasksURI, Name: "tasks", Title: "Tasks", Description: "The newest of your tasks, as JSON.",
 			MIMEType: mimeJSON,
 		})
 	}
-	for _, e := range all {
+	for _, e := range out.tasks {
 		if e.ExecutionID == "" {
 			continue
 		}
@@ -80,15 +79,8 @@ func (s *Server) read(ctx context.Context, x *exchange, uri string) ([]byte, err
 		return s.listTasks(ctx, x)
 	}
 	resource, ok := tools.ParseURI(uri)
-	switch {
-	case !ok:
+	if !ok {
 		return nil, tools.ErrNoResource
-	case resource.RequestID != "":
-		return s.Calls.ReadResult(ctx, x.caller, resource.RequestID)
 	}
-	execution, err := s.Calls.ReadExecution(ctx, x.caller, resource.ExecutionID)
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(execution)
+	return s.readOne(ctx, readRequest{x.caller, resource})
 }

@@ -64,7 +64,7 @@ func (s *Server) content(tool tools.Tool, out tools.Outcome) *mcp.CallToolResult
 		result.Content = []mcp.Content{
 			&mcp.TextContent{Text: "The result is too large for a message: read the resource."},
 			&mcp.ResourceLink{
-				URI: tools.ResultURI(out.ExecutionID, out.RequestID), Name: "result", MIMEType: mimeJSON,
+				URI: linkOf(out), Name: "result", MIMEType: mimeJSON,
 				Title: "Result of execution " + out.ExecutionID, Size: &size,
 			},
 		}
@@ -96,6 +96,14 @@ func (s *Server) content(tool tools.Tool, out tools.Outcome) *mcp.CallToolResult
 		result.StructuredContent = json.RawMessage(data)
 	}
 	return result
+}
+
+// linkOf is where the whole result is.
+func linkOf(out tools.Outcome) string {
+	if out.Told { // the gateway has none of its own
+		return tools.ExecutionURI(out.ExecutionID)
+	}
+	return tools.ResultURI(out.ExecutionID, out.RequestID)
 }
 
 // maxInline bounds a result that stands in a message, in bytes. Its data are there twice, and a model reads them.

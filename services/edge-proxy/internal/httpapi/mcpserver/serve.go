@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -32,6 +33,7 @@ type exchange struct {
 	session bool               // the token is a session's
 	label   string             // of the client
 	modern  bool               // it speaks revision 2026-07-28 or a later one
+	request *jsonrpc.Request   // what is handed to the SDK as it is, nil for what its transport reads
 	sse     *sse               // nil for an answer of one message
 	open    *operatorwire.Call // nil for an answer that does not stay open
 	ctx     context.Context    //nolint:containedctx // of the connection: the SDK's handlers get another one
@@ -82,6 +84,10 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*exchange, error
 	if err != nil {
 		return x, err
 	}
+	owner := x.caller.Session.Owner()
+	if err := s.PerUser.Check(owner); err != nil { // before the body is read
+		return x, err
+	}
 	if x.envelope, err = readEnvelope(w, r); err != nil {
 		return x, err
 	}
@@ -101,10 +107,6 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*exchange, error
 		}
 	}
 	if err := s.hasScope(x, x.method); err != nil {
-		return x, err
-	}
-	owner := x.caller.Session.Owner()
-	if err := s.PerUser.Check(owner); err != nil {
 		return x, err
 	}
 	if x.method == methodCall {
@@ -214,18 +216,18 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, x *exchange) {
 		//nolint:contextcheck // it is the process's end
 		stop := context.AfterFunc(s.Closing, func() { end(tools.ErrClosing) })
 		defer stop()
-		go func() {
-			s.Live(ctx, x.caller.Token)
-			if ctx.Err() == nil {
-				end(tools.ErrSessionEnded)
-			}
-		}()
+		go s.watch(ctx, end, x.caller, x.method == methodListen)
 		x.sse = newSSE(w, s.KeepAlive)
 		defer x.sse.end()
 	}
-	if x.method == methodCancelled { // the SDK answers before it looks
+	switch {
+	case x.method == methodCancelled: // the SDK answers before it looks
 		s.cancelled(ctx, x)
+	case x.id.IsValid() && !offered(x.method):
+		s.unknown(w, x)
+		return
 	}
+	defer x.release()
 	x.ctx, x.server = ctx, s.newServer(x)
 	if x.method == methodInitialize {
 		w.Header().Set(sessionHeader, newLabel())
@@ -241,6 +243,44 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, x *exchange) {
 		return
 	}
 	s.json.ServeHTTP(w, r)
+}
+
+// watch ends an answer that takes long with the session of its caller. A call outlives the time of its session, which
+// may be the minutes of an access token: it was allowed when it was made. It does not outlive a revocation.
+func (s *Server) watch(ctx context.Context, end context.CancelCauseFunc, caller edge.Caller, listens bool) {
+	s.Live(ctx, caller.Token)
+	at := caller.Session.ExpiresAt
+	if ctx.Err() == nil && (listens || at.IsZero() || time.Now().Before(at)) {
+		end(tools.ErrSessionEnded)
+	}
+}
+
+// release drops what a call does not need any more once it has started.
+func (x *exchange) release() {
+	x.raw = nil
+	if x.request != nil {
+		x.request.Params = nil
+	}
+}
+
+// offered reports whether there is a method.
+func offered(method string) bool {
+	return slices.Contains([]string{
+		methodInitialize, methodDiscover, methodPing, methodTools, methodCall, methodResources, methodTemplates,
+		methodRead, methodListen, methodTask, methodUpdateTask, methodCancelTask,
+	}, method)
+}
+
+// unknown answers a request of a method that is not offered. The SDK knows more of them, and older revisions get a plain
+// text from it.
+func (s *Server) unknown(w http.ResponseWriter, x *exchange) {
+	status := http.StatusOK
+	if x.modern {
+		status = http.StatusNotFound
+	}
+	s.answer(w, status, x.id, &jsonrpc.Error{
+		Code: jsonrpc.CodeMethodNotFound, Message: "there is no such method here: server/discover tells which there are",
+	})
 }
 
 // newServer makes the SDK's server of one request.
@@ -294,14 +334,17 @@ func (s *Server) reject(ctx context.Context, w http.ResponseWriter, x *exchange,
 		message = f.Kind.String()
 	}
 	data, _ := json.Marshal(map[string]string{"code": f.Code}) // a text always encodes
-	body, encodeErr := jsonrpc.EncodeMessage(&jsonrpc.Response{
-		ID: x.id, Error: &jsonrpc.Error{Code: int64(codeOf(f)), Message: message, Data: data},
-	})
-	if encodeErr != nil {
-		httpkit.WriteError(ctx, w, err)
+	s.answer(w, status, x.id, &jsonrpc.Error{Code: int64(codeOf(f)), Message: message, Data: data})
+}
+
+// answer writes an error as JSON.
+func (s *Server) answer(w http.ResponseWriter, status int, id jsonrpc.ID, e *jsonrpc.Error) {
+	body, err := jsonrpc.EncodeMessage(&jsonrpc.Response{ID: id, Error: e})
+	if err != nil { // of texts and numbers there is none
+		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", mimeJSON)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write(body)

@@ -2,6 +2,7 @@ package mcpserver
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"time"
@@ -18,8 +19,8 @@ import (
 // Path is where the endpoint is.
 const Path = "/mcp"
 
-// MaxBody bounds the body of a request, in bytes.
-const MaxBody = 4 << 20
+// MaxBody bounds the body of a request, in bytes. Decoded, arguments take many times as much.
+const MaxBody = 2 << 20
 
 // Toolbox says which tools there are, as [tools.Service] does.
 type Toolbox interface {
@@ -83,6 +84,24 @@ type Server struct {
 	begin        func(context.Context, tools.CallRequest) (tools.Task, error)
 	task         func(context.Context, taskRequest) (tools.Task, error)
 	cancel       func(context.Context, taskRequest) (struct{}, error)
+	executions   func(context.Context, pageRequest) (page, error)
+	tasks        func(context.Context, pageRequest) (page, error)
+	readOne      func(context.Context, readRequest) ([]byte, error)
+}
+
+type pageRequest struct {
+	caller edge.Caller
+	cursor string
+}
+
+type page struct {
+	tasks []tools.Task
+	next  string
+}
+
+type readRequest struct {
+	caller   edge.Caller
+	resource tools.Resource
 }
 
 type findRequest struct {
@@ -101,6 +120,8 @@ const (
 	callDeadline = 24 * time.Hour
 	taskDeadline = 30 * time.Second
 	maxLists     = 64
+	// maxReads bounds resources that are read concurrently: each may be large, and is copied a few times.
+	maxReads = 8
 )
 
 // New makes the endpoint.
@@ -130,7 +151,29 @@ func New(d Deps) (*Server, error) {
 			return d.Tools.Find(ctx, in.caller, in.name)
 		})
 	s.call = kit.Bind(d.Observer, "edge.mcp-call", calls, d.Calls.Call)
-	s.begin = kit.Bind(d.Observer, "edge.mcp-task", short, d.Calls.StartTask)
+	// Starting one takes as long as NoETL does, and is bounded by edge.
+	s.begin = kit.Bind(d.Observer, "edge.mcp-task", calls, d.Calls.StartTask)
+	s.executions = kit.Bind(d.Observer, "edge.mcp-executions", lists,
+		func(ctx context.Context, in pageRequest) (page, error) {
+			all, next, err := d.Calls.ListExecutions(ctx, in.caller, in.cursor)
+			return page{all, next}, err
+		})
+	s.tasks = kit.Bind(d.Observer, "edge.mcp-tasks", lists,
+		func(ctx context.Context, in pageRequest) (page, error) {
+			all, next, err := d.Calls.ListTasks(ctx, in.caller, in.cursor)
+			return page{all, next}, err
+		})
+	s.readOne = kit.Bind(d.Observer, "edge.mcp-read", kit.Limits{Deadline: listDeadline, Concurrency: maxReads},
+		func(ctx context.Context, in readRequest) ([]byte, error) {
+			if in.resource.RequestID != "" {
+				return d.Calls.ReadResult(ctx, in.caller, in.resource.RequestID)
+			}
+			execution, err := d.Calls.ReadExecution(ctx, in.caller, in.resource.ExecutionID)
+			if err != nil {
+				return nil, err
+			}
+			return json.Marshal(execution)
+		})
 	s.task = kit.Bind(d.Observer, "edge.mcp-task-get", short,
 		func(ctx context.Context, in taskRequest) (tools.Task, error) {
 			return d.Calls.TaskOf(ctx, in.caller, in.id)
@@ -153,7 +196,7 @@ func (s *Server) handler(asJSON bool) http.Handler {
 	})
 }
 
-// Register adds the routes. public lets any page read the metadata: they are the same for everybody.
+// Register adds the routes.
 func (s *Server) Register(mux *http.ServeMux) {
 	mux.Handle(Path, s)
 	for _, path := range s.metadataPaths() {

@@ -41,15 +41,13 @@ type taskList struct {
 
 // listTasks returns the newest tasks of the caller, as JSON.
 func (s *Server) listTasks(ctx context.Context, x *exchange) ([]byte, error) {
-	all, next, err := s.Calls.ListTasks(ctx, x.caller, "")
+	newest, err := s.tasks(ctx, pageRequest{x.caller, ""})
 	if err != nil {
 		return nil, err
 	}
-	out := taskList{Tasks: []taskFields{}, More: next != ""}
-	for _, task := range all {
-		fields := s.fields(task)
-		fields.Result = nil // tasks/get has it
-		out.Tasks = append(out.Tasks, fields)
+	out := taskList{Tasks: []taskFields{}, More: newest.next != ""}
+	for _, task := range newest.tasks {
+		out.Tasks = append(out.Tasks, s.fields(task, nil)) // tasks/get has the result
 	}
 	return json.Marshal(out)
 }
@@ -70,8 +68,6 @@ type taskParams struct {
 const (
 	resultComplete = "complete"
 	resultTask     = "task"
-	// pollInterval is how often a client should ask.
-	pollInterval = time.Second
 )
 
 // addTasks adds the methods of the extension to the SDK's server.
@@ -83,7 +79,9 @@ func (s *Server) addTasks(server *mcp.Server, x *exchange) {
 			if err != nil {
 				return nil, err
 			}
-			return &taskResult{ResultType: resultComplete, taskFields: s.fields(task)}, nil
+			return &taskResult{
+				ResultType: resultComplete, taskFields: s.fields(task, s.taskResult(ctx, x, task)),
+			}, nil
 		})
 	case methodUpdateTask:
 		add(server, x, func(ctx context.Context, p *taskParams) (*emptyResult, error) {
@@ -129,12 +127,39 @@ func header(task tools.Task) taskFields {
 	return taskFields{
 		TaskID: task.RequestID, Status: "working", CreatedAt: moment(task.CreatedAt),
 		LastUpdatedAt: moment(task.UpdatedAt), TTLMs: task.ExpiresAt.Sub(task.CreatedAt).Milliseconds(),
-		PollIntervalMs: pollInterval.Milliseconds(),
+		PollIntervalMs: pollInterval(time.Since(task.CreatedAt)).Milliseconds(),
 	}
 }
 
+// pollInterval is how often a client should ask: less often for what runs long.
+func pollInterval(age time.Duration) time.Duration {
+	switch {
+	case age < 30*time.Second:
+		return time.Second
+	case age < 5*time.Minute:
+		return 5 * time.Second
+	default:
+		return 15 * time.Second
+	}
+}
+
+// taskResult is the result of a task that has ended, as its tool would have answered; nil of another one. Of a tool that
+// is there no more, or whose caller may not call it any more, nobody knows which structure it promised.
+func (s *Server) taskResult(ctx context.Context, x *exchange, task tools.Task) *mcp.CallToolResult {
+	if task.State != tools.Completed && task.State != tools.Failed {
+		return nil
+	}
+	tool, err := s.find(ctx, findRequest{x.caller, tools.NameOf(task.Path)})
+	if err != nil {
+		result := s.result(tools.Tool{Path: task.Path}, task.Outcome)
+		result.StructuredContent = nil
+		return result
+	}
+	return s.result(tool, task.Outcome)
+}
+
 // fields is a task with its result, if it has one. A playbook that failed has completed, with a result that says so.
-func (s *Server) fields(task tools.Task) taskFields {
+func (s *Server) fields(task tools.Task, result *mcp.CallToolResult) taskFields {
 	out := header(task)
 	switch task.State {
 	case tools.Working:
@@ -146,8 +171,7 @@ func (s *Server) fields(task tools.Task) taskFields {
 	case tools.Cancelled:
 		out.Status, out.StatusMessage = "cancelled", "the execution was cancelled"
 	case tools.Completed, tools.Failed:
-		out.Status = "completed"
-		out.Result = s.result(tools.Tool{Path: task.Path}, task.Outcome)
+		out.Status, out.Result = "completed", result
 	}
 	return out
 }
