@@ -26,10 +26,12 @@ import (
 
 // mcpParts are what playbooks as tools are made of.
 type mcpParts struct {
-	tools  *tools.Service
-	calls  *tools.Calls
-	nats   *natskit.Client
-	server atomic.Pointer[mcpserver.Server] // nil until the listener is built
+	tools *tools.Service
+	calls *tools.Calls
+	nats  *natskit.Client
+	// together says that the other services are in this process.
+	together bool
+	server   atomic.Pointer[mcpserver.Server] // nil until the listener is built
 }
 
 // tools builds the domain of playbooks as tools, nil where GATEWAY_MCP is off.
@@ -41,7 +43,7 @@ func (a *App) tools(cfg Config, host run.Host, svc *edge.Service, session *sessi
 	if err != nil {
 		return nil, err
 	}
-	m := &mcpParts{nats: natskit.NewClient(host.NATS, host.Telemetry)}
+	m := &mcpParts{nats: natskit.NewClient(host.NATS, host.Telemetry), together: len(a.fanout.needs) > 0}
 	m.tools = tools.New(tools.Deps{
 		Gateway: svc, Catalog: a.noetl, Logger: host.Telemetry.Logger, Now: time.Now, Patterns: patterns,
 		Reserved: cfg.Authority.Playbooks.Reserved(),
@@ -101,7 +103,8 @@ func (m *mcpParts) register(
 	switch all := cfg.Resources(); {
 	case len(all) > 0:
 		resource = all[0]
-	case cfg.Authority.ConsoleIsSandbox: // its address is what people on this machine type
+	case cfg.Authority.ConsoleIsSandbox && m.together:
+		// What people on this machine type. auth, which is in this process too, has the same list.
 		resource = strings.Replace(p.address, "127.0.0.1", "localhost", 1) + mcpserver.Path
 	}
 	read, execute := cfg.MCP.Scopes()

@@ -17,6 +17,7 @@ type CallsDeps struct {
 	Gateway Gateway
 	// Executions ends what a session started that has ended since.
 	Executions edge.Executions
+	Endings    Endings
 	Frames     edge.Frames
 	Outcomes   Outcomes
 	Results    Results
@@ -99,13 +100,13 @@ var (
 	ErrSessionEnded = fault.New(fault.Unauthenticated, "session_ended", "the session has ended")
 )
 
-// firstLook is how long nothing may be heard of an execution before NoETL is asked how it is; then it doubles up to
-// lastLook. Playbooks need not report anything, and not every server tells of events.
+// firstLook is how long nothing may be heard of an execution before NoETL is asked how it is; then it grows by half up
+// to lastLook. No server calls back by itself, and not every one tells of events.
 const (
-	firstLook = 10 * time.Second
-	lastLook  = time.Minute
+	firstLook = time.Second
+	lastLook  = 15 * time.Second
 	// resultPatience is how long the result may come after the event that ends the execution.
-	resultPatience = 3 * time.Second
+	resultPatience = 500 * time.Millisecond
 	// pollPause is how often the outcome is asked for where the stream is lost.
 	pollPause = 2 * time.Second
 	// maxMissing is how often in a row nobody must know an execution before it is believed to be gone.
@@ -219,7 +220,7 @@ func (c *Calls) wait(ctx context.Context, in CallRequest, run *run, out *Outcome
 				out.State, out.Message = Failed, "NoETL does not know the execution any more"
 				return nil
 			}
-			pause = min(2*pause, lastLook)
+			pause = min(pause+pause/2, lastLook)
 			look.Reset(pause)
 		}
 	}
@@ -230,22 +231,39 @@ func (c *Calls) wait(ctx context.Context, in CallRequest, run *run, out *Outcome
 func (c *Calls) look(ctx context.Context, caller edge.Caller, run *run, out *Outcome) (over, known bool) {
 	ended := run.endedAs()
 	status, err := c.Gateway.Status(ctx, edge.StatusRequest{Caller: caller, ExecutionID: out.ExecutionID})
-	if kind, failed := fault.KindOf(err); failed {
-		if ended != "" {
-			out.State, out.Told = stateOf(ended), true
-			return true, true
-		}
+	if kind, failed := fault.KindOf(err); failed && ended == "" {
 		return false, kind != fault.NotFound
 	}
-	if state := executionState(status); state != Working {
-		out.end(state, status)
-		return true, true
+	if err == nil && executionState(status) == Working && ended == "" {
+		return false, true
 	}
-	if ended != "" { // the event is believed before a status that lags behind
-		out.end(stateOf(ended), status)
-		return true, true
+	return c.ending(ctx, out, stateOf(ended)), true
+}
+
+// ending reads how an execution ended, and what it returned. seen is how an event said that it ended, Working for none:
+// the event is believed before an answer that lags behind, and nothing is believed that a status only guesses.
+func (c *Calls) ending(ctx context.Context, out *Outcome, seen State) (over bool) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	e, err := c.Endings.Ending(ctx, out.ExecutionID)
+	state := stateIn(e.State)
+	switch {
+	case err != nil && seen == Working, state == Working && seen == Working:
+		return false
+	case err != nil || state == Working:
+		state = seen
 	}
-	return false, true
+	out.State, out.Told = state, true
+	switch state {
+	case Completed:
+		out.Data = e.Result
+	case Failed:
+		if out.Message = e.Error; out.Message == "" {
+			out.Message = "the playbook failed; NoETL does not say why"
+		}
+	case Working, Cancelled:
+	}
+	return true
 }
 
 // left ends the execution of a call that nobody waits for any more.

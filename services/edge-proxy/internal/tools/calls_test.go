@@ -34,7 +34,8 @@ func newBench(run func(*toolstest.Execution), change ...func(*tools.CallsDeps)) 
 	b := &bench{engine: &toolstest.Engine{Run: run}, outcomes: toolstest.NewOutcomes()}
 	deps := tools.CallsDeps{
 		Gateway: b.engine, Executions: toolstest.Canceller{Engine: b.engine}, Frames: b.engine, Outcomes: b.outcomes,
-		Logger: slog.New(slog.DiscardHandler), NewID: uuid.NewString,
+		Endings: toolstest.Endings{Engine: b.engine, Result: json.RawMessage(`"of its last step"`)},
+		Logger:  slog.New(slog.DiscardHandler), NewID: uuid.NewString,
 	}
 	for _, f := range change {
 		f(&deps)
@@ -113,15 +114,15 @@ func TestPlaybooksThatReportNothingEndToo(t *testing.T) {
 		event string
 		took  time.Duration
 	}{
-		"with an event": {"playbook.completed", 3 * time.Second},
-		"without one":   {"", 10 * time.Second},
+		"with an event": {"playbook.completed", 500 * time.Millisecond},
+		"without one":   {"", time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			within(t, func(t *testing.T, b *bench) {
 				t.Helper()
 				begun := time.Now()
 				out, err := b.Call(t.Context(), request("s"))
-				if err != nil || out.State != tools.Completed || len(out.Data) > 0 {
+				if err != nil || out.State != tools.Completed || string(out.Data) != `"of its last step"` || !out.Told {
 					t.Errorf("%+v %v", out, err)
 				}
 				if took := time.Since(begun); took != c.took {
@@ -325,160 +326,92 @@ func TestOthersFramesAreNotMine(t *testing.T) {
 	}, nil)
 }
 
-// kept tells the outcomes of a task as event-fanout would.
-func (b *bench) kept(x *toolstest.Execution, change func(*fanoutwire.Outcome)) {
-	out := fanoutwire.Outcome{OwnRequest: fanoutwire.OwnRequest{
-		RequestID: x.Request.Tracking.RequestID, ExecutionID: x.ID, PlaybookPath: x.Request.Name,
-		CreatedAt: time.Now(), ExpiresAt: time.Now().Add(30 * time.Minute), Task: true,
-	}, UpdatedAt: time.Now()}
-	if change != nil {
-		change(&out)
-	}
-	b.outcomes.Put(toolstest.KnownRequest{
-		Owner: x.Request.Caller.Session.Owner(), SessionKey: x.Request.Caller.Token.Key().String(), Outcome: out,
-	})
-}
-
-func result(t *testing.T, p frame.ResultParams) json.RawMessage {
-	t.Helper()
-	raw, err := json.Marshal(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
-}
-
-func TestATask(t *testing.T) {
+func TestTheExpiryOfASessionEndsNothing(t *testing.T) {
 	var b *bench
 	within(t, func(t *testing.T, made *bench) {
 		t.Helper()
 		b = made
-		task, err := b.StartTask(t.Context(), request("s"))
-		if err != nil || task.Ended() || task.RequestID == "" || task.ExpiresAt.Sub(task.CreatedAt) != 30*time.Minute {
-			t.Fatalf("%+v %v", task, err)
+		done := make(chan error, 1)
+		go func() {
+			out, err := b.Call(t.Context(), request("s"))
+			if err == nil && string(out.Data) != `"late"` {
+				err = errors.New(string(out.Data))
+			}
+			done <- err
+		}()
+		synctest.Wait()
+		x := b.engine.Last()
+		b.kept(x, nil)
+		b.engine.Send(x.ClientID, frame.MethodSessionExpired, map[string]any{"reason": "expired"})
+		time.Sleep(5 * time.Second) //nolint:forbidigo // of the bubble
+		if x.Reason() != "" {
+			t.Errorf("the execution was cancelled: %s", x.Reason())
 		}
-		if x := b.engine.Last(); !x.Request.Tracking.Kept || x.Request.Tracking.ClientID != "" {
-			t.Errorf("tracking %+v", x.Request.Tracking)
-		}
-		other := by("s")
-		other.Session = &authwire.Session{User: authwire.User{UserID: 8}}
-		if _, err := b.TaskOf(t.Context(), other, task.RequestID); fault.Of(err).Code != "unknown_task" {
-			t.Errorf("another user's: %v", err)
-		}
-		if err := b.CancelTask(t.Context(), other, task.RequestID); fault.Of(err).Code != "unknown_task" {
-			t.Errorf("another user cancels: %v", err)
-		}
-		b.kept(b.engine.Last(), func(o *fanoutwire.Outcome) {
-			o.Progress = &fanoutwire.Progress{Message: "half", Progress: 0.5}
-		})
-		now, err := b.TaskOf(t.Context(), by("another session of the same user"), task.RequestID)
-		if err != nil || now.Ended() || now.Progress == nil || now.Progress.Message != "half" {
-			t.Errorf("%+v %v", now, err)
-		}
-		b.kept(b.engine.Last(), func(o *fanoutwire.Outcome) {
-			o.Done, o.Result = true, result(t, frame.ResultParams{Status: "COMPLETED", Data: json.RawMessage(`{"a":1}`)})
-		})
-		if now, err = b.TaskOf(t.Context(), by("s"), task.RequestID); err != nil || now.State != tools.Completed ||
-			string(now.Data) != `{"a":1}` {
-			t.Errorf("%+v %v", now, err)
-		}
-		if err := b.CancelTask(t.Context(), by("s"), task.RequestID); err != nil || b.engine.Last().Reason() != "" {
-			t.Errorf("cancelling what has ended: %v", err)
-		}
-	}, func(x *toolstest.Execution) { b.kept(x, nil) })
-}
-
-func TestAShortTaskHasEndedWhenItStarts(t *testing.T) {
-	var b *bench
-	within(t, func(t *testing.T, made *bench) {
-		t.Helper()
-		b = made
-		task, err := b.StartTask(t.Context(), request("s"))
-		if err != nil || task.State != tools.Completed || string(task.Data) != `"now"` {
-			t.Errorf("%+v %v", task, err)
-		}
-	}, func(x *toolstest.Execution) {
 		b.kept(x, func(o *fanoutwire.Outcome) {
-			o.Done, o.Result = true, json.RawMessage(`{"status":"COMPLETED","data":"now"}`)
+			o.Done, o.Result = true, json.RawMessage(`{"status":"COMPLETED","data":"late"}`)
 		})
-	})
-}
-
-func TestATaskThatNobodyCanTellAbout(t *testing.T) {
-	within(t, func(t *testing.T, b *bench) {
-		t.Helper()
-		_, err := b.StartTask(t.Context(), request("s"))
-		if fault.Of(err).Code != "task_unknown" || !strings.Contains(err.Error(), b.engine.Last().ID) {
-			t.Errorf("%v", err)
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	}, nil)
 }
 
-func TestATaskOfWhichNothingIsHeard(t *testing.T) {
-	var b *bench
-	within(t, func(t *testing.T, made *bench) {
+func TestAStartThatOutlastsItsCallerIsCancelled(t *testing.T) {
+	within(t, func(t *testing.T, b *bench) {
 		t.Helper()
-		b = made
-		task, err := b.StartTask(t.Context(), request("s"))
-		if err != nil {
-			t.Fatal(err)
+		b.engine.Slow = 20 * time.Second
+		ctx, leave := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			_, err := b.Call(ctx, request("s"))
+			done <- err
+		}()
+		time.Sleep(time.Second) //nolint:forbidigo // of the bubble
+		leave()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
 		}
-		b.engine.Last().End("COMPLETED", "")
-		if now, err := b.TaskOf(t.Context(), by("s"), task.RequestID); err != nil || now.Ended() {
-			t.Errorf("%+v %v", now, err)
+		if b.engine.Last().Reason() == "" {
+			t.Error("the execution goes on")
 		}
-		time.Sleep(10 * time.Second) //nolint:forbidigo // of the bubble
-		if now, err := b.TaskOf(t.Context(), by("s"), task.RequestID); err != nil || now.State != tools.Completed {
-			t.Errorf("%+v %v", now, err)
-		}
-	}, func(x *toolstest.Execution) { b.kept(x, nil) })
+	}, nil)
 }
 
-func TestTheTasksOfAnEndedSessionEnd(t *testing.T) {
-	var b *bench
-	within(t, func(t *testing.T, made *bench) {
+func TestStepsAreProgressOfAPlaybookThatReportsNone(t *testing.T) {
+	var mu sync.Mutex
+	var told []tools.Progress
+	within(t, func(t *testing.T, b *bench) {
 		t.Helper()
-		b = made
-		ctx, stop := context.WithCancel(t.Context())
-		ran := make(chan error, 1)
-		go func() { ran <- b.Run(ctx) }()
-		if _, err := b.StartTask(t.Context(), request("mine")); err != nil {
-			t.Fatal(err)
+		in := request("s")
+		in.OnProgress = func(p tools.Progress) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, p)
 		}
-		mine := b.engine.Last()
-		if _, err := b.StartTask(t.Context(), request("another")); err != nil {
-			t.Fatal(err)
-		}
-		another := b.engine.Last()
-		b.Revoked(authwire.NewToken("mine").Key())
+		done := make(chan error, 1)
+		go func() {
+			_, err := b.Call(t.Context(), in)
+			done <- err
+		}()
 		synctest.Wait()
-		if mine.Reason() == "" || another.Reason() != "" {
-			t.Errorf("mine %q, another %q", mine.Reason(), another.Reason())
+		x := b.engine.Last()
+		step := func(name string) {
+			b.engine.Send(x.ClientID, frame.MethodState, map[string]any{
+				"execution_id": x.ID, "event_type": "step.enter", "step_name": name,
+			})
+			synctest.Wait()
 		}
-		stop()
-		if err := <-ran; err != nil {
+		step("prepare")
+		x.Report(0.5, "half")
+		synctest.Wait()
+		step("load")
+		x.Complete(nil)
+		if err := <-done; err != nil {
 			t.Error(err)
 		}
-	}, func(x *toolstest.Execution) { b.kept(x, nil) })
-}
-
-func TestNamesOfResources(t *testing.T) {
-	t.Parallel()
-	for uri, want := range map[string]tools.Resource{
-		"noetl://executions/582940187123449857":                      {ExecutionID: "582940187123449857"},
-		tools.ResultURI("5", "0b9e4bd2-6d0a-4a0e-8d5b-000000000000"): {"5", "0b9e4bd2-6d0a-4a0e-8d5b-000000000000"},
-	} {
-		if got, ok := tools.ParseURI(uri); !ok || got != want {
-			t.Errorf("%s is %+v, %v", uri, got, ok)
+		want := []tools.Progress{{Step: "prepare"}, {Message: "half", Value: 0.5}}
+		if diff := cmp.Diff(want, told); diff != "" {
+			t.Error(diff)
 		}
-	}
-	for _, uri := range []string{
-		"", "noetl://executions/", "noetl://executions/5/", "noetl://executions/5/results/", "noetl://executions/..",
-		"noetl://executions/5/results/../6", "http://executions/5", "noetl://executions/5?x=1", "NOETL://executions/5",
-		"noetl://executions/" + strings.Repeat("5", 500),
-	} {
-		if got, ok := tools.ParseURI(uri); ok {
-			t.Errorf("%q is %+v", uri, got)
-		}
-	}
+	}, nil)
 }

@@ -23,6 +23,8 @@ type run struct {
 	params  *json.RawMessage // of the result
 	event   string           // that ended it
 	err     error
+	// reported is set when the playbook reported something itself.
+	reported bool
 }
 
 func newRun() *run { return &run{news: make(chan struct{}, 1)} }
@@ -44,6 +46,24 @@ func (r *run) progress(p Progress) {
 		}
 		r.reports = append(r.reports, p)
 	})
+}
+
+// report tells of what the playbook reported.
+func (r *run) report(p Progress) {
+	r.mu.Lock()
+	r.reported = true
+	r.mu.Unlock()
+	r.progress(p)
+}
+
+// step tells of a step that began, as long as the playbook reports nothing itself.
+func (r *run) step(name string) {
+	r.mu.Lock()
+	reported := r.reported
+	r.mu.Unlock()
+	if !reported && name != "" {
+		r.progress(Progress{Step: name})
+	}
 }
 
 func (r *run) result(params map[string]any) {
@@ -81,6 +101,7 @@ const (
 	eventCompleted = "playbook.completed"
 	eventFailed    = "playbook.failed"
 	eventCancelled = "playbook.cancelled"
+	eventStep      = "step.enter"
 )
 
 func ends(event string) bool { return stateOf(event) != Working }
@@ -97,8 +118,11 @@ func stateOf(event string) State {
 	return Working
 }
 
-func executionState(e noetlwire.Execution) State {
-	switch e.State() {
+func executionState(e noetlwire.Execution) State { return stateIn(e.State()) }
+
+// stateIn is a state in the words of NoETL.
+func stateIn(s noetlwire.State) State {
+	switch s {
 	case noetlwire.Completed:
 		return Completed
 	case noetlwire.Failed:
@@ -108,29 +132,6 @@ func executionState(e noetlwire.Execution) State {
 	default:
 		return Working
 	}
-}
-
-// end is an execution that ended without a result for the gateway: what NoETL says of it is all there is.
-func (o *Outcome) end(state State, status noetlwire.Execution) {
-	o.State, o.Data, o.Told = state, status.Result, true
-	if state == Failed {
-		o.Data, o.Message = nil, reasonOf(status.Error)
-	}
-}
-
-// reasonOf reads the error of an execution: a text, or an object with a message.
-func reasonOf(raw json.RawMessage) string {
-	var plain string
-	if json.Unmarshal(raw, &plain) == nil && plain != "" {
-		return plain
-	}
-	var object struct {
-		Message string `json:"message"`
-	}
-	if json.Unmarshal(raw, &object) == nil && object.Message != "" {
-		return object.Message
-	}
-	return "the playbook failed; NoETL does not say why"
 }
 
 // text is a member of a frame's params; "" if it is no text.

@@ -296,7 +296,7 @@ func (s *stream) deliver(f edge.Frame) {
 	switch f.Method {
 	case frame.MethodProgress:
 		if r := s.runs[text(params, "requestId")]; r != nil {
-			r.progress(Progress{
+			r.report(Progress{
 				Step: text(params, "step"), Message: text(params, "message"), Value: number(params, "progress"),
 			})
 		}
@@ -306,10 +306,14 @@ func (s *stream) deliver(f edge.Frame) {
 		}
 	case frame.MethodState:
 		event, id := text(params, "event_type"), text(params, "execution_id")
-		if !ends(event) {
+		r := s.runs[s.bound[id]]
+		switch {
+		case r != nil && event == eventStep:
+			r.step(text(params, "step_name"))
 			return
-		}
-		if r := s.runs[s.bound[id]]; r != nil {
+		case !ends(event):
+			return
+		case r != nil:
 			r.end(event)
 			return
 		}

@@ -37,7 +37,7 @@ const (
 )
 
 // taskSilence is how long nothing may be heard of a task before NoETL is asked how it is.
-const taskSilence = 10 * time.Second
+const taskSilence = 3 * time.Second
 
 // StartTask starts a tool as a task. It is durable when StartTask returns. What ends soon has ended then.
 func (c *Calls) StartTask(ctx context.Context, in CallRequest) (Task, error) {
@@ -81,8 +81,7 @@ func (c *Calls) TaskOf(ctx context.Context, caller edge.Caller, id string) (Task
 		return task, nil
 	}
 	status, err := c.Gateway.Status(ctx, edge.StatusRequest{Caller: caller, ExecutionID: task.ExecutionID})
-	if state := executionState(status); err == nil && state != Working {
-		task.end(state, status)
+	if err == nil && executionState(status) != Working && c.ending(ctx, &task.Outcome, Working) {
 		c.looks.forget(id) // the next one who asks hears the same
 	}
 	return task, nil
@@ -140,19 +139,13 @@ func (c *Calls) outcome(ctx context.Context, caller edge.Caller, id string) (Tas
 	case len(out.Result) > 0:
 		return task, task.read(out.Result)
 	case out.Ended != "" && time.Since(out.UpdatedAt) > resultPatience:
-		task.State = stateOf(out.Ended)
-		status, err := c.Gateway.Status(ctx, edge.StatusRequest{Caller: caller, ExecutionID: task.ExecutionID})
-		if err == nil {
-			task.end(task.State, status)
-		}
+		c.ending(ctx, &task.Outcome, stateOf(out.Ended))
 	case out.Ended == eventCancelled: // no result follows
 		task.State = Cancelled
 	case out.Done: // its frames are older than what is kept
-		status, err := c.Gateway.Status(ctx, edge.StatusRequest{Caller: caller, ExecutionID: task.ExecutionID})
-		if err != nil {
+		if !c.ending(ctx, &task.Outcome, Working) {
 			return Task{}, errNoTask
 		}
-		task.end(executionState(status), status)
 	}
 	return task, nil
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
@@ -19,6 +20,7 @@ var (
 	_ tools.Gateway   = (*Engine)(nil)
 	_ edge.Frames     = (*Engine)(nil)
 	_ edge.Executions = Canceller{}
+	_ tools.Endings   = Endings{}
 )
 
 // Engine runs playbooks in memory, and tells the streams of their clients about them. It is safe for concurrent use.
@@ -27,6 +29,8 @@ type Engine struct {
 	Run func(x *Execution)
 	// MayRun rejects a start; nil none.
 	MayRun func(caller edge.Caller, path string) error
+	// Slow is how long a start takes.
+	Slow time.Duration
 	// Opened is called for each stream that opens, if it is set; an error rejects it.
 	Opened func(in edge.FramesRequest) error
 
@@ -65,6 +69,7 @@ func (e *Engine) Execute(ctx context.Context, in edge.ExecuteRequest) (edge.Exec
 	if err := e.MayExecute(ctx, in.Caller, in.Name); err != nil {
 		return edge.ExecuteResponse{}, err
 	}
+	time.Sleep(e.Slow)                      //nolint:forbidigo // as NoETL takes its time, in the bubble of synctest
 	in.Variables = maps.Clone(in.Variables) // the caller may do with its own what it likes
 	e.mu.Lock()
 	e.next++
@@ -274,4 +279,26 @@ func (x *Execution) end(state noetlwire.State, result json.RawMessage) {
 	x.engine.mu.Lock()
 	defer x.engine.mu.Unlock()
 	x.state, x.result = state, result
+}
+
+// Endings is the engine as tools.Endings. Result is what its playbooks return that tell nobody.
+type Endings struct {
+	*Engine
+
+	Result json.RawMessage
+}
+
+// Ending implements the port.
+func (e Endings) Ending(_ context.Context, executionID string) (noetlwire.Ending, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	x := e.all[executionID]
+	if x == nil {
+		return noetlwire.Ending{}, fault.New(fault.NotFound, "no_such_execution", "there is no such execution")
+	}
+	out := noetlwire.Ending{State: x.state}
+	if x.state == noetlwire.Completed {
+		out.Result = e.Result
+	}
+	return out, nil
 }

@@ -49,7 +49,7 @@ func (s *Server) serveDirect(r *http.Request, x *exchange) {
 	header.Set("Cache-Control", "no-cache, no-transform")
 	session, err := x.server.Connect(r.Context(), d, nil)
 	if err != nil {
-		s.reject(r.Context(), x.sse, x, fault.Wrap(err, fault.Internal, "no_connection", "internal error"))
+		s.reject(x.sse, x, fault.Wrap(err, fault.Internal, "no_connection", "internal error"))
 		return
 	}
 	defer func() { _ = session.Close() }() // it waits for the handler, which ends with the connection of the client

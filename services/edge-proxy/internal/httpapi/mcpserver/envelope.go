@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -151,6 +152,10 @@ func readEnvelope(w http.ResponseWriter, r *http.Request) (e envelope, err error
 	if !json.Valid(body) {
 		return e, fault.New(fault.Invalid, codeNoJSON, "the body must be one JSON-RPC message")
 	}
+	if deeper(body, maxDepth) {
+		return e, fault.New(fault.Invalid, codeNoMessage,
+			"the message is nested too deeply: at most "+strconv.Itoa(maxDepth)+" objects and arrays in one another")
+	}
 	top := members(body)
 	var version string
 	_ = json.Unmarshal(top["jsonrpc"], &version)
@@ -163,6 +168,30 @@ func readEnvelope(w http.ResponseWriter, r *http.Request) (e envelope, err error
 	e.raw = top["params"]
 	e.params = readParams(e.raw)
 	return e, nil
+}
+
+// maxDepth bounds the nesting of a message. The SDK stops at 1,000, in words about something else.
+const maxDepth = 500
+
+// deeper reports whether JSON is nested more than so deep.
+func deeper(valid []byte, most int) bool {
+	depth, within := 0, false
+	for i := 0; i < len(valid); i++ {
+		switch c := valid[i]; {
+		case within && c == '\\':
+			i++
+		case c == '"':
+			within = !within
+		case within:
+		case c == '{' || c == '[':
+			if depth++; depth > most {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
 }
 
 // checkHeaders rejects a request with headers that readers could take differently, and decodes the name: names that no

@@ -136,6 +136,8 @@ func TestRejections(t *testing.T) {
 		{"nothing", "", nil},
 		{"deep", strings.Repeat("[", 20000), nil},
 		{"deep arguments", message("tools/call", `"name":"echo","arguments":`+strings.Repeat(`{"a":`, 20000)), nil},
+		{"arguments of 600 levels", message(
+			"tools/call", `"name":"echo","arguments":`+strings.Repeat(`{"a":`, 600)+"1"+strings.Repeat("}", 600)), nil},
 		{"a long session id", list, []string{"Mcp-Session-Id", strings.Repeat("x", 129)}},
 		{"an unknown method", message("tools/destroy", ""), nil},
 		{"a prompt", message("prompts/get", `"name":"x"`), nil},

@@ -60,7 +60,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x, err := s.admit(status, r)
 	defer func() { s.meter.request(x.method, status.status) }()
 	if err != nil {
-		s.reject(r.Context(), status, x, err)
+		s.reject(status, x, err)
 		return
 	}
 	s.serve(status, r, x)
@@ -209,7 +209,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, x *exchange) {
 		}
 		var err error
 		if x.open, err = s.open.enter(owner, kind); err != nil {
-			s.reject(ctx, w, x, err)
+			s.reject(w, x, err)
 			return
 		}
 		defer s.open.leave(x.open)
@@ -271,15 +271,16 @@ func offered(method string) bool {
 	}, method)
 }
 
-// unknown answers a request of a method that is not offered. The SDK knows more of them, and older revisions get a plain
-// text from it.
+// unknown answers a request of a method that is not offered. The SDK knows more of them, and gives older revisions a
+// plain text.
 func (s *Server) unknown(w http.ResponseWriter, x *exchange) {
 	status := http.StatusOK
 	if x.modern {
 		status = http.StatusNotFound
 	}
 	s.answer(w, status, x.id, &jsonrpc.Error{
-		Code: jsonrpc.CodeMethodNotFound, Message: "there is no such method here: server/discover tells which there are",
+		Code:    jsonrpc.CodeMethodNotFound,
+		Message: "there is no such method here: server/discover tells which there are",
 	})
 }
 
@@ -313,7 +314,7 @@ func cacheable(_ context.Context, _ mcp.Request, c *mcp.Cacheable) {
 const listTTL = 10_000
 
 // reject answers a request that is not passed on.
-func (s *Server) reject(ctx context.Context, w http.ResponseWriter, x *exchange, err error) {
+func (s *Server) reject(w http.ResponseWriter, x *exchange, err error) {
 	f := fault.Of(err)
 	var scope scopeError
 	switch {

@@ -143,8 +143,8 @@ func pollInterval(age time.Duration) time.Duration {
 	}
 }
 
-// taskResult is the result of a task that has ended, as its tool would have answered; nil of another one. Of a tool that
-// is there no more, or whose caller may not call it any more, nobody knows which structure it promised.
+// taskResult is the result of a task that has ended, as its tool would have answered; nil of another one. Of a tool
+// that is there no more, or whose caller may not call it any more, nobody knows which structure it promised.
 func (s *Server) taskResult(ctx context.Context, x *exchange, task tools.Task) *mcp.CallToolResult {
 	if task.State != tools.Completed && task.State != tools.Failed {
 		return nil

@@ -116,7 +116,8 @@ func newWorld(t *testing.T, change ...func(*mcpserver.Deps)) *world {
 	logger := slog.New(slog.NewTextHandler(w.log, nil))
 	calls := tools.NewCalls(tools.CallsDeps{
 		Gateway: w.engine, Executions: toolstest.Canceller{Engine: w.engine}, Frames: w.engine, Logger: logger,
-		NewID: uuid.NewString,
+		Endings: toolstest.Endings{Engine: w.engine},
+		NewID:   uuid.NewString,
 	})
 	deps := mcpserver.Deps{
 		Tools: w.box, Calls: calls, Observer: kit.Observer{Logger: logger}, Identify: w.identify, Live: w.live,
