@@ -136,6 +136,7 @@ func authorized(t *testing.T, w world) string {
 	var own string
 	srv := httptest.NewServer(&httputil.ReverseProxy{
 		FlushInterval: -1,
+		Transport:     &http.Transport{}, // the default one loses its connections when any httptest.Server ends
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
 			r.Out.Host = strings.Replace(r.In.Host, own, target.Host, 1)
