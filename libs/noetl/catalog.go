@@ -30,7 +30,8 @@ func declares(text string) bool {
 
 // Playbooks lists the playbooks and agents of the catalog, each in its latest version, in the order of their paths. The
 // text of an entry is kept only if it may hold a metadata.input_schema or output_schema: all the texts of a large
-// catalog are many megabytes. It asks for all kinds: to ask for one would bring up an old version of a path that is of another kind now.
+// catalog are many megabytes. It asks for all kinds: to ask for one would bring up an old version of a path that is of
+// another kind now.
 func (c *Client) Playbooks(ctx context.Context) ([]noetlwire.CatalogEntry, error) {
 	resp, err := c.ask(ctx, c.base, http.MethodPost, "/api/catalog/list", struct{}{})
 	if err != nil {

@@ -13,15 +13,15 @@ import (
 	"github.com/noetl/gateway/services/standalone/app"
 )
 
-// start runs a standalone until the test ends and returns its ready line.
-func start(t *testing.T, mode app.Mode, environ ...string) run.Ready {
+// start runs a standalone in dev until the test ends and returns its ready line.
+func start(t *testing.T, environ ...string) run.Ready {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	stdout, w := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
 		done <- app.Run(
-			ctx, mode,
+			ctx, app.Dev,
 			append(
 				[]string{
 					"ROUTER_PORT=0", "GATEWAY_OPERATOR_PORT=0", "GATEWAY_INTERNAL_PORT=0", "GATEWAY_ADMIN_PORT=0",
@@ -55,7 +55,7 @@ func get(t *testing.T, url string) (int, string) {
 
 func TestDevServesEverythingInOneProcess(t *testing.T) {
 	t.Parallel()
-	ready := start(t, app.Dev, "GATEWAY_DATA_DIR="+t.TempDir())
+	ready := start(t, "GATEWAY_DATA_DIR="+t.TempDir())
 	for _, address := range []string{ready.Public, ready.Internal, ready.Admin, ready.NATS, ready.NoETL, ready.Issuer} {
 		if address == "" {
 			t.Errorf("an address is missing: %+v", ready)
@@ -104,7 +104,7 @@ func TestAFailedStartGivesTheFolderBack(t *testing.T) {
 	); err == nil {
 		t.Fatal("started without an issuer")
 	}
-	start(t, app.Dev, "GATEWAY_DATA_DIR="+dir)
+	start(t, "GATEWAY_DATA_DIR="+dir)
 }
 
 func TestSettingsOfEveryServiceAreCheckedTogether(t *testing.T) {

@@ -223,7 +223,7 @@ func TestCheckBesideARunningGateway(t *testing.T) {
 	if _, err := os.Stat(dir); err == nil || report.Problems() != nil {
 		t.Errorf("before: %v, the folder: %v", report.Problems(), err)
 	}
-	start(t, app.Dev, environ...)
+	start(t, environ...)
 	report = &check.Report{Offline: true}
 	app.Check(t.Context(), app.Dev, environ, report)
 	var text bytes.Buffer

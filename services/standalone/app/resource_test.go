@@ -14,7 +14,6 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/telemetry"
-	"github.com/noetl/gateway/services/standalone/app"
 )
 
 // sandboxToken gets an access token for a resource, as one curl does.
@@ -74,7 +73,7 @@ func TestDevAcceptsAccessTokensForItsOwnAddress(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ready := start(t, app.Dev, append(c.environ, "GATEWAY_DATA_DIR="+t.TempDir())...)
+			ready := start(t, append(c.environ, "GATEWAY_DATA_DIR="+t.TempDir())...)
 			nc, err := nats.Connect(ready.NATS)
 			if err != nil {
 				t.Fatal(err)
