@@ -136,12 +136,11 @@ func TestWhoMayCall(t *testing.T) {
 	}
 	secrets["LONG"] = strings.Repeat("a", 9000)
 	for i := range asks {
-		switch {
-		case asks[i].code == 200: // what comes then is the matter of other tests
-			asks[i].holds = append(asks[i].holds, `"result"`)
-		default:
+		if asks[i].code != 200 {
 			asks[i].rpc = -32600
+			continue
 		}
+		asks[i].holds = append(asks[i].holds, `"result"`) // what it is is the matter of other tests
 	}
 	w.golden(t, "authorization.golden", asks, secrets)
 }
@@ -167,7 +166,9 @@ func TestHostileRequests(t *testing.T) {
 		post("Origin of a stranger", with(good, "tools/list", "Origin", "https://evil.example"), list, 403, -32600),
 		post("Origin null", with(good, "tools/list", "Origin", "null"), list, 403, -32600),
 		post("Origin that is no origin", with(good, "tools/list", "Origin", "x"), list, 403, -32600),
-		post("Origin of a stranger, no token", with("", "tools/list", "Origin", "https://evil.example"), list, 403, -32600),
+		post("Origin of a stranger, no token", with(
+			"", "tools/list", "Origin", "https://evil.example",
+		), list, 403, -32600),
 		post(
 			"two Origins", append(with(good, "tools/list", "Origin", w.public), "Origin", "https://evil.example"), list,
 			403, -32600,
@@ -177,7 +178,10 @@ func TestHostileRequests(t *testing.T) {
 		), list, 403, -32600),
 		{name: "GET", method: http.MethodGet, header: ok, code: 405, rpc: -32600, holds: []string{"Allow: POST"}},
 		{name: "DELETE", method: http.MethodDelete, header: ok, code: 405, rpc: -32600, holds: []string{"Allow: POST"}},
-		{name: "PUT", method: http.MethodPut, header: ok, body: list, code: 405, rpc: -32600, holds: []string{"Allow: POST"}},
+		{
+			name: "PUT", method: http.MethodPut, header: ok, body: list, code: 405, rpc: -32600,
+			holds: []string{"Allow: POST"},
+		},
 		{name: "HEAD", method: http.MethodHead, header: ok, code: 405, holds: []string{"Allow: POST"}},
 		{name: "a path below", path: "/mcp/x", header: ok, body: list, code: 404},
 		{name: "OPTIONS of a stranger", method: http.MethodOptions, header: []string{

@@ -44,9 +44,9 @@ func (w world) open(t *testing.T, token string, m obj) stream {
 }
 
 // await reads on to a line that holds a text.
-func (s stream) await(t *testing.T, text string, within time.Duration) string {
+func (s stream) await(t *testing.T, text string) string {
 	t.Helper()
-	deadline := time.After(within)
+	deadline := time.After(patience)
 	for {
 		select {
 		case line, more := <-s.lines:
@@ -57,7 +57,7 @@ func (s stream) await(t *testing.T, text string, within time.Duration) string {
 				return line
 			}
 		case <-deadline:
-			t.Fatalf("nothing of %q within %v", text, within)
+			t.Fatalf("nothing of %q within %v", text, patience)
 		}
 	}
 }
@@ -83,7 +83,7 @@ func TestStreams(t *testing.T) {
 	if !more || !strings.HasPrefix(line, ":") {
 		t.Errorf("the first line is %q, want a comment", line)
 	}
-	s.await(t, `"waited_seconds"`, patience)
+	s.await(t, `"waited_seconds"`)
 }
 
 // listsThatChange registers a playbook while a client listens.
@@ -92,9 +92,9 @@ func (w world) listsThatChange(t *testing.T, token string) {
 	w.all(t, token)
 	listen := message("subscriptions/listen", obj{"notifications": obj{"toolsListChanged": true}}, false)
 	s := w.open(t, token, listen)
-	s.await(t, "notifications/subscriptions/acknowledged", patience)
+	s.await(t, "notifications/subscriptions/acknowledged")
 	w.register(t, "new/one")
-	s.await(t, "notifications/tools/list_changed", patience)
+	s.await(t, "notifications/tools/list_changed")
 	if tools := w.all(t, token); tools["new__one"] != "new/one" {
 		t.Errorf("a playbook is announced, and not listed: %v", tools)
 	}
@@ -107,7 +107,7 @@ func TestListeningEndsWithTheSession(t *testing.T) {
 	session := w.session(t, demo)
 	listen := message("subscriptions/listen", obj{"notifications": obj{"toolsListChanged": true}}, false)
 	s := w.open(t, session, listen)
-	s.await(t, "notifications/subscriptions/acknowledged", patience)
+	s.await(t, "notifications/subscriptions/acknowledged")
 	testkit.Do(t, http.MethodPost, w.public+"/api/auth/logout", nil, "Authorization", "Bearer "+session)
 	deadline := time.After(patience)
 	for {
@@ -136,7 +136,7 @@ func TestARestartEndsACall(t *testing.T) {
 	}
 	t.Logf("edge-proxy ended after %v", took)
 	w.front.To(s.Edge[1].Ready.Public)
-	data, _ := strings.CutPrefix(running.await(t, `"error"`, patience), "data:")
+	data, _ := strings.CutPrefix(running.await(t, `"error"`), "data:")
 	var r reply
 	if err := json.Unmarshal([]byte(data), &r); err != nil || r.Error == nil ||
 		!strings.Contains(r.Error.Message, "restarting") {
@@ -154,9 +154,8 @@ func TestWhatIsTheResource(t *testing.T) {
 	p := stack.Standalone(t)
 	public := stack.Local(p.Ready.Public)
 	for _, path := range []string{"", "/mcp"} {
-		a := testkit.Do(
-			t, http.MethodGet, public+"/.well-known/oauth-protected-resource"+path, nil, "Origin", "https://any.example",
-		)
+		target := public + "/.well-known/oauth-protected-resource" + path
+		a := testkit.Do(t, http.MethodGet, target, nil, "Origin", "https://any.example")
 		m := testkit.Decode[struct {
 			Resource string
 			Servers  []string `json:"authorization_servers"`

@@ -45,6 +45,10 @@ func (s *Service) conformancePlaybooks() []*playbook {
 		{path: "test_tool_with_logging", description: "Says three times what it does.", steps: threeSteps},
 		{path: "test_logging_tool", description: "Says what it does, to who asked for that.", steps: threeSteps},
 		{
+			path: "test_streaming_elicitation", description: "Asks nobody anything, which a stream must not.",
+			steps: threeSteps,
+		},
+		{
 			path: "test_error_handling", description: "Fails.",
 			steps: failing(0, "This tool intentionally returns an error for testing"),
 		},

@@ -182,7 +182,7 @@ func TestTheToolsOfTheConformanceSuite(t *testing.T) {
 				if v.Status != sandbox.StatusFailed {
 					t.Errorf("%s: %s", e.Path, v.Status)
 				}
-			case "test_tool_with_progress", "test_tool_with_logging", "test_logging_tool":
+			case "test_tool_with_progress", "test_tool_with_logging", "test_logging_tool", "test_streaming_elicitation":
 				if len(sent)-before != 4 {
 					t.Errorf("%s: %d callbacks, want three reports and a result", e.Path, len(sent)-before)
 				}
