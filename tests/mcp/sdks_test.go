@@ -25,18 +25,19 @@ type asked struct {
 	Form      map[string]string
 }
 
-// TestFromABare401 has each client find out by itself how to get a token, and then do everything once.
+// TestFromABare401 has each client find out by itself how to get a token, and then do everything once, each with
+// another generation of NoETL.
 func TestFromABare401(t *testing.T) {
 	t.Parallel()
-	w := start(t)
 	var many []string
 	for i := range 250 { // three pages
 		many = append(many, fmt.Sprintf("pages/of/tool%03d", i))
 	}
-	w.register(t, many...)
-	for _, c := range sdks() {
+	for i, c := range sdks() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			w := start(t, stack.Generation(stack.Generations()[i]))
+			w.register(t, many...)
 			s := c.run(t, "tour", w, nil)
 			signIn(t, s, w)
 			listing(t, s, many)
