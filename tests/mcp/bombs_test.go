@@ -88,7 +88,8 @@ func TestSchemaBombs(t *testing.T) {
 			t.Errorf("calling %s took %v: %+v", name, took, r.Error)
 		}
 	}
-	if r := w.send(t, token, call("demo__echo", obj{"text": "x"}, false)); r.Result["isError"] != nil || r.Error != nil {
+	r = w.send(t, token, call("demo__echo", obj{"text": "x"}, false))
+	if r.Result["isError"] != nil || r.Error != nil {
 		t.Errorf("demo/echo beside them: %+v", r)
 	}
 }

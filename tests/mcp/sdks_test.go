@@ -38,7 +38,8 @@ func TestFromABare401(t *testing.T) {
 			t.Parallel()
 			w := start(t, stack.Generation(stack.Generations()[i]))
 			w.register(t, many...)
-			s := c.run(t, "tour", w, nil)
+			expired := w.access(t, demo, w.resource, bothScope, "expires_in", "-60")
+			s := c.run(t, "tour", w, map[string]any{"expired": expired})
 			signIn(t, s, w)
 			listing(t, s, many)
 			calls(t, s)
@@ -46,6 +47,13 @@ func TestFromABare401(t *testing.T) {
 			unknown := next[struct{ Error *told }](t, s, "unknown").Error
 			if unknown == nil || fmt.Sprint(unknown.Code) != "-32602" {
 				t.Errorf("an unknown tool: %+v, want -32602", unknown)
+			}
+			later := next[struct {
+				Result result
+				Again  bool
+			}](t, s, "refreshed")
+			if later.Again || later.Result.StructuredContent["text"] != "later" {
+				t.Errorf("when the token had expired: %+v, another sign-in: %v", later.Result, later.Again)
 			}
 		})
 	}
