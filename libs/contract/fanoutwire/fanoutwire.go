@@ -32,7 +32,8 @@ type ExpectRequest struct {
 	// Kept asks for a client of the request's own, which nobody needs to be connected as: its frames are kept for
 	// whoever asks for the outcome, however many others the user makes. ClientID is "" then.
 	Kept bool `json:"kept,omitempty"`
-	// Listed puts the request among those that its user can list. A kept one always is.
+	// Listed puts the request among those that its user can list, in the place of those that the first frame of its
+	// client's next connection tells. A kept one always is.
 	Listed bool `json:"listed,omitempty"`
 }
 

@@ -27,7 +27,7 @@ var errNoTask = fault.New(fault.NotFound, "unknown_task", "there is no such task
 
 // taskPatience is how long a call waits for its end before it becomes a task; the pauses between two looks double.
 const (
-	taskPatience  = 1500 * time.Millisecond
+	taskPatience  = 700 * time.Millisecond
 	taskFirstLook = 40 * time.Millisecond
 	taskLastLook  = 400 * time.Millisecond
 )

@@ -53,14 +53,12 @@ func sessionList(key string) List { return List{ListOfSession, key} }
 // enlist puts a request where its user, and the end of its session, finds it.
 func (s *Service) enlist(ctx context.Context, r Request) error {
 	entry := ListedRequest{RequestID: r.ID, Task: r.Kept}
+	if !r.Kept { // the list takes the place of what the first frame of its client would tell
+		return s.enlistForOwner(ctx, ownerList(r.Owner), entry)
+	}
 	return together(
 		func() error { return s.enlistForOwner(ctx, ownerList(r.Owner), entry) },
-		func() error {
-			if r.Kept {
-				return s.Lists.Add(ctx, sessionList(r.SessionKey), entry)
-			}
-			return s.Pending.Add(ctx, r.ClientID, r.ID)
-		},
+		func() error { return s.Lists.Add(ctx, sessionList(r.SessionKey), entry) },
 	)
 }
 

@@ -43,6 +43,8 @@ func (s *Service) conformancePlaybooks() []*playbook {
 		),
 		{path: "test_tool_with_progress", description: "Reports its progress three times.", steps: threeSteps},
 		{path: "test_tool_with_logging", description: "Says three times what it does.", steps: threeSteps},
+		// No playbook asks its caller anything: what is looked at is that the stream holds no request.
+		{path: "test_streaming_elicitation", description: "Reports its progress three times.", steps: threeSteps},
 		{path: "test_logging_tool", description: "Says what it does, to who asked for that.", steps: threeSteps},
 		{
 			path: "test_streaming_elicitation", description: "Asks nobody anything, which a stream must not.",
