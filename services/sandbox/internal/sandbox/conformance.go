@@ -47,10 +47,6 @@ func (s *Service) conformancePlaybooks() []*playbook {
 		{path: "test_streaming_elicitation", description: "Reports its progress three times.", steps: threeSteps},
 		{path: "test_logging_tool", description: "Says what it does, to who asked for that.", steps: threeSteps},
 		{
-			path: "test_streaming_elicitation", description: "Asks nobody anything, which a stream must not.",
-			steps: threeSteps,
-		},
-		{
 			path: "test_error_handling", description: "Fails.",
 			steps: failing(0, "This tool intentionally returns an error for testing"),
 		},
