@@ -37,6 +37,7 @@ const (
 type envelope struct {
 	id     jsonrpc.ID
 	method string
+	raw    json.RawMessage // the params
 	params params
 }
 
@@ -47,6 +48,7 @@ type params struct {
 	taskIDs   bool // some are listened to
 	requestID any  // of notifications/cancelled
 	tasks     bool // the client declared the extension
+	version   string
 }
 
 // readID reads the id of a request, a text or a whole number; a notification has none.
@@ -75,7 +77,9 @@ func readParams(raw json.RawMessage) (p params) {
 	_ = json.Unmarshal(top["taskId"], &p.taskID)
 	_ = json.Unmarshal(top["requestId"], &p.requestID)
 	_, p.taskIDs = members(top["notifications"])["taskIds"]
-	capabilities := members(members(top["_meta"])["io.modelcontextprotocol/clientCapabilities"])
+	meta := members(top["_meta"])
+	_ = json.Unmarshal(meta["io.modelcontextprotocol/protocolVersion"], &p.version)
+	capabilities := members(meta["io.modelcontextprotocol/clientCapabilities"])
 	_, p.tasks = members(capabilities["extensions"])[extensionTasks]
 	return p
 }
@@ -132,7 +136,8 @@ func readEnvelope(w http.ResponseWriter, r *http.Request) (e envelope, err error
 			fault.Invalid, codeNoMessage, "the body must be one JSON-RPC request or notification",
 		)
 	}
-	e.params = readParams(top["params"])
+	e.raw = top["params"]
+	e.params = readParams(e.raw)
 	return e, nil
 }
 

@@ -86,6 +86,20 @@ func (s *sse) Write(p []byte) (int, error) {
 	return s.w.Write(p)
 }
 
+// fail answers with an error in place of a stream, and reports whether that is still possible.
+func (s *sse) fail(status int, body []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wrote {
+		return false
+	}
+	s.header.Set("Content-Type", mimeJSON)
+	s.head(status)
+	s.deadline()
+	_, _ = s.w.Write(body) // whoever does not read it has left
+	return true
+}
+
 // FlushError is what http.ResponseController looks for.
 func (s *sse) FlushError() error {
 	s.mu.Lock()

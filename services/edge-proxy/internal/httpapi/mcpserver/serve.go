@@ -78,7 +78,10 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*exchange, error
 	if err := s.authenticate(r, x); err != nil {
 		return x, err
 	}
-	var err error
+	err := checkAccept(r.Header)
+	if err != nil {
+		return x, err
+	}
 	if x.envelope, err = readEnvelope(w, r); err != nil {
 		return x, err
 	}
@@ -91,6 +94,11 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*exchange, error
 	x.modern = r.Header.Get(versionHeader) >= revision
 	if err := x.checkName(r.Header); err != nil {
 		return x, err
+	}
+	if x.direct() {
+		if err := x.checkDirect(r.Header); err != nil {
+			return x, err
+		}
 	}
 	if err := s.hasScope(x, x.method); err != nil {
 		return x, err
@@ -224,7 +232,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, x *exchange) {
 	}
 	// The SDK gets the context of the connection alone: what else ends a call still has an answer.
 	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
-	if x.sse != nil {
+	switch {
+	case x.direct():
+		s.serveDirect(r, x)
+		return
+	case x.sse != nil:
 		s.stream.ServeHTTP(x.sse, r)
 		return
 	}
