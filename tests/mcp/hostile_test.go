@@ -190,7 +190,7 @@ func TestHostileRequests(t *testing.T) {
 		post("Content-Type text/plain", with(good, "tools/list", "Content-Type", "text/plain"), list, 415, -32600),
 		post("no Content-Type", with(good, "tools/list", "Content-Type", ""), list, 415, -32600),
 		post("Content-Encoding gzip", with(good, "tools/list", "Content-Encoding", "gzip"), list, 415, -32600),
-		post("Accept text/html", with(good, "tools/list", "Accept", "text/html"), list, 400, 0),
+		post("Accept text/html", with(good, "tools/list", "Accept", "text/html"), list, 400, -32602),
 		post("no JSON", ok, `{"jsonrpc":"2.0",`, 400, -32700),
 		post("nothing", ok, ``, 400, -32700),
 		post("bytes that are no UTF-8", ok, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\xff\"}", 404,
@@ -214,7 +214,7 @@ func TestHostileRequests(t *testing.T) {
 		large("nested deeply", `{"jsonrpc":"2.0","id":7,"method":"tools/list","params":{"x":`+
 			strings.Repeat("[", 200_000)+strings.Repeat("]", 200_000)+`}}`, ok, 400, -32700),
 		large("arguments nested deeply", echoOf(`{"x":`+strings.Repeat("[", 9_000)+strings.Repeat("]", 9_000)+`}`),
-			named(good, "demo__echo"), 400, 0),
+			named(good, "demo__echo"), 400, -32600),
 		large("arguments of 1 MB", echoOf(`{"text":"`+many(1<<20)+`"}`), named(good, "demo__echo"), 200, 0),
 		large("a body of 20 MB", echoOf(`{"text":"`+many(20<<20)+`"}`), named(good, "demo__echo"), 413, -32602),
 		post("an unknown method", with(good, "tools/destroy"), body(message("tools/destroy", nil, false)), 404, -32601),
