@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -54,6 +55,36 @@ func rows(text string, n int) chromedp.Action {
 		row.textContent.includes(` + strconv.Quote(text) + `)).length === ` + strconv.Itoa(n))
 }
 
+// call calls a tool as an agent does. ends waits for the result for a moment, and leaves.
+func call(t *testing.T, public, session, tool, arguments string) (ends func()) {
+	t.Helper()
+	ctx, leave := context.WithCancel(context.Background())
+	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + tool + `","arguments":` + arguments + `}}`
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, public+"/mcp", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+session)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/json, text/event-stream")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if a, err := http.DefaultClient.Do(r); err == nil {
+			_, _ = io.Copy(io.Discard, a.Body)
+			_ = a.Body.Close()
+		}
+	}()
+	return func() {
+		select {
+		case <-done:
+		case <-time.After(time.Second):
+		}
+		leave()
+		<-done
+	}
+}
+
 // An operator sees who is connected, follows a request, and ends what should end; without a mouse where it matters.
 func TestTheConsole(t *testing.T) {
 	t.Parallel()
@@ -77,6 +108,9 @@ func TestTheConsole(t *testing.T) {
 		"Authorization", "Bearer "+demo.session); a.Code != http.StatusOK {
 		t.Fatal(a.Code, a.Body)
 	}
+	ends := call(t, p.Ready.Public, admin, "demo__slow", `{"seconds":60}`) // it is under way while pages are looked at
+	defer ends()
+	call(t, p.Ready.Public, admin, "demo__fail", "{}")()
 	do(ctx, t, "sign in", chromedp.Navigate(page+"/operator/"), stack.SignInAtIssuer("admin@example.com"),
 		chromedp.WaitVisible(id("verdict")))
 	t.Run("overview", func(t *testing.T) { overview(ctx, t) })
@@ -132,7 +166,8 @@ func everyConsolePage(ctx context.Context, t *testing.T, page string) {
 	audited("request")
 	for path, there := range map[string]string{
 		"": id("parts") + " a", "streams": id("streams") + " a", "sessions": id("sessions") + " a",
-		"requests?all=1": id("requests") + " a", "subscriptions": id("subscriptions") + " a", "tools": id("none"),
+		"requests?all=1": id("requests") + " a", "subscriptions": id("subscriptions") + " a",
+		"tools":                id("calls") + " a",
 		"streams?user=id:4711": id("empty"), "services/edge/log-level": id("confirm-form"),
 	} {
 		do(ctx, t, "open "+path, chromedp.Navigate(page+"/operator/"+path), chromedp.WaitVisible(there))

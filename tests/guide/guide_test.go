@@ -1,5 +1,5 @@
-// Package guide_test runs the examples of docs/clients.md and docs/subscriptions.md against a gateway, as their readers
-// would.
+// Package guide_test runs the examples of docs/clients.md, docs/subscriptions.md and docs/mcp.md against a gateway, as
+// their readers would.
 package guide_test
 
 import (
@@ -92,6 +92,23 @@ func TestPython(t *testing.T) {
 
 func TestCurl(t *testing.T) {
 	t.Parallel()
+	holds(
+		t, shell(t, "clients.md"), `"status":"COMPLETED","data":{"text":"hello"}`, `"execution":{"completed":`,
+		`"failed":false`,
+	)
+}
+
+func TestAnAgentWithCurl(t *testing.T) {
+	t.Parallel()
+	holds(
+		t, shell(t, "mcp.md"), `"progress":20,"total":100`, `"progress":100,"total":100`, `"structuredContent":{`,
+		"all five steps are done",
+	)
+}
+
+// shell returns what the commands of a page print.
+func shell(t *testing.T, page string) string {
+	t.Helper()
 	for _, name := range []string{"bash", "curl"} {
 		if _, err := exec.LookPath(name); err != nil {
 			stack.CannotRun(t, "no "+name+" on this machine")
@@ -100,11 +117,8 @@ func TestCurl(t *testing.T) {
 	p := stack.Standalone(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", example(t, "clients.md", "sh", p))
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", example(t, page, "sh", p))
 	cmd.Dir = t.TempDir()
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
-	holds(
-		t, output(t, cmd), `"status":"COMPLETED","data":{"text":"hello"}`, `"execution":{"completed":`,
-		`"failed":false`,
-	)
+	return output(t, cmd)
 }

@@ -41,6 +41,7 @@ own default. Names that the chart sets may not be in `settings` too: which of th
   "GATEWAY_AUTH0_CLIENT_ID" $v.auth.auth0.clientId
   "GATEWAY_AUTH0_REDIRECT_URI" $v.auth.auth0.redirectUri
   "GATEWAY_AUTH0_AUDIENCE" $v.auth.auth0.audience
+  "GATEWAY_MCP_RESOURCE" (join "," $v.mcp.resource)
   "AUTH_PLAYBOOK_LOGIN" $v.auth.playbooks.login
   "AUTH_PLAYBOOK_VALIDATE_SESSION" $v.auth.playbooks.validateSession
   "AUTH_PLAYBOOK_CHECK_ACCESS" $v.auth.playbooks.checkAccess
@@ -71,6 +72,11 @@ own default. Names that the chart sets may not be in `settings` too: which of th
   "GATEWAY_INGRESS_URL" (printf "http://%s-ingress:8093" $fullname)
   "GATEWAY_ENFORCE_ACCESS" $v.auth.enforceAccess
   "GATEWAY_EXPOSE_INTERNAL" $v.callbacks.exposePublicly
+  "GATEWAY_MCP" (ternary "on" "" $v.mcp.enabled)
+  "GATEWAY_MCP_TOOLS" (join "," $v.mcp.tools)
+  "GATEWAY_MCP_READ_SCOPE" $v.mcp.readScope
+  "GATEWAY_MCP_EXECUTE_SCOPE" $v.mcp.executeScope
+  "GATEWAY_MCP_ON_LEAVE" $v.mcp.onLeave
 ) }}
 {{- if $v.edgeTls.existingSecret }}
 {{- $_ := mergeOverwrite $set (dict "GATEWAY_TLS_CERT_FILE" "/etc/noetl-gateway/tls/tls.crt" "GATEWAY_TLS_KEY_FILE" "/etc/noetl-gateway/tls/tls.key") }}

@@ -32,11 +32,12 @@ type Calls struct {
 	CallsDeps
 	streams *streams
 	ended   *endedSessions
+	looks   looks
 }
 
 // NewCalls makes it.
 func NewCalls(d CallsDeps) *Calls {
-	return &Calls{CallsDeps: d, streams: newStreams(d.Frames), ended: newEndedSessions()}
+	return &Calls{CallsDeps: d, streams: newStreams(d.Frames), ended: newEndedSessions(), looks: newLooks()}
 }
 
 // Close ends the event streams. Executions go on.
@@ -80,6 +81,8 @@ type Outcome struct {
 	State       State
 	// Data is the result of a completed execution, nil if it gave none.
 	Data json.RawMessage
+	// Told is set where NoETL's status said how it ended: the gateway has no result of its own then.
+	Told bool
 	// Message says why it failed.
 	Message string
 	// Elsewhere is set for a result that is too large for a message: [Calls.Result] may return it.
@@ -103,6 +106,12 @@ const (
 	lastLook  = time.Minute
 	// resultPatience is how long the result may come after the event that ends the execution.
 	resultPatience = 3 * time.Second
+	// pollPause is how often the outcome is asked for where the stream is lost.
+	pollPause = 2 * time.Second
+	// maxMissing is how often in a row nobody must know an execution before it is believed to be gone.
+	maxMissing = 2
+	// askTimeout bounds one question about an outcome.
+	askTimeout = 5 * time.Second
 	// endTimeout bounds ending an execution whose caller has left.
 	endTimeout = 15 * time.Second
 )
@@ -125,13 +134,39 @@ func (c *Calls) Call(ctx context.Context, in CallRequest) (Outcome, error) {
 		return Outcome{}, err
 	}
 	in.begun(started.ExecutionID)
+	clear(in.Arguments) // they may be large, and the call may be long
 	stream.bind(id, started.ExecutionID)
 	out := Outcome{RequestID: id, ExecutionID: started.ExecutionID, Path: in.Tool.Path, State: Working}
-	if err := c.wait(ctx, in, run, &out); err != nil {
+	err = c.wait(ctx, in, run, &out)
+	if errors.Is(err, errStreamLost) && ctx.Err() == nil {
+		err = c.poll(ctx, in.Caller, &out)
+	}
+	if err != nil {
 		c.left(ctx, in.Caller, out, err)
 		return out, err
 	}
 	return out, nil
+}
+
+// poll asks for the outcome of a call whose stream is lost, until it is there.
+func (c *Calls) poll(ctx context.Context, caller edge.Caller, out *Outcome) error {
+	missing := 0
+	for wait(ctx, pollPause) {
+		now, err := c.outcome(ctx, caller, out.RequestID)
+		switch kind, failed := fault.KindOf(err); {
+		case failed && kind == fault.NotFound:
+			if missing++; missing > maxMissing {
+				return errStreamLost
+			}
+		case failed: // nobody can tell now
+		case now.Ended():
+			*out = now.Outcome
+			return nil
+		default:
+			missing = 0
+		}
+	}
+	return context.Cause(ctx)
 }
 
 func (in CallRequest) begun(executionID string) {
@@ -150,7 +185,7 @@ func (c *Calls) start(
 
 // wait follows an execution to its end.
 func (c *Calls) wait(ctx context.Context, in CallRequest, run *run, out *Outcome) error {
-	pause := firstLook
+	pause, missing := firstLook, 0
 	look := time.NewTimer(pause)
 	defer look.Stop()
 	for {
@@ -173,9 +208,16 @@ func (c *Calls) wait(ctx context.Context, in CallRequest, run *run, out *Outcome
 				look.Reset(resultPatience)
 			}
 		case <-look.C:
-			over, err := c.look(ctx, in.Caller, run, out)
-			if over || err != nil {
-				return err
+			over, known := c.look(ctx, in.Caller, run, out)
+			if over {
+				return nil
+			}
+			if missing++; known {
+				missing = 0
+			}
+			if missing > maxMissing {
+				out.State, out.Message = Failed, "NoETL does not know the execution any more"
+				return nil
 			}
 			pause = min(2*pause, lastLook)
 			look.Reset(pause)
@@ -183,28 +225,27 @@ func (c *Calls) wait(ctx context.Context, in CallRequest, run *run, out *Outcome
 	}
 }
 
-// look asks NoETL about an execution of which nothing was heard for a while. That nobody can tell now is no end.
-func (c *Calls) look(ctx context.Context, caller edge.Caller, run *run, out *Outcome) (over bool, err error) {
+// look asks NoETL about an execution of which nothing was heard for a while. That nobody can tell now is no end; known
+// is false when NoETL has no such execution.
+func (c *Calls) look(ctx context.Context, caller edge.Caller, run *run, out *Outcome) (over, known bool) {
 	ended := run.endedAs()
 	status, err := c.Gateway.Status(ctx, edge.StatusRequest{Caller: caller, ExecutionID: out.ExecutionID})
-	switch kind, failed := fault.KindOf(err); {
-	case failed && kind == fault.Unauthenticated:
-		return false, ErrSessionEnded
-	case failed && ended == "":
-		return false, nil
-	case failed:
-		out.State = stateOf(ended)
-		return true, nil
+	if kind, failed := fault.KindOf(err); failed {
+		if ended != "" {
+			out.State, out.Told = stateOf(ended), true
+			return true, true
+		}
+		return false, kind != fault.NotFound
 	}
 	if state := executionState(status); state != Working {
 		out.end(state, status)
-		return true, nil
+		return true, true
 	}
 	if ended != "" { // the event is believed before a status that lags behind
 		out.end(stateOf(ended), status)
-		return true, nil
+		return true, true
 	}
-	return false, nil
+	return false, true
 }
 
 // left ends the execution of a call that nobody waits for any more.

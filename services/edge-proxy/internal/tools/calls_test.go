@@ -206,7 +206,7 @@ func TestAStreamThatDoesNotComeBack(t *testing.T) {
 		t.Helper()
 		b.engine.Opened = func(edge.FramesRequest) error {
 			if gone {
-				return fault.New(fault.Unavailable, "away", "away")
+				return fault.New(fault.Unavailable, "gone", "gone")
 			}
 			return nil
 		}
@@ -244,7 +244,7 @@ func TestWhoLeavesEndsTheExecution(t *testing.T) {
 		"the session":                       {tools.ErrSessionEnded, false, "session"},
 		"the session, where calls go on":    {tools.ErrSessionEnded, true, "session"},
 		"the process":                       {tools.ErrClosing, false, ""},
-		"the client, in less than a moment": {errors.New("at once"), false, "client has left"},
+		"the client, in less than a moment": {errors.New("immediately"), false, "client has left"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			within(t, func(t *testing.T, b *bench) {

@@ -14,17 +14,26 @@ import (
 // endedSessions are the sessions whose tasks must end yet. It is safe for concurrent use.
 type endedSessions struct {
 	mu      sync.Mutex
-	waiting map[authwire.TokenKey]struct{}
+	waiting map[authwire.TokenKey]struct{} // those below
+	fresh   []authwire.TokenKey            // the newest last: what happens now comes before what is told again
+	later   []laterSession                 // to be tried again, in this order
 	news    chan struct{}
 	// done are those whose tasks have ended: what is known of revocations is told again whenever the watch is.
 	done *otter.Cache[authwire.TokenKey, struct{}]
 }
 
+type laterSession struct {
+	key authwire.TokenKey
+	at  time.Time
+}
+
 const (
 	// maxEnded bounds both sets.
 	maxEnded = 100_000
-	// endedAgain is the pause before another try when event-fanout or NoETL is unavailable.
-	endedAgain = 2 * time.Second
+	// endedAgain is the pause before another try.
+	endedAgain = 3 * time.Second
+	// startSlack is how long a task may be without an execution: NoETL may take as long to start one.
+	startSlack = 5 * time.Minute
 )
 
 func newEndedSessions() *endedSessions {
@@ -41,10 +50,20 @@ func (c *Calls) Revoked(key authwire.TokenKey) {
 		return
 	}
 	e.mu.Lock()
-	if len(e.waiting) < maxEnded {
+	_, waits := e.waiting[key]
+	full := len(e.waiting) >= maxEnded
+	if !waits && !full {
 		e.waiting[key] = struct{}{}
+		e.fresh = append(e.fresh, key)
 	}
 	e.mu.Unlock()
+	if full && !waits {
+		c.Logger.Warn("too many sessions ended: the tasks of one go on", "waiting", maxEnded)
+	}
+	e.signal()
+}
+
+func (e *endedSessions) signal() {
 	select {
 	case e.news <- struct{}{}:
 	default:
@@ -54,61 +73,99 @@ func (c *Calls) Revoked(key authwire.TokenKey) {
 // Run ends the tasks of sessions that have ended, until ctx ends; then it closes the event streams of calls.
 func (c *Calls) Run(ctx context.Context) error {
 	defer c.Close()
+	failing := false
 	for {
-		select {
-		case <-ctx.Done():
+		key, pause, found := c.ended.one(time.Now())
+		if !found {
+			if !c.ended.wait(ctx, pause) {
+				return nil
+			}
+			continue
+		}
+		over, err := c.endTasks(ctx, key)
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		case <-c.ended.news:
+		case err != nil && !failing:
+			c.Logger.WarnContext(ctx, "the tasks of sessions that have ended go on for now",
+				"reason", fault.Of(err).Code)
+		case err == nil && failing:
+			c.Logger.InfoContext(ctx, "the tasks of sessions that have ended are ended again")
 		}
-		for ctx.Err() == nil {
-			key, found := c.ended.one()
-			if !found {
-				break
-			}
-			if err := c.endTasks(ctx, key); err != nil {
-				c.Logger.WarnContext(ctx, "the tasks of a session that has ended go on for now",
-					"reason", fault.Of(err).Code)
-				wait(ctx, endedAgain)
-				continue
-			}
-			c.ended.finish(key)
+		failing = err != nil
+		c.ended.finish(key, over && err == nil)
+		if failing && !wait(ctx, endedAgain) { // one at a time, until it works again
+			return nil
 		}
 	}
 }
 
-// one returns one of the sessions.
-func (e *endedSessions) one() (authwire.TokenKey, bool) {
+// one returns a session, or how long to wait for one; 0 is until there is news.
+func (e *endedSessions) one(now time.Time) (key authwire.TokenKey, pause time.Duration, found bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for key := range e.waiting {
-		return key, true
+	if last := len(e.fresh) - 1; last >= 0 {
+		key, e.fresh = e.fresh[last], e.fresh[:last]
+		return key, 0, true
 	}
-	return authwire.TokenKey{}, false
+	if len(e.later) == 0 {
+		return key, 0, false
+	}
+	if first := e.later[0]; !now.Before(first.at) {
+		e.later = e.later[1:]
+		return first.key, 0, true
+	}
+	return key, max(e.later[0].at.Sub(now), time.Millisecond), false
 }
 
-func (e *endedSessions) finish(key authwire.TokenKey) {
-	e.done.Set(key, struct{}{})
+// wait waits for news, or for a while, and reports whether ctx lives on.
+func (e *endedSessions) wait(ctx context.Context, pause time.Duration) bool {
+	var timeout <-chan time.Time
+	if pause > 0 {
+		timer := time.NewTimer(pause)
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-e.news:
+	case <-timeout:
+	}
+	return true
+}
+
+// finish forgets a session, or keeps it for another try.
+func (e *endedSessions) finish(key authwire.TokenKey, over bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if !over {
+		e.later = append(e.later, laterSession{key, time.Now().Add(endedAgain)})
+		return
+	}
 	delete(e.waiting, key)
+	e.done.Set(key, struct{}{})
 }
 
-// endTasks cancels the executions of the tasks of a session. Every replica does it, and the first one counts.
-func (c *Calls) endTasks(ctx context.Context, key authwire.TokenKey) error {
+// endTasks cancels the executions of the tasks of a session. Every replica does it, and the first one counts. It is not
+// over as long as NoETL is starting one.
+func (c *Calls) endTasks(ctx context.Context, key authwire.TokenKey) (over bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, endTimeout)
 	defer cancel()
 	tasks, err := c.Outcomes.TasksOfSession(ctx, key.String())
 	if err != nil {
-		return err
+		return false, err
 	}
+	over = true
 	for _, task := range tasks {
 		if task.ExecutionID == "" {
+			over = over && time.Since(task.CreatedAt) > startSlack
 			continue
 		}
 		err := c.Executions.Cancel(ctx, task.ExecutionID, "the session of its MCP client has ended", true)
 		if fault.IsOutage(err) {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return over, nil
 }

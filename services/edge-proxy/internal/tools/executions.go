@@ -28,7 +28,7 @@ type Resource struct {
 	RequestID   string
 }
 
-// ParseURI reads the name of a resource; false for what is none.
+// ParseURI reads the name of a resource; false for any other text.
 func ParseURI(uri string) (Resource, bool) {
 	rest, found := strings.CutPrefix(uri, executionsURI)
 	id, tail, more := strings.Cut(rest, "/")

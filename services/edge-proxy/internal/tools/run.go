@@ -112,7 +112,7 @@ func executionState(e noetlwire.Execution) State {
 
 // end is an execution that ended without a result for the gateway: what NoETL says of it is all there is.
 func (o *Outcome) end(state State, status noetlwire.Execution) {
-	o.State, o.Data = state, status.Result
+	o.State, o.Data, o.Told = state, status.Result, true
 	if state == Failed {
 		o.Data, o.Message = nil, reasonOf(status.Error)
 	}

@@ -57,6 +57,8 @@ type stream struct {
 	// Of the reader alone.
 	in   <-chan edge.Frame
 	last string // id of the last frame
+	// endLast ends the attempt that the frames come from.
+	endLast context.CancelFunc
 
 	// Guarded by pool.mu.
 	users   int
@@ -185,27 +187,41 @@ func (s *stream) remove() {
 
 // connect opens the stream, or opens it again where it broke, and reads its first frame.
 func (s *stream) connect(ctx, opening context.Context) error {
-	frames, err := s.pool.frames.Open(ctx, edge.FramesRequest{
+	slow := fault.New(fault.Timeout, "stream_slow", "the event stream did not open in time: call again")
+	attempt, end := context.WithCancel(ctx)
+	stop := context.AfterFunc(opening, end)
+	frames, err := s.pool.frames.Open(attempt, edge.FramesRequest{
 		Caller: s.caller, ClientID: s.clientID, LastEventID: s.last,
 	})
 	if err != nil {
+		end()
+		if opening.Err() != nil {
+			return slow
+		}
 		return err
 	}
 	var first edge.Frame
 	select {
 	case first = <-frames:
 	case <-opening.Done():
-		return fault.New(fault.Timeout, "stream_slow", "the event stream did not open in time: call again")
+	}
+	if !stop() {
+		end()
+		return slow
 	}
 	params, _ := first.Params.(map[string]any)
-	id, _ := params["clientId"].(string)
+	id := text(params, "clientId")
 	if id == "" || s.clientID != "" && id != s.clientID {
+		end()
 		return errStreamLost
 	}
 	if s.clientID = id; s.last == "" {
 		s.last = first.ID
 	}
-	s.in = frames
+	if s.endLast != nil {
+		s.endLast()
+	}
+	s.in, s.endLast = frames, end
 	return nil
 }
 
@@ -219,6 +235,9 @@ func (s *stream) read(ctx context.Context) error {
 			if open {
 				switch f.Method {
 				case frame.MethodSessionExpired:
+					if params, _ := f.Params.(map[string]any); text(params, "reason") == reasonExpired {
+						return errStreamLost // what it started goes on: its user may have another session
+					}
 					return ErrSessionEnded
 				case frame.MethodGap:
 					return errStreamLost
@@ -246,7 +265,7 @@ func (s *stream) resume(ctx context.Context) error {
 		switch kind, failed := fault.KindOf(err); {
 		case !failed:
 			return nil
-		case kind == fault.Unauthenticated:
+		case kind == fault.Unauthenticated && !s.expired():
 			return ErrSessionEnded
 		case ctx.Err() != nil, !kind.Outage() && kind != fault.RateLimited, time.Now().Add(pause).After(deadline):
 			return errStreamLost
@@ -258,6 +277,15 @@ func (s *stream) resume(ctx context.Context) error {
 		}
 		pause = min(2*pause, resumeMost)
 	}
+}
+
+// reasonExpired is why a session ends by itself.
+const reasonExpired = "expired"
+
+// expired reports whether the time of the session is over.
+func (s *stream) expired() bool {
+	at := s.caller.Session.ExpiresAt
+	return !at.IsZero() && !time.Now().Before(at)
 }
 
 // deliver hands one frame to the call that it is about.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/maypok86/otter/v2"
+
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
@@ -18,6 +20,8 @@ type Task struct {
 	CreatedAt time.Time
 	UpdatedAt time.Time
 	ExpiresAt time.Time // when it is forgotten
+
+	kept bool
 }
 
 // Ended reports whether nothing more happens to it.
@@ -68,23 +72,61 @@ func (c *Calls) StartTask(ctx context.Context, in CallRequest) (Task, error) {
 
 // TaskOf returns a task of the caller.
 func (c *Calls) TaskOf(ctx context.Context, caller edge.Caller, id string) (Task, error) {
-	task, err := c.outcome(ctx, caller, id)
+	task, err := c.own(ctx, caller, id)
 	if err != nil || task.Ended() || task.ExecutionID == "" || time.Since(task.UpdatedAt) < taskSilence {
 		return task, err
 	}
 	// Playbooks need not report anything, and not every server tells of events.
+	if !c.looks.due(id, time.Now()) {
+		return task, nil
+	}
 	status, err := c.Gateway.Status(ctx, edge.StatusRequest{Caller: caller, ExecutionID: task.ExecutionID})
 	if state := executionState(status); err == nil && state != Working {
 		task.end(state, status)
+		c.looks.forget(id) // the next one who asks hears the same
 	}
 	return task, nil
 }
 
-// outcome returns a task as event-fanout knows it.
+// looks are when NoETL was last asked about a task. It is safe for concurrent use.
+type looks struct {
+	last *otter.Cache[string, time.Time]
+}
+
+// maxLooks bounds them. Who is forgotten is asked about once more.
+const maxLooks = 10_000
+
+func newLooks() looks {
+	return looks{otter.Must(&otter.Options[string, time.Time]{MaximumSize: maxLooks})}
+}
+
+// due reports whether a task may be asked about, and counts that as a question.
+func (l looks) due(id string, now time.Time) bool {
+	if last, asked := l.last.GetIfPresent(id); asked && now.Sub(last) < taskSilence {
+		return false
+	}
+	l.last.Set(id, now)
+	return true
+}
+
+func (l looks) forget(id string) { l.last.Invalidate(id) }
+
+// own returns a task of the caller; a call that is none is not one.
+func (c *Calls) own(ctx context.Context, caller edge.Caller, id string) (Task, error) {
+	task, err := c.outcome(ctx, caller, id)
+	if err == nil && !task.kept {
+		return Task{}, errNoTask
+	}
+	return task, err
+}
+
+// outcome returns a call or a task as event-fanout knows it.
 func (c *Calls) outcome(ctx context.Context, caller edge.Caller, id string) (Task, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	out, err := c.Outcomes.Outcome(ctx, fanoutwire.OutcomeRequest{RequestID: id, Owner: caller.Session.Owner()})
 	switch kind, failed := fault.KindOf(err); {
-	case failed && (kind == fault.NotFound || kind == fault.Invalid), !failed && !out.Task:
+	case failed && (kind == fault.NotFound || kind == fault.Invalid):
 		return Task{}, errNoTask
 	case failed:
 		return Task{}, err
@@ -120,13 +162,13 @@ func taskOf(r fanoutwire.OwnRequest) Task {
 		Outcome: Outcome{
 			RequestID: r.RequestID, ExecutionID: r.ExecutionID, Path: r.PlaybookPath, State: Working,
 		},
-		CreatedAt: r.CreatedAt, UpdatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt,
+		CreatedAt: r.CreatedAt, UpdatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, kept: r.Task,
 	}
 }
 
 // CancelTask ends the execution of a task of the caller. One that has ended already is no error.
 func (c *Calls) CancelTask(ctx context.Context, caller edge.Caller, id string) error {
-	task, err := c.outcome(ctx, caller, id)
+	task, err := c.own(ctx, caller, id)
 	if err != nil || task.Ended() {
 		return err
 	}

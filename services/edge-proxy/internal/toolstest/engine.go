@@ -4,6 +4,7 @@ package toolstest
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"strconv"
 	"sync"
 
@@ -64,6 +65,7 @@ func (e *Engine) Execute(ctx context.Context, in edge.ExecuteRequest) (edge.Exec
 	if err := e.MayExecute(ctx, in.Caller, in.Name); err != nil {
 		return edge.ExecuteResponse{}, err
 	}
+	in.Variables = maps.Clone(in.Variables) // the caller may do with its own what it likes
 	e.mu.Lock()
 	e.next++
 	x := &Execution{

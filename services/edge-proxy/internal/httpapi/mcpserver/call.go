@@ -27,7 +27,7 @@ func (s *Server) toolsCall(ctx context.Context, x *exchange, req mcp.Request) (r
 	s.open.found(x.open, tool)
 	if err := tool.Check(p.Arguments); err != nil {
 		if kind, _ := fault.KindOf(err); kind == fault.Invalid {
-			return failure(fault.Of(err).Message), nil // the model can mend it
+			return failure(fault.Of(err).Message), nil // the model can fix it
 		}
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (s *Server) toolsCall(ctx context.Context, x *exchange, req mcp.Request) (r
 	return s.result(tool, out), nil
 }
 
-// refused tells apart what a model can mend from what it cannot: the first is a result.
+// refused tells apart what a model can fix from what it cannot: the first is a result.
 func refused(err error) (mcp.Result, error) {
 	kind, _ := fault.KindOf(err)
 	if kind == fault.Invalid || kind == fault.TooLarge || kind == fault.Conflict || kind == fault.Unprocessable {

@@ -129,7 +129,7 @@ func (s *sse) beat() {
 	s.again()
 }
 
-// again starts the silence anew.
+// again measures the silence from now on.
 func (s *sse) again() {
 	if !s.over && s.timer != nil {
 		s.timer.Reset(s.every)

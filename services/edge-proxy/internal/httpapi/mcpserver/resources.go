@@ -37,7 +37,7 @@ func (s *Server) resourcesList(ctx context.Context, x *exchange, req mcp.Request
 			MIMEType:    mimeJSON,
 		})
 	}
-	result.TTLMs = 1 // it is old at once
+	result.TTLMs = 1 // it is old immediately
 	cacheable(ctx, req, &result.Cacheable)
 	return result, nil
 }
