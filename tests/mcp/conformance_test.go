@@ -17,6 +17,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/noetl/gateway/tests/stack"
 )
 
 // Why a scenario is not scored.
@@ -134,8 +136,9 @@ func authorized(t *testing.T, w world) string {
 	}
 	token := w.token(t, demo)
 	var own string
-	srv := httptest.NewServer(&httputil.ReverseProxy{
+	srv := httptest.NewServer(stack.FullDuplex(&httputil.ReverseProxy{
 		FlushInterval: -1,
+		Transport:     &http.Transport{}, // the default one loses its connections when any httptest.Server ends
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
 			r.Out.Host = strings.Replace(r.In.Host, own, target.Host, 1)
@@ -144,7 +147,7 @@ func authorized(t *testing.T, w world) string {
 			}
 			r.Out.Header.Set("Authorization", "Bearer "+token)
 		},
-	})
+	}))
 	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
 	own = strings.TrimPrefix(srv.URL, "http://")
 	return srv.URL + "/mcp"

@@ -54,10 +54,8 @@ type world struct {
 // start starts everything in one process.
 func start(t *testing.T, env ...string) world {
 	t.Helper()
-	port := stack.FreePort(t)
-	own := append(unlimited(), "ROUTER_PORT="+port, "GATEWAY_PUBLIC_URL=http://127.0.0.1:"+port)
-	p := stack.Standalone(t, append(own, env...)...)
-	return at(t, p.Ready.Public, p.Ready)
+	p := stack.Standalone(t, append(unlimited(), env...)...)
+	return at(t, stack.Local(p.Ready.Public), p.Ready) // as people type it, and as the resource is called
 }
 
 // at is the world behind an address; ready names the issuer and NoETL.

@@ -120,7 +120,10 @@ func short(body string) string {
 	return body
 }
 
-var numbers = regexp.MustCompile(`\b[0-9]{15,20}\b`)
+var (
+	numbers = regexp.MustCompile(`\b[0-9]{15,20}\b`)
+	uuids   = regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`)
+)
 
 // stable takes out what differs from run to run.
 func (w world) stable(text string, secrets map[string]string) string {
@@ -136,7 +139,7 @@ func (w world) stable(text string, secrets map[string]string) string {
 	text = strings.NewReplacer(":"+port, ":PORT", ":"+issuer, ":ISSUER").Replace(text)
 	text = regexp.MustCompile(`"correlation_?id":"[^"]*"`).ReplaceAllString(text, `"correlation_id":"ID"`)
 	text = regexp.MustCompile(`"version":"[^"]*"\}`).ReplaceAllString(text, `"version":"V"}`)
-	return numbers.ReplaceAllString(text, "EXECUTION")
+	return uuids.ReplaceAllString(numbers.ReplaceAllString(text, "EXECUTION"), "REQUEST")
 }
 
 func compare(t *testing.T, path, got string) {

@@ -110,7 +110,7 @@ func TestWhoMayCall(t *testing.T) {
 		{
 			name:   "a session in a cookie",
 			header: with("", "tools/list", "Cookie", "session_token="+session+"; __Host-session="+session), body: list,
-			code: 403, // as everywhere: no page sends it from an origin that is allowed
+			code: 401, holds: bare,
 		},
 		{
 			name: "a session in its own header", header: with("", "tools/list", "X-Session-Token", session), body: list,
@@ -136,12 +136,11 @@ func TestWhoMayCall(t *testing.T) {
 	}
 	secrets["LONG"] = strings.Repeat("a", 9000)
 	for i := range asks {
-		switch {
-		case asks[i].code == 200: // what comes then is the matter of other tests
-			asks[i].holds = append(asks[i].holds, `"result"`)
-		case asks[i].name != "a session in a cookie":
+		if asks[i].code != 200 {
 			asks[i].rpc = -32600
+			continue
 		}
+		asks[i].holds = append(asks[i].holds, `"result"`) // what it is is the matter of other tests
 	}
 	w.golden(t, "authorization.golden", asks, secrets)
 }
@@ -167,7 +166,9 @@ func TestHostileRequests(t *testing.T) {
 		post("Origin of a stranger", with(good, "tools/list", "Origin", "https://evil.example"), list, 403, -32600),
 		post("Origin null", with(good, "tools/list", "Origin", "null"), list, 403, -32600),
 		post("Origin that is no origin", with(good, "tools/list", "Origin", "x"), list, 403, -32600),
-		post("Origin of a stranger, no token", with("", "tools/list", "Origin", "https://evil.example"), list, 403, -32600),
+		post("Origin of a stranger, no token", with(
+			"", "tools/list", "Origin", "https://evil.example",
+		), list, 403, -32600),
 		post(
 			"two Origins", append(with(good, "tools/list", "Origin", w.public), "Origin", "https://evil.example"), list,
 			403, -32600,
@@ -177,7 +178,10 @@ func TestHostileRequests(t *testing.T) {
 		), list, 403, -32600),
 		{name: "GET", method: http.MethodGet, header: ok, code: 405, rpc: -32600, holds: []string{"Allow: POST"}},
 		{name: "DELETE", method: http.MethodDelete, header: ok, code: 405, rpc: -32600, holds: []string{"Allow: POST"}},
-		{name: "PUT", method: http.MethodPut, header: ok, body: list, code: 405, rpc: -32600, holds: []string{"Allow: POST"}},
+		{
+			name: "PUT", method: http.MethodPut, header: ok, body: list, code: 405, rpc: -32600,
+			holds: []string{"Allow: POST"},
+		},
 		{name: "HEAD", method: http.MethodHead, header: ok, code: 405, holds: []string{"Allow: POST"}},
 		{name: "a path below", path: "/mcp/x", header: ok, body: list, code: 404},
 		{name: "OPTIONS of a stranger", method: http.MethodOptions, header: []string{
@@ -186,7 +190,7 @@ func TestHostileRequests(t *testing.T) {
 		post("Content-Type text/plain", with(good, "tools/list", "Content-Type", "text/plain"), list, 415, -32600),
 		post("no Content-Type", with(good, "tools/list", "Content-Type", ""), list, 415, -32600),
 		post("Content-Encoding gzip", with(good, "tools/list", "Content-Encoding", "gzip"), list, 415, -32600),
-		post("Accept text/html", with(good, "tools/list", "Accept", "text/html"), list, 400, 0),
+		post("Accept text/html", with(good, "tools/list", "Accept", "text/html"), list, 400, -32602),
 		post("no JSON", ok, `{"jsonrpc":"2.0",`, 400, -32700),
 		post("nothing", ok, ``, 400, -32700),
 		post("bytes that are no UTF-8", ok, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\xff\"}", 404,
@@ -214,7 +218,7 @@ func TestHostileRequests(t *testing.T) {
 		large("arguments of 1 MB", echoOf(`{"text":"`+many(1<<20)+`"}`), named(good, "demo__echo"), 200, 0),
 		large("a body of 20 MB", echoOf(`{"text":"`+many(20<<20)+`"}`), named(good, "demo__echo"), 413, -32602),
 		post("an unknown method", with(good, "tools/destroy"), body(message("tools/destroy", nil, false)), 404, -32601),
-		post("a method of no name", with(good, ""), body(message("", nil, false)), 404, -32601),
+		post("a method of no name", with(good, ""), body(message("", nil, false)), 400, -32600),
 		post("prompts", with(good, "prompts/list"), body(message("prompts/list", nil, false)), 404, -32601),
 		post("ping of the past", with(good, "ping"), body(message("ping", nil, false)), 404, -32601),
 		post("tasks/list of the past", with(good, "tasks/list"), body(message("tasks/list", nil, true)), 404, -32601),

@@ -25,19 +25,21 @@ type asked struct {
 	Form      map[string]string
 }
 
-// TestFromABare401 has each client find out by itself how to get a token, and then do everything once.
+// TestFromABare401 has each client find out by itself how to get a token, and then do everything once, each with
+// another generation of NoETL.
 func TestFromABare401(t *testing.T) {
 	t.Parallel()
-	w := start(t)
 	var many []string
 	for i := range 250 { // three pages
 		many = append(many, fmt.Sprintf("pages/of/tool%03d", i))
 	}
-	w.register(t, many...)
-	for _, c := range sdks() {
+	for i, c := range sdks() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := c.run(t, "tour", w, nil)
+			w := start(t, stack.Generation(stack.Generations()[i]))
+			w.register(t, many...)
+			expired := w.access(t, demo, w.resource, bothScope, "expires_in", "-60")
+			s := c.run(t, "tour", w, map[string]any{"expired": expired})
 			signIn(t, s, w)
 			listing(t, s, many)
 			calls(t, s)
@@ -45,6 +47,13 @@ func TestFromABare401(t *testing.T) {
 			unknown := next[struct{ Error *told }](t, s, "unknown").Error
 			if unknown == nil || fmt.Sprint(unknown.Code) != "-32602" {
 				t.Errorf("an unknown tool: %+v, want -32602", unknown)
+			}
+			later := next[struct {
+				Result result
+				Again  bool
+			}](t, s, "refreshed")
+			if later.Again || later.Result.StructuredContent["text"] != "later" {
+				t.Errorf("when the token had expired: %+v, another sign-in: %v", later.Result, later.Again)
 			}
 		})
 	}

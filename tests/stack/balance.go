@@ -26,14 +26,23 @@ func NewBalancer(tb testing.TB) *Balancer {
 	tb.Helper()
 	b := &Balancer{}
 	b.To()
-	srv := httptest.NewServer(&httputil.ReverseProxy{
+	srv := httptest.NewServer(FullDuplex(&httputil.ReverseProxy{
 		FlushInterval: -1,
 		Transport:     &http.Transport{DialContext: b.dial, DisableKeepAlives: true},
 		Rewrite:       func(pr *httputil.ProxyRequest) { pr.Out.URL.Scheme, pr.Out.URL.Host = "http", "next" },
-	})
+	}))
 	tb.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
 	b.URL = srv.URL
 	return b
+}
+
+// FullDuplex lets a proxy answer while it has not seen the end of the request's body, although all of it has arrived.
+// Otherwise net/http closes the body then, and the proxy's transport cuts the answer because of that.
+func FullDuplex(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex() // a writer that cannot has no such trouble
+		next.ServeHTTP(w, r)
+	})
 }
 
 // To names the targets from now on, by their base URLs.

@@ -128,6 +128,10 @@ async def tour():
             server=client.server_info and dump(client.server_info),
         )
         await everything(client, requests)
+        oauth.context.current_tokens.access_token, oauth.context.token_expiry_time = ARGS["expired"], 1
+        person.address = ""
+        result = dump(await client.call_tool("demo__echo", {"text": "later"}))
+        say(step="refreshed", result=result, again=bool(person.address))
 
 
 async def tools(client):

@@ -28,6 +28,10 @@ async function tour() {
   });
   say({ step: 'version', version: kit.version(client), server: client.getServerVersion(), capabilities: client.getServerCapabilities() });
   await all(client, requests);
+  person.kept.tokens.access_token = args.expired;
+  delete person.kept.address;
+  const result = await kit.call(client, { name: 'demo__echo', arguments: { text: 'later' } }, minute);
+  say({ step: 'refreshed', result, again: Boolean(person.kept.address) });
   await client.close();
 }
 
