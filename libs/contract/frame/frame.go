@@ -38,6 +38,29 @@ const (
 // CodePlaybookFailed is the error code of a failed playbook.
 const CodePlaybookFailed = -32000
 
+// CodeTooLarge is the code in the data of the error that stands for a result that no frame can hold. Only the gateway
+// says it, never a worker: its client may fetch the result from the gateway, with its session.
+const CodeTooLarge = "result_too_large"
+
+// Elsewhere is the data of such an error. URL is a path of the gateway, "" for a result that was not kept.
+type Elsewhere struct {
+	Code  string `json:"code"` // CodeTooLarge
+	URL   string `json:"url,omitempty"`
+	Bytes int64  `json:"bytes"`
+}
+
+// Lifecycle events that end an execution.
+const (
+	EventCompleted = "playbook.completed"
+	EventFailed    = "playbook.failed"
+	EventCancelled = "playbook.cancelled"
+)
+
+// Ends reports whether an event of that type is the last of its execution.
+func Ends(eventType string) bool {
+	return eventType == EventCompleted || eventType == EventFailed || eventType == EventCancelled
+}
+
 // Pending is a request that a reattached client may still get an answer to.
 type Pending struct {
 	RequestID    string `json:"requestId"`

@@ -156,10 +156,10 @@ func (s *Service) eventsBefore(ctx context.Context, r Request, executionID strin
 // storeResult stores the frames of a result. When no frame holds it, it notes in out where its callback is
 // kept, or how many bytes of it are lost. It returns the request as it is then.
 func (s *Service) storeResult(ctx context.Context, r Request, in Result, out *completed) (Request, error) {
-	final := State{ExecutionID: r.ExecutionID, EventType: EventCompleted, Status: "completed"}
+	final := State{ExecutionID: r.ExecutionID, EventType: frame.EventCompleted, Status: "completed"}
 	params := frame.ResultParams{RequestID: r.ID, ExecutionID: r.ExecutionID, Status: in.Status, Data: in.Data}
 	if in.failed() {
-		final.EventType, final.Status = EventFailed, "failed"
+		final.EventType, final.Status = frame.EventFailed, "failed"
 		params.Status, params.Data, params.Error = frame.StatusFailed, nil, resultError(in)
 	}
 	if r.Ended != final.EventType { // else the frame came with the lifecycle event

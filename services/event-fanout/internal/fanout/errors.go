@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/fault"
 )
 
@@ -82,7 +83,7 @@ func errNoResult() error {
 }
 
 func errTooLargeToKeep(size int64) error {
-	return fault.New(fault.TooLarge, codeTooLarge,
+	return fault.New(fault.TooLarge, frame.CodeTooLarge,
 		"the result of "+strconv.FormatInt(size, 10)+" bytes is too large to be kept; its client was told so")
 }
 

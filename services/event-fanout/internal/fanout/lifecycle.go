@@ -127,12 +127,13 @@ func (s *Service) forgotten(at string) bool {
 }
 
 // wants reports whether the log keeps events of a type.
-func (s *Service) wants(eventType string) bool { return Ends(eventType) || s.forwards(eventType) }
+func (s *Service) wants(eventType string) bool { return frame.Ends(eventType) || s.forwards(eventType) }
 
 // Wanted returns the types that the log keeps, in every spelling, for sources that can read by type.
 func Wanted(forwarded []string) []string {
 	var types []string
-	for _, t := range slices.Concat(forwarded, []string{EventCompleted, EventFailed, EventCancelled}) {
+	ends := []string{frame.EventCompleted, frame.EventFailed, frame.EventCancelled}
+	for _, t := range slices.Concat(forwarded, ends) {
 		types = append(append(types, t), Spellings(t)...)
 	}
 	slices.Sort(types)

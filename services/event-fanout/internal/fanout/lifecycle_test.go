@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
@@ -182,7 +183,7 @@ func TestWantedNamesEverySpelling(t *testing.T) {
 
 func TestAnExecutionThatEndsWithoutACallbackIsNoLongerPending(t *testing.T) {
 	t.Parallel()
-	for _, end := range []string{fanout.EventCompleted, fanout.EventFailed, fanout.EventCancelled} {
+	for _, end := range []string{frame.EventCompleted, frame.EventFailed, frame.EventCancelled} {
 		for name, order := range map[string]func(t *testing.T, w *world, s *fanout.Service, event fanout.SourceEvent){
 			"bound before": func(t *testing.T, w *world, s *fanout.Service, event fanout.SourceEvent) {
 				t.Helper()
@@ -221,7 +222,7 @@ func TestAnExecutionThatEndsWithoutACallbackIsNoLongerPending(t *testing.T) {
 					}
 				}
 				want := []string{end, "playbook.completed", "result:COMPLETED"}
-				if end == fanout.EventCompleted {
+				if end == frame.EventCompleted {
 					want = []string{end, "result:COMPLETED"}
 				}
 				if diff := cmp.Diff(want, w.told(t, "c")); diff != "" {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
@@ -129,7 +130,7 @@ func TestUnfinishedTasksOfASession(t *testing.T) {
 	end := fanout.SourceEvent{ID: "1", Payload: []byte(`{"event_type":"playbook.failed","execution_id":"13"}`)}
 	testkit.Must(t, s.Ingest(t.Context(), []fanout.SourceEvent{end}))
 	testkit.Must(t, s.Route(t.Context(), fanout.LifecycleEvent{
-		Seq: 1, State: fanout.State{ExecutionID: "13", EventType: fanout.EventFailed},
+		Seq: 1, State: fanout.State{ExecutionID: "13", EventType: frame.EventFailed},
 	}))
 	if diff := cmp.Diff([]string{"t4", "t0"}, sessionTasks(t, s, "key")); diff != "" {
 		t.Error(diff)
@@ -138,7 +139,7 @@ func TestUnfinishedTasksOfASession(t *testing.T) {
 	if n != 2 || err != nil {
 		t.Errorf("%d entries are left, %v", n, err)
 	}
-	if out := outcome(t, s, "t3"); out.Ended != fanout.EventFailed || out.Done {
+	if out := outcome(t, s, "t3"); out.Ended != frame.EventFailed || out.Done {
 		t.Errorf("%+v", out)
 	}
 	_, err = s.TasksOfSession(t.Context(), fanoutwire.TasksOfSessionRequest{})

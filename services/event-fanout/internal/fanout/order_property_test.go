@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 )
 
@@ -81,7 +82,7 @@ func TestStateFramesAreInEventOrderEachOnce(t *testing.T) {
 					t.Errorf("request %d: the result is not the one last frame: %v", r, told)
 				}
 			}
-			if err := replicas[0].Route(t.Context(), w.events.Publish("55", fanout.EventCompleted, "")); err != nil {
+			if err := replicas[0].Route(t.Context(), w.events.Publish("55", frame.EventCompleted, "")); err != nil {
 				t.Fatal(err)
 			}
 			if routes, _ := w.routes.ByExecution(t.Context(), "55"); len(routes) != 0 {

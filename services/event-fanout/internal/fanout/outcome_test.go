@@ -200,8 +200,8 @@ func TestTheOutcomeOfARequestWithoutAnOwner(t *testing.T) {
 	w := newWorld()
 	_, err := w.clients.Claim(t.Context(), fanout.Client{ID: "c", Owner: "id:7"})
 	testkit.Must(t, err)
-	testkit.Must(t, w.requests.Add(t.Context(), fanout.Request{ID: "old", ClientID: "c", Ended: fanout.EventFailed}))
-	if out := outcome(t, w.service(), "old"); out.Ended != fanout.EventFailed {
+	testkit.Must(t, w.requests.Add(t.Context(), fanout.Request{ID: "old", ClientID: "c", Ended: frame.EventFailed}))
+	if out := outcome(t, w.service(), "old"); out.Ended != frame.EventFailed {
 		t.Errorf("%+v", out)
 	}
 }

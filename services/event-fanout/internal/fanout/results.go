@@ -17,23 +17,13 @@ import (
 // follows.
 const ResultsPath = "/api/results/"
 
-// elsewhereData is the data of the error in the frame of such a result.
-type elsewhereData struct {
-	Code  string `json:"code"`
-	URL   string `json:"url,omitempty"`
-	Bytes int64  `json:"bytes"`
-}
-
-// codeTooLarge marks an error of the gateway's own: its client may fetch the result from the gateway, with its
-// session.
-const codeTooLarge = "result_too_large"
-
 // workersData returns the data of a worker's error. A worker must not be able to say what only the gateway says,
 // or clients would take a URL of its choice for the gateway's: such data is wrapped.
 func workersData(data json.RawMessage) json.RawMessage {
 	var members map[string]json.RawMessage
 	var code string
-	if json.Unmarshal(data, &members) != nil || json.Unmarshal(members["code"], &code) != nil || code != codeTooLarge {
+	if json.Unmarshal(data, &members) != nil || json.Unmarshal(members["code"], &code) != nil ||
+		code != frame.CodeTooLarge {
 		return data
 	}
 	wrapped, _ := json.Marshal(map[string]json.RawMessage{"data": data}) // it was valid above
@@ -47,7 +37,7 @@ const maxMessage = 1 << 10
 // know where the result is.
 func elsewhere(requestID string, p frame.ResultParams, size int64, kept bool) *frame.Error {
 	e := frame.Error{Code: fault.Internal.JSONRPCCode()}
-	data := elsewhereData{Code: codeTooLarge, Bytes: size}
+	data := frame.Elsewhere{Code: frame.CodeTooLarge, Bytes: size}
 	what := "the result of " + strconv.FormatInt(size, 10) + " bytes is too large to be pushed"
 	if kept {
 		data.URL = ResultsPath + requestID

@@ -114,7 +114,7 @@ func (s *Service) follow(ctx context.Context, advances []*advancing, e Lifecycle
 			continue
 		}
 		a.route.Through = e.Seq
-		if Ends(e.State.EventType) {
+		if frame.Ends(e.State.EventType) {
 			a.ended = e.State.EventType
 		}
 	}
@@ -250,7 +250,7 @@ func (s *Service) stateFrame(requestID string, state State, event string) NewFra
 		state.At = frame.Time(s.Now())
 	}
 	dedup := "state:" + requestID + ":" + event
-	if Ends(state.EventType) { // the end of a playbook is told by its callback too; both are the same frame
+	if frame.Ends(state.EventType) { // the end of a playbook is told by its callback too; both are the same frame
 		dedup = "state:" + requestID + ":" + state.EventType
 	}
 	return newFrame(frame.MethodState, dedup, state.Params())

@@ -11,26 +11,14 @@ import (
 	"github.com/noetl/gateway/libs/contract/frame"
 )
 
-// Lifecycle events that end an execution.
-const (
-	EventCompleted = "playbook.completed"
-	EventFailed    = "playbook.failed"
-	EventCancelled = "playbook.cancelled"
-)
-
-// Ends reports whether an event of that type is the last of its execution.
-func Ends(eventType string) bool {
-	return eventType == EventCompleted || eventType == EventFailed || eventType == EventCancelled
-}
-
 // Spellings returns the other names under which servers send an event type (wire contract, section 7).
 func Spellings(eventType string) []string {
 	switch eventType {
-	case EventCompleted:
+	case frame.EventCompleted:
 		return []string{"playbook_completed"}
-	case EventFailed:
+	case frame.EventFailed:
 		return []string{"playbook_failed"}
-	case EventCancelled:
+	case frame.EventCancelled:
 		return []string{"playbook_cancelled", "execution.cancelled"}
 	default:
 		return nil
@@ -39,7 +27,7 @@ func Spellings(eventType string) []string {
 
 // canonical returns the name that clients know for a type.
 func canonical(eventType string) string {
-	for _, known := range []string{EventCompleted, EventFailed, EventCancelled} {
+	for _, known := range []string{frame.EventCompleted, frame.EventFailed, frame.EventCancelled} {
 		if slices.Contains(Spellings(known), eventType) {
 			return known
 		}

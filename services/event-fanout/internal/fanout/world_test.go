@@ -73,7 +73,7 @@ func (w *world) service() *fanout.Service {
 
 		NewID:     func() string { return fmt.Sprintf("client-%d", w.ids.Add(1)) },
 		Now:       time.Now,
-		Forwarded: []string{"step.exit", fanout.EventCompleted, fanout.EventFailed, fanout.EventCancelled},
+		Forwarded: []string{"step.exit", frame.EventCompleted, frame.EventFailed, frame.EventCancelled},
 		Version:   "test",
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
@@ -361,9 +362,9 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		s := newStore(t)
 		testkit.Must(t, s.Add(t.Context(), r))
 		for range 2 {
-			for _, end := range []string{fanout.EventCancelled, fanout.EventCompleted} {
+			for _, end := range []string{frame.EventCancelled, frame.EventCompleted} {
 				got, err := s.End(t.Context(), fanout.Request{ID: "r"}, end)
-				if err != nil || got.Ended != fanout.EventCancelled {
+				if err != nil || got.Ended != frame.EventCancelled {
 					t.Fatalf("%+v %v", got, err)
 				}
 			}
@@ -374,11 +375,11 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		if _, err := s.Finish(t.Context(), fanout.Request{ID: "done"}); err != nil {
 			t.Fatal(err)
 		}
-		got, err := s.End(t.Context(), fanout.Request{ID: "done"}, fanout.EventCompleted)
+		got, err := s.End(t.Context(), fanout.Request{ID: "done"}, frame.EventCompleted)
 		if err != nil || got.Ended != "" {
 			t.Fatalf("%+v %v", got, err)
 		}
-		_, err = s.End(t.Context(), fanout.Request{ID: "x"}, fanout.EventCompleted)
+		_, err = s.End(t.Context(), fanout.Request{ID: "x"}, frame.EventCompleted)
 		if !testkit.IsKind(err, fault.NotFound) {
 			t.Fatal(err)
 		}
