@@ -302,12 +302,8 @@ func (o *Outcome) read(raw json.RawMessage) error {
 		return nil
 	}
 	o.Message = params.Error.Message
-	var data struct {
-		Code  string `json:"code"`
-		URL   string `json:"url"`
-		Bytes int64  `json:"bytes"`
-	}
-	if json.Unmarshal(params.Error.Data, &data) == nil && data.Code == codeTooLarge {
+	var data frame.Elsewhere
+	if json.Unmarshal(params.Error.Data, &data) == nil && data.Code == frame.CodeTooLarge {
 		o.Elsewhere, o.Bytes = data.URL != "", data.Bytes
 		if o.Elsewhere && params.Status != frame.StatusFailed {
 			o.State = Completed
@@ -315,6 +311,3 @@ func (o *Outcome) read(raw json.RawMessage) error {
 	}
 	return nil
 }
-
-// codeTooLarge is what event-fanout says in the place of a result that no frame holds.
-const codeTooLarge = "result_too_large"

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"sync"
 
+	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 )
 
@@ -96,23 +97,16 @@ func (r *run) endedAs() string {
 	return r.event
 }
 
-// The lifecycle events that end an execution.
-const (
-	eventCompleted = "playbook.completed"
-	eventFailed    = "playbook.failed"
-	eventCancelled = "playbook.cancelled"
-	eventStep      = "step.enter"
-)
-
-func ends(event string) bool { return stateOf(event) != Working }
+// eventStep is the lifecycle event of a step that begins.
+const eventStep = "step.enter"
 
 func stateOf(event string) State {
 	switch event {
-	case eventCompleted:
+	case frame.EventCompleted:
 		return Completed
-	case eventFailed:
+	case frame.EventFailed:
 		return Failed
-	case eventCancelled:
+	case frame.EventCancelled:
 		return Cancelled
 	}
 	return Working

@@ -311,7 +311,7 @@ func (s *stream) deliver(f edge.Frame) {
 		case r != nil && event == eventStep:
 			r.step(text(params, "step_name"))
 			return
-		case !ends(event):
+		case !frame.Ends(event):
 			return
 		case r != nil:
 			r.end(event)

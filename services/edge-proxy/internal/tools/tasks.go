@@ -7,6 +7,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 )
@@ -140,7 +141,7 @@ func (c *Calls) outcome(ctx context.Context, caller edge.Caller, id string) (Tas
 		return task, task.read(out.Result)
 	case out.Ended != "" && time.Since(out.UpdatedAt) > resultPatience:
 		c.ending(ctx, &task.Outcome, stateOf(out.Ended))
-	case out.Ended == eventCancelled: // no result follows
+	case out.Ended == frame.EventCancelled: // no result follows
 		task.State = Cancelled
 	case out.Done: // its frames are older than what is kept
 		if !c.ending(ctx, &task.Outcome, Working) {
