@@ -8,7 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"strconv"
+	"os"
 	"strings"
 	"unicode/utf8"
 
@@ -55,15 +55,18 @@ type params struct {
 // exact is up to where a number with a fraction is exact, which is how the SDK makes ids.
 const exact = 1 << 53
 
-// readID reads the id of a request, a text or a whole number below 2^53; a notification has none.
+// readID reads the id of a request: a text that comes back as it was, or a whole number below 2^53. A notification has
+// none.
 func (e *envelope) readID(raw json.RawMessage) bool {
-	if len(raw) == 0 || string(raw) == "null" {
+	if len(raw) == 0 {
 		return true
 	}
 	var text string
 	var number int64
 	switch {
-	case json.Unmarshal(raw, &text) == nil:
+	case string(raw) == "null":
+		return false
+	case json.Unmarshal(raw, &text) == nil && len(text) <= maxName && !strings.ContainsRune(text, utf8.RuneError):
 		e.id, _ = jsonrpc.MakeID(text)
 	case json.Unmarshal(raw, &number) == nil && number > -exact && number < exact:
 		e.id, _ = jsonrpc.MakeID(float64(number))
@@ -72,6 +75,9 @@ func (e *envelope) readID(raw json.RawMessage) bool {
 	}
 	return true
 }
+
+// maxName bounds ids and tokens that a client makes up, in bytes.
+const maxName = 256
 
 // readParams reads them. Names of members count as they are written, as the SDK has it: encoding/json would take NAME
 // for name too. What has the wrong type is as good as absent, and the SDK says what is wrong with it.
@@ -143,55 +149,41 @@ func readEnvelope(w http.ResponseWriter, r *http.Request) (e envelope, err error
 	switch {
 	case errors.As(err, &tooLarge):
 		return e, errTooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return e, fault.Wrap(err, fault.TooSlow, "body_slow", "the body did not arrive in time")
 	case err != nil:
 		return e, fault.Wrap(err, fault.Invalid, "body_unreadable", "the body could not be read to its end")
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	// The SDK decodes the message too, a dozen times. This is cheaper, and what both must agree on, the method, is
 	// compared when the SDK hands it over.
-	if !json.Valid(body) {
+	if !json.Valid(body) || !utf8.Valid(body) {
 		return e, fault.New(fault.Invalid, codeNoJSON, "the body must be one JSON-RPC message")
 	}
-	if deeper(body, maxDepth) {
-		return e, fault.New(fault.Invalid, codeNoMessage,
-			"the message is nested too deeply: at most "+strconv.Itoa(maxDepth)+" objects and arrays in one another")
+	if err := scan(body); err != nil {
+		return e, err
 	}
 	top := members(body)
 	var version string
 	_ = json.Unmarshal(top["jsonrpc"], &version)
 	_ = json.Unmarshal(top["method"], &e.method)
-	if e.method == "" || version != "2.0" || !e.readID(top["id"]) {
+	switch notifies := strings.HasPrefix(e.method, "notifications/"); {
+	case e.method == "" || version != "2.0":
 		return envelope{}, fault.New(
-			fault.Invalid, codeNoMessage, "the body must be one JSON-RPC request or notification",
+			fault.Invalid, codeNoMessage, "the body must be one JSON-RPC 2.0 request or notification",
 		)
+	case !e.readID(top["id"]), !notifies && !e.id.IsValid():
+		return envelope{}, fault.New(fault.Invalid, codeNoMessage,
+			"id must be a string of at most 256 bytes, or a whole number below 2^53")
+	case notifies && e.id.IsValid():
+		return envelope{}, fault.New(fault.Invalid, codeNoMessage, "a notification has no id")
+	}
+	if err := checkTypes(top["params"]); err != nil {
+		return e, err
 	}
 	e.raw = top["params"]
 	e.params = readParams(e.raw)
 	return e, nil
-}
-
-// maxDepth bounds the nesting of a message. The SDK stops at 1,000, in words about something else.
-const maxDepth = 500
-
-// deeper reports whether JSON is nested more than so deep.
-func deeper(valid []byte, most int) bool {
-	depth, within := 0, false
-	for i := 0; i < len(valid); i++ {
-		switch c := valid[i]; {
-		case within && c == '\\':
-			i++
-		case c == '"':
-			within = !within
-		case within:
-		case c == '{' || c == '[':
-			if depth++; depth > most {
-				return true
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return false
 }
 
 // checkHeaders rejects a request with headers that readers could take differently, and decodes the name: names that no
@@ -235,6 +227,7 @@ func (e envelope) checkName(header http.Header) error {
 // Codes of faults that have numbers of their own in JSON-RPC or in the protocol.
 const (
 	codeHeaderMismatch = "header_mismatch"
+	codeBadVersion     = "unsupported_version"
 	codeNoJSON         = "bad_json"
 	codeNoMessage      = "bad_message"
 )

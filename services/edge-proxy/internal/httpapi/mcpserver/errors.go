@@ -16,6 +16,8 @@ func codeOf(f *fault.Error) int {
 	switch f.Code {
 	case codeHeaderMismatch:
 		return mcp.CodeHeaderMismatch
+	case codeBadVersion:
+		return mcp.CodeUnsupportedProtocolVersion
 	case codeNoJSON:
 		return jsonrpc.CodeParseError
 	case codeNoMessage:

@@ -97,7 +97,12 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*exchange, error
 	if err := checkHeaders(r.Header); err != nil {
 		return x, err
 	}
-	x.modern = r.Header.Get(versionHeader) >= revision
+	version := r.Header.Get(versionHeader)
+	if x.modern = version >= revision; !x.modern && version != "" &&
+		!slices.Contains(mcp.SupportedProtocolVersions(), version) {
+		return x, fault.New(fault.Invalid, codeBadVersion, "the supported versions of the protocol are "+
+			strings.Join(mcp.SupportedProtocolVersions(), ", "))
+	}
 	if err := x.checkName(r.Header); err != nil {
 		return x, err
 	}
