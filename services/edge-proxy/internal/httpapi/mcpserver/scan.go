@@ -15,18 +15,29 @@ const maxDepth = 500
 // or in its params. Readers differ in which of two counts, and a filter in front must not read another method or tool
 // than is used here.
 func scan(valid []byte) error {
-	var seen [3]map[string]bool // by depth, of the objects that are open
+	var outer, inner map[string]bool // the members seen of the object that is open at depth 1 and 2; nil in an array
 	depth, key := 0, false
+	seen := func() map[string]bool {
+		switch depth {
+		case 1:
+			return outer
+		case 2:
+			return inner
+		default:
+			return nil
+		}
+	}
 	for i := 0; i < len(valid); i++ {
 		switch c := valid[i]; c {
 		case '"':
 			end := closing(valid, i)
-			if key && depth < len(seen) && seen[depth] != nil {
+			if names := seen(); key && names != nil {
 				name := text(valid[i : end+1])
-				if seen[depth][name] {
-					return fault.New(fault.Invalid, codeNoMessage, "the member "+strconv.Quote(cut(name))+" is there twice")
+				if names[name] {
+					return fault.New(fault.Invalid, codeNoMessage,
+						"the member "+strconv.Quote(cut(name))+" is there twice")
 				}
-				seen[depth][name] = true
+				names[name] = true
 			}
 			key, i = false, end
 		case '{', '[':
@@ -34,17 +45,22 @@ func scan(valid []byte) error {
 				return fault.New(fault.Invalid, codeNoMessage, "the message is nested too deeply: at most "+
 					strconv.Itoa(maxDepth)+" objects and arrays in one another")
 			}
-			if depth < len(seen) {
-				if seen[depth] = nil; c == '{' {
-					seen[depth] = map[string]bool{}
-				}
-			}
 			key = c == '{'
+			var names map[string]bool
+			if key && depth <= 2 {
+				names = map[string]bool{}
+			}
+			switch depth {
+			case 1:
+				outer = names
+			case 2:
+				inner = names
+			}
 		case '}', ']':
 			depth--
 			key = false
 		case ',':
-			key = depth > 0 && depth < len(seen) && seen[depth] != nil
+			key = seen() != nil
 		case ':':
 			key = false
 		}
