@@ -237,10 +237,12 @@ func TestTheBucketIsMadeWithTheFirstAccessToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "local")
 	js := w.nats.JetStream(t)
-	off := w.start(t)
-	off.mustLogin(t, w.issuer.Token(t, "viewer@example.com"))
-	_, err := off.bearer(t, accessToken(t, w.issuer))
-	wantKind(t, err, fault.Unauthenticated) // it accepts none
+	t.Run("off", func(t *testing.T) { // it ends with this
+		r := w.start(t)
+		r.mustLogin(t, w.issuer.Token(t, "viewer@example.com"))
+		_, err := r.bearer(t, accessToken(t, w.issuer))
+		wantKind(t, err, fault.Unauthenticated) // it accepts none
+	})
 	on := w.start(t, "GATEWAY_MCP_RESOURCE="+mcpResource)
 	if _, err := js.KeyValue(t.Context(), "gateway_auth_bearers"); !errors.Is(err, jetstream.ErrBucketNotFound) {
 		t.Errorf("before the first: %v", err)

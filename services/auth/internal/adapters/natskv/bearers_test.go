@@ -42,7 +42,7 @@ func TestRecordsOfBearersAreSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	each := int64(stream.CachedInfo().State.Bytes) / records //nolint:gosec // it is small
+	each := int64(stream.CachedInfo().State.Bytes) / records
 	t.Logf("%d bytes each", each)
 	if fit := room.Of(natskit.Bearers) / each; fit < 55_000 {
 		t.Errorf("%d fit, of %d bytes each", fit, each)
