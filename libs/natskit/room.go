@@ -44,7 +44,7 @@ const (
 //nolint:gochecknoglobals // a constant table
 var shares = map[Store]int64{
 	Controls:      8,
-	Documents:     4,
+	Documents:     6,
 	Clients:       8,
 	Logins:        8,
 	Requests:      6,
@@ -54,7 +54,6 @@ var shares = map[Store]int64{
 	Revoked:       4,
 	Flows:         2,
 	Subscriptions: 2,
-	Bearers:       2,
 	Sources:       1,
 	Tickets:       1,
 }
@@ -62,11 +61,23 @@ var shares = map[Store]int64{
 // allShares is the sum of shares.
 const allShares = 64
 
+// onTop are shares that come on top of GATEWAY_STORE_MAX_BYTES, of buckets that are made with the first use of what not
+// everybody switches on. Taken from the others, they would change the bounds of buckets that exist, and operators who
+// use nothing of it would have to change these.
+//
+//nolint:gochecknoglobals // a constant table
+var onTop = map[Store]int64{
+	Bearers: 1,
+}
+
 // Bounds of GATEWAY_STORE_MAX_BYTES. With less, the smallest bucket could not hold a busy minute.
 const (
 	defaultStoreBytes = 1 << 30
 	minStoreBytes     = 16 << 20
 )
+
+// Optional reports whether a bucket is only made where something is switched on, and is not part of the whole.
+func (s Store) Optional() bool { return onTop[s] > 0 }
 
 // Stores returns every bucket that has a share.
 func Stores() []Store {
@@ -94,7 +105,7 @@ func (r Room) Of(s Store) int64 {
 	if total == 0 {
 		total = defaultStoreBytes
 	}
-	return total / allShares * shares[s]
+	return total / allShares * (shares[s] + onTop[s])
 }
 
 // Bucket is the package's Bucket with the share of s as its bound. One that exists with another bound, or none,

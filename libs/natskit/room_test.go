@@ -146,10 +146,33 @@ func TestTheSharesAreTheWhole(t *testing.T) {
 		if room.Of(s) <= 0 {
 			t.Errorf("%s has no share", s)
 		}
-		sum += room.Of(s)
+		if !s.Optional() {
+			sum += room.Of(s)
+		}
 	}
 	if sum != 1<<30 {
 		t.Errorf("the shares are %d of %d", sum, 1<<30)
+	}
+}
+
+// The bounds of buckets that exist are changed by nobody but an administrator, and an account may be sized exactly: a
+// bucket that is added takes nothing from those that are there.
+func TestTheBoundsOfBucketsStay(t *testing.T) {
+	t.Parallel()
+	want := map[natskit.Store]int64{
+		natskit.Sessions: 96, natskit.LocalSessions: 96, natskit.Logins: 128, natskit.Flows: 32, natskit.Revoked: 64,
+		natskit.Requests: 96, natskit.Routes: 96, natskit.Clients: 128, natskit.Tickets: 16, natskit.Sources: 16,
+		natskit.Controls: 128, natskit.Subscriptions: 32, natskit.Documents: 96,
+	}
+	for _, s := range natskit.Stores() {
+		got := (natskit.Room{}).Of(s) >> 20
+		if mib, old := want[s]; old && got != mib || old == s.Optional() {
+			t.Errorf("%s may hold %d MiB, was %d", s, got, mib)
+		}
+		delete(want, s)
+	}
+	if len(want) > 0 {
+		t.Errorf("%v are gone", want)
 	}
 }
 

@@ -127,6 +127,11 @@ func (c *Client) OnRevoked(f func(authwire.TokenKey)) {
 	c.listeners = append(c.listeners, f)
 }
 
+// BadTokens is the limit on tokens of an address that are no session, by [httpkit.AddressKey]; nil for none. Whoever
+// takes other tokens for sessions counts those that are refused here too: otherwise each kind would have a limit of
+// its own.
+func (c *Client) BadTokens() *kit.Rates { return c.bad }
+
 // Resolve returns the session of a token. The result is shared: do not change it. The error
 // is Unauthenticated for what is no session, Unavailable when nobody can tell.
 func (c *Client) Resolve(ctx context.Context, token authwire.Token) (*authwire.Session, error) {

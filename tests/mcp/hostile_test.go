@@ -193,8 +193,8 @@ func TestHostileRequests(t *testing.T) {
 		post("Accept text/html", with(good, "tools/list", "Accept", "text/html"), list, 400, -32602),
 		post("no JSON", ok, `{"jsonrpc":"2.0",`, 400, -32700),
 		post("nothing", ok, ``, 400, -32700),
-		post("bytes that are no UTF-8", ok, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\xff\"}", 404,
-			-32601),
+		post("bytes that are no UTF-8", ok, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\xff\"}", 400,
+			-32700),
 		post("a batch", ok, "["+list+","+list+"]", 400, -32600),
 		post("a batch of an old revision", with(
 			good, "tools/list", "MCP-Protocol-Version", "2025-03-26", "Mcp-Method", "",
@@ -206,7 +206,7 @@ func TestHostileRequests(t *testing.T) {
 		post("two messages", ok, list+list, 400, -32700),
 		post("no version of JSON-RPC", ok, strings.Replace(list, `"jsonrpc":"2.0",`, "", 1), 400, -32600),
 		post("an id that is an object", ok, strings.Replace(list, `"id":7`, `"id":{}`, 1), 400, -32600),
-		post("an id that is null", ok, strings.Replace(list, `"id":7`, `"id":null`, 1), 400, 0),
+		post("an id that is null", ok, strings.Replace(list, `"id":7`, `"id":null`, 1), 400, -32600),
 		post("a response", ok, `{"jsonrpc":"2.0","id":7,"result":{}}`, 400, -32600),
 		post("a notification", with(good, "notifications/cancelled"), `{"jsonrpc":"2.0",`+
 			`"method":"notifications/cancelled","params":{"requestId":7,"_meta":{"`+metaName+`protocolVersion":"`+

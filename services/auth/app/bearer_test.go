@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -228,6 +229,29 @@ func TestAccessTokensWhileNATSStoresNothing(t *testing.T) {
 	wantKind(t, err, fault.Unavailable)
 	if _, err := r.bearer(t, accessToken(t, w.issuer)); err != nil && fault.Of(err).Kind != fault.Unavailable {
 		t.Errorf("%v", err)
+	}
+}
+
+// An account that is sized exactly has no room for a bucket that nobody needs.
+func TestTheBucketIsMadeWithTheFirstAccessToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "local")
+	js := w.nats.JetStream(t)
+	t.Run("off", func(t *testing.T) { // it ends with this
+		r := w.start(t)
+		r.mustLogin(t, w.issuer.Token(t, "viewer@example.com"))
+		_, err := r.bearer(t, accessToken(t, w.issuer))
+		wantKind(t, err, fault.Unauthenticated) // it accepts none
+	})
+	on := w.start(t, "GATEWAY_MCP_RESOURCE="+mcpResource)
+	if _, err := js.KeyValue(t.Context(), "gateway_auth_bearers"); !errors.Is(err, jetstream.ErrBucketNotFound) {
+		t.Errorf("before the first: %v", err)
+	}
+	if _, err := on.bearer(t, accessToken(t, w.issuer)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.KeyValue(t.Context(), "gateway_auth_bearers"); err != nil {
+		t.Error(err)
 	}
 }
 

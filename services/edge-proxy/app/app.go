@@ -114,17 +114,12 @@ func (a *App) service(
 		return nil, err
 	}
 	a.components = append(a.components, a.fanout.needs...)
-	refusals, err := kit.NewRefusals(tel.Registry)
-	if err != nil {
-		return nil, err
-	}
 	identity := natsauth.New(calls)
-	badTokens := kit.NewRates(cfg.Sessions.BadRate, cfg.Sessions.BadRate/6).Count(refusals, "bad_session")
 	return edge.New(edge.Deps{
 		Auth:          identity,
 		Bearers:       identity,
 		NearBearers:   nearmemory.NewBearers(),
-		BadBearers:    nearmemory.NewBadBearers(badTokens),
+		BadBearers:    nearmemory.NewBadBearers(session.BadTokens()),
 		Near:          session,
 		Pending:       natspending.New(calls),
 		Subscriptions: natssubscriptions.New(calls),

@@ -3,6 +3,7 @@ package app_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -61,6 +62,27 @@ func TestProtectedRoutesNeedASession(t *testing.T) {
 	}
 	if n := len(w.noetl.Started()); n != 0 {
 		t.Errorf("%d executions", n)
+	}
+}
+
+// Whoever has tried out session tokens may not go on with access tokens: there is one limit for both.
+func TestBadTokensOfBothKindsHaveOneLimit(t *testing.T) {
+	t.Parallel()
+	const burst = 5
+	w := boot(t, "GATEWAY_MCP=on", "GATEWAY_BAD_SESSION_RATE_ADDRESS_PER_MIN=30")
+	for i := range burst {
+		got := w.send("POST", "/graphql", "{}", "Authorization", fmt.Sprint("Bearer session", i))
+		got.refused(t, "a session token", 401, "invalid_session")
+	}
+	refused := 0
+	for i := range 2 * burst {
+		got := w.send("POST", "/mcp", "{}", "Authorization", fmt.Sprint("Bearer eyJhbGciOiJSUzI1NiJ9.e30.x", i))
+		if got.status == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	if refused < 2*burst-1 { // one may be allowed again while this runs
+		t.Errorf("%d access tokens were asked about", 2*burst-refused)
 	}
 }
 

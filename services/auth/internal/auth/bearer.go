@@ -2,7 +2,9 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/noetl/gateway/libs/fault"
@@ -98,6 +100,9 @@ func (s *Service) exchange(ctx context.Context, in BearerRequest, claims AccessC
 	case found:
 		return s.exchanged(ctx, key, sealed)
 	}
+	if err := s.noRoom.err(); err != nil {
+		return Token{}, err
+	}
 	opened, err := s.open(ctx, Grant{
 		Identity: claims.Identity, Token: identityToken(claims), Until: claims.ExpiresAt,
 		Duration: min(time.Until(claims.ExpiresAt), s.rules.MaxSession),
@@ -111,7 +116,9 @@ func (s *Service) exchange(ctx context.Context, in BearerRequest, claims AccessC
 }
 
 // keepExchange records which session the token opened. If the store does not answer, the record may be there all the
-// same, so the session is left: nobody has its token, its user can end it, and it ends with the access token.
+// same, so the session is left: nobody has its token, its user can end it, and it ends with the access token. If the
+// store has no room, the session is ended, and for a while no other is opened: each try would be a login and would
+// leave its records in stores that others need.
 func (s *Service) keepExchange(ctx context.Context, claims AccessClaims, key bearerKey, opened Opened) (Token, error) {
 	ended, err := s.Revocations.UserRevoked(ctx, opened.Session.User.keys())
 	if err != nil {
@@ -126,6 +133,12 @@ func (s *Service) keepExchange(ctx context.Context, claims AccessClaims, key bea
 	}
 	created, err := s.Bearers.Create(ctx, key.name, key.seal(opened.Token), claims.ExpiresAt)
 	switch {
+	case errors.Is(err, ErrNotStored):
+		s.noRoom.begin(err)
+		if !old {
+			s.discard(ctx, opened)
+		}
+		return Token{}, err
 	case err != nil:
 		return Token{}, timeoutAsUnavailable(err)
 	case old:
@@ -158,7 +171,37 @@ func (s *Service) exchanged(ctx context.Context, key bearerKey, sealed []byte) (
 	return token, nil
 }
 
-// discard ends a session that nobody will use: another replica's login with the same token was faster.
+// defaultPause is for a fault that does not say when to try again.
+const defaultPause = 30 * time.Second
+
+// pause remembers a fault for as long as it says to wait. It is safe for concurrent use.
+type pause struct {
+	mu    sync.Mutex
+	fault error
+	until time.Time
+}
+
+func (p *pause) begin(err error) {
+	life := defaultPause
+	if f := fault.Of(err); f.RetryAfter > 0 {
+		life = f.RetryAfter
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fault, p.until = err, time.Now().Add(life)
+}
+
+func (p *pause) err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Now().Before(p.until) {
+		return p.fault
+	}
+	return nil
+}
+
+// discard ends a session that nobody will use: another replica's login with the same token was faster, or nobody could
+// remember whose it is.
 func (s *Service) discard(ctx context.Context, opened Opened) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
 	defer cancel()

@@ -232,6 +232,35 @@ func TestOutagesAreNoRefusals(t *testing.T) {
 	}
 }
 
+// Without room for the record a token opens another session with each try: none of them may live, and one try in a
+// while is enough.
+func TestAFullStoreLeavesNoSessions(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := bearerWorld()
+		w.Bearers.Full.Store(true)
+		for range 20 {
+			_, err := bearer(t, w)
+			wantKind(t, err, fault.Unavailable)
+		}
+		if n := len(w.Backend.Grants.All()); n != 1 {
+			t.Errorf("%d logins", n)
+		}
+		_, err := resolve(t, w, authwire.NewToken("session-1"))
+		wantKind(t, err, fault.Unauthenticated)
+		<-time.After(31 * time.Second)
+		w.Bearers.Full.Store(false)
+		out, err := bearer(t, w)
+		if err != nil || len(w.Backend.Grants.All()) != 2 {
+			t.Fatalf("when there is room: %v, %d logins", err, len(w.Backend.Grants.All()))
+		}
+		w.Bearers.Full.Store(true) // what is known needs none
+		if again, err := bearer(t, w); err != nil || again.Token != out.Token {
+			t.Errorf("%v %v", again, err)
+		}
+	})
+}
+
 func TestLimitsAndRefusalsOfAccessTokens(t *testing.T) {
 	t.Parallel()
 	w := bearerWorld()

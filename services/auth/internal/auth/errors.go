@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"errors"
 	"time"
 
 	"github.com/noetl/gateway/libs/fault"
@@ -17,6 +18,9 @@ var (
 		fault.Unavailable, "bad_auth_answer", "the login backend sent an answer that could not be understood",
 	).
 		After(BackendPause)
+
+	// ErrNotStored says that a store had no room, so that nothing was stored for sure. It wraps the fault.
+	ErrNotStored = errors.New("not stored")
 
 	// errUnknownHere says that only the backend could know a token, and that it was not to be asked.
 	errUnknownHere = fault.New(fault.RateLimited, "too_many", "too many requests; try again later").After(time.Second)

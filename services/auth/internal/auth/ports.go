@@ -41,7 +41,8 @@ type AccessClaims struct {
 //
 // Create MUST have stored the record for every replica when it returns true, and MUST be true for exactly one caller of
 // a name. Get MUST find what Create stored; it MAY lag behind another replica's. Neither may forget a record before its
-// moment: the access token would open another session.
+// moment: the access token would open another session. The error of a store that had no room for the record MUST be
+// [ErrNotStored], and no other error may be.
 type Bearers interface {
 	Get(ctx context.Context, name string) (sealed []byte, found bool, err error)
 	Create(ctx context.Context, name string, sealed []byte, until time.Time) (created bool, err error)

@@ -55,6 +55,7 @@ type Service struct {
 	validations *flights[Session]
 	decisions   *flights[Decision]
 	exchanges   *flights[Token]
+	noRoom      pause // of the store of exchanges
 	absent      *negativeCache
 	decided     *accessCache
 	cacheOutage *outage.Dependency

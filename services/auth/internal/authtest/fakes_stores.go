@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
@@ -231,6 +233,7 @@ var _ auth.Bearers = (*Bearers)(nil)
 // Bearers are in memory.
 type Bearers struct {
 	failing
+	Full    atomic.Bool // has no room for another record
 	records fake.Map[string, bearer]
 }
 
@@ -255,6 +258,10 @@ func (b *Bearers) Get(_ context.Context, name string) ([]byte, bool, error) {
 func (b *Bearers) Create(_ context.Context, name string, sealed []byte, until time.Time) (bool, error) {
 	if err := b.err(); err != nil {
 		return false, err
+	}
+	if b.Full.Load() {
+		full := fault.New(fault.Unavailable, "store_full", "there is no room left").After(30 * time.Second)
+		return false, errors.Join(auth.ErrNotStored, full)
 	}
 	return b.records.Create(name, bearer{bytes.Clone(sealed), until}), nil
 }

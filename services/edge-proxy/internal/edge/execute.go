@@ -236,7 +236,13 @@ const pendingTimeout = 5 * time.Second
 func (s *Service) expect(ctx context.Context, in fanoutwire.ExpectRequest) error {
 	ctx, cancel := context.WithTimeout(ctx, pendingTimeout)
 	defer cancel()
-	return s.Pending.Expect(ctx, in)
+	err := s.Pending.Expect(ctx, in)
+	if kind, failed := fault.KindOf(err); failed && kind == fault.Invalid && (in.Kept || in.Listed) {
+		// The caller chose nothing of it, so this is no advice for the caller, which may be a model that follows it.
+		return fault.Wrap(err, fault.Unavailable, "old_event_fanout",
+			"event-fanout does not know this kind of request: update all its replicas before edge-proxy")
+	}
+	return err
 }
 
 // bindTries is how often binding is tried. It may fail for good: the callback then says which

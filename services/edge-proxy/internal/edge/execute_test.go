@@ -115,6 +115,25 @@ func TestAStartIsExpectedThenMadeThenBound(t *testing.T) {
 	}
 }
 
+// An event-fanout of an earlier build finds fault with what the gateway chose. Callers, which may be models, would
+// follow an advice about it.
+func TestAnOlderEventFanoutIsNoFaultOfTheCaller(t *testing.T) {
+	bad := fault.New(fault.Invalid, "bad_client_id", "client_id must be 1 to 64 letters")
+	for name, track := range map[string]edge.Tracking{
+		"a task": {Kept: true}, "a call": {ClientID: "c1", Listed: true}, "the caller's client": {ClientID: "c1"},
+	} {
+		w := newWorld()
+		w.pending.Fail("expect", bad)
+		_, err := w.Execute(t.Context(), edge.ExecuteRequest{Caller: w.caller, Name: "demo/echo", Tracking: track})
+		f := fault.Of(err)
+		if ours := track.Kept || track.Listed; ours && (f.Kind != fault.Unavailable || f.Code != "old_event_fanout" ||
+			strings.Contains(f.Message, "client_id")) || !ours && f.Code != "bad_client_id" {
+			t.Errorf("%s: %v", name, err)
+		}
+		w.happened(t, "expect r1")
+	}
+}
+
 func TestWithoutAClientNothingIsExpected(t *testing.T) {
 	w := newWorld()
 	out, err := w.execute(t.Context(), "", map[string]any{"a": 1})

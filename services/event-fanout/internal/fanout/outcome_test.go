@@ -284,7 +284,7 @@ func TestAnOutageOfTheLogIsNoOutcome(t *testing.T) {
 	w := newWorld()
 	s := w.service()
 	w.keep(t, s, "r1", "5")
-	w.frames.Fail(errors.New("down"))
+	w.frames.Fail(errors.New("the log is unavailable"))
 	if _, err := s.Outcome(t.Context(), fanoutwire.OutcomeRequest{RequestID: "r1", Owner: "id:7"}); err == nil {
 		t.Error("no error")
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
@@ -53,5 +54,8 @@ func (b *Bearers) Create(ctx context.Context, name string, sealed []byte, until 
 		created, err = natskit.Won(err)
 		return err
 	})
+	if f := fault.Of(err); err != nil && f.Code == natskit.StoreFull {
+		err = errors.Join(auth.ErrNotStored, err)
+	}
 	return created && err == nil, err
 }
