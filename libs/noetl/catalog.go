@@ -50,7 +50,9 @@ func (c *Client) Playbooks(ctx context.Context) ([]noetlwire.CatalogEntry, error
 
 // readCatalog reads {"entries": […]}, or the array alone, entry by entry.
 func readCatalog(r io.Reader) ([]noetlwire.CatalogEntry, error) {
-	in := &bounded{from: noetlwire.NewLenientReader(r)}
+	in := &bounded{
+		from: noetlwire.NewLenientReader(r), most: maxCatalog, each: maxEntry, tooLarge: errCatalogTooLarge,
+	}
 	dec := json.NewDecoder(in)
 	l := latest{at: map[string]noetlwire.CatalogEntry{}}
 	found, err := entriesIn(dec)
@@ -173,6 +175,8 @@ func (l *latest) sorted() []noetlwire.CatalogEntry {
 // bounded reads an answer whose entries are bounded one by one, since a decoder holds a whole one.
 type bounded struct {
 	from       io.Reader
+	most, each int64 // bytes of all, and of one entry
+	tooLarge   func() error
 	read, mark int64
 }
 
@@ -180,8 +184,8 @@ func (b *bounded) begin(offset int64) { b.mark = offset }
 
 // Read implements io.Reader.
 func (b *bounded) Read(p []byte) (int, error) {
-	if b.read > maxCatalog || b.read-b.mark > maxEntry {
-		return 0, errCatalogTooLarge()
+	if b.read > b.most || b.read-b.mark > b.each {
+		return 0, b.tooLarge()
 	}
 	n, err := b.from.Read(p)
 	b.read += int64(n)
