@@ -51,7 +51,7 @@ func (a *App) tools(cfg Config, host run.Host, svc *edge.Service, session *sessi
 	m.calls = tools.NewCalls(tools.CallsDeps{
 		Gateway: svc, Executions: a.noetl, Endings: a.noetl, Frames: a.fanout.frames(),
 		Outcomes: natspending.NewOutcomes(m.nats),
-		Results: a.fanout.results(), Logger: host.Telemetry.Logger, NewID: uuid.NewString,
+		Results:  a.fanout.results(), Logger: host.Telemetry.Logger, NewID: uuid.NewString,
 		KeepRunning: !cfg.MCP.CancelsOnLeave(),
 	})
 	session.OnRevoked(m.calls.Revoked)
