@@ -1,10 +1,12 @@
 package noetl
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,16 +25,13 @@ const (
 	maxAllKept = 64 << 20
 )
 
-// declares reports the text of a playbook that may say itself what it takes or returns.
-func declares(text string) bool {
-	return strings.Contains(text, "input_schema") || strings.Contains(text, "output_schema")
-}
-
 // Playbooks lists the playbooks and agents of the catalog, each in its latest version, in the order of their paths. The
-// text of an entry is kept only if it may hold a metadata.input_schema or output_schema: all the texts of a large
-// catalog are many megabytes. It asks for all kinds: to ask for one would bring up an old version of a path that is of
-// another kind now.
-func (c *Client) Playbooks(ctx context.Context) ([]noetlwire.CatalogEntry, error) {
+// text of an entry is kept only where keep wants it: all the texts of a large catalog are many megabytes. It asks for
+// all kinds: to ask for one would bring up an old version of a path that is of another kind now.
+//
+// Whoever may register a playbook decides how large a catalog is. What exceeds a bound is left out, with a warning, and
+// takes nothing else along: an entry of too many bytes, the paths after the first 100,000, texts after 64 MiB.
+func (c *Client) Playbooks(ctx context.Context, keep func(text string) bool) ([]noetlwire.CatalogEntry, error) {
 	resp, err := c.ask(ctx, c.base, http.MethodPost, "/api/catalog/list", struct{}{})
 	if err != nil {
 		return nil, err
@@ -45,30 +44,23 @@ func (c *Client) Playbooks(ctx context.Context) ([]noetlwire.CatalogEntry, error
 		}
 		return nil, statusFault(resp.StatusCode, answer).After(retryAfter(resp))
 	}
-	return readCatalog(resp.Body)
+	return c.readCatalog(ctx, resp.Body, keep)
 }
 
 // readCatalog reads {"entries": […]}, or the array alone, entry by entry.
-func readCatalog(r io.Reader) ([]noetlwire.CatalogEntry, error) {
-	in := &bounded{
-		from: noetlwire.NewLenientReader(r), most: maxCatalog, each: maxEntry, tooLarge: errCatalogTooLarge,
-	}
+func (c *Client) readCatalog(
+	ctx context.Context, r io.Reader, keep func(text string) bool,
+) ([]noetlwire.CatalogEntry, error) {
+	in := &bounded{from: noetlwire.NewLenientReader(r)}
 	dec := json.NewDecoder(in)
-	l := latest{at: map[string]noetlwire.CatalogEntry{}}
+	l := latest{at: map[string]noetlwire.CatalogEntry{}, keep: keep}
 	found, err := entriesIn(dec)
-	for err == nil && found && dec.More() {
-		in.begin(dec.InputOffset())
-		var e catalogEntry
-		if err = dec.Decode(&e); isMistyped(err) {
-			err = nil // one entry that no server writes hides no other
-			continue
-		}
-		if err == nil {
-			err = l.add(e)
-		}
-	}
 	if err == nil && !found {
 		err = errNoCatalog
+	}
+	if err == nil {
+		in.inEntries = true
+		err = l.read(newElements(io.MultiReader(dec.Buffered(), in), maxEntry))
 	}
 	if f, ok := errors.AsType[*fault.Error](err); ok {
 		return nil, f
@@ -76,13 +68,27 @@ func readCatalog(r io.Reader) ([]noetlwire.CatalogEntry, error) {
 	if err != nil {
 		return nil, catalogFault(err)
 	}
+	c.warnOfLeftOut(ctx, &l)
 	return l.sorted(), nil
+}
+
+// warnOfLeftOut says once in the life of a client what was left out of a catalog, which is read every few seconds.
+func (c *Client) warnOfLeftOut(ctx context.Context, l *latest) {
+	for reason, example := range l.leftOut {
+		if _, said := c.warned.LoadOrStore(reason, true); !said {
+			c.logger.WarnContext(
+				ctx, "the catalog exceeds a bound, and a part of it is not read", slog.String("reason", reason),
+				slog.String("first", example),
+			)
+		}
+	}
 }
 
 // catalogFault tells an answer that is no catalog from one that did not arrive.
 func catalogFault(err error) error {
 	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) || errors.Is(err, io.EOF) || isMistyped(err) || errors.Is(err, errNoCatalog) {
+	if errors.As(err, &syntax) || errors.Is(err, io.EOF) || isMistyped(err) ||
+		errors.Is(err, errNoCatalog) || errors.Is(err, errNoElement) {
 		return badAnswer(err)
 	}
 	return unreachable(err)
@@ -137,28 +143,100 @@ type catalogEntry struct {
 	Content   string       `json:"content"`
 }
 
+// Reasons for which a part of a catalog is left out.
+const (
+	leftOutEntry = "catalog_entry_too_large"
+	leftOutPaths = "catalog_paths_too_many"
+	leftOutTexts = "catalog_texts_too_large"
+)
+
 // latest keeps the latest version of each path.
 type latest struct {
-	at   map[string]noetlwire.CatalogEntry
-	kept int // bytes of texts
+	at      map[string]noetlwire.CatalogEntry
+	keep    func(text string) bool
+	kept    int               // bytes of texts
+	leftOut map[string]string // a path by each reason
 }
 
-func (l *latest) add(e catalogEntry) error {
+// read reads the elements of the list.
+func (l *latest) read(list *elements) error {
+	for {
+		text, whole, err := list.next()
+		if err != nil || text == nil {
+			return err
+		}
+		if !whole {
+			e := beginningOf(text)
+			l.leaveOut(leftOutEntry, e.Path)
+			l.add(e)
+			continue
+		}
+		var e catalogEntry
+		if err := json.Unmarshal(text, &e); isMistyped(err) {
+			continue // one entry that no server writes hides no other
+		} else if err != nil {
+			return err
+		}
+		l.add(e)
+	}
+}
+
+// beginningOf reads what stands in front of the large member of an entry that is too large, so that an older version
+// of its path does not pass for the latest. The text of the entry is dropped.
+func beginningOf(text []byte) catalogEntry {
+	var e catalogEntry
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if _, err := dec.Token(); err != nil {
+		return e
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return e
+		}
+		var other json.RawMessage
+		var into any = &other
+		switch name {
+		case "path":
+			into = &e.Path
+		case "kind":
+			into = &e.Kind
+		case "version":
+			into = &e.Version
+		}
+		if err := dec.Decode(into); err != nil {
+			return e
+		}
+	}
+	return e
+}
+
+func (l *latest) add(e catalogEntry) {
 	old, known := l.at[e.Path]
 	switch {
 	case e.Path == "" || known && old.Version >= e.Version:
-		return nil
+		return
 	case !known && len(l.at) == maxPaths:
-		return errCatalogTooLarge()
-	case len(e.Content) > maxKept || !declares(e.Content):
+		l.leaveOut(leftOutPaths, e.Path)
+		return
+	case len(e.Content) > maxKept || !l.keep(e.Content):
+		e.Content = ""
+	case l.kept+len(e.Content)-len(old.Content) > maxAllKept:
+		l.leaveOut(leftOutTexts, e.Path)
 		e.Content = ""
 	}
 	l.kept += len(e.Content) - len(old.Content)
-	if l.kept > maxAllKept {
-		return errCatalogTooLarge()
-	}
 	l.at[e.Path] = noetlwire.CatalogEntry(e)
-	return nil
+}
+
+// leaveOut notes the first path that a reason leaves out.
+func (l *latest) leaveOut(reason, path string) {
+	if l.leftOut == nil {
+		l.leftOut = map[string]string{}
+	}
+	if _, noted := l.leftOut[reason]; !noted {
+		l.leftOut[reason] = path[:min(len(path), 200)]
+	}
 }
 
 func (l *latest) sorted() []noetlwire.CatalogEntry {
@@ -172,20 +250,17 @@ func (l *latest) sorted() []noetlwire.CatalogEntry {
 	return list
 }
 
-// bounded reads an answer whose entries are bounded one by one, since a decoder holds a whole one.
+// bounded bounds an answer as a whole, and what stands before its entries, which a decoder holds.
 type bounded struct {
-	from       io.Reader
-	most, each int64 // bytes of all, and of one entry
-	tooLarge   func() error
-	read, mark int64
+	from      io.Reader
+	read      int64
+	inEntries bool
 }
-
-func (b *bounded) begin(offset int64) { b.mark = offset }
 
 // Read implements io.Reader.
 func (b *bounded) Read(p []byte) (int, error) {
-	if b.read > b.most || b.read-b.mark > b.each {
-		return 0, b.tooLarge()
+	if b.read > maxCatalog || !b.inEntries && b.read > maxEntry {
+		return 0, errCatalogTooLarge()
 	}
 	n, err := b.from.Read(p)
 	b.read += int64(n)

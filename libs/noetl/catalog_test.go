@@ -3,6 +3,7 @@ package noetl_test
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,6 +17,9 @@ import (
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/libs/telemetry"
 )
+
+// declares is what the gateway keeps the text of an entry for.
+func declares(text string) bool { return strings.Contains(text, "output_schema") }
 
 func catalogOf(t *testing.T, serve http.HandlerFunc) *noetl.Client {
 	t.Helper()
@@ -58,13 +62,13 @@ func TestTheCatalogIsThePlaybooksInTheirLatestVersions(t *testing.T) {
 			}
 			_, _ = io.WriteString(w, text)
 		})
-		got, err := c.Playbooks(t.Context())
+		got, err := c.Playbooks(t.Context(), declares)
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("%v %s", err, diff)
 		}
 	}
 	for _, text := range []string{`{"entries":[]}`, `[]`} {
-		if got, err := catalogOf(t, writing(200, text)).Playbooks(t.Context()); err != nil || len(got) != 0 {
+		if got, err := catalogOf(t, writing(200, text)).Playbooks(t.Context(), declares); err != nil || len(got) != 0 {
 			t.Errorf("%s: %v %v", text, got, err)
 		}
 	}
@@ -76,41 +80,92 @@ func TestWhatIsNoCatalogIsAFault(t *testing.T) {
 		``: "noetl_bad_answer", `{}`: "noetl_bad_answer", `"x"`: "noetl_bad_answer", `<html>`: "noetl_bad_answer",
 		`{"entries":{}}`: "noetl_bad_answer", `{"entries":[{"path":"a"},`: "noetl_bad_answer",
 		`{"entries":[{"path":"a"}{}]}`: "noetl_bad_answer", `{"entries":null}`: "noetl_bad_answer",
+		`{"entries":[}]}`: "noetl_bad_answer", `{"entries":[{"path":"a]}]}`: "noetl_bad_answer",
+		`{"entries":[{"path":"a"},]}`: "noetl_bad_answer", `[{"path":"a"}`: "noetl_bad_answer",
+		`[,{"path":"a"}]`: "noetl_bad_answer", `[{"path":a}]`: "noetl_bad_answer", `[{"path":"a"}}]`: "noetl_bad_answer",
 	} {
-		got, err := catalogOf(t, writing(200, text)).Playbooks(t.Context())
+		got, err := catalogOf(t, writing(200, text)).Playbooks(t.Context(), declares)
 		if f := fault.Of(err); f == nil || f.Code != want || got != nil {
 			t.Errorf("%s: %v %v", text, got, err)
 		}
 	}
-	_, err := catalogOf(t, writing(503, `{"error":"starting"}`)).Playbooks(t.Context())
+	_, err := catalogOf(t, writing(503, `{"error":"starting"}`)).Playbooks(t.Context(), declares)
 	if f := fault.Of(err); f == nil || f.Kind != fault.Unavailable {
 		t.Errorf("%v", err)
 	}
 }
 
-// A catalog that never ends must end, and so must one entry.
-func TestACatalogHasBounds(t *testing.T) {
+// Whoever may register a playbook must not take the tools from everybody: what is too large is left out, alone.
+func TestWhatIsTooLargeInACatalogHidesNothingElse(t *testing.T) {
 	t.Parallel()
-	for name, serve := range map[string]func(w io.Writer) error{
-		"an entry": func(w io.Writer) error {
-			_, err := fmt.Fprintf(w, `{"entries":[{"path":"a","x":"%s"}]}`, strings.Repeat("x", 20<<20))
-			return err
-		},
-		"paths": func(w io.Writer) error {
+	large := strings.Repeat("x", 17<<20)
+	kept := "output_schema" + strings.Repeat("x", 200<<10)
+	for name, c := range map[string]struct {
+		serve  func(w io.Writer)
+		reason string
+		want   []noetlwire.CatalogEntry
+	}{
+		"an entry": {func(w io.Writer) {
+			_, _ = fmt.Fprintf(w, `{"entries":[{"path":"first","kind":"playbook","version":1},
+			 {"path":"a","kind":"playbook","version":2,"content":"]}\"%s","layout":[{}]},
+			 {"content":"%s","path":"b","kind":"playbook","version":2}, "%s" , 5,null,
+			 {"path":"a","kind":"playbook","version":1},{"path":"z","kind":"agent","version":1}]}`, large, large, large)
+		}, "catalog_entry_too_large", []noetlwire.CatalogEntry{
+			{Path: "a", Kind: "playbook", Version: 2},
+			{Path: "first", Kind: "playbook", Version: 1},
+			{Path: "z", Kind: "agent", Version: 1},
+		}},
+		"texts": {func(w io.Writer) {
 			_, _ = io.WriteString(w, `{"entries":[`)
-			for i := range 100_001 {
-				if _, err := fmt.Fprintf(w, `{"path":"%d","kind":"playbook","version":1},`, i); err != nil {
-					return err
-				}
+			for i := range 400 {
+				_, _ = fmt.Fprintf(w, `{"path":"%03d","kind":"playbook","version":1,"content":"%s"},`, i, kept)
 			}
-			return nil
-		},
+			_, _ = io.WriteString(w, `{"path":"z","kind":"agent","version":1}]}`)
+		}, "catalog_texts_too_large", nil},
+		"paths": {func(w io.Writer) {
+			_, _ = io.WriteString(w, `[{"path":"0","kind":"playbook","version":1}`)
+			for i := range 100_001 {
+				_, _ = fmt.Fprintf(w, `,{"path":"%d","kind":"x","version":2}`, i+1)
+			}
+			_, _ = io.WriteString(w, `,{"path":"0","kind":"agent","version":2}]`)
+		}, "catalog_paths_too_many", []noetlwire.CatalogEntry{{Path: "0", Kind: "agent", Version: 2}}},
 	} {
-		c := catalogOf(t, func(w http.ResponseWriter, _ *http.Request) { _ = serve(w) })
-		_, err := c.Playbooks(t.Context())
-		if f := fault.Of(err); f == nil || f.Code != "noetl_answer_too_large" {
-			t.Errorf("%s: %v", name, err)
+		var log strings.Builder
+		tel := telemetry.Nop("test")
+		tel.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { c.serve(w) }))
+		t.Cleanup(srv.Close)
+		client := noetl.New(noetl.Config{BaseURL: srv.URL, Timeout: time.Minute}, tel)
+		for range 2 {
+			got, err := client.Playbooks(t.Context(), declares)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if c.want == nil {
+				with := 0
+				for _, e := range got {
+					with += min(len(e.Content), 1)
+				}
+				if len(got) != 401 || with == 0 || with*len(kept) > 64<<20 {
+					t.Errorf("%s: %d entries, %d with their text", name, len(got), with)
+				}
+			} else if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("%s: %s", name, diff)
+			}
 		}
+		if n := strings.Count(log.String(), "reason="+c.reason); n != 1 || strings.Count(log.String(), "\n") != 1 {
+			t.Errorf("%s: the log says %.1000s", name, log.String())
+		}
+	}
+}
+
+// What stands before the entries is held, and so has a bound of its own.
+func TestACatalogBeginsSoon(t *testing.T) {
+	t.Parallel()
+	c := catalogOf(t, writing(200, `{"note":"`+strings.Repeat("x", 20<<20)+`","entries":[]}`))
+	_, err := c.Playbooks(t.Context(), declares)
+	if f := fault.Of(err); f == nil || f.Code != "noetl_answer_too_large" {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -176,7 +231,7 @@ func BenchmarkPlaybooks(b *testing.B) {
 	b.SetBytes(int64(text.Len()))
 	b.ReportAllocs()
 	for b.Loop() {
-		if got, err := c.Playbooks(b.Context()); err != nil || len(got) != 10_000 {
+		if got, err := c.Playbooks(b.Context(), declares); err != nil || len(got) != 10_000 {
 			b.Fatalf("%d %v", len(got), err)
 		}
 	}

@@ -9,12 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/noetlwire"
@@ -64,6 +66,8 @@ type Client struct {
 	shards shard.Map
 	token  string
 	http   *http.Client
+	logger *slog.Logger
+	warned sync.Map // reasons for which a part of the catalog was left out
 }
 
 // Address returns where NoETL is, the shards included, without credentials.
@@ -115,6 +119,7 @@ func WithHeaderTimeout(d time.Duration) TransportOption {
 func New(cfg Config, tel *telemetry.Telemetry) *Client {
 	return &Client{
 		base: strings.TrimRight(cfg.BaseURL, "/"), shards: cfg.ShardMap(), token: cfg.InternalToken,
+		logger: tel.Logger,
 		http: &http.Client{
 			Transport: Transport(tel), Timeout: cfg.Timeout,
 			// A redirect of an internal call would carry its body to wherever the answer says.

@@ -234,14 +234,29 @@ func sameJSON(a, b []byte) bool {
 // answer is an answer that is read member by member; one at a time is held.
 type answer struct {
 	dec *json.Decoder
-	in  *bounded
+	in  *membered
+}
+
+// membered bounds an answer as a whole, and each of its members and elements, since a decoder holds a whole one.
+type membered struct {
+	from       io.Reader
+	read, mark int64
+}
+
+func (m *membered) begin(offset int64) { m.mark = offset }
+
+// Read implements io.Reader.
+func (m *membered) Read(p []byte) (int, error) {
+	if m.read > maxEnding || m.read-m.mark > maxEntry {
+		return 0, errTooLarge()
+	}
+	n, err := m.from.Read(p)
+	m.read += int64(n)
+	return n, err
 }
 
 func newAnswer(body io.Reader) *answer {
-	in := &bounded{
-		from: noetlwire.NewTextReader(noetlwire.NewLenientReader(body)), most: maxEnding, each: maxEntry,
-		tooLarge: errTooLarge,
-	}
+	in := &membered{from: noetlwire.NewTextReader(noetlwire.NewLenientReader(body))}
 	return &answer{dec: json.NewDecoder(in), in: in}
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 )
@@ -17,8 +19,12 @@ import (
 // How long a catalog is used. It is the same for all users: what one of them may see is decided later.
 const (
 	freshFor = 5 * time.Second
-	// freshMost is for a catalog that takes long to read: at most a tenth of the time goes into reading it.
+	// freshMost is for a catalog that takes long to read: one that takes up to three seconds is read for at most a
+	// tenth of the time, and a larger one every half minute all the same, since users wait for what they registered.
 	freshMost = 30 * time.Second
+	// versionEvery is how often a catalog is read for those who only want to be told of changes: they stay for hours,
+	// in every replica.
+	versionEvery = time.Minute
 	// staleFor is how long an old one is used while NoETL does not answer.
 	staleFor     = time.Minute
 	fetchTimeout = time.Minute
@@ -31,7 +37,6 @@ type entry struct {
 	noetlwire.CatalogEntry
 
 	name string
-	mark string // stands for the path in cursors
 }
 
 // index is a catalog that was read. It does not change.
@@ -45,7 +50,7 @@ type index struct {
 type snapshot struct {
 	*index
 
-	fresh, stale time.Time
+	read, fresh, stale time.Time
 }
 
 // catalog returns the catalog. A stale one is returned while it is read again.
@@ -56,9 +61,7 @@ func (s *Service) catalog(ctx context.Context) (*index, error) {
 	case current != nil && now.Before(current.fresh):
 		return current.index, nil
 	case current != nil && now.Before(current.stale):
-		if s.lastFailure(now) == nil {
-			s.read(ctx)
-		}
+		s.refresh(ctx, now)
 		return current.index, nil
 	}
 	if err := s.lastFailure(now); err != nil {
@@ -68,32 +71,31 @@ func (s *Service) catalog(ctx context.Context) (*index, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case r := <-s.read(ctx):
-		if r.err != nil {
-			return nil, r.err
-		}
-		return r.index, nil
+		found, _ := r.Val.(*index)
+		return found, r.Err
 	}
 }
 
-type readResult struct {
-	index *index
-	err   error
+// refresh reads the catalog behind the back of the caller, who does not wait. Only the first of those who find a stale
+// catalog does anything: a reading may hang for a minute.
+func (s *Service) refresh(ctx context.Context, now time.Time) {
+	if s.lastFailure(now) != nil || !s.reading.CompareAndSwap(false, true) {
+		return
+	}
+	done := s.read(ctx)
+	go func() {
+		defer s.reading.Store(false)
+		<-done
+	}()
 }
 
 // read reads the catalog, once for all who want it concurrently, and whether or not they wait.
-func (s *Service) read(ctx context.Context) <-chan readResult {
-	out := make(chan readResult, 1)
-	results := s.flights.DoChan("catalog", func() (any, error) {
+func (s *Service) read(ctx context.Context) <-chan singleflight.Result {
+	return s.flights.DoChan("catalog", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 		defer cancel()
 		return s.fetch(ctx)
 	})
-	go func() {
-		r := <-results
-		found, _ := r.Val.(*index)
-		out <- readResult{found, r.Err}
-	}()
-	return out
 }
 
 // failure is an attempt to read the catalog that failed.
@@ -126,7 +128,7 @@ func (s *Service) fetch(ctx context.Context) (*index, error) {
 		built.warn(ctx, s)
 	}
 	fresh := now.Add(min(max(freshFor, 10*now.Sub(begun)), freshMost))
-	s.current.Store(&snapshot{built, fresh, fresh.Add(staleFor)})
+	s.current.Store(&snapshot{built, now, fresh, fresh.Add(staleFor)})
 	return built, nil
 }
 
@@ -151,7 +153,7 @@ func (s *Service) build(_ context.Context, all []noetlwire.CatalogEntry) *index 
 	digest := sha256.New()
 	for i := range offered {
 		e := &offered[i]
-		e.name, e.mark = NameOf(e.Path), markOf(e.Path)
+		e.name = s.nameOf(e.Path)
 		if _, taken := x.names[e.name]; taken {
 			e.name = "" // the first in the order of paths has it
 		} else {
@@ -173,21 +175,22 @@ func (x *index) warn(ctx context.Context, s *Service) {
 		if e := &x.entries[i]; e.name == "" {
 			s.Logger.WarnContext(
 				ctx, "playbook is not offered as a tool", "reason", "name_taken", "path", e.Path,
-				"by", x.entries[x.names[NameOf(e.Path)]].Path,
+				"by", x.entries[x.names[s.nameOf(e.Path)]].Path,
 			)
 		}
 	}
 }
 
-// markOf is what a cursor says of a path that its caller may not know.
-func markOf(path string) string {
-	sum := sha256.Sum256([]byte(path))
-	return hex.EncodeToString(sum[:12])
-}
-
 // Version returns a digest of what the catalog offers to whoever may execute it: another one means that the lists of
-// callers may have changed.
+// callers may have changed. Of a change that nobody else asks about it learns within about a minute.
 func (s *Service) Version(ctx context.Context) (string, error) {
+	now := s.Now()
+	if current := s.current.Load(); current != nil && now.Before(current.stale) {
+		if now.Sub(current.read) >= versionEvery {
+			s.refresh(ctx, now)
+		}
+		return current.version, nil
+	}
 	x, err := s.catalog(ctx)
 	if err != nil {
 		return "", err

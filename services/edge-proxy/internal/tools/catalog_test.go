@@ -1,6 +1,8 @@
 package tools_test
 
 import (
+	"context"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/tools"
@@ -18,6 +21,16 @@ import (
 func pass(d time.Duration) {
 	time.Sleep(d) //nolint:forbidigo // of a bubble
 	synctest.Wait()
+}
+
+// touch uses the catalog as a call does, which has it read where it is old.
+func (w *world) touch(t *testing.T) error {
+	t.Helper()
+	_, err := w.Find(t.Context(), caller("ada"), "none")
+	if isFault(err, fault.NotFound, "unknown_tool") {
+		return nil
+	}
+	return err
 }
 
 func TestTheCatalogIsReadOnceForAll(t *testing.T) {
@@ -56,6 +69,9 @@ func TestAStaleCatalogIsUsedForAMinute(t *testing.T) {
 		w.catalog.Fail(fault.New(fault.Unavailable, "noetl_503", "starting"))
 		pass(6 * time.Second)
 		for range 58 {
+			if err := w.touch(t); err != nil {
+				t.Fatal(err)
+			}
 			if got, err := w.Version(t.Context()); got != first || err != nil {
 				t.Fatalf("%s %v", got, err)
 			}
@@ -89,7 +105,9 @@ func TestAChangeIsSeenWithinSeconds(t *testing.T) {
 		w.all(t, "ada", 0, nil)
 		w.catalog.Set(toolstest.Playbook("a", 1, "old"), toolstest.Playbook("a", 2, "fresh"))
 		pass(6 * time.Second)
-		_, _ = w.Version(t.Context())
+		if err := w.touch(t); err != nil {
+			t.Fatal(err)
+		}
 		pass(0)
 		after, err := w.Version(t.Context())
 		if before == after || err != nil {
@@ -202,4 +220,116 @@ func TestManyCallersConcurrently(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// While a reading hangs, the old catalog is used, and nobody who uses it leaves anything behind.
+func TestAHangingReadingCostsItsUsersNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "**", many(1)...)
+		if err := w.touch(t); err != nil {
+			t.Fatal(err)
+		}
+		pass(6 * time.Second)
+		release := w.catalog.Block()
+		_ = w.touch(t)
+		synctest.Wait()
+		before := runtime.NumGoroutine()
+		for range 1000 {
+			if err := w.touch(t); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if more := runtime.NumGoroutine() - before; more > 500 || w.catalog.Asked("") != 2 {
+			t.Errorf("%d goroutines more, and %d readings", more, w.catalog.Asked(""))
+		}
+		release()
+		pass(6 * time.Second)
+		_ = w.touch(t)
+		synctest.Wait()
+		if n := w.catalog.Asked(""); n != 3 {
+			t.Errorf("%d readings: the next one must happen", n)
+		}
+	})
+}
+
+// Listeners stay for hours, in every replica.
+func TestAListenerHasTheCatalogReadOnceAMinute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "**", many(1)...)
+		first, _ := w.Version(t.Context())
+		w.catalog.Set(many(2)...)
+		changed := time.Duration(0)
+		for i := range 120 { // ten minutes
+			pass(5 * time.Second)
+			if now, err := w.Version(t.Context()); err != nil {
+				t.Fatal(err)
+			} else if now != first && changed == 0 {
+				changed = time.Duration(i+1) * 5 * time.Second
+			}
+		}
+		if n := w.catalog.Asked(""); n > 11 || n < 9 {
+			t.Errorf("the catalog was read %d times in ten minutes", n)
+		}
+		if changed == 0 || changed > 70*time.Second {
+			t.Errorf("a change was seen after %s", changed)
+		}
+	})
+}
+
+// stuck is a catalog that never describes one of its playbooks.
+type stuck struct {
+	tools.Catalog
+
+	path string
+}
+
+func (s stuck) Schema(ctx context.Context, path string) (noetlwire.UISchema, error) {
+	if path == s.path {
+		return noetlwire.UISchema{}, fault.New(fault.Timeout, "noetl_timeout", "no")
+	}
+	return s.Catalog.Schema(ctx, path)
+}
+
+func TestAPlaybookThatNoETLNeverDescribesHidesNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "**", many(3)...)
+		service := tools.New(tools.Deps{
+			Gateway: w.gateway, Catalog: stuck{w.catalog, "p/00001"}, Patterns: w.Patterns, Now: time.Now,
+			Logger: w.Logger,
+		})
+		list := func() (tools.ListResponse, error) {
+			return service.List(t.Context(), tools.ListRequest{Caller: caller("ada")})
+		}
+		if _, err := list(); !isFault(err, fault.Timeout, "noetl_timeout") {
+			t.Errorf("an outage is an error: %v", err)
+		}
+		for range 3 {
+			out, err := list()
+			if err != nil || len(out.Tools) != 3 || string(out.Tools[1].Input) != `{"type":"object"}` ||
+				!strings.Contains(string(out.Tools[2].Input), `"a"`) {
+				t.Errorf("%+v %v", out, err)
+			}
+			pass(2 * time.Minute)
+		}
+	})
+}
+
+// No two paths are known whose names are equal: they would need two equal hashes of 100 bits.
+func TestTheFirstOfTwoEqualNamesHasIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "**", toolstest.Playbook("a", 1), toolstest.Playbook("b", 1), toolstest.Playbook("c", 1))
+	w.SetNames(func(path string) string { return strings.ReplaceAll(path, "b", "a") })
+	if diff := cmp.Diff([]string{"a", "c"}, w.all(t, "ada", 0, nil)); diff != "" {
+		t.Error(diff)
+	}
+	if tool, err := w.Find(t.Context(), caller("ada"), "a"); err != nil || tool.Path != "a" {
+		t.Errorf("%+v %v", tool, err)
+	}
+	if !strings.Contains(w.log.String(), "reason=name_taken path=b by=a") {
+		t.Errorf("the log says %s", w.log)
+	}
 }

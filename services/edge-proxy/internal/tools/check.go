@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/jsonschema-go/jsonschema"
 
@@ -18,16 +20,109 @@ import (
 
 // checked is a schema that values are checked against. It is compiled when the first one is.
 type checked struct {
-	text     json.RawMessage
+	text   json.RawMessage
+	effort effort // of a declared schema; zero otherwise, see [Tool.Check]
+	turns  turns  // nil for none
+
 	once     sync.Once
 	resolved *jsonschema.Resolved // nil if the schema is none
 }
 
 func newChecked(text json.RawMessage) *checked { return &checked{text: text} }
 
+func (t turns) declared(d *declared) *checked {
+	return &checked{text: d.text, effort: d.effort, turns: t}
+}
+
 func (c *checked) compile() *jsonschema.Resolved {
 	c.once.Do(func() { c.resolved, _ = compile(c.text) })
 	return c.resolved
+}
+
+// weight is how many bytes a schema takes when it is compiled, which most of those that are only listed never are.
+// Measured: 13 bytes for each of the text of 150 variables with descriptions and defaults, 50 for each of two bare
+// variables, 1 KiB for each schema within, however short, and 50 for each instruction.
+func (c *checked) weight() int {
+	const perByte, perNode, perInstruction = 16, 1024, 64
+	return perByte*len(c.text) + perNode*c.effort.nodes + perInstruction*c.effort.instructions
+}
+
+// Bounds of one check against a declared schema, which may apply each of its parts to each part of a value, and write a
+// message about each, which holds that part. One of maxEffort took less than 200 ms (schemas of alternatives none of
+// which matches: TestTheWorstThatIsCheckedIsQuick logs it), and 10 ns for each instruction and byte.
+const (
+	maxEffort = 300_000
+	maxSteps  = 20_000_000
+	// nodeBytes is how many bytes of text cost about as much as a value.
+	nodeBytes = 512
+	// smallEffort needs no turn: it takes a few milliseconds.
+	smallEffort = maxEffort / 50
+)
+
+// effortOf returns what checking a value costs, and whether that is too much.
+func (c *checked) effortOf(value any, size int) (effort int, tooMuch bool) {
+	if c.effort.nodes == 0 {
+		return 0, false
+	}
+	steps := c.effort.instructions * size
+	effort = c.effort.nodes*(nodesOf(value)+size/nodeBytes) + steps/(maxSteps/maxEffort)
+	return effort, effort > maxEffort
+}
+
+func nodesOf(value any) int {
+	n := 1
+	switch v := value.(type) {
+	case map[string]any:
+		for _, member := range v {
+			n += nodesOf(member)
+		}
+	case []any:
+		for _, item := range v {
+			n += nodesOf(item)
+		}
+	}
+	return n
+}
+
+// turns bounds how many values are checked concurrently: checks use nothing but the processor, which others need too.
+type turns chan struct{}
+
+func newTurns() turns { return make(turns, max(1, runtime.GOMAXPROCS(0)/2)) }
+
+// turnWait is how long a check waits for its turn, since it cannot be canceled.
+const turnWait = 5 * time.Second
+
+// take waits for a turn, and reports whether it came.
+func (t turns) take() bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	default:
+	}
+	timer := time.NewTimer(turnWait)
+	defer timer.Stop()
+	select {
+	case t <- struct{}{}:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+func (t turns) give() { <-t }
+
+// run checks a value, in turn where that takes long; begun is false if its turn did not come.
+func (c *checked) run(value any, effort int) (r *jsonschema.Resolved, begun bool, err error) {
+	if effort > smallEffort && c.turns != nil {
+		if !c.turns.take() {
+			return nil, false, nil
+		}
+		defer c.turns.give()
+	}
+	if r = c.compile(); r == nil {
+		return nil, true, nil
+	}
+	return r, true, validate(r, value)
 }
 
 // compile reads a schema. The library asserts what it does not check, and so may panic on a schema of somebody else.
@@ -45,7 +140,9 @@ func compile(text json.RawMessage) (r *jsonschema.Resolved, err error) {
 }
 
 // Check reports arguments that are no object, or do not match the input schema: Invalid, and which member is to be
-// what. No arguments are an object without members.
+// what. No arguments are an object without members. Arguments that a declared schema would be long about are Invalid as
+// well: whoever declares a schema, and whoever calls, could otherwise use up the processor. A schema that is inferred
+// applies no part of it to more than one value.
 func (t Tool) Check(arguments json.RawMessage) error {
 	if len(bytes.TrimSpace(arguments)) == 0 {
 		arguments = json.RawMessage(`{}`)
@@ -62,14 +159,24 @@ func (t Tool) Check(arguments json.RawMessage) error {
 	if c == nil {
 		c = newChecked(t.Input)
 	}
-	r := c.compile()
-	if r == nil || validate(r, object) == nil {
+	effort, tooMuch := c.effortOf(object, len(arguments))
+	if tooMuch {
+		return badArguments("the arguments are too large to be checked against the input schema of the tool: " +
+			"send less, or a reference to the data")
+	}
+	r, begun, wrong := c.run(object, effort)
+	if !begun {
+		return fault.New(fault.Unavailable, "checks_busy", "too many arguments are being checked: call the tool again")
+	}
+	if r == nil || wrong == nil {
 		return nil
 	}
 	return badArguments(explain(r.Schema(), object, ""))
 }
 
-// Conforms reports whether a result matches the output schema; without one, everything does.
+// Conforms reports whether a result matches the output schema; without one, everything does. So does a result that
+// would take too long to check: the run has happened, its result is whole, and the client may check it itself. To call
+// it a failure would make a model run it again.
 func (t Tool) Conforms(result json.RawMessage) bool {
 	if t.Output == nil {
 		return true
@@ -82,8 +189,12 @@ func (t Tool) Conforms(result json.RawMessage) bool {
 	if c == nil {
 		c = newChecked(t.Output)
 	}
-	r := c.compile()
-	return r != nil && validate(r, value) == nil
+	effort, tooMuch := c.effortOf(value, len(result))
+	if tooMuch {
+		return true
+	}
+	r, begun, wrong := c.run(value, effort)
+	return !begun || r != nil && wrong == nil
 }
 
 func validate(r *jsonschema.Resolved, value any) (err error) {

@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 )
 
 // Members of the metadata of a playbook in which it says itself what it takes and returns. No NoETL server knows them,
@@ -17,24 +20,23 @@ const (
 	declaredOutput = "output_schema"
 )
 
-// Bounds of such a schema, which is somebody's own text and is compiled here: references that multiply are counted
-// with what they stand for.
-const (
-	maxDeclaredNodes = 4000
-	maxDeclaredDepth = 32
-)
+// Declares reports the text of a playbook that may say itself what it takes or returns: no other text is of use here.
+func Declares(text string) bool {
+	return strings.Contains(text, declaredInput) || strings.Contains(text, declaredOutput)
+}
 
-// metadataOf returns the metadata of a playbook, nil for none.
-func metadataOf(content string) *yaml.Node {
+// rootOf returns the mapping that a playbook is, nil for none.
+func rootOf(content string) *yaml.Node {
 	var document yaml.Node
 	if content == "" || yaml.Unmarshal([]byte(content), &document) != nil || len(document.Content) == 0 {
 		return nil // a text that NoETL took says nothing here
 	}
-	return member(document.Content[0], "metadata")
+	return document.Content[0]
 }
 
-// declaredSchema returns the JSON Schema that a member of the metadata holds, nil for none.
-func declaredSchema(metadata *yaml.Node, name string) (json.RawMessage, error) {
+// declaredSchema returns the JSON Schema that a member of the metadata holds, nil for none. One of an input comes with
+// the variables that no caller is asked for.
+func declaredSchema(metadata *yaml.Node, name string, hidden map[string]bool) (*declared, error) {
 	node := member(metadata, name)
 	if node == nil {
 		return nil, nil
@@ -60,24 +62,50 @@ func declaredSchema(metadata *yaml.Node, name string) (json.RawMessage, error) {
 		return nil, fmt.Errorf("it is larger than %d bytes", maxSchemaBytes)
 	}
 	var plain map[string]any // with the types of JSON
-	if err := json.Unmarshal(text, &plain); err != nil {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	if err := dec.Decode(&plain); err != nil {
 		return nil, err
 	}
-	b := bombs{root: plain, sizes: map[string]int{}}
-	if n := b.size(plain, 0); b.err != nil || n > maxDeclaredNodes {
-		return nil, errors.Join(b.err, errIf(n > maxDeclaredNodes, "it is too large with all that it refers to"))
+	w := schemaWalk{root: plain, input: name == declaredInput, hidden: hidden, known: map[place]effort{}}
+	effort := w.schema(plain, 0, false)
+	if w.err != nil {
+		return nil, w.err
+	}
+	if text, err = json.Marshal(plain); err != nil {
+		return nil, err
 	}
 	if _, err := compile(text); err != nil {
 		return nil, err
 	}
-	return text, nil
+	return &declared{text, effort}, nil
 }
 
-func errIf(wrong bool, what string) error {
-	if wrong {
-		return errors.New(what)
+// hideFields notes the variables that NoETL calls secrets, in objects as well.
+func hideFields(hidden map[string]bool, fields []noetlwire.UIField) {
+	for i := range fields {
+		f := &fields[i]
+		if f.Secret || f.CredentialGlob != "" {
+			hidden[f.Name] = true
+		}
+		hideFields(hidden, f.Children)
 	}
-	return nil
+}
+
+// hideMarked notes the variables of a workload that its text marks as secrets: a server that has no schema of a
+// playbook does not tell.
+func hideMarked(hidden map[string]bool, workload *yaml.Node) {
+	if workload == nil || workload.Kind != yaml.MappingNode {
+		return
+	}
+	for i := 0; i+1 < len(workload.Content); i += 2 {
+		name, value := workload.Content[i], workload.Content[i+1]
+		marks := name.HeadComment + name.LineComment + value.HeadComment + value.LineComment
+		if strings.Contains(marks, "ui:secret") || strings.Contains(marks, "ui:credential") {
+			hidden[name.Value] = true
+		}
+		hideMarked(hidden, value)
+	}
 }
 
 // member returns what a mapping has under a name. The nodes are walked, since decoding compares all names of a mapping
@@ -96,79 +124,4 @@ func member(mapping *yaml.Node, name string) *yaml.Node {
 
 func holdsAlias(n *yaml.Node) bool {
 	return n.Kind == yaml.AliasNode || slices.ContainsFunc(n.Content, holdsAlias)
-}
-
-// bombs measures what checking a value against a schema may cost. A schema that refers to itself would be followed
-// forever where it consumes nothing of the value, and one that refers to the next one twice, 2^n times.
-type bombs struct {
-	root  map[string]any
-	sizes map[string]int // of definitions; -1 while one is measured
-	err   error
-}
-
-func (b *bombs) size(v any, depth int) int {
-	if depth > maxDeclaredDepth {
-		b.fail("it is nested too deeply")
-	}
-	if b.err != nil {
-		return 0
-	}
-	n := 1
-	switch v := v.(type) {
-	case map[string]any:
-		for name, value := range v {
-			switch name {
-			case "$ref":
-				n += b.referred(value, depth)
-			case "$id", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor":
-				b.fail("it must not use " + name)
-			case "$defs", "definitions":
-				if depth > 0 {
-					b.fail(name + " must stand at the top")
-				}
-			default:
-				n = min(n+b.size(value, depth+1), maxDeclaredNodes+1)
-			}
-		}
-	case []any:
-		for _, value := range v {
-			n = min(n+b.size(value, depth+1), maxDeclaredNodes+1)
-		}
-	}
-	return min(n, maxDeclaredNodes+1)
-}
-
-// referred measures what a reference stands for: a definition of this schema, and nothing elsewhere.
-func (b *bombs) referred(ref any, depth int) int {
-	text, _ := ref.(string)
-	for _, where := range []string{"$defs", "definitions"} {
-		name, ok := strings.CutPrefix(text, "#/"+where+"/")
-		if !ok {
-			continue
-		}
-		all, _ := b.root[where].(map[string]any)
-		definition, known := all[name]
-		if !known || !isPropertyName(name) { // a pointer has escapes, which would lead elsewhere
-			break
-		}
-		switch n := b.sizes[text]; {
-		case n < 0:
-			b.fail("its definition " + name + " refers to itself")
-			return 0
-		case n > 0:
-			return n
-		}
-		b.sizes[text] = -1
-		n := b.size(definition, depth+1)
-		b.sizes[text] = n
-		return n
-	}
-	b.fail("$ref must name a definition of the same schema, as #/$defs/name")
-	return 0
-}
-
-func (b *bombs) fail(what string) {
-	if b.err == nil {
-		b.err = errors.New(what)
-	}
 }

@@ -50,8 +50,9 @@ func TestAPlaybookMaySayWhatItReturns(t *testing.T) {
 
 func TestAPlaybookMaySayItselfWhatItTakes(t *testing.T) {
 	t.Parallel()
-	const schema = `{"$schema":"https://json-schema.org/draft/2020-12/schema","$defs":{"a":{"$anchor":"x","type":"object"}},` +
-		`"type":"object","properties":{"name":{"type":"string"},"a":{"$ref":"#/$defs/a"}},"required":["name"],` +
+	const schema = `{"$schema":"https://json-schema.org/draft/2020-12/schema",` +
+		`"$defs":{"a":{"$anchor":"x","type":"object"}},"type":"object",` +
+		`"properties":{"name":{"type":"string"},"a":{"$ref":"#/$defs/a"}},"required":["name"],` +
 		`"allOf":[{"anyOf":[{"required":["a"]},{"required":["b"]}]}],"if":{"required":["b"]},` +
 		`"then":{"required":["c"]},"additionalProperties":false}`
 	form := `{"fields":[{"name":"name","kind":"integer"},{"name":"key","kind":"string","secret":true}]}`
@@ -104,21 +105,23 @@ func TestAnOutputSchemaThatCouldHurtIsNone(t *testing.T) {
 		"a definition's self": `{"type":"object","$ref":"#/$defs/a","$defs":{"a":{"anyOf":[{"$ref":"#/$defs/a"}]}}}`,
 		"a cycle": `{"type":"object","$ref":"#/$defs/a","$defs":{"a":{"$ref":"#/$defs/b"},` +
 			`"b":{"$ref":"#/$defs/a"}}}`,
-		"elsewhere":     `{"type":"object","$ref":"http://127.0.0.1/secret"}`,
-		"a file":        `{"type":"object","properties":{"a":{"$ref":"file:///etc/passwd"}}}`,
-		"an escape":     `{"type":"object","$ref":"#/$defs/a~1b","$defs":{"a~1b":{},"a/b":{"$ref":"#/$defs/a~1b"}}}`,
-		"dynamic":       `{"type":"object","$dynamicAnchor":"x","properties":{"a":{"$dynamicRef":"#x"}}}`,
-		"an id":         `{"type":"object","properties":{"a":{"$id":"http://example.com/a"}}}`,
-		"hidden":        `{"type":"object","properties":{"a":{"$defs":{"b":{"$ref":"#"}}}}}`,
-		"doubling":      doubling,
-		"depth":         `{"type":"object","not":` + strings.Repeat(`{"not":`, 100) + `{}` + strings.Repeat(`}`, 100) + `}`,
-		"size":          `{"type":"object","description":"` + strings.Repeat("x", 70<<10) + `"}`,
-		"nodes":         `{"type":"object","enum":[` + strings.Repeat(`1,`, 5000) + `1]}`,
-		"YAML aliases":  "\n    type: object\n    a: &a {b: 1}\n    c: *a",
-		"what is NaN":   "\n    type: object\n    maximum: .nan",
-		"odd names":     "\n    type: object\n    ? [a]\n    : 1",
-		"true as name":  "\n    type: object\n    properties:\n      true: {type: string}\n      a: {1: 2}",
-		"a null schema": `{"type":"object","properties":{"a":null}}`,
+		"elsewhere":        `{"type":"object","$ref":"http://127.0.0.1/secret"}`,
+		"a file":           `{"type":"object","properties":{"a":{"$ref":"file:///etc/passwd"}}}`,
+		"an escape":        `{"type":"object","$ref":"#/$defs/a~1b","$defs":{"a~1b":{},"a/b":{"$ref":"#/$defs/a~1b"}}}`,
+		"dynamic":          `{"type":"object","$dynamicAnchor":"x","properties":{"a":{"$dynamicRef":"#x"}}}`,
+		"an id":            `{"type":"object","properties":{"a":{"$id":"http://example.com/a"}}}`,
+		"hidden":           `{"type":"object","properties":{"a":{"$defs":{"b":{"$ref":"#"}}}}}`,
+		"doubling":         doubling,
+		"depth":            `{"type":"object","not":` + strings.Repeat(`{"not":`, 100) + `{}` + strings.Repeat(`}`, 100) + `}`,
+		"size":             `{"type":"object","description":"` + strings.Repeat("x", 70<<10) + `"}`,
+		"nodes":            `{"type":"object","enum":[` + strings.Repeat(`1,`, 5000) + `1]}`,
+		"YAML aliases":     "\n    type: object\n    a: &a {b: 1}\n    c: *a",
+		"what is NaN":      "\n    type: object\n    maximum: .nan",
+		"odd names":        "\n    type: object\n    ? [a]\n    : 1",
+		"true as name":     "\n    type: object\n    properties:\n      true: {type: string}\n      a: {1: 2}",
+		"a pattern's size": `{"type":"object","properties":{"a":{"pattern":"` + strings.Repeat("(x{500}){2}", 4) + `"}}}`,
+		"a long pattern":   `{"type":"object","patternProperties":{"` + strings.Repeat("x", 600) + `":{}}}`,
+		"a null schema":    `{"type":"object","properties":{"a":null}}`,
 	} {
 		begun := time.Now()
 		w := newWorld(t, "**", versionWith(t, indented(schema)))
@@ -139,11 +142,78 @@ func TestAnOutputSchemaThatCouldHurtIsNone(t *testing.T) {
 	}
 }
 
+// A schema asks for a variable in many ways, and a model sees all of them.
+func TestADeclaredInputAsksForNoSecret(t *testing.T) {
+	t.Parallel()
+	const form = `{"fields":[{"name":"ours","kind":"string"},{"name":"o","kind":"object","children":[` +
+		`{"name":"inner","kind":"string","credential_glob":"pg_*"}]},{"name":"key","kind":"string","secret":true}]}`
+	const marked = "workload:\n  marked: x # ui:secret\n  deep:\n    # ui:credential=pg_*\n    lower: y\n"
+	of := func(form, schema string) string {
+		return string(toolOf(t, form, "metadata:\n  input_schema: "+schema+"\n"+marked).Input)
+	}
+	for _, at := range []string{
+		`{"type":"object","properties":{"#":{}}}`, `{"type":"object","allOf":[{"properties":{"#":{}}}]}`,
+		`{"type":"object","anyOf":[{"oneOf":[{"properties":{"#":{}}}]}]}`, `{"type":"object","required":["#"]}`,
+		`{"type":"object","$ref":"#/$defs/a","$defs":{"a":{"properties":{"#":{}}}}}`,
+		`{"type":"object","if":{},"then":{"properties":{"#":{}}}}`, `{"type":"object","propertyNames":{"enum":["#"]}}`,
+		`{"type":"object","patternProperties":{"^#$":{}}}`, `{"type":"object","dependentRequired":{"a":["#"]}}`,
+		`{"type":"object","dependentSchemas":{"a":{"properties":{"#":{}}}}}`,
+	} {
+		for _, name := range []string{"key", "inner", "marked", "lower", "request_id"} {
+			if got := of(form, strings.ReplaceAll(at, "#", name)); strings.Contains(got, `"`+name) {
+				t.Errorf("%s in %s: %s", name, at, got)
+			}
+		}
+		refers := strings.ReplaceAll(at, "#/", "@/")
+		refers = strings.ReplaceAll(strings.ReplaceAll(refers, "#", "month"), "@/", "#/")
+		if got := of(form, refers); !strings.Contains(got, "month") {
+			t.Errorf("%s is not used: %s", refers, got)
+		}
+	}
+	for _, deep := range []string{
+		`{"type":"object","properties":{"a":{"properties":{"#":{}}}}}`,
+		`{"type":"object","properties":{"a":{"items":{"$ref":"@/$defs/a"}}},"$defs":{"a":{"properties":{"#":{}}}}}`,
+	} {
+		deep = strings.ReplaceAll(deep, "@", "?")
+		for name, shown := range map[string]bool{"key": false, "inner": false, "request_id": true} {
+			text := strings.ReplaceAll(strings.ReplaceAll(deep, "#", name), "?", "#")
+			if got := of(form, text); strings.Contains(got, `"`+name+`"`) != shown {
+				t.Errorf("%s: %s", text, got)
+			}
+		}
+	}
+	for _, odd := range []string{"no name", strings.Repeat("x", 65), "é"} {
+		got := of(form, `{"type":"object","properties":{"a":{"properties":{"`+odd+`":{}}}}}`)
+		if strings.Contains(got, odd) || !strings.Contains(got, "ours") {
+			t.Errorf("%s: %s", odd, got)
+		}
+	}
+}
+
+func TestWhatADeclaredSchemaSaysIsCleaned(t *testing.T) {
+	t.Parallel()
+	schema := `{"type":"object","title":"T\u200b","description":"` + strings.Repeat("x", 2000) + `","properties":{` +
+		`"description":{"description":"D\u202e","anyOf":[{"$comment":"C\u200d"}],"enum":["E\u200b",9007199254740993]}}}`
+	tool := toolOf(t, `{}`, "metadata:\n  input_schema: "+schema+"\n  output_schema: "+schema)
+	want := `{"description":"` + strings.Repeat("x", 1021) + `…","properties":{"description":{"anyOf":[{"$comment":"C"}],` +
+		`"description":"D","enum":["E\u200b",9007199254740993]}},"title":"T","type":"object"}`
+	want = strings.ReplaceAll(want, `\u200b`, "\u200b")
+	for _, got := range []json.RawMessage{tool.Input, tool.Output} {
+		if diff := cmp.Diff(want, string(got)); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
 // Whatever is accepted can be applied to anything, and takes no long time.
 func FuzzDeclaredSchema(f *testing.F) {
 	f.Add(`{"type":"object","properties":{"a":{"$ref":"#/$defs/a"}},"$defs":{"a":{"enum":[1,{}]}}}`, `{"a":{}}`)
-	f.Add(`{"type":"object","patternProperties":{"^a":{"uniqueItems":true}},"unevaluatedProperties":false}`, `{"a":[1,1.0]}`)
-	f.Add(`{"type":"object","const":[null],"dependentSchemas":{"a":{"not":{}}},"if":{},"then":{"minProperties":1}}`, `{}`)
+	f.Add(
+		`{"type":"object","patternProperties":{"^a":{"uniqueItems":true}},"unevaluatedProperties":false}`, `{"a":[1,1.0]}`,
+	)
+	f.Add(
+		`{"type":"object","const":[null],"dependentSchemas":{"a":{"not":{}}},"if":{},"then":{"minProperties":1}}`, `{}`,
+	)
 	f.Fuzz(func(t *testing.T, schema, result string) {
 		w := newWorld(t, "**", versionWith(t, "metadata:\n  output_schema: "+schema))
 		tool, err := w.Find(t.Context(), caller("ada"), "a")

@@ -81,21 +81,22 @@ func (p *page) next() string {
 		return ""
 	}
 	c := cursor{Version: cursorVersion, Path: p.last}
-	if p.at > 0 {
-		if examined := p.index.entries[p.at-1]; examined.Path != p.last {
-			c.Mark = examined.mark
-		}
+	if c.Skip = p.at - p.index.behind(p.last); c.Skip > 0 {
+		c.Of = p.index.mark()
 	}
 	return c.String()
 }
 
-// cursor is where a page ended: behind Path, which its caller was offered, and if more was examined than that, behind
-// the path that Mark stands for. What a caller may not execute is not named to it. If that path is gone meanwhile,
-// the next page begins behind Path: nothing between was offered.
+// cursor is where a page ended: behind Path, which its caller was offered, and behind as many more entries of the
+// catalog Of as Skip says. What a caller may not execute is not named to it, nor is a hash of it there, which would
+// tell whoever guesses a path that there is such a playbook. A number holds in every replica and in every session,
+// without a key. In another catalog the next page begins behind Path: nothing of what was skipped was offered, and
+// it is asked about again.
 type cursor struct {
 	Version int    `json:"v"`
 	Path    string `json:"p"`
-	Mark    string `json:"m,omitempty"`
+	Skip    int    `json:"n,omitempty"`
+	Of      string `json:"of,omitempty"`
 }
 
 const (
@@ -104,7 +105,7 @@ const (
 )
 
 func (c cursor) String() string {
-	text, _ := json.Marshal(c) // of two texts and a number
+	text, _ := json.Marshal(c) // of texts and numbers
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
@@ -123,7 +124,7 @@ func readCursor(text string) (cursor, error) {
 	}
 	dec := json.NewDecoder(strings.NewReader(string(decoded)))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&c); err != nil || dec.More() || c.Version != cursorVersion {
+	if err := dec.Decode(&c); err != nil || dec.More() || c.Version != cursorVersion || c.Skip < 0 {
 		return cursor{}, bad
 	}
 	return c, nil
@@ -131,17 +132,21 @@ func readCursor(text string) (cursor, error) {
 
 // after returns the first entry behind a cursor.
 func (x *index) after(c cursor) int {
-	from := sort.Search(len(x.entries), func(i int) bool { return x.entries[i].Path > c.Path })
-	if c.Mark == "" {
-		return from
-	}
-	for i := from; i < len(x.entries); i++ {
-		if x.entries[i].mark == c.Mark {
-			return i + 1
-		}
+	from := x.behind(c.Path)
+	if c.Skip > 0 && c.Of == x.mark() {
+		return from + min(c.Skip, len(x.entries)-from)
 	}
 	return from
 }
+
+// behind returns the first entry behind a path.
+func (x *index) behind(path string) int {
+	return sort.Search(len(x.entries), func(i int) bool { return x.entries[i].Path > path })
+}
+
+// mark tells catalogs apart in cursors. It is short, so that nobody learns from it what else a catalog holds: of 65,536
+// guesses one is right by chance.
+func (x *index) mark() string { return x.version[:4] }
 
 // describe makes the tools of entries, in their order.
 func (s *Service) describe(ctx context.Context, entries []*entry) ([]Tool, error) {

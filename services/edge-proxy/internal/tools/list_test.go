@@ -2,6 +2,8 @@ package tools_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -154,7 +156,7 @@ func TestPagesHoldEverythingOnceWhateverChanges(t *testing.T) {
 			list = append(list, toolstest.Playbook(fresh, 1), toolstest.Playbook("a/first", 1))
 			w.catalog.Set(append(list[:round*4], list[round*4+1:]...)...)
 			time.Sleep(6 * time.Second) //nolint:forbidigo // of the bubble
-			_, _ = w.Version(t.Context())
+			_ = w.touch(t)
 			synctest.Wait()
 		})
 		seen := map[string]int{}
@@ -181,7 +183,8 @@ func TestACursorIsOurs(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"x", "====", first.Next + "=", first.Next + first.Next, strings.Repeat("A", 1<<20), "e30", "bnVsbA",
-		"eyJ2IjoyLCJwIjoiYSJ9", "eyJ2IjoxLCJwIjoiYSIsIngiOjF9", "eyJ2IjoxLCJwIjoiYSJ9e30",
+		"eyJ2IjoyLCJwIjoiYSJ9", "eyJ2IjoxLCJwIjoiYSIsIm4iOi0xfQ",
+		"eyJ2IjoxLCJwIjoiYSIsIngiOjF9", "eyJ2IjoxLCJwIjoiYSJ9e30",
 	} {
 		_, err := w.List(t.Context(), tools.ListRequest{Caller: caller("ada"), Cursor: bad})
 		if !isFault(err, fault.Invalid, "bad_cursor") {
@@ -213,6 +216,12 @@ func TestACursorNamesNothingThatIsDenied(t *testing.T) {
 		pages = append(pages, len(out.Tools))
 		if in.Cursor = out.Next; in.Cursor == "" {
 			break
+		}
+		for _, path := range []string{"p/00499", "p/00500", "p/00502", "p/00503", "p/00999", "p/01000", "p/01099"} {
+			sum := sha256.Sum256([]byte(path))
+			if text := decode(t, in.Cursor); strings.Contains(text, hex.EncodeToString(sum[:6])) {
+				t.Errorf("whoever guesses %s learns from %s that it is there", path, text)
+			}
 		}
 		if text := decode(t, in.Cursor); strings.Contains(text, "p/") && !strings.Contains(text, `"p/00003"`) {
 			t.Errorf("the cursor says %s", text)

@@ -3,12 +3,9 @@ package tools
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
@@ -20,6 +17,9 @@ const (
 	schemaTimeout = 10 * time.Second
 	// unsureFor is how long NoETL is not asked again about a schema that it did not tell.
 	unsureFor = time.Minute
+	// silentFor is how long it is remembered that NoETL did not answer about a playbook.
+	silentFor = 10 * time.Minute
+	maxSilent = 10_000 // playbooks
 
 	maxTitle       = 200 // bytes, as all below
 	maxDescription = 4096
@@ -39,12 +39,12 @@ type schema struct {
 }
 
 func (s *schema) weight() uint32 {
-	const overhead, compiled = 1024, 8
-	n := overhead + len(s.title) + len(s.description) + compiled*len(s.input.text)
+	const overhead = 1024
+	n := overhead + len(s.title) + len(s.description) + s.input.weight()
 	if s.output != nil {
-		n += compiled * len(s.output.text)
+		n += s.output.weight()
 	}
-	return uint32(n) //nolint:gosec // two schemas of at most 64 KiB
+	return uint32(n) //nolint:gosec // two schemas of at most 64 KiB, 1,000 nodes and 2,000 instructions
 }
 
 func (s *schema) tool(e *entry) Tool {
@@ -86,19 +86,21 @@ func (s *Service) schema(ctx context.Context, e *entry) (*schema, error) {
 }
 
 // fetchSchema makes the schema of a playbook. Where NoETL has none, or cannot make one of this playbook, the input is
-// an object that takes anything: one playbook must not hide the others. That NoETL does not answer is an error.
+// an object that takes anything: one playbook must not hide the others. That NoETL does not answer is an error the
+// first time, since an outage passes. The second time it may well be this playbook that is too much for NoETL.
 func (s *Service) fetchSchema(ctx context.Context, e *entry) (*schema, error) {
 	form, err := s.Catalog.Schema(ctx, e.Path)
 	made := &schema{input: newChecked(openObject())}
+	key := schemaKey{e.Path, e.Version}
 	switch f := fault.Of(err); {
 	case f == nil:
 		made.title, made.description = clean(form.Title, maxTitle), clean(form.Description, maxDescription)
 		made.input = newChecked(inputSchema(form.Fields))
+		s.silent.Invalidate(key)
 		if form.Version != 0 && form.Version != e.Version {
 			made.until = s.Now().Add(freshFor) // the catalog is older than this, or the other way round
 		}
-	case f.Kind == fault.Unavailable, f.Kind == fault.Timeout, f.Kind == fault.RateLimited, f.Kind == fault.Canceled,
-		f.Code == noetlwire.CodeUnreachable:
+	case isSilence(f) && !s.silentBefore(key):
 		return nil, err
 	default:
 		made.until = s.Now().Add(unsureFor)
@@ -109,28 +111,43 @@ func (s *Service) fetchSchema(ctx context.Context, e *entry) (*schema, error) {
 		}
 	}
 	s.declare(ctx, e, made, form.Fields)
-	s.schemas.Set(schemaKey{e.Path, e.Version}, made)
+	s.schemas.Set(key, made)
 	return made, nil
 }
 
+// isSilence reports that NoETL did not answer.
+func isSilence(f *fault.Error) bool {
+	return f.Kind == fault.Unavailable || f.Kind == fault.Timeout || f.Kind == fault.RateLimited ||
+		f.Kind == fault.Canceled || f.Code == noetlwire.CodeUnreachable
+}
+
+// silentBefore reports whether NoETL did not answer about a version some time ago either, and notes that it does not.
+func (s *Service) silentBefore(key schemaKey) bool {
+	now := s.Now()
+	last, ok := s.silent.GetIfPresent(key)
+	s.silent.Set(key, now)
+	return ok && now.Sub(last) < silentFor
+}
+
 // declare uses what a playbook says itself, which may be more than anybody infers. A schema that would ask a caller for
-// a secret is not used.
+// a secret is not used. Where NoETL does not say which variables are secrets, the marks in the text of the playbook do.
 func (s *Service) declare(ctx context.Context, e *entry, made *schema, fields []noetlwire.UIField) {
-	metadata := metadataOf(e.Content)
-	input, err := declaredSchema(metadata, declaredInput)
-	if err == nil {
-		err = asksForSecret(input, fields)
-	}
+	root := rootOf(e.Content)
+	metadata := member(root, "metadata")
+	hidden := map[string]bool{}
+	hideFields(hidden, fields)
+	hideMarked(hidden, member(root, "workload"))
+	input, err := declaredSchema(metadata, declaredInput, hidden)
 	if err != nil {
 		s.undeclared(ctx, e, "bad_input_schema", err)
 	} else if input != nil {
-		made.input = newChecked(input)
+		made.input = s.checks.declared(input)
 	}
-	output, err := declaredSchema(metadata, declaredOutput)
+	output, err := declaredSchema(metadata, declaredOutput, nil)
 	if err != nil {
 		s.undeclared(ctx, e, "bad_output_schema", err)
 	} else if output != nil {
-		made.output = newChecked(output)
+		made.output = s.checks.declared(output)
 	}
 }
 
@@ -139,32 +156,6 @@ func (s *Service) undeclared(ctx context.Context, e *entry, reason string, err e
 		ctx, "schema that a playbook declares is not used", "reason", reason, "path", e.Path, "version", e.Version,
 		"error", err.Error(),
 	)
-}
-
-// asksForSecret reports a schema that names a variable which is never shown.
-func asksForSecret(input json.RawMessage, fields []noetlwire.UIField) error {
-	if input == nil {
-		return nil
-	}
-	var s struct {
-		Properties map[string]json.RawMessage `json:"properties"`
-	}
-	if err := json.Unmarshal(input, &s); err != nil {
-		return err
-	}
-	hidden := make([]string, 0, len(fields))
-	for i := range fields {
-		if f := &fields[i]; f.Secret || f.CredentialGlob != "" {
-			hidden = append(hidden, f.Name)
-		}
-	}
-	own := noetlwire.Addresses()
-	for _, name := range append(hidden, own[:]...) {
-		if _, asked := s.Properties[name]; asked {
-			return errors.New("it names the variable " + strconv.Quote(name) + ", which no caller is asked for")
-		}
-	}
-	return nil
 }
 
 // openObject is the schema of what takes anything.
@@ -367,27 +358,4 @@ func holdsSecret(fields []noetlwire.UIField, depth int) bool {
 		}
 	}
 	return false
-}
-
-// clean bounds what a playbook says, and removes what nobody sees: control characters, those that turn text around, and
-// the tags that hide text from people (Unicode UTS 39 and UAX 9).
-func clean(text string, most int) string {
-	text = strings.TrimSpace(strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n', r == '\t':
-			return r
-		case unicode.IsControl(r), r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r >= 0xe0000 && r <= 0xe007f:
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(text, "")))
-	if len(text) <= most {
-		return text
-	}
-	const ellipsis = "…"
-	at := most - len(ellipsis)
-	for !utf8.RuneStart(text[at]) {
-		at--
-	}
-	return text[:at] + ellipsis
 }

@@ -133,8 +133,9 @@ func TestASchemaIsBounded(t *testing.T) {
 
 func TestWhatIsSaidOfATool(t *testing.T) {
 	t.Parallel()
-	tool := toolOf(t, `{"title":"Report\u0000\n","description_markdown":"One.\n\u202etwo\u2069\udb40\udc41 👩‍🚀\u001b[31m"}`, "")
-	if tool.Title != "Report" || tool.Description != "One.\ntwo 👩‍🚀[31m" {
+	tool := toolOf(t, `{"title":"Report\u0000\n",`+
+		`"description_markdown":"One.\n\u202etwo\u2069\udb40\udc41 é🚀\u001b[31m"}`, "")
+	if tool.Title != "Report" || tool.Description != "One.\ntwo é🚀[31m" {
 		t.Errorf("%q %q", tool.Title, tool.Description)
 	}
 	tool = toolOf(t, `{"title":null,"description_markdown":null,"fields":null}`, "")
@@ -144,6 +145,30 @@ func TestWhatIsSaidOfATool(t *testing.T) {
 	tool = toolOf(t, `{"description_markdown":"`+strings.Repeat("x", 10_000)+`"}`, "")
 	if len(tool.Description) != 4096 {
 		t.Errorf("%d bytes", len(tool.Description))
+	}
+}
+
+// Text that people do not see, models read: a description must not carry any.
+func TestNothingInvisibleIsSaid(t *testing.T) {
+	t.Parallel()
+	for _, r := range []rune{
+		0, 0x7f, 0x85, 0xad, 0x34f, 0x61c, 0x115f, 0x1160, 0x180b, 0x180e, 0x200b, 0x200c, 0x200d, 0x200e, 0x200f,
+		0x202a, 0x202e, 0x2060, 0x2064, 0x2066, 0x206f, 0x3164, 0xfe00, 0xfe0f, 0xfeff, 0xffa0, 0xfff9,
+		0xe0001, 0xe0020, 0xe007f,
+		0xe0100, 0xe01ef, 0xe0fff, 0xe000,
+	} {
+		text, err := json.Marshal("a" + strings.Repeat(string(r), 3) + "b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tool := toolOf(t, `{"title":`+string(text)+`,"description_markdown":`+string(text)+`,"fields":[`+
+			`{"name":"f","kind":"string","description":`+string(text)+`}]}`, "")
+		if tool.Title != "ab" || tool.Description != "ab" || !strings.Contains(string(tool.Input), `"description":"ab"`) {
+			t.Errorf("%U: %q %q %s", r, tool.Title, tool.Description, tool.Input)
+		}
+	}
+	if tool := toolOf(t, `{"title":"Grüße, 日本\tعربي 🚀"}`, ""); tool.Title != "Grüße, 日本\tعربي 🚀" {
+		t.Errorf("%q", tool.Title)
 	}
 }
 

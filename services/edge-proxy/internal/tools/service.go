@@ -30,15 +30,22 @@ type Service struct {
 
 	current atomic.Pointer[snapshot]
 	failed  atomic.Pointer[failure]
+	reading atomic.Bool // for callers who do not wait
 	answers *otter.Cache[string, *answers]
 	schemas *otter.Cache[schemaKey, *schema]
+	silent  *otter.Cache[schemaKey, time.Time] // when NoETL did not answer about a playbook
 	flights singleflight.Group
+	nameOf  func(path string) string
+	checks  turns
 }
 
 // New makes the service.
 func New(d Deps) *Service {
 	return &Service{
 		Deps:    d,
+		nameOf:  NameOf,
+		checks:  newTurns(),
+		silent:  otter.Must(&otter.Options[schemaKey, time.Time]{MaximumSize: maxSilent}),
 		answers: otter.Must(&otter.Options[string, *answers]{MaximumSize: maxCallers}),
 		schemas: otter.Must(&otter.Options[schemaKey, *schema]{
 			MaximumWeight: maxSchemas, Weigher: func(_ schemaKey, s *schema) uint32 { return s.weight() },

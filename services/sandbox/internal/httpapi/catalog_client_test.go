@@ -20,7 +20,9 @@ func TestTheGatewaysClientReadsTheCatalog(t *testing.T) {
 		}
 	}
 	client := noetl.New(noetl.Config{BaseURL: srv.URL, Timeout: 5 * time.Second}, telemetry.Nop("test"))
-	entries, err := client.Playbooks(t.Context())
+	entries, err := client.Playbooks(t.Context(), func(text string) bool {
+		return strings.Contains(text, "output_schema")
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

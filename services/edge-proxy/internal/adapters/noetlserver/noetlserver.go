@@ -4,6 +4,7 @@ package noetlserver
 import (
 	"context"
 
+	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/noetl"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/tools"
@@ -20,6 +21,11 @@ type Server struct{ *noetl.Client }
 
 // New makes the adapter.
 func New(client *noetl.Client) *Server { return &Server{Client: client} }
+
+// Playbooks implements the port.
+func (s *Server) Playbooks(ctx context.Context) ([]noetlwire.CatalogEntry, error) {
+	return s.Client.Playbooks(ctx, tools.Declares)
+}
 
 // PlaybookOf implements the port.
 func (s *Server) PlaybookOf(ctx context.Context, executionID string) (string, error) {
