@@ -275,7 +275,7 @@ func TestAQuestionReadsNoMoreThanItsBound(t *testing.T) {
 		}
 	}
 	if asked != 2 {
-		t.Errorf("asked %d times in vain", asked)
+		t.Errorf("asked %d times before there was an answer", asked)
 	}
 }
 
