@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
@@ -64,6 +65,9 @@ func (s *Service) Expect(ctx context.Context, in fanoutwire.ExpectRequest) (fano
 // ownClient begins the client ids of tasks. Nobody can attach to one, see [Service.Attach]: so they need no owner, of
 // which each would be kept for two days.
 const ownClient = "gateway-task-"
+
+// OfTask reports whether a client id is that of a task.
+func OfTask(clientID string) bool { return strings.HasPrefix(clientID, ownClient) }
 
 // expectKept registers a task.
 func (s *Service) expectKept(ctx context.Context, r Request) error {

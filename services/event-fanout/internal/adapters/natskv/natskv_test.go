@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/event-fanout/internal/adapters/natskv"
@@ -146,5 +147,29 @@ func BenchmarkByExecution(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// A replica of an earlier build that changes a record writes only the members that it knows.
+func TestATaskStaysOneWhenAnEarlierBuildHasWrittenIt(t *testing.T) {
+	t.Parallel()
+	js := testkit.StartNATS(t).JetStream(t)
+	s := natskv.NewRequestStore(js, "requests", time.Hour, natskit.Room{})
+	if _, err := s.Get(t.Context(), "none"); !testkit.IsKind(err, fault.NotFound) {
+		t.Fatal(err) // it makes the bucket
+	}
+	kv, err := js.KeyValue(t.Context(), "requests")
+	testkit.Must(t, err)
+	for client, task := range map[string]bool{"gateway-task-1": true, "page-1": false} {
+		record := `{"client_id":"` + client + `","session_token":"k","execution_id":"5","owner":"id:7"}`
+		_, err := kv.PutString(t.Context(), client, record)
+		testkit.Must(t, err)
+		if r, err := s.Get(t.Context(), client); err != nil || r.Kept != task || r.Listed != task {
+			t.Errorf("%+v %v", r, err)
+		}
+		r, err := s.Finish(t.Context(), fanout.Request{ID: client})
+		if err != nil || r.Kept != task {
+			t.Errorf("finished: %+v %v", r, err)
+		}
 	}
 }

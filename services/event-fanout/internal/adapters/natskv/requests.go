@@ -235,6 +235,7 @@ const recordSize = 1024
 func decodeRequest(id string, value []byte, revision uint64) (fanout.Request, error) {
 	var rec requestRecord
 	err := json.Unmarshal(value, &rec)
+	ofTask := fanout.OfTask(rec.ClientID)
 	return fanout.Request{
 		ID:           id,
 		ClientID:     rec.ClientID,
@@ -248,8 +249,8 @@ func decodeRequest(id string, value []byte, revision uint64) (fanout.Request, er
 		Result:       rec.Result,
 		Owner:        rec.Owner,
 		TraceID:      rec.TraceID,
-		Kept:         rec.Kept,
-		Listed:       rec.Listed,
+		Kept:         rec.Kept || ofTask, // a replica of an earlier build that changes a record forgets both
+		Listed:       rec.Listed || ofTask,
 		Revision:     revision,
 	}, err
 }
