@@ -291,6 +291,19 @@ func (c *Client) Status(ctx context.Context, executionID string) (noetlwire.Exec
 	return c.execution(ctx, executionID, "/status")
 }
 
+// Cancelled reports whether somebody cancelled an execution: GET /api/executions/{id}/cancellation-check.
+func (c *Client) Cancelled(ctx context.Context, executionID string) (bool, error) {
+	var out struct {
+		Python bool `json:"cancelled"`
+		Rust   bool `json:"is_cancelled"`
+	}
+	if !noetlwire.ValidID(executionID) {
+		return false, errExecutionID()
+	}
+	err := c.Do(ctx, http.MethodGet, "/api/executions/"+url.PathEscape(executionID)+"/cancellation-check", nil, &out)
+	return out.Python || out.Rust, err
+}
+
 func (c *Client) execution(ctx context.Context, executionID, rest string) (noetlwire.Execution, error) {
 	var out noetlwire.Execution
 	if !noetlwire.ValidID(executionID) {

@@ -29,7 +29,9 @@ func newServer(t *testing.T) (*httptest.Server, *http.Client) {
 	return newServerOf(t, sandbox.Rust, true)
 }
 
-func newServerOf(tb testing.TB, g sandbox.Generation, rerun bool) (*httptest.Server, *http.Client) {
+func newServerOf(
+	tb testing.TB, g sandbox.Generation, rerun bool, edits ...func(*sandbox.Deps),
+) (*httptest.Server, *http.Client) {
 	tb.Helper()
 	people, tel, closing := sandbox.NewDirectory(), telemetry.Nop("sandbox"), make(chan struct{})
 	iss, err := issuer.New(issuer.Config{URL: "http://localhost:8082/oidc"}, directory.New(people))
@@ -43,6 +45,9 @@ func newServerOf(tb testing.TB, g sandbox.Generation, rerun bool) (*httptest.Ser
 		Sessions:   &sandboxtest.Sessions{},
 		Directory:  people,
 		Logger:     slog.New(slog.DiscardHandler),
+	}
+	for _, edit := range edits {
+		edit(&deps)
 	}
 	api := httpapi.Deps{
 		Generation: g, Rerun: rerun, Issuer: iss, InternalToken: internalToken, Telemetry: tel, Closing: closing,

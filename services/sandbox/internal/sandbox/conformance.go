@@ -8,7 +8,8 @@ import (
 )
 
 // The tools that @modelcontextprotocol/conformance calls (src/scenarios/server). A result with the member content is
-// passed on by the gateway as it is. What needs a client's model, its roots or its answers no playbook can be.
+// passed on by the gateway as it is. What needs a client's model, its roots or its answers no playbook can be. One more
+// calls nobody back, for tests of what the gateway finds out by itself.
 
 // What a test shows: a PNG of one red pixel, and a WAV of silence.
 const (
@@ -61,6 +62,11 @@ func (s *Service) conformancePlaybooks() []*playbook {
 		},
 		{path: "failing_job", description: "Fails after a second.", steps: failing(time.Second, "the job failed")},
 		{
+			path: "demo/quiet", silent: true,
+			description: "Two steps that call nobody back; the second returns data, or fails where fail says why.",
+			workload:    "\n  message: hello\n  step_ms: 0\n  fail: \"\"\n", steps: quietSteps,
+		},
+		{
 			path: "test_trigger_tool_change", description: "Changes what the catalog holds.", steps: s.changeSteps,
 		},
 	}
@@ -108,6 +114,25 @@ func greetSteps(w Workload) ([]step, error) {
 	return []step{{"greet", "a greeting", returning(map[string]any{
 		"content": []any{map[string]any{"type": "text", "text": "Hello, " + name + "!"}},
 	})}}, nil
+}
+
+// quietSteps is what most playbooks are: nothing in them knows of a gateway, and their last step returns something.
+func quietSteps(w Workload) ([]step, error) {
+	ms, err := w.number("step_ms", 0, 60_000)
+	if err != nil {
+		return nil, err
+	}
+	return []step{
+		{"prepare", "", func(ctx context.Context) (any, error) {
+			return nil, pause(ctx, time.Duration(ms*float64(time.Millisecond)))
+		}},
+		{"answer", "", func(context.Context) (any, error) {
+			if why := w.text("fail"); why != "" {
+				return nil, errors.New(why)
+			}
+			return map[string]any{"message": w.text("message"), "rows": []any{1, map[string]any{"n": 2}}}, nil
+		}},
+	}, nil
 }
 
 // changeSteps registers another version of a playbook of its own.

@@ -151,6 +151,9 @@ func (e *execution) tellLocked(m moment, step string, d detail) []Event {
 			Run: &e.about, ID: e.ids.number(), Type: l.kind, Node: node(e.generation, l.kind, e.about.Path, step),
 			Status: l.status, At: time.Now().UTC().Truncate(time.Microsecond), Reason: d.reason,
 		}
+		if m == atComplete || m == atFail {
+			ev.Final = step
+		}
 		if l.kind == EventIssued {
 			e.command = ev.ID
 		}

@@ -69,6 +69,7 @@ type Event struct {
 	Result                    any    // of the step or the playbook, if it has one
 	Error                     string // why the step or the playbook failed
 	Reason                    string // of a cancellation
+	Final                     string // the last step, of what tells that a playbook ended
 }
 
 // Form says which of the gateway's callback routes a callback is for.

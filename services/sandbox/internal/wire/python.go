@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -28,13 +29,28 @@ func pythonStatusOf(v sandbox.View) pythonStatus {
 		ExecutionID: v.ExecutionID, CurrentStep: text(v.CurrentStep), CompletedSteps: []string{},
 		Failed:    v.Status == sandbox.StatusFailed,
 		Completed: v.Status == sandbox.StatusCompleted || v.Status == sandbox.StatusCancelled, Inferred: v.Inferred,
-		Variables: variables(v), StartTime: format(microsPlus, v.Started), EndTime: orNull(microsPlus, v.Ended),
+		Variables: pythonVariables(v), StartTime: format(microsPlus, v.Started), EndTime: orNull(microsPlus, v.Ended),
 	}
 	for _, d := range v.Done {
 		s.CompletedSteps = append(s.CompletedSteps, d.Step)
 	}
 	s.Seconds, s.Human = duration(v)
 	return s
+}
+
+// pythonVariables are the variables of a status, where the result of a step that is an object has a copy of itself.
+func pythonVariables(v sandbox.View) map[string]any {
+	all := variables(v)
+	for _, done := range v.Done {
+		own := object(done.Result)
+		if _, taken := own["context"]; own == nil || taken {
+			continue
+		}
+		kept := maps.Clone(own)
+		kept["context"] = own
+		all[done.Step] = kept
+	}
+	return all
 }
 
 // duration is how long an execution has taken so far.

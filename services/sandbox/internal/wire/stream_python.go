@@ -61,7 +61,9 @@ func pythonWhole(e sandbox.Event) bool {
 func pythonBegins(e sandbox.Event) bool { return e.Status == "initialized" }
 
 func pythonContext(e sandbox.Event) any {
-	c := map[string]any{"error": text(e.Error), "final_step": nil, "result": pythonOutcome(e), "status": e.Status}
+	c := map[string]any{
+		"error": text(e.Error), "final_step": text(e.Final), "result": pythonOutcome(e), "status": e.Status,
+	}
 	if pythonBegins(e) {
 		result := map[string]any{"playbook_path": e.Path, "workload": e.Workload}
 		if e.Type == "workflow.initialized" {
@@ -120,13 +122,22 @@ func pythonMeta(e sandbox.Event) any {
 	return meta
 }
 
+// object returns the members of a result that is an object, nil for another.
+func object(result any) map[string]any {
+	switch m := result.(type) {
+	case map[string]any:
+		return m
+	case sandbox.Workload:
+		return m
+	}
+	return nil
+}
+
 // pythonResult is the result of a step, whose members stand beside those of the worker.
 func pythonResult(e sandbox.Event) any {
 	within := map[string]any{}
-	if m, ok := e.Result.(map[string]any); ok {
+	if m := object(e.Result); m != nil {
 		maps.Copy(within, m)
-	} else if w, ok := e.Result.(sandbox.Workload); ok {
-		maps.Copy(within, w)
 	} else if e.Result != nil {
 		within["value"] = e.Result
 	}
