@@ -186,7 +186,7 @@ func (c *Calls) start(
 
 // wait follows an execution to its end.
 func (c *Calls) wait(ctx context.Context, in CallRequest, run *run, out *Outcome) error {
-	pause, missing := firstLook, 0
+	pause, missing, ended := firstLook, 0, false
 	look := time.NewTimer(pause)
 	defer look.Stop()
 	for {
@@ -194,7 +194,7 @@ func (c *Calls) wait(ctx context.Context, in CallRequest, run *run, out *Outcome
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-run.news:
-			progress, result, ended, err := run.take()
+			progress, result, event, err := run.take()
 			for _, p := range progress {
 				if in.OnProgress != nil {
 					in.OnProgress(p)
@@ -205,20 +205,26 @@ func (c *Calls) wait(ctx context.Context, in CallRequest, run *run, out *Outcome
 				return out.read(*result)
 			case err != nil:
 				return err
-			case ended != "":
+			case event != "":
+				ended = true
 				look.Reset(resultPatience)
 			}
 		case <-look.C:
-			over, known := c.look(ctx, in.Caller, run, out)
-			if over {
+			if ended && c.ending(ctx, out, stateOf(run.endedAs())) {
 				return nil
 			}
+			var known bool
+			ended, known = c.look(ctx, in.Caller, out)
 			if missing++; known {
 				missing = 0
 			}
-			if missing > maxMissing {
+			switch {
+			case missing > maxMissing:
 				out.State, out.Message = Failed, "NoETL does not know the execution any more"
 				return nil
+			case ended: // its result may be on the way
+				look.Reset(resultPatience)
+				continue
 			}
 			pause = min(pause+pause/2, lastLook)
 			look.Reset(pause)
@@ -226,18 +232,14 @@ func (c *Calls) wait(ctx context.Context, in CallRequest, run *run, out *Outcome
 	}
 }
 
-// look asks NoETL about an execution of which nothing was heard for a while. That nobody can tell now is no end; known
-// is false when NoETL has no such execution.
-func (c *Calls) look(ctx context.Context, caller edge.Caller, run *run, out *Outcome) (over, known bool) {
-	ended := run.endedAs()
+// look asks NoETL whether an execution of which nothing was heard for a while seems to have ended. That nobody can tell
+// now is no end; known is false when NoETL has no such execution.
+func (c *Calls) look(ctx context.Context, caller edge.Caller, out *Outcome) (ended, known bool) {
 	status, err := c.Gateway.Status(ctx, edge.StatusRequest{Caller: caller, ExecutionID: out.ExecutionID})
-	if kind, failed := fault.KindOf(err); failed && ended == "" {
+	if kind, failed := fault.KindOf(err); failed {
 		return false, kind != fault.NotFound
 	}
-	if err == nil && executionState(status) == Working && ended == "" {
-		return false, true
-	}
-	return c.ending(ctx, out, stateOf(ended)), true
+	return executionState(status) != Working, true
 }
 
 // ending reads how an execution ended, and what it returned. seen is how an event said that it ended, Working for none:

@@ -20,7 +20,7 @@ var (
 	_ tools.Gateway   = (*Engine)(nil)
 	_ edge.Frames     = (*Engine)(nil)
 	_ edge.Executions = Canceller{}
-	_ tools.Endings   = Endings{}
+	_ tools.Endings   = EngineEndings{}
 )
 
 // Engine runs playbooks in memory, and tells the streams of their clients about them. It is safe for concurrent use.
@@ -281,15 +281,15 @@ func (x *Execution) end(state noetlwire.State, result json.RawMessage) {
 	x.state, x.result = state, result
 }
 
-// Endings is the engine as tools.Endings. Result is what its playbooks return that tell nobody.
-type Endings struct {
+// EngineEndings is the engine as tools.Endings. Result is what its playbooks return that tell nobody.
+type EngineEndings struct {
 	*Engine
 
 	Result json.RawMessage
 }
 
 // Ending implements the port.
-func (e Endings) Ending(_ context.Context, executionID string) (noetlwire.Ending, error) {
+func (e EngineEndings) Ending(_ context.Context, executionID string) (noetlwire.Ending, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	x := e.all[executionID]

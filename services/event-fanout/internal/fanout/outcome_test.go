@@ -275,11 +275,7 @@ func TestAQuestionReadsNoMoreThanItsBound(t *testing.T) {
 		}
 	}
 	if asked != 2 {
-<<<<<<< HEAD
-		t.Errorf("asked %d times", asked)
-=======
 		t.Errorf("asked %d times before there was an answer", asked)
->>>>>>> w-auth2
 	}
 }
 

@@ -116,7 +116,7 @@ func newWorld(t *testing.T, change ...func(*mcpserver.Deps)) *world {
 	logger := slog.New(slog.NewTextHandler(w.log, nil))
 	calls := tools.NewCalls(tools.CallsDeps{
 		Gateway: w.engine, Executions: toolstest.Canceller{Engine: w.engine}, Frames: w.engine, Logger: logger,
-		Endings: toolstest.Endings{Engine: w.engine},
+		Endings: toolstest.EngineEndings{Engine: w.engine},
 		NewID:   uuid.NewString,
 	})
 	deps := mcpserver.Deps{
