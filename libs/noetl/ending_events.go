@@ -210,7 +210,7 @@ func ownValue(raw json.RawMessage) json.RawMessage {
 	var rest bytes.Buffer
 	enc := json.NewEncoder(&rest)
 	enc.SetEscapeHTML(false)
-	if enc.Encode(object) != nil || !sameJSON(rest.Bytes(), echo) {
+	if enc.Encode(object) != nil || !sameJSON(bytes.TrimSpace(rest.Bytes()), echo) {
 		return raw
 	}
 	if value, wrapped := object["_value"]; wrapped && len(object) == 1 {
@@ -219,7 +219,12 @@ func ownValue(raw json.RawMessage) json.RawMessage {
 	return bytes.TrimSpace(rest.Bytes())
 }
 
+// sameJSON compares what the same program wrote, in whatever order; a is compact. What differs in length is not parsed.
 func sameJSON(a, b []byte) bool {
+	var compact bytes.Buffer
+	if json.Compact(&compact, b) != nil || compact.Len() != len(a) {
+		return false
+	}
 	var values [2]any
 	for i, raw := range [][]byte{a, b} {
 		dec := json.NewDecoder(bytes.NewReader(raw))

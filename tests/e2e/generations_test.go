@@ -157,7 +157,7 @@ func (g gateway) mainJob(t *testing.T, generation string, late bool) {
 	}
 
 	g.rerun(t, generation, session, client, again)
-	g.cancel(t, generation, session, client, again)
+	g.cancel(t, session, client, again)
 	g.logout(t, session, again)
 }
 
@@ -216,7 +216,7 @@ func (g gateway) rerun(t *testing.T, generation, session, client string, stream 
 }
 
 // cancel ends an execution through the proxy; its page is told, and is told nothing else.
-func (g gateway) cancel(t *testing.T, generation, session, client string, stream *testkit.EventStream) {
+func (g gateway) cancel(t *testing.T, session, client string, stream *testkit.EventStream) {
 	t.Helper()
 	slow := stack.Execute(t, g.near(), session, client, "demo/slow", `{"seconds":60}`)
 	path := g.far() + "/noetl/executions/" + slow.ExecutionID + "/cancel"
@@ -233,9 +233,7 @@ func (g gateway) cancel(t *testing.T, generation, session, client string, stream
 			break
 		}
 	}
-	// The Python server has no word for it, and says that it is complete.
-	status := map[bool]string{true: "COMPLETED", false: "CANCELLED"}[generation == "python"]
-	g.hasStatus(t, session, slow.ExecutionID, status)
+	g.hasStatus(t, session, slow.ExecutionID, "CANCELLED")
 }
 
 // logout ends the session everywhere: on its streams, and for tokens that nobody knows.
