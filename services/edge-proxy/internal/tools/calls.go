@@ -210,13 +210,17 @@ func (c *Calls) wait(ctx context.Context, in CallRequest, run *run, out *Outcome
 				look.Reset(resultPatience)
 			}
 		case <-look.C:
-			if ended && c.ending(ctx, out, stateOf(run.endedAs())) {
+			switch {
+			case ended && c.ending(ctx, out, stateOf(run.endedAs())):
 				return nil
-			}
-			var known bool
-			ended, known = c.look(ctx, in.Caller, out)
-			if missing++; known {
-				missing = 0
+			case ended: // it goes on after all: steps may run after one that failed
+				ended = false
+			default:
+				var known bool
+				ended, known = c.look(ctx, in.Caller, out)
+				if missing++; known {
+					missing = 0
+				}
 			}
 			switch {
 			case missing > maxMissing:

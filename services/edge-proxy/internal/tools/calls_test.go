@@ -109,30 +109,6 @@ func TestAFailureIsAnOutcome(t *testing.T) {
 	}, func(x *toolstest.Execution) { x.Fail("the warehouse is closed") })
 }
 
-func TestPlaybooksThatReportNothingEndToo(t *testing.T) {
-	for name, c := range map[string]struct {
-		event string
-		took  time.Duration
-	}{
-		"with an event": {"playbook.completed", 500 * time.Millisecond},
-		"without one":   {"", 1500 * time.Millisecond},
-	} {
-		t.Run(name, func(t *testing.T) {
-			within(t, func(t *testing.T, b *bench) {
-				t.Helper()
-				begun := time.Now()
-				out, err := b.Call(t.Context(), request("s"))
-				if err != nil || out.State != tools.Completed || string(out.Data) != `"of its last step"` || !out.Told {
-					t.Errorf("%+v %v", out, err)
-				}
-				if took := time.Since(begun); took != c.took {
-					t.Errorf("it took %s", took)
-				}
-			}, func(x *toolstest.Execution) { x.End("COMPLETED", c.event) })
-		})
-	}
-}
-
 func TestOneStreamServesTheCallsOfASession(t *testing.T) {
 	within(t, func(t *testing.T, b *bench) {
 		t.Helper()
@@ -373,45 +349,6 @@ func TestAStartThatOutlastsItsCallerIsCancelled(t *testing.T) {
 		}
 		if b.engine.Last().Reason() == "" {
 			t.Error("the execution goes on")
-		}
-	}, nil)
-}
-
-func TestStepsAreProgressOfAPlaybookThatReportsNone(t *testing.T) {
-	var mu sync.Mutex
-	var told []tools.Progress
-	within(t, func(t *testing.T, b *bench) {
-		t.Helper()
-		in := request("s")
-		in.OnProgress = func(p tools.Progress) {
-			mu.Lock()
-			defer mu.Unlock()
-			told = append(told, p)
-		}
-		done := make(chan error, 1)
-		go func() {
-			_, err := b.Call(t.Context(), in)
-			done <- err
-		}()
-		synctest.Wait()
-		x := b.engine.Last()
-		step := func(name string) {
-			b.engine.Send(x.ClientID, frame.MethodState, map[string]any{
-				"execution_id": x.ID, "event_type": "step.enter", "step_name": name,
-			})
-			synctest.Wait()
-		}
-		step("prepare")
-		x.Report(0.5, "half")
-		synctest.Wait()
-		step("load")
-		x.Complete(nil)
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		want := []tools.Progress{{Step: "prepare"}, {Message: "half", Value: 0.5}}
-		if diff := cmp.Diff(want, told); diff != "" {
-			t.Error(diff)
 		}
 	}, nil)
 }
