@@ -16,14 +16,22 @@ import (
 	"github.com/noetl/gateway/libs/fault"
 )
 
-// What is read of a catalog, in which every entry comes with its text and the parsed forms of it.
-const (
-	maxCatalog = 1 << 30 // bytes of the answer, which is never held
-	maxEntry   = 16 << 20
-	maxPaths   = 100_000
-	maxKept    = 256 << 10 // bytes of the text of one entry
-	maxAllKept = 64 << 20
-)
+// bounds are what is read of a catalog, in which every entry comes with its text and the parsed forms of it, and of how
+// an execution ended. All but paths are bytes.
+type bounds struct {
+	catalog int64 // of the answer, which is never held
+	entry   int64
+	paths   int
+	kept    int // of the text of one entry
+	allKept int
+	ending  int64 // of one answer; entry bounds what is held of it
+}
+
+func defaultBounds() bounds {
+	return bounds{
+		catalog: 1 << 30, entry: 16 << 20, paths: 100_000, kept: 256 << 10, allKept: 64 << 20, ending: 32 << 20,
+	}
+}
 
 // Playbooks lists the playbooks and agents of the catalog, each in its latest version, in the order of their paths. The
 // text of an entry is kept only where keep wants it: all the texts of a large catalog are many megabytes. It asks for
@@ -51,16 +59,16 @@ func (c *Client) Playbooks(ctx context.Context, keep func(text string) bool) ([]
 func (c *Client) readCatalog(
 	ctx context.Context, r io.Reader, keep func(text string) bool,
 ) ([]noetlwire.CatalogEntry, error) {
-	in := &bounded{from: noetlwire.NewLenientReader(r)}
+	in := &bounded{from: noetlwire.NewLenientReader(r), bounds: c.bounds}
 	dec := json.NewDecoder(in)
-	l := latest{at: map[string]noetlwire.CatalogEntry{}, keep: keep}
+	l := latest{at: map[string]noetlwire.CatalogEntry{}, keep: keep, bounds: c.bounds}
 	found, err := entriesIn(dec)
 	if err == nil && !found {
 		err = errNoCatalog
 	}
 	if err == nil {
 		in.inEntries = true
-		err = l.read(newElements(io.MultiReader(dec.Buffered(), in), maxEntry))
+		err = l.read(newElements(io.MultiReader(dec.Buffered(), in), int(c.bounds.entry)))
 	}
 	if f, ok := errors.AsType[*fault.Error](err); ok {
 		return nil, f
@@ -154,6 +162,7 @@ const (
 type latest struct {
 	at      map[string]noetlwire.CatalogEntry
 	keep    func(text string) bool
+	bounds  bounds
 	kept    int               // bytes of texts
 	leftOut map[string]string // a path by each reason
 }
@@ -216,12 +225,12 @@ func (l *latest) add(e catalogEntry) {
 	switch {
 	case e.Path == "" || known && old.Version >= e.Version:
 		return
-	case !known && len(l.at) == maxPaths:
+	case !known && len(l.at) == l.bounds.paths:
 		l.leaveOut(leftOutPaths, e.Path)
 		return
-	case len(e.Content) > maxKept || !l.keep(e.Content):
+	case len(e.Content) > l.bounds.kept || !l.keep(e.Content):
 		e.Content = ""
-	case l.kept+len(e.Content)-len(old.Content) > maxAllKept:
+	case l.kept+len(e.Content)-len(old.Content) > l.bounds.allKept:
 		l.leaveOut(leftOutTexts, e.Path)
 		e.Content = ""
 	}
@@ -253,13 +262,14 @@ func (l *latest) sorted() []noetlwire.CatalogEntry {
 // bounded bounds an answer as a whole, and what stands before its entries, which a decoder holds.
 type bounded struct {
 	from      io.Reader
+	bounds    bounds
 	read      int64
 	inEntries bool
 }
 
 // Read implements io.Reader.
 func (b *bounded) Read(p []byte) (int, error) {
-	if b.read > maxCatalog || !b.inEntries && b.read > maxEntry {
+	if b.read > b.bounds.catalog || !b.inEntries && b.read > b.bounds.entry {
 		return 0, errCatalogTooLarge()
 	}
 	n, err := b.from.Read(p)

@@ -25,7 +25,7 @@ func catalogOf(t *testing.T, serve http.HandlerFunc) *noetl.Client {
 	t.Helper()
 	srv := httptest.NewServer(serve)
 	t.Cleanup(srv.Close)
-	return noetl.New(noetl.Config{BaseURL: srv.URL, Timeout: 5 * time.Second}, telemetry.Nop("test"))
+	return noetl.New(noetl.Config{BaseURL: srv.URL, Timeout: time.Minute}, telemetry.Nop("test"))
 }
 
 func writing(status int, text string) http.HandlerFunc {
@@ -98,8 +98,9 @@ func TestWhatIsNoCatalogIsAFault(t *testing.T) {
 // Whoever may register a playbook must not take the tools from everybody: what is too large is left out, alone.
 func TestWhatIsTooLargeInACatalogHidesNothingElse(t *testing.T) {
 	t.Parallel()
-	large := strings.Repeat("x", 17<<20)
-	kept := "output_schema" + strings.Repeat("x", 200<<10)
+	const small = 64 // the bounds are divided by it
+	large := strings.Repeat("x", 17<<20/small)
+	kept := "output_schema" + strings.Repeat("x", 200<<10/small)
 	for name, c := range map[string]struct {
 		serve  func(w io.Writer)
 		reason string
@@ -124,7 +125,7 @@ func TestWhatIsTooLargeInACatalogHidesNothingElse(t *testing.T) {
 		}, "catalog_texts_too_large", nil},
 		"paths": {func(w io.Writer) {
 			_, _ = io.WriteString(w, `[{"path":"0","kind":"playbook","version":1}`)
-			for i := range 100_001 {
+			for i := range 100_001 / small {
 				_, _ = fmt.Fprintf(w, `,{"path":"%d","kind":"x","version":2}`, i+1)
 			}
 			_, _ = io.WriteString(w, `,{"path":"0","kind":"agent","version":2}]`)
@@ -136,6 +137,7 @@ func TestWhatIsTooLargeInACatalogHidesNothingElse(t *testing.T) {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { c.serve(w) }))
 		t.Cleanup(srv.Close)
 		client := noetl.New(noetl.Config{BaseURL: srv.URL, Timeout: time.Minute}, tel)
+		client.Shrink(small)
 		for range 2 {
 			got, err := client.Playbooks(t.Context(), declares)
 			if err != nil {
@@ -146,7 +148,7 @@ func TestWhatIsTooLargeInACatalogHidesNothingElse(t *testing.T) {
 				for _, e := range got {
 					with += min(len(e.Content), 1)
 				}
-				if len(got) != 401 || with == 0 || with*len(kept) > 64<<20 {
+				if len(got) != 401 || with == 0 || with*len(kept) > 64<<20/small {
 					t.Errorf("%s: %d entries, %d with their text", name, len(got), with)
 				}
 			} else if diff := cmp.Diff(c.want, got); diff != "" {

@@ -67,6 +67,7 @@ type Client struct {
 	token  string
 	http   *http.Client
 	logger *slog.Logger
+	bounds bounds
 	warned sync.Map // reasons for which a part of the catalog was left out
 }
 
@@ -119,7 +120,7 @@ func WithHeaderTimeout(d time.Duration) TransportOption {
 func New(cfg Config, tel *telemetry.Telemetry) *Client {
 	return &Client{
 		base: strings.TrimRight(cfg.BaseURL, "/"), shards: cfg.ShardMap(), token: cfg.InternalToken,
-		logger: tel.Logger,
+		logger: tel.Logger, bounds: defaultBounds(),
 		http: &http.Client{
 			Transport: Transport(tel), Timeout: cfg.Timeout,
 			// A redirect of an internal call would carry its body to wherever the answer says.

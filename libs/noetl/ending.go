@@ -16,8 +16,7 @@ import (
 // What is asked and read for one ending.
 const (
 	endingRequests = 4
-	maxEnding      = 32 << 20 // bytes of one answer; maxEntry bounds what is held of it
-	someEvents     = 10       // the least that the Python server takes for a page
+	someEvents     = 10 // the least that the Python server takes for a page
 	newestEvents   = 20
 )
 
@@ -234,7 +233,7 @@ func (e *ending) ask(ctx context.Context, rest string, read func(*answer) error)
 		}
 		return statusFault(resp.StatusCode, text).After(retryAfter(resp))
 	}
-	return answerFault(read(newAnswer(resp.Body)))
+	return answerFault(read(newAnswer(resp.Body, e.client.bounds)))
 }
 
 // quiet reports whether the last thing happened long ago, or nobody knows when.

@@ -245,6 +245,7 @@ type answer struct {
 // membered bounds an answer as a whole, and each of its members and elements, since a decoder holds a whole one.
 type membered struct {
 	from       io.Reader
+	bounds     bounds
 	read, mark int64
 }
 
@@ -252,7 +253,7 @@ func (m *membered) begin(offset int64) { m.mark = offset }
 
 // Read implements io.Reader.
 func (m *membered) Read(p []byte) (int, error) {
-	if m.read > maxEnding || m.read-m.mark > maxEntry {
+	if m.read > m.bounds.ending || m.read-m.mark > m.bounds.entry {
 		return 0, errTooLarge()
 	}
 	n, err := m.from.Read(p)
@@ -260,8 +261,8 @@ func (m *membered) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func newAnswer(body io.Reader) *answer {
-	in := &membered{from: noetlwire.NewTextReader(noetlwire.NewLenientReader(body))}
+func newAnswer(body io.Reader, b bounds) *answer {
+	in := &membered{from: noetlwire.NewTextReader(noetlwire.NewLenientReader(body)), bounds: b}
 	return &answer{dec: json.NewDecoder(in), in: in}
 }
 

@@ -248,7 +248,7 @@ func TestAnOutageInTheMiddleOfAnEnding(t *testing.T) {
 // that is too much the status has the word.
 func TestADetailLargerThanItIsRead(t *testing.T) {
 	t.Parallel()
-	large := strings.Repeat("x", 1<<20)
+	large := strings.Repeat("x", 1<<14)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.RequestURI, "/status") {
 			_, _ = w.Write([]byte(`{"status":"COMPLETED","is_cancelled":false}`))
@@ -264,6 +264,7 @@ func TestADetailLargerThanItIsRead(t *testing.T) {
 	}))
 	defer srv.Close()
 	c := noetl.New(noetl.Config{BaseURL: srv.URL, Timeout: time.Minute}, telemetry.Nop("test"))
+	c.Shrink(64)
 	if out, err := c.Ending(t.Context(), "1"); err != nil || out.State != completed || out.Result != nil {
 		t.Errorf("%v %v", out.State, err)
 	}
