@@ -153,11 +153,14 @@ func limitOf(text string) (int, error) {
 	return n, nil
 }
 
-// paged reads which events of an execution are asked for.
+// paged reads what of an execution is asked for.
 func (a api) paged(serve func(wire.Page) http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
-		p := wire.Page{Type: q.Get("event_type"), Without: strings.EqualFold(q.Get("include_events"), "false")}
+		p := wire.Page{
+			Type: q.Get("event_type"), Without: strings.EqualFold(q.Get("include_events"), "false"),
+			Whole: strings.EqualFold(q.Get("full"), "true"),
+		}
 		for name, into := range map[string]*int{"page": &p.Number, "page_size": &p.Size} {
 			n, err := limitOf(q.Get(name))
 			if err != nil {

@@ -228,8 +228,9 @@ func (a api) executionRoutes() []route {
 		{
 			every,
 			"GET " + one + "/status",
-			serve(a.says(wire.StatusProblem), "noetl.status", a.Service.Look, decodeID, func(v sandbox.View) any {
-				return wire.Status(g, v)
+			a.paged(func(p wire.Page) http.Handler {
+				return serve(a.says(wire.StatusProblem), "noetl.status", a.Service.Look, decodeID,
+					func(v sandbox.View) any { return wire.Status(g, v, p.Whole) })
 			}),
 		},
 		{python, "GET " + one + "/events", a.paged(func(p wire.Page) http.Handler {

@@ -108,11 +108,8 @@ type CatalogRequest struct {
 }
 
 // Catalog lists the playbooks that people run, all versions of each, the youngest registered one first. The Rust server
-// compares the kind exactly, the Python server folds its case.
+// compares the kind with how it was written at the registration, of which the sandbox keeps no record: any case fits.
 func (s *Service) Catalog(_ context.Context, in CatalogRequest) ([]Entry, error) {
-	if s.deps.Generation == Python {
-		in.ResourceType = strings.ToLower(in.ResourceType)
-	}
 	c := s.catalog
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,7 +118,7 @@ func (s *Service) Catalog(_ context.Context, in CatalogRequest) ([]Entry, error)
 	slices.Reverse(ordered)
 	entries := []Entry{}
 	for _, p := range append(ordered, c.playbooks[:builtIn]...) {
-		if p.listed && !p.deleted && (in.ResourceType == "" || in.ResourceType == p.kind) {
+		if p.listed && !p.deleted && (in.ResourceType == "" || strings.EqualFold(in.ResourceType, p.kind)) {
 			entries = append(entries, p.entry())
 		}
 	}

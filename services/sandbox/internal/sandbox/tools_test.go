@@ -92,10 +92,10 @@ func TestAllVersionsAreListed(t *testing.T) {
 	if err != nil || got[0].Version != 2 || got[1].Version != 1 || got[1].Path != "my/a" || got[2].Path != "demo/echo" {
 		t.Errorf("%+v %v", got, err)
 	}
-	none, err := b.Catalog(t.Context(), sandbox.CatalogRequest{ResourceType: "Playbook"})
-	folded, _ := newBench(t, of(sandbox.Python)).Catalog(t.Context(), sandbox.CatalogRequest{ResourceType: "Playbook"})
-	if err != nil || len(none) != 0 || len(folded) == 0 {
-		t.Errorf("%d and %d entries, %v", len(none), len(folded), err)
+	// NoETL's CLI writes the kind with a capital.
+	folded, err := b.Catalog(t.Context(), sandbox.CatalogRequest{ResourceType: "Playbook"})
+	if err != nil || len(folded) != len(got) {
+		t.Errorf("%d entries of %d, %v", len(folded), len(got), err)
 	}
 }
 

@@ -15,10 +15,11 @@ func idText(id int64) string {
 	return strconv.FormatInt(id, 10)
 }
 
-// Status is the answer to GET /api/executions/{id}/status.
-func Status(g sandbox.Generation, v sandbox.View) any {
+// Status is the answer to GET /api/executions/{id}/status. A Python server shortens large variables unless the whole of
+// them is asked for.
+func Status(g sandbox.Generation, v sandbox.View, whole bool) any {
 	if g == sandbox.Python {
-		return pythonStatusOf(v)
+		return pythonStatusOf(v, whole)
 	}
 	return rustStatusOf(v)
 }

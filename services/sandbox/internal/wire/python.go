@@ -3,6 +3,7 @@ package wire
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/noetlwire"
@@ -24,7 +25,7 @@ type pythonStatus struct {
 	Human          string         `json:"duration_human"`
 }
 
-func pythonStatusOf(v sandbox.View) pythonStatus {
+func pythonStatusOf(v sandbox.View, whole bool) pythonStatus {
 	s := pythonStatus{
 		ExecutionID: v.ExecutionID, CurrentStep: text(v.CurrentStep), CompletedSteps: []string{},
 		Failed:    v.Status == sandbox.StatusFailed,
@@ -34,8 +35,27 @@ func pythonStatusOf(v sandbox.View) pythonStatus {
 	for _, d := range v.Done {
 		s.CompletedSteps = append(s.CompletedSteps, d.Step)
 	}
+	if !whole {
+		for name, value := range s.Variables {
+			s.Variables[name] = shortened(value)
+		}
+	}
 	s.Seconds, s.Human = duration(v)
 	return s
+}
+
+// longestVariable is how much JSON a variable of a status may be, in bytes.
+const longestVariable = 4096
+
+// shortened is a variable with its beginning in the place of a value that is too long.
+func shortened(value any) any {
+	text := encode(value)
+	if len(text) <= longestVariable {
+		return value
+	}
+	return map[string]any{
+		"_truncated": true, "_original_size_bytes": len(text), "_preview": strings.ToValidUTF8(string(text[:1024]), ""),
+	}
 }
 
 // pythonVariables are the variables of a status, where the result of a step that is an object has a copy of itself.
@@ -100,12 +120,13 @@ func pythonSummaryOf(v sandbox.View) pythonSummary {
 	return s
 }
 
-// Page is which events of an execution are asked for. The zero value is the first page of 100.
+// Page is what of an execution is asked for, and which of its events. The zero value is the first page of 100.
 type Page struct {
 	Number, Size int
 	Since        int64  // events after this one
 	Type         string // events of this type
 	Without      bool   // no events at all
+	Whole        bool   // the whole of large variables
 }
 
 type pythonDetail struct {
