@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"sort"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -122,9 +121,7 @@ func readCursor(text string) (cursor, error) {
 	if err != nil {
 		return c, bad
 	}
-	dec := json.NewDecoder(strings.NewReader(string(decoded)))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&c); err != nil || dec.More() || c.Version != cursorVersion || c.Skip < 0 {
+	if err := json.Unmarshal(decoded, &c); err != nil || c.Version != cursorVersion || c.Skip < 0 {
 		return cursor{}, bad
 	}
 	return c, nil
