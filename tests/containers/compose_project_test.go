@@ -242,6 +242,17 @@ func (p *project) result(stream *testkit.EventStream, session, client string) {
 	}
 }
 
+// calls has an agent call a playbook.
+func (p *project) calls(session string) {
+	p.t.Helper()
+	got := testkit.Do(p.t, http.MethodPost, p.page()+"/mcp", `{"jsonrpc":"2.0","id":1,"method":"tools/call",`+
+		`"params":{"name":"demo__echo","arguments":{"text":"by an agent"}}}`,
+		"Authorization", "Bearer "+session, "Accept", "application/json, text/event-stream")
+	if got.Code != http.StatusOK || !strings.Contains(got.Body, "by an agent") {
+		p.t.Errorf("an agent's call: %d %s", got.Code, got.Body)
+	}
+}
+
 // believes checks whether the gateway takes the word of whoever is before the front for who the client is.
 func (p *project) believes(session string, want bool) {
 	p.t.Helper()

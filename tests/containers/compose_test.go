@@ -20,7 +20,7 @@ import (
 
 // From nothing to a browser that has signed in, then more replicas, then nothing again.
 func TestTheComposeStack(t *testing.T) {
-	p := newProject(t)
+	p := newProject(t, "GATEWAY_MCP=on")
 	out := p.up()
 	for _, want := range []string{
 		p.page(), "demo@example.com", "http://localhost:" + p.sandbox, "http://localhost:" + p.jaeger,
@@ -72,6 +72,7 @@ func TestTheComposeStack(t *testing.T) {
 		for range 2 { // the front takes turns: the next may be for the other one
 			testkit.Do(t, http.MethodPost, p.page()+"/api/auth/validate", `{"session_token":"`+session+`"}`)
 		}
+		p.calls(session)
 		var senders sync.WaitGroup
 		for i := range 8 {
 			senders.Go(func() { p.deliver(fmt.Sprintf("%d-%d", round, i)) })

@@ -111,9 +111,9 @@ func (m prometheus) alerts() map[string]string {
 
 // unseen are the panels about what has not happened in this test.
 var unseen = []string{
-	"Commands per second", "Ended sessions", "Failed uses of the session bucket", "Failures per second",
-	"Late executions that stay", "Memory for each stream", "Refusals per second", "Refused by limits, per second",
-	"Rejected per second",
+	"Agents refused by limits, per second", "Commands per second", "Ended sessions",
+	"Failed uses of the session bucket", "Failures per second", "Late executions that stay", "Memory for each stream",
+	"Refusals per second", "Refused by limits, per second", "Rejected per second",
 }
 
 // shows asks what each panel of the dashboards asks: all have something to show. A rate takes two
