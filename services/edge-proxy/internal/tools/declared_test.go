@@ -105,14 +105,15 @@ func TestAnOutputSchemaThatCouldHurtIsNone(t *testing.T) {
 		"a definition's self": `{"type":"object","$ref":"#/$defs/a","$defs":{"a":{"anyOf":[{"$ref":"#/$defs/a"}]}}}`,
 		"a cycle": `{"type":"object","$ref":"#/$defs/a","$defs":{"a":{"$ref":"#/$defs/b"},` +
 			`"b":{"$ref":"#/$defs/a"}}}`,
-		"elsewhere":        `{"type":"object","$ref":"http://127.0.0.1/secret"}`,
-		"a file":           `{"type":"object","properties":{"a":{"$ref":"file:///etc/passwd"}}}`,
-		"an escape":        `{"type":"object","$ref":"#/$defs/a~1b","$defs":{"a~1b":{},"a/b":{"$ref":"#/$defs/a~1b"}}}`,
-		"dynamic":          `{"type":"object","$dynamicAnchor":"x","properties":{"a":{"$dynamicRef":"#x"}}}`,
-		"an id":            `{"type":"object","properties":{"a":{"$id":"http://example.com/a"}}}`,
-		"hidden":           `{"type":"object","properties":{"a":{"$defs":{"b":{"$ref":"#"}}}}}`,
-		"doubling":         doubling,
-		"depth":            `{"type":"object","not":` + strings.Repeat(`{"not":`, 100) + `{}` + strings.Repeat(`}`, 100) + `}`,
+		"elsewhere": `{"type":"object","$ref":"http://127.0.0.1/secret"}`,
+		"a file":    `{"type":"object","properties":{"a":{"$ref":"file:///etc/passwd"}}}`,
+		"an escape": `{"type":"object","$ref":"#/$defs/a~1b","$defs":{"a~1b":{},"a/b":{"$ref":"#/$defs/a~1b"}}}`,
+		"dynamic":   `{"type":"object","$dynamicAnchor":"x","properties":{"a":{"$dynamicRef":"#x"}}}`,
+		"an id":     `{"type":"object","properties":{"a":{"$id":"http://example.com/a"}}}`,
+		"hidden":    `{"type":"object","properties":{"a":{"$defs":{"b":{"$ref":"#"}}}}}`,
+		"doubling":  doubling,
+		"depth": `{"type":"object","not":` + strings.Repeat(`{"not":`, 100) + `{}` +
+			strings.Repeat(`}`, 101),
 		"size":             `{"type":"object","description":"` + strings.Repeat("x", 70<<10) + `"}`,
 		"nodes":            `{"type":"object","enum":[` + strings.Repeat(`1,`, 5000) + `1]}`,
 		"YAML aliases":     "\n    type: object\n    a: &a {b: 1}\n    c: *a",
@@ -195,7 +196,8 @@ func TestWhatADeclaredSchemaSaysIsCleaned(t *testing.T) {
 	schema := `{"type":"object","title":"T\u200b","description":"` + strings.Repeat("x", 2000) + `","properties":{` +
 		`"description":{"description":"D\u202e","anyOf":[{"$comment":"C\u200d"}],"enum":["E\u200b",9007199254740993]}}}`
 	tool := toolOf(t, `{}`, "metadata:\n  input_schema: "+schema+"\n  output_schema: "+schema)
-	want := `{"description":"` + strings.Repeat("x", 1021) + `…","properties":{"description":{"anyOf":[{"$comment":"C"}],` +
+	want := `{"description":"` + strings.Repeat("x", 1021) + `…",` +
+		`"properties":{"description":{"anyOf":[{"$comment":"C"}],` +
 		`"description":"D","enum":["E\u200b",9007199254740993]}},"title":"T","type":"object"}`
 	want = strings.ReplaceAll(want, `\u200b`, "\u200b")
 	for _, got := range []json.RawMessage{tool.Input, tool.Output} {

@@ -18,8 +18,12 @@ func TestACancelledExecutionOfTheServerWithoutWords(t *testing.T) {
 		want          noetlwire.State
 		outage, asked bool
 	}{
-		"cancelled":      {status: complete, check: `{"status":"CANCELLED","cancelled":true}`, want: "CANCELLED", asked: true},
-		"complete":       {status: complete, check: `{"status":"RUNNING","cancelled":false}`, want: "COMPLETED", asked: true},
+		"cancelled": {
+			status: complete, check: `{"status":"CANCELLED","cancelled":true}`, want: "CANCELLED", asked: true,
+		},
+		"complete": {
+			status: complete, check: `{"status":"RUNNING","cancelled":false}`, want: "COMPLETED", asked: true,
+		},
 		"no such route":  {status: complete, code: http.StatusNotFound, want: "COMPLETED", asked: true},
 		"outage":         {status: complete, code: http.StatusServiceUnavailable, outage: true, asked: true},
 		"inferred":       {status: `{"completed":true,"completion_inferred":true}`, want: "COMPLETED"},

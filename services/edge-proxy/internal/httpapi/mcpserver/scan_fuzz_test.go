@@ -11,14 +11,14 @@ import (
 // FuzzScan holds that a message that passes has each member once, as another decoder counts them.
 func FuzzScan(f *testing.F) {
 	for _, seed := range []string{
-		`{"a":1,"b":{"c":[{"c":1},{"c":2}],"d":"\\\"{"}}`, `{"a":1,"\u0061":2}`, `[{"a":1,"a":2}]`, `{}`, `"x"`, `{"":{"":1}}`,
-		`{"params":{"name":"x","name":"y"}}`, `{"a":{"b":1},"c":{"b":1}}`,
+		`{"a":1,"b":{"c":[{"c":1},{"c":2}],"d":"\\\"{"}}`, `{"a":1,"\u0061":2}`, `[{"a":1,"a":2}]`, `{}`, `"x"`,
+		`{"":{"":1}}`, `{"params":{"name":"x","name":"y"}}`, `{"a":{"b":1},"c":{"b":1}}`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if !json.Valid(body) {
-			t.Skip()
+			return // refused before it is scanned
 		}
 		if doubled(body) != (mcpserver.Scan(body) != nil) && !deep(body) {
 			t.Errorf("%q: doubled %v, %v", body, doubled(body), mcpserver.Scan(body))
