@@ -100,7 +100,7 @@ func (r *watchReader) open(ctx context.Context, in WatchRequest) error {
 			r.subscriptionID = out.SubscriptionID
 			return nil
 		}
-		if kind, _ := fault.KindOf(err); kind != fault.Conflict || try == connectTries || !wait(ctx, pause) {
+		if kind, _ := fault.KindOf(err); kind != fault.Conflict || try == connectTries || !Wait(ctx, pause) {
 			return err
 		}
 		pause *= 2
@@ -221,7 +221,7 @@ func (r *watchReader) resume(ctx context.Context) error {
 		if kind, _ := fault.KindOf(err); kind == fault.RateLimited {
 			again = true
 		}
-		if !again || time.Now().Add(pause).After(deadline) || !wait(ctx, pause) {
+		if !again || time.Now().Add(pause).After(deadline) || !Wait(ctx, pause) {
 			return err
 		}
 		pause = min(2*pause, resumeMost)
@@ -253,8 +253,8 @@ func text(params map[string]any, name string) string {
 	return value
 }
 
-// wait reports whether ctx lives on after a while.
-func wait(ctx context.Context, d time.Duration) bool {
+// Wait reports whether ctx lives on after a while.
+func Wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

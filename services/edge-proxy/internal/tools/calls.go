@@ -152,7 +152,7 @@ func (c *Calls) Call(ctx context.Context, in CallRequest) (Outcome, error) {
 // poll asks for the outcome of a call whose stream is lost, until it is there.
 func (c *Calls) poll(ctx context.Context, caller edge.Caller, out *Outcome) error {
 	missing := 0
-	for wait(ctx, pollPause) {
+	for edge.Wait(ctx, pollPause) {
 		now, err := c.outcome(ctx, caller, out.RequestID)
 		switch kind, failed := fault.KindOf(err); {
 		case failed && kind == fault.NotFound:

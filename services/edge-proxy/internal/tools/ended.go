@@ -9,6 +9,7 @@ import (
 
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 )
 
 // endedSessions are the sessions whose tasks must end yet. It is safe for concurrent use.
@@ -94,7 +95,7 @@ func (c *Calls) Run(ctx context.Context) error {
 		}
 		failing = err != nil
 		c.ended.finish(key, over && err == nil)
-		if failing && !wait(ctx, endedAgain) { // one at a time, until it works again
+		if failing && !edge.Wait(ctx, endedAgain) { // one at a time, until it works again
 			return nil
 		}
 	}

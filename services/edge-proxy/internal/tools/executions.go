@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
+	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
@@ -134,7 +135,7 @@ func (c *Calls) ReadResult(ctx context.Context, caller edge.Caller, requestID st
 	raw, err := c.Results.Result(ctx, caller, requestID, MaxResult)
 	switch kind, failed := fault.KindOf(err); {
 	case failed && kind == fault.TooLarge:
-		return nil, fault.New(fault.TooLarge, "result_too_large",
+		return nil, fault.New(fault.TooLarge, frame.CodeTooLarge,
 			"the result has more than 16 MiB: fetch it with GET /api/results/"+requestID)
 	case failed && (kind == fault.NotFound || kind == fault.Invalid):
 		return nil, ErrNoResource

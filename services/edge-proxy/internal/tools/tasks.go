@@ -58,7 +58,7 @@ func (c *Calls) StartTask(ctx context.Context, in CallRequest) (Task, error) {
 		if err == nil {
 			task = now
 		}
-		if task.Ended() || time.Now().Add(pause).After(deadline) || !wait(ctx, pause) {
+		if task.Ended() || time.Now().Add(pause).After(deadline) || !edge.Wait(ctx, pause) {
 			break
 		}
 		pause = min(2*pause, taskLastLook)
@@ -176,16 +176,4 @@ func (c *Calls) CancelTask(ctx context.Context, caller edge.Caller, id string) e
 		return nil // it has ended
 	}
 	return err
-}
-
-// wait reports whether ctx lives on after a while.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

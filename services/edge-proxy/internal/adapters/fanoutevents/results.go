@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
@@ -61,6 +62,6 @@ func (f *Results) Result(
 
 func errTooLarge(limit int64) error {
 	return fault.New(
-		fault.TooLarge, "result_too_large", fmt.Sprintf("the result has more than %d bytes: fetch it instead", limit),
+		fault.TooLarge, frame.CodeTooLarge, fmt.Sprintf("the result has more than %d bytes: fetch it instead", limit),
 	)
 }
