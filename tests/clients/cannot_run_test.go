@@ -2,10 +2,11 @@ package clients_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/noetl/gateway/tests/stack"
 )
 
 // Where what a test needs is missing, it says so: by its name and reason where that is allowed, and as a
@@ -24,26 +25,7 @@ func TestCannotRunIsNeverSilent(t *testing.T) {
 		{"TestCLIOnEveryGeneration", nothing, "no python3", aboutPython},
 		{"TestCLIKeepsItsSessionThroughAnOutage", noVenv, "no venv", aboutPython},
 	} {
-		for name, c := range map[string]struct {
-			env    []string
-			passes bool
-			want   string
-		}{
-			"here":          {nil, true, "--- SKIP: "},
-			"in CI":         {[]string{"CI=true"}, false, "--- FAIL: "},
-			"all must run":  {[]string{"GATEWAY_TEST_REQUIRE=all"}, false, "--- FAIL: "},
-			"some must run": {[]string{"GATEWAY_TEST_REQUIRE="}, true, "--- SKIP: "},
-		} {
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+lack.test+"$", "-test.v")
-			cmd.Env = append([]string{"PATH=" + lack.path, "HOME=" + os.Getenv("HOME")}, c.env...)
-			out, err := cmd.CombinedOutput()
-			said := string(out)
-			if (err == nil) != c.passes || !strings.Contains(said, c.want+lack.test) ||
-				strings.Count(said, lack.about) != 1 ||
-				!strings.Contains(said, lack.test+" NOT RUN: "+lack.why) {
-				t.Errorf("%s, %s: %v\n%s", lack.why, name, err, out)
-			}
-		}
+		stack.SaysNotRun(t, lack.path, lack.test, lack.why, lack.about)
 	}
 }
 
