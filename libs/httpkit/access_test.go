@@ -1,7 +1,6 @@
 package httpkit_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -23,28 +22,10 @@ import (
 	"github.com/noetl/gateway/libs/testkit"
 )
 
-// shared is a buffer that the log writes to while a test reads it.
-type shared struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *shared) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *shared) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
-}
-
 // logged starts a listener with an access log in front of a handler.
-func logged(t *testing.T, cfg httpkit.AccessConfig, h http.Handler) (url string, out *shared) {
+func logged(t *testing.T, cfg httpkit.AccessConfig, h http.Handler) (url string, out *testkit.Log) {
 	t.Helper()
-	out = &shared{}
+	out = &testkit.Log{}
 	access := httpkit.NewAccessLog(cfg, out, prometheus.NewRegistry())
 	ln, err := httpkit.Listen(t.Context(), "127.0.0.1", 0, "PORT")
 	if err != nil {
@@ -143,7 +124,7 @@ func TestAStreamIsOneLineAtItsEnd(t *testing.T) {
 // What a client sends can neither end a field nor a line.
 func TestTheCombinedFormatIsEscaped(t *testing.T) {
 	t.Parallel()
-	out := &shared{}
+	out := &testkit.Log{}
 	access := httpkit.NewAccessLog(httpkit.AccessConfig{Mode: "all", Format: "combined"}, out, prometheus.NewRegistry())
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/a%0Ab?session_token=hunter2", nil)
 	r.RemoteAddr = "203.0.113.9:1"
@@ -170,7 +151,7 @@ func TestTheCombinedFormatIsEscaped(t *testing.T) {
 // A request can be as long as its headers may be, and thousands of lines may wait.
 func TestALineIsShortHoweverLongARequestIs(t *testing.T) {
 	t.Parallel()
-	out := &shared{}
+	out := &testkit.Log{}
 	access := httpkit.NewAccessLog(httpkit.AccessConfig{Mode: "all", Format: "json"}, out, prometheus.NewRegistry())
 	long := strings.Repeat("/a-b", 8000)
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, long, nil)

@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,36 +20,17 @@ import (
 	"github.com/noetl/gateway/libs/testkit"
 )
 
-// written is a log that tests read.
-type written struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-// Write implements io.Writer.
-func (w *written) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.text.Write(p)
-}
-
-func (w *written) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.text.String()
-}
-
 // agents is a world in which agents call the tool demo__echo, whose result is what clients are told next.
 type agents struct {
 	*world
 	token string
 	spans *tracetest.SpanRecorder
-	log   *written
+	log   *testkit.Log
 }
 
 func bootAgents(t *testing.T) *agents {
 	t.Helper()
-	a := &agents{spans: tracetest.NewSpanRecorder(), log: &written{}}
+	a := &agents{spans: tracetest.NewSpanRecorder(), log: &testkit.Log{}}
 	tel := telemetry.Nop("edge-proxy")
 	tel.Tracers = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(a.spans))
 	tel.Logger = slog.New(slog.NewTextHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -19,6 +19,7 @@ import (
 	"github.com/noetl/gateway/libs/contract/authwire"
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/kit"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/edge-proxy/internal/edge"
 	"github.com/noetl/gateway/services/edge-proxy/internal/httpapi/mcpserver"
 	"github.com/noetl/gateway/services/edge-proxy/internal/tools"
@@ -83,34 +84,17 @@ type world struct {
 	box     *box
 	server  *mcpserver.Server
 	closing context.CancelFunc
-	log     *logs
+	log     *testkit.Log
 
 	mu      sync.Mutex
 	revoked bool
-}
-
-type logs struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 func newWorld(t *testing.T, change ...func(*mcpserver.Deps)) *world {
 	t.Helper()
 	closing, end := context.WithCancel(context.Background())
 	w := &world{
-		engine: &toolstest.Engine{Run: behave}, closing: end, log: &logs{},
+		engine: &toolstest.Engine{Run: behave}, closing: end, log: &testkit.Log{},
 		box: &box{names: []string{"echo", "fail", "progress", "silent", "slow"}, version: "1"},
 	}
 	logger := slog.New(slog.NewTextHandler(w.log, nil))
