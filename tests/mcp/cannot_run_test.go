@@ -9,5 +9,8 @@ import (
 // Without Node.js a test says by its name that it did not run, and fails where everything must run.
 func TestCannotRunIsNeverSilent(t *testing.T) {
 	t.Parallel()
-	stack.SaysNotRun(t, t.TempDir(), "TestTheSuiteIsReadRight", "no node on this machine", "(Debian: apt-get install nodejs npm)")
+	stack.SaysNotRun(
+		t, t.TempDir(), "TestTheSuiteIsReadRight", "no node on this machine",
+		"(Debian: apt-get install nodejs npm)",
+	)
 }

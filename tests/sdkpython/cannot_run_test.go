@@ -9,5 +9,8 @@ import (
 // Without Python a test says by its name that it did not run, and fails where everything must run.
 func TestCannotRunIsNeverSilent(t *testing.T) {
 	t.Parallel()
-	stack.SaysNotRun(t, t.TempDir(), "TestTypes", "no python3 on this machine: install Python 3.11", "no python3 on this machine")
+	stack.SaysNotRun(
+		t, t.TempDir(), "TestTypes", "no python3 on this machine: install Python 3.11",
+		"no python3 on this machine",
+	)
 }

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// SaysNotRun holds that a test of this program, with path as its PATH, says by its name why it did not run, with what to
-// do about it once, and that it fails where everything must run.
+// SaysNotRun holds that a test of this program, with path as its PATH, says by its name why it did not run, with what
+// to do about it once, and that it fails where everything must run.
 func SaysNotRun(t *testing.T, path, test, why, about string) {
 	t.Helper()
 	for name, c := range map[string]struct {
