@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Log is what a log was written to, for a test that reads it meanwhile. The zero value is empty and ready. It is safe for
-// concurrent use.
+// Log is what a log was written to, for a test that reads it meanwhile. The zero value is empty and ready. It is safe
+// for concurrent use.
 type Log struct {
 	mu   sync.Mutex
 	text strings.Builder
