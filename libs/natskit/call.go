@@ -31,12 +31,22 @@ func NewClient(nc *nats.Conn, tel *telemetry.Telemetry) *Client { return &Client
 // NATS may take to say so: a server that hangs keeps its connections, and says nothing.
 const silence = 2 * time.Second
 
-var errSilent = errors.New("NATS does not answer")
+// afterReconnect is how long a reply may take to arrive once the connection it was asked for on is seen to be another
+// one. A server that restarted has forgotten who may reply, so nothing comes; where only this connection broke, the
+// callee replies to the new one.
+const afterReconnect = 8 * time.Second
 
-// watched returns a context that ends when NATS does not answer any more. It costs a timer; only
-// calls that are slow send anything.
+var (
+	errSilent = errors.New("NATS does not answer")
+	errLost   = errors.New("the connection to NATS was lost before the reply came")
+)
+
+// watched returns a context that ends when NATS does not answer any more, or has been lost meanwhile and no reply comes
+// over the new connection. It costs a timer; only calls that are slow send anything.
 func (c *Client) watched(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	connection := c.nc.Stats().Reconnects
+	var lost time.Time
 	var watch *time.Timer
 	started := make(chan struct{})
 	watch = time.AfterFunc(silence, func() {
@@ -51,7 +61,12 @@ func (c *Client) watched(ctx context.Context) (context.Context, context.CancelFu
 		case ctx.Err() != nil: // the call has ended meanwhile, and nobody stops this timer again
 		case err != nil:
 			cancel(errSilent)
+		case !lost.IsZero() && time.Since(lost) >= afterReconnect:
+			cancel(errLost)
 		default:
+			if lost.IsZero() && c.nc.Stats().Reconnects != connection {
+				lost = time.Now()
+			}
 			watch.Reset(silence)
 		}
 	})
@@ -105,8 +120,8 @@ func (c *Client) Do(ctx context.Context, service, subject string, data []byte) (
 	switch {
 	case err == nil:
 		err = decodeError(resp)
-	case errors.Is(context.Cause(wctx), errSilent):
-		err = callError(service, errSilent)
+	case ctx.Err() == nil && wctx.Err() != nil:
+		err = callError(service, context.Cause(wctx))
 	default:
 		err = callError(service, err)
 	}

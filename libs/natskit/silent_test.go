@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/libs/telemetry"
@@ -132,6 +134,51 @@ func TestASlowCalleeIsWaitedFor(t *testing.T) {
 	defer cancel()
 	if got, err := call(ctx, "in"); err != nil || got != "late" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A server that restarts takes the replies with it, and is back before anybody asks whether it answers: the call
+// must end long before its deadline. A reply that comes over the new connection is taken.
+func TestACallEndsSoonWhenNATSRestartsMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, callee := range map[string]func(*nats.Msg){
+		"nobody replies": func(*nats.Msg) {},
+		"a reply comes":  func(m *nats.Msg) { time.AfterFunc(4*time.Second, func() { _ = m.Respond([]byte(`"ok"`)) }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := testkit.StartNATS(t)
+			asked := make(chan struct{}, 1)
+			server := n.Connect(t)
+			if _, err := server.Subscribe("op", func(m *nats.Msg) {
+				asked <- struct{}{}
+				callee(m)
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if err := server.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			c := natskit.NewClient(n.Connect(t), telemetry.Nop("test"))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			go func() {
+				<-asked
+				n.Stop()
+				n.Start(t)
+			}()
+			begin := time.Now()
+			got, err := natskit.Call[string, string](ctx, c, "svc", "op", "in")
+			took := time.Since(begin)
+			switch {
+			case name == "a reply comes":
+				if err != nil || got != "ok" {
+					t.Errorf("after %v: %q, %v", took, got, err)
+				}
+			case !fault.IsOutage(err) || fault.Of(err).Code != "nats_unavailable" || took > 20*time.Second:
+				t.Errorf("after %v: %v", took, err)
+			}
+		})
 	}
 }
 
