@@ -26,7 +26,12 @@ const callee = "event-fanout"
 // what is left of the time, for where all are slow.
 const firstTry = 1500 * time.Millisecond
 
+// patience bounds both tries. Who asks may have a whole day, as a call of a tool has.
+const patience = 10 * time.Second
+
 func again(ctx context.Context, call func(context.Context) error) error {
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
 	first, cancel := context.WithTimeout(ctx, firstTry)
 	defer cancel()
 	begin := time.Now()
