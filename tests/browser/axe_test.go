@@ -53,7 +53,7 @@ func violations(ctx context.Context, t *testing.T, state, scheme, foreign string
 			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
 		}),
 		chromedp.Evaluate(`(async () => {
-			// What is drawn anew while the page is audited hangs nowhere afterwards: whose it was is known before only.
+			// An element that is redrawn during the audit has no parent afterwards: whose it was is known only before.
 			const own = (element) => !element.closest(`+strconv.Quote(foreign)+`);
 			const before = new Set([...document.querySelectorAll("*")].filter(own));
 			const all = await axe.run({elementRef: true});
