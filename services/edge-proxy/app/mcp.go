@@ -121,7 +121,7 @@ func (m *mcpParts) register(
 			return out.Token, out.Scopes, err
 		},
 		AllowOrigin: origins.AllowListed, Resource: resource, Issuers: cfg.Issuers(),
-		ReadScope: read, ExecuteScope: execute,
+		ReadScope: read, ExecuteScope: execute, ScopePrefix: cfg.MCP.ScopePrefix,
 		// An agent starts many calls in a moment: as many as it may have under way.
 		PerUser:  kit.NewRates(rates.RateUser, max(rates.RateUser/4, 2*rates.CallsUser)).Count(p.refusals, "mcp_user"),
 		PerTool:  kit.NewRates(rates.RateTool, max(rates.RateTool/4, rates.CallsUser)).Count(p.refusals, "mcp_tool"),

@@ -76,6 +76,7 @@ own default. Names that the chart sets may not be in `settings` too: which of th
   "GATEWAY_MCP_TOOLS" (join "," $v.mcp.tools)
   "GATEWAY_MCP_READ_SCOPE" $v.mcp.readScope
   "GATEWAY_MCP_EXECUTE_SCOPE" $v.mcp.executeScope
+  "GATEWAY_MCP_SCOPE_PREFIX" $v.mcp.scopePrefix
   "GATEWAY_MCP_ON_LEAVE" $v.mcp.onLeave
 ) }}
 {{- if $v.edgeTls.existingSecret }}

@@ -17,6 +17,7 @@ type MCP struct {
 	Resource     []string `env:"GATEWAY_MCP_RESOURCE" file:"mcp.resource"`
 	ReadScope    string   `env:"GATEWAY_MCP_READ_SCOPE" file:"mcp.read_scope" default:"playbooks:read"`
 	ExecuteScope string   `env:"GATEWAY_MCP_EXECUTE_SCOPE" file:"mcp.execute_scope" default:"playbooks:execute"`
+	ScopePrefix  string   `env:"GATEWAY_MCP_SCOPE_PREFIX" file:"mcp.scope_prefix"`
 	OnLeave      string   `env:"GATEWAY_MCP_ON_LEAVE" file:"mcp.on_leave" default:"cancel"`
 	RateUser     int      `env:"GATEWAY_MCP_RATE_USER_PER_MIN" file:"mcp.rate_user_per_min" default:"600"`
 	RateTool     int      `env:"GATEWAY_MCP_RATE_TOOL_PER_MIN" file:"mcp.rate_tool_per_min" default:"120"`
@@ -73,6 +74,9 @@ func (m MCP) Validate() error {
 		check(isScope(s.value), "%s=%q must be one scope without spaces, quotes and backslashes, or %s",
 			s.name, s.value, noScope)
 	}
+	check(m.ScopePrefix == "" || isScope(m.ScopePrefix),
+		"GATEWAY_MCP_SCOPE_PREFIX=%q must begin a scope, without spaces, quotes and backslashes",
+		m.ScopePrefix)
 	for _, n := range []struct {
 		name         string
 		value, least int

@@ -60,7 +60,8 @@ func TestWrongSettingsOfToolsAreNamed(t *testing.T) {
 	for _, wrong := range []string{
 		"GATEWAY_MCP=yes", "GATEWAY_MCP_TOOLS=a/b**", "GATEWAY_MCP_TOOLS=!a", "GATEWAY_MCP_ON_LEAVE=stay",
 		"GATEWAY_MCP_RESOURCE=/mcp", "GATEWAY_MCP_RESOURCE=https://a.example/mcp#x", "GATEWAY_MCP_READ_SCOPE=a b",
-		`GATEWAY_MCP_EXECUTE_SCOPE="x"`, "GATEWAY_MCP_RATE_USER_PER_MIN=-1", "GATEWAY_MCP_RATE_TOOL_PER_MIN=-1",
+		`GATEWAY_MCP_EXECUTE_SCOPE="x"`, "GATEWAY_MCP_SCOPE_PREFIX=a b",
+		"GATEWAY_MCP_RATE_USER_PER_MIN=-1", "GATEWAY_MCP_RATE_TOOL_PER_MIN=-1",
 		"GATEWAY_MCP_CALLS_MAX=0", "GATEWAY_MCP_CALLS_USER_MAX=0",
 	} {
 		name, _, _ := strings.Cut(wrong, "=")

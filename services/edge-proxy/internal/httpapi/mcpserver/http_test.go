@@ -273,3 +273,26 @@ func TestAGatewayWithoutAResource(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// An issuer may know a scope by a longer name than its tokens have (Entra ID).
+func TestScopesWithAPrefix(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(d *mcpserver.Deps) { d.ScopePrefix = "api://gateway/" })
+	both := `scope="api://gateway/playbooks:read api://gateway/playbooks:execute"`
+	got := w.exchange(t, w.request(t.Context(), t, message("tools/list", ""), "Authorization", ""))
+	if !strings.Contains(got, both) {
+		t.Error(got)
+	}
+	call := message("tools/call", `"name":"echo","arguments":{}`)
+	for scopes, want := range map[string]string{
+		"playbooks:read":                   both + `, error="insufficient_scope"`,
+		"playbooks:read,playbooks:execute": "200\n",
+		"api://gateway/playbooks:read,api://gateway/playbooks:execute": "200\n",
+		"api://other/playbooks:read,api://other/playbooks:execute":     `error="insufficient_scope"`,
+	} {
+		got := w.exchange(t, w.request(t.Context(), t, call, "Authorization", "", "Authorization", "Bearer at:"+scopes))
+		if !strings.Contains(got, want) {
+			t.Errorf("a token with %q: %s, want %s", scopes, got, want)
+		}
+	}
+}

@@ -50,6 +50,15 @@ func (s *Server) scopes() []string {
 	return all
 }
 
+// asked are scopes under the names by which a client asks an issuer for them.
+func (s *Server) asked(scopes []string) []string {
+	names := make([]string, 0, len(scopes))
+	for _, scope := range scopes {
+		names = append(names, s.ScopePrefix+scope)
+	}
+	return names
+}
+
 // metadata answers with the metadata of the endpoint as a protected resource.
 func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
 	if s.Resource == "" {
@@ -61,7 +70,7 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
 	w.Header().Del("Access-Control-Allow-Credentials")
 	w.Header().Set("Cache-Control", "public, max-age=300")
 	httpkit.WriteJSON(w, http.StatusOK, oauthex.ProtectedResourceMetadata{
-		Resource: s.Resource, AuthorizationServers: s.Issuers, ScopesSupported: s.scopes(),
+		Resource: s.Resource, AuthorizationServers: s.Issuers, ScopesSupported: s.asked(s.scopes()),
 		BearerMethodsSupported: []string{"header"}, ResourceName: "NoETL gateway",
 	})
 }
@@ -76,7 +85,7 @@ func (s *Server) challenge(problem, description string, scopes []string) string 
 		}
 	}
 	add("resource_metadata", s.metadataURL())
-	add("scope", strings.Join(scopes, " "))
+	add("scope", strings.Join(s.asked(scopes), " "))
 	add("error", problem)
 	add("error_description", description)
 	if len(parts) == 0 {

@@ -194,7 +194,9 @@ func (s *Server) hasScope(x *exchange, method string) error {
 		needed = []string{s.ReadScope}
 	}
 	needed = slices.DeleteFunc(needed, func(scope string) bool { return scope == "" })
-	if x.session || !slices.ContainsFunc(needed, func(scope string) bool { return !slices.Contains(x.scopes, scope) }) {
+	if x.session || !slices.ContainsFunc(needed, func(scope string) bool {
+		return !slices.Contains(x.scopes, scope) && !slices.Contains(x.scopes, s.ScopePrefix+scope)
+	}) {
 		return nil
 	}
 	return scopeError{

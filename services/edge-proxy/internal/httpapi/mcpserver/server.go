@@ -55,11 +55,13 @@ type Deps struct {
 	Issuers  []string
 	// ReadScope and ExecuteScope are what an issuer's token must have; "" is nothing.
 	ReadScope, ExecuteScope string
-	PerUser, PerTool        *kit.Rates
-	MaxCalls, MaxCallsUser  int
-	Version                 string
-	Logger                  *slog.Logger
-	Registry                prometheus.Registerer
+	// ScopePrefix stands in front of a scope where a client asks its issuer for it; a token may have it without.
+	ScopePrefix            string
+	PerUser, PerTool       *kit.Rates
+	MaxCalls, MaxCallsUser int
+	Version                string
+	Logger                 *slog.Logger
+	Registry               prometheus.Registerer
 	// Broadcast tells the other replicas to end a call, see [Server.CancelCall]; nil where there are none.
 	Broadcast func(ctx context.Context, key string)
 	// KeepAlive is how long a stream may be silent; 0 is [KeepAlive].

@@ -77,7 +77,7 @@ func (b *box) Version(context.Context) (string, error) {
 	return b.version, nil
 }
 
-// world is an endpoint with one user, whose session is "s-1" and whose access tokens are "at:<scopes>".
+// world is an endpoint with one user, whose session is "s-1" and whose access tokens are "at:<scope>,<scope>".
 type world struct {
 	*httptest.Server
 	engine  *toolstest.Engine
@@ -107,7 +107,8 @@ func newWorld(t *testing.T, change ...func(*mcpserver.Deps)) *world {
 		Tools: w.box, Calls: calls, Observer: kit.Observer{Logger: logger}, Identify: w.identify, Live: w.live,
 		IsAccessToken: func(text string) bool { return strings.HasPrefix(text, "at:") },
 		Bearer: func(_ context.Context, text, _, _ string) (authwire.Token, []string, error) {
-			return authwire.NewToken("s-1"), strings.Fields(strings.TrimPrefix(text, "at:")), nil
+			scopes := strings.FieldsFunc(strings.TrimPrefix(text, "at:"), func(r rune) bool { return r == ',' })
+			return authwire.NewToken("s-1"), scopes, nil
 		},
 		AllowOrigin: func(r *http.Request) bool {
 			return r.Header.Get("Origin") == "" || r.Header.Get("Origin") == "https://app.example.com"
