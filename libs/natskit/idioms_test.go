@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/noetl/gateway/libs/fault"
@@ -136,6 +137,59 @@ func TestEntries(t *testing.T) {
 				t.Errorf("%d entries, want %d", len(seen), n)
 			}
 		})
+	}
+}
+
+// A page goes on where the one before ended, also after entries that were deleted, and skips what was written again.
+func TestPage(t *testing.T) {
+	t.Parallel()
+	js := testkit.StartNATS(t).JetStream(t)
+	kv := bucket(t, js, "paged")
+	lazy := natskit.NewLazy(js.Conn(), func(context.Context) (jetstream.KeyValue, error) { return kv, nil })
+	page := func(cursor string, limit, size int) (keys []string, next string) {
+		t.Helper()
+		entries, next, err := natskit.Page(t.Context(), js, lazy, cursor, limit, size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if e.Key != string(e.Value) || e.Revision == 0 {
+				t.Errorf("%+v", e)
+			}
+			keys = append(keys, e.Key)
+		}
+		return keys, next
+	}
+	if keys, next := page("", 10, 1<<20); len(keys) != 0 || next != "" {
+		t.Errorf("an empty bucket: %q, next %q", keys, next)
+	}
+	for _, key := range []string{"a", "b", "c", "d", "e", "a"} {
+		put(t, kv, key)
+	}
+	if err := kv.Delete(t.Context(), "c"); err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for cursor, pages := "", 0; ; pages++ {
+		keys, next := page(cursor, 2, 1<<20)
+		all = append(all, keys...)
+		if cursor = next; next == "" || pages > 9 {
+			break
+		}
+	}
+	if diff := cmp.Diff([]string{"b", "d", "e", "a"}, all); diff != "" {
+		t.Error(diff)
+	}
+	if keys, next := page("", 10, 1); len(keys) != 1 || next == "" {
+		t.Errorf("a page of one byte: %q, next %q", keys, next)
+	}
+	if keys, next := page(natskit.Cursor(4), 10, 1<<20); cmp.Diff([]string{"e", "a"}, keys) != "" || next != "" {
+		t.Errorf("after revision 4: %q, next %q", keys, next)
+	}
+	for _, bad := range []string{"x", "-1", "1.5", "18446744073709551615"} {
+		if _, _, err := natskit.Page(t.Context(), js, lazy, bad, 10, 1<<20); fault.Of(err).Code != "bad_cursor" {
+			t.Errorf("cursor %q: %v", bad, err)
+		}
 	}
 }
 

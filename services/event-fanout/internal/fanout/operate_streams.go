@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/operatorwire"
-	"github.com/noetl/gateway/libs/fault"
 )
 
 // Transport is the optional power of a [Conn] to say what it is: sse or websocket. Who does not say is sse.
@@ -26,7 +25,7 @@ func (h *Hub) ListStreams(
 	replica, text, addressed := strings.Cut(in.Cursor, ".")
 	place, err := strconv.ParseInt(text, 10, 32)
 	if addressed && (err != nil || place < 0) || in.Cursor != "" && !addressed {
-		return out, fault.New(fault.Invalid, "bad_cursor", "cursor must be the next of the page before")
+		return out, errBadCursor()
 	}
 	limit := in.Limit
 	if limit <= 0 {

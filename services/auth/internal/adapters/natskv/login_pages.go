@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/noetl/gateway/libs/contract/authwire"
-	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/natskit"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 )
@@ -77,7 +76,7 @@ func parsePlace(cursor string, filters int) (place, error) {
 	filter, err1 := strconv.ParseUint(first, 10, 8)
 	after, err2 := strconv.ParseUint(second, 10, 63)
 	if err1 != nil || err2 != nil || int(filter) >= filters {
-		return place{}, fault.New(fault.Invalid, "bad_cursor", "cursor must be the next of the page before")
+		return place{}, natskit.BadCursor()
 	}
 	return place{int(filter), after}, nil
 }
