@@ -112,6 +112,54 @@ func TestATaskSurvivesEveryReplica(t *testing.T) {
 	}
 }
 
+// A task about which somebody asks is known for longer than a request is, with all that leads to it; another one is
+// forgotten.
+func TestATaskThatSomebodyAsksAboutLives(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.replica("NATS_REQUEST_TTL_SECS=2")
+	w.keep("t1", execution)
+	w.keep("t2", "")
+	first := w.outcome("t1")
+	for begin := time.Now(); time.Since(begin) < 5*time.Second; <-time.After(200 * time.Millisecond) {
+		if out := w.outcome("t1"); out.Done || !out.ExpiresAt.After(time.Now()) {
+			t.Fatalf("%+v", out)
+		}
+	}
+	_, err := natskit.Call[fanoutwire.OutcomeRequest, fanoutwire.Outcome](
+		t.Context(), natskit.NewClient(w.nc, w.tel), "event-fanout", fanoutwire.SubjectOutcome,
+		fanoutwire.OutcomeRequest{RequestID: "t2", Owner: "id:7"})
+	if !testkit.IsKind(err, fault.NotFound) {
+		t.Errorf("the one that nobody asked about: %v", err)
+	}
+	w.event("step.exit", "s1")
+	testkit.Eventually(t, "an event of its execution reaches it", func() bool {
+		return w.outcome("t1").UpdatedAt.After(first.UpdatedAt)
+	})
+	unfinished := ask[fanoutwire.TasksOfSessionRequest, fanoutwire.RequestsOfResponse](w,
+		fanoutwire.SubjectTasksOfSession, fanoutwire.TasksOfSessionRequest{SessionKey: sessionKey()})
+	listed := ask[fanoutwire.RequestsOfRequest, fanoutwire.RequestsOfResponse](w, fanoutwire.SubjectRequestsOf,
+		fanoutwire.RequestsOfRequest{Owner: "id:7", Tasks: true})
+	for _, page := range []fanoutwire.RequestsOfResponse{unfinished, listed} {
+		if len(page.Requests) != 1 || page.Requests[0].RequestID != "t1" {
+			t.Errorf("%+v", page)
+		}
+	}
+	if code, body := w.post(a.internal+"/api/internal/callback/async",
+		`{"request_id":"t1","status":"COMPLETED","data":{"n":1}}`); code != 202 {
+		t.Fatal(code, body)
+	}
+	if out := w.outcome("t1"); !out.Done || !strings.Contains(string(out.Result), `{"n":1}`) {
+		t.Errorf("%+v %s", out, out.Result)
+	}
+	testkit.Eventually(t, "one that has ended is forgotten, whoever asks", func() bool {
+		_, err := natskit.Call[fanoutwire.OutcomeRequest, fanoutwire.Outcome](
+			t.Context(), natskit.NewClient(w.nc, w.tel), "event-fanout", fanoutwire.SubjectOutcome,
+			fanoutwire.OutcomeRequest{RequestID: "t1", Owner: "id:7"})
+		return testkit.IsKind(err, fault.NotFound)
+	})
+}
+
 // The largest result that a frame holds fits an answer, whatever goes beside it.
 func TestTheLargestResultIsAnOutcome(t *testing.T) {
 	t.Parallel()

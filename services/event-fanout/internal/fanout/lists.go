@@ -208,7 +208,7 @@ func (s *Service) listed(
 func (s *Service) own(r Request) fanoutwire.OwnRequest {
 	return fanoutwire.OwnRequest{
 		RequestID: r.ID, ExecutionID: r.ExecutionID, PlaybookPath: cut(r.PlaybookPath, maxText),
-		CreatedAt: r.CreatedAt.UTC(), ExpiresAt: r.CreatedAt.Add(s.RequestTTL).UTC(),
+		CreatedAt: r.CreatedAt.UTC(), ExpiresAt: s.forgottenAt(r).UTC(),
 		Ended: r.Ended, Done: r.Done, Task: r.Kept,
 	}
 }

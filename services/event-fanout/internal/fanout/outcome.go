@@ -48,6 +48,7 @@ func (s *Service) Outcome(ctx context.Context, in fanoutwire.OutcomeRequest) (fa
 	if err != nil {
 		return fanoutwire.Outcome{}, err
 	}
+	r = s.renewed(ctx, r)
 	l, result, err := s.look(ctx, r)
 	if err != nil {
 		return fanoutwire.Outcome{}, err

@@ -1,11 +1,13 @@
 package fanout_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -288,4 +290,55 @@ func TestAnOutageOfTheLogIsNoOutcome(t *testing.T) {
 	if _, err := s.Outcome(t.Context(), fanoutwire.OutcomeRequest{RequestID: "r1", Owner: "id:7"}); err == nil {
 		t.Error("no error")
 	}
+}
+
+// brokenLists take no entry.
+type brokenLists struct{ fanout.RequestLists }
+
+func (brokenLists) Add(context.Context, fanout.List, fanout.ListedRequest) error {
+	return errors.New("the lists are unavailable")
+}
+
+// A task is stored again when a quarter of its time is over and somebody asks: not sooner, not when it has ended, and
+// other requests never.
+func TestWhoAsksRenewsATask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		s := w.service()
+		w.keep(t, s, "r1", "5")
+		w.expect(t, s, "r2", "c1", "6")
+		stored := func(id string) time.Time {
+			r, err := w.requests.Get(t.Context(), id)
+			testkit.Must(t, err)
+			return r.StoredAt
+		}
+		for range 10 {
+			before, other := stored("r1"), stored("r2")
+			<-time.After(7 * time.Minute)
+			if outcome(t, s, "r1"); !stored("r1").Equal(before) {
+				t.Fatal("it was stored again before a quarter of its time was over")
+			}
+			<-time.After(time.Minute)
+			out := outcome(t, s, "r1")
+			if now := time.Now(); !stored("r1").Equal(now) || !out.ExpiresAt.Equal(now.Add(30*time.Minute)) {
+				t.Fatalf("stored at %s, %+v", stored("r1"), out)
+			}
+			if outcome(t, s, "r2"); !stored("r2").Equal(other) {
+				t.Fatal("a request that is no task was stored again")
+			}
+		}
+		s.Lists = brokenLists{w.lists}
+		<-time.After(8 * time.Minute)
+		before := stored("r1")
+		if outcome(t, s, "r1"); !stored("r1").Equal(before) {
+			t.Error("it is younger than the list that leads to it")
+		}
+		s.Lists = w.lists
+		done(t, s, "r1", "{}")
+		before = stored("r1")
+		<-time.After(8 * time.Minute)
+		if outcome(t, s, "r1"); !stored("r1").Equal(before) {
+			t.Error("it was stored again after it had ended")
+		}
+	})
 }

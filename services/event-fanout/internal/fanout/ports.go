@@ -139,6 +139,8 @@ type Request struct {
 	Kept, Listed bool
 	// Revision is set by the store: a change of what was read costs one write as long as nobody else made one.
 	Revision uint64
+	// StoredAt is when it was last written, from when on its time counts. It is set by the store.
+	StoredAt time.Time
 }
 
 // Pending reports whether its client still waits.
@@ -168,6 +170,9 @@ type RequestStore interface {
 	Finish(ctx context.Context, r Request) (Request, error)
 	// End notes that its execution has ended, unless that is noted already or the request is done.
 	End(ctx context.Context, r Request, eventType string) (Request, error)
+
+	// Renew changes nothing but StoredAt.
+	Renew(ctx context.Context, r Request) (Request, error)
 
 	// Remove forgets a request.
 	Remove(ctx context.Context, id string) error

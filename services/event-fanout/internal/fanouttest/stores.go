@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/testkit/fake"
@@ -63,6 +64,7 @@ func NewRequests() *Requests { return &Requests{} }
 
 // Add implements the port.
 func (s *Requests) Add(_ context.Context, r fanout.Request) error {
+	r.StoredAt = time.Now()
 	if !s.requests.Create(r.ID, r) {
 		return fault.New(fault.Conflict, "request_exists", "taken")
 	}
@@ -71,7 +73,11 @@ func (s *Requests) Add(_ context.Context, r fanout.Request) error {
 
 // Get implements the port.
 func (s *Requests) Get(_ context.Context, id string) (fanout.Request, error) {
-	return s.change(fanout.Request{ID: id}, func(*fanout.Request) {})
+	r, known := s.requests.Get(id)
+	if !known {
+		return r, fault.New(fault.NotFound, "request_not_found", "Request not found")
+	}
+	return r, nil
 }
 
 // Page implements the port: the order is that of the ids.
@@ -122,6 +128,7 @@ func (s *Requests) change(r fanout.Request, edit func(*fanout.Request)) (fanout.
 	r, known := s.requests.Change(r.ID, func(r fanout.Request, known bool) (fanout.Request, bool) {
 		edit(&r)
 		r.Revision++
+		r.StoredAt = time.Now()
 		return r, known
 	})
 	if !known {
@@ -160,6 +167,11 @@ func (s *Requests) End(_ context.Context, r fanout.Request, eventType string) (f
 			r.Ended = eventType
 		}
 	})
+}
+
+// Renew implements the port.
+func (s *Requests) Renew(_ context.Context, r fanout.Request) (fanout.Request, error) {
+	return s.change(r, func(*fanout.Request) {})
 }
 
 // Remove implements the port.

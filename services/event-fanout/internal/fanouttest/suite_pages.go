@@ -41,7 +41,7 @@ func runRequestPages(t *testing.T, s fanout.RequestStore) {
 				if _, twice := got[r.ID]; twice {
 					t.Errorf("%s is shown twice", r.ID)
 				}
-				r.Revision = 0
+				r.Revision, r.StoredAt = 0, time.Time{}
 				got[r.ID] = r
 			}
 			if cursor = next; next == "" {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/fault"
@@ -303,8 +304,11 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 			t.Fatalf("second add: %v", err)
 		}
 		got, err := s.Get(t.Context(), "r")
-		if got.Revision = 0; err != nil || got != r {
+		if err != nil || time.Since(got.StoredAt).Abs() > time.Minute {
 			t.Fatalf("%+v %v", got, err)
+		}
+		if got.Revision, got.StoredAt = 0, (time.Time{}); got != r {
+			t.Fatalf("%+v", got)
 		}
 	})
 	t.Run("an unknown one is NotFound", func(t *testing.T) {
@@ -381,6 +385,30 @@ func RunRequestStore(t *testing.T, newStore func(*testing.T) fanout.RequestStore
 		}
 		_, err = s.End(t.Context(), fanout.Request{ID: "x"}, frame.EventCompleted)
 		if !testkit.IsKind(err, fault.NotFound) {
+			t.Fatal(err)
+		}
+	})
+	t.Run("a renewed one is as it was, and younger", func(t *testing.T) {
+		t.Parallel()
+		s := newStore(t)
+		testkit.Must(t, s.Add(t.Context(), r))
+		before, err := s.Bind(t.Context(), fanout.Request{ID: "r"}, "5")
+		testkit.Must(t, err)
+		<-time.After(10 * time.Millisecond)
+		if _, err := s.Renew(t.Context(), before); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Renew(t.Context(), before); err != nil { // what was read is old
+			t.Fatal(err)
+		}
+		got, err := s.Get(t.Context(), "r")
+		if err != nil || !got.StoredAt.After(before.StoredAt) || got.Revision == before.Revision {
+			t.Fatalf("%+v %v, was %+v", got, err, before)
+		}
+		if got.Revision, got.StoredAt = before.Revision, before.StoredAt; got != before {
+			t.Fatalf("%+v, was %+v", got, before)
+		}
+		if _, err := s.Renew(t.Context(), fanout.Request{ID: "x"}); !testkit.IsKind(err, fault.NotFound) {
 			t.Fatal(err)
 		}
 	})

@@ -70,7 +70,8 @@ func (s *RequestStore) Add(ctx context.Context, r fanout.Request) error {
 		return fault.Wrap(err, fault.Conflict, "request_exists", "this request_id is taken")
 	}
 	if err == nil {
-		s.fresh.Put(r.ID, r, time.Now())
+		r.StoredAt = time.Now()
+		s.fresh.Put(r.ID, r, r.StoredAt)
 	}
 	return err
 }
@@ -101,6 +102,7 @@ func (s *RequestStore) Get(ctx context.Context, id string) (fanout.Request, erro
 	if err != nil {
 		return fanout.Request{}, errRequestNotFound(err)
 	}
+	r.StoredAt = entry.Created()
 	return r, nil
 }
 
@@ -187,6 +189,11 @@ func (s *RequestStore) End(ctx context.Context, r fanout.Request, eventType stri
 	})
 }
 
+// Renew implements the port.
+func (s *RequestStore) Renew(ctx context.Context, r fanout.Request) (fanout.Request, error) {
+	return s.change(ctx, r, func(*fanout.Request) bool { return true })
+}
+
 // change applies an edit with optimistic locking, at first to what the caller has read. edit returns false for
 // nothing to do.
 func (s *RequestStore) change(
@@ -212,7 +219,7 @@ func (s *RequestStore) change(
 			return kv.Update(ctx, r.ID, value, r.Revision)
 		})
 		if err == nil {
-			r.Revision = revision
+			r.Revision, r.StoredAt = revision, time.Now()
 			return r, nil
 		}
 		if !natskit.LostRace(err) {
