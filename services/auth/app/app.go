@@ -89,6 +89,8 @@ func rules(cfg Config, bypass bool, host run.Host) auth.Rules {
 		MaxSession: cfg.MaxSession(), Budget: cfg.Timeout, UncertainLife: cfg.SessionTTL,
 		AccessLife: cfg.AccessTTL, AdminRoles: cfg.AdminRoles, CallbackURL: cfg.BrowserCallback(),
 	}
+	backends, err := cfg.Backends()
+	rules.RejectUnverified = cfg.Unverified == "reject" && (err != nil || backends.Login != config.BackendLocal)
 	if bypass {
 		rules.Bypass = &auth.User{
 			ID: 1, Email: "developer@localhost", DisplayName: "Developer", Roles: []string{"admin"},

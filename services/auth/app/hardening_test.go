@@ -153,6 +153,34 @@ func TestMalformedAnswersOpenNothing(t *testing.T) {
 	}
 }
 
+// A setting decides about unverified addresses where NoETL logs in; the backend local gives them no roles by address.
+func TestUnverifiedAddresses(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		backend string
+		setting []string
+		rejects bool
+	}{
+		{"playbook", nil, true},
+		{"sync", nil, true},
+		{"sync", []string{"AUTH_UNVERIFIED_EMAIL=accept"}, false},
+		{"local", nil, false},
+		{"playbook", []string{"AUTH_BACKEND_LOGIN=sync"}, true},
+	} {
+		t.Run(tc.backend+fmt.Sprint(tc.setting), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, tc.backend)
+			r := w.start(t, tc.setting...)
+			c := w.issuer.Claims("a@example.com", time.Now())
+			c["email_verified"] = false
+			_, err := r.login(t, authwire.LoginRequest{Auth0Token: w.issuer.Sign(t, "rsa", c)})
+			if rejected := err != nil && fault.Of(err).Code == "email_not_verified"; rejected != tc.rejects {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
 // TestFault12SilentNoETL is fault 12: one deadline for all, a 503, and the execution is canceled.
 func TestFault12SilentNoETL(t *testing.T) {
 	t.Parallel()

@@ -156,3 +156,37 @@ func TestWhatOnlyTheRecordsKnowIsToldWithoutTheBackend(t *testing.T) {
 		t.Errorf("an ended session: %v", err)
 	}
 }
+
+// NoETL's login gives a new user the roles of everybody with the same address, so whoever signs up at the issuer with
+// the address of an administrator, and does not own it, must not get there: by whatever kind of token.
+func TestAnUnverifiedAddressOpensNoSession(t *testing.T) {
+	t.Parallel()
+	for _, rejects := range []bool{true, false} {
+		w := bearerWorld(func(r *auth.Rules) { r.RejectUnverified = rejects })
+		id := w.Verifier.Identities["alice-token"]
+		id.EmailVerified, id.EmailUnverified = false, true
+		w.Verifier.Identities["mallory-token"] = id
+		claims := access(time.Hour)
+		claims.Identity.EmailVerified, claims.Identity.EmailUnverified = false, true
+		w.Verifier.Access[accessToken] = claims
+		_, byLogin := w.Service.Login(t.Context(), auth.LoginRequest{Token: "mallory-token"})
+		_, byAccessToken := bearer(t, w)
+		for how, err := range map[string]error{"login": byLogin, "access token": byAccessToken} {
+			if rejects {
+				wantKind(t, err, fault.Unauthenticated)
+			}
+			if rejected := err != nil && fault.Of(err).Code == "email_not_verified"; rejected != rejects {
+				t.Errorf("%s, rejects %t: %v", how, rejects, err)
+			}
+		}
+		if asked := len(w.Backend.Grants.All()); (asked == 0) != rejects {
+			t.Errorf("rejects %t: the backend was asked %d times", rejects, asked)
+		}
+		// Many issuers verify addresses and do not say so.
+		id.EmailUnverified = false
+		w.Verifier.Identities["silent-token"] = id
+		if _, err := w.Service.Login(t.Context(), auth.LoginRequest{Token: "silent-token"}); err != nil {
+			t.Errorf("a token that says nothing, rejects %t: %v", rejects, err)
+		}
+	}
+}

@@ -14,6 +14,11 @@ const (
 	maxUserAgent     = 512
 )
 
+var errUnverified = fault.New(
+	fault.Unauthenticated, "email_not_verified",
+	"the identity provider has not verified this email address: verify it there, then log in again",
+)
+
 // LoginRequest asks for a session for the holder of an identity provider's token. Hours 0
 // means the default.
 type LoginRequest struct {
@@ -61,6 +66,9 @@ func (s *Service) login(ctx context.Context, in LoginRequest, who *Identity) (Op
 // only, or anybody could lock a person out with made-up tokens. A session whose login cannot be
 // recorded is not handed out: its user could not end it together with the others.
 func (s *Service) open(ctx context.Context, g Grant) (Opened, error) {
+	if s.rules.RejectUnverified && g.Identity.EmailUnverified {
+		return Opened{}, errUnverified
+	}
 	if err := s.Limiter.Check(g.Identity.Issuer + "\x00" + g.Identity.Subject); err != nil {
 		return Opened{}, err
 	}

@@ -40,6 +40,9 @@ type Rules struct {
 	AccessLife time.Duration
 	// AdminRoles are the roles whose holders may end the sessions of others.
 	AdminRoles []string
+	// RejectUnverified rejects logins whose token says that its email address is not verified: NoETL gives a new user
+	// the roles of everybody with that address. The backend local gives such a login no roles.
+	RejectUnverified bool
 	// CallbackURL is the callback route as browsers reach it; empty if only the edge knows.
 	CallbackURL string
 	// Bypass, if not nil, is the user of every request: for development only.

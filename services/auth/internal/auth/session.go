@@ -59,14 +59,16 @@ type Session struct {
 // Live reports whether the session holds at a moment.
 func (s Session) Live(now time.Time) bool { return s.User.Known() && now.Before(s.ExpiresAt) }
 
-// Identity is what a verified token says. Email counts as proven only with EmailVerified.
+// Identity is what a verified token says. Email counts as proven only with EmailVerified. Many issuers verify their
+// addresses and say nothing of it: EmailUnverified is set only if the token says that they did not.
 type Identity struct {
-	Issuer        string
-	Subject       string
-	Email         string
-	EmailVerified bool
-	Name          string
-	SessionID     string // of the issuer (claim sid); empty if it named none
+	Issuer          string
+	Subject         string
+	Email           string
+	EmailVerified   bool
+	EmailUnverified bool
+	Name            string
+	SessionID       string // of the issuer (claim sid); empty if it named none
 }
 
 // Permission is what somebody wants to do with a playbook.

@@ -47,6 +47,7 @@ type Config struct {
 	LoginRate   int           `env:"AUTH_LOGIN_RATE_ACCOUNT_PER_MIN" file:"auth.login_rate_account_per_min" default:"10"`
 	AccessTTL   time.Duration `env:"AUTH_ACCESS_CACHE_TTL_SECS" file:"auth.access_cache_ttl_secs" default:"5" unit:"s"`
 	AdminRoles  []string      `env:"AUTH_ADMIN_ROLES" file:"auth.admin_roles" default:"admin"`
+	Unverified  string        `env:"AUTH_UNVERIFIED_EMAIL" file:"auth.unverified_email" default:"reject"`
 	MaxLogins   int           `env:"AUTH_MAX_CONCURRENT_LOGINS" file:"auth.max_concurrent_logins" default:"64"`
 
 	Playbooks      noetl.AuthPlaybooks
@@ -107,6 +108,8 @@ func (c Config) Validate() error {
 	problems = append(problems, err)
 	check(c.MaxHours >= 1 && c.MaxHours <= 8760, "AUTH_SESSION_MAX_HOURS=%d: must be 1 to 8760", c.MaxHours)
 	check(c.MaxLogins >= 1, "AUTH_MAX_CONCURRENT_LOGINS=%d: must be at least 1", c.MaxLogins)
+	check(c.Unverified == "reject" || c.Unverified == "accept", "AUTH_UNVERIFIED_EMAIL=%q: must be reject or accept",
+		c.Unverified)
 	check(c.LoginRate >= 0, "AUTH_LOGIN_RATE_ACCOUNT_PER_MIN=%d: must be 0 or more", c.LoginRate)
 	check(
 		c.AccessTTL >= 0 && c.AccessTTL <= time.Minute, "AUTH_ACCESS_CACHE_TTL_SECS=%s: must be 0 to 60 s",

@@ -88,12 +88,9 @@ func identity(c jwt.MapClaims) (auth.Identity, error) {
 		Email:   text("email"),
 		Name:    text("name", "preferred_username", "nickname"),
 	}
-	switch verified := c["email_verified"].(type) {
-	case bool:
-		id.EmailVerified = verified
-	case string: // some issuers write the text
-		id.EmailVerified = verified == "true"
-	}
+	verified, said := c["email_verified"]
+	id.EmailVerified = verified == true || verified == "true" // some issuers write the text
+	id.EmailUnverified = said && verified != nil && !id.EmailVerified
 	id.SessionID = text("sid")
 	for _, s := range []string{id.Subject, id.Email, id.Name, id.SessionID} {
 		if len(s) > maxClaim {

@@ -121,11 +121,12 @@ func TestUnprovenAddressIsSaid(t *testing.T) {
 	issuer := oidctest.StartIssuer(t)
 	v := newVerifier(t, nil, issuer)
 	for name, tc := range map[string]struct {
-		value any
-		want  bool
+		value      any
+		want       bool
+		unverified bool // it says that the address is not verified
 	}{
-		"absent": {nil, false}, "false": {false, false}, "text false": {"false", false},
-		"text true": {"true", true}, "number": {1, false},
+		"absent": {nil, false, false}, "false": {false, false, true}, "text false": {"false", false, true},
+		"text true": {"true", true, false}, "number": {1, false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := issuer.Claims("a@example.com", time.Now())
@@ -134,8 +135,8 @@ func TestUnprovenAddressIsSaid(t *testing.T) {
 				c["email_verified"] = tc.value
 			}
 			id, err := v.Verify(t.Context(), issuer.Sign(t, "rsa", c), "")
-			if err != nil || id.EmailVerified != tc.want {
-				t.Fatalf("got %t, %v", id.EmailVerified, err)
+			if err != nil || id.EmailVerified != tc.want || id.EmailUnverified != tc.unverified {
+				t.Fatalf("got %+v, %v", id, err)
 			}
 		})
 	}
