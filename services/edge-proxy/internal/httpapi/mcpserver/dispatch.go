@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"runtime/debug"
-	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -65,9 +64,6 @@ func (s *Server) handle(
 			return nil, missingTasks()
 		}
 		return s.listen(ctx, x, method, req, next)
-	}
-	if strings.HasPrefix(method, "notifications/") {
-		return next(ctx, method, req)
 	}
 	// The SDK would answer for what the gateway has not: prompts, completion, levels of logs.
 	return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: method + " is not offered here"}

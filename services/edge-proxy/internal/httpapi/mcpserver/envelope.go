@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/noetl/gateway/libs/fault"
 )
@@ -182,8 +183,37 @@ func readEnvelope(w http.ResponseWriter, r *http.Request) (e envelope, err error
 		return e, err
 	}
 	e.raw = top["params"]
+	if err := checkForm(e.method, e.raw); err != nil {
+		return e, err
+	}
 	e.params = readParams(e.raw)
 	return e, nil
+}
+
+// checkForm rejects params whose members do not have the types that a method asks for, of the methods that the SDK
+// decodes before anything else: its errors repeat the params and name types of Go.
+func checkForm(method string, raw json.RawMessage) error {
+	var err error
+	switch method {
+	case methodInitialize:
+		var p *mcp.InitializeParams
+		if err = json.Unmarshal(raw, &p); err == nil && p == nil {
+			err = errors.New("absent")
+		}
+	case methodListen:
+		var p *mcp.SubscriptionsListenParams
+		if err = json.Unmarshal(raw, &p); err == nil && (p == nil || p.Notifications == nil) {
+			return fault.New(fault.Invalid, "bad_params", "params.notifications must say what to listen to, "+
+				`such as {"toolsListChanged": true}`)
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+		return fault.New(fault.Invalid, "bad_params", "params."+wrong.Field+" must not be a "+wrong.Value)
+	}
+	return fault.New(fault.Invalid, "bad_params", "params must have the members that "+method+" asks for")
 }
 
 // checkHeaders rejects a request with headers that readers could take differently, and decodes the name: names that no

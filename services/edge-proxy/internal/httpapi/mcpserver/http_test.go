@@ -171,6 +171,18 @@ func TestRejections(t *testing.T) {
 		{"a resource of no kind", message("resources/read", `"uri":"file:///etc/passwd"`), nil},
 		{"a resource that climbs", message("resources/read", `"uri":"noetl://executions/../1"`), nil},
 		{"an unknown execution", message("resources/read", `"uri":"noetl://executions/5"`), nil},
+		{"listening to nothing", message("subscriptions/listen", ""), nil},
+		{"listening to what is no truth", message("subscriptions/listen", `"notifications":{"toolsListChanged":"yes"}`), nil},
+		{
+			"a version that is a number", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":5,` +
+				`"capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`,
+			[]string{"Mcp-Protocol-Version", "", "Mcp-Method", ""},
+		},
+		{
+			"no client", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}`,
+			[]string{"Mcp-Protocol-Version", "", "Mcp-Method", ""},
+		},
+		{"an unknown notification", strings.Replace(message("notifications/x", ""), `"id":1,`, "", 1), nil},
 		{"tasks undeclared", message("tasks/get", `"taskId":"x"`), nil},
 		{"tasks listened to undeclared", message("subscriptions/listen", `"notifications":{"taskIds":["x"]}`), nil},
 	} {

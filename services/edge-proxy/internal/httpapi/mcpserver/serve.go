@@ -228,8 +228,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, x *exchange) {
 		defer x.sse.end()
 	}
 	switch {
-	case x.method == methodCancelled: // the SDK answers before it looks
-		s.cancelled(ctx, x)
+	case strings.HasPrefix(x.method, "notifications/"): // nothing is kept that another one could tell of
+		if x.method == methodCancelled {
+			s.cancelled(ctx, x)
+		}
+		w.WriteHeader(http.StatusAccepted)
+		return
 	case x.id.IsValid() && !offered(x.method):
 		s.unknown(w, x)
 		return
