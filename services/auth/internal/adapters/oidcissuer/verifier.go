@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -96,6 +98,10 @@ func identity(c jwt.MapClaims) (auth.Identity, error) {
 		if len(s) > maxClaim {
 			return auth.Identity{}, refuse("bad_claims", "a claim of the token is longer than 512 bytes", nil)
 		}
+	}
+	if strings.ContainsFunc(id.Email, func(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) }) {
+		// A backend that trims it would take it for another one's.
+		return auth.Identity{}, refuse("bad_claims", "the email address of the token must have no spaces", nil)
 	}
 	if id.Subject == "" {
 		return auth.Identity{}, refuse("bad_claims", "the token must have a subject", nil)

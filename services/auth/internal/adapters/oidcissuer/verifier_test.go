@@ -10,6 +10,7 @@ import (
 
 	"github.com/noetl/gateway/libs/fault"
 	"github.com/noetl/gateway/libs/oidc/oidctest"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/auth/internal/adapters/oidcissuer"
 	"github.com/noetl/gateway/services/auth/internal/auth"
 	"github.com/noetl/gateway/services/auth/internal/authtest"
@@ -113,6 +114,23 @@ func TestVerifierTakesOneOfManyAudiences(t *testing.T) {
 	c["aud"], c["azp"] = []string{"elsewhere", "other-app"}, oidctest.Audience
 	if _, err := newVerifier(t, nil, issuer).Verify(t.Context(), issuer.Sign(t, "rsa", c), ""); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A backend that trims an address, or ends it where a line ends, would take it for another one's.
+func TestAnAddressHasNoSpaces(t *testing.T) {
+	t.Parallel()
+	issuer := oidctest.StartIssuer(t)
+	v := newVerifier(t, nil, issuer)
+	for _, email := range []string{
+		" a@example.com", "a@example.com\n", "a@example.com\u00a0", "a\x00@example.com", "a b@example.com",
+	} {
+		c := issuer.Claims("a@example.com", time.Now())
+		c["email"] = email
+		_, err := v.Verify(t.Context(), issuer.Sign(t, "rsa", c), "")
+		if !testkit.IsKind(err, fault.Unauthenticated) {
+			t.Errorf("%q: %v", email, err)
+		}
 	}
 }
 
