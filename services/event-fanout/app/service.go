@@ -104,8 +104,6 @@ func build(ctx context.Context, cfg Config, host run.Host) (*service, error) {
 		Relay:     natsrelay.New(nc, tel),
 		Logger:    tel.Logger,
 
-		RequestTTL: cfg.RequestTTL,
-
 		NewID:     uuid.NewString,
 		TraceID:   telemetry.TraceID,
 		Now:       time.Now,

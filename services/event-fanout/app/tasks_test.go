@@ -160,6 +160,19 @@ func TestATaskThatSomebodyAsksAboutLives(t *testing.T) {
 	})
 }
 
+// A bucket keeps the TTL that it was made with, whatever the setting is now: clients are told what is true.
+func TestATaskSaysHowLongItIsKnown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.replica("NATS_REQUEST_TTL_SECS=60")
+	w.keep("t1", "")
+	a.stop()
+	w.replica("NATS_REQUEST_TTL_SECS=1800")
+	if out := w.outcome("t1"); out.ExpiresAt.Sub(out.CreatedAt) != time.Minute {
+		t.Errorf("%+v", out)
+	}
+}
+
 // The largest result that a frame holds fits an answer, whatever goes beside it.
 func TestTheLargestResultIsAnOutcome(t *testing.T) {
 	t.Parallel()

@@ -194,21 +194,22 @@ func (s *Service) listed(
 	for _, r := range requests {
 		known[r.ID] = r
 	}
+	ttl := s.Requests.TTL(ctx)
 	for _, e := range page {
 		r, found := known[e.RequestID]
 		r.Kept = r.Kept || e.Task // a replica of an earlier build that bound it has forgotten that
 		if found && shown(r) {
-			out.Requests = append(out.Requests, s.own(r))
+			out.Requests = append(out.Requests, s.own(r, ttl))
 		}
 	}
 	return out, nil
 }
 
 // own is what its user sees of a request.
-func (s *Service) own(r Request) fanoutwire.OwnRequest {
+func (s *Service) own(r Request, ttl time.Duration) fanoutwire.OwnRequest {
 	return fanoutwire.OwnRequest{
 		RequestID: r.ID, ExecutionID: r.ExecutionID, PlaybookPath: cut(r.PlaybookPath, maxText),
-		CreatedAt: r.CreatedAt.UTC(), ExpiresAt: s.forgottenAt(r).UTC(),
+		CreatedAt: r.CreatedAt.UTC(), ExpiresAt: r.forgottenAt(ttl).UTC(),
 		Ended: r.Ended, Done: r.Done, Task: r.Kept,
 	}
 }

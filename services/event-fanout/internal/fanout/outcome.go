@@ -48,12 +48,15 @@ func (s *Service) Outcome(ctx context.Context, in fanoutwire.OutcomeRequest) (fa
 	if err != nil {
 		return fanoutwire.Outcome{}, err
 	}
-	r = s.renewed(ctx, r)
+	ttl := s.Requests.TTL(ctx)
+	r = s.renewed(ctx, r, ttl)
 	l, result, err := s.look(ctx, r)
 	if err != nil {
 		return fanoutwire.Outcome{}, err
 	}
-	out := fanoutwire.Outcome{OwnRequest: s.own(r), Progress: l.progress, Result: result, UpdatedAt: updatedAt(r, l)}
+	out := fanoutwire.Outcome{
+		OwnRequest: s.own(r, ttl), Progress: l.progress, Result: result, UpdatedAt: updatedAt(r, l),
+	}
 	out.Done = out.Done || result != nil // it may have come since the request was read
 	if len(result) > largeResult {
 		out.PlaybookPath = cut(out.PlaybookPath, maxBeside)

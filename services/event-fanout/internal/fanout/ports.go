@@ -171,6 +171,8 @@ type RequestStore interface {
 	// End notes that its execution has ended, unless that is noted already or the request is done.
 	End(ctx context.Context, r Request, eventType string) (Request, error)
 
+	// TTL is how long a request is known after it was stored.
+	TTL(ctx context.Context) time.Duration
 	// Renew changes nothing but StoredAt.
 	Renew(ctx context.Context, r Request) (Request, error)
 

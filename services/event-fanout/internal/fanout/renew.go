@@ -11,8 +11,8 @@ const renewals = 4
 
 // renewed keeps a task that has not ended from being forgotten, because somebody asks about it: an execution may take
 // longer than a request is known. What fails is done by whoever asks next.
-func (s *Service) renewed(ctx context.Context, r Request) Request {
-	if !r.Kept || !r.Pending() || s.Now().Sub(r.StoredAt) < s.RequestTTL/renewals {
+func (s *Service) renewed(ctx context.Context, r Request, ttl time.Duration) Request {
+	if !r.Kept || !r.Pending() || s.Now().Sub(r.StoredAt) < ttl/renewals {
 		return r
 	}
 	stored, err := s.renew(ctx, r)
@@ -48,9 +48,9 @@ func (s *Service) renewRoute(ctx context.Context, r Request) error {
 }
 
 // forgottenAt is when a request is forgotten unless it is stored again.
-func (s *Service) forgottenAt(r Request) time.Time {
-	if r.StoredAt.Sub(r.CreatedAt) < s.RequestTTL/renewals {
-		return r.CreatedAt.Add(s.RequestTTL)
+func (r Request) forgottenAt(ttl time.Duration) time.Time {
+	if r.StoredAt.Sub(r.CreatedAt) < ttl/renewals {
+		return r.CreatedAt.Add(ttl)
 	}
-	return r.StoredAt.Add(s.RequestTTL)
+	return r.StoredAt.Add(ttl)
 }

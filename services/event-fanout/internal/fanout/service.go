@@ -27,8 +27,6 @@ type Deps struct {
 	Tickets   TicketStore
 	Commands  Commands
 	Logger    *slog.Logger
-	// RequestTTL is how long a request is known.
-	RequestTTL time.Duration
 	// NewID returns a fresh unguessable client id.
 	NewID func() string
 	// TraceID returns the id of the trace that a context belongs to, "" for none; nil for a gateway without.

@@ -69,8 +69,6 @@ func (w *world) service() *fanout.Service {
 		Commands:  w.commands,
 		Logger:    slog.New(slog.DiscardHandler),
 
-		RequestTTL: 30 * time.Minute,
-
 		NewID:     func() string { return fmt.Sprintf("client-%d", w.ids.Add(1)) },
 		Now:       time.Now,
 		Forwarded: []string{"step.exit", frame.EventCompleted, frame.EventFailed, frame.EventCancelled},

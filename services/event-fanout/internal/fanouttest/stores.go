@@ -169,6 +169,9 @@ func (s *Requests) End(_ context.Context, r fanout.Request, eventType string) (f
 	})
 }
 
+// TTL implements the port.
+func (s *Requests) TTL(context.Context) time.Duration { return 30 * time.Minute }
+
 // Renew implements the port.
 func (s *Requests) Renew(_ context.Context, r fanout.Request) (fanout.Request, error) {
 	return s.change(r, func(*fanout.Request) {})

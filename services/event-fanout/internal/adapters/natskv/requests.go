@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -24,6 +25,8 @@ type RequestStore struct {
 	js     jetstream.JetStream
 	bucket *natskit.Lazy[jetstream.KeyValue]
 	fresh  *recent.Cache[string, fanout.Request]
+	ttl    time.Duration // the setting
+	kept   *recent.Cache[struct{}, time.Duration]
 }
 
 // requestRecord is the value of a request. The first five members are the contract's; where
@@ -54,7 +57,35 @@ func NewRequestStore(js jetstream.JetStream, bucket string, ttl time.Duration, r
 		js:     js,
 		bucket: room.Bucket(js, natskit.Requests, cfg),
 		fresh:  recent.New[string, fanout.Request](freshFor, maxFresh),
+		ttl:    ttl,
+		kept:   recent.New[struct{}, time.Duration](ttlFor, 1),
 	}
+}
+
+// ttlFor is how long this process relies on what it has read of the bucket's own TTL.
+const ttlFor = time.Minute
+
+// TTL implements the port. A bucket that exists keeps the one that it was made with, whatever the setting is now.
+func (s *RequestStore) TTL(ctx context.Context) time.Duration {
+	now := time.Now()
+	if ttl, known := s.kept.Get(struct{}{}, now); known {
+		return ttl
+	}
+	ttl, err := natskit.Use(ctx, s.bucket, func(kv jetstream.KeyValue) (time.Duration, error) {
+		status, err := kv.Status(ctx)
+		if err != nil {
+			return 0, err
+		}
+		return status.TTL(), nil
+	})
+	switch {
+	case err != nil:
+		return s.ttl
+	case ttl <= 0: // forever
+		ttl = math.MaxInt64
+	}
+	s.kept.Put(struct{}{}, ttl, now)
+	return ttl
 }
 
 // Add implements the port.
