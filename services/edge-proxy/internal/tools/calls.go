@@ -111,6 +111,8 @@ const (
 	pollPause = 2 * time.Second
 	// maxMissing is how often in a row nobody must know an execution before it is believed to be gone.
 	maxMissing = 2
+	// forgotten is what is said then.
+	forgotten = "NoETL does not know the execution any more"
 	// askTimeout bounds one question about an outcome.
 	askTimeout = 5 * time.Second
 	// endTimeout bounds ending an execution whose caller has left.
@@ -224,7 +226,7 @@ func (c *Calls) wait(ctx context.Context, in CallRequest, run *run, out *Outcome
 			}
 			switch {
 			case missing > maxMissing:
-				out.State, out.Message = Failed, "NoETL does not know the execution any more"
+				out.State, out.Message = Failed, forgotten
 				return nil
 			case ended: // its result may be on the way
 				look.Reset(resultPatience)

@@ -22,9 +22,13 @@ const (
 	// freshMost is for a catalog that takes long to read: one that takes up to three seconds is read for at most a
 	// tenth of the time, and a larger one every half minute all the same, since users wait for what they registered.
 	freshMost = 30 * time.Second
-	// versionEvery is how often a catalog is read for those who only want to be told of changes: they stay for hours,
-	// in every replica.
-	versionEvery = time.Minute
+	// versionLeast is how often a catalog is read for those who only want to be told of changes: they stay for hours,
+	// in every replica. One that takes long to read is read for at most a twentieth of the time, and once in
+	// versionMost all the same.
+	versionLeast = 10 * time.Second
+	versionMost  = time.Minute
+	// listPatience is how long a reading of an old catalog may have taken for a list to wait for its end.
+	listPatience = 2 * time.Second
 	// staleFor is how long an old one is used while NoETL does not answer.
 	staleFor     = time.Minute
 	fetchTimeout = time.Minute
@@ -50,10 +54,36 @@ type index struct {
 type snapshot struct {
 	*index
 
-	read, fresh, stale time.Time
+	fresh, stale time.Time
+	again        time.Time // when it is read again for those who wait for changes
 }
 
-// catalog returns the catalog. A stale one is returned while it is read again.
+// reading is a reading of a catalog behind the backs of its users.
+type reading struct {
+	begun time.Time
+	done  chan struct{}
+}
+
+// latest is catalog for those who would rather wait a moment than see an old one.
+func (s *Service) latest(ctx context.Context) (*index, error) {
+	x, err := s.catalog(ctx)
+	current, under := s.current.Load(), s.reading.Load()
+	if err != nil || under == nil || s.Now().Before(current.fresh) {
+		return x, err
+	}
+	patience := time.NewTimer(listPatience - s.Now().Sub(under.begun))
+	defer patience.Stop()
+	select {
+	case <-under.done:
+		return s.current.Load().index, nil
+	case <-patience.C:
+		return x, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// catalog returns the catalog. An old one is returned while it is read again.
 func (s *Service) catalog(ctx context.Context) (*index, error) {
 	now := s.Now()
 	current := s.current.Load()
@@ -79,12 +109,14 @@ func (s *Service) catalog(ctx context.Context) (*index, error) {
 // refresh reads the catalog behind the back of the caller, who does not wait. Only the first of those who find a stale
 // catalog does anything: a reading may hang for a minute.
 func (s *Service) refresh(ctx context.Context, now time.Time) {
-	if s.lastFailure(now) != nil || !s.reading.CompareAndSwap(false, true) {
+	under := &reading{begun: now, done: make(chan struct{})}
+	if s.lastFailure(now) != nil || !s.reading.CompareAndSwap(nil, under) {
 		return
 	}
 	done := s.read(ctx)
 	go func() {
-		defer s.reading.Store(false)
+		defer close(under.done)
+		defer s.reading.Store(nil)
 		<-done
 	}()
 }
@@ -127,8 +159,10 @@ func (s *Service) fetch(ctx context.Context) (*index, error) {
 	} else {
 		built.warn(ctx, s)
 	}
-	fresh := now.Add(min(max(freshFor, 10*now.Sub(begun)), freshMost))
-	s.current.Store(&snapshot{built, now, fresh, fresh.Add(staleFor)})
+	took := now.Sub(begun)
+	fresh := now.Add(min(max(freshFor, 10*took), freshMost))
+	again := now.Add(min(max(versionLeast, 20*took), versionMost))
+	s.current.Store(&snapshot{built, fresh, fresh.Add(staleFor), again})
 	return built, nil
 }
 
@@ -182,11 +216,12 @@ func (x *index) warn(ctx context.Context, s *Service) {
 }
 
 // Version returns a digest of what the catalog offers to whoever may execute it: another one means that the lists of
-// callers may have changed. Of a change that nobody else asks about it learns within about a minute.
+// callers may have changed. Of a change that nobody else asks about it learns within ten seconds, or a minute where
+// reading takes long.
 func (s *Service) Version(ctx context.Context) (string, error) {
 	now := s.Now()
 	if current := s.current.Load(); current != nil && now.Before(current.stale) {
-		if now.Sub(current.read) >= versionEvery {
+		if !now.Before(current.again) {
 			s.refresh(ctx, now)
 		}
 		return current.version, nil

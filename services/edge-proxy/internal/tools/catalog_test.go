@@ -245,7 +245,7 @@ func TestAHangingReadingCostsItsUsersNothing(t *testing.T) {
 			t.Errorf("%d goroutines more, and %d readings", more, w.catalog.Asked(""))
 		}
 		release()
-		pass(6 * time.Second)
+		pass(25 * time.Second) // it took two seconds: the first who met it waited
 		_ = w.touch(t)
 		synctest.Wait()
 		if n := w.catalog.Asked(""); n != 3 {
@@ -254,28 +254,86 @@ func TestAHangingReadingCostsItsUsersNothing(t *testing.T) {
 	})
 }
 
-// Listeners stay for hours, in every replica.
-func TestAListenerHasTheCatalogReadOnceAMinute(t *testing.T) {
+// Listeners stay for hours, in every replica: how often a catalog is read for them depends on how long that takes.
+func TestAListenerHasTheCatalogReadNowAndThen(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		takes, seen time.Duration
+		least, most int // readings in ten minutes
+	}{
+		{0, 15 * time.Second, 55, 61},
+		{2 * time.Second, 50 * time.Second, 12, 16},
+		{10 * time.Second, 80 * time.Second, 8, 10},
+	} {
+		t.Run(c.takes.String(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, "**", many(1)...)
+				w.catalog.Takes(c.takes)
+				first, _ := w.Version(t.Context())
+				w.catalog.Set(many(2)...)
+				changed := time.Duration(0)
+				for i := range 120 { // ten minutes
+					pass(5 * time.Second)
+					if now, err := w.Version(t.Context()); err != nil {
+						t.Fatal(err)
+					} else if now != first && changed == 0 {
+						changed = time.Duration(i+1) * 5 * time.Second
+					}
+				}
+				if n := w.catalog.Asked(""); n > c.most || n < c.least {
+					t.Errorf("the catalog was read %d times in ten minutes", n)
+				}
+				if changed == 0 || changed > c.seen {
+					t.Errorf("a change was seen after %s", changed)
+				}
+				pass(time.Minute) // the last reading ends
+			})
+		})
+	}
+}
+
+// A list, and a call of a tool that is new, wait for an old catalog to be read again, but not for a reading that hangs.
+func TestAListAfterAQuietTimeIsNew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "**", many(1)...)
-		first, _ := w.Version(t.Context())
-		w.catalog.Set(many(2)...)
-		changed := time.Duration(0)
-		for i := range 120 { // ten minutes
-			pass(5 * time.Second)
-			if now, err := w.Version(t.Context()); err != nil {
+		w.catalog.Takes(time.Second)
+		count := func() (int, time.Duration) {
+			begun := time.Now()
+			out, err := w.List(t.Context(), tools.ListRequest{Caller: caller("ada")})
+			if err != nil {
 				t.Fatal(err)
-			} else if now != first && changed == 0 {
-				changed = time.Duration(i+1) * 5 * time.Second
 			}
+			return len(out.Tools), time.Since(begun)
 		}
-		if n := w.catalog.Asked(""); n > 11 || n < 9 {
-			t.Errorf("the catalog was read %d times in ten minutes", n)
+		if n, took := count(); n != 1 || took != time.Second {
+			t.Fatalf("%d tools after %s", n, took)
 		}
-		if changed == 0 || changed > 70*time.Second {
-			t.Errorf("a change was seen after %s", changed)
+		w.catalog.Set(many(2)...)
+		if n, took := count(); n != 1 || took != 0 {
+			t.Errorf("immediately: %d tools after %s", n, took)
 		}
+		pass(25 * time.Second)
+		if n, took := count(); n != 2 || took != time.Second {
+			t.Errorf("after a quiet time: %d tools after %s", n, took)
+		}
+		added := append(many(2), toolstest.Playbook("added", 1, "x"))
+		w.catalog.Set(added...)
+		pass(25 * time.Second)
+		if _, err := w.Find(t.Context(), caller("ada"), "added"); err != nil {
+			t.Errorf("a call of the new one: %v", err)
+		}
+		release := w.catalog.Block()
+		pass(25 * time.Second)
+		if n, took := count(); n != 3 || took != 2*time.Second {
+			t.Errorf("the first that meets a reading that hangs: %d tools after %s", n, took)
+		}
+		if n, took := count(); n != 3 || took != 0 {
+			t.Errorf("the next one: %d tools after %s", n, took)
+		}
+		release()
+		pass(time.Minute)
 	})
 }
 

@@ -144,7 +144,7 @@ func compile(text json.RawMessage) (r *jsonschema.Resolved, err error) {
 // well: whoever declares a schema, and whoever calls, could otherwise use up the processor. A schema that is inferred
 // applies no part of it to more than one value.
 func (t Tool) Check(arguments json.RawMessage) error {
-	if len(bytes.TrimSpace(arguments)) == 0 {
+	if text := bytes.TrimSpace(arguments); len(text) == 0 || string(text) == "null" { // as absent ones
 		arguments = json.RawMessage(`{}`)
 	}
 	value, err := valueOf(arguments)

@@ -28,7 +28,7 @@ func (s *Service) List(ctx context.Context, in ListRequest) (ListResponse, error
 	if err != nil {
 		return ListResponse{}, err
 	}
-	x, err := s.catalog(ctx)
+	x, err := s.latest(ctx)
 	if err != nil {
 		return ListResponse{}, err
 	}
@@ -173,8 +173,13 @@ func (s *Service) Find(ctx context.Context, caller edge.Caller, name string) (To
 		return Tool{}, err
 	}
 	i, ok := x.names[name]
-	if !ok {
-		return Tool{}, errUnknownTool()
+	if !ok { // it may be a new one
+		if x, err = s.latest(ctx); err != nil {
+			return Tool{}, err
+		}
+		if i, ok = x.names[name]; !ok {
+			return Tool{}, errUnknownTool()
+		}
 	}
 	known := s.known(caller, x)
 	if _, err := s.ask(ctx, caller, known, i, i+1); err != nil {

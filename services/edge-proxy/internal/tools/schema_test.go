@@ -197,7 +197,7 @@ func TestArgumentsThatDoNotMatchAreExplained(t *testing.T) {
 	t.Parallel()
 	tool := toolOf(t, typed, "")
 	for bad, want := range map[string]string{
-		`null`: `the arguments must be a JSON object, not null`, `[]`: `the arguments must be a JSON object, not an array`,
+		`[]`:  `the arguments must be a JSON object, not an array`,
 		`"x"`: `the arguments must be a JSON object, not a string`, `{`: `the arguments must be one JSON object`,
 		`{}{}`: `the arguments must be one JSON object`, `{"a":1,}`: `the arguments must be one JSON object`,
 		`{"title":1}`:                         `"title" must be a string, not an integer`,

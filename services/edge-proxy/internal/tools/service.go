@@ -30,7 +30,7 @@ type Service struct {
 
 	current atomic.Pointer[snapshot]
 	failed  atomic.Pointer[failure]
-	reading atomic.Bool // for callers who do not wait
+	reading atomic.Pointer[reading] // nil when there is none
 	answers *otter.Cache[string, *answers]
 	schemas *otter.Cache[schemaKey, *schema]
 	silent  *otter.Cache[schemaKey, time.Time] // when NoETL did not answer about a playbook

@@ -30,6 +30,9 @@ func (t Task) Ended() bool { return t.State != Working }
 
 var errNoTask = fault.New(fault.NotFound, "unknown_task", "there is no such task of yours, or it has expired")
 
+// taskForgotten is how long after its start NoETL may not know an execution yet. After that nobody will ever end it.
+const taskForgotten = time.Minute
+
 // taskPatience is how long a call waits for its end before it becomes a task; the pauses between two looks double.
 const (
 	taskPatience  = 700 * time.Millisecond
@@ -82,6 +85,12 @@ func (c *Calls) TaskOf(ctx context.Context, caller edge.Caller, id string) (Task
 		return task, nil
 	}
 	status, err := c.Gateway.Status(ctx, edge.StatusRequest{Caller: caller, ExecutionID: task.ExecutionID})
+	kind, failed := fault.KindOf(err)
+	if failed && kind == fault.NotFound && time.Since(task.CreatedAt) > taskForgotten {
+		task.State, task.Message = Failed, forgotten
+		c.looks.forget(id)
+		return task, nil
+	}
 	if err == nil && executionState(status) != Working && c.ending(ctx, &task.Outcome, Working) {
 		c.looks.forget(id) // the next one who asks hears the same
 	}

@@ -125,6 +125,31 @@ func TestATaskOfWhichNothingIsHeard(t *testing.T) {
 	}, func(x *toolstest.Execution) { b.kept(x, nil) })
 }
 
+// Nobody will ever end an execution that NoETL has lost: its task must not be asked about forever.
+func TestATaskWhoseExecutionIsForgotten(t *testing.T) {
+	var b *bench
+	within(t, func(t *testing.T, made *bench) {
+		t.Helper()
+		b = made
+		task, err := b.StartTask(t.Context(), request("s"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.engine.Forget(b.engine.Last().ID)
+		time.Sleep(30 * time.Second) //nolint:forbidigo // of the bubble
+		if now, err := b.TaskOf(t.Context(), by("s"), task.RequestID); err != nil || now.Ended() {
+			t.Errorf("NoETL may not know it yet: %+v %v", now, err)
+		}
+		time.Sleep(time.Minute) //nolint:forbidigo // of the bubble
+		for range 2 {
+			now, err := b.TaskOf(t.Context(), by("s"), task.RequestID)
+			if err != nil || now.State != tools.Failed || !strings.Contains(now.Message, "does not know") {
+				t.Errorf("%+v %v", now, err)
+			}
+		}
+	}, func(x *toolstest.Execution) { b.kept(x, nil) })
+}
+
 func TestTheTasksOfAnEndedSessionEnd(t *testing.T) {
 	var b *bench
 	within(t, func(t *testing.T, made *bench) {

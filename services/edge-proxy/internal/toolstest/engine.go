@@ -124,6 +124,13 @@ func (e *Engine) Find(id string) *Execution {
 	return e.all[id]
 }
 
+// Forget loses an execution, as a NoETL does whose database was restored.
+func (e *Engine) Forget(id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.all, id)
+}
+
 // Last returns the execution that was started last, nil if none was.
 func (e *Engine) Last() *Execution {
 	e.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/noetl/gateway/libs/contract/noetlwire"
 	"github.com/noetl/gateway/libs/fault"
@@ -21,6 +22,7 @@ type Catalog struct {
 	err      error
 	asked    map[string]int
 	block    chan struct{}
+	takes    time.Duration
 }
 
 // Version is a version of an entry of a catalog.
@@ -74,6 +76,13 @@ func (c *Catalog) Block() func() {
 	})
 }
 
+// Takes is how long a reading of the list takes from now on.
+func (c *Catalog) Takes(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.takes = d
+}
+
 // Asked returns how often the list was asked for, or with a path its schema.
 func (c *Catalog) Asked(path string) int {
 	c.mu.Lock()
@@ -84,8 +93,11 @@ func (c *Catalog) Asked(path string) int {
 func (c *Catalog) ask(ctx context.Context, path string) error {
 	c.mu.Lock()
 	c.asked[path]++
-	err, block := c.err, c.block
+	err, block, takes := c.err, c.block, c.takes
 	c.mu.Unlock()
+	if path == "" && takes > 0 {
+		<-time.After(takes)
+	}
 	if block != nil {
 		select {
 		case <-block:

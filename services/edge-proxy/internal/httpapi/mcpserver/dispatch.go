@@ -54,7 +54,7 @@ func (s *Server) handle(
 	case methodResources:
 		return s.resourcesList(ctx, x, req)
 	case methodTemplates:
-		return resourceTemplates(), nil
+		return resourceTemplates(req)
 	case methodRead:
 		return s.resourcesRead(ctx, x, req)
 	case methodInitialize, methodDiscover, methodPing, methodTask, methodUpdateTask, methodCancelTask:

@@ -139,7 +139,8 @@ func readEnvelope(w http.ResponseWriter, r *http.Request) (e envelope, err error
 	if err != nil || media != "application/json" {
 		return e, fault.New(fault.Unsupported, "bad_content_type", "Content-Type must be application/json")
 	}
-	if len(r.Header.Values("Content-Encoding")) > 0 {
+	if coding := strings.Join(r.Header.Values("Content-Encoding"), ","); coding != "" &&
+		!strings.EqualFold(coding, "identity") {
 		return e, fault.New(fault.Unsupported, "bad_content_encoding", "the body must not be compressed")
 	}
 	if r.ContentLength > MaxBody {

@@ -20,14 +20,28 @@ func (s *Server) listen(
 	defer end()
 	stop := context.AfterFunc(x.ctx, end) //nolint:contextcheck // the SDK's context does not end with the connection
 	defer stop()
-	go s.announce(ctx, x.server)
+	begun := make(chan struct{})
+	go s.announce(ctx, x.server, begun)
+	// A change after the acknowledgment is told, so what there was before it must be known by then.
+	patience := time.NewTimer(listenPatience)
+	defer patience.Stop()
+	select {
+	case <-begun:
+	case <-patience.C: // NoETL is slow to tell: the client hears that it is listened for at least
+	case <-ctx.Done():
+	}
 	return next(ctx, method, req)
 }
 
-func (s *Server) announce(ctx context.Context, server *mcp.Server) {
+// listenPatience is how long a client that listens waits for the catalog to be read.
+const listenPatience = 2 * time.Second
+
+// announce closes begun when it knows what there is.
+func (s *Server) announce(ctx context.Context, server *mcp.Server, begun chan<- struct{}) {
+	seen, _ := s.Tools.Version(ctx)
+	close(begun)
 	tick := time.NewTicker(s.ListenEvery)
 	defer tick.Stop()
-	seen, _ := s.Tools.Version(ctx)
 	for {
 		select {
 		case <-ctx.Done():

@@ -42,13 +42,16 @@ func (s *Server) resourcesList(ctx context.Context, x *exchange, req mcp.Request
 }
 
 // resourceTemplates names the executions that are not listed: those that the caller may read were not all started here.
-func resourceTemplates() *mcp.ListResourceTemplatesResult {
+func resourceTemplates(req mcp.Request) (mcp.Result, error) {
+	if p, ok := req.GetParams().(*mcp.ListResourceTemplatesParams); ok && p != nil && p.Cursor != "" {
+		return nil, fault.New(fault.Invalid, "bad_cursor", "there is one page only: list without a cursor")
+	}
 	result := &mcp.ListResourceTemplatesResult{ResourceTemplates: []*mcp.ResourceTemplate{{
 		URITemplate: tools.ExecutionURI("{execution_id}"), Name: "execution", Title: "Execution",
 		Description: "Status, current step and result of an execution, as JSON.", MIMEType: mimeJSON,
 	}}}
 	result.CacheScope, result.TTLMs = "private", listTTL
-	return result
+	return result, nil
 }
 
 func (s *Server) resourcesRead(ctx context.Context, x *exchange, req mcp.Request) (mcp.Result, error) {
