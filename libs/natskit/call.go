@@ -31,9 +31,9 @@ func NewClient(nc *nats.Conn, tel *telemetry.Telemetry) *Client { return &Client
 // NATS may take to say so: a server that hangs keeps its connections, and says nothing.
 const silence = 2 * time.Second
 
-// afterReconnect is how long a reply may take to arrive once the connection it was asked for on is seen to be another
-// one. A server that restarted has forgotten who may reply, so nothing comes; where only this connection broke, the
-// callee replies to the new one.
+// afterReconnect is how long a reply may take to arrive once the connection is seen to be another one than that on
+// which it was asked for. A server that restarted has forgotten who may reply, so nothing comes; where only this
+// connection broke, a callee that is quick enough replies over the new one.
 const afterReconnect = 8 * time.Second
 
 var (
@@ -45,7 +45,7 @@ var (
 // over the new connection. It costs a timer; only calls that are slow send anything.
 func (c *Client) watched(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	connection := c.nc.Stats().Reconnects
+	connection, connected := c.nc.Stats().Reconnects, c.nc.IsConnected()
 	var lost time.Time
 	var watch *time.Timer
 	started := make(chan struct{})
@@ -64,7 +64,10 @@ func (c *Client) watched(ctx context.Context) (context.Context, context.CancelFu
 		case !lost.IsZero() && time.Since(lost) >= afterReconnect:
 			cancel(errLost)
 		default:
-			if lost.IsZero() && c.nc.Stats().Reconnects != connection {
+			switch now := c.nc.Stats().Reconnects; {
+			case !connected: // what it was asked on is the connection that was made since
+				connection, connected = now, true
+			case lost.IsZero() && now != connection:
 				lost = time.Now()
 			}
 			watch.Reset(silence)
@@ -148,6 +151,9 @@ func callError(service string, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
+	case errors.Is(err, errLost): // whoever asks again may have it done twice
+		return fault.Wrap(err, fault.Unavailable, "reply_lost",
+			"the connection to NATS was lost while the "+service+" service worked on this; it may have been done")
 	case errors.Is(err, nats.ErrMaxPayload):
 		return fault.Wrap(
 			err, fault.TooLarge, "request_too_large", "the request is too large for the "+service+" service",
