@@ -10,7 +10,7 @@ import (
 const renewals = 4
 
 // renewed keeps a task that has not ended from being forgotten, because somebody asks about it: an execution may take
-// longer than a request is known. What fails is done by whoever asks next.
+// longer than a request is known. The next question tries again what fails.
 func (s *Service) renewed(ctx context.Context, r Request, ttl time.Duration) Request {
 	if !r.Kept || !r.Pending() || s.Now().Sub(r.StoredAt) < ttl/renewals {
 		return r
@@ -47,7 +47,8 @@ func (s *Service) renewRoute(ctx context.Context, r Request) error {
 	return s.Routes.Advance(ctx, r.ExecutionID, route)
 }
 
-// forgottenAt is when a request is forgotten unless it is stored again.
+// forgottenAt is when a request is forgotten unless it is stored again. It is stored when it is bound and when it ends,
+// too: that soon after its start it makes no difference, and an even number is easier to read.
 func (r Request) forgottenAt(ttl time.Duration) time.Time {
 	if r.StoredAt.Sub(r.CreatedAt) < ttl/renewals {
 		return r.CreatedAt.Add(ttl)

@@ -62,30 +62,40 @@ func NewRequestStore(js jetstream.JetStream, bucket string, ttl time.Duration, r
 	}
 }
 
-// ttlFor is how long this process relies on what it has read of the bucket's own TTL.
+// ttlFor is how long this process relies on what it has read of the TTL of buckets.
 const ttlFor = time.Minute
 
-// TTL implements the port. A bucket that exists keeps the one that it was made with, whatever the setting is now.
+// TTL implements the port. A bucket that exists keeps the one that it was made with, whatever the setting is now; what
+// leads to a request is in another one.
 func (s *RequestStore) TTL(ctx context.Context) time.Duration {
 	now := time.Now()
 	if ttl, known := s.kept.Get(struct{}{}, now); known {
 		return ttl
 	}
-	ttl, err := natskit.Use(ctx, s.bucket, func(kv jetstream.KeyValue) (time.Duration, error) {
-		status, err := kv.Status(ctx)
-		if err != nil {
-			return 0, err
-		}
-		return status.TTL(), nil
-	})
-	switch {
-	case err != nil:
-		return s.ttl
-	case ttl <= 0: // forever
-		ttl = math.MaxInt64
+	ttl := s.ttl
+	if requests, err := natskit.Use(ctx, s.bucket, func(kv jetstream.KeyValue) (time.Duration, error) {
+		return ttlOf(ctx, kv)
+	}); err == nil {
+		ttl = requests
 	}
-	s.kept.Put(struct{}{}, ttl, now)
+	if kv, err := s.js.KeyValue(ctx, routesBucket); err == nil {
+		if routes, err := ttlOf(ctx, kv); err == nil {
+			ttl = min(ttl, routes)
+		}
+	}
+	s.kept.Put(struct{}{}, ttl, now) // also what could not be read: it costs a wait
 	return ttl
+}
+
+func ttlOf(ctx context.Context, kv jetstream.KeyValue) (time.Duration, error) {
+	status, err := kv.Status(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if status.TTL() <= 0 {
+		return math.MaxInt64, nil
+	}
+	return status.TTL(), nil
 }
 
 // Add implements the port.
