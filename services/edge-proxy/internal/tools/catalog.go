@@ -27,7 +27,7 @@ const (
 	// versionMost all the same.
 	versionLeast = 10 * time.Second
 	versionMost  = time.Minute
-	// listPatience is how long a reading of an old catalog may have taken for a list to wait for its end.
+	// listPatience is how old a reading may become for which lists wait.
 	listPatience = 2 * time.Second
 	// staleFor is how long an old one is used while NoETL does not answer.
 	staleFor     = time.Minute
@@ -58,7 +58,7 @@ type snapshot struct {
 	again        time.Time // when it is read again for those who wait for changes
 }
 
-// reading is a reading of a catalog behind the backs of its users.
+// reading is a reading of a catalog in the background.
 type reading struct {
 	begun time.Time
 	done  chan struct{}
@@ -67,9 +67,13 @@ type reading struct {
 // latest is catalog for those who would rather wait a moment than see an old one.
 func (s *Service) latest(ctx context.Context) (*index, error) {
 	x, err := s.catalog(ctx)
-	current, under := s.current.Load(), s.reading.Load()
-	if err != nil || under == nil || s.Now().Before(current.fresh) {
-		return x, err
+	if err != nil {
+		return nil, err
+	}
+	// In this order: a reading that has ended has stored its catalog.
+	under, current := s.reading.Load(), s.current.Load()
+	if under == nil || s.Now().Before(current.fresh) {
+		return current.index, nil
 	}
 	patience := time.NewTimer(listPatience - s.Now().Sub(under.begun))
 	defer patience.Stop()
@@ -106,7 +110,7 @@ func (s *Service) catalog(ctx context.Context) (*index, error) {
 	}
 }
 
-// refresh reads the catalog behind the back of the caller, who does not wait. Only the first of those who find a stale
+// refresh reads the catalog in the background. Only the first of those who find a stale
 // catalog does anything: a reading may hang for a minute.
 func (s *Service) refresh(ctx context.Context, now time.Time) {
 	under := &reading{begun: now, done: make(chan struct{})}
@@ -161,7 +165,7 @@ func (s *Service) fetch(ctx context.Context) (*index, error) {
 	}
 	took := now.Sub(begun)
 	fresh := now.Add(min(max(freshFor, 10*took), freshMost))
-	again := now.Add(min(max(versionLeast, 20*took), versionMost))
+	again := begun.Add(min(max(versionLeast, 20*took), versionMost))
 	s.current.Store(&snapshot{built, fresh, fresh.Add(staleFor), again})
 	return built, nil
 }
@@ -216,7 +220,7 @@ func (x *index) warn(ctx context.Context, s *Service) {
 }
 
 // Version returns a digest of what the catalog offers to whoever may execute it: another one means that the lists of
-// callers may have changed. Of a change that nobody else asks about it learns within ten seconds, or a minute where
+// callers may have changed. Who asks every few seconds learns of a change within twenty seconds, or eighty where
 // reading takes long.
 func (s *Service) Version(ctx context.Context) (string, error) {
 	now := s.Now()

@@ -261,9 +261,9 @@ func TestAListenerHasTheCatalogReadNowAndThen(t *testing.T) {
 		takes, seen time.Duration
 		least, most int // readings in ten minutes
 	}{
-		{0, 15 * time.Second, 55, 61},
+		{50 * time.Millisecond, 20 * time.Second, 35, 61},
 		{2 * time.Second, 50 * time.Second, 12, 16},
-		{10 * time.Second, 80 * time.Second, 8, 10},
+		{10 * time.Second, 80 * time.Second, 8, 11},
 	} {
 		t.Run(c.takes.String(), func(t *testing.T) {
 			t.Parallel()

@@ -2,6 +2,7 @@ package tools
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -30,8 +31,9 @@ func (t Task) Ended() bool { return t.State != Working }
 
 var errNoTask = fault.New(fault.NotFound, "unknown_task", "there is no such task of yours, or it has expired")
 
-// taskForgotten is how long after its start NoETL may not know an execution yet. After that nobody will ever end it.
-const taskForgotten = time.Minute
+// missingFor is how long NoETL must not know the execution of a task before it is believed to be gone: nobody will ever
+// end it then.
+const missingFor = 30 * time.Second
 
 // taskPatience is how long a call waits for its end before it becomes a task; the pauses between two looks double.
 const (
@@ -86,36 +88,70 @@ func (c *Calls) TaskOf(ctx context.Context, caller edge.Caller, id string) (Task
 	}
 	status, err := c.Gateway.Status(ctx, edge.StatusRequest{Caller: caller, ExecutionID: task.ExecutionID})
 	kind, failed := fault.KindOf(err)
-	if failed && kind == fault.NotFound && time.Since(task.CreatedAt) > taskForgotten {
+	missing := failed && kind == fault.NotFound
+	switch {
+	case failed && !missing: // nobody can tell
+	case !c.looks.answered(id, missing, time.Now()):
 		task.State, task.Message = Failed, forgotten
-		c.looks.forget(id)
-		return task, nil
-	}
-	if err == nil && executionState(status) != Working && c.ending(ctx, &task.Outcome, Working) {
+	case !failed && executionState(status) != Working && c.ending(ctx, &task.Outcome, Working):
 		c.looks.forget(id) // the next one who asks hears the same
 	}
 	return task, nil
 }
 
-// looks are when NoETL was last asked about a task. It is safe for concurrent use.
+// looks are what NoETL last said about tasks. It is safe for concurrent use.
 type looks struct {
-	last *otter.Cache[string, time.Time]
+	mu   *sync.Mutex
+	last *otter.Cache[string, looked]
 }
+
+// looked is when NoETL was last asked about a task, and how often in a row, from when on, it did not know it.
+type looked struct {
+	at      time.Time
+	missing int
+	since   time.Time
+}
+
+// lost reports whether an execution is believed to be gone: a NoETL that is restarting may not know one for a moment,
+// and a task that has failed cannot run again.
+func (l looked) lost() bool { return l.missing > maxMissing && l.at.Sub(l.since) >= missingFor }
 
 // maxLooks bounds them. Who is forgotten is asked about once more.
 const maxLooks = 10_000
 
 func newLooks() looks {
-	return looks{otter.Must(&otter.Options[string, time.Time]{MaximumSize: maxLooks})}
+	return looks{&sync.Mutex{}, otter.Must(&otter.Options[string, looked]{MaximumSize: maxLooks})}
 }
 
 // due reports whether a task may be asked about, and counts that as a question.
 func (l looks) due(id string, now time.Time) bool {
-	if last, asked := l.last.GetIfPresent(id); asked && now.Sub(last) < taskSilence {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last, asked := l.last.GetIfPresent(id)
+	if asked && now.Sub(last.at) < taskSilence && !last.lost() {
 		return false
 	}
-	l.last.Set(id, now)
+	last.at = now
+	l.last.Set(id, last)
 	return true
+}
+
+// answered notes whether NoETL knows an execution, and reports whether it still counts as one.
+func (l looks) answered(id string, missing bool, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last, _ := l.last.GetIfPresent(id)
+	last.at = now
+	switch {
+	case !missing:
+		last.missing = 0
+	case last.missing == 0:
+		last.missing, last.since = 1, now
+	default:
+		last.missing++
+	}
+	l.last.Set(id, last)
+	return !last.lost()
 }
 
 func (l looks) forget(id string) { l.last.Invalidate(id) }

@@ -135,16 +135,34 @@ func TestATaskWhoseExecutionIsForgotten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.engine.Forget(b.engine.Last().ID)
-		time.Sleep(30 * time.Second) //nolint:forbidigo // of the bubble
-		if now, err := b.TaskOf(t.Context(), by("s"), task.RequestID); err != nil || now.Ended() {
-			t.Errorf("NoETL may not know it yet: %+v %v", now, err)
-		}
-		time.Sleep(time.Minute) //nolint:forbidigo // of the bubble
-		for range 2 {
+		look := func() tools.Task {
+			time.Sleep(5 * time.Second) //nolint:forbidigo // of the bubble
 			now, err := b.TaskOf(t.Context(), by("s"), task.RequestID)
-			if err != nil || now.State != tools.Failed || !strings.Contains(now.Message, "does not know") {
-				t.Errorf("%+v %v", now, err)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return now
+		}
+		x := b.engine.Last()
+		for range 2 { // for less than half a minute, twice
+			b.engine.Forget(x)
+			for range 5 {
+				if now := look(); now.Ended() {
+					t.Fatalf("it is given up: %+v", now)
+				}
+			}
+			b.engine.Know(x)
+			if now := look(); now.Ended() {
+				t.Fatalf("%+v", now)
+			}
+		}
+		b.engine.Forget(x)
+		for range 7 {
+			look()
+		}
+		for range 2 {
+			if now := look(); now.State != tools.Failed || !strings.Contains(now.Message, "does not know") {
+				t.Errorf("%+v", now)
 			}
 		}
 	}, func(x *toolstest.Execution) { b.kept(x, nil) })

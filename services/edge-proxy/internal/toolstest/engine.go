@@ -125,10 +125,17 @@ func (e *Engine) Find(id string) *Execution {
 }
 
 // Forget loses an execution, as a NoETL does whose database was restored.
-func (e *Engine) Forget(id string) {
+func (e *Engine) Forget(x *Execution) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.all, id)
+	delete(e.all, x.ID)
+}
+
+// Know brings an execution back.
+func (e *Engine) Know(x *Execution) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.all[x.ID] = x
 }
 
 // Last returns the execution that was started last, nil if none was.

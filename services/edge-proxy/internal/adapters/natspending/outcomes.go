@@ -33,20 +33,33 @@ func (o *Outcomes) RequestsOf(
 // maxTaskPages bounds how many pages of tasks are read: event-fanout lets no session have so many.
 const maxTaskPages = 50
 
-// TasksOfSession implements the port.
+// TasksOfSession implements the port. A task about which somebody asks may move to the front of the list while it is
+// read, and would be missed: a list of several pages is read until nothing new is found.
 func (o *Outcomes) TasksOfSession(ctx context.Context, sessionKey string) ([]fanoutwire.OwnRequest, error) {
 	var tasks []fanoutwire.OwnRequest
+	known := map[string]bool{}
 	in := fanoutwire.TasksOfSessionRequest{SessionKey: sessionKey}
+	before := 0 // how many were known when the list was begun
 	for range maxTaskPages {
 		page, err := ask[fanoutwire.TasksOfSessionRequest, fanoutwire.RequestsOfResponse](
 			ctx, o.calls, fanoutwire.SubjectTasksOfSession, in)
 		if err != nil {
 			return nil, err
 		}
-		tasks = append(tasks, page.Requests...)
-		if in.Cursor = page.Next; in.Cursor == "" {
+		for _, task := range page.Requests {
+			if !known[task.RequestID] {
+				known[task.RequestID] = true
+				tasks = append(tasks, task)
+			}
+		}
+		whole := in.Cursor == "" && page.Next == ""
+		if in.Cursor = page.Next; in.Cursor != "" {
+			continue
+		}
+		if whole || len(tasks) == before {
 			return tasks, nil
 		}
+		before = len(tasks)
 	}
 	return nil, fault.New(
 		fault.BadGateway, "endless_tasks", "event-fanout does not come to an end with the tasks of a session",

@@ -3,6 +3,7 @@ package natspending_test
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
@@ -51,5 +52,34 @@ func TestTasksWithoutAnEndAreAnError(t *testing.T) {
 	if tasks, err := port.TasksOfSession(t.Context(), "k"); fault.Of(err) == nil ||
 		fault.Of(err).Code != "endless_tasks" {
 		t.Errorf("%v %v", tasks, err)
+	}
+}
+
+// Somebody asks about a task while the list is read, so it moves to the front: it ends with its session all the same.
+func TestATaskThatMovesWhileTheListIsReadIsFound(t *testing.T) {
+	t.Parallel()
+	n := testkit.StartNATS(t)
+	nc, asked := n.Connect(t), 0
+	answers := []string{
+		`{"requests":[{"request_id":"a"},{"request_id":"b"}],"next":"2"}`, `{"requests":[{"request_id":"c"}]}`,
+		`{"requests":[{"request_id":"moved"},{"request_id":"a"}],"next":"1"}`,
+		`{"requests":[{"request_id":"b"},{"request_id":"c"}]}`,
+	}
+	sub, err := nc.Subscribe(fanoutwire.SubjectTasksOfSession, func(m *nats.Msg) {
+		_ = m.Respond([]byte(answers[min(asked, 2+asked%2)]))
+		asked++
+	})
+	testkit.Must(t, err)
+	t.Cleanup(func() { _ = sub.Unsubscribe() })
+	testkit.Must(t, nc.Flush())
+	port := natspending.NewOutcomes(natskit.NewClient(n.Connect(t), telemetry.Nop("test")))
+	tasks, err := port.TasksOfSession(t.Context(), "k")
+	testkit.Must(t, err)
+	var ids []string
+	for _, task := range tasks {
+		ids = append(ids, task.RequestID)
+	}
+	if diff := cmp.Diff([]string{"a", "b", "c", "moved"}, ids); diff != "" {
+		t.Error(diff)
 	}
 }

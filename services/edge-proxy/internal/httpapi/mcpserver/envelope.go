@@ -2,6 +2,7 @@ package mcpserver
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -192,29 +193,35 @@ func readEnvelope(w http.ResponseWriter, r *http.Request) (e envelope, err error
 }
 
 // checkForm rejects params whose members do not have the types that a method asks for, of the methods that the SDK
-// decodes before anything else: its errors repeat the params and name types of Go.
+// decodes before anything else: its errors repeat the params and name types of Go. [checkTypes] has looked at the rest.
 func checkForm(method string, raw json.RawMessage) error {
-	var err error
-	switch method {
-	case methodInitialize:
-		var p *mcp.InitializeParams
-		if err = json.Unmarshal(raw, &p); err == nil && p == nil {
-			err = errors.New("absent")
+	params := members(raw)
+	decode := func(name string, into any) error {
+		if len(params[name]) == 0 {
+			return nil
 		}
-	case methodListen:
-		var p *mcp.SubscriptionsListenParams
-		if err = json.Unmarshal(raw, &p); err == nil && (p == nil || p.Notifications == nil) {
-			return fault.New(fault.Invalid, "bad_params", "params.notifications must say what to listen to, "+
-				`such as {"toolsListChanged": true}`)
+		err := json.Unmarshal(params[name], into)
+		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			kind, _, _ := strings.Cut(wrong.Value, " ") // what follows is the value
+			return fault.New(fault.Invalid, "bad_params",
+				strings.TrimSuffix("params."+name+"."+wrong.Field, ".")+" must not be of the type "+kind)
 		}
-	}
-	if err == nil {
+		if err != nil {
+			return fault.New(fault.Invalid, "bad_params", "params."+name+" does not have the form that it must have")
+		}
 		return nil
 	}
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
-		return fault.New(fault.Invalid, "bad_params", "params."+wrong.Field+" must not be a "+wrong.Value)
+	switch method {
+	case methodInitialize:
+		return cmp.Or(decode("capabilities", &mcp.ClientCapabilities{}), decode("clientInfo", &mcp.Implementation{}))
+	case methodListen:
+		if listen := params["notifications"]; len(listen) == 0 || string(listen) == "null" {
+			return fault.New(fault.Invalid, "bad_params", "params.notifications must say what to listen to, such as "+
+				`{"toolsListChanged": true}`)
+		}
+		return decode("notifications", &mcp.NotificationSubscriptions{})
 	}
-	return fault.New(fault.Invalid, "bad_params", "params must have the members that "+method+" asks for")
+	return nil
 }
 
 // checkHeaders rejects a request with headers that readers could take differently, and decodes the name: names that no

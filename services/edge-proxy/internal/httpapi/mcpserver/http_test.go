@@ -175,10 +175,16 @@ func TestRejections(t *testing.T) {
 		{"a resource that climbs", message("resources/read", `"uri":"noetl://executions/../1"`), nil},
 		{"an unknown execution", message("resources/read", `"uri":"noetl://executions/5"`), nil},
 		{"listening to nothing", message("subscriptions/listen", ""), nil},
-		{"listening to what is no truth", message("subscriptions/listen", `"notifications":{"toolsListChanged":"yes"}`), nil},
+		{"another spelling", message("subscriptions/listen", `"NOTIFICATIONS":{"toolsListChanged":true}`), nil},
+		{"a flag that is a string", message("subscriptions/listen", `"notifications":{"toolsListChanged":"yes"}`), nil},
 		{
 			"a version that is a number", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":5,` +
 				`"capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`,
+			[]string{"Mcp-Protocol-Version", "", "Mcp-Method", ""},
+		},
+		{
+			"a capability that is a number", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":` +
+				`"2025-11-25","capabilities":{"roots":{"listChanged":5e999}},"clientInfo":{"name":"c","version":"1"}}}`,
 			[]string{"Mcp-Protocol-Version", "", "Mcp-Method", ""},
 		},
 		{
@@ -300,7 +306,7 @@ func TestScopesWithAPrefix(t *testing.T) {
 	}
 	call := message("tools/call", `"name":"echo","arguments":{}`)
 	for scopes, want := range map[string]string{
-		"playbooks:read":                   both + `, error="insufficient_scope"`,
+		"playbooks:read":                   both + `, error="insufficient_scope", error_description="the token needs the scopes api://`,
 		"playbooks:read,playbooks:execute": "200\n",
 		"api://gateway/playbooks:read,api://gateway/playbooks:execute": "200\n",
 		"api://other/playbooks:read,api://other/playbooks:execute":     `error="insufficient_scope"`,

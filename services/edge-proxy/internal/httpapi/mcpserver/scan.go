@@ -103,12 +103,12 @@ func checkTypes(raw json.RawMessage) error {
 		return bad("params", "an object")
 	}
 	params := members(raw)
-	for _, name := range []string{"name", "uri", "cursor", "taskId"} {
+	for _, name := range []string{"name", "uri", "cursor", "taskId", "protocolVersion"} {
 		if value := params[name]; len(value) > 0 && value[0] != '"' {
 			return bad("params."+name, "a string")
 		}
 	}
-	for _, name := range []string{"_meta", "notifications"} {
+	for _, name := range []string{"_meta", "notifications", "capabilities", "clientInfo"} {
 		if value := params[name]; len(value) > 0 && value[0] != '{' {
 			return bad("params."+name, "an object")
 		}

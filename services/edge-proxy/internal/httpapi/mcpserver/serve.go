@@ -200,7 +200,8 @@ func (s *Server) hasScope(x *exchange, method string) error {
 		return nil
 	}
 	return scopeError{
-		fault.New(fault.Denied, "insufficient_scope", "the token needs the scopes "+strings.Join(needed, " ")), needed,
+		fault.New(fault.Denied, "insufficient_scope",
+			"the token needs the scopes "+strings.Join(s.asked(needed), " ")), needed,
 	}
 }
 
@@ -228,7 +229,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, x *exchange) {
 		defer x.sse.end()
 	}
 	switch {
-	case strings.HasPrefix(x.method, "notifications/"): // nothing is kept that another one could tell of
+	case strings.HasPrefix(x.method, "notifications/"): // no state is kept that another one could change
 		if x.method == methodCancelled {
 			s.cancelled(ctx, x)
 		}
