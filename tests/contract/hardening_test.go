@@ -273,7 +273,8 @@ func TestFault05ACompletionThatIsFasterThanItsRegistration(t *testing.T) {
 				t, http.MethodPost, in.Workload.Gateway+"/api/internal/callback/async",
 				`{"request_id":"`+in.Workload.Request+`","execution_id":"500000001","data":{"fast":true}}`,
 			)
-			if a.Code != http.StatusOK {
+			// A client hears its id a moment before its stream counts as open: on a slow machine this is in between.
+			if a.Code != http.StatusOK && a.Code != http.StatusAccepted {
 				t.Errorf("the callback before the answer: %d %s", a.Code, a.Body)
 			}
 			_, _ = io.WriteString(rw, `{"execution_id":"500000001","status":"started"}`)

@@ -12,6 +12,7 @@ import (
 	"github.com/noetl/gateway/libs/contract/fanoutwire"
 	"github.com/noetl/gateway/libs/contract/frame"
 	"github.com/noetl/gateway/libs/fault"
+	"github.com/noetl/gateway/libs/testkit"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanout"
 	"github.com/noetl/gateway/services/event-fanout/internal/fanouttest"
 )
@@ -194,6 +195,37 @@ func TestProgressIsToldOnceEach(t *testing.T) {
 	}
 	if told := w.told(t, "c"); !slices.Equal(told, []string{"before", "a", "b"}) {
 		t.Error(told)
+	}
+}
+
+// A worker that got no answer tells another replica the same again, after whatever it has told since.
+func TestAReportWithAKeyIsToldOnceByAllReplicas(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	first, second := w.service(), w.service()
+	w.expect(t, first, "r", "c", "55")
+	w.expect(t, first, "other", "c", "56")
+	for _, c := range []struct {
+		s                     *fanout.Service
+		request, message, key string
+	}{
+		{first, "r", "a", "1"},
+		{second, "r", "a", "1"},
+		{second, "r", "b", "2"},
+		{first, "r", "a", "1"},
+		{first, "r", "a", "3"},
+		{second, "other", "d", "1"},
+	} {
+		testkit.Must(t, c.s.Progress(t.Context(), fanout.Progress{
+			RequestID: c.request, Message: c.message, Key: c.key,
+		}))
+	}
+	if told := w.told(t, "c"); !slices.Equal(told, []string{"a", "b", "a", "d"}) {
+		t.Error(told)
+	}
+	err := first.Progress(t.Context(), fanout.Progress{RequestID: "r", Message: "e", Key: strings.Repeat("k", 257)})
+	if !testkit.IsKind(err, fault.Invalid) {
+		t.Error(err)
 	}
 }
 

@@ -57,6 +57,10 @@ func errClientOfKept() error {
 	)
 }
 
+func errBadKey() error {
+	return fault.New(fault.Invalid, "bad_idempotency_key", "Idempotency-Key may have at most 256 bytes")
+}
+
 func errBadCursor() error {
 	return fault.New(fault.Invalid, "bad_cursor", "cursor must be the next of the page before")
 }

@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"math"
 	"strconv"
 	"sync"
@@ -18,12 +19,21 @@ type Progress struct {
 	Step        string
 	Message     string
 	Progress    float64 // 0 to 1
+	// Key is the worker's name for this report: one that is repeated with its key within ten minutes is told once, at
+	// whatever replica. "" for a report without one.
+	Key string
 }
+
+// maxKey bounds the key of a report, in bytes.
+const maxKey = 256
 
 // Progress stores a progress frame for the client of a pending request.
 func (s *Service) Progress(ctx context.Context, in Progress) error {
 	if !noetlwire.ValidID(in.RequestID) {
 		return errBadRequestID()
+	}
+	if len(in.Key) > maxKey {
+		return errBadKey()
 	}
 	// Workers send percents, and templates nonsense: the nearest that a client can show.
 	if in.Progress = max(0, min(1, in.Progress)); math.IsNaN(in.Progress) {
@@ -64,10 +74,15 @@ func (s *Service) Progress(ctx context.Context, in Progress) error {
 	said := sha256.Sum256(
 		[]byte(in.Step + "\x00" + in.Message + "\x00" + strconv.FormatFloat(in.Progress, 'g', -1, 64)),
 	)
-	if s.reports.last(r.ID) == said {
+	if in.Key == "" && s.reports.last(r.ID) == said {
 		return nil
 	}
-	err = s.store(ctx, r.ClientID, frame.MethodProgress, "progress:"+s.NewID(), p)
+	name := s.NewID()
+	if in.Key != "" {
+		sum := sha256.Sum256([]byte(in.Key)) // a header of a message holds it
+		name = r.ID + ":" + hex.EncodeToString(sum[:16])
+	}
+	err = s.store(ctx, r.ClientID, frame.MethodProgress, "progress:"+name, p)
 	if err == nil {
 		s.reports.note(r.ID, said)
 	}

@@ -66,7 +66,7 @@ func Internal(set Operations, large LargeResults, token string, undelivered prom
 		"/api/internal/progress",
 		httpkit.Handle(
 			set.Progress,
-			body(wire.DecodeProgress),
+			report(body(wire.DecodeProgress)),
 			func(_ context.Context, w http.ResponseWriter, _ struct{}) error {
 				httpkit.WriteJSON(w, http.StatusOK, map[string]any{"status": "sent"})
 				return nil
@@ -74,6 +74,15 @@ func Internal(set Operations, large LargeResults, token string, undelivered prom
 		),
 	)
 	return authorized(token, httpkit.Routes(mux))
+}
+
+// report adds what a header says about a report (draft-ietf-httpapi-idempotency-key-header).
+func report(decode httpkit.Decoder[fanout.Progress]) httpkit.Decoder[fanout.Progress] {
+	return func(r *http.Request) (fanout.Progress, error) {
+		in, err := decode(r)
+		in.Key = r.Header.Get("Idempotency-Key")
+		return in, err
+	}
 }
 
 func body[T any](decode func([]byte) (T, error)) httpkit.Decoder[T] {

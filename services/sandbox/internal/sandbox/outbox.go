@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/noetl/gateway/libs/contract/frame"
@@ -16,6 +17,7 @@ type outbox struct {
 	e         *execution
 	events    chan outgoing[Event]
 	callbacks chan outgoing[Callback]
+	reports   int // how many were made
 	request   string
 	gateway   string
 	done      chan struct{} // both lanes have ended
@@ -109,7 +111,9 @@ func (b *outbox) progress(ctx context.Context, st step, progress float64, first 
 	}
 	sent := make(chan struct{})
 	defer settle(ctx, sent)
+	b.reports++
 	b.callbacks <- outgoing[Callback]{sent: sent, item: Callback{
+		Key:  string(b.e.id()) + "-" + strconv.Itoa(b.reports),
 		Form: FormProgress, RequestID: b.request, ExecutionID: b.e.id(), First: first, Step: st.name,
 		Message:  st.message,
 		Progress: progress,

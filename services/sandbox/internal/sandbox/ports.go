@@ -92,6 +92,7 @@ type Callback struct {
 	Step     string
 	Message  string
 	Progress float64 // 0 to 1
+	Key      string  // the same when a report is sent again; real workers have none
 	Status   string
 	Data     any // what JSON encodes, or Verbatim
 	Failure  *Failure

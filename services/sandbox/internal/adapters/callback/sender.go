@@ -123,6 +123,9 @@ func (s *Sender) Send(ctx context.Context, gatewayURL string, c sandbox.Callback
 	if s.cfg.Generation == sandbox.Python {
 		req.Header.Set("User-Agent", "python-httpx/0.28.1")
 	}
+	if c.Key != "" {
+		req.Header.Set("Idempotency-Key", c.Key)
+	}
 	if s.cfg.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+s.cfg.Token)
 	}
