@@ -190,6 +190,7 @@ func TestTheComposeStackWithANoETLElsewhere(t *testing.T) {
 	for _, want := range []string{
 		"NOETL_BASE_URL: http://noetl.example.com:8082", `AUTH_ISSUER_CONNECT_TO: ''`, `AUTH_ISSUERS: ''`,
 		`AUTH_CLIENT_ID: ''`, "GATEWAY_ENV: production", "GATEWAY_AUTH0_DOMAIN: example.eu.auth0.com",
+		"FRONT_TRUSTED_PROXIES: 172.16.0.0/12",
 	} {
 		if out := rendered(); !strings.Contains(strings.ReplaceAll(out, `""`, `''`), want) {
 			t.Errorf("the example does not come to %s:\n%s", want, out)
@@ -212,6 +213,8 @@ func TestTheComposeStackWithANoETLElsewhere(t *testing.T) {
 		"AUTH_ISSUERS="+p.issuer(),
 		"AUTH_AUDIENCES=noetl-console",
 		"AUTH_ISSUER_CONNECT_TO=localhost:"+p.sandbox+"=host.docker.internal:"+p.sandbox,
+		// Docker takes networks of 192.168.0.0/16 once it has had all of the example's.
+		"FRONT_TRUSTED_PROXIES=0.0.0.0/0",
 	)
 	p.run(true, p.env, "settings")
 	logs := p.beside(machine, map[string]string{
